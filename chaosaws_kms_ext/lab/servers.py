@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ import psutil
 import psycopg
 from psycopg import sql
 
-__all__ = ["Binaries", "LabCannotStart", "Postgres", "Servers", "kill_everything_in"]
+from chaosaws_kms_ext.lab.aurora import Effect
+from chaosaws_kms_ext.lab.processes import alive
+from chaosaws_kms_ext.lab.world import Cluster
+
+__all__ = ["Binaries", "LabCannotStart", "Postgres", "Servers"]
 
 PORTS = range(20000, 30000)
 """Below Linux's ephemeral ports (32768-60999): there, another process's outgoing connection can
@@ -187,7 +192,6 @@ class Postgres:
     data: Path
     port: int
     postmaster: subprocess.Popen[bytes] | None = None
-    _reserved: list[socket.socket] = field(default_factory=list)
 
     @property
     def conninfo(self) -> str:
@@ -269,7 +273,7 @@ class Postgres:
         if self.postmaster is not None:
             self.postmaster.wait(timeout)
         end = time.monotonic() + timeout
-        while any(_alive(process) for process in victims) and time.monotonic() < end:
+        while any(alive(process) for process in victims) and time.monotonic() < end:
             time.sleep(0.001)
         self.postmaster = None
 
@@ -307,33 +311,110 @@ class Postgres:
         return lines[-1] if lines else "it said nothing"
 
 
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+class Servers:
+    """The servers of every cluster that has an instance, and the truth about them."""
 
+    def __init__(self, directory: Path) -> None:
+        """Makes the template that every new server is a copy of; `directory` is the lab's."""
+        self._directory = directory
+        self._binaries = Binaries.find(directory)
+        self._template = Postgres(self._binaries, directory / "template", 0)
+        self._template.initialise()
+        self._servers: dict[str, Postgres] = {}
+        self._ports: dict[int, socket.socket] = {}
+        self._truth = (directory / "truth.jsonl").open("a", buffering=1)
+        self._booting: set[str] = set()
 
-def kill_everything_in(directory: Path) -> None:
-    """Kills every process that works inside `directory`: frozen servers and their orphans too.
+    def reserve_port(self) -> int:
+        """A port that no other process will be given while the lab runs."""
+        for port in random.sample(PORTS, 200):
+            held = socket.socket()
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                held.close()
+                continue
+            # Bound and not listening, with SO_REUSEADDR set afterwards: on Linux PostgreSQL, which
+            # sets it too, can bind the port, and whoever looks for a free one cannot.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sys.platform == "linux":
+                self._ports[port] = held
+            else:
+                held.close()
+            return port
+        raise LabCannotStart("the lab found no free port between 20000 and 29999")
 
-    Every process of a PostgreSQL server has its data directory as working directory, so this
-    finds them without any pid file and without their parent.
-    """
-    root = str(directory.resolve())
-    for _ in range(20):  # a postmaster may fork while it is looked for
-        found = [p for p in psutil.process_iter() if _works_in(p, root)]
-        if not found:
+    def create(self, cluster: Cluster) -> None:
+        """Starts a new server for `cluster`, with its database and the seed in it."""
+        if known := self._servers.get(cluster.resource_id):  # its last instance was deleted
+            known.start()
+            known.wait_until_ready()
             return
-        for process in found:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(found, timeout=0.1)
+        data = self._directory / cluster.resource_id
+        server = self._template.copy_to(data, cluster.port)
+        self._servers[cluster.resource_id] = server
+        server.start()
+        server.wait_until_ready()
+        _seed(server, cluster)
+        self._tell("ready", cluster)
+
+    def perform(self, cluster: Cluster, effect: Effect) -> None:
+        """Does to the cluster's server what the state machine decided."""
+        server = self._servers.get(cluster.resource_id)
+        if server is None:
+            return
+        if effect is Effect.FREEZE:
+            self._tell("freezing", cluster)
+            server.freeze()
+            self._tell("frozen", cluster)
+        elif effect is Effect.KILL:
+            server.kill()
+            self._tell("killed", cluster)
+        elif effect is Effect.BOOT:
+            server.start()
+            self._booting.add(cluster.resource_id)
+            self._tell("started", cluster)
+        elif effect is Effect.SHUT_DOWN:
+            server.stop()
+            self._tell("stopped", cluster)
+
+    def ready(self, cluster: Cluster) -> bool:
+        """Whether the server that was booted last takes connections; true without a server."""
+        server = self._servers.get(cluster.resource_id)
+        if server is not None and not server.ready():
+            return False
+        if cluster.resource_id in self._booting:
+            self._booting.discard(cluster.resource_id)
+            self._tell("ready", cluster)
+        return True
+
+    def delete(self, cluster: Cluster) -> None:
+        """Removes the cluster's server and its data, and gives its port back."""
+        if server := self._servers.pop(cluster.resource_id, None):
+            server.kill()
+            shutil.rmtree(server.data, ignore_errors=True)
+        if held := self._ports.pop(cluster.port, None):
+            held.close()
+
+    def _tell(self, what: str, cluster: Cluster) -> None:
+        """What really happened and when, for tests: nothing that measures may read it."""
+        told = {"at": time.monotonic_ns(), "cluster": cluster.id, "what": what}
+        self._truth.write(json.dumps(told) + "\n")
 
 
-def _works_in(process: psutil.Process, root: str) -> bool:
-    try:
-        cwd = process.cwd()
-        return (cwd == root or cwd.startswith(root + os.sep)) and _alive(process)
-    except (psutil.Error, OSError):
-        return False
+def _seed(server: Postgres, cluster: Cluster) -> None:
+    with psycopg.connect(server.conninfo, autocommit=True, connect_timeout=10) as connection:
+        if cluster.master_username != SUPERUSER:
+            role = sql.Identifier(cluster.master_username)
+            connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN").format(role))
+        if cluster.database and cluster.database != SUPERUSER:
+            name = sql.Identifier(cluster.database)
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+    with psycopg.connect(
+        server.conninfo,
+        dbname=cluster.database or SUPERUSER,
+        user=cluster.master_username,
+        autocommit=True,
+        connect_timeout=10,
+    ) as connection:
+        connection.execute(SEED)

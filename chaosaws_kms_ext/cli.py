@@ -1,0 +1,87 @@
+"""`chaos kms …`: the lab in the foreground, and what puts a key back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import threading
+
+import click
+
+from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab
+
+__all__ = ["kms"]
+
+
+@click.group()
+def kms() -> None:
+    """KMS keys and the Aurora clusters that they encrypt."""
+
+
+@kms.command()
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True, max=100_000),
+    default=60.0,
+    show_default=True,
+    help="AWS seconds in a second: at 60 an hour takes a minute.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["observed", "documented"]),
+    default="observed",
+    show_default=True,
+    help="How a cluster comes back: by itself, or only by StartDBCluster.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port of the AWS endpoint; a free one if not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def lab(speed: float, profile: str, port: int, as_json: bool) -> None:
+    """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
+
+    Our own KMS and RDS, moto for the rest, a real PostgreSQL behind the cluster: disable the key
+    with the AWS CLI, and the cluster becomes inaccessible.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        running = LocalLab.start(speed, profile, port)
+    except LabDidNotStart as problem:
+        raise click.ClickException(str(problem)) from None
+    try:
+        click.echo(_as_json(running) if as_json else _as_text(running))
+        while running.running and not stop.wait(0.5):
+            pass
+        if not stop.is_set():
+            raise click.ClickException("the lab ended by itself")
+    finally:
+        running.stop()
+
+
+def _as_json(running: LocalLab) -> str:
+    return json.dumps({
+        "endpoint": running.endpoint,
+        "region": running.region,
+        "clusters": list(running.clusters),
+    })  # fmt: skip
+
+
+def _as_text(running: LocalLab) -> str:
+    lines = ["# Paste into another shell:"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
+    for cluster in running.clusters:
+        lines += [
+            "",
+            f"# Cluster {cluster['id']}, encrypted under {cluster['key']}",
+            f"psql {shlex.quote(cluster['database'])}",
+            f"aws kms disable-key --key-id {cluster['key']}",
+            f"aws rds describe-db-clusters --db-cluster-identifier {cluster['id']} "
+            "--query 'DBClusters[0].Status'",
+        ]
+    return "\n".join([*lines, "", "# Ctrl-C ends the lab."])

@@ -1,0 +1,219 @@
+"""The lab as a program: starts, prints one JSON line when it is ready, ends with its parent."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from chaosaws_kms_ext.lab.aurora import AVAILABLE, PROFILES, State
+from chaosaws_kms_ext.lab.reaper import Reaper, new_directory
+from chaosaws_kms_ext.lab.servers import LabCannotStart, Servers
+
+if TYPE_CHECKING:
+    from chaosaws_kms_ext.lab.rds import Rds
+
+TICK = 0.02
+"""Seconds between two looks at the clusters: what the lab's own instants are good to."""
+
+REGION = "eu-west-1"
+SEED_CLUSTER = "orders"
+SEED_DATABASE, SEED_USER = "shop", "app"
+
+
+def main() -> int:
+    """Runs the lab until its lifeline closes or it gets SIGINT or SIGTERM."""
+    options = _options()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    _watch_lifeline(stop)
+    os.environ.update(_SAFE_CREDENTIALS)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # moto warns of every error code that a service's model does not list.
+    warnings.filterwarnings("ignore", module=r"moto\.")
+    try:
+        with _directory() as directory, _listening(options.port) as listener:
+            ready = _serve(directory, options, listener)
+            print(json.dumps(ready), flush=True)
+            stop.wait()
+    except LabCannotStart as problem:
+        print(json.dumps({"error": str(problem)}), flush=True)
+        return 1
+    return 0
+
+
+# moto itself makes boto3 clients here and there: they must find nothing real.
+_SAFE_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "lab",
+    "AWS_SECRET_ACCESS_KEY": "lab",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaosaws_kms_ext.lab", description=__doc__)
+    parser.add_argument("--speed", type=float, default=60, help="AWS seconds in a second (60)")
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="observed")
+    parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
+    parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
+    return parser.parse_args()
+
+
+def _watch_lifeline(stop: threading.Event) -> None:
+    """Stops the lab when the write end of its parent's pipe is closed, however that came about."""
+    lifeline = os.environ.pop("CHAOSAWS_KMS_LIFELINE", None)
+    if lifeline is None:
+        return
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            os.read(int(lifeline), 1)
+        stop.set()
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    directory, lock = new_directory()
+    reaper = Reaper(directory, lock)
+    try:
+        yield directory
+    finally:
+        reaper.reap()
+
+
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except (OSError, OverflowError) as problem:
+        listener.close()
+        raise LabCannotStart(f"the lab cannot listen on port {port}: {problem}") from None
+    with listener:
+        yield listener
+
+
+def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket) -> dict[str, Any]:
+    """Builds the world, opens the door, and says what there is."""
+    servers: list[Servers | LabCannotStart] = []
+
+    def make_servers() -> None:
+        try:
+            servers.append(Servers(directory))
+        except LabCannotStart as problem:
+            servers.append(problem)
+
+    # initdb takes as long as the imports of moto: side by side.
+    making = threading.Thread(target=make_servers)
+    making.start()
+    from werkzeug.serving import make_server
+
+    from chaosaws_kms_ext.lab import wire
+    from chaosaws_kms_ext.lab.door import Door
+    from chaosaws_kms_ext.lab.rds import Rds
+    from chaosaws_kms_ext.lab.world import Clock, World
+
+    try:
+        wire.check()
+    except RuntimeError as problem:
+        raise LabCannotStart(str(problem)) from None
+    finally:
+        making.join()
+    if isinstance(servers[0], LabCannotStart):
+        raise servers[0]
+
+    lab_id = uuid.uuid4().hex
+    world = World(Clock(options.speed), PROFILES[options.profile])
+    rds = Rds(world, servers[0])
+    cluster = _seed(rds, options.region)
+    requests = directory / "requests.jsonl"
+    server = make_server(
+        "127.0.0.1",
+        listener.getsockname()[1],
+        Door(world, rds, lab_id, requests),
+        threaded=True,
+        request_handler=wire.MotoRequestHandler,
+        fd=listener.fileno(),
+    )
+    threading.Thread(target=server.serve_forever, daemon=True, name="door").start()
+    threading.Thread(target=_tick, args=(rds,), daemon=True, name="clock").start()
+    return {
+        "lab": lab_id,
+        "endpoint": f"http://127.0.0.1:{listener.getsockname()[1]}",
+        "region": options.region,
+        "clusters": [cluster],
+        "requests": str(requests),
+        "truth": str(directory / "truth.jsonl"),
+    }
+
+
+def _seed(rds: Rds, region_name: str) -> dict[str, Any]:
+    """One encrypted cluster with one instance, available from the start."""
+    from chaosaws_kms_ext.lab import kms
+    from chaosaws_kms_ext.lab.world import Call
+
+    world = rds.world
+    region = world.region(region_name)
+    key = kms.create_key(region, world, "encrypts the cluster orders", tags={"app": "shop"})
+    region.aliases[f"alias/{SEED_CLUSTER}"] = key.id
+
+    def call(operation: str, **params: Any) -> None:
+        rds.handle(Call("rds", operation, params, region_name, "lab"))
+
+    call(
+        "CreateDBCluster",
+        DBClusterIdentifier=SEED_CLUSTER,
+        Engine="aurora-postgresql",
+        MasterUsername=SEED_USER,
+        DatabaseName=SEED_DATABASE,
+        StorageEncrypted=True,
+        KmsKeyId=key.arn,
+        Tags=[{"Key": "app", "Value": "shop"}],
+    )
+    call(
+        "CreateDBInstance",
+        DBInstanceIdentifier=f"{SEED_CLUSTER}-1",
+        DBClusterIdentifier=SEED_CLUSTER,
+        DBInstanceClass="db.r6g.large",
+        Engine="aurora-postgresql",
+    )
+    now = world.clock.now()
+    cluster = region.clusters[SEED_CLUSTER]
+    cluster.state = State(AVAILABLE, since=now, key_since=now)
+    region.instances[f"{SEED_CLUSTER}-1"].available_at = now
+    database = f"host=127.0.0.1 port={cluster.port} dbname={SEED_DATABASE} user={SEED_USER}"
+    return {"id": cluster.id, "key": key.arn, "database": database}
+
+
+def _tick(rds: Rds) -> NoReturn:
+    """Moves time on; a mistake of ours in one tick must not stop the clock for good."""
+    while True:
+        with rds.world.lock:
+            try:
+                rds.tick()
+            except Exception:
+                logging.exception("the lab's clock stumbled")
+        time.sleep(TICK)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

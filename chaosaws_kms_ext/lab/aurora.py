@@ -1,0 +1,172 @@
+"""What an unusable key does to an Aurora cluster, as a pure state machine.
+
+`step` looks at one cluster at one instant and says what changes; who performs it is in servers.py.
+All durations are AWS seconds: the lab's clock, not this file, knows how fast the lab runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Literal
+
+__all__ = [
+    "AVAILABLE",
+    "BOOTING",
+    "CREATING",
+    "DEAD_STATUSES",
+    "PROFILES",
+    "RECOVERABLE",
+    "TERMINAL",
+    "Effect",
+    "Profile",
+    "State",
+    "request",
+    "step",
+]
+
+CREATING = "creating"
+AVAILABLE = "available"
+RECOVERABLE = "inaccessible-encryption-credentials-recoverable"
+TERMINAL = "inaccessible-encryption-credentials"
+STARTING = "starting"
+BOOTING = "booting"
+STOPPING = "stopping"
+STOPPED = "stopped"
+
+DEAD_STATUSES = frozenset({RECOVERABLE, TERMINAL, STARTING, BOOTING, STOPPING, STOPPED})
+"""In these, every instance of the cluster has the cluster's status."""
+
+DAY = 86400.0
+
+
+class Effect(Enum):
+    """What a transition does to the cluster's servers, and the RDS events it writes."""
+
+    FREEZE = auto()
+    """Sessions and new connections hang."""
+    KILL = auto()
+    """The processes are gone; what was written stays."""
+    BOOT = auto()
+    """PostgreSQL starts on the same port, with its own crash recovery."""
+    SHUT_DOWN = auto()
+    KEY_LOST = auto()
+    """RDS-EVENT-0418 and RDS-EVENT-0419 for every instance."""
+    KEY_BACK = auto()
+    """RDS-EVENT-0420 for every instance."""
+    STARTED = auto()
+    STOPPED = auto()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How long things take, in AWS seconds; None: it does not happen by itself."""
+
+    until_inaccessible: float
+    self_restart: float | None
+    starting: float
+    recoverable: float = 7 * DAY  # documented: Aurora User Guide, Overview.Encryption
+    stopped: float | None = 7 * DAY  # documented: Aurora User Guide, aurora-cluster-stop-start
+    stopping: float = 60  # assumed
+    creating: float = 60  # assumed
+    creating_instance: float = 120  # assumed
+
+
+PROFILES = {
+    "observed": Profile(
+        until_inaccessible=450,  # observed: between 5 and 10 minutes
+        self_restart=2100,  # observed: later than 30 minutes after the key was enabled
+        starting=180,  # assumed: the observer gave no figure
+    ),
+    "documented": Profile(
+        until_inaccessible=450,  # not documented for Aurora: as observed
+        self_restart=None,  # documented: "restart the cluster" (Overview.Encryption)
+        starting=300,  # documented: "usually takes several minutes" (aurora-cluster-stop-start)
+    ),
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """One cluster: its phase, and since when key and phase have been as they are (lab seconds)."""
+
+    phase: str
+    since: float
+    key_usable: bool = True
+    key_since: float = 0.0
+
+    @property
+    def status(self) -> str:
+        """What DescribeDBClusters says."""
+        return STARTING if self.phase == BOOTING else self.phase
+
+
+Key = Literal["usable", "unusable", "any"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """In `phase`, once the key has been `key`, and the clock says so, the cluster goes on."""
+
+    phase: str
+    key: Key
+    after: str | None
+    """A duration of the profile, by name; None: at once."""
+    counted_from: Literal["phase", "key"]
+    becomes: str
+    effects: tuple[Effect, ...] = ()
+    needs_server: bool = False
+
+
+RULES = (
+    Rule(CREATING, "any", "creating", "phase", AVAILABLE),
+    Rule(
+        AVAILABLE, "unusable", "until_inaccessible", "key", RECOVERABLE,
+        (Effect.FREEZE, Effect.KEY_LOST),
+    ),
+    Rule(RECOVERABLE, "any", "recoverable", "phase", TERMINAL, (Effect.KILL,)),
+    Rule(RECOVERABLE, "usable", "self_restart", "key", STARTING, (Effect.KILL, Effect.KEY_BACK)),
+    # Without the key the volume cannot be opened: a start that waits for it falls back.
+    Rule(STARTING, "unusable", "until_inaccessible", "key", RECOVERABLE, (Effect.KEY_LOST,)),
+    Rule(STARTING, "usable", "starting", "phase", BOOTING, (Effect.BOOT,)),
+    Rule(
+        BOOTING, "any", None, "phase", AVAILABLE, (Effect.STARTED,), needs_server=True,
+    ),
+    Rule(STOPPING, "any", "stopping", "phase", STOPPED, (Effect.SHUT_DOWN, Effect.STOPPED)),
+    Rule(STOPPED, "usable", "stopped", "phase", STARTING),
+)  # fmt: skip
+
+REQUESTS = {
+    (RECOVERABLE, "StartDBCluster"): (STARTING, (Effect.KILL, Effect.KEY_BACK)),
+    (STOPPED, "StartDBCluster"): (STARTING, ()),
+    (AVAILABLE, "StopDBCluster"): (STOPPING, ()),
+}
+"""What a call does at once; rds.py has asked before whether it is legal."""
+
+
+def request(state: State, operation: str, now: float) -> tuple[State, tuple[Effect, ...]]:
+    """The cluster after somebody called `operation` on it."""
+    phase, effects = REQUESTS[state.phase, operation]
+    return replace(state, phase=phase, since=now), effects
+
+
+def step(
+    state: State, key_usable: bool, server_ready: bool, now: float, profile: Profile
+) -> tuple[State, tuple[Effect, ...]]:
+    """The cluster at the instant `now`: at most one transition, and what it does."""
+    if key_usable != state.key_usable:
+        state = replace(state, key_usable=key_usable, key_since=now)
+    for rule in RULES:
+        if _applies(rule, state, server_ready, now, profile):
+            return replace(state, phase=rule.becomes, since=now), rule.effects
+    return state, ()
+
+
+def _applies(rule: Rule, state: State, server_ready: bool, now: float, profile: Profile) -> bool:
+    if rule.phase != state.phase or (rule.needs_server and not server_ready):
+        return False
+    if rule.key != "any" and (rule.key == "usable") != state.key_usable:
+        return False
+    wait = 0.0 if rule.after is None else getattr(profile, rule.after)
+    start = state.since if rule.counted_from == "phase" else state.key_since
+    return wait is not None and now - start >= wait

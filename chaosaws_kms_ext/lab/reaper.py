@@ -1,0 +1,87 @@
+"""What cleans up after a lab however it ends: its servers killed, its folder removed.
+
+A process of its own that waits for the end of file on its standard input, which only the lab holds
+open. So there is one way out, the same for a Ctrl-C, a closed lifeline and a SIGKILL.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from chaosaws_kms_ext.lab.processes import kill_everything_in
+
+__all__ = ["Reaper", "new_directory"]
+
+PREFIX = "chaosaws-kms-lab-"
+
+
+def new_directory() -> tuple[Path, IO[str]]:
+    """A folder for a lab, and the lock that says that it is in use.
+
+    Folders of labs that are gone, reaper and all (after a power cut, say), are removed first.
+    """
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        _remove_if_left_behind(old)
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+    directory.chmod(0o711)  # the servers' account has to reach its data through it
+    lock = (directory / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return directory, lock
+
+
+def _remove_if_left_behind(directory: Path) -> None:
+    try:
+        with (directory / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _clean(directory)
+    except OSError:  # another user's, alive, or just being made
+        return
+
+
+def _clean(directory: Path) -> None:
+    kill_everything_in(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class Reaper:
+    """The lab's hold on its reaper."""
+
+    def __init__(self, directory: Path, lock: IO[str]) -> None:
+        self._directory = directory
+        # It inherits the lock, so the folder counts as in use until it is done.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(directory)],
+            stdin=subprocess.PIPE,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+        )
+
+    def reap(self, timeout: float = 10) -> None:
+        """Lets the reaper do its work and waits for it, at most `timeout` seconds."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        if self._directory.exists():  # somebody killed the reaper
+            _clean(self._directory)
+
+
+def main(directory: Path) -> None:
+    """Waits for the lab's end, then cleans up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    _clean(directory)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

