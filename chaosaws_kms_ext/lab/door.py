@@ -82,8 +82,8 @@ class Door:
         except Exception:
             logger.debug("moto failed", exc_info=True)
             return _not_implemented(envelope)
-        # What moto does not know it answers with an HTML page.
-        if answer.status_code >= 500 or answer.mimetype == "text/html":
+        # What moto does not know it answers with an HTML page; some good answers say HTML as well.
+        if answer.status_code >= (400 if answer.mimetype == "text/html" else 500):
             return _not_implemented(envelope)
         return answer
 
