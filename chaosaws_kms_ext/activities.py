@@ -1,0 +1,52 @@
+"""What every action and probe does the same way: find the run, fail in one plain sentence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from chaoslib.exceptions import ActivityFailed
+
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.aws import AwsError
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.safety.guard import Target
+from chaosaws_kms_ext.safety.replay import NotPutBack
+from chaosaws_kms_ext.settings import BadSetting
+from chaosaws_kms_ext.waiting import TimedOut
+
+__all__ = ["cluster_id", "key_id", "plainly"]
+
+
+@contextlib.contextmanager
+def plainly(configuration: dict[str, Any] | None) -> Iterator[Run]:
+    """The current run; what goes wrong inside ends as ActivityFailed with its one sentence."""
+    try:
+        yield runs.current(configuration)
+    except NotPutBack as problem:
+        raise ActivityFailed(
+            f"the key was NOT put back: {problem}. Run `chaos kms restore` until it is."
+        ) from problem
+    except (AwsError, BadSetting, Refused, TimedOut) as problem:
+        raise ActivityFailed(str(problem)) from problem
+    except OSError as problem:
+        raise ActivityFailed(f"{type(problem).__name__}: {problem}") from problem
+
+
+def cluster_id(run: Run) -> str:
+    """The DB cluster that this run is about; raises Refused if none was named."""
+    if run.has(Target):
+        return run.part(Target).cluster.id
+    if run.settings.cluster_id:
+        return run.settings.cluster_id
+    raise Refused("no cluster was named: set CHAOS_CLUSTER_ID")
+
+
+def key_id(run: Run) -> str:
+    """The key that this run is about: the cluster's own, or else the one that was named."""
+    if run.has(Target):
+        return run.part(Target).key.arn
+    if run.settings.key_id:
+        return run.settings.key_id
+    raise Refused("no key was named: set CHAOS_KEY_ID, or give key_id")

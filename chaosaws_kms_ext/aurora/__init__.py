@@ -1,0 +1,1 @@
+"""The cluster: what its status means, watching it, bringing it back."""

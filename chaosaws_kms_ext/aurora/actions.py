@@ -1,0 +1,135 @@
+"""Actions on the cluster: holding it without its key, starting it, waiting for its recovery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaoslib.types import Configuration, Secrets
+
+from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext.aurora import api
+from chaosaws_kms_ext.aurora.api import NOT_YET
+from chaosaws_kms_ext.aurora.probes import time_left
+from chaosaws_kms_ext.aurora.recovery import Plan
+from chaosaws_kms_ext.aws import AwsError
+from chaosaws_kms_ext.faults.injection import PUT_BACK, Injections
+from chaosaws_kms_ext.load.load import Load
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["hold", "start_cluster", "wait_for_recovery"]
+
+STARTED = "cluster-start-called"
+"""Event: StartDBCluster was answered."""
+
+START_TIMEOUT = 300.0
+"""Seconds in which StartDBCluster has to be accepted: KMS is eventually consistent."""
+
+START_AGAIN = 2.0
+
+
+def hold(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
+    """Keep the key away for `hold` AWS seconds, so that the outage is seen at length.
+
+    Not longer than `max_key_unusable` after DisableKey. Raises ActivityFailed when this run has
+    taken no key away.
+    """
+    with activities.plainly(configuration) as run:
+        wanted = run.settings.real(run.settings.hold)
+        seconds = max(0.0, min(wanted, time_left(run)))
+        observer = run.part(Observer, Observer)
+        Wait("the outage to last", seconds, run.settings.status_poll, observer).out()
+        return {"seconds": seconds, "shortened": seconds < wanted}
+
+
+def start_cluster(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Start a cluster that is stopped or recoverable: StartDBCluster.
+
+    Tried again for some minutes while AWS answers that the key is not accessible or the state is
+    not right: both can pass. Raises ActivityFailed. IAM: rds:StartDBCluster.
+    """
+    with activities.plainly(configuration) as run:
+        name = cluster_id or activities.cluster_id(run)
+        _start(run, name)
+        return {"cluster": name}
+
+
+def wait_for_recovery(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Wait until the cluster is back after its key was put back, and start it if need be.
+
+    `recovery_strategy` says how: `wait-then-start` (default) waits `self_restart_within` AWS
+    seconds for it to come back by itself and then calls StartDBCluster; `start` calls it as soon
+    as it is legal; `self-only` never does. Back means: cluster and instances available, and 99 %
+    of the load answered. At most `recovery_timeout` AWS seconds.
+
+    Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | null}`. Without a fault
+    of this run nothing is waited for or called. Raises ActivityFailed: not in time, or lost for
+    good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
+    """
+    with activities.plainly(configuration) as run:
+        back = run.last(PUT_BACK)
+        if back is None:
+            if run.part(Injections, Injections).open:
+                raise Refused("the key has not been put back, so nothing can recover")
+            return {"recovered": False, "path": None, "why": "nothing to wait for"}
+        name = cluster_id or activities.cluster_id(run)
+        plan = Plan(
+            run.settings.recovery_strategy,
+            run.settings.real(run.settings.self_restart_within),
+        )
+        limit = run.settings.real(run.settings.recovery_timeout)
+
+        def recovered() -> bool:
+            try:
+                cluster = api.describe(aws.of(run), name)
+            except AwsError:
+                return False  # one look that fails is no reason to give up
+            since = run.seconds_since(back)
+            decision = plan.decide(cluster.meaning, since, run.last(STARTED) is not None)
+            if decision == "lost":
+                raise Refused(f"{name} is {cluster.status}: only a restore brings its data back")
+            if decision == "start":
+                _start(run, name)
+            return decision == "recovered" and _answers(run)
+
+        observer = run.part(Observer, Observer)
+        left = max(limit - run.seconds_since(back), 0.0)
+        Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
+        path = "start-db-cluster" if run.last(STARTED) else "self-restart"
+        return {"recovered": True, "path": path}
+
+
+def _start(run: Run, cluster_id: str) -> None:
+    """StartDBCluster, as often as it takes AWS to accept it."""
+    refused: AwsError | None = None
+
+    def accepted() -> bool:
+        nonlocal refused
+        try:
+            api.start(aws.of(run), cluster_id)
+        except AwsError as problem:
+            if problem.code not in NOT_YET:
+                raise
+            refused = problem
+            # Somebody, or Aurora itself, may have started it.
+            return api.describe(aws.of(run), cluster_id).meaning in ("changing", "accessible")
+        run.event(STARTED, cluster=cluster_id)
+        return True
+
+    try:
+        Wait("StartDBCluster", START_TIMEOUT, START_AGAIN, run.part(Observer, Observer)).until(
+            accepted
+        )
+    except TimedOut:
+        raise refused or AwsError("StartDBCluster was not accepted") from None
+
+
+def _answers(run: Run) -> bool:
+    """Whether the load, if there is one, is answered again."""
+    if not run.has(Load):
+        return True
+    return run.part(Load).window(run.settings.steady_window).share >= 0.99

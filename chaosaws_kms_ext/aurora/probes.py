@@ -1,0 +1,141 @@
+"""Probes of the cluster: its encryption, its status, and waiting for it to be lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chaoslib.types import Configuration, Secrets
+
+from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext.aurora import api
+from chaosaws_kms_ext.aurora.statuses import RECOVERABLE_DAYS
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.faults.injection import INJECTED, Injections
+from chaosaws_kms_ext.kms import api as kms_api
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.waiting import Observer, Wait
+
+__all__ = [
+    "cluster_is_available",
+    "cluster_is_inaccessible",
+    "encryption_state",
+    "wait_until_inaccessible",
+]
+
+LOST_EVENT = "access the KMS encryption key"
+"""In the messages of RDS-EVENT-0418 and 0419 (DescribeEvents does not give their ids)."""
+
+
+def encryption_state(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """How a cluster is encrypted, and what became of it.
+
+    Returns `cluster`, `status`, `instances` (id → status), `meaning` (`accessible`, `recoverable`,
+    `terminal` or `changing`: the worst of all), `encrypted`, `encryption_type` (`none`, `sse-kms`,
+    `sse-rds`), `key` (ARN), `key_manager` (`CUSTOMER`, `AWS`), `key_state`, and for a recoverable
+    cluster `terminal_not_before` (UTC): 7 days after RDS was first seen to have lost the key. AWS
+    does not say when those days began, so it is null where no event tells, and an estimate always.
+    IAM: rds:DescribeDBClusters, rds:DescribeDBInstances, rds:DescribeEvents, kms:DescribeKey.
+    Source: Aurora User Guide, Overview.Encryption.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        cluster = api.describe(door, cluster_id or activities.cluster_id(run))
+        state = {
+            "cluster": cluster.id,
+            "status": cluster.status,
+            "instances": dict(cluster.instances),
+            "meaning": cluster.meaning,
+            "encrypted": cluster.encrypted,
+            "encryption_type": cluster.encryption_type,
+            "key": cluster.key,
+            "key_manager": "",
+            "key_state": "",
+            "terminal_not_before": None,
+        }
+        if cluster.key:
+            key = kms_api.describe(door, cluster.key)
+            state |= {"key_manager": key.manager, "key_state": key.state}
+        if cluster.meaning == "recoverable":
+            state["terminal_not_before"] = _terminal_not_before(door, list(cluster.instances))
+        return state
+
+
+def cluster_is_available(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Whether the cluster and every instance of it are `available`."""
+    with activities.plainly(configuration) as run:
+        return api.describe(aws.of(run), cluster_id or activities.cluster_id(run)).available
+
+
+def cluster_is_inaccessible(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Whether the cluster, or an instance of it, has lost its key: recoverable or terminal."""
+    with activities.plainly(configuration) as run:
+        cluster = api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
+        return cluster.meaning in ("recoverable", "terminal")
+
+
+def wait_until_inaccessible(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Wait until the cluster has lost its key, at most `impact_timeout` AWS seconds.
+
+    AWS promises no time: for Aurora 5 to 10 minutes were seen, for RDS two hours are documented.
+    Ends at once when this run has taken no key away, when somebody enables it meanwhile, and when
+    the key was unusable for `max_key_unusable`. Raises ActivityFailed.
+    """
+    with activities.plainly(configuration) as run:
+        name = cluster_id or activities.cluster_id(run)
+        limit = min(run.settings.real(run.settings.impact_timeout), time_left(run))
+        door = aws.of(run)
+
+        def inaccessible() -> bool:
+            try:
+                cluster = api.describe(door, name)
+                if cluster.meaning in ("recoverable", "terminal"):
+                    return True
+                key = kms_api.describe(door, cluster.key)
+            except AwsError:
+                return False  # one look that fails is no reason to give up
+            if key.enabled:
+                raise Refused(f"the key {key.arn} is Enabled again: somebody put it back")
+            return False
+
+        return Wait(
+            f"{name} to become inaccessible",
+            limit,
+            run.settings.status_poll,
+            run.part(Observer, Observer),
+        ).until(inaccessible)
+
+
+def time_left(run: Run) -> float:
+    """Seconds that the key may stay unusable; raises Refused if this run took none away."""
+    injected = run.last(INJECTED)
+    if injected is None or not run.part(Injections, Injections).open:
+        raise Refused("this run has taken no key away, so there is nothing to wait for")
+    return run.settings.longest_key_unusable - run.seconds_since(injected)
+
+
+def _terminal_not_before(door: Aws, instances: list[str]) -> str | None:
+    since = datetime.now(UTC) - timedelta(days=RECOVERABLE_DAYS)
+    dates = [
+        event["Date"]
+        for instance in instances
+        for event in door.pages(
+            "rds",
+            "DescribeEvents",
+            {"SourceIdentifier": instance, "SourceType": "db-instance", "StartTime": since},
+            "Events",
+        )
+        if LOST_EVENT in event.get("Message", "") and "unable" in event.get("Message", "")
+    ]
+    if not dates:
+        return None
+    end: datetime = max(dates) + timedelta(days=RECOVERABLE_DAYS)
+    return end.isoformat()

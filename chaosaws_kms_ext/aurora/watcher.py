@@ -1,0 +1,87 @@
+"""Watches key and cluster from the side and records every change, with how exact it is."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+
+from chaosaws_kms_ext.aurora import api
+from chaosaws_kms_ext.aurora.api import Cluster
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.kms import api as kms_api
+from chaosaws_kms_ext.run import Run
+
+__all__ = ["Look", "Watcher"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Key and cluster at one instant."""
+
+    at: int
+    """CLOCK_MONOTONIC, ns: when the answer had come."""
+    key_state: str
+    cluster: Cluster
+
+
+class Watcher:
+    """A thread that looks at the key and the cluster every `interval` seconds.
+
+    A change is recorded as an event `status` whose `at` is the look that saw it; it happened at
+    most `within_seconds` earlier.
+    """
+
+    def __init__(self, run: Run, aws: Aws, cluster_id: str, key_arn: str, interval: float) -> None:
+        self._run, self._aws = run, aws
+        self._cluster_id, self._key_arn = cluster_id, key_arn
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self.latest: Look | None = None
+
+    def start(self) -> None:
+        """Takes the first look here, so that what is wrong is raised here; then goes on beside."""
+        self.latest = self._look(None)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; safe to call again."""
+        self._stop.set()
+        with contextlib.suppress(RuntimeError):
+            self._thread.join(timeout=60)
+
+    def _watch(self) -> None:
+        failing = False
+        while not self._stop.wait(self._interval):
+            try:
+                self.latest = self._look(self.latest)
+                failing = False
+            except AwsError as problem:
+                # Said once for a row of failures: the next look that succeeds goes on.
+                if not failing:
+                    self._run.event("status-unknown", why=str(problem))
+                failing = True
+
+    def _look(self, before: Look | None) -> Look:
+        key = kms_api.describe(self._aws, self._key_arn)
+        cluster = api.describe(self._aws, self._cluster_id)
+        look = Look(time.monotonic_ns(), key.state, cluster)
+        if before is None or _visible(before) != _visible(look):
+            earlier = look.at if before is None else before.at
+            self._run.event(
+                "status",
+                look.at,
+                key=look.key_state,
+                cluster=cluster.status,
+                instances=dict(cluster.instances),
+                meaning=cluster.meaning,
+                within_seconds=round((look.at - earlier) / 1e9, 3),
+            )
+        return look
+
+
+def _visible(look: Look) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    cluster = look.cluster
+    return look.key_state, cluster.status, tuple(sorted(cluster.instances.items()))

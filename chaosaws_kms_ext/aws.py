@@ -1,0 +1,120 @@
+"""The one door to AWS: clients with deadlines and retries, and errors in plain words."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+import botocore.exceptions as botocore_errors
+from botocore.config import Config
+
+from chaosaws_kms_ext import __version__
+from chaosaws_kms_ext.run import Refused, Run
+
+__all__ = ["Aws", "AwsError", "of"]
+
+CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 20, 5
+"""Seconds, seconds, tries (botocore's standard mode: throttling and 5xx, with back-off)."""
+
+
+class AwsError(Exception):
+    """A call that AWS refused or did not answer, in one sentence."""
+
+    def __init__(self, sentence: str, code: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
+        """AWS' error code; empty if there was no answer."""
+
+
+class Aws:
+    """An account in one Region, by the default credential chain of boto3.
+
+    Its session refreshes temporary credentials by itself where their source can (a profile with a
+    role, an instance's role, SSO).
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._session = boto3.Session()
+        except botocore_errors.ProfileNotFound as problem:
+            raise Refused(f"{problem}: AWS_PROFILE must name one of ~/.aws/config") from None
+        self.region: str = self._session.region_name or ""
+        if not self.region:
+            raise Refused(
+                "no AWS Region is set: set AWS_REGION, or a region in the profile (AWS_PROFILE)"
+            )
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Calls e.g. `kms` `DisableKey`; returns the answer without its metadata.
+
+        Raises AwsError.
+        """
+        name = f"{service}:{operation}"
+        try:
+            client = self._client(service)
+            method = next(k for k, v in client.meta.method_to_api_mapping.items() if v == operation)
+            answer: dict[str, Any] = getattr(client, method)(**params)
+        except botocore_errors.ClientError as problem:
+            error = problem.response.get("Error", {})
+            raise AwsError(_sentence(name, params, error), error.get("Code", "")) from problem
+        except (
+            botocore_errors.NoCredentialsError,
+            botocore_errors.PartialCredentialsError,
+        ) as problem:
+            raise AwsError(f"{name}: no AWS credentials found ({problem})") from problem
+        except botocore_errors.ParamValidationError as problem:
+            raise AwsError(f"{name}: {' '.join(str(problem).split())}") from problem
+        except botocore_errors.BotoCoreError as problem:
+            raise AwsError(f"{name} got no answer: {problem}") from problem
+        answer.pop("ResponseMetadata", None)
+        return answer
+
+    def pages(
+        self, service: str, operation: str, params: dict[str, Any], items: str
+    ) -> list[dict[str, Any]]:
+        """All `items` of a paged operation whose marker is called Marker."""
+        found: list[dict[str, Any]] = []
+        marker: dict[str, str] = {}
+        while True:
+            answer = self.call(service, operation, {**params, **marker})
+            found += answer.get(items, [])
+            if not answer.get("Marker"):
+                return found
+            marker = {"Marker": answer["Marker"]}
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._session.client(
+                    service,
+                    region_name=self.region,
+                    config=Config(
+                        connect_timeout=CONNECT_TIMEOUT,
+                        read_timeout=READ_TIMEOUT,
+                        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                        user_agent_extra=f"chaostoolkit-aws-kms/{__version__}",
+                    ),
+                )
+            return self._clients[service]
+
+
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+
+
+def _sentence(name: str, params: dict[str, Any], error: dict[str, str]) -> str:
+    code, message = error.get("Code", "unknown error"), error.get("Message", "")
+    on = next((str(v) for k, v in params.items() if k.endswith(("Id", "Identifier"))), "")
+    if code in DENIED:
+        return f"not allowed: {name} on {on or '*'} ({message})"
+    if code in EXPIRED:
+        return f"the AWS credentials have expired ({name}): renew them"
+    return f"{name} failed with {code}: {message or 'no reason given'}"
+
+
+def of(run: Run) -> Aws:
+    """The run's own door to AWS, opened on first use."""
+    return run.part(Aws, Aws)

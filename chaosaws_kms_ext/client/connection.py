@@ -1,0 +1,65 @@
+"""A PostgreSQL connection that never waits longer than it was told to.
+
+Neither a server-side statement_timeout nor TCP's own timers help against a database that hangs: the
+server does nothing, and the kernel goes on acknowledging. So the deadline is kept here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import psycopg
+
+__all__ = ["DeadlineConnection", "DeadlinePassed"]
+
+Answer = TypeVar("Answer")
+
+INTERVAL = 0.05
+"""Seconds between two looks at the clock while waiting."""
+
+
+class DeadlinePassed(psycopg.OperationalError, TimeoutError):
+    """No answer before the deadline; the connection is closed."""
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """Every wait ends at `until`; what has to wait after it fails at once.
+
+    So one deadline bounds all queries of an operation, and the ROLLBACK that leaving a transaction
+    block would send to a database that hangs.
+    """
+
+    until: float | None = None
+    """CLOCK_MONOTONIC, seconds; None: no deadline."""
+
+    def wait(
+        self, gen: Generator[Any, Any, Answer], interval: float = INTERVAL, *args: Any, **more: Any
+    ) -> Answer:
+        """As psycopg waits, but no longer than `until`."""
+        if self.until is None:
+            return super().wait(gen, interval, *args, **more)
+        left = self.until - time.monotonic()
+        try:
+            return super().wait(self._bounded(gen), max(min(interval, left), 0.001), *args, **more)
+        except DeadlinePassed:
+            # Closed by whoever owns it, here: from another thread it would be a crash.
+            self.pgconn.finish()
+            raise
+
+    def _bounded(self, gen: Generator[Any, Any, Answer]) -> Generator[Any, Any, Answer]:
+        # psycopg resumes a generator with 0 when nothing was ready for `interval` seconds.
+        try:
+            waited_for = next(gen)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        while True:
+            ready = yield waited_for
+            if not ready and self.until is not None and time.monotonic() >= self.until:
+                gen.close()
+                raise DeadlinePassed("no answer before the deadline")
+            try:
+                waited_for = gen.send(ready)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]

@@ -1,0 +1,34 @@
+"""Writes down every operation, a few times a second, and the last ones at the end."""
+
+from __future__ import annotations
+
+import gevent
+
+from chaosaws_kms_ext.history import Operation, OperationWriter
+
+__all__ = ["FLUSH_EVERY", "Recorder"]
+
+FLUSH_EVERY = 0.2
+"""Seconds: what a SIGKILL of the load can cost."""
+
+
+class Recorder:
+    """Collects operations and hands them to the history."""
+
+    def __init__(self, writer: OperationWriter) -> None:
+        self._writer = writer
+        self._waiting: list[Operation] = []
+        self.add = self._waiting.append
+
+    def flush_for_ever(self) -> None:
+        """A greenlet's work."""
+        while True:
+            gevent.sleep(FLUSH_EVERY)
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what has come since the last time."""
+        if self._waiting:
+            whole = self._waiting.copy()
+            self._waiting.clear()
+            self._writer.write(whole)

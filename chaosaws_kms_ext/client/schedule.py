@@ -1,0 +1,55 @@
+"""When arrivals are due: a value, without any clock.
+
+The schedule is open loop: arrival k is due at its instant whatever became of those before it, so a
+database that hangs is asked as often as one that answers, and a late answer counts as late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Schedule", "Tickets"]
+
+SECOND = 1_000_000_000
+WRITE_EVERY = 10
+"""One arrival in so many is a write."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`rate` arrivals a second from `start` (CLOCK_MONOTONIC, ns) on."""
+
+    start: int
+    rate: float
+    writes: bool
+
+    def due(self, number: int) -> int:
+        """The instant at which arrival `number` is due, ns."""
+        return self.start + round(number * SECOND / self.rate)
+
+    def kind(self, number: int) -> str:
+        """`read` or `write`."""
+        return "write" if self.writes and number % WRITE_EVERY == WRITE_EVERY - 1 else "read"
+
+
+class Tickets:
+    """Hands every arrival out once: to a user, or as one that nobody could take."""
+
+    def __init__(self, schedule: Schedule, deadline: int) -> None:
+        """`deadline`: ns after which an arrival that nobody took is given up."""
+        self._schedule = schedule
+        self._deadline = deadline
+        self._next = 0
+
+    def overdue(self, now: int) -> range:
+        """The arrivals that nobody took within the deadline; they are given out hereby."""
+        first = self._next
+        while self._schedule.due(self._next) + self._deadline <= now:
+            self._next += 1
+        return range(first, self._next)
+
+    def take(self) -> int:
+        """The next arrival; it may be due in the past or in the future."""
+        taken = self._next
+        self._next += 1
+        return taken

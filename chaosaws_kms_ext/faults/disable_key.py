@@ -1,0 +1,36 @@
+"""The fault of a disabled key: DisableKey, undone by EnableKey."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.kms import api
+from chaosaws_kms_ext.safety.undo import Call, Check, Undo
+
+__all__ = ["DisableKey"]
+
+
+@dataclass(frozen=True)
+class DisableKey:
+    """Takes the key `key` (an ARN) away from everything that is encrypted under it."""
+
+    key: str
+
+    name = "disable-key"
+
+    def undo(self) -> Undo:
+        """What puts it back, wherever and by whomever it is replayed."""
+        key = {"KeyId": self.key}
+        return Undo(
+            calls=(Call("kms", "EnableKey", key),),
+            checks=(Check(Call("kms", "DescribeKey", key), "KeyMetadata.KeyState", "Enabled"),),
+        )
+
+    def inject(self, aws: Aws) -> None:
+        """Does it; raises AwsError."""
+        aws.call("kms", "DisableKey", {"KeyId": self.key})
+
+    def shows(self, aws: Aws) -> bool:
+        """Whether KMS says that it is done; raises AwsError."""
+        return api.describe(aws, self.key).state == "Disabled"

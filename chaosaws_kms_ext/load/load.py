@@ -1,0 +1,187 @@
+"""Locust in a process of its own, and what its records say meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosaws_kms_ext.client import config as client
+from chaosaws_kms_ext.client.gate import spacing_for
+from chaosaws_kms_ext.history import Operation, Outcome, Tail, write_rows
+from chaosaws_kms_ext.history.reader import operations_of, read_header
+from chaosaws_kms_ext.history.records import ARRIVALS
+from chaosaws_kms_ext.load import schema
+from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.processes import Child
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["Load", "LoadConfig", "Window"]
+
+DEFAULT_LOAD = Path(__file__).parent.parent / "client" / "default_load.py"
+
+FRESHEST = 0.6
+"""Seconds ago that a window ends: an answer that fast has been written and flushed by then."""
+
+KEPT = 60.0
+"""Seconds of records that are kept in memory for windows."""
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class LoadConfig:
+    """One load. Durations are seconds, and not compressed on the lab."""
+
+    database: str
+    rate: float
+    users: int
+    writes: bool
+    deadline: float
+    folder: Path
+    """The run's history."""
+    log: Path
+    file: Path = DEFAULT_LOAD
+    name: str = "main"
+
+    @property
+    def reconnect_spacing(self) -> float:
+        """Seconds between two attempts to reconnect."""
+        return spacing_for(self.deadline, self.users)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What became of the arrivals that were due in a stretch of time."""
+
+    seconds: float
+    expected: float
+    """Rate × seconds: a load that says nothing at all has answered none of them."""
+    answered: int
+    p99_ms: float | None
+    """Of the answered ones, from the instant they were due."""
+
+    @property
+    def share(self) -> float:
+        """Answered of expected, at most 1."""
+        return min(self.answered / self.expected, 1.0)
+
+    @property
+    def failing(self) -> float:
+        """Not answered, a second."""
+        return max(self.expected - self.answered, 0.0) / self.seconds
+
+
+class Load:
+    """A running load."""
+
+    def __init__(self, config: LoadConfig) -> None:
+        """Makes the schema and starts Locust; raises LoadFailed."""
+        self.config = config
+        self._tails: dict[Path, tuple[Tail, dict[str, object]]] = {}
+        self._recent: deque[Operation] = deque()
+        if config.writes:
+            schema.make(config.database, timeout=15)
+        told = client.ClientConfig(
+            name=config.name,
+            database=config.database,
+            rate=config.rate,
+            users=config.users,
+            writes=config.writes,
+            deadline=config.deadline,
+            folder=str(config.folder.resolve()),
+        )
+        self._child = Child(
+            [
+                sys.executable, "-m", "locust", "--locustfile", str(config.file), "--headless",
+                "--users", str(config.users), "--spawn-rate", str(config.users),
+                "--only-summary", "--exit-code-on-error", "0", "--loglevel", "WARNING",
+            ],
+            log=config.log,
+            env={**os.environ, **told.as_environment()},
+        )  # fmt: skip
+
+    @property
+    def running(self) -> bool:
+        """Whether Locust has not ended."""
+        return self._child.running
+
+    def wait_until_steady(
+        self, seconds: float, share: float, timeout: float, observer: Observer
+    ) -> None:
+        """Waits until `share` of the arrivals of the last `seconds` were answered.
+
+        Raises LoadFailed when Locust ends or `timeout` seconds pass.
+        """
+
+        def steady() -> bool:
+            if not self.running:
+                raise LoadFailed(self._why_ended())
+            return self.window(seconds).share >= share
+
+        try:
+            Wait("the load to be steady", timeout, 0.1, observer).until(steady)
+        except TimedOut:
+            raise LoadFailed(self._why_not_steady(seconds, share, timeout)) from None
+
+    def window(self, seconds: float) -> Window:
+        """The arrivals that were due in the last `seconds`, not counting the very last moment."""
+        self._read()
+        end = time.monotonic_ns() - round(FRESHEST * SECOND)
+        begin = end - round(seconds * SECOND)
+        took = sorted(
+            o.done - o.due for o in self._recent if begin <= o.due < end and o.outcome == Outcome.OK
+        )
+        p99 = took[math.ceil(0.99 * len(took)) - 1] / 1e6 if took else None
+        # One arrival may lie on either side of an edge.
+        expected = max(self.config.rate * seconds - 1, 1)
+        return Window(seconds, expected, len(took), p99)
+
+    def stop(self) -> None:
+        """Ends Locust when it has written everything down; safe to call again."""
+        self._child.stop(grace=10, ask=self._child.process.terminate)
+
+    def read_rows_back(self, timeout: float) -> None:
+        """Puts the rows that the writes left into the history; raises LoadFailed."""
+        if self.config.writes:
+            found = schema.rows(self.config.database, timeout)
+            write_rows(self.config.folder, self.config.name, found)
+
+    def drop(self, timeout: float) -> None:
+        """Removes what the load made in the database; raises LoadFailed."""
+        if self.config.writes:
+            schema.drop(self.config.database, timeout)
+
+    def _read(self) -> None:
+        for path in self.config.folder.glob(f"{self.config.name}-*.jsonl"):
+            tail, header = self._tails.setdefault(path, (Tail(path), {}))
+            lines = tail.lines()
+            if lines and not header:
+                header.update(read_header(lines.pop(0)))
+            self._recent.extend(_arrivals(operations_of(header, lines)))
+        oldest = time.monotonic_ns() - round(KEPT * SECOND)
+        while self._recent and self._recent[0].done < oldest:
+            self._recent.popleft()
+
+    def _why_ended(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self.config.log.read_text(errors="replace").strip().splitlines()
+            if lines:
+                return f"the load ended: {lines[-1][:300]}"
+        return "the load ended and said nothing"
+
+    def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
+        states = sorted({o.sqlstate for o in self._recent if o.sqlstate})
+        seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"
+        said = f"; the server said {', '.join(states)}" if states else ""
+        return f"the load was not steady within {timeout:.0f} s: {seen}, not {share:.0%}{said}"
+
+
+def _arrivals(operations: Iterable[Operation]) -> list[Operation]:
+    return [o for o in operations if o.kind in ARRIVALS]

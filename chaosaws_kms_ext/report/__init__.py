@@ -1,0 +1,1 @@
+"""What a run leaves: the summary, the verdict, what a person sees."""

@@ -1,0 +1,146 @@
+"""This run: its id, its settings, what happened in it, and the parts that serve it.
+
+Chaos Toolkit calls actions, probes and hooks as plain functions, so what they share has to be found
+somewhere: here, and nowhere else. Without the control there is a run too; it lives in memory only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from chaosaws_kms_ext.history import Anchor, Event
+from chaosaws_kms_ext.settings import Settings, parse
+
+__all__ = ["Refused", "Run", "begin", "current", "end"]
+
+Part = TypeVar("Part")
+
+
+class Refused(Exception):
+    """The run may not go on; nothing was changed. One sentence that says why and what to do."""
+
+
+class Run:
+    """One execution of one experiment."""
+
+    def __init__(self, settings: Settings, experiment: str = "") -> None:
+        self.settings = settings
+        self.experiment = experiment
+        self.started = datetime.now(UTC)
+        self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.anchor = Anchor.now()
+        self.events: list[Event] = []
+        self.folder: Path | None = None
+        self._file: IO[str] | None = None
+        self._parts: dict[type, Any] = {}
+        self._lock = threading.Lock()
+
+    def event(self, name: str, at: int | None = None, /, **details: Any) -> Event:
+        """Records that something happened: now, or at the CLOCK_MONOTONIC instant `at` (ns)."""
+        event = Event(time.monotonic_ns() if at is None else at, name, details)
+        with self._lock:
+            self.events.append(event)
+            if self._file is not None:
+                self._file.write(_line(event))
+        return event
+
+    def last(self, name: str) -> Event | None:
+        """The newest event called `name`."""
+        with self._lock:
+            return next((e for e in reversed(self.events) if e.name == name), None)
+
+    def seconds_since(self, event: Event) -> float:
+        """How long ago `event` was."""
+        return (time.monotonic_ns() - event.at) / 1e9
+
+    def open_folder(self) -> Path:
+        """Makes `<reports>/<experiment>/<UTC time>/`, and keeps events in it from now on."""
+        parent = Path(self.settings.reports_dir) / (self.experiment or "run")
+        stamp = f"{self.started:%Y-%m-%dT%H%M%SZ}"
+        for number in range(1, 1000):
+            self.folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
+            try:
+                (self.folder / "history").mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
+        assert self.folder is not None
+        with self._lock:
+            # Line by line, so that a crash leaves every event before it.
+            self._file = (self.folder / "history" / "events.jsonl").open("a", buffering=1)
+            header = {"schema": 1, "anchor": self.anchor._asdict()}
+            self._file.write(json.dumps(header) + "\n")
+            self._file.writelines(_line(event) for event in self.events)
+        _point(Path(self.settings.reports_dir) / "latest", self.folder)
+        return self.folder
+
+    def part(self, kind: type[Part], make: Callable[[], Part] | None = None) -> Part:
+        """What serves this run as `kind`; made on first use by `make`, else LookupError."""
+        if kind not in self._parts:
+            if make is None:
+                raise LookupError(f"this run has no {kind.__name__}")
+            self._parts[kind] = make()
+        part: Part = self._parts[kind]
+        return part
+
+    def has(self, kind: type) -> bool:
+        """Whether something serves this run as `kind`."""
+        return kind in self._parts
+
+    def put(self, kind: type[Part], part: Part) -> None:
+        """Lets `part` serve this run as `kind`."""
+        self._parts[kind] = part
+
+    def close(self) -> None:
+        """No event is written to the folder any more."""
+        with self._lock:
+            file, self._file = self._file, None
+            if file is not None:
+                file.close()
+
+
+def _line(event: Event) -> str:
+    return json.dumps({"at": event.at, "name": event.name, "details": event.details}) + "\n"
+
+
+def _point(link: Path, target: Path) -> None:
+    """Points `link` at `target` in one step; a file in its place that is no link stays."""
+    if link.exists() and not link.is_symlink():
+        return
+    new = link.with_name(f".latest-{os.getpid()}")
+    new.symlink_to(os.path.relpath(target, link.parent))
+    new.replace(link)
+
+
+_current: Run | None = None
+
+
+def begin(settings: Settings, experiment: str) -> Run:
+    """Starts a run: from now on it is the current one."""
+    global _current
+    _current = Run(settings, experiment)
+    return _current
+
+
+def current(configuration: Mapping[str, Any] | None = None) -> Run:
+    """The run that is going on; without a control, one in memory with these settings."""
+    global _current
+    if _current is None:
+        _current = Run(parse(configuration))
+    return _current
+
+
+def end() -> None:
+    """Ends the current run."""
+    global _current
+    if _current is not None:
+        _current.close()
+    _current = None

@@ -1,0 +1,1 @@
+"""May we, and how it is put back: guard, undo, journal, replay."""

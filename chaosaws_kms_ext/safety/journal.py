@@ -1,0 +1,132 @@
+"""The undo journal: written before the change, so that whoever comes after us can put it back.
+
+One file an entry, in `$XDG_STATE_HOME/chaosaws-kms` (`~/.local/state/chaosaws-kms`): an entry that
+is there is open; closing it removes it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chaosaws_kms_ext.safety.undo import Undo
+
+__all__ = ["Entry", "JournalDamaged", "directory", "open_entries", "write"]
+
+SCHEMA = 1
+
+
+class JournalDamaged(Exception):
+    """An entry cannot be read: which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One fault that may not have been put back."""
+
+    run: str
+    owner: str
+    target: str
+    region: str
+    endpoint: str
+    """The lab's endpoint; empty on AWS."""
+    lab: str
+    """The lab's id; empty on AWS."""
+    cluster: str
+    key: str
+    made: str
+    """UTC, ISO 8601."""
+    undo: Undo
+    path: Path
+
+    def close(self) -> None:
+        """Things are back: the entry goes. Safe to call again."""
+        self.path.unlink(missing_ok=True)
+        _sync(self.path.parent)
+
+
+def directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the journal is, whatever the working folder."""
+    state = environ.get("XDG_STATE_HOME") or ""
+    base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
+    return base / "chaosaws-kms"
+
+
+def write(
+    *,
+    run: str,
+    target: str,
+    region: str,
+    endpoint: str,
+    lab: str,
+    cluster: str,
+    key: str,
+    undo: Undo,
+) -> Entry:
+    """An open entry, safely on disk when this returns; raises OSError."""
+    folder = directory()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{run}-{len(list(folder.glob(f'{run}-*'))) + 1}.json"
+    entry = Entry(
+        run=run,
+        owner=f"{_user()}@{socket.gethostname()} pid {os.getpid()}",
+        target=target,
+        region=region,
+        endpoint=endpoint,
+        lab=lab,
+        cluster=cluster,
+        key=key,
+        made=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        undo=undo,
+        path=path,
+    )
+    said = {name: value for name, value in vars(entry).items() if name not in ("undo", "path")}
+    text = json.dumps({"schema": SCHEMA, **said, "undo": undo.as_json()}, indent=2) + "\n"
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    _sync(folder)
+    return entry
+
+
+def open_entries() -> list[Entry]:
+    """Every entry that nobody has closed, the oldest first; raises JournalDamaged."""
+    return [_read(path) for path in sorted(directory().glob("*.json"))]
+
+
+def _read(path: Path) -> Entry:
+    try:
+        said: dict[str, Any] = json.loads(path.read_text())
+        said.pop("schema")
+        return Entry(**{**said, "undo": Undo.of_json(said["undo"]), "path": path})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise JournalDamaged(
+            f"the undo journal's entry {path} cannot be read ({type(problem).__name__}): look "
+            "into it, put back what it names by hand, and remove it"
+        ) from problem
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _sync(folder: Path) -> None:
+    """Makes a change of the folder itself survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

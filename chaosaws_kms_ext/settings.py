@@ -1,0 +1,217 @@
+"""Every setting once: what it is called, what it may be, its unit, its default.
+
+A setting comes from the environment (`CHAOS_<KEY>`) or else from the experiment's `configuration`;
+empty means the default. Durations about Aurora are AWS seconds; `Settings.real` alone knows that
+they pass faster on the lab.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+__all__ = ["BadSetting", "Settings", "parse"]
+
+STEADY_SPAN = 10.0
+"""AWS seconds in which enough arrivals have to be answered for the database to count as back."""
+
+FEWEST_ARRIVALS = 20
+"""In how many arrivals at least that is judged, however fast the lab runs."""
+
+
+class BadSetting(Exception):
+    """One sentence for each setting that is wrong: its name, what is wrong, what to do."""
+
+
+Parser = Callable[[str], Any]
+
+
+def _setting(parse: Parser, default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+def _choice(*names: str) -> Parser:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return text
+
+    return parse
+
+
+def _number(least: float, most: float, unit: str, whole: bool = False) -> Parser:
+    kind = "a whole number" if whole else "a number"
+
+    def parse(text: str) -> float:
+        wrong = f"must be {kind}{unit} from {least:g} to {most:g}"
+        try:
+            number = int(text) if whole else float(text)
+        except ValueError:
+            raise ValueError(wrong) from None
+        if not math.isfinite(number) or not least <= number <= most:
+            raise ValueError(wrong)
+        return number
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Parser:
+    return _number(least, most, " of seconds")
+
+
+def _name(text: str) -> str:
+    if len(text) > 2048 or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("must be a name without blanks, at most 2048 characters")
+    return text
+
+
+def _conninfo(text: str) -> str:
+    try:
+        parts = conninfo_to_dict(text)
+    except (ProgrammingError, UnicodeError):
+        raise ValueError("must be a libpq connection string: host=… dbname=… user=…") from None
+    if "password" in parts:
+        raise ValueError(
+            "must not hold a password: put it in PGPASSWORD or in ~/.pgpass, as for psql"
+        )
+    return text
+
+
+def _file(text: str) -> str:
+    try:
+        found = Path(text).is_file()
+    except (OSError, ValueError):
+        found = False
+    if not found:
+        raise ValueError("must be a Locust file that exists")
+    return text
+
+
+def _folder(text: str) -> str:
+    if "\0" in text or len(text) > 4096 or Path(text).is_file():
+        raise ValueError("must be a folder, which is made when it is missing")
+    return text
+
+
+DAY = 86400.0
+AURORA = _seconds(1, 7 * DAY)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one run. Durations of Aurora's are AWS seconds, the others seconds."""
+
+    target: str = _setting(_choice("lab", "aws"), "lab", "where to act")
+    cluster_id: str = _setting(_name, "", "the DB cluster to attack (target=aws)")
+    key_id: str = _setting(_name, "", "its key, to cross-check: id, ARN or alias (target=aws)")
+    database: str = _setting(
+        _conninfo, "", "libpq conninfo without password; what is missing is the cluster's own"
+    )
+    load_rate: float = _setting(_number(1, 5000, " of arrivals a second"), 200.0, "arrivals/s")
+    load_users: int = _setting(_number(1, 1000, "", whole=True), 16, "connections of the load")
+    load_file: str = _setting(_file, "", "a Locust file with the reads; the default load if none")
+    load_writes: str = _setting(_choice("own-schema", "none"), "own-schema", "where writes go")
+    query_deadline: float = _setting(_seconds(0.1, 60), 2.0, "seconds for an answer, from due")
+    hold: float = _setting(AURORA, 600.0, "AWS seconds the key stays off once it shows")
+    impact_timeout: float = _setting(AURORA, 10800.0, "AWS seconds until it must have shown")
+    recovery_strategy: str = _setting(
+        _choice("wait-then-start", "start", "self-only"),
+        "wait-then-start",
+        "how the cluster is brought back",
+    )
+    self_restart_within: float = _setting(AURORA, 2700.0, "AWS seconds to wait before a start")
+    recovery_timeout: float = _setting(AURORA, 7200.0, "AWS seconds to wait for recovery")
+    max_key_unusable: float = _setting(
+        _seconds(1, 7 * DAY), 0.0, "seconds from DisableKey to EnableKey at most"
+    )
+    rto: float = _setting(AURORA, 3600.0, "AWS seconds from EnableKey to recovery: the objective")
+    reports_dir: str = _setting(_folder, "reports", "where runs leave their folders")
+    lab_speed: float = _setting(_number(0.1, 10_000, ""), 60.0, "AWS seconds in one on the lab")
+    lab_profile: str = _setting(_choice("observed", "documented"), "observed", "the lab's Aurora")
+
+    def real(self, aws_seconds: float) -> float:
+        """AWS seconds as seconds of this run's clock."""
+        return aws_seconds / self.lab_speed if self.target == "lab" else aws_seconds
+
+    @property
+    def longest_key_unusable(self) -> float:
+        """`max_key_unusable`, or what follows from the other settings; seconds, not compressed."""
+        return self.max_key_unusable or self.impact_timeout + self.hold + 600
+
+    @property
+    def steady_window(self) -> float:
+        """Seconds in which 99 % of the arrivals have to be answered to count as recovered."""
+        return max(self.real(STEADY_SPAN), FEWEST_ARRIVALS / self.load_rate)
+
+    @property
+    def status_poll(self) -> float:
+        """Seconds between two looks at the cluster's status."""
+        return 0.2 if self.target == "lab" else 5.0
+
+
+NAMES = {f"CHAOS_{item.name.upper()}": item.name for item in fields(Settings)}
+
+
+def parse(
+    configuration: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings of this run; raises BadSetting with everything that is wrong with them."""
+    problems = [_misspelt(name) for name in environ if _looks_misspelt(name)]
+    values: dict[str, Any] = {}
+    for item in fields(Settings):
+        variable = f"CHAOS_{item.name.upper()}"
+        given = environ.get(variable) or (configuration or {}).get(item.name)
+        if given in (None, ""):
+            continue
+        try:
+            if isinstance(given, (dict, list, bool)):
+                raise ValueError("must be text or a number")
+            values[item.name] = item.metadata["parse"](str(given).strip())
+        except ValueError as wrong:
+            problems.append(f"{variable} {wrong}, not {_shown(given)}")
+    problems += _contradictions(values)
+    if problems:
+        raise BadSetting("; ".join(problems))
+    return Settings(**values)
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    on_lab = values.get("target", "lab") == "lab"
+    if not on_lab:
+        if values.get("cluster_id"):
+            return []
+        return ["CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack"]
+    named = [
+        f"CHAOS_{key.upper()}" for key in ("cluster_id", "key_id", "database") if key in values
+    ]
+    if not named:
+        return []
+    return [
+        f"CHAOS_TARGET is lab, which has a cluster of its own, but {' and '.join(named)} names "
+        "another: set CHAOS_TARGET=aws or leave it out"
+    ]
+
+
+def _looks_misspelt(name: str) -> bool:
+    return name.startswith("CHAOS_") and name not in NAMES and bool(_nearest(name))
+
+
+def _misspelt(name: str) -> str:
+    return f"{name} is no setting: did you mean {_nearest(name)[0]}?"
+
+
+def _nearest(name: str) -> list[str]:
+    return difflib.get_close_matches(name, NAMES, n=1, cutoff=0.85)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,66 @@
+"""Waiting: what for, how long, how often; and telling somebody meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+__all__ = ["Observer", "TimedOut", "Wait"]
+
+Answer = TypeVar("Answer")
+
+
+class TimedOut(Exception):
+    """The deadline passed before the condition held."""
+
+
+class Observer:
+    """Is told, at every look, what is waited for; this one keeps it to itself."""
+
+    def waiting(self, what: str, elapsed: float, limit: float) -> None:
+        """`elapsed` of at most `limit` seconds have been waited for `what`."""
+
+    def done(self) -> None:
+        """The wait is over."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A condition's deadline and the interval between two looks, in seconds."""
+
+    what: str
+    limit: float
+    interval: float
+    observer: Observer
+
+    def until(self, condition: Callable[[], Answer | None]) -> Answer:
+        """The first answer of `condition` that is not None or False; else raises TimedOut.
+
+        The condition is asked once more when the deadline has passed, so that a slow last look
+        does not turn a success into a failure.
+        """
+        start = time.monotonic()
+        try:
+            while True:
+                elapsed = time.monotonic() - start
+                answer = condition()
+                if answer is not None and answer is not False:
+                    return answer
+                if elapsed >= self.limit:
+                    raise TimedOut(f"{self.what}: not within {self.limit:.0f} s")
+                self.observer.waiting(self.what, elapsed, self.limit)
+                time.sleep(min(self.interval, max(self.limit - elapsed, 0.001)))
+        finally:
+            self.observer.done()
+
+    def out(self) -> None:
+        """Waits for the whole time."""
+        start = time.monotonic()
+        try:
+            while (elapsed := time.monotonic() - start) < self.limit:
+                self.observer.waiting(self.what, elapsed, self.limit)
+                time.sleep(min(self.interval, self.limit - elapsed))
+        finally:
+            self.observer.done()
