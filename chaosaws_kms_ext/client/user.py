@@ -16,6 +16,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,7 +36,7 @@ from chaosaws_kms_ext.history import Operation, OperationWriter, Outcome
 
 __all__ = ["QueryUser", "read"]
 
-if psycopg.waiting.wait.__name__ == "wait_c":
+if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
     sys.exit("psycopg was imported before locust, so a query that hangs would stop all: swap them")
 
 LIFELINE = "CHAOSAWS_KMS_LIFELINE"
@@ -196,6 +197,10 @@ def ask(driver: Driver, connection: DeadlineConnection, kind: str, number: int) 
         driver.record(kind, 0, number, sent, sent, Outcome.OK)
 
 
+def _insert(connection: DeadlineConnection, pair: tuple[int, int]) -> None:
+    connection.execute(INSERT, pair, prepare=True)
+
+
 def outcome_of(problem: psycopg.Error, connection: DeadlineConnection | None) -> Outcome:
     """What a failure means: nobody answered, the connection broke, or the server said no."""
     if isinstance(problem, DeadlinePassed):
@@ -205,7 +210,7 @@ def outcome_of(problem: psycopg.Error, connection: DeadlineConnection | None) ->
     return Outcome.LOST if connection.closed else Outcome.ERROR
 
 
-class QueryUser(User):  # type: ignore[misc]
+class QueryUser(User):
     """Takes arrivals one by one; subclass it and mark queries with `read`."""
 
     abstract = True
@@ -226,17 +231,10 @@ class QueryUser(User):  # type: ignore[misc]
             gevent.sleep(max((due - time.monotonic_ns()) / SECOND, 0))
             sequence += 1
             if kind == "write":
-                pair = (writer, sequence)
-                self._perform(
-                    connection, kind, writer, sequence, due,
-                    lambda c, pair=pair: c.execute(INSERT, pair, prepare=True),
-                )  # fmt: skip
+                work = partial(_insert, pair=(writer, sequence))
             else:
-                (query,) = random.choices(queries, weights)
-                self._perform(
-                    connection, kind, writer, sequence, due,
-                    lambda c, query=query: query(self, c),
-                )  # fmt: skip
+                work = partial(random.choices(queries, weights)[0], self)
+            self._perform(connection, kind, writer, sequence, due, work)
 
     def _perform(
         self, connection: DeadlineConnection, kind: str, writer: int, sequence: int, due: int,
@@ -291,14 +289,14 @@ def _begin(environment: Any, **_: Any) -> None:
         sys.exit(str(problem))
     lifeline = os.environ.pop(LIFELINE, None)
 
-    @environment.events.test_start.add_listener  # type: ignore[untyped-decorator]
+    @environment.events.test_start.add_listener
     def start(**_: Any) -> None:
         QueryUser.driver = Driver(config, environment)
         if lifeline is not None:
             gevent.spawn(_quit_with_parent, int(lifeline), environment)
 
     # `quit` and not `quitting`: users finish their queries after that.
-    @environment.events.quit.add_listener  # type: ignore[untyped-decorator]
+    @environment.events.quit.add_listener
     def flush(**_: Any) -> None:
         if hasattr(QueryUser, "driver"):
             QueryUser.driver.recorder.flush()
