@@ -6,9 +6,11 @@ somewhere: here, and nowhere else. Without the control there is a run too; it li
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -79,8 +81,23 @@ class Run:
             header = {"schema": 1, "anchor": self.anchor._asdict()}
             self._file.write(json.dumps(header) + "\n")
             self._file.writelines(_line(event) for event in self.events)
-        _point(Path(self.settings.reports_dir) / "latest", self.folder)
         return self.folder
+
+    def point_latest(self) -> None:
+        """Lets `<reports>/latest` be this run's folder."""
+        assert self.folder is not None
+        _point(Path(self.settings.reports_dir) / "latest", self.folder)
+
+    def discard_folder(self) -> None:
+        """Removes this run's folder: a run that was refused leaves none."""
+        self.close()
+        folder, self.folder = self.folder, None
+        if folder is None:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        for parent in (folder.parent, Path(self.settings.reports_dir)):
+            with contextlib.suppress(OSError):  # others' runs are in it
+                parent.rmdir()
 
     def part(self, kind: type[Part], make: Callable[[], Part] | None = None) -> Part:
         """What serves this run as `kind`; made on first use by `make`, else LookupError."""

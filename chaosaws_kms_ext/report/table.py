@@ -1,0 +1,91 @@
+"""The small table at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["table"]
+
+UNKNOWN = "not measured"
+
+
+def table(summary: dict[str, Any], folder: str) -> str:
+    """The summary for a person."""
+    rows = list(_rows(summary, folder))
+    width = max(len(name) for name, _ in rows)
+    rule = "─" * 72
+    lines = [f"{name:<{width}}  {value}" for name, value in rows]
+    return "\n".join([rule, *lines, rule])
+
+
+def _rows(summary: dict[str, Any], folder: str) -> Iterator[tuple[str, str]]:
+    yield "experiment", f"{summary['experiment']}, {_where(summary)}"
+    yield "time to impact", _impact(summary)
+    yield "outage", _seconds(summary["outage_seconds"], summary["error_bound_seconds"])
+    yield "time to recovery", _recovery(summary)
+    yield "while it hung", _hang(summary["hang"])
+    writes = summary["writes"]
+    lost = UNKNOWN if writes["lost"] is None else writes["lost"]
+    yield (
+        "writes",
+        f"{writes['acknowledged']} acknowledged · {writes['unknown']} unknown · {lost} lost",
+    )
+    if rows := summary["seed_rows"]:
+        yield "seeded rows", f"{_or_unknown(rows['present'])} of {rows['expected']}"
+    for objective in summary["objectives"]:
+        yield f"objective {objective['name']}", _objective(objective)
+    yield "verdict", summary["verdict"]
+    for reason in summary["reasons"]:
+        yield "", reason
+    yield "files", folder
+
+
+def _where(summary: dict[str, Any]) -> str:
+    if lab := summary["lab"]:
+        return (
+            f"on the lab ({lab['profile']}, {lab['speed']:g} AWS seconds a second): "
+            "its times are its own, not AWS'"
+        )
+    return f"on AWS, {summary['cluster']} in {summary['region']}"
+
+
+def _impact(summary: dict[str, Any]) -> str:
+    impact = _seconds(summary["time_to_impact_seconds"], summary["error_bound_seconds"])
+    status = summary["time_to_inaccessible_seconds"]
+    return impact if status is None else f"{impact}; status inaccessible after {status:.1f} s"
+
+
+def _recovery(summary: dict[str, Any]) -> str:
+    found = _seconds(summary["time_to_recovery_seconds"], summary["error_bound_seconds"])
+    paths = {"self-restart": "by itself", "start-db-cluster": "by StartDBCluster"}
+    path = paths.get(summary["recovery_path"])
+    return f"{found}, {path}" if path else found
+
+
+def _hang(hang: dict[str, bool | None]) -> str:
+    words = {True: "hung", False: "did not hang", None: UNKNOWN}
+    return (
+        f"open session {words[hang['open_sessions']]} · "
+        f"new connections {words[hang['new_connections']]}"
+    )
+
+
+def _objective(objective: dict[str, Any]) -> str:
+    met = {True: "met", False: "MISSED", None: "could not be judged"}[objective["met"]]
+    if "limit_seconds" in objective:
+        limit = f"{objective['limit_seconds']:g} s"
+        if objective["limit_seconds"] != objective["limit_aws_seconds"]:
+            limit += f" ({objective['limit_aws_seconds']:g} AWS seconds)"
+        return f"{met}: {_seconds(objective['measured_seconds'], None)} of {limit}"
+    return f"{met}: {_or_unknown(objective['measured'])} of {objective['limit']}"
+
+
+def _seconds(value: float | None, bound: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:.2f} s" + (f" ± {bound:.2f}" if bound is not None else "")
+
+
+def _or_unknown(value: Any) -> str:
+    return UNKNOWN if value is None else str(value)

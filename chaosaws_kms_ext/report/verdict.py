@@ -1,0 +1,91 @@
+"""The verdict of a run: passed only if everything says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaosaws_kms_ext.report.objectives import in_words
+
+__all__ = ["Course", "Verdict", "decide", "of_journal"]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the run went, apart from its figures."""
+
+    refused: str = ""
+    interrupted: bool = False
+    failures: tuple[str, ...] = ()
+    """The gate, actions and rollbacks that failed, each in a sentence."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`passed`, `failed`, `inconclusive`, `aborted` or `refused`, and why."""
+
+    word: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the exit status is 0."""
+        return self.word == "passed"
+
+
+def decide(
+    course: Course, objectives: Sequence[dict[str, Any]], unmeasured: Sequence[str]
+) -> Verdict:
+    """The verdict: the first of these that applies.
+
+    `unmeasured`: what could not be measured, or cannot be trusted, each in a sentence.
+    """
+    if course.refused:
+        return Verdict("refused", (course.refused,))
+    if course.interrupted:
+        return Verdict("aborted", ("the run was interrupted", *course.failures))
+    missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
+    if course.failures or missed:
+        return Verdict("failed", (*course.failures, *missed))
+    unknown = [f"objective {o['name']} could not be judged" for o in objectives if o["met"] is None]
+    if unknown or unmeasured:
+        return Verdict("inconclusive", (*unmeasured, *unknown))
+    return Verdict("passed")
+
+
+def of_journal(journal: dict[str, Any], status: str) -> Course:
+    """What Chaos Toolkit's journal says of the course; `status` is what it set itself."""
+    failures = []
+    before = (journal.get("steady_states") or {}).get("before") or {}
+    if before.get("steady_state_met") is False:
+        failures.append(_gate(before))
+    elif not before and status == "completed":
+        failures.append("the gate: the hypothesis was not asked before the method")
+    for part, runs in (("action", journal.get("run")), ("rollback", journal.get("rollbacks"))):
+        for ran in runs or []:
+            if ran.get("status") != "succeeded":
+                failures.append(f"{part} {ran['activity']['name']}: {_why(ran)}")
+            elif ran.get("tolerance_met") is False:
+                failures.append(f"{part} {ran['activity']['name']}: not within its tolerance")
+    if status == "failed" and not failures:
+        failures.append("Chaos Toolkit says that the experiment failed")
+    if journal.get("deviated"):
+        failures.append("the hypothesis did not hold afterwards")
+    return Course(interrupted=status in ("interrupted", "aborted"), failures=tuple(failures))
+
+
+def _gate(before: dict[str, Any]) -> str:
+    for probe in before.get("probes", []):
+        name = probe["activity"]["name"]
+        if probe.get("status") != "succeeded":
+            return f"the gate: {name}: {_why(probe)}"
+        if not probe.get("tolerance_met", True):
+            return f"the gate: {name} was {probe.get('output')!r}"
+    return "the gate: the hypothesis did not hold"
+
+
+def _why(ran: dict[str, Any]) -> str:
+    """The last line of the exception, which is its sentence."""
+    lines = [str(line).strip() for line in ran.get("exception") or [] if str(line).strip()]
+    return lines[-1].split(": ", 1)[-1] if lines else str(ran.get("status", "did not run"))

@@ -1,0 +1,52 @@
+"""What earlier runs left in the undo journal: closed where it no longer matters, else in the way."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.safety.journal import Entry
+
+__all__ = ["live_entries", "refuse"]
+
+IDENTITY = "/chaos-kms-lab"
+"""Where a lab says which one it is."""
+
+
+def live_entries() -> list[Entry]:
+    """The open entries; those of a lab that is gone are closed on the way."""
+    alive = []
+    for entry in journal.open_entries():
+        if entry.target == "lab" and not _lab_lives(entry):
+            entry.close()
+        else:
+            alive.append(entry)
+    return alive
+
+
+def refuse(key: str) -> None:
+    """Raises Refused if an earlier run may have left this very key disabled, or one still uses it."""
+    for entry in live_entries():
+        if entry.key == key:
+            raise Refused(
+                f"the undo journal has an open entry for {key}, of run {entry.run} by "
+                f"{entry.owner}: if that run is over, put it back with `chaos kms restore`"
+            )
+
+
+def _lab_lives(entry: Entry) -> bool:
+    address = urlsplit(entry.endpoint)
+    connection = http.client.HTTPConnection(
+        address.hostname or "127.0.0.1", address.port or 80, timeout=3
+    )
+    try:
+        connection.request("GET", IDENTITY)
+        said = json.loads(connection.getresponse().read())
+        return bool(said.get("lab") == entry.lab)
+    except (OSError, ValueError, AttributeError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
