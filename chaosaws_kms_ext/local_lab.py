@@ -122,8 +122,9 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
-        PGSERVICEFILE=os.devnull,
-        PGPASSFILE=os.devnull,
+        # Files that cannot exist: libpq warns of /dev/null.
+        PGSERVICEFILE=f"{os.devnull}/none",
+        PGPASSFILE=f"{os.devnull}/none",
         NO_PROXY="127.0.0.1",
         no_proxy="127.0.0.1",
     )

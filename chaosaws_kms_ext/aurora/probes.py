@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,9 @@ __all__ = [
     "wait_until_inaccessible",
 ]
 
-LOST_EVENT = "access the KMS encryption key"
-"""In the messages of RDS-EVENT-0418 and 0419 (DescribeEvents does not give their ids)."""
+# DescribeEvents gives messages and no ids: RDS-EVENT-0418 and 0419, and RDS-EVENT-0420.
+LOST = re.compile("unable to access the KMS encryption key")
+BACK = re.compile("can now successfully access the KMS encryption key")
 
 
 def encryption_state(
@@ -123,19 +125,16 @@ def time_left(run: Run) -> float:
 
 
 def _terminal_not_before(door: Aws, instances: list[str]) -> str | None:
+    """7 days after the first event of the present loss, as far as events tell."""
     since = datetime.now(UTC) - timedelta(days=RECOVERABLE_DAYS)
-    dates = [
-        event["Date"]
-        for instance in instances
-        for event in door.pages(
-            "rds",
-            "DescribeEvents",
-            {"SourceIdentifier": instance, "SourceType": "db-instance", "StartTime": since},
-            "Events",
-        )
-        if LOST_EVENT in event.get("Message", "") and "unable" in event.get("Message", "")
-    ]
-    if not dates:
-        return None
-    end: datetime = max(dates) + timedelta(days=RECOVERABLE_DAYS)
-    return end.isoformat()
+    lost: list[datetime] = []
+    for instance in instances:
+        asked = {"SourceIdentifier": instance, "SourceType": "db-instance", "StartTime": since}
+        present: list[datetime] = []
+        for event in door.pages("rds", "DescribeEvents", asked, "Events"):
+            if LOST.search(event.get("Message", "")):
+                present.append(event["Date"])
+            elif BACK.search(event.get("Message", "")):
+                present.clear()
+        lost += present
+    return (min(lost) + timedelta(days=RECOVERABLE_DAYS)).isoformat() if lost else None

@@ -20,9 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import click
 import psycopg
 from chaoslib.exceptions import InterruptExecution
-from chaoslib.types import Configuration, Experiment, Journal, Settings
+from chaoslib.types import Configuration, Experiment, Journal
 
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext import run as runs
@@ -51,7 +52,6 @@ __all__ = [
     "after_experiment_control",
     "before_experiment_control",
     "cleanup_control",
-    "configure_control",
 ]
 
 logger = logging.getLogger("chaostoolkit")
@@ -67,15 +67,7 @@ STRATEGIES = {"hypothesis": "before-method-only", "rollbacks": "always"}
 """With any other, a run could end with the key disabled, or call an outage a deviation."""
 
 _stack = contextlib.ExitStack()
-_strategies: dict[str, str] = {}
 _refused = ""
-
-
-def configure_control(settings: Settings = None, **_: Any) -> None:
-    """Notes the strategies that the run really has: the command line overrides the experiment."""
-    runtime = (settings or {}).get("runtime", {})
-    _strategies.clear()
-    _strategies.update({name: runtime.get(name, {}).get("strategy", "") for name in STRATEGIES})
 
 
 def before_experiment_control(
@@ -153,16 +145,23 @@ def _begin(
     if experiment.get("dry"):
         raise Refused("a dry run measures nothing: run the experiment on the lab instead")
     for part, wanted in STRATEGIES.items():
-        if _strategies.get(part) != wanted:
+        if (strategy := _strategy(experiment, part)) != wanted:
             raise Refused(
-                f"the {part} strategy is {_strategies.get(part) or 'not set'}, and must be "
-                f"{wanted}: leave the command line's option and the experiment's runtime as "
-                "they were"
+                f"the {part} strategy is {strategy or 'not set'}, and must be {wanted}: leave the "
+                "command line's option and the experiment's runtime block as they were"
             )
     if unknown := set(objectives) - set(objective_table.OBJECTIVES):
         known = ", ".join(objective_table.OBJECTIVES)
         raise Refused(f"no objective is called {', '.join(sorted(unknown))}: there are {known}")
     return run
+
+
+def _strategy(experiment: Experiment, part: str) -> str:
+    """The strategy that the run really has: the command line overrides the experiment."""
+    command = click.get_current_context(silent=True)
+    given = command.params.get(f"{part.removesuffix('s')}_strategy") if command else None
+    declared = (experiment.get("runtime") or {}).get(part) or {}
+    return str(given or declared.get("strategy") or "")
 
 
 def _bring_up(run: Run, configuration: Configuration) -> None:

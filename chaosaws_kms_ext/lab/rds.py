@@ -7,7 +7,7 @@ import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from chaosaws_kms_ext.lab import aurora
@@ -300,8 +300,8 @@ def describe_events(rds: Rds, call: Call) -> dict[str, Any]:
             "The parameter SourceType must be given with SourceIdentifier.",
         )
     minutes = timedelta(minutes=params.get("Duration", 60))
-    end = params.get("EndTime") or now
-    start = max(params.get("StartTime") or end - minutes, now - EVENTS_KEPT)
+    end = _aware(params.get("EndTime")) or now
+    start = max(_aware(params.get("StartTime")) or end - minutes, now - EVENTS_KEPT)
     found = [
         event
         for event in rds.world.region(call.region).events
@@ -466,6 +466,11 @@ def _request(rds: Rds, region: Region, cluster: Cluster, call: Call) -> dict[str
     state, effects = aurora.request(cluster.state, call.operation, rds.world.clock.now())
     rds._become(region, cluster, state, effects)
     return {"DBCluster": _describe_cluster(region, cluster)}
+
+
+def _aware(instant: datetime | None) -> datetime | None:
+    """The wire gives UTC without saying so."""
+    return instant if instant is None or instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _new_identifier(name: str) -> str:

@@ -174,12 +174,14 @@ def _hang(
 ) -> dict[str, bool | None]:
     if seen is None or seen.impact is None:
         return {"open_sessions": None, "new_connections": None}
-    # What was sent before the hang can have begun may have been answered.
-    begin = seen.impact + round(seen.error_bound_seconds * SECOND)
-    until = back.at if back else END_OF_TIME
+    when = {
+        "impact": seen.impact,
+        "slack": round(seen.error_bound_seconds * SECOND),
+        "until": back.at if back else END_OF_TIME,
+    }
     return {
-        "open_sessions": hang.hung(history.witness(load, "session"), begin, until),
-        "new_connections": hang.hung(history.witness(load, "connect"), begin, until),
+        "open_sessions": hang.hung(history.witness(load, "session"), **when),
+        "new_connections": hang.hung(history.witness(load, "connect"), **when),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from chaosaws_kms_ext.report.objectives import in_words
 
 __all__ = ["Course", "Verdict", "decide", "of_journal"]
+
+CLASSES = re.compile(r"^(?:(?:\w+\.)+\w+: )+")
+"""What a traceback's last line begins with."""
 
 
 @dataclass(frozen=True)
@@ -88,4 +92,4 @@ def _gate(before: dict[str, Any]) -> str:
 def _why(ran: dict[str, Any]) -> str:
     """The last line of the exception, which is its sentence."""
     lines = [str(line).strip() for line in ran.get("exception") or [] if str(line).strip()]
-    return lines[-1].split(": ", 1)[-1] if lines else str(ran.get("status", "did not run"))
+    return CLASSES.sub("", lines[-1]) if lines else str(ran.get("status", "did not run"))

@@ -1,4 +1,4 @@
-"""What earlier runs left in the undo journal: closed where it no longer matters, else in the way."""
+"""What earlier runs left in the undo journal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def live_entries() -> list[Entry]:
 
 
 def refuse(key: str) -> None:
-    """Raises Refused if an earlier run may have left this very key disabled, or one still uses it."""
+    """Raises Refused if another run has, or has left, an open entry for this very key."""
     for entry in live_entries():
         if entry.key == key:
             raise Refused(
