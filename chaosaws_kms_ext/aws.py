@@ -34,9 +34,12 @@ class Aws:
     role, an instance's role, SSO).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, region: str = "", endpoint: str = "", lab: bool = False) -> None:
+        """By default everything comes from the environment; a `lab` takes any credentials."""
+        anybody = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"} if lab else {}
+        self._endpoint = endpoint or None
         try:
-            self._session = boto3.Session()
+            self._session = boto3.Session(region_name=region or None, **anybody)
         except botocore_errors.ProfileNotFound as problem:
             raise Refused(f"{problem}: AWS_PROFILE must name one of ~/.aws/config") from None
         self.region: str = self._session.region_name or ""
@@ -91,6 +94,7 @@ class Aws:
                 self._clients[service] = self._session.client(
                     service,
                     region_name=self.region,
+                    endpoint_url=self._endpoint,
                     config=Config(
                         connect_timeout=CONNECT_TIMEOUT,
                         read_timeout=READ_TIMEOUT,

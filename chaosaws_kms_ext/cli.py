@@ -9,7 +9,14 @@ import threading
 
 import click
 
+from chaosaws_kms_ext.aurora import api as aurora
+from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety import leftovers
+from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.safety.replay import NotPutBack, replay
+from chaosaws_kms_ext.safety.signals import deferred
 
 __all__ = ["kms"]
 
@@ -62,6 +69,48 @@ def lab(speed: float, profile: str, port: int, as_json: bool) -> None:
             raise click.ClickException("the lab ended by itself")
     finally:
         running.stop()
+
+
+@kms.command()
+@click.option("--run", "run_id", default="", help="Only what this run left.")
+def restore(run_id: str) -> None:
+    """Put back what earlier runs left: enable the keys and start the clusters.
+
+    Works from the undo journal, which every run writes before it changes anything. Exits with 0
+    when nothing is left to put back.
+    """
+    try:
+        entries = [e for e in leftovers.live_entries() if run_id in ("", e.run)]
+    except JournalDamaged as problem:
+        raise click.ClickException(str(problem)) from None
+    if not entries:
+        click.echo("Nothing to put back.")
+    failed = [entry for entry in entries if not _restored(entry)]
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(entries)} not put back: run it again")
+
+
+def _restored(entry: Entry) -> bool:
+    click.echo(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
+    try:
+        with deferred():
+            door = Aws(entry.region, entry.endpoint, lab=entry.target == "lab")
+            replay(door, entry.undo)
+            entry.close()
+    except (NotPutBack, Refused, OSError) as problem:
+        click.echo(f"  NOT put back: {problem}", err=True)
+        return False
+    click.echo("  the key is back")
+    try:
+        cluster = aurora.describe(door, entry.cluster)
+        if cluster.meaning == "recoverable":
+            aurora.start(door, cluster.id)
+            cluster = aurora.describe(door, entry.cluster)
+    except AwsError as problem:
+        click.echo(f"  the cluster {entry.cluster} was not started: {problem}", err=True)
+        return True
+    click.echo(f"  the cluster {cluster.id} is {cluster.status}")
+    return True
 
 
 def _as_json(running: LocalLab) -> str:

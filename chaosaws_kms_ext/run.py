@@ -15,15 +15,33 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from chaosaws_kms_ext.history import Anchor, Event
 from chaosaws_kms_ext.settings import Settings, parse
 
-__all__ = ["Refused", "Run", "begin", "current", "end"]
+__all__ = ["Happened", "Refused", "Run", "begin", "current", "end"]
 
 Part = TypeVar("Part")
+
+
+class Happened(StrEnum):
+    """The events of a run, by name: who writes them and who judges them meet here."""
+
+    JOURNAL_OPENED = "journal-opened"
+    INJECTED = "fault-injected"
+    """At the instant of AWS' answer, as PUT_BACK and START_CALLED."""
+    PUT_BACK = "fault-put-back"
+    JOURNAL_CLOSED = "journal-closed"
+    START_CALLED = "cluster-start-called"
+    STATUS = "status"
+    STATUS_UNKNOWN = "status-unknown"
+    LOAD_STEADY = "load-steady"
+    SEED_ROWS = "seed-rows"
+    GUARD_REFUSED = "guard-refused"
+    INTERRUPTED = "interrupted"
 
 
 class Refused(Exception):
@@ -45,16 +63,16 @@ class Run:
         self._parts: dict[type, Any] = {}
         self._lock = threading.Lock()
 
-    def event(self, name: str, at: int | None = None, /, **details: Any) -> Event:
+    def event(self, name: Happened, at: int | None = None, /, **details: Any) -> Event:
         """Records that something happened: now, or at the CLOCK_MONOTONIC instant `at` (ns)."""
-        event = Event(time.monotonic_ns() if at is None else at, name, details)
+        event = Event(time.monotonic_ns() if at is None else at, name.value, details)
         with self._lock:
             self.events.append(event)
             if self._file is not None:
                 self._file.write(_line(event))
         return event
 
-    def last(self, name: str) -> Event | None:
+    def last(self, name: Happened) -> Event | None:
         """The newest event called `name`."""
         with self._lock:
             return next((e for e in reversed(self.events) if e.name == name), None)

@@ -12,15 +12,12 @@ from chaosaws_kms_ext.aurora.api import NOT_YET
 from chaosaws_kms_ext.aurora.probes import time_left
 from chaosaws_kms_ext.aurora.recovery import Plan
 from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.faults.injection import PUT_BACK, Injections
+from chaosaws_kms_ext.faults.injection import Injections
 from chaosaws_kms_ext.load.load import Load
-from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["hold", "start_cluster", "wait_for_recovery"]
-
-STARTED = "cluster-start-called"
-"""Event: StartDBCluster was answered."""
 
 START_TIMEOUT = 300.0
 """Seconds in which StartDBCluster has to be accepted: KMS is eventually consistent."""
@@ -64,18 +61,21 @@ def wait_for_recovery(
     `recovery_strategy` says how: `wait-then-start` (default) waits `self_restart_within` AWS
     seconds for it to come back by itself and then calls StartDBCluster; `start` calls it as soon
     as it is legal; `self-only` never does. Back means: cluster and instances available, and 99 %
-    of the load answered. At most `recovery_timeout` AWS seconds.
+    of the load answered. At most `recovery_timeout` AWS seconds. A run that was interrupted does
+    not wait for the lab's cluster, which goes with it.
 
     Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | null}`. Without a fault
     of this run nothing is waited for or called. Raises ActivityFailed: not in time, or lost for
     good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
     """
     with activities.plainly(configuration) as run:
-        back = run.last(PUT_BACK)
+        back = run.last(Happened.PUT_BACK)
         if back is None:
             if run.part(Injections, Injections).open:
                 raise Refused("the key has not been put back, so nothing can recover")
             return {"recovered": False, "path": None, "why": "nothing to wait for"}
+        if run.last(Happened.INTERRUPTED) and run.settings.target == "lab":
+            return {"recovered": False, "path": None, "why": "interrupted: the lab goes with us"}
         name = cluster_id or activities.cluster_id(run)
         plan = Plan(
             run.settings.recovery_strategy,
@@ -89,7 +89,9 @@ def wait_for_recovery(
             except AwsError:
                 return False  # one look that fails is no reason to give up
             since = run.seconds_since(back)
-            decision = plan.decide(cluster.meaning, since, run.last(STARTED) is not None)
+            decision = plan.decide(
+                cluster.meaning, since, run.last(Happened.START_CALLED) is not None
+            )
             if decision == "lost":
                 raise Refused(f"{name} is {cluster.status}: only a restore brings its data back")
             if decision == "start":
@@ -99,7 +101,7 @@ def wait_for_recovery(
         observer = run.part(Observer, Observer)
         left = max(limit - run.seconds_since(back), 0.0)
         Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
-        path = "start-db-cluster" if run.last(STARTED) else "self-restart"
+        path = "start-db-cluster" if run.last(Happened.START_CALLED) else "self-restart"
         return {"recovered": True, "path": path}
 
 
@@ -117,7 +119,7 @@ def _start(run: Run, cluster_id: str) -> None:
             refused = problem
             # Somebody, or Aurora itself, may have started it.
             return api.describe(aws.of(run), cluster_id).meaning in ("changing", "accessible")
-        run.event(STARTED, cluster=cluster_id)
+        run.event(Happened.START_CALLED, cluster=cluster_id)
         return True
 
     try:

@@ -12,9 +12,9 @@ from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api
 from chaosaws_kms_ext.aurora.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.faults.injection import INJECTED, Injections
+from chaosaws_kms_ext.faults.injection import Injections
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -118,7 +118,7 @@ def wait_until_inaccessible(
 
 def time_left(run: Run) -> float:
     """Seconds that the key may stay unusable; raises Refused if this run took none away."""
-    injected = run.last(INJECTED)
+    injected = run.last(Happened.INJECTED)
     if injected is None or not run.part(Injections, Injections).open:
         raise Refused("this run has taken no key away, so there is nothing to wait for")
     return run.settings.longest_key_unusable - run.seconds_since(injected)

@@ -11,7 +11,7 @@ from chaosaws_kms_ext.aurora import api
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.run import Run
+from chaosaws_kms_ext.run import Happened, Run
 
 __all__ = ["Look", "Watcher"]
 
@@ -61,7 +61,7 @@ class Watcher:
             except AwsError as problem:
                 # Said once for a row of failures: the next look that succeeds goes on.
                 if not failing:
-                    self._run.event("status-unknown", why=str(problem))
+                    self._run.event(Happened.STATUS_UNKNOWN, why=str(problem))
                 failing = True
 
     def _look(self, before: Look | None) -> Look:
@@ -71,7 +71,7 @@ class Watcher:
         if before is None or _visible(before) != _visible(look):
             earlier = look.at if before is None else before.at
             self._run.event(
-                "status",
+                Happened.STATUS,
                 look.at,
                 key=look.key_state,
                 cluster=cluster.status,

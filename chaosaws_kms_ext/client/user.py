@@ -33,13 +33,13 @@ from chaosaws_kms_ext.client.gate import Spacing, spacing_for
 from chaosaws_kms_ext.client.recorder import Recorder
 from chaosaws_kms_ext.client.schedule import SECOND, Schedule, Tickets
 from chaosaws_kms_ext.history import Operation, OperationWriter, Outcome
+from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]
 
 if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
     sys.exit("psycopg was imported before locust, so a query that hangs would stop all: swap them")
 
-LIFELINE = "CHAOSAWS_KMS_LIFELINE"
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""
 REAP_EVERY = 0.1

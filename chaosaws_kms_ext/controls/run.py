@@ -31,7 +31,7 @@ from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.client.connection import DeadlineConnection
-from chaosaws_kms_ext.faults.injection import INJECTED, PUT_BACK, Injections
+from chaosaws_kms_ext.faults.injection import Injections
 from chaosaws_kms_ext.history import HistoryDamaged, read_history
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.load.schema import LoadFailed
@@ -41,7 +41,7 @@ from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.report.summary import Facts, measure
 from chaosaws_kms_ext.report.table import table
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide, of_journal
-from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import guard, leftovers
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import JournalDamaged
@@ -60,7 +60,9 @@ STEADY_TIMEOUT = 30.0
 """Seconds in which a load has to be steady before anything else happens, and again at the end."""
 
 STEADY_SHARE = 0.99
-ROWS_TIMEOUT = 30.0
+ROWS_TIMEOUT, HURRY = 30.0, 1.0
+"""Seconds to read the written rows back; and when the run was interrupted."""
+
 SEED_ROWS = 4
 
 STRATEGIES = {"hypothesis": "before-method-only", "rollbacks": "always"}
@@ -166,7 +168,7 @@ def _strategy(experiment: Experiment, part: str) -> str:
 
 def _bring_up(run: Run, configuration: Configuration) -> None:
     settings = run.settings
-    _arm_signals()
+    _arm_signals(run)
     screen = Screen(lambda: _facts(run))
     run.put(Observer, screen)
     screen.open()
@@ -192,24 +194,28 @@ def _bring_up(run: Run, configuration: Configuration) -> None:
     _stack.callback(watcher.stop)
     run.put(Watcher, watcher)
     load = Load(_load_config(run, target))
-    _stack.callback(_put_load_away, load)
+    _stack.callback(_put_load_away, run, load)
     run.put(Load, load)
+    load.start()
     load.wait_until_steady(2.0, STEADY_SHARE, STEADY_TIMEOUT, screen)
-    run.event("load-steady")
+    run.event(Happened.LOAD_STEADY)
     run.point_latest()
     logger.info(f"Run {run.id} on {settings.target}: cluster {target.cluster.id}, {run.folder}")
 
 
-def _arm_signals() -> None:
+def _arm_signals(run: Run) -> None:
     """SIGTERM and SIGHUP end a run as Ctrl-C does: with its rollbacks.
 
     Chaos Toolkit 1.19 swallows SIGTERM inside a Python activity; SystemExit it cannot swallow.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
+        run.event(Happened.INTERRUPTED, signal=signal.Signals(number).name)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(20)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         before = signal.signal(number, stop)
         _stack.callback(signal.signal, number, before)
 
@@ -240,8 +246,10 @@ def _load_config(run: Run, target: Target) -> LoadConfig:
     return LoadConfig(**{**vars(config), "file": Path(settings.load_file)})
 
 
-def _put_load_away(load: Load) -> None:
+def _put_load_away(run: Run, load: Load) -> None:
     load.stop()
+    if run.has(LocalLab):
+        return  # its database goes with it
     try:
         load.drop(timeout=10)
     except LoadFailed as problem:
@@ -313,15 +321,15 @@ def _conclude(run: Run, state: Journal, status: str, objectives: list[str]) -> V
 
 def _refused_by_guard(run: Run) -> str:
     """Why the guard refused in the method, if it did and no fault was injected before."""
-    event = run.last("guard-refused")
-    return str(event.details["why"]) if event and not run.last(INJECTED) else ""
+    event = run.last(Happened.GUARD_REFUSED)
+    return str(event.details["why"]) if event and not run.last(Happened.INJECTED) else ""
 
 
 def _stop_and_collect(run: Run, course: Course) -> list[str]:
     """The steady state once more, then everything is stopped and read; what went wrong with it."""
     problems = []
     load = run.part(Load)
-    if run.last(PUT_BACK) and not course.interrupted and not course.failures:
+    if run.last(Happened.PUT_BACK) and not course.interrupted and not course.failures:
         try:
             load.wait_until_steady(2.0, STEADY_SHARE, STEADY_TIMEOUT, run.part(Observer))
             window = run.settings.steady_window
@@ -333,7 +341,7 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     if not ran:
         problems.append("the load had ended by itself")
     try:
-        load.read_rows_back(ROWS_TIMEOUT if run.last(PUT_BACK) or not run.last(INJECTED) else 2)
+        load.read_rows_back(HURRY if course.interrupted else ROWS_TIMEOUT)
     except LoadFailed as problem:
         problems.append(f"the written rows could not be read back: {problem}")
     if run.has(LocalLab):
@@ -351,7 +359,7 @@ def _count_seed(run: Run, database: str) -> None:
     ):
         row = connection.execute("SELECT count(*) FROM users").fetchone()
         present = row[0] if row else None
-    run.event("seed-rows", expected=SEED_ROWS, present=present)
+    run.event(Happened.SEED_ROWS, expected=SEED_ROWS, present=present)
 
 
 def _write(path: Path, content: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.local_lab import LocalLab
-from chaosaws_kms_ext.run import Run
+from chaosaws_kms_ext.run import Happened, Run
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import Entry
@@ -17,10 +17,7 @@ from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
 
-__all__ = ["INJECTED", "PUT_BACK", "Fault", "Injections", "inject", "put_back"]
-
-INJECTED, PUT_BACK = "fault-injected", "fault-put-back"
-"""Events; their instants are those of AWS' answers."""
+__all__ = ["Fault", "Injections", "inject", "put_back"]
 
 
 class Fault(Protocol):
@@ -64,9 +61,9 @@ def inject(run: Run, fault: Fault, target: Target) -> Entry:
         undo=fault.undo(),
     )
     run.part(Injections, Injections).open.append(entry)
-    run.event("journal-opened", entry=str(entry.path))
+    run.event(Happened.JOURNAL_OPENED, entry=str(entry.path))
     fault.inject(door)
-    run.event(INJECTED, fault=fault.name, key=target.key.arn, cluster=target.cluster.id)
+    run.event(Happened.INJECTED, fault=fault.name, key=target.key.arn, cluster=target.cluster.id)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
         lambda: fault.shows(door)
     )
@@ -84,9 +81,9 @@ def put_back(run: Run) -> list[Entry]:
         entry = mine.open[-1]
         with deferred():
             answered = replay(aws.of(run), entry.undo)
-            run.event(PUT_BACK, answered, key=entry.key, cluster=entry.cluster)
+            run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster)
             entry.close()
-            run.event("journal-closed", entry=str(entry.path))
+            run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
             mine.open.pop()
         done.append(entry)
     return done

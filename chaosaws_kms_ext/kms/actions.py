@@ -9,7 +9,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.faults.injection import inject, put_back
-from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.run import Happened, Refused
 from chaosaws_kms_ext.safety import guard
 
 __all__ = ["disable_key", "enable_key"]
@@ -39,7 +39,7 @@ def disable_key(
         try:
             target = guard.ask(aws.of(run), cluster, key_id or run.settings.key_id)
         except Refused as why:
-            run.event("guard-refused", why=str(why))
+            run.event(Happened.GUARD_REFUSED, why=str(why))
             raise
         inject(run, DisableKey(target.key.arn), target)
         return {"cluster": target.cluster.id, "key": target.key.arn}

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaosaws_kms_ext.client import config as client
 from chaosaws_kms_ext.client.gate import spacing_for
@@ -69,23 +70,27 @@ class Window:
 
     @property
     def share(self) -> float:
-        """Answered of expected, at most 1."""
-        return min(self.answered / self.expected, 1.0)
+        """Answered of expected, at most 1; one arrival may lie on either side of an edge."""
+        return min(self.answered / max(self.expected - 1, 1), 1.0)
 
     @property
     def failing(self) -> float:
         """Not answered, a second."""
-        return max(self.expected - self.answered, 0.0) / self.seconds
+        return max(self.expected - 1 - self.answered, 0.0) / self.seconds
 
 
 class Load:
-    """A running load."""
+    """A load: it does nothing before `start`."""
 
     def __init__(self, config: LoadConfig) -> None:
-        """Makes the schema and starts Locust; raises LoadFailed."""
         self.config = config
-        self._tails: dict[Path, tuple[Tail, dict[str, object]]] = {}
+        self._tails: dict[Path, tuple[Tail, dict[str, Any]]] = {}
         self._recent: deque[Operation] = deque()
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Makes the schema and starts Locust; raises LoadFailed."""
+        config = self.config
         if config.writes:
             schema.make(config.database, timeout=15)
         told = client.ClientConfig(
@@ -110,7 +115,7 @@ class Load:
     @property
     def running(self) -> bool:
         """Whether Locust has not ended."""
-        return self._child.running
+        return self._child is not None and self._child.running
 
     def wait_until_steady(
         self, seconds: float, share: float, timeout: float, observer: Observer
@@ -139,13 +144,12 @@ class Load:
             o.done - o.due for o in self._recent if begin <= o.due < end and o.outcome == Outcome.OK
         )
         p99 = took[math.ceil(0.99 * len(took)) - 1] / 1e6 if took else None
-        # One arrival may lie on either side of an edge.
-        expected = max(self.config.rate * seconds - 1, 1)
-        return Window(seconds, expected, len(took), p99)
+        return Window(seconds, self.config.rate * seconds, len(took), p99)
 
     def stop(self) -> None:
         """Ends Locust when it has written everything down; safe to call again."""
-        self._child.stop(grace=10, ask=self._child.process.terminate)
+        if self._child is not None:
+            self._child.stop(grace=10, ask=self._child.process.terminate)
 
     def read_rows_back(self, timeout: float) -> None:
         """Puts the rows that the writes left into the history; raises LoadFailed."""

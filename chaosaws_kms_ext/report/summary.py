@@ -11,6 +11,7 @@ from chaosaws_kms_ext.checkers.durability import Durability
 from chaosaws_kms_ext.checkers.outage import Outage
 from chaosaws_kms_ext.history import Event, History
 from chaosaws_kms_ext.report.objectives import Figures
+from chaosaws_kms_ext.run import Happened
 from chaosaws_kms_ext.settings import Settings
 
 __all__ = ["Facts", "Measured", "measure", "utc"]
@@ -18,9 +19,6 @@ __all__ = ["Facts", "Measured", "measure", "utc"]
 SCHEMA = 1
 SECOND = 1_000_000_000
 END_OF_TIME = 2**63
-
-INJECTED, PUT_BACK = "fault-injected", "fault-put-back"
-STARTED, STATUS, SEED = "cluster-start-called", "status", "seed-rows"
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,14 @@ class Measured:
 def measure(facts: Facts, history: History, load: str = "main") -> Measured:
     """Everything that is measured of one load."""
     settings = facts.settings
-    injected, back = history.first(INJECTED), history.first(PUT_BACK)
+    injected, back = history.first(Happened.INJECTED), history.first(Happened.PUT_BACK)
     arrivals = history.arrivals(load)
     seen = _outage(facts, history, load, injected)
     kept = durability.judge(arrivals, history.rows.get(load))
     back_at = back.at if back else None
     recovery = seen.recovery if seen else None
     ttr = _between(back_at, recovery)
-    start = history.first(STARTED, after=back.at) if back else None
+    start = history.first(Happened.START_CALLED, after=back.at) if back else None
     lost = _status(history, injected, ("recoverable", "terminal"))
     available = _status(history, back, ("accessible",)) if lost else None
     path = None
@@ -186,7 +184,7 @@ def _hang(
 
 
 def _seed_rows(history: History) -> dict[str, Any] | None:
-    told = history.first(SEED)
+    told = history.first(Happened.SEED_ROWS)
     return dict(told.details) if told else None
 
 
@@ -198,7 +196,7 @@ def _status(history: History, since: Event | None, meanings: tuple[str, ...]) ->
         (
             event
             for event in history.events
-            if event.name == STATUS
+            if event.name == Happened.STATUS
             and event.at >= since.at
             and event.details.get("meaning") in meanings
         ),
