@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -176,8 +177,11 @@ class Load:
     def _why_ended(self) -> str:
         with contextlib.suppress(OSError):
             lines = self.config.log.read_text(errors="replace").strip().splitlines()
-            if lines:
-                return f"the load ended: {lines[-1][:300]}"
+            # What the load itself said, else how its traceback ends, else the last line.
+            for telling in (r"load stopped: (.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
+                said = [match[1] for line in lines if (match := re.match(telling, line))]
+                if said:
+                    return f"the load ended: {said[-1][:300]}"
         return "the load ended and said nothing"
 
     def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:

@@ -1,0 +1,163 @@
+"""Impact, recovery and outage: by hand, and against a slow, obvious model."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaosaws_kms_ext.checkers.outage import FEWEST_ARRIVALS, judge
+from chaosaws_kms_ext.history import Operation
+
+MS = 1_000_000
+SECOND = 1000 * MS
+RATE = 100.0
+GAP = 10 * MS
+START = 7 * SECOND
+
+
+def arrivals(*spans, took=MS):
+    """One arrival every 10 ms: each span is (how many, outcome)."""
+    found = []
+    for count, outcome in spans:
+        for _ in range(count):
+            due = START + len(found) * GAP
+            done = due + (took if outcome == "ok" else 500 * MS)
+            found.append(Operation("main", 1, len(found), "read", due, due, done, outcome, None))
+    return found
+
+
+def judged(operations, fault_at=START, window=0.5):
+    return judge(operations, rate=RATE, fault_at=fault_at, window=window, reconnect_spacing=0.05)
+
+
+def test_the_outage_lies_between_the_last_answer_and_the_first_again():
+    found = judged(arrivals((100, "ok"), (300, "timeout"), (200, "ok")))
+    assert found.impact == START + 99 * GAP + MS
+    assert found.recovery == START + 400 * GAP + MS
+    assert found.seconds == pytest.approx(3.01)
+    assert found.answered_between == 0
+    assert found.reason == ""
+
+
+def test_a_database_that_always_answers_had_no_outage():
+    found = judged(arrivals((500, "ok")))
+    assert (found.impact, found.recovery, found.seconds) == (None, None, None)
+    assert "never showed" in found.reason
+
+
+def test_a_hiccup_is_no_impact():
+    found = judged(arrivals((100, "ok"), (5, "timeout"), (95, "ok"), (300, "timeout"), (99, "ok")))
+    assert found.impact == START + 199 * GAP + MS
+
+
+def test_a_silence_in_which_nothing_was_due_is_no_impact():
+    operations = arrivals((100, "ok"))
+    later = [
+        o._replace(due=o.due + 9 * SECOND, done=o.done + 9 * SECOND) for o in arrivals((100, "ok"))
+    ]
+    assert judged(operations + later).impact is None
+
+
+def test_a_silence_that_was_there_before_the_fault_is_not_blamed_on_it():
+    found = judged(arrivals((100, "ok"), (300, "timeout"), (100, "ok")), fault_at=START + 200 * GAP)
+    assert found.impact is None
+    assert "before the fault already" in found.reason
+
+
+def test_a_database_that_flaps_is_back_when_it_stays():
+    operations = arrivals((100, "ok"), (100, "timeout"), (20, "ok"), (100, "timeout"), (200, "ok"))
+    found = judged(operations)
+    assert found.recovery == START + 320 * GAP + MS
+    assert found.answered_between == 20
+
+
+def test_one_failure_in_a_hundred_is_still_recovered():
+    operations = arrivals((100, "ok"), (200, "timeout"), (60, "ok"), (1, "error"), (139, "ok"))
+    assert judged(operations, window=1.0).recovery == START + 300 * GAP + MS
+    assert judged(operations, window=0.7).recovery == START + 361 * GAP + MS
+
+
+def test_a_record_that_ends_too_early_does_not_say_that_it_recovered():
+    found = judged(arrivals((100, "ok"), (300, "timeout"), (30, "ok")))
+    assert found.impact is not None
+    assert found.recovery is None
+    assert "ends before" in found.reason
+
+
+def test_a_database_that_never_came_back_has_no_recovery():
+    found = judged(arrivals((100, "ok"), (300, "timeout")))
+    assert found.recovery is None
+    assert "not answered again" in found.reason
+
+
+def test_a_hole_in_the_records_counts_as_not_answered():
+    operations = arrivals((100, "ok"), (300, "timeout"), (300, "ok"))
+    holed = operations[:401] + operations[451:]
+    assert judged(operations).recovery == START + 400 * GAP + MS
+    assert judged(holed).recovery == START + 451 * GAP + MS
+
+
+def test_late_answers_count_from_when_they_came():
+    operations = arrivals((100, "ok"), (300, "timeout"), (200, "ok"), took=40 * MS)
+    found = judged(operations)
+    assert found.recovery == START + 400 * GAP + 40 * MS
+
+
+def test_the_error_bound_grows_with_the_clients_own_lateness():
+    operations = [o._replace(sent=o.due + 30 * MS) for o in arrivals((200, "ok"), took=31 * MS)]
+    prompt = judged(arrivals((200, "ok")), fault_at=START + 150 * GAP)
+    late = judged(operations, fault_at=START + 150 * GAP)
+    assert prompt.error_bound_seconds == pytest.approx(0.01 + 0.05)
+    assert late.error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.03)
+
+
+# The model: what the words say, without any index or running sum
+
+
+def model(operations, fault_at, window):
+    span = max(window, FEWEST_ARRIVALS / RATE) * SECOND
+    answers = sorted(o.done for o in operations if o.outcome == "ok")
+    if not answers:
+        return None, None
+    end = max(o.done for o in operations)
+    impact = None
+    for begin, until in zip(answers, [*answers[1:], end], strict=True):
+        silent = any(begin <= o.due <= until for o in operations if o.outcome != "ok")
+        if until > fault_at and until - begin >= span and silent:
+            impact = begin
+            break
+    if impact is None or impact < fault_at - 0.06 * SECOND:
+        return None, None
+    for first in operations:
+        if first.due < impact or first.outcome != "ok":
+            continue
+        inside = [o for o in operations if first.due <= o.due < first.due + span]
+        if not any(o.due >= first.due + span for o in operations):
+            return impact, None
+        ok = [o for o in inside if o.outcome == "ok"]
+        if len(ok) / max(len(inside), int(RATE * span / SECOND) - 1) >= 0.99:
+            return impact, min(o.done for o in ok)
+    return impact, None
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(1, 120), st.sampled_from(["ok", "timeout", "unsent", "lost", "error"])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    spans=SPANS,
+    fault=st.integers(0, 300),
+    window=st.sampled_from([0.1, 0.3, 1.0]),
+    holes=st.sets(st.integers(0, 500), max_size=5),
+)
+def test_it_finds_what_the_obvious_model_finds(spans, fault, window, holes):
+    operations = [o for n, o in enumerate(arrivals(*spans)) if n not in holes]
+    fault_at = START + fault * GAP
+    found = judged(operations, fault_at=fault_at, window=window)
+    assert (found.impact, found.recovery) == model(operations, fault_at, window)
+    assert bool(found.reason) == (found.recovery is None)

@@ -1,0 +1,40 @@
+"""A PostgreSQL of the tests' own, to be frozen and killed directly."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from chaosaws_kms_ext.lab.processes import kill_everything_in
+from chaosaws_kms_ext.lab.servers import PORTS, Binaries, Postgres
+
+
+def free_port() -> int:
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
+
+
+@pytest.fixture
+def postgres():
+    folder = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
+    folder.chmod(0o711)
+    server = Postgres(Binaries.find(folder), folder / "data", free_port())
+    server.initialise()
+    server.start()
+    server.wait_until_ready()
+    yield server
+    kill_everything_in(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not os.path.exists(folder)
