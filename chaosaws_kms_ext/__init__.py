@@ -9,22 +9,21 @@ __all__ = ["__version__", "discover"]
 
 __version__ = version("chaostoolkit-aws-kms")
 
-ACTIVITIES = (
-    ("discover_actions", "chaosaws_kms_ext.aurora.actions"),
-    ("discover_actions", "chaosaws_kms_ext.kms.actions"),
-    ("discover_probes", "chaosaws_kms_ext.aurora.probes"),
-    ("discover_probes", "chaosaws_kms_ext.kms.probes"),
-    ("discover_probes", "chaosaws_kms_ext.load.probes"),
+ACTIONS = ("chaosaws_kms_ext.aurora.actions", "chaosaws_kms_ext.kms.actions")
+PROBES = (
+    "chaosaws_kms_ext.aurora.probes",
+    "chaosaws_kms_ext.kms.probes",
+    "chaosaws_kms_ext.load.probes",
 )
 
 
 def discover(discover_system: bool = True) -> Any:
     """What Chaos Toolkit can use of this package (`chaos discover`)."""
-    from chaoslib.discovery import discover as chaoslib_discover
+    from chaoslib.discovery import discover_actions, discover_probes, initialize_discovery_result
 
-    found = chaoslib_discover.initialize_discovery_result(
-        "chaostoolkit-aws-kms", __version__, "aws"
-    )
-    for kind, module in ACTIVITIES:
-        found["activities"].extend(getattr(chaoslib_discover, kind)(module))
+    found = initialize_discovery_result("chaostoolkit-aws-kms", __version__, "aws")
+    for module in ACTIONS:
+        found["activities"].extend(discover_actions(module))
+    for module in PROBES:
+        found["activities"].extend(discover_probes(module))
     return found

@@ -176,7 +176,9 @@ def parse(
                 raise ValueError("must be text or a number")
             values[item.name] = item.metadata["parse"](str(given).strip())
         except ValueError as wrong:
-            problems.append(f"{variable} {wrong}, not {_shown(given)}")
+            # A connection string is not repeated: it may hold a password.
+            shown = "" if item.name == "database" else f", not {_shown(given)}"
+            problems.append(f"{variable} {wrong}{shown}")
     problems += _contradictions(values)
     if problems:
         raise BadSetting("; ".join(problems))

@@ -68,6 +68,9 @@ SEED_ROWS = 4
 STRATEGIES = {"hypothesis": "before-method-only", "rollbacks": "always"}
 """With any other, a run could end with the key disabled, or call an outage a deviation."""
 
+OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
+"""The parameters of `chaos run` that override them."""
+
 _stack = contextlib.ExitStack()
 _refused = ""
 
@@ -87,12 +90,12 @@ def before_experiment_control(
         _bring_up(run, configuration)
     except (BadSetting, Refused, LabDidNotStart, LoadFailed, JournalDamaged) as problem:
         _refused = str(problem)
-    except (aws.AwsError, OSError) as problem:
-        _refused = (
-            f"{type(problem).__name__}: {problem}"
-            if isinstance(problem, OSError)
-            else (str(problem))
-        )
+    except aws.AwsError as problem:
+        _refused = str(problem)
+    except Exception as problem:
+        # Chaos Toolkit would swallow it and go on.
+        logger.debug("the run could not begin", exc_info=True)
+        _refused = f"the run could not begin: {problem!r}"
     if _refused:
         raise InterruptExecution(f"refused: {_refused}")
 
@@ -161,7 +164,7 @@ def _begin(
 def _strategy(experiment: Experiment, part: str) -> str:
     """The strategy that the run really has: the command line overrides the experiment."""
     command = click.get_current_context(silent=True)
-    given = command.params.get(f"{part.removesuffix('s')}_strategy") if command else None
+    given = command.params.get(OPTIONS[part]) if command else None
     declared = (experiment.get("runtime") or {}).get(part) or {}
     return str(given or declared.get("strategy") or "")
 
@@ -340,6 +343,9 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     load.stop()
     if not ran:
         problems.append("the load had ended by itself")
+    if course.interrupted and run.has(LocalLab):
+        problems.append("nothing was read back: the run was interrupted")
+        return problems
     try:
         load.read_rows_back(HURRY if course.interrupted else ROWS_TIMEOUT)
     except LoadFailed as problem:

@@ -169,6 +169,8 @@ class Load:
             lines = tail.lines()
             if lines and not header:
                 header.update(read_header(lines.pop(0)))
+            if not header:
+                continue
             self._recent.extend(_arrivals(operations_of(header, lines)))
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         while self._recent and self._recent[0].done < oldest:

@@ -1,0 +1,192 @@
+"""Real `chaos run`s: on the lab, and on a lab of the test's own that plays AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chaosaws_kms_ext.local_lab import LocalLab
+from tests.conftest import FAST, client, program, until
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = ROOT / "experiments" / "kms-disable.json"
+MARK = "KMS_TEST_MARK"
+
+
+@dataclass
+class Ran:
+    """A `chaos` that has ended."""
+
+    status: int
+    output: str
+    reports: Path
+    mark: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.reports / "latest" / "summary.json").read_text())
+
+    @property
+    def said(self) -> str:
+        """The one sentence of a refusal."""
+        (line,) = [line for line in self.output.splitlines() if "verdict: refused: " in line]
+        return line.split("verdict: refused: ")[1]
+
+
+@dataclass
+class Chaos:
+    """Runs `chaos` in the background, with a mark that all its processes carry."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str, **env: str) -> Running:
+        mark = uuid.uuid4().hex
+        settings = {"CHAOS_LAB_SPEED": str(FAST), "CHAOS_REPORTS_DIR": str(self.folder / "reports")}
+        process = subprocess.Popen(
+            [program("chaos"), "--no-version-check", *arguments],
+            env={**os.environ, **settings, **self.env, **env, MARK: mark},
+            cwd=ROOT,
+            stdout=(self.folder / f"{mark}.out").open("wb"),
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return Running(process, self.folder, mark)
+
+    def run(self, experiment: Path | None = None, *options: str, **env: str) -> Ran:
+        return self.start_run(experiment, *options, **env).wait()
+
+    def start_run(self, experiment: Path | None = None, *options: str, **env: str) -> Running:
+        journal = str(self.folder / "journal.json")
+        path = str(experiment or EXPERIMENT)
+        return self.start("run", "--journal-path", journal, *options, path, **env)
+
+    def kms(self, *arguments: str, **env: str) -> Ran:
+        return self.start("kms", *arguments, **env).wait()
+
+
+@dataclass
+class Running:
+    """A `chaos` that has not ended."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    mark: str
+
+    @property
+    def output(self) -> str:
+        return (self.folder / f"{self.mark}.out").read_text(errors="replace")
+
+    def until_said(self, text: str, timeout: float = 40) -> None:
+        until(lambda: text in self.output or self.process.poll() is not None, timeout)
+        assert text in self.output, self.output
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 120) -> Ran:
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+            raise AssertionError(f"still running after {timeout:g} s:\n{self.output}") from None
+        return Ran(status, self.output, self.folder / "reports", self.mark)
+
+    def left(self) -> list[str]:
+        """What of it still runs."""
+        return left(self.mark)
+
+
+def left(mark: str) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        try:
+            if process.environ().get(MARK) == mark and (
+                process.info["status"] != psutil.STATUS_ZOMBIE
+            ):
+                found.append(" ".join(process.info["cmdline"]))
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def chaos(tmp_path: Path) -> Chaos:
+    """`chaos` on the lab that it starts itself."""
+    return Chaos(tmp_path)
+
+
+@dataclass
+class PlayedAws:
+    """A lab that plays AWS for runs with CHAOS_TARGET=aws, and what a test sees of it."""
+
+    lab: LocalLab
+    chaos: Chaos
+
+    @property
+    def key(self) -> str:
+        return self.lab.clusters[0]["key"]
+
+    @property
+    def database(self) -> str:
+        return self.lab.clusters[0]["database"]
+
+    def client(self, service: str) -> Any:
+        return client(self.lab, service)
+
+    def key_state(self) -> str:
+        return self.client("kms").describe_key(KeyId=self.key)["KeyMetadata"]["KeyState"]
+
+    def cluster_status(self) -> str:
+        said = self.client("rds").describe_db_clusters(DBClusterIdentifier="orders")
+        return said["DBClusters"][0]["Status"]
+
+    def mutating_calls(self) -> list[str]:
+        """Every call so far that was no look."""
+        calls = [json.loads(line) for line in self.lab.requests.read_text().splitlines()]
+        return [
+            call["operation"]
+            for call in calls
+            if not call["operation"].startswith(("Describe", "List", "Get"))
+        ]
+
+    def truth(self) -> list[dict[str, Any]]:
+        """What really happened to the servers."""
+        path = self.lab.requests.with_name("truth.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+AWS_SETTINGS = {
+    "CHAOS_TARGET": "aws",
+    "CHAOS_CLUSTER_ID": "orders",
+    "CHAOS_HOLD": "3",
+    "CHAOS_IMPACT_TIMEOUT": "60",
+    "CHAOS_SELF_RESTART_WITHIN": "60",
+    "CHAOS_RECOVERY_TIMEOUT": "60",
+    "CHAOS_RTO": "60",
+}
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Callable[..., PlayedAws]]:
+    labs: list[LocalLab] = []
+
+    def play(profile: str = "observed", speed: float = FAST, **env: str) -> PlayedAws:
+        labs.append(LocalLab.start(speed, profile))
+        settings = {**AWS_SETTINGS, **labs[-1].environment, **env}
+        return PlayedAws(labs[-1], Chaos(tmp_path, settings))
+
+    yield play
+    for lab in labs:
+        lab.stop()

@@ -1,0 +1,128 @@
+"""Actions and probes by themselves, and what Chaos Toolkit finds of them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+
+import pytest
+from chaoslib.exceptions import ActivityFailed
+
+from chaosaws_kms_ext import discover
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.aurora import actions as aurora_actions
+from chaosaws_kms_ext.aurora import probes as aurora_probes
+from chaosaws_kms_ext.kms import actions as kms_actions
+from chaosaws_kms_ext.kms import probes as kms_probes
+from chaosaws_kms_ext.load import probes as load_probes
+from tests.conftest import client, until
+
+EVERYTHING = {
+    "answered_share", "cluster_is_available", "cluster_is_inaccessible", "disable_key",
+    "enable_key", "encryption_state", "hold", "key_is_enabled", "key_state", "latency_p99",
+    "start_cluster", "wait_for_recovery", "wait_until_inaccessible",
+}  # fmt: skip
+
+
+@pytest.fixture
+def on_lab(lab, monkeypatch):
+    """This process is on a lab that plays AWS, without any control."""
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CHAOS_TARGET", "aws")
+    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
+    runs.end()
+    yield client(lab, "kms"), client(lab, "rds")
+    runs.end()
+
+
+def status_of(rds):
+    return rds.describe_db_clusters(DBClusterIdentifier="orders")["DBClusters"][0]["Status"]
+
+
+def test_everything_is_discovered_with_its_document(chaos):
+    found = {a["name"]: a for a in discover()["activities"]}
+    assert set(found) == EVERYTHING
+    for activity in found.values():
+        assert activity["doc"]
+        function = getattr(importlib.import_module(activity["mod"]), activity["name"])
+        assert list(inspect.signature(function).parameters)[-2:] == ["configuration", "secrets"]
+    out = chaos.folder / "discovery.json"
+    arguments = ("--no-install", "--discovery-path", str(out), "chaostoolkit-aws-kms")
+    assert chaos.start("discover", *arguments).wait().status == 0
+    assert {a["name"] for a in json.loads(out.read_text())["activities"]} == EVERYTHING
+
+
+@pytest.mark.usefixtures("on_lab")
+def test_a_key_goes_and_comes_back_without_any_control(monkeypatch):
+    monkeypatch.setenv("CHAOS_SELF_RESTART_WITHIN", "1")
+    assert kms_probes.key_is_enabled(key_id="alias/orders")
+    state = aurora_probes.encryption_state()
+    assert state["key_manager"] == "CUSTOMER"
+    assert state["encryption_type"] == "sse-kms"
+    assert (state["meaning"], state["terminal_not_before"]) == ("accessible", None)
+
+    taken = kms_actions.disable_key(key_id="alias/orders")
+    assert taken["key"] == state["key"]
+    assert kms_probes.key_state(key_id=taken["key"]) == "Disabled"
+    assert aurora_probes.wait_until_inaccessible()
+    assert aurora_probes.cluster_is_inaccessible()
+    state = aurora_probes.encryption_state()
+    assert state["meaning"] == "recoverable"
+    assert state["terminal_not_before"] is not None
+
+    with pytest.raises(ActivityFailed, match="has not been put back"):
+        aurora_actions.wait_for_recovery()
+    assert kms_actions.enable_key() == {"undone": [taken["key"]]}
+    assert aurora_actions.wait_for_recovery() == {"recovered": True, "path": "start-db-cluster"}
+    assert aurora_probes.cluster_is_available()
+
+
+def test_rollbacks_act_only_on_what_this_run_did(on_lab):
+    kms, _ = on_lab
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.disable_key(KeyId=key)
+    assert kms_actions.enable_key()["why"] == "nothing to undo"
+    assert aurora_actions.wait_for_recovery()["why"] == "nothing to wait for"
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
+
+
+def test_nothing_waits_for_a_fault_that_was_not_injected(on_lab):
+    for activity in (aurora_probes.wait_until_inaccessible, aurora_actions.hold):
+        with pytest.raises(ActivityFailed, match="this run has taken no key away"):
+            activity()
+
+
+def test_a_key_that_somebody_puts_back_ends_the_wait(on_lab):
+    kms, rds = on_lab
+    until(lambda: status_of(rds) == "available")
+    taken = kms_actions.disable_key()
+    kms.enable_key(KeyId=taken["key"])
+    with pytest.raises(ActivityFailed, match="Enabled again: somebody put it back"):
+        aurora_probes.wait_until_inaccessible()
+    kms_actions.enable_key()
+
+
+def test_starting_a_cluster_that_runs_is_no_error(on_lab):
+    _, rds = on_lab
+    until(lambda: status_of(rds) == "available")
+    assert aurora_actions.start_cluster() == {"cluster": "orders"}
+
+
+@pytest.mark.parametrize("probe", [load_probes.answered_share, load_probes.latency_p99])
+def test_a_load_probe_fails_without_the_control(on_lab, probe):
+    with pytest.raises(ActivityFailed, match="no load runs"):
+        probe()
+
+
+def test_a_refusal_of_aws_is_one_sentence(on_lab):
+    with pytest.raises(ActivityFailed) as refused:
+        kms_probes.key_state(key_id="alias/nobody")
+    assert str(refused.value).startswith("kms:DescribeKey failed with NotFoundException: ")
+
+
+def test_chaostoolkit_aws_works_beside_ours(on_lab):
+    from chaosaws.rds.probes import cluster_status
+
+    assert cluster_status(cluster_id="orders", configuration={"aws_region": "eu-west-1"})

@@ -1,0 +1,82 @@
+"""Ctrl-C, SIGTERM and SIGKILL at any moment: the key comes back, and nothing of ours is left."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.conftest import until
+
+MOMENTS = {
+    "before": "Rollbacks strategy: always",
+    "gate": "Steady state hypothesis: ",
+    "impact": "Probe: wait-until-the-cluster-is-inaccessible",
+    "hold": "Action: hold-the-outage",
+    "recovery": "Action: wait-for-recovery",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name
+)
+def test_five_seconds_later_nothing_of_ours_is_left(chaos, number, moment):
+    running = chaos.start_run()
+    running.until_said(MOMENTS[moment])
+    running.signal(number)
+    until(lambda: not running.left(), timeout=5)
+    ran = running.wait(1)
+    assert ran.status != 0
+    if number != signal.SIGKILL:
+        assert "Traceback" not in ran.output
+        if moment in ("impact", "hold", "recovery"):
+            assert ran.summary["verdict"] == "aborted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize("moment", ["impact", "hold"])
+def test_an_interrupt_still_puts_the_key_back(aws, number, moment):
+    played = aws()
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS[moment])
+    until(lambda: played.key_state() == "Disabled")
+    running.signal(number)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    ran = running.wait()
+    assert ran.status == 1
+    assert ran.summary["verdict"] == "aborted"
+    assert played.cluster_status() == "available"
+    assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
+
+
+def test_after_a_sigkill_the_next_run_refuses_and_restore_puts_everything_back(aws):
+    played = aws(profile="documented")
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["hold"])
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    assert played.key_state() == "Disabled"
+    until(lambda: not running.left(), timeout=5)
+
+    refused = played.chaos.run()
+    assert refused.status == 1
+    assert "put it back with `chaos kms restore`" in refused.said
+    assert played.key_state() == "Disabled"
+
+    restored = played.chaos.kms("restore")
+    assert restored.status == 0
+    assert "the key is back" in restored.output
+    assert played.key_state() == "Enabled"
+    until(lambda: played.cluster_status() == "available")
+    assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
+
+
+def test_what_a_killed_run_left_of_its_lab_is_no_business_of_the_next(chaos):
+    running = chaos.start_run()
+    running.until_said(MOMENTS["hold"])
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    until(lambda: not running.left(), timeout=5)
+    assert chaos.kms("restore").output.strip() == "Nothing to put back."
+    assert chaos.run(CHAOS_HOLD="300").status == 0

@@ -1,0 +1,123 @@
+"""The main job: `chaos run experiments/kms-disable.json`, and what its figures are worth."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import psycopg
+import pytest
+
+from tests.conftest import until
+from tests.e2e.conftest import left
+
+
+def test_on_the_lab_it_passes_and_says_everything(chaos):
+    ran = chaos.run()
+    assert ran.status == 0, ran.output
+    summary = ran.summary
+    assert (summary["verdict"], summary["reasons"]) == ("passed", [])
+    assert summary["recovery_path"] == "self-restart"
+    assert summary["lab"] == {"speed": 300.0, "profile": "observed"}
+    assert summary["hang"] == {"open_sessions": True, "new_connections": True}
+    assert summary["seed_rows"] == {"expected": 4, "present": 4}
+    assert summary["writes"]["lost"] == 0
+    assert summary["writes"]["acknowledged"] > 20
+    assert summary["writes"]["present"] >= summary["writes"]["acknowledged"]
+    assert summary["operations"]["unsent"] > 100
+    assert {o["name"]: o["met"] for o in summary["objectives"]} == {
+        "rto": True, "lost_writes": True,
+    }  # fmt: skip
+    assert summary["outage_seconds"] > summary["time_to_recovery_seconds"] > 1
+    missing = [name for name, value in summary.items() if value is None]
+    assert missing == []
+
+    folder = ran.reports / "latest"
+    assert folder.resolve().parent == (ran.reports / "kms-disable").resolve()
+    journal = json.loads((folder / "journal.json").read_text())
+    assert journal["status"] == "completed"
+    assert journal["steady_states"]["before"]["steady_state_met"]
+    assert any((folder / "history").glob("main-*.jsonl"))
+    assert left(ran.mark) == []
+    for shown in ("time to impact", "outage", "time to recovery", "by itself", "acknowledged",
+                  "objective rto", "verdict", "its times are its own"):  # fmt: skip
+        assert shown in ran.output
+
+
+def test_where_aurora_does_not_come_back_by_itself_it_is_started(chaos):
+    ran = chaos.run(CHAOS_LAB_PROFILE="documented")
+    assert ran.status == 0, ran.output
+    assert ran.summary["recovery_path"] == "start-db-cluster"
+    recovery = ran.summary["recovery"]
+    assert recovery["start_called_after_seconds"] == pytest.approx(2700 / 300, abs=1)
+    assert recovery["start_to_available_seconds"] > 0
+
+
+def test_a_recovery_over_the_objective_fails(chaos):
+    ran = chaos.run(CHAOS_RTO="300")
+    assert ran.status == 1
+    assert ran.summary["verdict"] == "failed"
+    (reason,) = ran.summary["reasons"]
+    assert reason.startswith("objective missed: rto ")
+    assert reason.endswith(" of 1 s")
+
+
+def test_unchanged_on_aws_its_figures_are_the_truth(aws):
+    played = aws()
+    ran = played.chaos.run()
+    assert ran.status == 0, ran.output
+    summary = ran.summary
+    assert (summary["target"], summary["lab"], summary["seed_rows"]) == ("aws", None, None)
+
+    told = {t["what"]: t["at"] for t in played.truth()}
+    outage = (told["ready"] - told["freezing"]) / 1e9
+    assert summary["outage_seconds"] == pytest.approx(
+        outage, abs=summary["error_bound_seconds"] + 0.05
+    )
+    assert played.key_state() == "Enabled"
+    assert played.mutating_calls() == ["DisableKey", "EnableKey"]
+    with psycopg.connect(played.database) as connection:
+        found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
+        assert found.fetchone() is None
+
+
+SWALLOW = """
+CREATE FUNCTION chaos_kms.swallow() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN IF NEW.sequence % 2 = 0 THEN RETURN NULL; END IF; RETURN NEW; END';
+CREATE TRIGGER swallow BEFORE INSERT ON chaos_kms.writes
+    FOR EACH ROW EXECUTE FUNCTION chaos_kms.swallow();
+"""
+
+
+def test_a_database_that_loses_acknowledged_writes_fails(aws):
+    played = aws()
+
+    def swallow():
+        with psycopg.connect(played.database, autocommit=True) as connection:
+            query = "SELECT to_regclass('chaos_kms.writes')"
+            until(lambda: connection.execute(query).fetchone()[0], 30)
+            connection.execute(SWALLOW)
+
+    thief = threading.Thread(target=swallow)
+    thief.start()
+    ran = played.chaos.run()
+    thief.join()
+    assert ran.status == 1
+    summary = ran.summary
+    assert summary["verdict"] == "failed"
+    lost, acknowledged = summary["writes"]["lost"], summary["writes"]["acknowledged"]
+    assert 0.2 * acknowledged < lost < 0.8 * acknowledged
+    assert f"objective missed: lost_writes {lost} of 0" in summary["reasons"]
+    assert len(summary["lost_writes"]) == lost
+    assert all(sequence % 2 == 0 for _, sequence in summary["lost_writes"])
+
+
+def test_a_fault_that_never_shows_is_no_pass(aws):
+    played = aws(speed=1.0, CHAOS_IMPACT_TIMEOUT="2", CHAOS_HOLD="1")
+    ran = played.chaos.run()
+    assert ran.status == 1
+    assert ran.summary["verdict"] == "failed"
+    reasons = " ".join(ran.summary["reasons"])
+    assert "orders to become inaccessible: not within 2 s" in reasons
+    assert ran.summary["time_to_impact_seconds"] is None
+    assert played.key_state() == "Enabled"

@@ -1,0 +1,208 @@
+"""What is refused: one clear sentence, no traceback, no call that changes anything, no folder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import FAST, until
+from tests.e2e.conftest import AWS_SETTINGS, EXPERIMENT
+
+
+def is_a_clean_refusal(ran, *words):
+    assert ran.status == 1
+    for word in words:
+        assert word in ran.said, ran.said
+    assert "Traceback" not in ran.output
+    assert not ran.reports.exists()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One lab that plays AWS for every refusal: none of them may change it."""
+    from chaosaws_kms_ext.local_lab import LocalLab
+    from tests.e2e.conftest import Chaos, PlayedAws
+
+    lab = LocalLab.start(FAST, "observed")
+    env = {**AWS_SETTINGS, **lab.environment}
+    yield PlayedAws(lab, Chaos(tmp_path_factory.mktemp("refusals"), env))
+    lab.stop()
+
+
+@pytest.fixture
+def played(shared, tmp_path):
+    shared.chaos.folder = tmp_path
+    return shared
+
+
+@pytest.fixture
+def unchanged(played):
+    """Fails a test that changed anything."""
+    before = played.mutating_calls()
+    yield
+    assert played.mutating_calls() == before
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"CHAOS_CLUSTER_ID": ""}, ["CHAOS_CLUSTER_ID must name the cluster"]),
+        ({"CHAOS_CLUSTER_ID": "nobody"}, ["there is no DB cluster nobody", "CHAOS_CLUSTER_ID"]),
+        ({"CHAOS_KEY_ID": "alias/nobody"}, ["there is no KMS key alias/nobody"]),
+        ({"CHAOS_TARGET": "lab"}, ["CHAOS_CLUSTER_ID names another", "set CHAOS_TARGET=aws"]),
+        ({"CHAOS_RTO": "soon"}, ["CHAOS_RTO must be a number of seconds", "not 'soon'"]),
+        ({"CHAOS_LOAD_FILE": "nowhere.py"}, ["CHAOS_LOAD_FILE must be a Locust file that exists"]),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, ["no AWS Region is set"]),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, ["got no answer"]),
+        (
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            ["no AWS credentials found"],
+        ),
+        ({"AWS_PROFILE": "nobody"}, ["AWS_PROFILE"]),
+        ({"CHAOS_REPORTS_DIR": "/proc/nowhere"}, ["no report can be written", "CHAOS_REPORTS_DIR"]),
+        ({"CHAOS_DATABASE": "port=9"}, ["the database cannot be used"]),
+        ({"CHAOS_DATABASE": "dbname=nowhere"}, ["nowhere", "does not exist"]),
+        ({"CHAOS_TRAGET": "aws"}, ["did you mean CHAOS_TARGET"]),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_run_that_cannot_be_right_is_refused(played, env, words):
+    is_a_clean_refusal(played.chaos.run(**env), *words)
+
+
+def new_cluster(played, name, **params):
+    rds = played.client("rds")
+    rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", **params)
+    rds.create_db_instance(
+        DBInstanceIdentifier=f"{name}-1",
+        DBClusterIdentifier=name,
+        DBInstanceClass="db.r6g.large",
+        Engine="aurora-postgresql",
+    )
+    found = until(lambda: rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0])
+    until(
+        lambda: (
+            rds.describe_db_instances(DBInstanceIdentifier=f"{name}-1")["DBInstances"][0][
+                "DBInstanceStatus"
+            ]
+            == "available"
+        )
+    )
+    return found
+
+
+def test_a_cluster_that_is_not_encrypted_is_refused(played):
+    new_cluster(played, "plain")
+    before = played.mutating_calls()
+    is_a_clean_refusal(played.chaos.run(CHAOS_CLUSTER_ID="plain"), "plain is not encrypted")
+    assert played.mutating_calls() == before
+
+
+def test_a_key_that_aws_manages_is_refused(played):
+    new_cluster(played, "managed", StorageEncrypted=True)
+    before = played.mutating_calls()
+    ran = played.chaos.run(CHAOS_CLUSTER_ID="managed")
+    is_a_clean_refusal(ran, "is managed by AWS", "customer managed key")
+    assert played.mutating_calls() == before
+
+
+def test_another_clusters_key_is_refused(played):
+    other = played.client("kms").create_key()["KeyMetadata"]["Arn"]
+    before = played.mutating_calls()
+    ran = played.chaos.run(CHAOS_KEY_ID=other)
+    is_a_clean_refusal(ran, f"CHAOS_KEY_ID names {other}", "orders is encrypted under")
+    assert played.mutating_calls() == before
+
+
+def test_a_key_that_somebody_disabled_is_refused_and_stays_disabled(played):
+    key = played.client("kms").create_key()["KeyMetadata"]["Arn"]
+    new_cluster(played, "dark", StorageEncrypted=True, KmsKeyId=key)
+    played.client("kms").disable_key(KeyId=key)
+    before = played.mutating_calls()
+    is_a_clean_refusal(played.chaos.run(CHAOS_CLUSTER_ID="dark"), "is Disabled already")
+    assert played.mutating_calls() == before
+    assert played.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
+
+
+def test_a_cluster_that_is_stopped_is_refused(played):
+    key = played.client("kms").create_key()["KeyMetadata"]["Arn"]
+    new_cluster(played, "still", StorageEncrypted=True, KmsKeyId=key)
+    rds = played.client("rds")
+    until(
+        lambda: (
+            rds.describe_db_clusters(DBClusterIdentifier="still")["DBClusters"][0]["Status"]
+            == "available"
+        )
+    )
+    rds.stop_db_cluster(DBClusterIdentifier="still")
+    before = played.mutating_calls()
+    is_a_clean_refusal(played.chaos.run(CHAOS_CLUSTER_ID="still"), "still is stop", "not available")
+    assert played.mutating_calls() == before
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rollback-strategy", "default"),
+        ("--rollback-strategy", "never"),
+        ("--rollback-strategy", "deviated"),
+        ("--hypothesis-strategy", "default"),
+        ("--hypothesis-strategy", "continuously"),
+        ("--dry", "actions"),
+    ],
+    ids=" ".join,
+)
+def test_another_strategy_than_the_experiments_is_refused(played, options):
+    is_a_clean_refusal(played.chaos.run(None, *options))
+
+
+def altered(tmp_path, change):
+    experiment = json.loads(EXPERIMENT.read_text())
+    change(experiment)
+    path = tmp_path / "altered.json"
+    path.write_text(json.dumps(experiment))
+    return path
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda e: e.pop("runtime"), ["strategy is not set"]),
+        (lambda e: e["runtime"].pop("rollbacks"), ["the rollbacks strategy is not set"]),
+        (
+            lambda e: e["controls"][0]["provider"]["arguments"].update(objectives=["speed"]),
+            ["no objective is called speed: there are rto, lost_writes"],
+        ),
+        (lambda e: e["configuration"].update(rto="x"), ["CHAOS_RTO must be"]),
+        (lambda e: e["configuration"].update(rto=[1]), ["CHAOS_RTO must be text or a number"]),
+    ],
+)
+def test_an_experiment_that_breaks_the_rules_is_refused(played, tmp_path, change, words):
+    ran = played.chaos.run(altered(tmp_path, change), CHAOS_RTO="")
+    is_a_clean_refusal(ran, *words)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_without_the_control_the_gate_does_not_open(played, tmp_path):
+    """Chaos Toolkit goes on without a control that it cannot load: the load probe then fails."""
+    for control in ([], [{"name": "x", "provider": {"type": "python", "module": "no.such"}}]):
+        path = altered(tmp_path, lambda e, control=control: e.update(controls=control))
+        ran = played.chaos.run(path)
+        assert ran.status == 1
+        journal = (played.chaos.folder / "journal.json").read_text()
+        assert "no load runs: the experiment must name the control" in journal
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_run_that_is_refused_does_not_move_latest(played):
+    old = played.chaos.folder / "reports" / "kms-disable" / "2026-01-01T000000Z"
+    old.mkdir(parents=True)
+    (played.chaos.folder / "reports" / "latest").symlink_to("kms-disable/2026-01-01T000000Z")
+    ran = played.chaos.run(CHAOS_DATABASE="dbname=nowhere")
+    assert ran.status == 1
+    assert (ran.reports / "latest").resolve() == old.resolve()
+    assert list((ran.reports / "kms-disable").iterdir()) == [old]

@@ -1,0 +1,140 @@
+"""Every setting: right, wrong, empty, of another type; one sentence that names the variable."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosaws_kms_ext.settings import BadSetting, Settings, parse
+
+AWS = {"CHAOS_TARGET": "aws", "CHAOS_CLUSTER_ID": "orders"}
+
+
+def refused(**environ):
+    with pytest.raises(BadSetting) as caught:
+        parse({}, environ)
+    return str(caught.value)
+
+
+def test_nothing_set_is_the_lab_with_the_defaults():
+    assert parse({}, {}) == Settings()
+    assert Settings().target == "lab"
+
+
+@pytest.mark.parametrize("item", fields(Settings), ids=lambda item: item.name)
+def test_empty_means_default(item):
+    variable = f"CHAOS_{item.name.upper()}"
+    assert parse({item.name: ""}, {variable: ""}) == Settings()
+
+
+@pytest.mark.parametrize("item", fields(Settings), ids=lambda item: item.name)
+@pytest.mark.parametrize("value", [{"a": 1}, [1], True])
+def test_a_value_of_another_type_is_refused_by_name(item, value):
+    with pytest.raises(BadSetting, match=f"CHAOS_{item.name.upper()} must be text or a number"):
+        parse({item.name: value}, {})
+
+
+WRONG = {
+    "target": ["prod", "LAB", "lab; aws"],
+    "cluster_id": ["two words", "a\nb", "x" * 3000],
+    "key_id": ["two words", "\0"],
+    "database": [
+        "host",
+        "not = conn = info",
+        "host=x password=secret",
+        "postgresql://u:secret@h/d",
+    ],
+    "load_rate": ["0", "-1", "nan", "inf", "many", "1e9"],
+    "load_users": ["0", "1.5", "x", "100000"],
+    "load_file": ["nowhere.py", "tests", "../" * 50, "\0"],
+    "load_writes": ["yes", "public"],
+    "query_deadline": ["0", "61", "soon"],
+    "hold": ["0", "-5", "NaN", "1e300"],
+    "impact_timeout": ["0", "x"],
+    "recovery_strategy": ["restart", "wait"],
+    "self_restart_within": ["0", "$(reboot)"],
+    "recovery_timeout": ["0", "1h"],
+    "max_key_unusable": ["0.5", "-1", "8 days"],
+    "rto": ["0", "1,5", "x" * 10_000_000],
+    "reports_dir": ["pyproject.toml", "a\0b"],
+    "lab_speed": ["0", "-60", "inf", "fast"],
+    "lab_profile": ["real", "Observed"],
+}
+
+
+def test_every_setting_is_tried_with_wrong_values():
+    assert set(WRONG) == {item.name for item in fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+@pytest.mark.parametrize("where", ["environment", "configuration"])
+def test_a_wrong_value_is_one_sentence_that_names_the_variable(name, value, where):
+    variable = f"CHAOS_{name.upper()}"
+    given_ = ({}, {variable: value}) if where == "environment" else ({name: value}, {})
+    with pytest.raises(BadSetting) as caught:
+        parse(*given_)
+    said = str(caught.value)
+    assert said.startswith(f"{variable} must ")
+    assert len(said) < 400
+    assert "\n" not in said
+    if name == "database":
+        assert "secret" not in said
+
+
+def test_a_password_in_the_conninfo_is_refused_and_not_repeated():
+    said = refused(CHAOS_TARGET="aws", CHAOS_CLUSTER_ID="c", CHAOS_DATABASE="password=hunter2")
+    assert "PGPASSWORD" in said
+    assert "hunter2" not in said
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    said = refused(CHAOS_RTO="x", CHAOS_HOLD="y")
+    assert "CHAOS_RTO" in said
+    assert "CHAOS_HOLD" in said
+
+
+def test_the_environment_beats_the_experiment():
+    assert parse({"rto": "100"}, {}).rto == 100
+    assert parse({"rto": 100}, {"CHAOS_RTO": "200"}).rto == 200
+
+
+def test_aws_needs_a_cluster():
+    assert "CHAOS_CLUSTER_ID" in refused(CHAOS_TARGET="aws")
+    assert parse({}, AWS).cluster_id == "orders"
+
+
+@pytest.mark.parametrize("name", ["cluster_id", "key_id", "database"])
+def test_naming_a_target_for_the_lab_is_refused(name):
+    value = "host=x" if name == "database" else "x"
+    assert "set CHAOS_TARGET=aws" in refused(**{f"CHAOS_{name.upper()}": value})
+
+
+@pytest.mark.parametrize("typo", ["CHAOS_TRAGET", "CHAOS_CLUSTERID", "CHAOS_LOAD_RATES"])
+def test_a_misspelt_variable_is_refused(typo):
+    assert "did you mean CHAOS_" in refused(**{typo: "x"})
+    assert parse({}, {"CHAOS_MONKEY": "x", "CHAOSTOOLKIT_X": "y"}) == Settings()
+
+
+def test_aws_seconds_pass_faster_on_the_lab_and_only_there():
+    assert parse({}, {"CHAOS_LAB_SPEED": "60"}).real(3600) == 60
+    assert parse({}, {**AWS, "CHAOS_LAB_SPEED": "60"}).real(3600) == 3600
+
+
+def test_deadline_and_longest_unusable_are_never_compressed():
+    fast = parse({}, {"CHAOS_LAB_SPEED": "300"})
+    assert fast.query_deadline == 2
+    assert fast.longest_key_unusable == 10800 + 600 + 600
+
+
+@given(st.text(max_size=50))
+def test_no_text_at_all_ends_in_anything_but_a_value_or_a_sentence(text):
+    for item in fields(Settings):
+        try:
+            parse({}, {f"CHAOS_{item.name.upper()}": text})
+        except BadSetting as problem:
+            assert "\n" not in str(problem)
