@@ -17,7 +17,8 @@ gameday: $(READY)  ## disable the key of the lab's cluster under load, and measu
 	$(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
 test: $(READY) lint  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone"
+	$(BIN)/python -m pytest -m alone -n 0
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .

@@ -8,7 +8,9 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 
+from chaosaws_kms_ext import aws
 from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety.guard import Target
@@ -44,9 +46,12 @@ def cluster_id(run: Run) -> str:
 
 
 def key_id(run: Run) -> str:
-    """The key that this run is about: the cluster's own, or else the one that was named."""
+    """The key that this run is about: the one that was named, or else the cluster's own."""
     if run.has(Target):
         return run.part(Target).key.arn
     if run.settings.key_id:
         return run.settings.key_id
-    raise Refused("no key was named: set CHAOS_KEY_ID, or give key_id")
+    cluster = aurora_api.describe(aws.of(run), cluster_id(run))
+    if cluster.key:
+        return cluster.key
+    raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")

@@ -46,7 +46,7 @@ from chaosaws_kms_ext.safety import guard, leftovers
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import JournalDamaged
 from chaosaws_kms_ext.settings import BadSetting
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+from chaosaws_kms_ext.waiting import Observer
 
 __all__ = [
     "after_experiment_control",
@@ -183,6 +183,7 @@ def _bring_up(run: Run, configuration: Configuration) -> None:
         _stack.enter_context(only_the_lab(lab))
     door = aws.of(run)
     cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
+    leftovers.refuse(cluster_id)
     target = guard.ask(door, cluster_id, settings.key_id)
     leftovers.refuse(target.key.arn)
     run.put(Target, target)
@@ -335,9 +336,7 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     if run.last(Happened.PUT_BACK) and not course.interrupted and not course.failures:
         try:
             load.wait_until_steady(2.0, STEADY_SHARE, STEADY_TIMEOUT, run.part(Observer))
-            window = run.settings.steady_window
-            Wait("the last answers", window, 0.1, run.part(Observer)).out()
-        except (LoadFailed, TimedOut) as problem:
+        except LoadFailed as problem:
             problems.append(f"the steady state did not hold again: {problem}")
     ran = load.running
     load.stop()

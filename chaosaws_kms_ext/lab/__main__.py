@@ -39,15 +39,17 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    _watch_lifeline(stop)
+    ready = threading.Event()
+    _watch_lifeline(stop, ready)
     os.environ.update(_SAFE_CREDENTIALS)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     # moto warns of every error code that a service's model does not list.
     warnings.filterwarnings("ignore", module=r"moto\.")
     try:
         with _directory() as directory, _listening(options.port) as listener:
-            ready = _serve(directory, options, listener)
-            print(json.dumps(ready), flush=True)
+            said = _serve(directory, options, listener)
+            ready.set()
+            print(json.dumps(said), flush=True)
             stop.wait()
     except LabCannotStart as problem:
         print(json.dumps({"error": str(problem)}), flush=True)
@@ -74,8 +76,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _watch_lifeline(stop: threading.Event) -> None:
-    """Stops the lab when the write end of its parent's pipe is closed, however that came about."""
+def _watch_lifeline(stop: threading.Event, ready: threading.Event) -> None:
+    """Stops the lab when the write end of its parent's pipe is closed, however that came about.
+
+    A lab that is still starting just goes: its reaper cleans up.
+    """
     lifeline = os.environ.pop("CHAOSAWS_KMS_LIFELINE", None)
     if lifeline is None:
         return
@@ -83,6 +88,8 @@ def _watch_lifeline(stop: threading.Event) -> None:
     def watch() -> None:
         with contextlib.suppress(OSError):
             os.read(int(lifeline), 1)
+        if not ready.is_set():
+            os._exit(1)
         stop.set()
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()

@@ -93,7 +93,7 @@ class Load:
         """Makes the schema and starts Locust; raises LoadFailed."""
         config = self.config
         if config.writes:
-            schema.make(config.database, timeout=15)
+            schema.make(config.database, timeout=5)
         told = client.ClientConfig(
             name=config.name,
             database=config.database,

@@ -27,12 +27,12 @@ def live_entries() -> list[Entry]:
     return alive
 
 
-def refuse(key: str) -> None:
-    """Raises Refused if another run has, or has left, an open entry for this very key."""
+def refuse(name: str) -> None:
+    """Raises Refused if another run has, or has left, an open entry for this cluster or key."""
     for entry in live_entries():
-        if entry.key == key:
+        if name in (entry.cluster, entry.key):
             raise Refused(
-                f"the undo journal has an open entry for {key}, of run {entry.run} by "
+                f"the undo journal has an open entry for {name}, of run {entry.run} by "
                 f"{entry.owner}: if that run is over, put it back with `chaos kms restore`"
             )
 

@@ -52,6 +52,7 @@ def start_load(postgres, tmp_path):
         load.stop()
 
 
+@pytest.mark.alone
 def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_load):
     load = start_load()
     truth = []
