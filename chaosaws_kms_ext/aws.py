@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -39,7 +40,9 @@ class Aws:
         anybody = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"} if lab else {}
         self._endpoint = endpoint or None
         try:
-            self._session = boto3.Session(region_name=region or None, **anybody)
+            # AWS_REGION is the variable of every SDK but boto3.
+            wanted = region or os.environ.get("AWS_REGION") or None
+            self._session = boto3.Session(region_name=wanted, **anybody)
         except botocore_errors.ProfileNotFound as problem:
             raise Refused(f"{problem}: AWS_PROFILE must name one of ~/.aws/config") from None
         self.region: str = self._session.region_name or ""

@@ -9,7 +9,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api
 from chaosaws_kms_ext.aurora.api import NOT_YET
-from chaosaws_kms_ext.aurora.probes import time_left
+from chaosaws_kms_ext.aurora.probes import lab_lives, time_left
 from chaosaws_kms_ext.aurora.recovery import Plan
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.faults.injection import Injections
@@ -87,6 +87,7 @@ def wait_for_recovery(
             try:
                 cluster = api.describe(aws.of(run), name)
             except AwsError:
+                lab_lives(run)
                 return False  # one look that fails is no reason to give up
             since = run.seconds_since(back)
             decision = plan.decide(
@@ -131,7 +132,7 @@ def _start(run: Run, cluster_id: str) -> None:
 
 
 def _answers(run: Run) -> bool:
-    """Whether the load, if there is one, is answered again."""
-    if not run.has(Load):
+    """Whether the load, if there is one that still runs, is answered again."""
+    if not run.has(Load) or not run.part(Load).running:
         return True
     return run.part(Load).window(run.settings.steady_window).share >= 0.99

@@ -14,6 +14,7 @@ from chaosaws_kms_ext.aurora.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.injection import Injections
 from chaosaws_kms_ext.kms import api as kms_api
+from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 
@@ -103,6 +104,7 @@ def wait_until_inaccessible(
                     return True
                 key = kms_api.describe(door, cluster.key)
             except AwsError:
+                lab_lives(run)
                 return False  # one look that fails is no reason to give up
             if key.enabled:
                 raise Refused(f"the key {key.arn} is Enabled again: somebody put it back")
@@ -114,6 +116,12 @@ def wait_until_inaccessible(
             run.settings.status_poll,
             run.part(Observer, Observer),
         ).until(inaccessible)
+
+
+def lab_lives(run: Run) -> None:
+    """Raises Refused if this run's lab has ended: nothing will answer any more."""
+    if run.has(LocalLab) and not run.part(LocalLab).running:
+        raise Refused("the lab has ended by itself")
 
 
 def time_left(run: Run) -> float:

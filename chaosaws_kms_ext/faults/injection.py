@@ -12,7 +12,7 @@ from chaosaws_kms_ext.run import Happened, Run
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.replay import VERIFY_TIMEOUT, replay
+from chaosaws_kms_ext.safety.replay import VERIFY_TIMEOUT, NotPutBack, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
@@ -79,6 +79,8 @@ def put_back(run: Run) -> list[Entry]:
     mine = run.part(Injections, Injections)
     while mine.open:
         entry = mine.open[-1]
+        if run.has(LocalLab) and not run.part(LocalLab).running:
+            raise NotPutBack("the lab has ended, and the key with it")
         with deferred():
             answered = replay(aws.of(run), entry.undo)
             run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster)

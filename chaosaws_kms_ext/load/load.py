@@ -54,8 +54,8 @@ class LoadConfig:
 
     @property
     def reconnect_spacing(self) -> float:
-        """Seconds between two attempts to reconnect."""
-        return spacing_for(self.deadline, self.users)
+        """Seconds between two attempts to reconnect, even if every one of them hangs."""
+        return max(spacing_for(self.deadline, self.users), self.deadline / self.users)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,11 @@ class Load:
                 "--only-summary", "--exit-code-on-error", "0", "--loglevel", "WARNING",
             ],
             log=config.log,
-            env={**os.environ, **told.as_environment()},
+            # Locust takes every option from the environment too.
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
+                **told.as_environment(),
+            },
         )  # fmt: skip
 
     @property

@@ -1,0 +1,144 @@
+"""What is done at the end: measure, judge, write it down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from chaoslib.types import Journal
+
+from chaosaws_kms_ext.aurora.watcher import Watcher
+from chaosaws_kms_ext.client.connection import DeadlineConnection
+from chaosaws_kms_ext.controls.stage import STEADY_FOR, STEADY_SHARE, STEADY_TIMEOUT
+from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.history import read_history
+from chaosaws_kms_ext.load.load import Load
+from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.report import objectives as objective_table
+from chaosaws_kms_ext.report.summary import Facts, measure
+from chaosaws_kms_ext.report.table import table
+from chaosaws_kms_ext.report.verdict import Course, Verdict, decide, of_journal
+from chaosaws_kms_ext.run import Happened, Run
+from chaosaws_kms_ext.safety.guard import Target
+from chaosaws_kms_ext.waiting import Observer
+
+__all__ = ["conclude"]
+
+ROWS_TIMEOUT, HURRY = 30.0, 1.0
+"""Seconds to read the written rows back; and when the run was interrupted."""
+
+SEED_ROWS = 4
+"""In the lab's table `users`."""
+
+
+def conclude(run: Run, journal: Journal, status: str, objectives: list[str]) -> Verdict:
+    """Stops the load, judges the run by its history, leaves its files and shows the table.
+
+    `status` is what Chaos Toolkit says of the run; `journal` already says `failed`.
+    """
+    assert run.folder is not None
+    course = _course(run, journal, status)
+    problems = _stop_and_collect(run, course)
+    measured = measure(_facts(run), read_history(run.folder / "history"))
+    judged = objective_table.judge(objectives, measured.figures, run.settings)
+    verdict = decide(
+        _with_seed_rows(course, measured.summary), judged, [*measured.unmeasured, *problems]
+    )
+    summary = {
+        **measured.summary,
+        "verdict": verdict.word,
+        "reasons": list(verdict.reasons),
+        "objectives": judged,
+    }
+    _write(run.folder / "summary.json", summary)
+    kept = {**journal, "status": status if verdict.passed else "failed"}
+    _write(run.folder / "journal.json", {**kept, "kms": {"verdict": verdict.word}})
+    print(table(summary, str(run.folder)), flush=True)
+    return verdict
+
+
+def _course(run: Run, journal: Journal, status: str) -> Course:
+    course = of_journal(journal, status)
+    still = [entry.key for entry in run.part(Injections, Injections).open]
+    if not still:
+        return course
+    why = f"the key was NOT put back: {', '.join(still)}; run `chaos kms restore`"
+    return replace(course, failures=(*course.failures, why))
+
+
+def _with_seed_rows(course: Course, summary: dict[str, Any]) -> Course:
+    rows = summary["seed_rows"]
+    if not rows or rows["present"] in (None, rows["expected"]):
+        return course
+    why = f"{rows['present']} of {rows['expected']} seeded rows are there"
+    return replace(course, failures=(*course.failures, why))
+
+
+def _facts(run: Run) -> Facts:
+    target = run.part(Target)
+    return Facts(
+        experiment=run.experiment,
+        settings=run.settings,
+        started=run.started,
+        ended=datetime.now(UTC),
+        region=target.key.region,
+        cluster=target.cluster.id,
+        key=target.key.arn,
+        reconnect_spacing=run.part(Load).config.reconnect_spacing,
+    )
+
+
+def _stop_and_collect(run: Run, course: Course) -> list[str]:
+    """The steady state once more, then everything is stopped and read; what went wrong with it."""
+    problems = []
+    load = run.part(Load)
+    if run.last(Happened.PUT_BACK) and not course.interrupted and not course.failures:
+        try:
+            load.wait_until_steady(STEADY_FOR, STEADY_SHARE, STEADY_TIMEOUT, run.part(Observer))
+        except LoadFailed as problem:
+            problems.append(f"the steady state did not hold again: {problem}")
+    ran = load.running
+    load.stop()
+    if not ran:
+        problems.append("the load had ended by itself")
+    if course.interrupted and run.has(LocalLab):
+        problems.append("nothing was read back: the run was interrupted")
+        return problems
+    try:
+        load.read_rows_back(HURRY if course.interrupted else ROWS_TIMEOUT)
+    except LoadFailed as problem:
+        problems.append(f"the written rows could not be read back: {problem}")
+    if run.has(LocalLab):
+        _count_seed(run, load.config.database)
+    run.part(Watcher).stop()
+    return problems
+
+
+def _count_seed(run: Run, database: str) -> None:
+    """The origin's four rows: are they still there?"""
+    present = None
+    with (
+        contextlib.suppress(psycopg.Error),
+        DeadlineConnection.connect(database, connect_timeout=2) as connection,
+    ):
+        row = connection.execute("SELECT count(*) FROM users").fetchone()
+        present = row[0] if row else None
+    run.event(Happened.SEED_ROWS, expected=SEED_ROWS, present=present)
+
+
+def _write(path: Path, content: Any) -> None:
+    """In one step: the file is there whole or not at all."""
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        json.dump(content, file, indent=2, default=str, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
