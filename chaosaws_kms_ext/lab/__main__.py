@@ -41,7 +41,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     ready = threading.Event()
     _watch_lifeline(stop, ready)
-    os.environ.update(_SAFE_CREDENTIALS)
+    _forget_the_outside()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     # moto warns of every error code that a service's model does not list.
     warnings.filterwarnings("ignore", module=r"moto\.")
@@ -57,14 +57,21 @@ def main() -> int:
     return 0
 
 
-# moto itself makes boto3 clients here and there: they must find nothing real.
-_SAFE_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "lab",
-    "AWS_SECRET_ACCESS_KEY": "lab",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+def _forget_the_outside() -> None:
+    """Nothing in here may find a real account or database.
+
+    moto makes boto3 clients here and there, and libpq prefers PGHOSTADDR to the host it is given.
+    """
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "BOTO", "PG")):
+            del os.environ[name]
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="lab",
+        AWS_SECRET_ACCESS_KEY="lab",
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        AWS_EC2_METADATA_DISABLED="true",
+    )
 
 
 def _options() -> argparse.Namespace:

@@ -126,3 +126,13 @@ def test_chaostoolkit_aws_works_beside_ours(on_lab):
     from chaosaws.rds.probes import cluster_status
 
     assert cluster_status(cluster_id="orders", configuration={"aws_region": "eu-west-1"})
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_either_region_variable_will_do(on_lab, monkeypatch, variable):
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(ActivityFailed, match="no AWS Region is set"):
+        kms_probes.key_state(key_id="alias/orders")
+    monkeypatch.setenv(variable, "eu-west-1")
+    assert kms_probes.key_state(key_id="alias/orders") == "Enabled"

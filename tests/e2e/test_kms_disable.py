@@ -5,15 +5,33 @@ from __future__ import annotations
 import json
 import threading
 
+import psutil
 import psycopg
 import pytest
 
 from tests.conftest import until
 from tests.e2e.conftest import left
 
+POISON = {
+    "AWS_PROFILE": "production",
+    "AWS_ACCESS_KEY_ID": "AKIAREAL",
+    "AWS_SESSION_TOKEN": "real",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_KMS": "http://127.0.0.1:9",
+    "AWS_REGION": "us-east-1",
+    "AWS_CA_BUNDLE": "/nowhere",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "PGHOSTADDR": "127.0.0.9",
+    "PGSSLMODE": "verify-full",
+    "PGPASSWORD": "hunter2",
+    "LOCUST_RUN_TIME": "1s",
+}
+"""Anything of it that were used on the lab would end the run."""
+
 
 def test_on_the_lab_it_passes_and_says_everything(chaos):
-    ran = chaos.run()
+    ran = chaos.run(**POISON)
     assert ran.status == 0, ran.output
     summary = ran.summary
     assert (summary["verdict"], summary["reasons"]) == ("passed", [])
@@ -63,7 +81,7 @@ def test_a_recovery_over_the_objective_fails(chaos):
 
 
 def test_unchanged_on_aws_its_figures_are_the_truth(aws):
-    played = aws()
+    played = aws(PGPASSWORD="hunter2")
     ran = played.chaos.run()
     assert ran.status == 0, ran.output
     summary = ran.summary
@@ -79,6 +97,9 @@ def test_unchanged_on_aws_its_figures_are_the_truth(aws):
     with psycopg.connect(played.database) as connection:
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
         assert found.fetchone() is None
+    written = [path for path in played.chaos.folder.rglob("*") if path.is_file()]
+    assert len(written) > 5
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
 
 
 SWALLOW = """
@@ -121,3 +142,34 @@ def test_a_fault_that_never_shows_is_no_pass(aws):
     assert "orders to become inaccessible: not within 2 s" in reasons
     assert ran.summary["time_to_impact_seconds"] is None
     assert played.key_state() == "Enabled"
+
+
+def children(ran, word):
+    return [
+        process
+        for process in psutil.Process(ran.process.pid).children(recursive=True)
+        if word in " ".join(process.cmdline())
+    ]
+
+
+def test_a_load_that_dies_is_no_pass(chaos):
+    running = chaos.start_run()
+    running.until_said("Action: hold-the-outage")
+    (locust,) = children(running, "locust")
+    locust.kill()
+    ran = running.wait()
+    assert ran.status == 1
+    assert ran.summary["verdict"] in ("inconclusive", "failed")
+    assert any("the load had ended by itself" in reason for reason in ran.summary["reasons"])
+
+
+def test_a_lab_that_dies_ends_the_run(chaos):
+    running = chaos.start_run()
+    running.until_said("Probe: wait-until-the-cluster-is-inaccessible")
+    for process in children(running, "chaosaws_kms_ext.lab"):
+        if "reaper" not in " ".join(process.cmdline()):
+            process.kill()
+    ran = running.wait(60)
+    assert ran.status == 1
+    assert ran.summary["verdict"] == "failed"
+    until(lambda: not running.left(), timeout=5)
