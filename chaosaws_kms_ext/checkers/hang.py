@@ -14,7 +14,7 @@ def hung(witnessed: Sequence[Operation], *, impact: int, slack: int, until: int)
 
     `witnessed`: of one witness, in order. The outage lasted from `impact` to `until` at least; it
     began up to `slack` later than `impact` (ns), so an answer to what was sent by then counts
-    neither way. None when nothing was sent in that time.
+    neither way; nor does what broke after `until`. None when nothing was sent in that time.
     """
     tried = [
         o.outcome
@@ -24,5 +24,6 @@ def hung(witnessed: Sequence[Operation], *, impact: int, slack: int, until: int)
         and o.done > impact
         and o.outcome != Outcome.ABORTED
         and not (o.outcome == Outcome.OK and o.sent <= impact + slack)
+        and not (o.outcome != Outcome.TIMEOUT and o.done > until)
     ]
     return all(outcome == Outcome.TIMEOUT for outcome in tried) if tried else None

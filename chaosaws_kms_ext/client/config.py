@@ -6,9 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-__all__ = ["VARIABLE", "ClientConfig"]
+__all__ = ["DATABASE_SAID", "STOPPED", "VARIABLE", "ClientConfig"]
 
 VARIABLE = "CHAOS_KMS_LOAD"
+
+STOPPED = "load stopped: "
+"""How the line of a load's log begins that says why it ended."""
+
+DATABASE_SAID = "database said: "
+"""How lines of a load's log begin that hold the database's, or its driver's, own words."""
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,11 @@ class DeadlineConnection(psycopg.Connection[Any]):
             return end.value  # type: ignore[no-any-return]
         while True:
             ready = yield waited_for
-            if not ready and self.until is not None and time.monotonic() >= self.until:
-                gen.close()
-                raise DeadlinePassed("no answer before the deadline")
             try:
                 waited_for = gen.send(ready)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
+            # After what there was to read: an answer in time counts, an endless trickle does not.
+            if self.until is not None and time.monotonic() >= self.until:
+                gen.close()
+                raise DeadlinePassed("no answer before the deadline")

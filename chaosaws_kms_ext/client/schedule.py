@@ -13,6 +13,12 @@ __all__ = ["Schedule", "Tickets"]
 SECOND = 1_000_000_000
 WRITE_EVERY = 10
 """One arrival in so many is a write."""
+PATIENCE = 0.75
+"""The share of the deadline for which an arrival may wait for somebody to take it.
+
+What is taken later could not be answered in time: its connection would be closed for nothing, and a
+backlog of such arrivals would keep a load that has to reconnect slowly from ever catching up.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,19 @@ class Tickets:
     """Hands every arrival out once: to a user, or as one that nobody could take."""
 
     def __init__(self, schedule: Schedule, deadline: int) -> None:
-        """`deadline`: ns after which an arrival that nobody took is given up."""
+        """`deadline`: ns that an answer may take; after a part of it nobody takes an arrival."""
         self._schedule = schedule
-        self._deadline = deadline
+        self._patience = round(PATIENCE * deadline)
         self._next = 0
 
     def overdue(self, now: int) -> range:
-        """The arrivals that nobody took within the deadline; they are given out hereby."""
+        """The arrivals that have waited too long for somebody; they are given out hereby."""
+        return self.due_by(now - self._patience)
+
+    def due_by(self, instant: int) -> range:
+        """The arrivals due by `instant` that nobody took; they are given out hereby."""
         first = self._next
-        while self._schedule.due(self._next) + self._deadline <= now:
+        while self._schedule.due(self._next) <= instant:
             self._next += 1
         return range(first, self._next)
 

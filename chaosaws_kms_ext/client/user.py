@@ -10,6 +10,7 @@ from __future__ import annotations
 
 # Locust first: it patches the standard library, and psycopg looks at that when it is imported.
 from locust import User, events, task  # isort: skip
+from locust.exception import StopUser  # isort: skip
 
 import os
 import random
@@ -18,20 +19,20 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import gevent
 import gevent.os
 import psycopg
 import psycopg.waiting
 from gevent import GreenletExit
-from gevent.event import Event
 
-from chaosaws_kms_ext.client.config import ClientConfig
+from chaosaws_kms_ext.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.client.connection import DeadlineConnection, DeadlinePassed
-from chaosaws_kms_ext.client.gate import Spacing, spacing_for
+from chaosaws_kms_ext.client.connector import Connector
 from chaosaws_kms_ext.client.recorder import Recorder
 from chaosaws_kms_ext.client.schedule import SECOND, Schedule, Tickets
+from chaosaws_kms_ext.client.spacing import spacing_for
 from chaosaws_kms_ext.history import Operation, OperationWriter, Outcome
 from chaosaws_kms_ext.processes import LIFELINE
 
@@ -43,6 +44,8 @@ if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""
 REAP_EVERY = 0.1
+MOST_SAID = 20
+"""Different words of the database's in the log."""
 WITNESS_EVERY = 0.25
 QUIT_WITHIN = 3.0
 """Seconds after which a load that cannot stop in order is ended."""
@@ -75,11 +78,17 @@ class Driver:
         start = time.monotonic_ns() + round(START_AFTER * SECOND)
         self.schedule = Schedule(start, config.rate, config.writes)
         self._tickets = Tickets(self.schedule, self.deadline)
-        self._spacing = Spacing(spacing_for(config.deadline, config.users))
-        self._freed = Event()
+        self.connector = Connector(self.connect, spacing_for(config.deadline))
         self._writers = 0
-        for work in (self.recorder.flush_for_ever, self._reap, self._keep_session, self._knock):
+        self._stopped_at: int | None = None
+        self._said: set[str] = set()
+        self._works = [
             gevent.spawn(work)
+            for work in (
+                self.recorder.flush_for_ever, self.connector.work, self._reap, self._keep_session,
+                self._knock,
+            )
+        ]  # fmt: skip
 
     def new_writer(self) -> int:
         """A number for one more user."""
@@ -87,35 +96,45 @@ class Driver:
         return self._writers
 
     def take(self) -> int:
-        """The next arrival that is not overdue."""
-        self._give_up_overdue()
+        """The next arrival that can still be answered in time."""
+        self._give_up(self._tickets.overdue(time.monotonic_ns()))
         return self._tickets.take()
+
+    def counts(self, due: int) -> bool:
+        """Whether an arrival belongs to the load: not if it is due after the load was stopped."""
+        return self._stopped_at is None or due <= self._stopped_at
+
+    def stopping(self) -> None:
+        """The load is stopped now: what is due later does not count."""
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic_ns()
+
+    def close(self) -> None:
+        """Writes down what is left; the users have ended."""
+        self.stopping()
+        gevent.killall(self._works, timeout=1)
+        assert self._stopped_at is not None
+        self._give_up(self._tickets.due_by(self._stopped_at))
+        self.recorder.flush()
 
     def connect(self, until: float | None = None) -> DeadlineConnection:
         """One attempt to connect, of at most the deadline's length; raises psycopg.Error."""
-        passed = DeadlinePassed("no connection before the deadline")
         seconds = self.config.deadline if until is None else until - time.monotonic()
-        with gevent.Timeout(max(seconds, 0.001), passed):
-            connection = DeadlineConnection.connect(self.config.database, autocommit=True)
-            assert isinstance(connection, DeadlineConnection)
-            return connection
-
-    def reconnect(self) -> DeadlineConnection:
-        """Tries until it succeeds; holds no arrival meanwhile."""
-        while True:
-            delay = self._spacing.delay(time.monotonic())
-            if delay:
-                self._freed.wait(delay)
-            try:
-                connection = self.connect()
-            except psycopg.Error:
-                self._spacing.tell(succeeded=False)
-                self._freed.clear()
-                gevent.sleep(0)
-            else:
-                self._spacing.tell(succeeded=True)
-                self._freed.set()
+        passed = gevent.Timeout(max(seconds, 0.001))
+        try:
+            with passed:
+                connection = DeadlineConnection.connect(self.config.database, autocommit=True)
+                assert isinstance(connection, DeadlineConnection)
                 return connection
+        except gevent.Timeout as timeout:
+            # Only here a psycopg.Error: with several addresses psycopg would go on to the next one,
+            # now without any time-out.
+            if timeout is not passed:
+                raise
+            raise DeadlinePassed("no connection before the deadline") from None
+        except psycopg.Error as problem:
+            self.say(problem)
+            raise
 
     def record(
         self, kind: str, writer: int, sequence: int, due: int, sent: int | None, outcome: Outcome,
@@ -129,21 +148,30 @@ class Driver:
             )
         )  # fmt: skip
 
+    def say(self, problem: psycopg.Error) -> None:
+        """Puts the database's words into the log, the same words once."""
+        # Without the details, which may quote the team's data.
+        words = " ".join((problem.diag.message_primary or str(problem)).split())
+        told = f"{problem.sqlstate}: {words}" if problem.sqlstate else words
+        if told not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(told)
+            print(f"{DATABASE_SAID}{told}", file=sys.stderr, flush=True)
+
     def stop(self, why: str) -> None:
         """Ends the load with one sentence."""
-        print(f"load stopped: {why}", file=sys.stderr, flush=True)
+        print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
         self.environment.process_exit_code = 1
         self.environment.runner.quit()
 
-    def _give_up_overdue(self) -> None:
-        for number in self._tickets.overdue(time.monotonic_ns()):
+    def _give_up(self, numbers: range) -> None:
+        for number in numbers:
             kind, due = self.schedule.kind(number), self.schedule.due(number)
             self.record(kind, 0, number, due, None, Outcome.UNSENT)
 
     def _reap(self) -> None:
         while True:
             gevent.sleep(REAP_EVERY)
-            self._give_up_overdue()
+            self._give_up(self._tickets.overdue(time.monotonic_ns()))
 
     def _keep_session(self) -> None:
         """The witness of an open session: the same connection, asked again and again."""
@@ -177,6 +205,9 @@ class Driver:
                     "connect", 0, number, sent, sent, outcome_of(problem, connection),
                     problem.sqlstate,
                 )  # fmt: skip
+            except GreenletExit:
+                self.record("connect", 0, number, sent, sent, Outcome.ABORTED)
+                raise
             else:
                 self.record("connect", 0, number, sent, sent, Outcome.OK)
             if connection is not None:
@@ -193,6 +224,9 @@ def ask(driver: Driver, connection: DeadlineConnection, kind: str, number: int) 
         outcome = outcome_of(problem, connection)
         driver.record(kind, 0, number, sent, sent, outcome, problem.sqlstate)
         connection.close()
+    except GreenletExit:
+        driver.record(kind, 0, number, sent, sent, Outcome.ABORTED)
+        raise
     else:
         driver.record(kind, 0, number, sent, sent, Outcome.OK)
 
@@ -210,6 +244,19 @@ def outcome_of(problem: psycopg.Error, connection: DeadlineConnection | None) ->
     return Outcome.LOST if connection.closed else Outcome.ERROR
 
 
+def mistaken(problem: psycopg.Error, connection: DeadlineConnection) -> bool:
+    """Whether the driver refused to send a query: too few parameters, say."""
+    refused = isinstance(problem, psycopg.ProgrammingError) and problem.sqlstate is None
+    return refused and not connection.closed
+
+
+def clean(connection: DeadlineConnection) -> bool:
+    """Whether the next arrival can use it: in a transaction that a team's query left open, a write
+    would be acknowledged and then gone."""
+    idle = connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    return idle and connection.autocommit
+
+
 class QueryUser(User):
     """Takes arrivals one by one; subclass it and mark queries with `read`."""
 
@@ -222,13 +269,20 @@ class QueryUser(User):
         driver, queries = self.driver, self._queries()
         weights = [query.weight for query in queries]  # type: ignore[attr-defined]
         writer, sequence = driver.new_writer(), 0
-        connection = driver.reconnect()
+        connection = driver.connector.get()
         while True:
             if connection.closed:
-                connection = driver.reconnect()
+                connection = driver.connector.get()
             number = driver.take()
             due, kind = driver.schedule.due(number), driver.schedule.kind(number)
-            gevent.sleep(max((due - time.monotonic_ns()) / SECOND, 0))
+            try:
+                gevent.sleep(max((due - time.monotonic_ns()) / SECOND, 0))
+            except GreenletExit:
+                if driver.counts(due):
+                    driver.record(kind, 0, number, due, None, Outcome.UNSENT)
+                raise
+            if not driver.counts(due):
+                raise StopUser
             sequence += 1
             if kind == "write":
                 work = partial(_insert, pair=(writer, sequence))
@@ -244,25 +298,25 @@ class QueryUser(User):
         sent = time.monotonic_ns()
         connection.until = (due + driver.deadline) / SECOND
         failure: BaseException | None = None
-        sqlstate, outcome = None, Outcome.OK
+        sqlstate, outcome = None, Outcome.ABORTED
         try:
             work(connection)
+            outcome = Outcome.OK
         except psycopg.Error as problem:
+            if mistaken(problem, connection):
+                self._give_way(problem)
             failure, sqlstate = problem, problem.sqlstate
             outcome = outcome_of(problem, connection)
-        except GreenletExit:
-            outcome = Outcome.ABORTED
-            raise
+            driver.say(problem)
         except Exception as problem:
-            # A mistake in the team's own query is no answer of the database's.
-            outcome = Outcome.ABORTED
-            driver.stop(f"{type(self).__name__} failed in Python: {problem!r}")
-            raise GreenletExit from problem
+            self._give_way(problem)
         finally:
             if outcome == Outcome.OK and time.monotonic_ns() > due + driver.deadline:
                 outcome = Outcome.TIMEOUT
             driver.record(kind, writer, sequence, due, sent, outcome, sqlstate)
-            if outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED):
+            if outcome in (Outcome.TIMEOUT, Outcome.LOST):
+                driver.connector.suspect()
+            if outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED) or not clean(connection):
                 connection.close()
         events.request.fire(
             request_type="sql",
@@ -271,6 +325,11 @@ class QueryUser(User):
             response_length=0,
             exception=failure,
         )
+
+    def _give_way(self, problem: Exception) -> NoReturn:
+        """Ends the load: a mistake in the team's own query is no answer of the database's."""
+        self.driver.stop(f"{type(self).__name__} failed in Python: {problem!r}")
+        raise GreenletExit from problem
 
     def _queries(self) -> list[Query]:
         named = (getattr(type(self), name) for name in dir(type(self)) if not name.startswith("_"))
@@ -295,11 +354,16 @@ def _begin(environment: Any, **_: Any) -> None:
         if lifeline is not None:
             gevent.spawn(_quit_with_parent, int(lifeline), environment)
 
+    @environment.events.test_stopping.add_listener
+    def stopping(**_: Any) -> None:
+        if hasattr(QueryUser, "driver"):
+            QueryUser.driver.stopping()
+
     # `quit` and not `quitting`: users finish their queries after that.
     @environment.events.quit.add_listener
-    def flush(**_: Any) -> None:
+    def close(**_: Any) -> None:
         if hasattr(QueryUser, "driver"):
-            QueryUser.driver.recorder.flush()
+            QueryUser.driver.close()
 
 
 def _quit_with_parent(lifeline: int, environment: Any) -> None:

@@ -9,13 +9,13 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaosaws_kms_ext.client import config as client
-from chaosaws_kms_ext.client.gate import spacing_for
+from chaosaws_kms_ext.client.spacing import spacing_for
 from chaosaws_kms_ext.history import Operation, Outcome, Tail, write_rows
 from chaosaws_kms_ext.history.reader import operations_of, read_header
 from chaosaws_kms_ext.history.records import ARRIVALS
@@ -54,8 +54,8 @@ class LoadConfig:
 
     @property
     def reconnect_spacing(self) -> float:
-        """Seconds between two attempts to reconnect, even if every one of them hangs."""
-        return max(spacing_for(self.deadline, self.users), self.deadline / self.users)
+        """Seconds between two attempts to reconnect."""
+        return spacing_for(self.deadline)
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,11 @@ class Load:
             [
                 sys.executable, "-m", "locust", "--locustfile", str(config.file), "--headless",
                 "--users", str(config.users), "--spawn-rate", str(config.users),
-                "--only-summary", "--exit-code-on-error", "0", "--loglevel", "WARNING",
+                # Without its log set-up Locust writes warnings and errors only, and no tables.
+                "--only-summary", "--exit-code-on-error", "0", "--skip-log-setup",
             ],
             log=config.log,
-            # Locust takes every option from the environment too.
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
-                **told.as_environment(),
-            },
+            env={**_without_locusts(os.environ), **told.as_environment()},
         )  # fmt: skip
 
     @property
@@ -181,20 +178,28 @@ class Load:
             self._recent.popleft()
 
     def _why_ended(self) -> str:
-        with contextlib.suppress(OSError):
-            lines = self.config.log.read_text(errors="replace").strip().splitlines()
-            # What the load itself said, else how its traceback ends, else the last line.
-            for telling in (r"load stopped: (.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
-                said = [match[1] for line in lines if (match := re.match(telling, line))]
-                if said:
-                    return f"the load ended: {said[-1][:300]}"
+        # What the load itself said, else how its traceback ends, else the last line.
+        for telling in (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
+            said = [match[1] for line in self._log() if (match := re.match(telling, line))]
+            if said:
+                return f"the load ended: {said[-1][:300]}"
         return "the load ended and said nothing"
 
     def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
-        states = sorted({o.sqlstate for o in self._recent if o.sqlstate})
         seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"
-        said = f"; the server said {', '.join(states)}" if states else ""
+        words = [line for line in self._log() if line.startswith(client.DATABASE_SAID)]
+        said = f"; the {words[-1][:300]}" if words else ""
         return f"the load was not steady within {timeout:.0f} s: {seen}, not {share:.0%}{said}"
+
+    def _log(self) -> list[str]:
+        with contextlib.suppress(OSError):
+            return self.config.log.read_text(errors="replace").strip().splitlines()
+        return []
+
+
+def _without_locusts(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without LOCUST_*, which would change what this load does."""
+    return {name: value for name, value in environ.items() if not name.startswith("LOCUST_")}
 
 
 def _arrivals(operations: Iterable[Operation]) -> list[Operation]:

@@ -29,13 +29,15 @@ def make(database: str, timeout: float) -> None:
     """Makes the schema, new; raises LoadFailed within about `timeout` seconds."""
 
     def work(connection: DeadlineConnection) -> None:
-        _drop(connection)
-        connection.execute("CREATE SCHEMA chaos_kms")
-        connection.execute(f"COMMENT ON SCHEMA chaos_kms IS '{OURS}'")
-        connection.execute(
-            "CREATE TABLE chaos_kms.writes "
-            "(writer integer, sequence bigint, PRIMARY KEY (writer, sequence))"
-        )
+        # In one step: killed in between, the next run would take ours for somebody else's.
+        with connection.transaction():
+            _drop(connection)
+            connection.execute("CREATE SCHEMA chaos_kms")
+            connection.execute(f"COMMENT ON SCHEMA chaos_kms IS '{OURS}'")
+            connection.execute(
+                "CREATE TABLE chaos_kms.writes "
+                "(writer integer, sequence bigint, PRIMARY KEY (writer, sequence))"
+            )
 
     _within(database, timeout, work)
 

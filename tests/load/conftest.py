@@ -13,6 +13,10 @@ import pytest
 
 from chaosaws_kms_ext.lab.processes import kill_everything_in
 from chaosaws_kms_ext.lab.servers import PORTS, Binaries, Postgres
+from chaosaws_kms_ext.load.load import Load, LoadConfig
+from chaosaws_kms_ext.waiting import Observer
+
+RATE = 200.0
 
 
 def free_port() -> int:
@@ -38,3 +42,30 @@ def postgres():
     kill_everything_in(folder)
     shutil.rmtree(folder, ignore_errors=True)
     assert not os.path.exists(folder)
+
+
+@pytest.fixture
+def start_load(postgres, tmp_path):
+    loads = []
+
+    def start(steady=True, **more):
+        (tmp_path / "history").mkdir(exist_ok=True)
+        config = {
+            "database": postgres.conninfo,
+            "rate": RATE,
+            "users": 16,
+            "writes": True,
+            "deadline": 0.5,
+            "folder": tmp_path / "history",
+            "log": tmp_path / "load.log",
+        }
+        load = Load(LoadConfig(**{**config, **more}))
+        loads.append(load)
+        load.start()
+        if steady:
+            load.wait_until_steady(0.5, 0.99, 20, Observer())
+        return load
+
+    yield start
+    for load in loads:
+        load.stop()
