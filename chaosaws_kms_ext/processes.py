@@ -59,16 +59,19 @@ class Child:
         Asks first (by closing the lifeline, or as `ask` says), and after `grace` seconds kills
         its whole session.
         """
-        if ask is not None:
+        if ask is None:
+            self._let_go()
+        else:
             with contextlib.suppress(ProcessLookupError):
                 ask()
-        self._let_go()
         try:
             return self.process.wait(grace)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
+        finally:
+            self._let_go()
 
     def _let_go(self) -> None:
         lifeline, self._lifeline = self._lifeline, -1

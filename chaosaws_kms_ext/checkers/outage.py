@@ -36,8 +36,8 @@ class Outage:
     """Arrivals answered after the impact and before the recovery: it flapped if there are any."""
     resolution_seconds: float
     error_bound_seconds: float
-    """How far instants can be off: arrivals are that far apart, reconnects are, and clients wake
-    up that late."""
+    """How far instants can be off: arrivals are that far apart, attempts to reconnect are, and an
+    answer takes that long."""
     reason: str
     """Why `impact` or `recovery` is None; empty if neither is."""
 
@@ -64,7 +64,7 @@ def judge(
     """
     span = round(max(window, FEWEST_ARRIVALS / rate) * SECOND)
     resolution = 1 / rate
-    bound = resolution + reconnect_spacing + _lateness(arrivals, fault_at)
+    bound = resolution + reconnect_spacing + _delay(arrivals, fault_at)
 
     def result(impact: int | None, recovery: int | None, between: int, reason: str) -> Outage:
         return Outage(impact, recovery, between, resolution, bound, reason)
@@ -119,11 +119,8 @@ def _recovery(
     return None, "it was not answered again"
 
 
-def _lateness(arrivals: Sequence[Operation], fault_at: int) -> float:
-    """How late the client sent what was answered before the fault: the 99th percentile, seconds."""
-    late = sorted(
-        o.sent - o.due
-        for o in arrivals
-        if o.done < fault_at and o.outcome == Outcome.OK and o.sent is not None
-    )
-    return late[math.ceil(0.99 * len(late)) - 1] / SECOND if late else 0.0
+def _delay(arrivals: Sequence[Operation], fault_at: int) -> float:
+    """How long an answer took before the fault, the client's own lateness included: the 99th
+    percentile, seconds."""
+    took = sorted(o.done - o.due for o in arrivals if o.done < fault_at and o.outcome == Outcome.OK)
+    return took[math.ceil(0.99 * len(took)) - 1] / SECOND if took else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gevent
 
 from chaosaws_kms_ext.history import Operation, OperationWriter
@@ -15,8 +17,10 @@ FLUSH_EVERY = 0.2
 class Recorder:
     """Collects operations and hands them to the history."""
 
-    def __init__(self, writer: OperationWriter) -> None:
+    def __init__(self, writer: OperationWriter, failed: Callable[[str], None]) -> None:
+        """`failed` is told in a sentence when nothing can be written any more."""
         self._writer = writer
+        self._failed = failed
         self._waiting: list[Operation] = []
         self.add = self._waiting.append
 
@@ -24,7 +28,11 @@ class Recorder:
         """A greenlet's work."""
         while True:
             gevent.sleep(FLUSH_EVERY)
-            self.flush()
+            try:
+                self.flush()
+            except OSError as problem:
+                self._failed(f"operations cannot be recorded: {problem}")
+                return
 
     def flush(self) -> None:
         """Writes what has come since the last time."""

@@ -73,7 +73,9 @@ class Driver:
     def __init__(self, config: ClientConfig, environment: Any) -> None:
         self.config = config
         self.environment = environment
-        self.recorder = Recorder(OperationWriter(Path(config.folder), config.name, config.rate))
+        self.recorder = Recorder(
+            OperationWriter(Path(config.folder), config.name, config.rate), self.stop
+        )
         self.deadline = round(config.deadline * SECOND)
         start = time.monotonic_ns() + round(START_AFTER * SECOND)
         self.schedule = Schedule(start, config.rate, config.writes)
