@@ -11,6 +11,7 @@ import botocore.exceptions as botocore_errors
 from botocore.config import Config
 
 from chaosaws_kms_ext import __version__
+from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 
 __all__ = ["Aws", "AwsError", "of"]
@@ -26,6 +27,11 @@ class AwsError(Exception):
         super().__init__(sentence)
         self.code = code
         """AWS' error code; empty if there was no answer."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it is no use to try again."""
+        return self.code in PERMANENT
 
 
 class Aws:
@@ -70,7 +76,9 @@ class Aws:
             botocore_errors.NoCredentialsError,
             botocore_errors.PartialCredentialsError,
         ) as problem:
-            raise AwsError(f"{name}: no AWS credentials found ({problem})") from problem
+            raise AwsError(
+                f"{name}: no AWS credentials found ({problem})", "NoCredentials"
+            ) from problem
         except botocore_errors.ParamValidationError as problem:
             raise AwsError(f"{name}: {' '.join(str(problem).split())}") from problem
         except botocore_errors.BotoCoreError as problem:
@@ -108,6 +116,14 @@ class Aws:
             return self._clients[service]
 
 
+PERMANENT = frozenset({
+    "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException",
+    "InvalidArnException", "InvalidClientTokenId", "KMSInvalidStateException", "NotFoundException",
+    "NoCredentials", "RequestExpired", "SignatureDoesNotMatch", "UnauthorizedOperation",
+    "UnrecognizedClientException",
+})  # fmt: skip
+"""Error codes after which the same call will not succeed a minute later either."""
+
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 
@@ -123,5 +139,10 @@ def _sentence(name: str, params: dict[str, Any], error: dict[str, str]) -> str:
 
 
 def of(run: Run) -> Aws:
-    """The run's own door to AWS, opened on first use."""
+    """The run's own door, opened on first use; raises Refused if it would be the wrong one."""
+    if run.settings.target == "lab" and not run.has(LocalLab):
+        raise Refused(
+            "the target is the lab, and none runs: the experiment must name the control "
+            "chaosaws_kms_ext.controls.run, or set CHAOS_TARGET=aws"
+        )
     return run.part(Aws, Aws)

@@ -10,6 +10,7 @@ import threading
 import click
 
 from chaosaws_kms_ext.aurora import api as aurora
+from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab
 from chaosaws_kms_ext.run import Refused
@@ -17,6 +18,7 @@ from chaosaws_kms_ext.safety import leftovers
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 from chaosaws_kms_ext.safety.replay import NotPutBack, replay
 from chaosaws_kms_ext.safety.signals import deferred
+from chaosaws_kms_ext.waiting import Observer
 
 __all__ = ["kms"]
 
@@ -91,24 +93,23 @@ def restore(run_id: str) -> None:
 
 
 def _restored(entry: Entry) -> bool:
+    """Puts back the key, starts the cluster if it must, and only then closes the entry."""
     click.echo(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
     try:
         with deferred():
-            door = Aws(entry.region, entry.endpoint, lab=entry.target == "lab")
-            replay(door, entry.undo)
-            entry.close()
-    except (NotPutBack, Refused, OSError) as problem:
-        click.echo(f"  NOT put back: {problem}", err=True)
-        return False
-    click.echo("  the key is back")
-    try:
+            door = Aws(entry.region, entry.endpoint, lab=bool(entry.lab))
+            if entry.undo.calls:
+                replay(door, entry.undo)
+                entry = entry.key_is_back()
+                click.echo("  the key is back")
         cluster = aurora.describe(door, entry.cluster)
         if cluster.meaning == "recoverable":
-            aurora.start(door, cluster.id)
+            start(door, cluster.id, Observer(), lambda: click.echo("  the cluster was started"))
             cluster = aurora.describe(door, entry.cluster)
-    except AwsError as problem:
-        click.echo(f"  the cluster {entry.cluster} was not started: {problem}", err=True)
-        return True
+        entry.close()
+    except (AwsError, NotPutBack, Refused, OSError) as problem:
+        click.echo(f"  NOT put back: {problem}", err=True)
+        return False
     click.echo(f"  the cluster {cluster.id} is {cluster.status}")
     return True
 

@@ -41,7 +41,6 @@ class Happened(StrEnum):
     LOAD_STEADY = "load-steady"
     SEED_ROWS = "seed-rows"
     GUARD_REFUSED = "guard-refused"
-    INTERRUPTED = "interrupted"
 
 
 class Refused(Exception):
@@ -59,6 +58,10 @@ class Run:
         self.anchor = Anchor.now()
         self.events: list[Event] = []
         self.folder: Path | None = None
+        self.interrupted = ""
+        """The signal that did; set by its handler, which must not wait for any lock."""
+        self.unrecorded = ""
+        """Why an event could not be written down."""
         self._file: IO[str] | None = None
         self._parts: dict[type, Any] = {}
         self._lock = threading.Lock()
@@ -68,8 +71,12 @@ class Run:
         event = Event(time.monotonic_ns() if at is None else at, name.value, details)
         with self._lock:
             self.events.append(event)
-            if self._file is not None:
-                self._file.write(_line(event))
+            try:
+                if self._file is not None:
+                    self._file.write(_line(event))
+            except OSError as problem:
+                # What goes on matters more than its record; the judgement is told.
+                self.unrecorded = str(problem)
         return event
 
     def last(self, name: Happened) -> Event | None:

@@ -78,7 +78,7 @@ def _conninfo(text: str) -> str:
         parts = conninfo_to_dict(text)
     except (ProgrammingError, UnicodeError):
         raise ValueError("must be a libpq connection string: host=… dbname=… user=…") from None
-    if "password" in parts:
+    if {"password", "sslpassword"} & set(parts):
         raise ValueError(
             "must not hold a password: put it in PGPASSWORD or in ~/.pgpass, as for psql"
         )

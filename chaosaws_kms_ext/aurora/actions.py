@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api
-from chaosaws_kms_ext.aurora.api import NOT_YET
-from chaosaws_kms_ext.aurora.probes import lab_lives, time_left
+from chaosaws_kms_ext.aurora.probes import KeyStaysAway, go_on_after, time_left
 from chaosaws_kms_ext.aurora.recovery import Plan
+from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.faults.injection import Injections, settle
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["hold", "start_cluster", "wait_for_recovery"]
 
-START_TIMEOUT = 300.0
-"""Seconds in which StartDBCluster has to be accepted: KMS is eventually consistent."""
-
-START_AGAIN = 2.0
-
 
 def hold(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
     """Keep the key away for `hold` AWS seconds, so that the outage is seen at length.
 
     Not longer than `max_key_unusable` after DisableKey. Raises ActivityFailed when this run has
-    taken no key away.
+    taken no key away, or somebody puts it back meanwhile.
     """
     with activities.plainly(configuration) as run:
         wanted = run.settings.real(run.settings.hold)
         seconds = max(0.0, min(wanted, time_left(run)))
         observer = run.part(Observer, Observer)
-        Wait("the outage to last", seconds, run.settings.status_poll, observer).out()
+        stays = KeyStaysAway(run)
+
+        def held() -> bool:
+            stays.look()
+            return False
+
+        with contextlib.suppress(TimedOut):
+            Wait("the outage to last", seconds, run.settings.status_poll, observer).until(held)
         return {"seconds": seconds, "shortened": seconds < wanted}
 
 
@@ -74,7 +78,7 @@ def wait_for_recovery(
             if run.part(Injections, Injections).open:
                 raise Refused("the key has not been put back, so nothing can recover")
             return {"recovered": False, "path": None, "why": "nothing to wait for"}
-        if run.last(Happened.INTERRUPTED) and run.settings.target == "lab":
+        if run.interrupted and run.settings.target == "lab":
             return {"recovered": False, "path": None, "why": "interrupted: the lab goes with us"}
         name = cluster_id or activities.cluster_id(run)
         plan = Plan(
@@ -86,9 +90,9 @@ def wait_for_recovery(
         def recovered() -> bool:
             try:
                 cluster = api.describe(aws.of(run), name)
-            except AwsError:
-                lab_lives(run)
-                return False  # one look that fails is no reason to give up
+            except AwsError as problem:
+                go_on_after(run, problem)
+                return False
             since = run.seconds_since(back)
             decision = plan.decide(
                 cluster.meaning, since, run.last(Happened.START_CALLED) is not None
@@ -102,37 +106,22 @@ def wait_for_recovery(
         observer = run.part(Observer, Observer)
         left = max(limit - run.seconds_since(back), 0.0)
         Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
+        settle(run)
         path = "start-db-cluster" if run.last(Happened.START_CALLED) else "self-restart"
         return {"recovered": True, "path": path}
 
 
 def _start(run: Run, cluster_id: str) -> None:
-    """StartDBCluster, as often as it takes AWS to accept it."""
-    refused: AwsError | None = None
-
-    def accepted() -> bool:
-        nonlocal refused
-        try:
-            api.start(aws.of(run), cluster_id)
-        except AwsError as problem:
-            if problem.code not in NOT_YET:
-                raise
-            refused = problem
-            # Somebody, or Aurora itself, may have started it.
-            return api.describe(aws.of(run), cluster_id).meaning in ("changing", "accessible")
-        run.event(Happened.START_CALLED, cluster=cluster_id)
-        return True
-
-    try:
-        Wait("StartDBCluster", START_TIMEOUT, START_AGAIN, run.part(Observer, Observer)).until(
-            accepted
-        )
-    except TimedOut:
-        raise refused or AwsError("StartDBCluster was not accepted") from None
+    start(
+        aws.of(run),
+        cluster_id,
+        run.part(Observer, Observer),
+        lambda: run.event(Happened.START_CALLED, cluster=cluster_id),
+    )
 
 
 def _answers(run: Run) -> bool:
     """Whether the load, if there is one that still runs, is answered again."""
     if not run.has(Load) or not run.part(Load).running:
         return True
-    return run.part(Load).window(run.settings.steady_window).share >= 0.99
+    return run.part(Load).window(run.settings.steady_window).share >= ANSWERED

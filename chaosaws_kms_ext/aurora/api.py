@@ -11,10 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from chaosaws_kms_ext.aurora.statuses import AVAILABLE, meaning
 from chaosaws_kms_ext.aws import Aws, AwsError
 
-__all__ = ["NOT_YET", "Cluster", "conninfo", "describe", "start"]
-
-NOT_YET = frozenset({"KMSKeyNotAccessibleFault", "InvalidDBClusterStateFault"})
-"""StartDBCluster's answers that can pass: KMS is eventually consistent, a transition may go on."""
+__all__ = ["Cluster", "conninfo", "describe", "start"]
 
 
 @dataclass(frozen=True)

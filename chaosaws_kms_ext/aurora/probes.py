@@ -95,19 +95,17 @@ def wait_until_inaccessible(
     with activities.plainly(configuration) as run:
         name = cluster_id or activities.cluster_id(run)
         limit = min(run.settings.real(run.settings.impact_timeout), time_left(run))
-        door = aws.of(run)
+        stays = KeyStaysAway(run)
 
         def inaccessible() -> bool:
             try:
-                cluster = api.describe(door, name)
-                if cluster.meaning in ("recoverable", "terminal"):
-                    return True
-                key = kms_api.describe(door, cluster.key)
-            except AwsError:
-                lab_lives(run)
-                return False  # one look that fails is no reason to give up
-            if key.enabled:
-                raise Refused(f"the key {key.arn} is Enabled again: somebody put it back")
+                cluster = api.describe(aws.of(run), name)
+            except AwsError as problem:
+                go_on_after(run, problem)
+                return False
+            if cluster.meaning in ("recoverable", "terminal"):
+                return True
+            stays.look()
             return False
 
         return Wait(
@@ -118,10 +116,37 @@ def wait_until_inaccessible(
         ).until(inaccessible)
 
 
-def lab_lives(run: Run) -> None:
-    """Raises Refused if this run's lab has ended: nothing will answer any more."""
+class KeyStaysAway:
+    """Notices when somebody else puts back the key that this run took away.
+
+    One look may be stale: KMS is eventually consistent.
+    """
+
+    LOOKS = 3
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._enabled = 0
+
+    def look(self) -> None:
+        """Raises Refused when the key was Enabled in several looks, one after the other."""
+        entry = self._run.part(Injections).open[-1]
+        try:
+            enabled = kms_api.describe(aws.of(self._run), entry.key).enabled
+        except AwsError as problem:
+            go_on_after(self._run, problem)
+            return
+        self._enabled = self._enabled + 1 if enabled else 0
+        if self._enabled >= self.LOOKS:
+            raise Refused(f"the key {entry.key} is Enabled again: somebody put it back")
+
+
+def go_on_after(run: Run, problem: AwsError) -> None:
+    """One look that fails is no reason to give up a wait, unless none will succeed any more."""
+    if problem.permanent:
+        raise problem
     if run.has(LocalLab) and not run.part(LocalLab).running:
-        raise Refused("the lab has ended by itself")
+        raise Refused("the lab has ended by itself") from problem
 
 
 def time_left(run: Run) -> float:

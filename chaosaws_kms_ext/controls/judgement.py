@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ import psycopg
 from chaoslib.types import Journal
 
 from chaosaws_kms_ext.aurora.watcher import Watcher
+from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.client.connection import DeadlineConnection
-from chaosaws_kms_ext.controls.stage import STEADY_FOR, STEADY_SHARE, STEADY_TIMEOUT
-from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.controls.stage import STEADY_FOR, STEADY_TIMEOUT
+from chaosaws_kms_ext.faults.injection import Injections, settle
 from chaosaws_kms_ext.history import read_history
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.load.schema import LoadFailed
@@ -34,8 +36,8 @@ __all__ = ["conclude"]
 ROWS_TIMEOUT, HURRY = 30.0, 1.0
 """Seconds to read the written rows back; and when the run was interrupted."""
 
-SEED_ROWS = 4
-"""In the lab's table `users`."""
+SEED_ROWS, SEED_TIMEOUT = 4, 5.0
+"""In the lab's table `users`; seconds to count them."""
 
 
 def conclude(run: Run, journal: Journal, status: str, objectives: list[str]) -> Verdict:
@@ -60,17 +62,20 @@ def conclude(run: Run, journal: Journal, status: str, objectives: list[str]) -> 
     _write(run.folder / "summary.json", summary)
     kept = {**journal, "status": status if verdict.passed else "failed"}
     _write(run.folder / "journal.json", {**kept, "kms": {"verdict": verdict.word}})
+    run.point_latest()
     print(table(summary, str(run.folder)), flush=True)
     return verdict
 
 
 def _course(run: Run, journal: Journal, status: str) -> Course:
     course = of_journal(journal, status)
-    still = [entry.key for entry in run.part(Injections, Injections).open]
-    if not still:
-        return course
-    why = f"the key was NOT put back: {', '.join(still)}; run `chaos kms restore`"
-    return replace(course, failures=(*course.failures, why))
+    broken = [
+        f"the key {entry.key} was NOT put back: run `chaos kms restore`"
+        for entry in run.part(Injections, Injections).open
+    ]
+    if not run.has(LocalLab):  # whose cluster goes with it
+        broken += settle(run)
+    return replace(course, failures=(*course.failures, *broken))
 
 
 def _with_seed_rows(course: Course, summary: dict[str, Any]) -> Course:
@@ -101,7 +106,7 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     load = run.part(Load)
     if run.last(Happened.PUT_BACK) and not course.interrupted and not course.failures:
         try:
-            load.wait_until_steady(STEADY_FOR, STEADY_SHARE, STEADY_TIMEOUT, run.part(Observer))
+            load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, run.part(Observer))
         except LoadFailed as problem:
             problems.append(f"the steady state did not hold again: {problem}")
     ran = load.running
@@ -118,6 +123,8 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     if run.has(LocalLab):
         _count_seed(run, load.config.database)
     run.part(Watcher).stop()
+    if run.unrecorded:
+        problems.append(f"not every event could be recorded: {run.unrecorded}")
     return problems
 
 
@@ -128,6 +135,7 @@ def _count_seed(run: Run, database: str) -> None:
         contextlib.suppress(psycopg.Error),
         DeadlineConnection.connect(database, connect_timeout=2) as connection,
     ):
+        connection.until = time.monotonic() + SEED_TIMEOUT
         row = connection.execute("SELECT count(*) FROM users").fetchone()
         present = row[0] if row else None
     run.event(Happened.SEED_ROWS, expected=SEED_ROWS, present=present)

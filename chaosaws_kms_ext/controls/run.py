@@ -20,7 +20,7 @@ from chaoslib.types import Configuration, Experiment, Journal
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.controls.judgement import conclude
-from chaosaws_kms_ext.controls.stage import begin, bring_up
+from chaosaws_kms_ext.controls.stage import begin, bring_up, last_resort
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LabDidNotStart
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
@@ -74,6 +74,7 @@ def after_experiment_control(
     status, state["status"] = state["status"], "failed"
     run = runs.current()
     try:
+        last_resort(run)
         verdict = _verdict(run, state, status, objectives or [])
     except (KeyboardInterrupt, SystemExit):
         verdict = Verdict("aborted", ("the run was interrupted while it was judged",))
@@ -93,8 +94,9 @@ def cleanup_control() -> None:
     """Whatever is still up goes down; never raises, which would cost the journal."""
     try:
         _stack.close()
-    except Exception:
-        logger.exception("the run did not come down cleanly")
+    except (Exception, KeyboardInterrupt, SystemExit):
+        logger.debug("the run did not come down cleanly", exc_info=True)
+        logger.error("the run did not come down cleanly; what is left ends with this process")
     finally:
         runs.end()
 
@@ -104,7 +106,8 @@ def _verdict(run: Run, state: Journal, status: str, objectives: list[str]) -> Ve
         verdict = Verdict("refused", (refused,))
     elif run.last(Happened.LOAD_STEADY) is None:
         # Interrupted before there was anything to judge.
-        verdict = decide(of_journal(state, status), [], [])
+        nothing = "nothing was measured: the load never ran"
+        verdict = decide(of_journal(state, status), [], [nothing])
     else:
         return conclude(run, state, status, objectives)
     _stack.close()

@@ -7,6 +7,7 @@ import logging
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from chaoslib.types import Configuration, Experiment
@@ -16,24 +17,26 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.watcher import Watcher
+from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.faults.injection import Injections, put_back
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.report import objectives as objective_table
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import guard, leftovers
+from chaosaws_kms_ext.safety import guard, journal, leftovers
 from chaosaws_kms_ext.safety.guard import Target
+from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["STEADY_FOR", "STEADY_SHARE", "STEADY_TIMEOUT", "begin", "bring_up"]
+__all__ = ["STEADY_FOR", "STEADY_TIMEOUT", "begin", "bring_up", "last_resort"]
 
 logger = logging.getLogger("chaostoolkit")
 
-STEADY_FOR, STEADY_SHARE, STEADY_TIMEOUT = 2.0, 0.99, 30.0
-"""The steady state: in so many seconds that share of the arrivals is answered, and it is so within
-so many seconds."""
+STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
+"""Seconds in which the arrivals are answered, and within which that has to be so."""
 
 STRATEGIES = {"hypothesis": "before-method-only", "rollbacks": "always"}
 """With any other, a run could end with the key disabled, or call an outage a deviation."""
@@ -61,10 +64,30 @@ def begin(
                 f"the {part} strategy is {strategy or 'not set'}, and must be {wanted}: leave the "
                 "command line's option and the experiment's runtime block as they were"
             )
+    if _injects(experiment) and not _puts_back(experiment):
+        raise Refused("the experiment takes a key away: its rollbacks must call enable_key")
     if unknown := set(objectives) - set(objective_table.OBJECTIVES):
         known = ", ".join(objective_table.OBJECTIVES)
         raise Refused(f"no objective is called {', '.join(sorted(unknown))}: there are {known}")
     return run
+
+
+def _injects(experiment: Experiment) -> bool:
+    return "disable_key" in _functions(experiment.get("method"))
+
+
+def _puts_back(experiment: Experiment) -> bool:
+    return "enable_key" in _functions(experiment.get("rollbacks"))
+
+
+def _functions(activities: list[dict[str, Any]] | None) -> set[str]:
+    """The names of our functions that these activities call, one after the other."""
+    providers = [a.get("provider", {}) for a in activities or [] if not a.get("background")]
+    return {
+        str(p.get("func"))
+        for p in providers
+        if str(p.get("module", "")).startswith("chaosaws_kms_ext.")
+    }
 
 
 def _strategy(experiment: Experiment, part: str) -> str:
@@ -94,6 +117,8 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
     target = guard.ask(door, cluster_id, settings.key_id)
     leftovers.refuse(target.key.arn)
     run.put(Target, target)
+    _check_journal()
+    stack.callback(last_resort, run)
     if configuration is not None:
         # For other extensions' activities, as ${cluster_id}.
         configuration.update(
@@ -108,29 +133,49 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
     stack.callback(_put_load_away, run, load)
     run.put(Load, load)
     load.start()
-    load.wait_until_steady(STEADY_FOR, STEADY_SHARE, STEADY_TIMEOUT, screen)
+    load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, screen)
     run.event(Happened.LOAD_STEADY)
-    run.point_latest()
     logger.info(f"Run {run.id} on {settings.target}: cluster {target.cluster.id}, {run.folder}")
 
 
 def _arm_signals(run: Run, stack: contextlib.ExitStack) -> None:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does: with its rollbacks.
+    """Every signal that ends a run ends it as Ctrl-C does: with its rollbacks.
 
-    Chaos Toolkit 1.19 swallows SIGTERM inside a Python activity; SystemExit it cannot swallow.
+    Chaos Toolkit 1.19 swallows SIGTERM inside a Python activity, and SIGUSR2 would skip the
+    rollbacks; SystemExit with this code does neither.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
-        run.event(Happened.INTERRUPTED, signal=signal.Signals(number).name)
+        run.interrupted = signal.Signals(number).name
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(20)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (
+        signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+    ):  # fmt: skip
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
             continue  # nohup
         before = signal.signal(number, stop)
         stack.callback(signal.signal, number, before)
+
+
+def _check_journal() -> None:
+    try:
+        journal.check_writable()
+    except OSError as problem:
+        raise Refused(f"the undo journal cannot be written: {problem}") from None
+
+
+def last_resort(run: Run) -> None:
+    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again."""
+    if not run.part(Injections, Injections).open:
+        return
+    logger.warning("the rollbacks left a key away: putting it back now")
+    try:
+        put_back(run)
+    except NotPutBack as problem:
+        logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
 
 
 def _open_folder(run: Run) -> None:
@@ -164,7 +209,7 @@ def _put_load_away(run: Run, load: Load) -> None:
     if run.has(LocalLab):
         return  # its database goes with it
     try:
-        load.drop(timeout=10)
+        load.drop(timeout=1 if run.interrupted else 10)
     except LoadFailed as problem:
         logger.warning(f"the load's schema chaos_kms could not be dropped: {problem}")
 

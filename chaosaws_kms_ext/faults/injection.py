@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Protocol
 
 from chaosaws_kms_ext import aws
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aurora.api import describe
+from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened, Run
+from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import Entry
@@ -17,7 +19,7 @@ from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
 
-__all__ = ["Fault", "Injections", "inject", "put_back"]
+__all__ = ["Fault", "Injections", "inject", "put_back", "settle"]
 
 
 class Fault(Protocol):
@@ -36,10 +38,12 @@ class Fault(Protocol):
 
 
 class Injections:
-    """The faults of this run that have not been put back."""
+    """The faults of this run that have not been put back, and the clusters that are not back."""
 
     def __init__(self) -> None:
         self.open: list[Entry] = []
+        self.pending: list[Entry] = []
+        """Their keys are back."""
 
 
 def inject(run: Run, fault: Fault, target: Target) -> Entry:
@@ -71,9 +75,10 @@ def inject(run: Run, fault: Fault, target: Target) -> Entry:
 
 
 def put_back(run: Run) -> list[Entry]:
-    """Puts back every fault that this run injected, and only those; raises NotPutBack.
+    """Puts back every key that this run took away, and only those; raises NotPutBack.
 
-    Signals wait meanwhile. An entry is closed only when AWS shows that things are back.
+    Signals wait meanwhile. A key counts as back when KMS says so; its entry stays in the journal
+    until the cluster is back as well (`settle`).
     """
     done = []
     mine = run.part(Injections, Injections)
@@ -83,9 +88,31 @@ def put_back(run: Run) -> list[Entry]:
             raise NotPutBack("the lab has ended, and the key with it")
         with deferred():
             answered = replay(aws.of(run), entry.undo)
-            run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster)
-            entry.close()
-            run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
             mine.open.pop()
+            run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster)
+            with contextlib.suppress(OSError):  # the entry as it is does no harm either
+                entry = entry.key_is_back()
+            mine.pending.append(entry)
         done.append(entry)
     return done
+
+
+def settle(run: Run) -> list[str]:
+    """Closes the journal where the clusters are back; says what is not, each in a sentence."""
+    mine = run.part(Injections, Injections)
+    left = []
+    for entry in list(mine.pending):
+        try:
+            status = describe(aws.of(run), entry.cluster)
+        except (AwsError, Refused) as problem:
+            left.append(f"whether {entry.cluster} is back is not known: {problem}")
+            continue
+        if status.meaning == "accessible":
+            entry.close()
+            mine.pending.remove(entry)
+            run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
+        else:
+            left.append(
+                f"the cluster {entry.cluster} is {status.status}: `chaos kms restore` starts it"
+            )
+    return left

@@ -6,12 +6,14 @@ open. So there is one way out, the same for a Ctrl-C, a closed lifeline and a SI
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,9 @@ from chaosaws_kms_ext.lab.processes import kill_everything_in
 __all__ = ["Reaper", "new_directory"]
 
 PREFIX = "chaosaws-kms-lab-"
+
+HALF_REMOVED = 60.0
+"""Seconds after which a folder without a lock is nobody's any more."""
 
 
 def new_directory() -> tuple[Path, IO[str]]:
@@ -41,7 +46,11 @@ def _remove_if_left_behind(directory: Path) -> None:
         with (directory / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _clean(directory)
-    except OSError:  # another user's, alive, or just being made
+    except FileNotFoundError:  # being made, or half removed
+        with contextlib.suppress(OSError):
+            if time.time() - directory.stat().st_mtime > HALF_REMOVED:
+                _clean(directory)
+    except OSError:  # another user's, or alive
         return
 
 

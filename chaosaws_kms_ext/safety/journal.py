@@ -10,15 +10,16 @@ import getpass
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["Entry", "JournalDamaged", "directory", "open_entries", "write"]
+__all__ = ["Entry", "JournalDamaged", "check_writable", "directory", "open_entries", "write"]
 
 SCHEMA = 1
 
@@ -46,8 +47,15 @@ class Entry:
     undo: Undo
     path: Path
 
+    def key_is_back(self) -> Entry:
+        """The same entry, with nothing left to undo: it still stands for the cluster.
+
+        So a key that somebody else disables later is not enabled by whoever finds the entry.
+        """
+        return _write(replace(self, undo=Undo((), ())))
+
     def close(self) -> None:
-        """Things are back: the entry goes. Safe to call again."""
+        """Everything is back: the entry goes. Safe to call again."""
         self.path.unlink(missing_ok=True)
         _sync(self.path.parent)
 
@@ -87,15 +95,29 @@ def write(
         undo=undo,
         path=path,
     )
+    return _write(entry)
+
+
+def check_writable() -> None:
+    """Raises OSError if no entry could be written."""
+    folder = directory()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"x" * 4096)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write(entry: Entry) -> Entry:
     said = {name: value for name, value in vars(entry).items() if name not in ("undo", "path")}
-    text = json.dumps({"schema": SCHEMA, **said, "undo": undo.as_json()}, indent=2) + "\n"
-    new = path.with_suffix(".new")
+    text = json.dumps({"schema": SCHEMA, **said, "undo": entry.undo.as_json()}, indent=2) + "\n"
+    new = entry.path.with_suffix(".new")
     with new.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
-    _sync(folder)
+    new.replace(entry.path)
+    _sync(entry.path.parent)
     return entry
 
 

@@ -17,10 +17,10 @@ IDENTITY = "/chaos-kms-lab"
 
 
 def live_entries() -> list[Entry]:
-    """The open entries; those of a lab that is gone are closed on the way."""
+    """The open entries; those of a lab that is surely gone are closed on the way."""
     alive = []
     for entry in journal.open_entries():
-        if entry.target == "lab" and not _lab_lives(entry):
+        if entry.lab and _lab_is_gone(entry):
             entry.close()
         else:
             alive.append(entry)
@@ -37,16 +37,21 @@ def refuse(name: str) -> None:
             )
 
 
-def _lab_lives(entry: Entry) -> bool:
+def _lab_is_gone(entry: Entry) -> bool:
+    """Whether nobody listens where the lab was, or another lab does; a slow one is not gone."""
     address = urlsplit(entry.endpoint)
     connection = http.client.HTTPConnection(
-        address.hostname or "127.0.0.1", address.port or 80, timeout=3
+        address.hostname or "127.0.0.1", address.port or 80, timeout=5
     )
     try:
         connection.request("GET", IDENTITY)
         said = json.loads(connection.getresponse().read())
-        return bool(said.get("lab") == entry.lab)
-    except (OSError, ValueError, AttributeError, http.client.HTTPException):
+        return bool(said["lab"] != entry.lab)
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
         return False
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
+        return True  # something answers, and it is no lab
     finally:
         connection.close()

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import jmespath
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.safety.undo import Undo
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["NotPutBack", "replay"]
+__all__ = ["VERIFY_TIMEOUT", "NotPutBack", "replay"]
 
 VERIFY_TIMEOUT = 300.0
 """Seconds. KMS: eventual consistency takes "several minutes in some cases" (KMS Developer Guide,
 programming-eventual-consistency)."""
 
+ANSWER_TIMEOUT = 60.0
+"""Seconds in which AWS has to answer at all: signals wait meanwhile."""
+
 TRY_AGAIN = 1.0
 """Seconds between two tries."""
+
+logger = logging.getLogger("chaostoolkit")
 
 
 class NotPutBack(Exception):
     """The undo did not show within its time: what is still wrong."""
 
 
-def replay(aws: Aws, undo: Undo, timeout: float = VERIFY_TIMEOUT) -> int:
+def replay(aws: Aws, undo: Undo) -> int:
     """Makes every call of `undo` and verifies its checks; raises NotPutBack.
 
-    Every call can be repeated without harm. All of it is tried again until it is right or
-    `timeout` seconds have passed: whatever refuses the first time, the key must come back.
-    Returns the instant (CLOCK_MONOTONIC, ns) of AWS' first answer to the last call.
+    Every call can be repeated without harm. All of it is tried again until it is right: for
+    VERIFY_TIMEOUT seconds while AWS answers, for ANSWER_TIMEOUT while it does not, and not at all
+    after a refusal that will not pass. Returns the instant (CLOCK_MONOTONIC, ns) of AWS' first
+    answer to the last call.
     """
-    wrong, answered = "nothing was tried", 0
-
-    def put_back() -> bool:
-        nonlocal wrong, answered
+    begin, answered, said = time.monotonic(), 0, ""
+    while True:
+        limit = VERIFY_TIMEOUT
         try:
             for call in undo.calls:
                 aws.call(call.service, call.operation, dict(call.params))
@@ -42,13 +47,17 @@ def replay(aws: Aws, undo: Undo, timeout: float = VERIFY_TIMEOUT) -> int:
             wrong = _first_wrong(aws, undo)
         except AwsError as problem:
             wrong = str(problem)
-        return not wrong
-
-    try:
-        Wait("the undo to show", timeout, TRY_AGAIN, Observer()).until(put_back)
-    except TimedOut:
-        raise NotPutBack(wrong) from None
-    return answered
+            if problem.permanent:
+                raise NotPutBack(wrong) from problem
+            limit = ANSWER_TIMEOUT
+        if not wrong:
+            return answered
+        if time.monotonic() - begin > limit:
+            raise NotPutBack(wrong)
+        if wrong != said:
+            logger.warning(f"not put back yet, trying on: {wrong}")
+        said = wrong
+        time.sleep(TRY_AGAIN)
 
 
 def _first_wrong(aws: Aws, undo: Undo) -> str:
