@@ -114,6 +114,13 @@ def _restored(entry: Entry) -> bool:
     return True
 
 
+STRAY = {
+    "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_RDS",
+    "PGHOSTADDR", "PGSERVICE", "PGSSLMODE",
+}  # fmt: skip
+"""Variables that would lead the pasted commands elsewhere."""
+
+
 def _as_json(running: LocalLab) -> str:
     return json.dumps({
         "endpoint": running.endpoint,
@@ -123,14 +130,14 @@ def _as_json(running: LocalLab) -> str:
 
 
 def _as_text(running: LocalLab) -> str:
-    lines = ["# Paste into another shell:"]
+    lines = ["# Paste into another shell:", f"unset {' '.join(sorted(STRAY))}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
     for cluster in running.clusters:
         lines += [
             "",
             f"# Cluster {cluster['id']}, encrypted under {cluster['key']}",
             f"psql {shlex.quote(cluster['database'])}",
-            f"aws kms disable-key --key-id {cluster['key']}",
+            f"aws kms disable-key --key-id {cluster['key']}   # and enable-key",
             f"aws rds describe-db-clusters --db-cluster-identifier {cluster['id']} "
             "--query 'DBClusters[0].Status'",
         ]

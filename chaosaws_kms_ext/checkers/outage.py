@@ -3,7 +3,8 @@
 A *silence* is a time without any answer in which at least one arrival was due that got none. The
 impact is the begin of the first silence that is long enough to be no hiccup and ends after the
 fault. The database is back with the first answer of the first window in which 99 % of all arrivals
-were answered; the outage is what lies between.
+were answered; the outage is what lies between. A partial outage, in which some arrivals are still
+answered, has no such edges: it is said, and not measured.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ __all__ = ["ANSWERED", "Outage", "judge"]
 ANSWERED = 0.99
 """The share of arrivals that have to be answered."""
 
-FEWEST_ARRIVALS = 20
+HICCUP = 5
+"""Unanswered arrivals before a silence that are no partial outage: those in flight, or a hiccup."""
+
+LONG_STALL = 1.0
+"""Seconds for which a client that stood still makes a figure worthless."""
+
 SECOND = 1_000_000_000
 
 
@@ -40,6 +46,8 @@ class Outage:
     answer takes that long."""
     reason: str
     """Why `impact` or `recovery` is None; empty if neither is."""
+    doubt: str = ""
+    """Why the figures, although there, cannot be trusted."""
 
     @property
     def seconds(self) -> float | None:
@@ -56,28 +64,66 @@ def judge(
     fault_at: int,
     window: float,
     reconnect_spacing: float,
+    stalls: Sequence[Operation] = (),
 ) -> Outage:
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `rate`: arrivals a second; `window` and
-    `reconnect_spacing`: seconds.
+    `reconnect_spacing`: seconds; `stalls`: when the client itself stood still.
     """
-    span = round(max(window, FEWEST_ARRIVALS / rate) * SECOND)
+    span = round(window * SECOND)
     resolution = 1 / rate
     bound = resolution + reconnect_spacing + _delay(arrivals, fault_at)
 
-    def result(impact: int | None, recovery: int | None, between: int, reason: str) -> Outage:
-        return Outage(impact, recovery, between, resolution, bound, reason)
+    def none(reason: str) -> Outage:
+        return Outage(None, None, 0, resolution, bound, reason)
 
     silence = _first_silence(arrivals, fault_at, span)
     if silence is None:
-        return result(None, None, 0, "no silence followed the fault: it never showed")
+        failed = _failed(arrivals, fault_at, 2**63)
+        if failed > HICCUP:
+            return none(
+                f"{failed} arrivals failed after the fault, but answers never ceased: a partial "
+                "outage is not measured"
+            )
+        return none("no silence followed the fault: it never showed")
     if silence < fault_at - round(bound * SECOND):
-        return result(None, None, 0, "the database was silent before the fault already")
+        return none("the database was silent before the fault already")
     recovery, reason = _recovery(arrivals, silence, span, rate)
     end = arrivals[-1].done if recovery is None else recovery
-    between = sum(1 for o in arrivals if o.outcome == Outcome.OK and silence < o.done < end)
-    return result(silence, recovery, between, reason)
+    stall = _longest(stalls, silence - span, end + span)
+    return Outage(
+        impact=silence,
+        recovery=recovery,
+        answered_between=sum(
+            1 for o in arrivals if o.outcome == Outcome.OK and silence < o.done < end
+        ),
+        resolution_seconds=resolution,
+        error_bound_seconds=bound + stall,
+        reason=reason,
+        doubt=_doubt(_failed(arrivals, fault_at, silence), stall),
+    )
+
+
+def _failed(arrivals: Sequence[Operation], begin: int, end: int) -> int:
+    return sum(1 for o in arrivals if begin <= o.due < end and o.outcome != Outcome.OK)
+
+
+def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
+    """The longest stall between two instants, seconds."""
+    found = [o.done - o.due for o in stalls if o.done > begin and o.due < end]
+    return max(found, default=0) / SECOND
+
+
+def _doubt(failed_before: int, stall: float) -> str:
+    if failed_before > HICCUP:
+        return (
+            f"{failed_before} arrivals had failed before the database fell silent: the outage "
+            "began earlier than it could be measured"
+        )
+    if stall > LONG_STALL:
+        return f"the load itself stood still for {stall:.1f} s: the machine was too busy"
+    return ""
 
 
 def _first_silence(arrivals: Sequence[Operation], fault_at: int, span: int) -> int | None:

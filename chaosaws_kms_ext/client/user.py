@@ -43,7 +43,8 @@ if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
 
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""
-REAP_EVERY = 0.1
+REAP_EVERY, STALLED = 0.1, 0.3
+"""Seconds between two looks; seconds after which a look is so late that it is recorded."""
 MOST_SAID = 20
 """Different words of the database's in the log."""
 WITNESS_EVERY = 0.25
@@ -171,8 +172,14 @@ class Driver:
             self.record(kind, 0, number, due, None, Outcome.UNSENT)
 
     def _reap(self) -> None:
+        number = 0
         while True:
+            slept_at = time.monotonic_ns()
             gevent.sleep(REAP_EVERY)
+            if time.monotonic_ns() - slept_at > STALLED * SECOND:
+                # We ourselves stood still: what that hides is no fault of the database's.
+                number += 1
+                self.record("stall", 0, number, slept_at, slept_at, Outcome.OK)
             self._give_up(self._tickets.overdue(time.monotonic_ns()))
 
     def _keep_session(self) -> None:

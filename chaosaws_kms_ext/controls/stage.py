@@ -215,11 +215,11 @@ def _put_load_away(run: Run, load: Load) -> None:
 
 
 def _facts(run: Run) -> str:
-    """The live line's middle: key, cluster, load."""
+    """The live line's end: load, key, and the cluster's status, which is the longest."""
     facts = []
-    if run.has(Watcher) and (look := run.part(Watcher).latest):
-        facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]
     if run.has(Load):
         window = run.part(Load).window(1.0)
         facts.append(f"{window.answered:.0f} answered/s, {window.failing:.0f} failing/s")
+    if run.has(Watcher) and (look := run.part(Watcher).latest):
+        facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]
     return " · ".join(facts)

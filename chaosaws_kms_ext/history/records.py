@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 __all__ = ["ARRIVALS", "Anchor", "Event", "History", "Operation", "Outcome", "WrittenRow"]
 
 ARRIVALS = frozenset({"read", "write"})
-"""Kinds of operations that the load's schedule made due; `session` and `connect` are witnesses."""
+"""Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
+`connect`, and `stall`: from due to done the client itself stood still."""
 
 
 class Outcome(StrEnum):
@@ -37,7 +38,7 @@ class Operation(NamedTuple):
     writer: int
     sequence: int
     kind: str
-    """`read` or `write` for arrivals; `session` or `connect` for the two witnesses."""
+    """`read` or `write` for arrivals; `session`, `connect`, `stall` (see ARRIVALS)."""
     due: int
     sent: int | None
     done: int

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from chaosaws_kms_ext.history.records import Anchor, Operation, WrittenRow
+from chaosaws_kms_ext.history.records import Operation, WrittenRow
 
 __all__ = ["SCHEMA", "OperationWriter", "write_rows"]
 
@@ -22,7 +22,6 @@ class OperationWriter:
             "schema": SCHEMA,
             "load": load,
             "rate": rate,
-            "anchor": Anchor.now()._asdict(),
             "columns": list(Operation._fields[1:]),
         }
         self._file = (folder / f"{load}-{os.getpid()}.jsonl").open("a")
@@ -33,10 +32,6 @@ class OperationWriter:
         """Appends `operations`; when this returns they survive our death."""
         self._file.write("".join(map(_line, operations)))
         self._file.flush()
-
-    def close(self) -> None:
-        """Nothing follows."""
-        self._file.close()
 
 
 def _line(o: Operation) -> str:

@@ -19,7 +19,6 @@ class Key:
     manager: str
     """CUSTOMER or AWS."""
     account: str
-    multi_region: bool
 
     @property
     def enabled(self) -> bool:
@@ -42,5 +41,4 @@ def describe(aws: Aws, key_id: str) -> Key:
         state=said.get("KeyState", "unknown"),
         manager=said.get("KeyManager", "unknown"),
         account=said.get("AWSAccountId", ""),
-        multi_region=said.get("MultiRegion", False),
     )

@@ -139,17 +139,19 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     # initdb takes as long as the imports of moto: side by side.
     making = threading.Thread(target=make_servers)
     making.start()
-    from werkzeug.serving import make_server
-
-    from chaosaws_kms_ext.lab import wire
-    from chaosaws_kms_ext.lab.door import Door
-    from chaosaws_kms_ext.lab.rds import Rds
-    from chaosaws_kms_ext.lab.world import Clock, World
-
     try:
+        from werkzeug.serving import make_server
+
+        from chaosaws_kms_ext.lab import wire
+        from chaosaws_kms_ext.lab.door import Door
+        from chaosaws_kms_ext.lab.rds import Rds
+        from chaosaws_kms_ext.lab.world import Clock, World
+
         wire.check()
-    except RuntimeError as problem:
-        raise LabCannotStart(str(problem)) from None
+    except (ImportError, RuntimeError) as problem:
+        raise LabCannotStart(
+            f"the lab needs the extra 'lab' (pip install 'chaostoolkit-aws-kms[lab]'): {problem}"
+        ) from None
     finally:
         making.join()
     if isinstance(servers[0], LabCannotStart):

@@ -62,22 +62,18 @@ class LoadConfig:
 class Window:
     """What became of the arrivals that were due in a stretch of time."""
 
-    seconds: float
     expected: float
-    """Rate × seconds: a load that says nothing at all has answered none of them."""
+    """By the rate: a load that says nothing at all has answered none of them."""
     answered: int
+    failing: float
+    """Not answered, a second; what lies before the load's first arrival is not counted."""
     p99_ms: float | None
     """Of the answered ones, from the instant they were due."""
 
     @property
     def share(self) -> float:
-        """Answered of expected, at most 1; one arrival may lie on either side of an edge."""
-        return min(self.answered / max(self.expected - 1, 1), 1.0)
-
-    @property
-    def failing(self) -> float:
-        """Not answered, a second."""
-        return max(self.expected - 1 - self.answered, 0.0) / self.seconds
+        """Answered of expected."""
+        return self.answered / self.expected
 
 
 class Load:
@@ -88,6 +84,8 @@ class Load:
         self._tails: dict[Path, tuple[Tail, dict[str, Any]]] = {}
         self._recent: deque[Operation] = deque()
         self._child: Child | None = None
+        self._began: int | None = None
+        """When the first arrival was due."""
 
     def start(self) -> None:
         """Makes the schema and starts Locust; raises LoadFailed."""
@@ -142,11 +140,14 @@ class Load:
         self._read()
         end = time.monotonic_ns() - round(FRESHEST * SECOND)
         begin = end - round(seconds * SECOND)
-        took = sorted(
-            o.done - o.due for o in self._recent if begin <= o.due < end and o.outcome == Outcome.OK
-        )
+        due = [o for o in self._recent if begin <= o.due < end]
+        took = sorted(o.done - o.due for o in due if o.outcome == Outcome.OK)
         p99 = took[math.ceil(0.99 * len(took)) - 1] / 1e6 if took else None
-        return Window(seconds, self.config.rate * seconds, len(took), p99)
+        # One arrival may lie on either side of an edge; those that were recorded were due.
+        expected = max(self.config.rate * seconds - 1, len(due), 1)
+        began = (end - max(begin, self._began or end)) / SECOND
+        failing = max(self.config.rate * began - 1, len(due)) - len(took)
+        return Window(expected, len(took), max(failing, 0) / seconds, p99)
 
     def stop(self) -> None:
         """Ends Locust when it has written everything down; safe to call again."""
@@ -172,6 +173,10 @@ class Load:
                 header.update(read_header(lines.pop(0)))
             if not header:
                 continue
+            if lines and self._began is None:
+                self._began = min(
+                    (o.due for o in _arrivals(operations_of(header, lines))), default=None
+                )
             self._recent.extend(_arrivals(operations_of(header, lines)))
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         while self._recent and self._recent[0].done < oldest:

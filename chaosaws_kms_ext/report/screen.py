@@ -49,8 +49,9 @@ class Screen(Observer):
         now = time.monotonic()
         if now < self._next:
             return
-        facts = self._facts()
-        text = f"waiting for {what} · {facts}{' · ' if facts else ''}{_clock(elapsed, limit)}"
+        text = " · ".join(
+            part for part in (f"{what}: {_clock(elapsed, limit)}", self._facts()) if part
+        )
         if not self._live:
             self._next = now + PLAIN_EVERY
             logger.info(text)

@@ -9,7 +9,7 @@ from typing import Any
 from chaosaws_kms_ext.checkers import counts, durability, hang, latency, outage
 from chaosaws_kms_ext.checkers.durability import Durability
 from chaosaws_kms_ext.checkers.outage import Outage
-from chaosaws_kms_ext.history import Event, History
+from chaosaws_kms_ext.history import Event, History, Operation, Outcome
 from chaosaws_kms_ext.report.objectives import Figures
 from chaosaws_kms_ext.run import Happened
 from chaosaws_kms_ext.settings import Settings
@@ -54,12 +54,14 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
     kept = durability.judge(arrivals, history.rows.get(load))
     back_at = back.at if back else None
     recovery = seen.recovery if seen else None
-    ttr = _between(back_at, recovery)
+    by_others = _put_back_by_others(history, injected, back, recovery)
+    ttr = None if by_others else _between(back_at, recovery)
     start = history.first(Happened.START_CALLED, after=back.at) if back else None
     lost = _status(history, injected, ("recoverable", "terminal"))
     available = _status(history, back, ("accessible",)) if lost else None
+    at_stake = _acknowledged_before(arrivals, seen)
     path = None
-    if recovery is not None:
+    if ttr is not None:
         path = "start-db-cluster" if start else "self-restart"
     summary = {
         "schema": SCHEMA,
@@ -75,6 +77,16 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
         "region": facts.region,
         "cluster": facts.cluster,
         "key": facts.key,
+        "timeline": _timeline(
+            history,
+            fault_injected=injected.at if injected else None,
+            impact=seen.impact if seen else None,
+            inaccessible=lost.at if lost else None,
+            put_back=back_at,
+            start_called=start.at if start else None,
+            available=available.at if available else None,
+            recovery=recovery,
+        ),
         "time_to_impact_seconds": _to_impact(seen, injected),
         "time_to_inaccessible_seconds": _since(injected, lost),
         "outage_seconds": _rounded(seen.seconds) if seen else None,
@@ -85,8 +97,9 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
             "waited_seconds": _since(back, start) if start else ttr,
             "start_called_after_seconds": _since(back, start),
             "start_to_available_seconds": _since(start, available),
-            "available_to_first_answer_seconds": _between(
-                available.at if available else None, recovery
+            # The status is looked at now and then: answers may come before it is seen.
+            "available_to_first_answer_seconds": _not_negative(
+                _between(available.at if available else None, recovery)
             ),
         },
         "hang": _hang(history, load, seen, back),
@@ -111,8 +124,8 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
     }
     return Measured(
         summary,
-        Figures(ttr, None if kept.lost is None or not kept.acknowledged else len(kept.lost)),
-        tuple(_unmeasured(facts, summary, seen, kept, injected)),
+        Figures(ttr, len(kept.lost) if kept.lost is not None and at_stake else None),
+        tuple([*by_others, *_unmeasured(facts, summary, seen, kept, injected, at_stake)]),
     )
 
 
@@ -131,6 +144,7 @@ def _outage(facts: Facts, history: History, load: str, injected: Event | None) -
         fault_at=injected.at,
         window=facts.settings.steady_window,
         reconnect_spacing=facts.reconnect_spacing,
+        stalls=history.witness(load, "stall"),
     )
 
 
@@ -140,6 +154,7 @@ def _unmeasured(
     seen: Outage | None,
     kept: Durability,
     injected: Event | None,
+    at_stake: int,
 ) -> list[str]:
     """Why figures are missing, and why some cannot be trusted."""
     if injected is None:
@@ -149,8 +164,14 @@ def _unmeasured(
         missing.append("nothing was recorded of the load, so the outage is not known")
     elif seen.reason:
         missing.append(f"the outage could not be measured: {seen.reason}")
-    if kept.reason and facts.settings.load_writes != "none":
+    elif seen.doubt:
+        missing.append(seen.doubt)
+    if facts.settings.load_writes == "none":
+        missing.append("no writes were made (CHAOS_LOAD_WRITES=none), so none can be missed")
+    elif kept.reason:
         missing.append(f"lost writes could not be counted: {kept.reason}")
+    elif not at_stake:
+        missing.append("no write was acknowledged before the impact, so none was at stake")
     if kept.unexpected:
         missing.append(
             f"{len(kept.unexpected)} rows are there that no client can have written: "
@@ -165,6 +186,42 @@ def _unmeasured(
     if rows and rows["present"] is None:
         missing.append("the seeded rows could not be counted")
     return missing
+
+
+def _acknowledged_before(arrivals: list[Operation], seen: Outage | None) -> int:
+    """The writes that the outage could have lost."""
+    if seen is None or seen.impact is None:
+        return 0
+    return sum(
+        1
+        for o in arrivals
+        if o.kind == "write" and o.outcome == Outcome.OK and o.done <= seen.impact
+    )
+
+
+def _put_back_by_others(
+    history: History, injected: Event | None, back: Event | None, recovery: int | None
+) -> list[str]:
+    """What tells that the key did not come back by this run; empty if nothing does."""
+    if injected is None or back is None:
+        return []
+    seen_disabled = False
+    for event in history.events:
+        if event.name == Happened.STATUS and injected.at < event.at < back.at:
+            enabled = event.details.get("key") == "Enabled"
+            if enabled and seen_disabled:
+                return ["the key was Enabled before this run put it back: somebody else did"]
+            seen_disabled = seen_disabled or not enabled
+    if recovery is not None and recovery < back.at:
+        return ["the database answered again before this run put the key back"]
+    return []
+
+
+def _timeline(history: History, **instants: int | None) -> dict[str, str | None]:
+    """When what happened, in UTC."""
+    return {
+        name: None if at is None else utc(history.anchor.utc(at)) for name, at in instants.items()
+    }
 
 
 def _hang(
@@ -219,6 +276,10 @@ def _between(begin: int | None, end: int | None) -> float | None:
     if begin is None or end is None:
         return None
     return _rounded((end - begin) / SECOND)
+
+
+def _not_negative(seconds: float | None) -> float | None:
+    return None if seconds is None else max(seconds, 0.0)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -43,10 +43,7 @@ def _rows(summary: dict[str, Any], folder: str) -> Iterator[tuple[str, str]]:
 
 def _where(summary: dict[str, Any]) -> str:
     if lab := summary["lab"]:
-        return (
-            f"on the lab ({lab['profile']}, {lab['speed']:g} AWS seconds a second): "
-            "its times are its own, not AWS'"
-        )
+        return f"on the lab ({lab['profile']}, speed {lab['speed']:g}): its times are its own"
     return f"on AWS, {summary['cluster']} in {summary['region']}"
 
 

@@ -48,10 +48,10 @@ def decide(
     if course.refused:
         return Verdict("refused", (course.refused,))
     if course.interrupted:
-        return Verdict("aborted", ("the run was interrupted", *course.failures))
+        return Verdict("aborted", ("the run was interrupted", *course.failures, *unmeasured))
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:
-        return Verdict("failed", (*course.failures, *missed))
+        return Verdict("failed", (*course.failures, *missed, *unmeasured))
     unknown = [f"objective {o['name']} could not be judged" for o in objectives if o["met"] is None]
     if unknown or unmeasured:
         return Verdict("inconclusive", (*unmeasured, *unknown))

@@ -90,6 +90,14 @@ def hung(operations):
     return hang.hung(operations, impact=100, slack=5, until=200)
 
 
+def test_what_still_waited_at_the_end_hung_whatever_became_of_it():
+    def waited(sent, until):
+        return hang.hung(witnessed((sent, until + 9, "lost")), impact=100, slack=5, until=until)
+
+    assert waited(200, 10**9) is True
+    assert waited(10**9 - 1000, 10**9) is None
+
+
 def test_neither_an_answer_nor_an_error_is_a_hang():
     assert hung(witnessed((50, 60, "ok"), (120, 180, "timeout"), (250, 260, "ok"))) is True
 
@@ -110,7 +118,7 @@ def test_what_was_answered_while_the_hang_began_counts_neither_way():
 
 def test_nothing_tried_is_not_known():
     assert hung([]) is None
-    assert hung(witnessed((120, 130, "aborted"))) is None
+    assert hung(witnessed((20, 30, "ok"))) is None
 
 
 def test_every_outcome_is_counted_also_those_that_never_came():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.outage import FEWEST_ARRIVALS, judge
+from chaosaws_kms_ext.checkers.outage import judge
 from chaosaws_kms_ext.history import Operation
 
 MS = 1_000_000
@@ -111,11 +111,37 @@ def test_the_error_bound_grows_with_the_time_that_answers_take():
     assert slow.error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.031)
 
 
+def test_a_partial_outage_is_said_and_not_measured():
+    mixed = [(1, "ok"), (1, "error")] * 100
+    found = judged(arrivals((100, "ok"), *mixed, (200, "ok")))
+    assert found.impact is None
+    assert "100 arrivals failed" in found.reason
+    found = judged(arrivals((100, "ok"), *mixed, (200, "timeout"), (200, "ok")))
+    assert found.recovery is not None
+    assert "99 arrivals had failed before the database fell silent" in found.doubt
+
+
+def test_a_client_that_stood_still_widens_the_bound_or_makes_it_worthless():
+    operations = arrivals((100, "ok"), (300, "timeout"), (200, "ok"))
+
+    def stalled(seconds, at=START + 395 * GAP):
+        stall = operations[0]._replace(kind="stall", due=at, done=at + round(seconds * SECOND))
+        return judge(
+            operations, rate=RATE, fault_at=START, window=0.5, reconnect_spacing=0.05,
+            stalls=[stall],
+        )  # fmt: skip
+
+    assert stalled(0.4).error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.4, abs=2e-3)
+    assert stalled(0.4).doubt == ""
+    assert "stood still for 2.0 s" in stalled(2).doubt
+    assert stalled(2, at=START - 9 * SECOND).doubt == ""
+
+
 # The model: what the words say, without any index or running sum
 
 
 def model(operations, fault_at, window):
-    span = max(window, FEWEST_ARRIVALS / RATE) * SECOND
+    span = window * SECOND
     answers = sorted(o.done for o in operations if o.outcome == "ok")
     if not answers:
         return None, None

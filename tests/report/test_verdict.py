@@ -126,7 +126,7 @@ def test_on_a_terminal_there_is_one_live_line_that_logs_do_not_run_into(monkeypa
     log.warning("something else")
     screen.close()
     said = shown.getvalue()
-    assert "\r\x1b[Kwaiting for orders to recover · key Disabled · 1:01 of 1:01:01" in said
+    assert "\r\x1b[Korders to recover: 1:01 of 1:01:01 · key Disabled" in said
     assert "\r\x1b[Ksomething else\n" in said
 
 
@@ -140,5 +140,5 @@ def test_without_a_terminal_lines_are_plain_and_rare(caplog, monkeypatch):
         now[0] = float(second)
         screen.waiting("it", second, 60)
     assert [record.message for record in caplog.records] == [
-        f"waiting for it · {s} s of 1:00" for s in (10, 20, 30)
+        f"it: {s} s of 1:00" for s in (10, 20, 30)
     ]
