@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 import psutil
@@ -19,13 +20,23 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+QUIT_WITHIN = 0.5
+"""Seconds for servers to give back what the kernel keeps for them, which SIGKILL would leave."""
+
+
 def kill_everything_in(directory: Path) -> None:
-    """Kills every process that works inside `directory`: frozen servers and their orphans too.
+    """Ends every process that works inside `directory`: frozen servers and their orphans too.
 
     Every process of a PostgreSQL server has its data directory as working directory, so this
     finds them without any pid file and without their parent.
     """
     root = str(directory.resolve())
+    asked = [p for p in psutil.process_iter() if _works_in(p, root)]
+    for number in (signal.SIGQUIT, signal.SIGCONT):  # PostgreSQL: shut down at once
+        for process in asked:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+    psutil.wait_procs(asked, timeout=QUIT_WITHIN)
     for _ in range(20):  # a postmaster may fork while it is looked for
         found = [p for p in psutil.process_iter() if _works_in(p, root)]
         if not found:

@@ -58,6 +58,8 @@ max_parallel_workers = 0
 max_worker_processes = 4
 autovacuum_max_workers = 1
 max_logical_replication_workers = 0
+# In the data directory, so that what a killed server leaves goes with it.
+dynamic_shared_memory_type = mmap
 """
 
 SEED = """
@@ -308,7 +310,8 @@ class Postgres:
 
     def _last_log_line(self) -> str:
         lines = (self.data / "server.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        fatal = [line for line in lines if "FATAL" in line or "could not" in line]
+        return (fatal or lines or ["it said nothing"])[-1]
 
 
 class Servers:

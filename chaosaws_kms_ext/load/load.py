@@ -173,11 +173,10 @@ class Load:
                 header.update(read_header(lines.pop(0)))
             if not header:
                 continue
-            if lines and self._began is None:
-                self._began = min(
-                    (o.due for o in _arrivals(operations_of(header, lines))), default=None
-                )
-            self._recent.extend(_arrivals(operations_of(header, lines)))
+            found = _arrivals(operations_of(header, lines))
+            if found and self._began is None:
+                self._began = min(o.due for o in found)
+            self._recent.extend(found)
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         while self._recent and self._recent[0].done < oldest:
             self._recent.popleft()

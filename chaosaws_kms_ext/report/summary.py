@@ -125,7 +125,7 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
     return Measured(
         summary,
         Figures(ttr, len(kept.lost) if kept.lost is not None and at_stake else None),
-        tuple([*by_others, *_unmeasured(facts, summary, seen, kept, injected, at_stake)]),
+        (*by_others, *_unmeasured(facts, summary, seen, kept, injected, at_stake)),
     )
 
 

@@ -136,3 +136,14 @@ def test_either_region_variable_will_do(on_lab, monkeypatch, variable):
         kms_probes.key_state(key_id="alias/orders")
     monkeypatch.setenv(variable, "eu-west-1")
     assert kms_probes.key_state(key_id="alias/orders") == "Enabled"
+
+
+def test_without_a_lab_and_without_a_target_nothing_is_called(lab, monkeypatch):
+    """The default target is the lab: without the control none runs, and AWS is not it."""
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    runs.end()
+    for activity in (kms_actions.disable_key, aurora_actions.start_cluster):
+        with pytest.raises(ActivityFailed, match="the target is the lab, and none runs"):
+            activity(cluster_id="orders")
+    runs.end()

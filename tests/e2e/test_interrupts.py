@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -48,6 +49,44 @@ def test_an_interrupt_still_puts_the_key_back(aws, number, moment):
     assert ran.status == 1
     assert ran.summary["verdict"] == "aborted"
     assert played.cluster_status() == "available"
+    assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
+
+
+def test_a_signal_that_would_skip_the_rollbacks_does_not(aws):
+    played = aws()
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["impact"])
+    until(lambda: played.key_state() == "Disabled")
+    running.signal(signal.SIGUSR2)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    running.signal(signal.SIGKILL)
+    running.wait()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.001, 0.01, 0.3])
+def test_two_interrupts_close_together_still_put_the_key_back(aws, pause):
+    played = aws()
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["impact"])
+    until(lambda: played.key_state() == "Disabled")
+    running.signal(signal.SIGINT)
+    time.sleep(pause)
+    running.signal(signal.SIGINT)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    assert running.wait().status == 1
+
+
+def test_a_cluster_that_an_interrupt_left_down_is_said_and_restored(aws):
+    played = aws(profile="documented")
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["recovery"])
+    running.signal(signal.SIGINT)
+    ran = running.wait()
+    assert ran.status == 1
+    assert "inaccessible-encryption-credentials-recoverable: `chaos kms restore`" in ran.output
+    assert played.key_state() == "Enabled"
+    assert played.chaos.kms("restore").status == 0
+    until(lambda: played.cluster_status() == "available")
     assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
 
 

@@ -144,6 +144,18 @@ def test_a_fault_that_never_shows_is_no_pass(aws):
     assert played.key_state() == "Enabled"
 
 
+def test_a_key_that_somebody_else_puts_back_is_no_pass(aws):
+    played = aws(CHAOS_HOLD="20")
+    running = played.chaos.start_run()
+    running.until_said("Action: hold-the-outage")
+    played.client("kms").enable_key(KeyId=played.key)
+    ran = running.wait()
+    assert ran.status == 1
+    assert ran.summary["verdict"] == "failed"
+    assert ran.summary["time_to_recovery_seconds"] is None
+    assert any("somebody put it back" in reason for reason in ran.summary["reasons"])
+
+
 def children(ran, word):
     return [
         process

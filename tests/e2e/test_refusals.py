@@ -65,6 +65,7 @@ def unchanged(played):
         ({"CHAOS_DATABASE": "port=9"}, ["the database cannot be used"]),
         ({"CHAOS_DATABASE": "dbname=nowhere"}, ["nowhere", "does not exist"]),
         ({"CHAOS_TRAGET": "aws"}, ["did you mean CHAOS_TARGET"]),
+        ({"XDG_STATE_HOME": "/proc/nowhere"}, ["the undo journal cannot be written"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -178,6 +179,7 @@ def altered(tmp_path, change):
             ["no objective is called speed: there are rto, lost_writes"],
         ),
         (lambda e: e["configuration"].update(rto="x"), ["CHAOS_RTO must be"]),
+        (lambda e: e["rollbacks"].pop(0), ["its rollbacks must call enable_key"]),
         (lambda e: e["configuration"].update(rto=[1]), ["CHAOS_RTO must be text or a number"]),
     ],
 )
