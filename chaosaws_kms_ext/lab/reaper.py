@@ -34,10 +34,13 @@ def new_directory() -> tuple[Path, IO[str]]:
     """
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         _remove_if_left_behind(old)
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-    directory.chmod(0o711)  # the servers' account has to reach its data through it
-    lock = (directory / "lock").open("w")
+    # Under a name that no other lab looks at, until it is locked.
+    new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+    new.chmod(0o711)  # the servers' account has to reach its data through it
+    lock = (new / "lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    directory = new.with_name(new.name.removeprefix("."))
+    new.rename(directory)
     return directory, lock
 
 

@@ -120,6 +120,7 @@ class Binaries:
             cwd="/",
             stdin=subprocess.DEVNULL,
             check=False,
+            start_new_session=True,  # a Ctrl-C is for the lab
             **self.account,
         )
         if done.returncode:
