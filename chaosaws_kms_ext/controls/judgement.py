@@ -113,9 +113,9 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     load.stop()
     if not ran:
         problems.append("the load had ended by itself")
-    if course.interrupted and run.has(LocalLab):
-        problems.append("nothing was read back: the run was interrupted")
-        return problems
+    if run.has(LocalLab) and (course.interrupted or not run.part(LocalLab).running):
+        why = "the run was interrupted" if course.interrupted else "the lab has ended"
+        return [*problems, f"nothing was read back: {why}"]
     try:
         load.read_rows_back(HURRY if course.interrupted else ROWS_TIMEOUT)
     except LoadFailed as problem:

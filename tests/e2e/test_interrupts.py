@@ -26,7 +26,7 @@ def test_five_seconds_later_nothing_of_ours_is_left(chaos, number, moment):
     running = chaos.start_run()
     running.until_said(MOMENTS[moment])
     running.signal(number)
-    until(lambda: not running.left(), timeout=5)
+    until(lambda: not running.left(), timeout=5, every=0.2)
     ran = running.wait(1)
     assert ran.status != 0
     if number != signal.SIGKILL:
@@ -97,7 +97,7 @@ def test_after_a_sigkill_the_next_run_refuses_and_restore_puts_everything_back(a
     running.signal(signal.SIGKILL)
     running.wait(5)
     assert played.key_state() == "Disabled"
-    until(lambda: not running.left(), timeout=5)
+    until(lambda: not running.left(), timeout=5, every=0.2)
 
     refused = played.chaos.run()
     assert refused.status == 1
@@ -117,7 +117,7 @@ def test_what_a_killed_run_left_of_its_lab_is_no_business_of_the_next(chaos):
     running.until_said(MOMENTS["hold"])
     running.signal(signal.SIGKILL)
     running.wait(5)
-    until(lambda: not running.left(), timeout=5)
+    until(lambda: not running.left(), timeout=5, every=0.2)
     assert chaos.kms("restore").output.strip() == "Nothing to put back."
     running = chaos.start_run()
     running.until_said("Steady state hypothesis is met!")

@@ -184,4 +184,4 @@ def test_a_lab_that_dies_ends_the_run(chaos):
     ran = running.wait(60)
     assert ran.status == 1
     assert ran.summary["verdict"] == "failed"
-    until(lambda: not running.left(), timeout=5)
+    until(lambda: not running.left(), timeout=5, every=0.2)

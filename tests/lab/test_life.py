@@ -47,14 +47,14 @@ def test_a_lab_dies_with_its_parent(number, frozen):
                 process.suspend()
     parent.send_signal(number)
     parent.wait()
-    until(lambda: not left_of(directory) and not Path(directory).exists(), timeout=5)
+    until(lambda: not left_of(directory) and not Path(directory).exists(), 5, every=0.2)
 
 
 def test_nothing_is_left_of_a_lab_that_is_killed_itself(start_lab):
     lab = start_lab()
     directory = lab.requests.parent
     os.kill(lab._child.process.pid, signal.SIGKILL)
-    until(lambda: not left_of(directory) and not directory.exists(), timeout=5)
+    until(lambda: not left_of(directory) and not directory.exists(), 5, every=0.2)
 
 
 def test_the_next_lab_removes_what_was_left_when_even_the_reaper_was_killed(start_lab):
@@ -71,7 +71,7 @@ def test_the_next_lab_removes_what_was_left_when_even_the_reaper_was_killed(star
     lab._child.process.wait()
     until(lambda: left_of(directory))
     start_lab()
-    until(lambda: not left_of(directory) and not directory.exists(), timeout=5)
+    until(lambda: not left_of(directory) and not directory.exists(), 5, every=0.2)
 
 
 def test_a_taken_port_is_one_sentence():
