@@ -73,16 +73,17 @@ def begin(
 
 
 def _injects(experiment: Experiment) -> bool:
-    return "disable_key" in _functions(experiment.get("method"))
+    return "disable_key" in _functions(experiment.get("method") or [])
 
 
 def _puts_back(experiment: Experiment) -> bool:
-    return "enable_key" in _functions(experiment.get("rollbacks"))
+    in_turn = [a for a in experiment.get("rollbacks") or [] if not a.get("background")]
+    return "enable_key" in _functions(in_turn)
 
 
-def _functions(activities: list[dict[str, Any]] | None) -> set[str]:
-    """The names of our functions that these activities call, one after the other."""
-    providers = [a.get("provider", {}) for a in activities or [] if not a.get("background")]
+def _functions(activities: list[dict[str, Any]]) -> set[str]:
+    """The names of our functions that these activities call."""
+    providers = [activity.get("provider", {}) for activity in activities]
     return {
         str(p.get("func"))
         for p in providers

@@ -105,11 +105,16 @@ def test_a_refusal_that_passes_does_not_keep_the_key_away(lab):
 
 def test_signals_wait_until_the_key_is_back():
     steps = []
-    with pytest.raises(KeyboardInterrupt):
-        with deferred():
-            os.kill(os.getpid(), signal.SIGINT)
-            steps.append("put back")
-        steps.append("never reached")
+    # In a background job of a shell SIGINT is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with deferred():
+                os.kill(os.getpid(), signal.SIGINT)
+                steps.append("put back")
+            steps.append("never reached")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert steps == ["put back"]
 
 
