@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chaosaws_kms_ext.history import Operation, Outcome
 
-__all__ = ["Latency", "judge"]
+__all__ = ["Latency", "judge", "nearest_rank"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,13 @@ def judge(arrivals: Iterable[Operation], begin: int, end: int) -> Latency:
     took = sorted(
         o.done - o.due for o in arrivals if o.outcome == Outcome.OK and begin <= o.due < end
     )
-    return Latency(_rank(took, 0.50), _rank(took, 0.99))
+    return Latency(_ms(nearest_rank(took, 0.50)), _ms(nearest_rank(took, 0.99)))
 
 
-def _rank(ordered: list[int], share: float) -> float | None:
-    if not ordered:
-        return None
-    return round(ordered[math.ceil(share * len(ordered)) - 1] / 1e6, 3)
+def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
+    """The percentile of ordered values by nearest rank; None of none."""
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+
+
+def _ms(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else round(nanoseconds / 1e6, 3)

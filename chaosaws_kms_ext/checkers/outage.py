@@ -14,7 +14,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaosaws_kms_ext.history import Operation, Outcome
+from chaosaws_kms_ext.checkers.latency import nearest_rank
+from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 
 __all__ = ["ANSWERED", "Outage", "judge"]
 
@@ -26,8 +27,6 @@ HICCUP = 5
 
 LONG_STALL = 1.0
 """Seconds for which a client that stood still makes a figure worthless."""
-
-SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -169,4 +168,4 @@ def _delay(arrivals: Sequence[Operation], fault_at: int) -> float:
     """How long an answer took before the fault, the client's own lateness included: the 99th
     percentile, seconds."""
     took = sorted(o.done - o.due for o in arrivals if o.done < fault_at and o.outcome == Outcome.OK)
-    return took[math.ceil(0.99 * len(took)) - 1] / SECOND if took else 0.0
+    return (nearest_rank(took, 0.99) or 0) / SECOND

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chaosaws_kms_ext.history import SECOND
+
 __all__ = ["Schedule", "Tickets"]
 
-SECOND = 1_000_000_000
 WRITE_EVERY = 10
 """One arrival in so many is a write."""
 PATIENCE = 0.75

@@ -31,9 +31,9 @@ from chaosaws_kms_ext.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.client.connection import DeadlineConnection, DeadlinePassed
 from chaosaws_kms_ext.client.connector import Connector
 from chaosaws_kms_ext.client.recorder import Recorder
-from chaosaws_kms_ext.client.schedule import SECOND, Schedule, Tickets
+from chaosaws_kms_ext.client.schedule import Schedule, Tickets
 from chaosaws_kms_ext.client.spacing import spacing_for
-from chaosaws_kms_ext.history import Operation, OperationWriter, Outcome
+from chaosaws_kms_ext.history import SECOND, Operation, OperationWriter, Outcome
 from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]

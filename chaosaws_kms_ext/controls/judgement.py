@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.client.connection import DeadlineConnection
 from chaosaws_kms_ext.controls.stage import STEADY_FOR, STEADY_TIMEOUT
 from chaosaws_kms_ext.faults.injection import Injections, settle
+from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import read_history
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.load.schema import LoadFailed
@@ -142,11 +142,4 @@ def _count_seed(run: Run, database: str) -> None:
 
 
 def _write(path: Path, content: Any) -> None:
-    """In one step: the file is there whole or not at all."""
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(content, file, indent=2, default=str, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    write_whole(path, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")

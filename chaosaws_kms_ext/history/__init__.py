@@ -5,10 +5,19 @@ be laid side by side; one anchor ties them to UTC.
 """
 
 from chaosaws_kms_ext.history.reader import HistoryDamaged, Tail, read_history
-from chaosaws_kms_ext.history.records import Anchor, Event, History, Operation, Outcome, WrittenRow
+from chaosaws_kms_ext.history.records import (
+    SECOND,
+    Anchor,
+    Event,
+    History,
+    Operation,
+    Outcome,
+    WrittenRow,
+)
 from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
 
 __all__ = [
+    "SECOND",
     "Anchor",
     "Event",
     "History",

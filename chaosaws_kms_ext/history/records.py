@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-__all__ = ["ARRIVALS", "Anchor", "Event", "History", "Operation", "Outcome", "WrittenRow"]
+__all__ = ["ARRIVALS", "SECOND", "Anchor", "Event", "History", "Operation", "Outcome", "WrittenRow"]
+
+SECOND = 1_000_000_000
+"""In nanoseconds."""
 
 ARRIVALS = frozenset({"read", "write"})
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history.records import Operation, WrittenRow
 
 __all__ = ["SCHEMA", "OperationWriter", "write_rows"]
@@ -43,10 +44,5 @@ def _line(o: Operation) -> str:
 
 def write_rows(folder: Path, load: str, rows: Iterable[WrittenRow]) -> None:
     """The rows that the load's writes left, in one step: the file is there whole or not at all."""
-    path = folder / f"rows-{load}.jsonl"
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        file.writelines(f"[{row.writer},{row.sequence}]\n" for row in rows)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    text = "".join(f"[{row.writer},{row.sequence}]\n" for row in rows)
+    write_whole(folder / f"rows-{load}.jsonl", text)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from chaosaws_kms_ext.lab import aurora
 from chaosaws_kms_ext.lab.aurora import AVAILABLE, RECOVERABLE, TERMINAL, Effect, State
@@ -331,20 +331,23 @@ def describe_events(rds: Rds, call: Call) -> dict[str, Any]:
 # Finding
 
 
+Named = TypeVar("Named", Cluster, Instance)
+
+
 def _cluster(region: Region, reference: str) -> Cluster:
-    name = reference.rsplit(":", 1)[-1].lower()
-    by_arn = reference.startswith("arn:")
-    if name in region.clusters and (not by_arn or region.clusters[name].arn == reference):
-        return region.clusters[name]
-    raise Fault("DBClusterNotFoundFault", f"DBCluster {reference} not found.")
+    return _named(region.clusters, reference, "DBClusterNotFoundFault", "DBCluster")
 
 
 def _instance(region: Region, reference: str) -> Instance:
-    name = reference.rsplit(":", 1)[-1].lower()
-    by_arn = reference.startswith("arn:")
-    if name in region.instances and (not by_arn or region.instances[name].arn == reference):
-        return region.instances[name]
-    raise Fault("DBInstanceNotFound", f"DBInstance {reference} not found.")
+    return _named(region.instances, reference, "DBInstanceNotFound", "DBInstance")
+
+
+def _named(known: Mapping[str, Named], reference: str, fault: str, kind: str) -> Named:
+    """What an identifier, or exactly its ARN, names."""
+    found = known.get(reference.rsplit(":", 1)[-1].lower())
+    if found is None or (reference.startswith("arn:") and found.arn != reference):
+        raise Fault(fault, f"{kind} {reference} not found.")
+    return found
 
 
 def _legal_cluster(region: Region, call: Call) -> Cluster:

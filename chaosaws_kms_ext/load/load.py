@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 import sys
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.checkers.latency import nearest_rank
 from chaosaws_kms_ext.client import config as client
 from chaosaws_kms_ext.client.spacing import spacing_for
-from chaosaws_kms_ext.history import Operation, Outcome, Tail, write_rows
+from chaosaws_kms_ext.history import SECOND, Operation, Outcome, Tail, write_rows
 from chaosaws_kms_ext.history.reader import operations_of, read_header
 from chaosaws_kms_ext.history.records import ARRIVALS
 from chaosaws_kms_ext.load import schema
@@ -33,8 +33,6 @@ FRESHEST = 0.6
 
 KEPT = 60.0
 """Seconds of records that are kept in memory for windows."""
-
-SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,14 @@ class Load:
         begin = end - round(seconds * SECOND)
         due = [o for o in self._recent if begin <= o.due < end]
         took = sorted(o.done - o.due for o in due if o.outcome == Outcome.OK)
-        p99 = took[math.ceil(0.99 * len(took)) - 1] / 1e6 if took else None
+        p99 = nearest_rank(took, 0.99)
         # One arrival may lie on either side of an edge; those that were recorded were due.
         expected = max(self.config.rate * seconds - 1, len(due), 1)
         began = (end - max(begin, self._began or end)) / SECOND
         failing = max(self.config.rate * began - 1, len(due)) - len(took)
-        return Window(expected, len(took), max(failing, 0) / seconds, p99)
+        return Window(
+            expected, len(took), max(failing, 0) / seconds, None if p99 is None else p99 / 1e6
+        )
 
     def stop(self) -> None:
         """Ends Locust when it has written everything down; safe to call again."""

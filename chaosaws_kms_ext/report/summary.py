@@ -9,7 +9,7 @@ from typing import Any
 from chaosaws_kms_ext.checkers import counts, durability, hang, latency, outage
 from chaosaws_kms_ext.checkers.durability import Durability
 from chaosaws_kms_ext.checkers.outage import Outage
-from chaosaws_kms_ext.history import Event, History, Operation, Outcome
+from chaosaws_kms_ext.history import SECOND, Event, History, Operation, Outcome
 from chaosaws_kms_ext.report.objectives import Figures
 from chaosaws_kms_ext.run import Happened
 from chaosaws_kms_ext.settings import Settings
@@ -17,7 +17,6 @@ from chaosaws_kms_ext.settings import Settings
 __all__ = ["Facts", "Measured", "measure", "utc"]
 
 SCHEMA = 1
-SECOND = 1_000_000_000
 END_OF_TIME = 2**63
 
 
@@ -50,7 +49,7 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
     settings = facts.settings
     injected, back = history.first(Happened.INJECTED), history.first(Happened.PUT_BACK)
     arrivals = history.arrivals(load)
-    seen = _outage(facts, history, load, injected)
+    seen = _outage(facts, history, load, arrivals, injected)
     kept = durability.judge(arrivals, history.rows.get(load))
     back_at = back.at if back else None
     recovery = seen.recovery if seen else None
@@ -134,8 +133,9 @@ def utc(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03}Z"
 
 
-def _outage(facts: Facts, history: History, load: str, injected: Event | None) -> Outage | None:
-    arrivals = history.arrivals(load)
+def _outage(
+    facts: Facts, history: History, load: str, arrivals: list[Operation], injected: Event | None
+) -> Outage | None:
     if injected is None or not arrivals:
         return None
     return outage.judge(

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.safety.undo import Undo
 
 __all__ = ["Entry", "JournalDamaged", "check_writable", "directory", "open_entries", "write"]
@@ -111,12 +112,7 @@ def check_writable() -> None:
 def _write(entry: Entry) -> Entry:
     said = {name: value for name, value in vars(entry).items() if name not in ("undo", "path")}
     text = json.dumps({"schema": SCHEMA, **said, "undo": entry.undo.as_json()}, indent=2) + "\n"
-    new = entry.path.with_suffix(".new")
-    with new.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(entry.path)
+    write_whole(entry.path, text)
     _sync(entry.path.parent)
     return entry
 
