@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.client.schedule import PATIENCE, Schedule, Tickets
-from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.client.spacing import spacing_for
+from chaosaws_kms_ext.history import SECOND
 
 RATES = st.floats(1, 5000)
 
