@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 $(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval unexport $(name)))
 export CHAOS_TARGET := lab
 
-.PHONY: gameday test lint clean
+.PHONY: gameday test lint docs clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	$(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -22,6 +22,9 @@ lint: $(READY)
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
+
+docs: $(READY)  ## docs/lab.md, from the tests
+	$(BIN)/python -m tests.lab.document
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -54,13 +54,13 @@ def start_lab() -> Iterator[Callable[..., LocalLab]]:
         running.stop()
 
 
-def client(lab: LocalLab, service: str, region: str | None = None) -> Any:
+def client(lab: LocalLab, service: str, region: str | None = None, access_key: str = "lab") -> Any:
     """A boto3 client of `lab` that tries once."""
     return boto3.client(
         service,
         endpoint_url=lab.endpoint,
         region_name=region or lab.region,
-        aws_access_key_id="lab",
+        aws_access_key_id=access_key,
         aws_secret_access_key="lab",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
     )

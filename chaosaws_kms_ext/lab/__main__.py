@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from chaosaws_kms_ext.lab.aurora import AVAILABLE, PROFILES, State
+from chaosaws_kms_ext.lab.aurora import PROFILES
 from chaosaws_kms_ext.lab.reaper import Reaper, new_directory
 from chaosaws_kms_ext.lab.servers import LabCannotStart, Servers
 
@@ -29,8 +29,6 @@ TICK = 0.02
 """Seconds between two looks at the clusters: what the lab's own instants are good to."""
 
 REGION = "eu-west-1"
-SEED_CLUSTER = "orders"
-SEED_DATABASE, SEED_USER = "shop", "app"
 
 
 def main() -> int:
@@ -142,7 +140,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     try:
         from werkzeug.serving import make_server
 
-        from chaosaws_kms_ext.lab import wire
+        from chaosaws_kms_ext.lab import seed, wire
         from chaosaws_kms_ext.lab.door import Door
         from chaosaws_kms_ext.lab.rds import Rds
         from chaosaws_kms_ext.lab.world import Clock, World
@@ -160,7 +158,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     lab_id = uuid.uuid4().hex
     world = World(Clock(options.speed), PROFILES[options.profile])
     rds = Rds(world, servers[0])
-    cluster = _seed(rds, options.region)
+    cluster = seed.orders(rds, options.region)
     requests = directory / "requests.jsonl"
     server = make_server(
         "127.0.0.1",
@@ -177,54 +175,20 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         "endpoint": f"http://127.0.0.1:{listener.getsockname()[1]}",
         "region": options.region,
         "clusters": [cluster],
+        "psql": str(psql) if (psql := servers[0].binaries.psql) else None,
         "requests": str(requests),
         "truth": str(directory / "truth.jsonl"),
     }
 
 
-def _seed(rds: Rds, region_name: str) -> dict[str, Any]:
-    """One encrypted cluster with one instance, available from the start."""
-    from chaosaws_kms_ext.lab import kms
-    from chaosaws_kms_ext.lab.world import Call
-
-    world = rds.world
-    region = world.region(region_name)
-    key = kms.create_key(region, world, "encrypts the cluster orders", tags={"app": "shop"})
-    region.aliases[f"alias/{SEED_CLUSTER}"] = key.id
-
-    def call(operation: str, **params: Any) -> None:
-        rds.handle(Call("rds", operation, params, region_name, "lab"))
-
-    call(
-        "CreateDBCluster",
-        DBClusterIdentifier=SEED_CLUSTER,
-        Engine="aurora-postgresql",
-        MasterUsername=SEED_USER,
-        DatabaseName=SEED_DATABASE,
-        StorageEncrypted=True,
-        KmsKeyId=key.arn,
-        Tags=[{"Key": "app", "Value": "shop"}],
-    )
-    call(
-        "CreateDBInstance",
-        DBInstanceIdentifier=f"{SEED_CLUSTER}-1",
-        DBClusterIdentifier=SEED_CLUSTER,
-        DBInstanceClass="db.r6g.large",
-        Engine="aurora-postgresql",
-    )
-    now = world.clock.now()
-    cluster = region.clusters[SEED_CLUSTER]
-    cluster.state = State(AVAILABLE, since=now, key_since=now)
-    region.instances[f"{SEED_CLUSTER}-1"].available_at = now
-    database = f"host=127.0.0.1 port={cluster.port} dbname={SEED_DATABASE} user={SEED_USER}"
-    return {"id": cluster.id, "key": key.arn, "database": database}
-
-
 def _tick(rds: Rds) -> NoReturn:
     """Moves time on; a mistake of ours in one tick must not stop the clock for good."""
+    from chaosaws_kms_ext.lab import kms
+
     while True:
         with rds.world.lock:
             try:
+                kms.tick(rds.world)
                 rds.tick()
             except Exception:
                 logging.exception("the lab's clock stumbled")

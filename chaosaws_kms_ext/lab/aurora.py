@@ -15,12 +15,18 @@ __all__ = [
     "BOOTING",
     "CREATING",
     "DEAD_STATUSES",
+    "DELETING",
+    "FAILING_OVER",
+    "INCOMPATIBLE_RESTORE",
     "PROFILES",
     "RECOVERABLE",
+    "STOPPED",
     "TERMINAL",
     "Effect",
+    "Facts",
     "Profile",
     "State",
+    "at_rest",
     "request",
     "step",
 ]
@@ -33,8 +39,13 @@ STARTING = "starting"
 BOOTING = "booting"
 STOPPING = "stopping"
 STOPPED = "stopped"
+FAILING_OVER = "failing-over"
+DELETING = "deleting"
+INCOMPATIBLE_RESTORE = "incompatible-restore"
 
-DEAD_STATUSES = frozenset({RECOVERABLE, TERMINAL, STARTING, BOOTING, STOPPING, STOPPED})
+DEAD_STATUSES = frozenset(
+    {RECOVERABLE, TERMINAL, STARTING, BOOTING, STOPPING, STOPPED, INCOMPATIBLE_RESTORE}
+)
 """In these, every instance of the cluster has the cluster's status."""
 
 DAY = 86400.0
@@ -56,6 +67,8 @@ class Effect(Enum):
     """RDS-EVENT-0420 for every instance."""
     STARTED = auto()
     STOPPED = auto()
+    FAILED_OVER = auto()
+    """RDS-EVENT-0071 for the cluster."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,9 @@ class Profile:
     stopping: float = 60  # assumed
     creating: float = 60  # assumed
     creating_instance: float = 120  # assumed
+    snapshot: float = 60  # assumed: making or copying one
+    failing_over: float = 30  # documented: "often less than 30 seconds" (high availability)
+    rebooting: float = 30  # assumed
 
 
 PROFILES = {
@@ -101,6 +117,18 @@ class State:
         return STARTING if self.phase == BOOTING else self.phase
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a cluster's next step depends on besides its own state and the clock."""
+
+    key_usable: bool
+    """Whether Aurora can unwrap the cluster's data key."""
+    servers_ready: bool = True
+    """Whether what was begun with its servers and its data is done."""
+    recoverable: bool = True
+    """Whether the cluster is one that has the recoverable state at all (rds/kinds.py)."""
+
+
 Key = Literal["usable", "unusable", "any"]
 
 
@@ -115,22 +143,38 @@ class Rule:
     counted_from: Literal["phase", "key"]
     becomes: str
     effects: tuple[Effect, ...] = ()
-    needs_server: bool = False
+    needs_servers: bool = False
+    recoverable: bool | None = None
+    """Only for clusters that have the recoverable state, or only for those without it."""
 
 
 RULES = (
-    Rule(CREATING, "any", "creating", "phase", AVAILABLE),
+    Rule(CREATING, "any", "creating", "phase", AVAILABLE, needs_servers=True),
     Rule(
         AVAILABLE, "unusable", "until_inaccessible", "key", RECOVERABLE,
-        (Effect.FREEZE, Effect.KEY_LOST),
+        (Effect.FREEZE, Effect.KEY_LOST), recoverable=True,
+    ),
+    # Aurora User Guide, Overview.Encryption and the limitations of aurora-global-database.
+    Rule(
+        AVAILABLE, "unusable", "until_inaccessible", "key", TERMINAL,
+        (Effect.KILL, Effect.KEY_LOST), recoverable=False,
     ),
     Rule(RECOVERABLE, "any", "recoverable", "phase", TERMINAL, (Effect.KILL,)),
     Rule(RECOVERABLE, "usable", "self_restart", "key", STARTING, (Effect.KILL, Effect.KEY_BACK)),
     # Without the key the volume cannot be opened: a start that waits for it falls back.
-    Rule(STARTING, "unusable", "until_inaccessible", "key", RECOVERABLE, (Effect.KEY_LOST,)),
-    Rule(STARTING, "usable", "starting", "phase", BOOTING, (Effect.BOOT,)),
     Rule(
-        BOOTING, "any", None, "phase", AVAILABLE, (Effect.STARTED,), needs_server=True,
+        STARTING, "unusable", "until_inaccessible", "key", RECOVERABLE,
+        (Effect.KEY_LOST,), recoverable=True,
+    ),
+    Rule(
+        STARTING, "unusable", "until_inaccessible", "key", TERMINAL,
+        (Effect.KEY_LOST,), recoverable=False,
+    ),
+    Rule(STARTING, "usable", "starting", "phase", BOOTING, (Effect.BOOT,)),
+    Rule(BOOTING, "any", None, "phase", AVAILABLE, (Effect.STARTED,), needs_servers=True),
+    Rule(
+        FAILING_OVER, "any", "failing_over", "phase", AVAILABLE, (Effect.FAILED_OVER,),
+        needs_servers=True,
     ),
     Rule(STOPPING, "any", "stopping", "phase", STOPPED, (Effect.SHUT_DOWN, Effect.STOPPED)),
     Rule(STOPPED, "usable", "stopped", "phase", STARTING),
@@ -140,8 +184,22 @@ REQUESTS = {
     (RECOVERABLE, "StartDBCluster"): (STARTING, (Effect.KILL, Effect.KEY_BACK)),
     (STOPPED, "StartDBCluster"): (STARTING, ()),
     (AVAILABLE, "StopDBCluster"): (STOPPING, ()),
+    (AVAILABLE, "FailoverDBCluster"): (FAILING_OVER, ()),
+    (AVAILABLE, "DeleteDBCluster"): (DELETING, ()),
+    (STOPPED, "DeleteDBCluster"): (DELETING, ()),
+    (DELETING, "final snapshot failed"): (AVAILABLE, ()),
+    (CREATING, "restore failed"): (INCOMPATIBLE_RESTORE, ()),
 }
-"""What a call does at once; rds.py has asked before whether it is legal."""
+"""What a call (or something that broke) does at once; whether it is legal was asked before."""
+
+MOVING = {(rule.phase, key) for rule in RULES for key in ("usable", "unusable")
+          if rule.key in ("any", key)}  # fmt: skip
+
+
+def at_rest(state: State, key_usable: bool) -> bool:
+    """Whether nothing can happen to the cluster but by a call or a change of its key."""
+    key = "usable" if key_usable else "unusable"
+    return key_usable == state.key_usable and (state.phase, key) not in MOVING
 
 
 def request(state: State, operation: str, now: float) -> tuple[State, tuple[Effect, ...]]:
@@ -151,21 +209,28 @@ def request(state: State, operation: str, now: float) -> tuple[State, tuple[Effe
 
 
 def step(
-    state: State, key_usable: bool, server_ready: bool, now: float, profile: Profile
+    state: State, facts: Facts, now: float, profile: Profile
 ) -> tuple[State, tuple[Effect, ...]]:
-    """The cluster at the instant `now`: at most one transition, and what it does."""
-    if key_usable != state.key_usable:
-        state = replace(state, key_usable=key_usable, key_since=now)
-    for rule in RULES:
-        if _applies(rule, state, server_ready, now, profile):
-            return replace(state, phase=rule.becomes, since=now), rule.effects
-    return state, ()
+    """The cluster at the instant `now`: every transition that is due, and what they do.
+
+    All of them, so that no cluster is `available` for a tick whose key has been away for long.
+    """
+    if facts.key_usable != state.key_usable:
+        state = replace(state, key_usable=facts.key_usable, key_since=now)
+    effects: tuple[Effect, ...] = ()
+    while rule := next((r for r in RULES if _applies(r, state, facts, now, profile)), None):
+        state = replace(state, phase=rule.becomes, since=now)
+        effects += rule.effects
+        facts = replace(facts, servers_ready=False)  # what was just begun has not been looked at
+    return state, effects
 
 
-def _applies(rule: Rule, state: State, server_ready: bool, now: float, profile: Profile) -> bool:
-    if rule.phase != state.phase or (rule.needs_server and not server_ready):
+def _applies(rule: Rule, state: State, facts: Facts, now: float, profile: Profile) -> bool:
+    if rule.phase != state.phase or (rule.needs_servers and not facts.servers_ready):
         return False
     if rule.key != "any" and (rule.key == "usable") != state.key_usable:
+        return False
+    if rule.recoverable is not None and rule.recoverable != facts.recoverable:
         return False
     wait = 0.0 if rule.after is None else getattr(profile, rule.after)
     start = state.since if rule.counted_from == "phase" else state.key_since

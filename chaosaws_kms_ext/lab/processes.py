@@ -1,15 +1,17 @@
-"""Processes of servers, found and killed without their parents' help."""
+"""Processes of servers, found, frozen and killed without their parents' help."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 
-__all__ = ["alive", "kill_everything_in"]
+__all__ = ["alive", "freeze_trees", "kill_everything_in", "kill_trees"]
 
 
 def alive(process: psutil.Process) -> bool:
@@ -18,6 +20,52 @@ def alive(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def freeze_trees(roots: Iterable[int]) -> None:
+    """Stops these processes and everything below them.
+
+    PostgreSQL's processes lead sessions of their own, so no signal to a group reaches them.
+    """
+    roots = _stopped(roots)
+    stopped = set(roots)
+    while new := [p for p in _trees(roots) if p.pid not in stopped]:
+        for process in new:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+            stopped.add(process.pid)
+
+
+def kill_trees(roots: Iterable[int], timeout: float = 5) -> None:
+    """SIGKILL to these processes and everything below them, frozen or not; waits for their end.
+
+    A postmaster that is killed alone leaves children which keep the next one from starting.
+    """
+    victims = list(_trees(_stopped(roots)))
+    for process in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    end = time.monotonic() + timeout
+    while any(alive(process) for process in victims) and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _stopped(roots: Iterable[int]) -> list[int]:
+    """The roots, after SIGSTOP: they must not fork while their children are looked up."""
+    found = []
+    for root in roots:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(root, signal.SIGSTOP)
+            found.append(root)
+    return found
+
+
+def _trees(roots: list[int]) -> Iterator[psutil.Process]:
+    for root in roots:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = psutil.Process(root)
+            yield top
+            yield from top.children(recursive=True)
 
 
 QUIT_WITHIN = 0.5

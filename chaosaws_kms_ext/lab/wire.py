@@ -6,6 +6,7 @@ The only file that imports moto's internals; `check` fails when they are not wha
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_ext.lab.world import Call, Fault
+from chaosaws_kms_ext.lab.world import Call, Caller, Fault, administrator
 
 __all__ = ["Envelope", "MotoRequestHandler", "Wsgi", "check", "moto", "read"]
 
@@ -43,7 +44,7 @@ class Envelope:
     service: str
     operation: str
     region: str
-    caller: str
+    access_key: str
     _request: Request
     _body: bytes
     _model: Any
@@ -63,7 +64,8 @@ class Envelope:
             "url_path": self._request.path,
             "url_params": {},
         })  # fmt: skip
-        return Call(self.service, self.operation, dict(parsed), self.region, self.caller)
+        who = _caller(self.access_key, dict(self._request.headers))
+        return Call(self.service, self.operation, dict(parsed), self.region, who)
 
     def answer(self, result: dict[str, Any] | Fault, status: int | None = None) -> Response:
         """What AWS would send for `result`; an error's HTTP status can be given."""
@@ -80,7 +82,7 @@ def read(request: Request, body: bytes) -> Envelope | None:
     signed = CREDENTIAL.search(request.headers.get("Authorization", ""))
     if not signed:
         return None
-    caller, region, service = signed.groups()
+    access_key, region, service = signed.groups()
     try:
         model = get_service_model(MODELS.get(service, service))
     except UnknownServiceError:
@@ -91,7 +93,26 @@ def read(request: Request, body: bytes) -> Envelope | None:
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
         operation = form.get("Action") or f"{request.method} {request.path}"
     protocol = determine_request_protocol(model, request.content_type)
-    return Envelope(service, operation, region, caller, request, body, model, protocol)
+    return Envelope(service, operation, region, access_key, request, body, model, protocol)
+
+
+def _caller(access_key: str, headers: dict[str, str]) -> Caller:
+    """Whose access key it is: a user's or a role session's of moto's IAM, else an administrator's.
+
+    Signatures are not checked.
+    """
+    if not {"moto.iam.models", "moto.sts.models"} & set(sys.modules):
+        return administrator()  # nobody has used IAM, so there is nobody: and no import of it
+    from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
+    from moto.iam.models import get_account_id_from
+
+    account = get_account_id_from(access_key)
+    try:
+        known = create_access_key(account, "aws", access_key, headers)
+    except CreateAccessKeyFailure:
+        return administrator(account)
+    policies = tuple(IAMPolicy(policy)._policy_json for policy in known.collect_policies())
+    return Caller(known.arn, account, policies)
 
 
 def moto() -> Wsgi:

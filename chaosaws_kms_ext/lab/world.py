@@ -7,28 +7,73 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chaosaws_kms_ext.lab.aurora import DEAD_STATUSES, Profile, State
 
 __all__ = [
     "ACCOUNT",
+    "BlueGreenDeployment",
     "Call",
+    "Caller",
     "Clock",
     "Cluster",
+    "Encryption",
     "Event",
     "Fault",
+    "GlobalCluster",
+    "Grant",
     "Instance",
     "Key",
+    "Material",
+    "Origin",
     "Paging",
     "Region",
+    "Snapshot",
     "World",
+    "administrator",
 ]
 
 ACCOUNT = "123456789012"
+
+
+# Who asks for what
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a call: a principal of an account, a service for one, or a service by itself."""
+
+    arn: str
+    """Of the user, role session or account; of a service that acts by itself its principal,
+    rds.eu-west-1.amazonaws.com say."""
+    account: str = ACCOUNT
+    """The account it belongs to, or that a service acts for."""
+    policies: tuple[Mapping[str, Any], ...] | None = None
+    """What IAM attaches to it; None: an administrator, whom IAM allows everything."""
+    via: str | None = None
+    """The service through which it calls, as kms:ViaService names it."""
+
+    @property
+    def is_service(self) -> bool:
+        """Whether a service acts by itself: on grants and key policies alone, IAM has no say."""
+        return not self.arn.startswith("arn:")
+
+    @property
+    def principal_arn(self) -> str:
+        """What a policy names: a role's own ARN, not that of one of its sessions."""
+        kind, _, session = self.arn.partition(":assumed-role/")
+        if not session:
+            return self.arn
+        return f"{kind.replace(':sts:', ':iam:')}:role/{session.split('/')[0]}"
+
+
+def administrator(account: str = ACCOUNT) -> Caller:
+    """Whoever IAM knows nothing of: in the lab that is nobody's mistake, but its owner."""
+    return Caller(f"arn:aws:iam::{account}:user/lab", account)
 
 
 @dataclass(frozen=True)
@@ -39,8 +84,7 @@ class Call:
     operation: str
     params: dict[str, Any]
     region: str
-    caller: str
-    """The access key it was signed with."""
+    caller: Caller
 
 
 class Fault(Exception):
@@ -58,66 +102,160 @@ class Clock:
     def __init__(self, speed: float) -> None:
         self.speed = speed
         self._start = time.monotonic()
+        self._born = datetime.now(UTC)
 
     def now(self) -> float:
         """AWS seconds since the lab's start."""
         return (time.monotonic() - self._start) * self.speed
 
-    @staticmethod
-    def utc() -> datetime:
-        """The wall clock: what has happened is reported in real time."""
-        return datetime.now(UTC)
+    def utc(self) -> datetime:
+        """The wall clock: whatever the lab dates, it dates in real time."""
+        return self.date(self.now())
+
+    def date(self, instant: float) -> datetime:
+        """When on the wall clock the lab's clock shows `instant` (AWS seconds)."""
+        try:
+            return self._born + timedelta(seconds=instant / self.speed)
+        except OverflowError:
+            return datetime.max.replace(tzinfo=UTC)
+
+
+# KMS
+
+
+@dataclass
+class Material:
+    """One generation of a key's material."""
+
+    id: str
+    secret: bytes | None
+    """None: imported, and deleted or expired since."""
+    made: datetime
+    rotated_by: str | None = None
+    """AUTOMATIC or ON_DEMAND; None: what the key began with."""
+
+
+@dataclass
+class Grant:
+    """A grant on a key."""
+
+    id: str
+    token: str
+    grantee: str
+    """A principal's ARN, or a service principal."""
+    operations: frozenset[str]
+    issuing_account: str
+    created: datetime
+    name: str | None = None
+    retiring: str | None = None
+    context_subset: Mapping[str, str] | None = None
+    context_equals: Mapping[str, str] | None = None
 
 
 @dataclass
 class Key:
-    """A KMS key; `material` never leaves the lab."""
+    """A KMS key; its material never leaves the lab."""
 
     id: str
     arn: str
     state: str
     manager: str
     created: datetime
-    material: bytes
+    policy: str
+    """The JSON text, as it was put."""
+    materials: list[Material]
+    """The current one last; empty until something is imported."""
     description: str = ""
     origin: str = "AWS_KMS"
     multi_region: bool = False
-    deletion_date: datetime | None = None
-    pending_window_days: int | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
+    deletion_at: float | None = None
+    """Lab seconds."""
+    pending_window_days: int | None = None
+    valid_to: datetime | None = None
+    """When imported material expires: a date that somebody gave, so one of the wall clock."""
+    expiration_model: str | None = None
+    rotation_period_days: int | None = None
+    """None: no automatic rotation."""
+    next_rotation_at: float | None = None
+    """Lab seconds."""
 
     @property
-    def usable(self) -> bool:
-        """Whether it encrypts and decrypts."""
-        return self.state == "Enabled"
+    def region(self) -> str:
+        """The Region it lives in."""
+        return self.arn.split(":")[3]
 
 
-@dataclass
+# RDS
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """How something of RDS is encrypted: envelope encryption under a KMS key."""
+
+    key_arn: str
+    grant_id: str
+    data_key: bytes
+    """The data key, as KMS sealed it."""
+    context: Mapping[str, str]
+
+
+@dataclass(eq=False)
 class Cluster:
-    """A DB cluster. One without `key` is not encrypted."""
+    """A DB cluster. One without `encryption` is not encrypted."""
 
     id: str
     arn: str
     resource_id: str
-    engine: str
     engine_version: str
     master_username: str
     database: str | None
     port: int
     state: State
     created: datetime
-    key: str | None
+    encryption: Encryption | None
+    engine_mode: str = "provisioned"
     deletion_protection: bool = False
     backup_retention_days: int = 1
+    copy_tags_to_snapshot: bool = False
+    serverless_v2: dict[str, float] | None = None
+    global_cluster: str | None = None
+    replication_source: str | None = None
+    """ARN of the cluster in another Region that it replicates."""
+    replicas: list[str] = field(default_factory=list)
+    """ARNs of its replicas in other Regions."""
     tags: dict[str, str] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    """The writer first."""
+    restorable_from: datetime | None = None
+    """The earliest point in time that it can be restored to; None: it holds no data yet."""
+
+    @property
+    def region(self) -> str:
+        """The Region it lives in."""
+        return self.arn.split(":")[3]
 
     @property
     def status(self) -> str:
         """What DescribeDBClusters says."""
         return self.state.status
 
+    @property
+    def origin(self) -> Origin:
+        """What a snapshot of it remembers."""
+        return Origin(
+            self.id,
+            self.resource_id,
+            self.created,
+            self.engine_version,
+            self.master_username,
+            self.database,
+            self.port,
+        )
 
-@dataclass
+
+@dataclass(eq=False)
 class Instance:
     """A DB instance of a cluster."""
 
@@ -129,6 +267,11 @@ class Instance:
     available_at: float
     """Lab seconds."""
     created: datetime
+    ready: bool = False
+    """Whether its server has taken connections since it was told to start."""
+    rebooting: bool = False
+    deleting: bool = False
+    failed: bool = False
     promotion_tier: int = 1
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -136,7 +279,71 @@ class Instance:
         """What DescribeDBInstances says: the cluster's own fate first."""
         if self.cluster.status in DEAD_STATUSES:
             return self.cluster.status
-        return "available" if now >= self.available_at else "creating"
+        if self.failed or self.deleting:
+            return "failed" if self.failed else "deleting"
+        if not self.ready or now < self.available_at:
+            return "rebooting" if self.rebooting else "creating"
+        return "available"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a snapshot tells of the cluster that it was taken of."""
+
+    cluster_id: str
+    resource_id: str
+    created: datetime
+    engine_version: str
+    master_username: str
+    database: str | None
+    port: int
+
+
+@dataclass(eq=False)
+class Snapshot:
+    """A DB cluster snapshot."""
+
+    id: str
+    arn: str
+    origin: Origin
+    created: datetime
+    encryption: Encryption | None
+    status: str
+    available_at: float
+    """Lab seconds: not before, however fast the copying was."""
+    source_arn: str | None = None
+    """The snapshot that it is a copy of."""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class GlobalCluster:
+    """An Aurora global database."""
+
+    id: str
+    resource_id: str
+    members: list[str]
+    """ARNs of its DB clusters, the writer first."""
+    encrypted: bool
+    deletion_protection: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """It belongs to no Region."""
+        return f"arn:aws:rds::{ACCOUNT}:global-cluster:{self.id}"
+
+
+@dataclass(eq=False)
+class BlueGreenDeployment:
+    """A blue/green deployment of a cluster."""
+
+    id: str
+    name: str
+    source: str
+    """The cluster's ARN."""
+    created: datetime
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -162,19 +369,13 @@ class Region:
     """Alias name → key id."""
     clusters: dict[str, Cluster] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    deployments: dict[str, BlueGreenDeployment] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of something in this Region and account."""
         return f"arn:aws:{service}:{self.name}:{ACCOUNT}:{resource}"
-
-    def instances_of(self, cluster: Cluster) -> list[Instance]:
-        """The cluster's instances, the writer first."""
-        return [i for i in self.instances.values() if i.cluster is cluster]
-
-    def key_usable_by(self, cluster: Cluster) -> bool:
-        """Whether Aurora can use the cluster's key: the one place where this is asked."""
-        return cluster.key is None or (cluster.key in self.keys and self.keys[cluster.key].usable)
 
 
 class World:
@@ -184,6 +385,10 @@ class World:
         self.clock = clock
         self.profile = profile
         self.lock = threading.RLock()
+        self.global_clusters: dict[str, GlobalCluster] = {}
+        self.key_changes = 0
+        """Counts what may have changed whether a key can be used, so that Aurora, which asks for
+        every cluster at every tick, need not try again when nothing has."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:
@@ -219,5 +424,7 @@ class Paging:
             start = int(params.get("Marker") or 0)
         except ValueError:
             raise Fault(self.bad_marker, "The marker is not one that was given out") from None
+        if start < 0:
+            raise Fault(self.bad_marker, "The marker is not one that was given out")
         end = start + size
         return everything[start:end], str(end) if end < len(everything) else None

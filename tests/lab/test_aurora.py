@@ -8,26 +8,35 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.lab.aurora import (
     AVAILABLE,
+    CREATING,
+    DEAD_STATUSES,
+    FAILING_OVER,
     PROFILES,
     RECOVERABLE,
     TERMINAL,
     Effect,
+    Facts,
     State,
+    at_rest,
     request,
-    step,
 )
+from chaosaws_kms_ext.lab.aurora import step as full_step
 
 OBSERVED, DOCUMENTED = PROFILES["observed"], PROFILES["documented"]
 FRESH = State(AVAILABLE, since=0)
 WEEK = 7 * 86400.0
 
 
-def run(state, script, profile=OBSERVED, ready=True):
+def step(state, usable, ready, now, profile, recoverable=True):
+    return full_step(state, Facts(usable, ready, recoverable), now, profile)
+
+
+def run(state, script, profile=OBSERVED, ready=True, recoverable=True):
     """Steps through (instant, key usable) pairs; the states and all effects on the way."""
     effects = []
     states = []
     for now, usable in script:
-        state, done = step(state, usable, ready, now, profile)
+        state, done = step(state, usable, ready, now, profile, recoverable)
         effects += done
         states.append(state)
     return states, effects
@@ -97,22 +106,79 @@ def test_a_stopped_cluster_is_started_after_seven_days():
     assert step(stopped, True, True, WEEK, OBSERVED)[0].status == "starting"
 
 
+def test_without_the_recoverable_state_the_first_loss_is_the_last():
+    states, effects = run(FRESH, [(0, False), (449, False), (450, False)], recoverable=False)
+    assert [s.status for s in states] == [AVAILABLE, AVAILABLE, TERMINAL]
+    assert effects == [Effect.KILL, Effect.KEY_LOST]
+    states, effects = run(states[-1], [(451, True), (9 * WEEK, True)], recoverable=False)
+    assert {s.status for s in states} == {TERMINAL}
+    assert effects == []
+
+
+def test_a_cluster_that_boots_without_its_key_is_never_seen_available():
+    booting = State("booting", since=0, key_usable=False, key_since=0)
+    state, effects = step(booting, False, True, 450, OBSERVED)
+    assert state.status == RECOVERABLE
+    assert effects == (Effect.STARTED, Effect.FREEZE, Effect.KEY_LOST)
+
+
+def test_a_boot_that_has_just_begun_is_not_taken_for_done():
+    state, effects = step(State("starting", since=0), True, True, 1e6, OBSERVED)
+    assert state.status == "starting"
+    assert effects == (Effect.BOOT,)
+
+
+@pytest.mark.parametrize("phase", [CREATING, FAILING_OVER])
+def test_what_was_begun_with_the_servers_has_to_be_done_first(phase):
+    assert step(State(phase, since=0), True, False, 1e6, OBSERVED)[0].status == phase
+    assert step(State(phase, since=0), True, True, 1e6, OBSERVED)[0].status == AVAILABLE
+
+
+def test_a_restore_that_breaks_ends_where_only_deleting_helps():
+    state, _ = request(State(CREATING, since=0), "restore failed", now=1)
+    assert state.status == "incompatible-restore"
+    assert step(state, True, True, 9 * WEEK, OBSERVED)[0].status == "incompatible-restore"
+
+
+PHASES = sorted({AVAILABLE, CREATING, FAILING_OVER, "booting", "deleting"} | DEAD_STATUSES)
+
+
+@given(
+    st.sampled_from(PHASES), st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1e7),
+    st.sampled_from(sorted(PROFILES)),
+)  # fmt: skip
+def test_at_rest_nothing_ever_happens(phase, usable, ready, recoverable, now, name):
+    state = State(phase, since=0, key_usable=usable)
+    if at_rest(state, usable):
+        after, effects = step(state, usable, ready, now, PROFILES[name], recoverable)
+        assert (after, effects) == (state, ())
+
+
+def test_a_cluster_with_its_key_is_at_rest_and_one_that_lost_it_is_not():
+    assert at_rest(FRESH, True)
+    assert not at_rest(FRESH, False)
+    assert not at_rest(State(AVAILABLE, since=0, key_usable=False), False)
+
+
 LIFE = st.lists(
     st.tuples(st.floats(0.1, 3000), st.booleans(), st.booleans()), min_size=1, max_size=200
 )
 
 
-@given(LIFE, st.sampled_from(sorted(PROFILES)))
-def test_inaccessible_needs_the_lag_and_terminal_is_never_left(life, name):
+@given(LIFE, st.sampled_from(sorted(PROFILES)), st.booleans())
+def test_inaccessible_needs_the_lag_and_terminal_is_never_left(life, name, recoverable):
     profile, state, now, lost_since = PROFILES[name], FRESH, 0.0, None
     for wait, usable, ready in life:
         now += wait
         lost_since = None if usable else (now if lost_since is None else lost_since)
         before = state
-        state, effects = step(state, usable, ready, now, profile)
-        if state.status == RECOVERABLE and before.status != RECOVERABLE:
+        state, effects = step(state, usable, ready, now, profile, recoverable)
+        if state.status in (RECOVERABLE, TERMINAL) and before.status not in (RECOVERABLE, TERMINAL):
             assert lost_since is not None
             assert now - lost_since >= profile.until_inaccessible
+            assert (state.status == RECOVERABLE) == recoverable
+        if state.status == AVAILABLE and lost_since is not None:
+            assert now - lost_since < profile.until_inaccessible
         if before.status == TERMINAL:
             assert state.status == TERMINAL
             assert effects == ()

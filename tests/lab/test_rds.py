@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import WaiterError
 
 from tests.conftest import client, until
-
-NAMES = (f"c{number}" for number in itertools.count())
+from tests.lab.clusters import (
+    AVAILABLE,
+    NAMES,
+    RECOVERABLE,
+    becomes,
+    described,
+    instance_status,
+    kept,
+    new_cluster,
+    new_instance,
+    new_writer,
+    query,
+    refusal,
+    up,
+    write,
+)
+from tests.lab.document import deviates, shows
 
 
 @pytest.fixture
@@ -23,49 +38,7 @@ def kms(lab):
     return client(lab, "kms")
 
 
-def refusal(call, **params):
-    with pytest.raises(ClientError) as caught:
-        call(**params)
-    return caught.value.response["Error"]["Code"]
-
-
-def new_cluster(rds, **params):
-    return rds.create_db_cluster(
-        DBClusterIdentifier=next(NAMES), Engine="aurora-postgresql", **params
-    )["DBCluster"]
-
-
-def new_instance(rds, cluster):
-    name = f"{cluster['DBClusterIdentifier']}-1"
-    rds.create_db_instance(
-        DBInstanceIdentifier=name,
-        DBClusterIdentifier=cluster["DBClusterIdentifier"],
-        DBInstanceClass="db.r6g.large",
-        Engine="aurora-postgresql",
-    )
-    return name
-
-
-def described(rds, cluster):
-    name = cluster["DBClusterIdentifier"]
-    return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-
-
-def becomes(rds, cluster, status):
-    return until(lambda: described(rds, cluster)["Status"] == status)
-
-
-def rows(cluster, **more):
-    with psycopg.connect(
-        host=cluster["Endpoint"],
-        port=cluster["Port"],
-        user=cluster["MasterUsername"],
-        dbname=cluster.get("DatabaseName", "postgres"),
-        connect_timeout=5,
-    ) as connection:
-        return connection.execute("SELECT name FROM users ORDER BY id").fetchall()
-
-
+@shows("rds:CreateDBCluster", "rds:CreateDBInstance", "rds:DescribeDBInstances")
 @pytest.mark.parametrize("named", ["KeyId", "Arn", "alias"])
 def test_a_cluster_reports_its_key_by_arn_whatever_it_was_named_by(rds, kms, named):
     key = kms.create_key()["KeyMetadata"]
@@ -78,14 +51,26 @@ def test_a_cluster_reports_its_key_by_arn_whatever_it_was_named_by(rds, kms, nam
     assert instance["KmsKeyId"] == key["Arn"]
 
 
-def test_every_cluster_is_a_postgresql_with_the_seeded_rows(rds):
+@deviates("rds:CreateDBCluster", "a server is started with the first instance, not before")
+@deviates("rds:CreateDBInstance", "no password is asked for: the server trusts loopback")
+def test_a_new_cluster_is_an_empty_postgresql_with_its_user_and_database(rds):
     cluster = new_cluster(rds, MasterUsername="root_of_db", DatabaseName="my-db")
     assert cluster["Status"] == "creating"
-    new_instance(rds, cluster)
-    assert becomes(rds, cluster, "available")
-    assert [name for (name,) in rows(described(rds, cluster))] == [
-        "Alice", "Bob", "Charlie", "David",
-    ]  # fmt: skip
+    with pytest.raises(psycopg.OperationalError):
+        query(cluster, "SELECT 1")
+    up(rds, new_instance(rds, cluster))
+    becomes(rds, cluster, AVAILABLE)
+    found = described(rds, cluster)
+    assert query(found, "SELECT current_user || '@' || current_database()") == ["root_of_db@my-db"]
+    assert query(found, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+@deviates("rds:CreateDBCluster", "one engine, aurora-postgresql; whatever EngineVersion says, "
+          "the server is the PostgreSQL that is installed")  # fmt: skip
+@pytest.mark.parametrize("params", [{"Engine": "aurora-mysql"}, {"EngineMode": "parallelquery"}])
+def test_an_engine_that_the_lab_has_not_is_refused(rds, params):
+    params = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"} | params
+    assert refusal(rds.create_db_cluster, **params) == "InvalidParameterValue"
 
 
 def test_without_a_key_the_aws_managed_one_encrypts(rds, kms):
@@ -98,27 +83,27 @@ def test_an_unencrypted_cluster_has_no_key(rds):
     assert cluster["StorageEncrypted"] is False
     assert cluster["StorageEncryptionType"] == "none"
     assert "KmsKeyId" not in cluster
+    contradiction = {"StorageEncrypted": False, "KmsKeyId": "alias/orders"}
+    name = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"}
+    assert refusal(rds.create_db_cluster, **name, **contradiction) == "InvalidParameterCombination"
 
 
-@pytest.mark.parametrize("broken", ["disabled", "pending deletion", "unknown"])
-def test_an_unusable_key_encrypts_no_new_cluster(rds, kms, broken):
+@shows("rds:CreateDBCluster")
+@pytest.mark.parametrize("broken", ["disabled", "pending deletion", "unknown", "of us-east-1"])
+def test_an_unusable_key_encrypts_no_new_cluster(lab, rds, kms, broken):
     key_id = kms.create_key()["KeyMetadata"]["KeyId"]
     if broken == "disabled":
         kms.disable_key(KeyId=key_id)
     elif broken == "pending deletion":
         kms.schedule_key_deletion(KeyId=key_id)
-    else:
+    elif broken == "unknown":
         key_id = "00000000-0000-0000-0000-000000000000"
-    assert (
-        refusal(
-            rds.create_db_cluster,
-            DBClusterIdentifier=next(NAMES),
-            Engine="aurora-postgresql",
-            StorageEncrypted=True,
-            KmsKeyId=key_id,
-        )
-        == "KMSKeyNotAccessibleFault"
-    )
+    else:
+        key_id = client(lab, "kms", "us-east-1").create_key()["KeyMetadata"]["Arn"]
+    wanted = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"}
+    code = refusal(rds.create_db_cluster, StorageEncrypted=True, KmsKeyId=key_id, **wanted)
+    assert code == "KMSKeyNotAccessibleFault"
+    new_cluster(rds, **wanted)  # what was refused has left nothing behind
 
 
 def test_what_is_not_there_is_said_as_aws_says_it(rds):
@@ -127,78 +112,169 @@ def test_what_is_not_there_is_said_as_aws_says_it(rds):
     assert refusal(rds.describe_db_instances, DBInstanceIdentifier="no") == "DBInstanceNotFound"
 
 
+@shows("rds:CreateDBCluster", "rds:CreateDBInstance")
 def test_a_name_is_given_once(rds):
-    name = new_cluster(rds)["DBClusterIdentifier"]
-    assert (
-        refusal(rds.create_db_cluster, DBClusterIdentifier=name, Engine="aurora-postgresql")
-        == "DBClusterAlreadyExistsFault"
-    )
-
-
-def test_stop_and_start_keep_what_was_written(rds):
     cluster = new_cluster(rds)
-    name = new_instance(rds, cluster)
-    becomes(rds, cluster, "available")
-    assert refusal(rds.start_db_cluster, DBClusterIdentifier=cluster["DBClusterIdentifier"]) == (
-        "InvalidDBClusterStateFault"
-    )
-    rds.stop_db_cluster(DBClusterIdentifier=cluster["DBClusterIdentifier"])
+    name = cluster["DBClusterIdentifier"]
+    again = {"DBClusterIdentifier": name.upper(), "Engine": "aurora-postgresql"}
+    assert refusal(rds.create_db_cluster, **again) == "DBClusterAlreadyExistsFault"
+    instance = new_instance(rds, cluster)
+    again = {"DBInstanceIdentifier": instance, "DBInstanceClass": "db.r6g.large"}
+    again |= {"Engine": "aurora-postgresql", "DBClusterIdentifier": name}
+    assert refusal(rds.create_db_instance, **again) == "DBInstanceAlreadyExists"
+
+
+@shows("rds:StopDBCluster", "rds:StartDBCluster")
+def test_stop_and_start_keep_what_was_written(rds):
+    cluster = new_writer(rds)
+    write(cluster, "before")
+    name = {"DBClusterIdentifier": cluster["DBClusterIdentifier"]}
+    assert refusal(rds.start_db_cluster, **name) == "InvalidDBClusterStateFault"
+    rds.stop_db_cluster(**name)
     becomes(rds, cluster, "stopped")
-    instance = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    assert instance["DBInstanceStatus"] == "stopped"
+    assert instance_status(rds, f"{cluster['DBClusterIdentifier']}-1") == "stopped"
     with pytest.raises(psycopg.OperationalError):
-        rows(cluster)
-    rds.start_db_cluster(DBClusterIdentifier=cluster["DBClusterIdentifier"])
-    becomes(rds, cluster, "available")
-    assert len(rows(cluster)) == 4
+        kept(cluster)
+    rds.start_db_cluster(**name)
+    becomes(rds, cluster, AVAILABLE)
+    assert kept(cluster) == ["before"]
 
 
+@shows("rds:StartDBCluster", "rds:StopDBCluster", "rds:DescribeEvents")
+@deviates("rds:DescribeEvents", "only the events of keys, states, failovers and snapshots")
 def test_a_lost_key_makes_cluster_and_instances_inaccessible_and_says_so(rds, kms):
-    key = kms.create_key()["KeyMetadata"]["Arn"]
-    cluster = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key)
-    name = new_instance(rds, cluster)
-    becomes(rds, cluster, "available")
+    cluster = new_writer(rds, kms)
+    write(cluster, "before")
+    cluster_id, key = cluster["DBClusterIdentifier"], cluster["KmsKeyId"]
     kms.disable_key(KeyId=key)
-    lost = "inaccessible-encryption-credentials-recoverable"
-    becomes(rds, cluster, lost)
-    instance = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    assert instance["DBInstanceStatus"] == lost
-    assert refusal(rds.start_db_cluster, DBClusterIdentifier=cluster["DBClusterIdentifier"]) == (
-        "KMSKeyNotAccessibleFault"
-    )
-    assert refusal(rds.stop_db_cluster, DBClusterIdentifier=cluster["DBClusterIdentifier"]) == (
-        "InvalidDBClusterStateFault"
-    )
+    becomes(rds, cluster, RECOVERABLE)
+    assert instance_status(rds, f"{cluster_id}-1") == RECOVERABLE
+    start = {"DBClusterIdentifier": cluster_id}
+    assert refusal(rds.start_db_cluster, **start) == "KMSKeyNotAccessibleFault"
+    assert refusal(rds.stop_db_cluster, **start) == "InvalidDBClusterStateFault"
     kms.enable_key(KeyId=key)
-    rds.start_db_cluster(DBClusterIdentifier=cluster["DBClusterIdentifier"])
-    becomes(rds, cluster, "available")
-    assert len(rows(cluster)) == 4
-    events = rds.describe_events(SourceType="db-instance", SourceIdentifier=name)["Events"]
-    told = [event["Message"] for event in events]
+    rds.start_db_cluster(**start)
+    becomes(rds, cluster, AVAILABLE)
+    assert kept(cluster) == ["before"]
+    told = [
+        event["Message"]
+        for event in rds.describe_events(
+            SourceType="db-instance", SourceIdentifier=f"{cluster_id}-1"
+        )["Events"]
+    ]
     assert "unable to access the KMS encryption key" in told[1]
     assert "has been unable to access" in told[2]
     assert "can now successfully access" in told[3]
 
 
-def test_a_key_that_is_pending_deletion_is_lost_like_a_disabled_one(rds, kms):
-    key = kms.create_key()["KeyMetadata"]["Arn"]
-    cluster = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key)
-    new_instance(rds, cluster)
-    becomes(rds, cluster, "available")
-    kms.schedule_key_deletion(KeyId=key)
-    becomes(rds, cluster, "inaccessible-encryption-credentials-recoverable")
+ROOT = '{"Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "kms:*", "Resource": "*"}'
+DENY = '{"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}'
+POLICY = '{"Version": "2012-10-17", "Statement": [%s, %s]}'
 
 
-def test_a_cluster_is_deleted_after_its_instances(rds):
-    cluster = new_cluster(rds)
-    name, instance = cluster["DBClusterIdentifier"], new_instance(rds, cluster)
+def lose(kms, key, cause):
+    if cause == "disabled":
+        kms.disable_key(KeyId=key)
+    elif cause == "pending deletion":
+        kms.schedule_key_deletion(KeyId=key)
+    elif cause == "denied":
+        root = ROOT % "arn:aws:iam::123456789012:root"
+        kms.put_key_policy(KeyId=key, Policy=POLICY % (root, DENY))
+    else:
+        (grant,) = kms.list_grants(KeyId=key)["Grants"]
+        kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
+
+
+@pytest.mark.parametrize("cause", ["disabled", "pending deletion", "denied", "grant revoked"])
+def test_whatever_the_cause_a_key_that_cannot_be_used_is_lost(rds, kms, cause):
+    cluster = new_writer(rds, kms)
+    lose(kms, cluster["KmsKeyId"], cause)
+    assert described(rds, cluster)["Status"] == AVAILABLE
+    becomes(rds, cluster, RECOVERABLE)
+
+
+@shows("rds:ModifyDBCluster", "rds:FailoverDBCluster", "rds:CreateDBClusterSnapshot",
+       "rds:CreateDBInstance", "rds:RebootDBInstance", "rds:ModifyDBInstance")  # fmt: skip
+def test_no_operation_overwrites_an_inaccessible_status(rds, kms):
+    cluster = new_writer(rds, kms)
+    kms.disable_key(KeyId=cluster["KmsKeyId"])
+    becomes(rds, cluster, RECOVERABLE)
+    name = cluster["DBClusterIdentifier"]
+    on_cluster = {"DBClusterIdentifier": name}
+    on_instance = {"DBInstanceIdentifier": f"{name}-1"}
+    calls = [
+        (rds.modify_db_cluster, on_cluster | {"BackupRetentionPeriod": 7}),
+        (rds.failover_db_cluster, on_cluster),
+        (rds.create_db_cluster_snapshot, on_cluster | {"DBClusterSnapshotIdentifier": "no"}),
+        (rds.create_db_instance, on_cluster | {
+            "DBInstanceIdentifier": "no", "DBInstanceClass": "db.r6g.large",
+            "Engine": "aurora-postgresql",
+        }),
+        (rds.reboot_db_instance, on_instance),
+        (rds.modify_db_instance, on_instance | {"PromotionTier": 0}),
+    ]  # fmt: skip
+    for call, params in calls:
+        assert refusal(call, **params) in ("InvalidDBClusterStateFault", "InvalidDBInstanceState")
+        assert described(rds, cluster)["Status"] == RECOVERABLE
+
+
+@shows("rds:DeleteDBCluster", "rds:DeleteDBInstance")
+@deviates("rds:DeleteDBCluster", "gone at once, not after minutes of `deleting`")
+@deviates("rds:DeleteDBInstance", "gone at once, not after minutes of `deleting`")
+def test_a_cluster_is_deleted_after_its_instances(rds, kms):
+    cluster = new_writer(rds, kms)
+    name = cluster["DBClusterIdentifier"]
     delete = {"DBClusterIdentifier": name, "SkipFinalSnapshot": True}
     assert refusal(rds.delete_db_cluster, **delete) == "InvalidDBClusterStateFault"
-    rds.delete_db_instance(DBInstanceIdentifier=instance)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-1")
     assert rds.delete_db_cluster(**delete)["DBCluster"]["Status"] == "deleting"
+    assert refusal(rds.describe_db_clusters, DBClusterIdentifier=name) == "DBClusterNotFoundFault"
+    assert kms.list_grants(KeyId=cluster["KmsKeyId"])["Grants"] == []
+    rds.get_waiter("db_cluster_deleted").wait(DBClusterIdentifier=name)
+
+
+def test_a_protected_cluster_is_not_deleted(rds):
+    cluster = new_cluster(rds, DeletionProtection=True)
+    delete = {"DBClusterIdentifier": cluster["DBClusterIdentifier"], "SkipFinalSnapshot": True}
+    assert refusal(rds.delete_db_cluster, **delete) == "InvalidParameterCombination"
+    becomes(rds, cluster, AVAILABLE)
+    rds.modify_db_cluster(
+        DBClusterIdentifier=cluster["DBClusterIdentifier"], DeletionProtection=False
+    )
+    rds.delete_db_cluster(**delete)
+
+
+def test_an_inaccessible_cluster_can_be_deleted(rds, kms):
+    cluster = new_writer(rds, kms)
+    name = cluster["DBClusterIdentifier"]
+    kms.disable_key(KeyId=cluster["KmsKeyId"])
+    becomes(rds, cluster, RECOVERABLE)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-1")
+    rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
     assert refusal(rds.describe_db_clusters, DBClusterIdentifier=name) == "DBClusterNotFoundFault"
 
 
+@shows("rds:ModifyDBCluster")
+@deviates("rds:ModifyDBCluster", "changes apply at once; of a cluster's other settings nothing")
+def test_a_renamed_cluster_keeps_its_data_and_its_key(rds, kms):
+    cluster = new_writer(rds, kms)
+    write(cluster, "before")
+    new = next(NAMES)
+    rds.modify_db_cluster(
+        DBClusterIdentifier=cluster["DBClusterIdentifier"], NewDBClusterIdentifier=new,
+        ApplyImmediately=True, BackupRetentionPeriod=7,
+    )  # fmt: skip
+    renamed = described(rds, {"DBClusterIdentifier": new})
+    assert renamed["DBClusterArn"].endswith(f":cluster:{new}")
+    assert renamed["KmsKeyId"] == cluster["KmsKeyId"]
+    assert renamed["BackupRetentionPeriod"] == 7
+    assert kept(renamed) == ["before"]
+    assert refusal(
+        rds.describe_db_clusters, DBClusterIdentifier=cluster["DBClusterIdentifier"]
+    ) == ("DBClusterNotFoundFault")
+
+
+@shows("rds:AddTagsToResource", "rds:ListTagsForResource", "rds:RemoveTagsFromResource")
 def test_tags_are_kept_on_clusters_and_instances(rds):
     cluster = new_cluster(rds, Tags=[{"Key": "a", "Value": "1"}])
     name = new_instance(rds, cluster)
@@ -210,12 +286,75 @@ def test_tags_are_kept_on_clusters_and_instances(rds):
         assert {"Key": "b", "Value": "2"} not in described(rds, cluster)["TagList"]
 
 
-def test_a_cluster_is_found_by_arn_and_by_the_documented_filters(rds):
+@shows("rds:DescribeDBClusters", "rds:DescribeDBInstances")
+def test_clusters_and_instances_are_found_by_arn_and_by_the_documented_filters(rds):
     cluster = new_cluster(rds)
+    instance = new_instance(rds, cluster)
+    name = cluster["DBClusterIdentifier"]
     by_arn = rds.describe_db_clusters(DBClusterIdentifier=cluster["DBClusterArn"])["DBClusters"]
-    by_filter = rds.describe_db_clusters(
-        Filters=[{"Name": "db-cluster-id", "Values": [cluster["DBClusterIdentifier"]]}]
-    )["DBClusters"]
-    assert [c["DBClusterArn"] for c in by_arn + by_filter] == [cluster["DBClusterArn"]] * 2
+    by_filters = [
+        rds.describe_db_clusters(Filters=[{"Name": field, "Values": [value]}])["DBClusters"]
+        for field, value in [
+            ("db-cluster-id", name),
+            ("db-cluster-resource-id", cluster["DbClusterResourceId"]),
+        ]
+    ]
+    for found in (by_arn, *by_filters):
+        assert [c["DBClusterArn"] for c in found] == [cluster["DBClusterArn"]]
+    found = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [name]}])
+    assert [i["DBInstanceIdentifier"] for i in found["DBInstances"]] == [instance]
     wrong = [{"Name": "colour", "Values": ["x"]}]
     assert refusal(rds.describe_db_clusters, Filters=wrong) == "InvalidParameterValue"
+
+
+@shows("rds:RebootDBInstance")
+def test_a_reboot_ends_sessions_and_keeps_rows(rds):
+    cluster = new_writer(rds)
+    write(cluster, "before")
+    name = f"{cluster['DBClusterIdentifier']}-1"
+    started = query(cluster, "SELECT pg_postmaster_start_time()")
+    rebooting = rds.reboot_db_instance(DBInstanceIdentifier=name)["DBInstance"]
+    assert rebooting["DBInstanceStatus"] == "rebooting"
+    up(rds, name)
+    assert query(cluster, "SELECT pg_postmaster_start_time()") != started
+    assert kept(cluster) == ["before"]
+
+
+@shows("rds:ModifyDBInstance", "rds:StopDBInstance", "rds:StartDBInstance")
+@deviates("rds:ModifyDBInstance", "promotion tier and instance class only, at once")
+def test_an_instance_is_stopped_with_its_cluster_only(rds):
+    name = new_instance(rds, new_cluster(rds))
+    up(rds, name)
+    for call in (rds.stop_db_instance, rds.start_db_instance):
+        assert refusal(call, DBInstanceIdentifier=name) == "InvalidDBClusterStateFault"
+    changed = rds.modify_db_instance(DBInstanceIdentifier=name, PromotionTier=7)["DBInstance"]
+    assert changed["PromotionTier"] == 7
+
+
+def test_boto3s_own_waiter_sees_a_cluster_come_and_an_inaccessible_one_not(rds, kms):
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    cluster = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key)
+    waiter = rds.get_waiter("db_cluster_available")
+    soon = {"Delay": 1, "MaxAttempts": 5}
+    waiter.wait(DBClusterIdentifier=cluster["DBClusterIdentifier"], WaiterConfig=soon)
+    kms.disable_key(KeyId=key)
+    becomes(rds, cluster, RECOVERABLE)
+    with pytest.raises(WaiterError, match="Max attempts exceeded"):
+        waiter.wait(
+            DBClusterIdentifier=cluster["DBClusterIdentifier"],
+            WaiterConfig={"Delay": 1, "MaxAttempts": 2},
+        )
+
+
+def test_what_is_gone_for_good_stays_gone(start_lab):
+    lab = start_lab(speed=100_000)  # a week is 6 s
+    rds, kms = client(lab, "rds"), client(lab, "kms")
+    (key,) = {cluster["key"] for cluster in lab.clusters}
+    kms.disable_key(KeyId=key)
+    orders = {"DBClusterIdentifier": "orders"}
+    becomes(rds, orders, "inaccessible-encryption-credentials")
+    kms.enable_key(KeyId=key)
+    assert refusal(rds.start_db_cluster, **orders) == "InvalidDBClusterStateFault"
+    time.sleep(0.5)  # more than half a day
+    assert described(rds, orders)["Status"] == "inaccessible-encryption-credentials"
+    until(lambda: instance_status(rds, "orders-1") == "inaccessible-encryption-credentials")

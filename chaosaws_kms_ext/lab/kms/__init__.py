@@ -1,0 +1,49 @@
+"""The lab's KMS: keys, policies, grants, key material and the cryptographic operations.
+
+`handle` answers a call and `tick` lets time pass, both with the world's lock held by the caller.
+Who may use a key is asked in one place (authorize.py), for people and for Aurora alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosaws_kms_ext.lab.kms import (
+    aliases,
+    crypto,
+    datakeys,
+    grants,
+    keys,
+    material,
+    policies,
+    rotation,
+    tags,
+)
+from chaosaws_kms_ext.lab.kms.ageing import tick
+from chaosaws_kms_ext.lab.kms.making import create_key
+from chaosaws_kms_ext.lab.kms.states import CHANGES_NOTHING, Handler
+from chaosaws_kms_ext.lab.parameters import check
+from chaosaws_kms_ext.lab.world import Call, World
+
+__all__ = ["OPERATIONS", "create_key", "handle", "tick"]
+
+OPERATIONS: dict[str, Handler] = {
+    **aliases.OPERATIONS,
+    **crypto.OPERATIONS,
+    **datakeys.OPERATIONS,
+    **grants.OPERATIONS,
+    **keys.OPERATIONS,
+    **material.OPERATIONS,
+    **policies.OPERATIONS,
+    **rotation.OPERATIONS,
+    **tags.OPERATIONS,
+}
+
+
+def handle(world: World, call: Call) -> dict[str, Any]:
+    """Answers one call; raises Fault as AWS would."""
+    check(call)
+    answer = OPERATIONS[call.operation](world, call)
+    if call.operation not in CHANGES_NOTHING:
+        world.key_changes += 1
+    return answer

@@ -1,0 +1,37 @@
+"""The lab's RDS: Aurora clusters, their instances and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chaosaws_kms_ext.lab.parameters import check
+from chaosaws_kms_ext.lab.rds import (
+    blue_green,
+    clusters,
+    events,
+    global_clusters,
+    instances,
+    restores,
+    snapshots,
+)
+from chaosaws_kms_ext.lab.rds.service import DataPlane, Rds
+from chaosaws_kms_ext.lab.world import Call
+
+__all__ = ["OPERATIONS", "DataPlane", "Rds", "handle"]
+
+OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
+    **blue_green.OPERATIONS,
+    **clusters.OPERATIONS,
+    **events.OPERATIONS,
+    **global_clusters.OPERATIONS,
+    **instances.OPERATIONS,
+    **restores.OPERATIONS,
+    **snapshots.OPERATIONS,
+}
+
+
+def handle(rds: Rds, call: Call) -> dict[str, Any]:
+    """Answers one call; the world's lock is held by whoever calls."""
+    check(call)
+    return OPERATIONS[call.operation](rds, call)

@@ -1,0 +1,71 @@
+"""Clusters that lose everything at once with their key: the recoverable state is not for them.
+
+They are represented, so that a guard can be tested against them: nothing is replicated or
+switched over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chaosaws_kms_ext.lab.rds import find
+from chaosaws_kms_ext.lab.world import Cluster, Fault, World
+
+__all__ = ["IRREVERSIBLE", "check_can_stop", "part", "recoverable", "replicate"]
+
+Kind = Callable[[World, Cluster], bool]
+
+# AuroraUserGuide, Overview.Encryption: the recoverable state is for clusters that can be stopped,
+# and not for those with cross-Region read replicas; aurora-global-database, limitations: a global
+# database goes to the terminal state at once; aurora-cluster-stop-start: what cannot be stopped.
+IRREVERSIBLE: dict[str, Kind] = {
+    "is a member of a global database": lambda world, cluster: cluster.global_cluster is not None,
+    "is a cross-Region read replica or the source of one": lambda world, cluster: bool(
+        cluster.replication_source or cluster.replicas
+    ),
+    "is part of a blue/green deployment": lambda world, cluster: any(
+        deployment.source == cluster.arn
+        for deployment in world.region(cluster.region).deployments.values()
+    ),
+    "is an Aurora Serverless v1 cluster": lambda world, cluster: (
+        cluster.engine_mode == "serverless"
+    ),
+}
+
+
+def recoverable(world: World, cluster: Cluster) -> bool:
+    """Whether a cluster that loses its key has the recoverable state before the terminal one."""
+    return not any(holds(world, cluster) for holds in IRREVERSIBLE.values())
+
+
+def check_can_stop(world: World, cluster: Cluster) -> None:
+    """Raises InvalidDBClusterStateFault for a cluster that StopDBCluster does not take."""
+    # The only cluster of a global database can be stopped, and is not recoverable all the same.
+    alone = cluster.global_cluster and world.global_clusters[cluster.global_cluster].members == [
+        cluster.arn
+    ]
+    for what, holds in IRREVERSIBLE.items():
+        if holds(world, cluster) and not (alone and "global" in what):
+            why = f"DbCluster {cluster.id} {what}: it cannot be stopped."
+            raise Fault("InvalidDBClusterStateFault", why)
+
+
+# Cross-Region read replicas
+
+
+def replicate(world: World, replica: Cluster, source_arn: str) -> None:
+    """Notes on both sides that `replica` replicates a cluster of another Region."""
+    source = find.cluster_anywhere(world, source_arn)
+    replica.replication_source = source.arn
+    source.replicas.append(replica.arn)
+
+
+def part(world: World, replica: Cluster) -> None:
+    """Ends what `replicate` began."""
+    if replica.replication_source is None:
+        return
+    region = world.region(replica.replication_source.split(":")[3])
+    for source in region.clusters.values():
+        if replica.arn in source.replicas:
+            source.replicas.remove(replica.arn)
+    replica.replication_source = None

@@ -1,0 +1,103 @@
+"""New clusters from snapshots, and from another cluster as it was at a point in time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from chaosaws_kms_ext.lab.aurora import AVAILABLE
+from chaosaws_kms_ext.lab.rds import clusters, encryption, find
+from chaosaws_kms_ext.lab.rds.describe import describe_cluster
+from chaosaws_kms_ext.lab.world import Call, Cluster, Encryption, Fault, Origin, Region
+
+if TYPE_CHECKING:
+    from chaosaws_kms_ext.lab.rds.service import Rds
+
+__all__ = ["OPERATIONS"]
+
+
+def restore_db_cluster_from_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
+    region, params = rds.world.region(call.region), call.params
+    name = clusters.check_new(region, params["DBClusterIdentifier"])
+    _check_engine(params["Engine"])
+    snapshot = find.legal_snapshot(region, call, "SnapshotIdentifier")
+    key, context = encryption.opened(rds.world, snapshot.encryption)
+    cluster = _new(rds, call, name, snapshot.origin, snapshot.encryption)
+    path = rds.servers.snapshot_path(snapshot)
+    rds.restoring(cluster, rds.servers.restore(cluster, path, key, context))
+    return {"DBCluster": describe_cluster(rds, cluster)}
+
+
+def restore_db_cluster_to_point_in_time(rds: Rds, call: Call) -> dict[str, Any]:
+    region = rds.world.region(call.region)
+    name = clusters.check_new(region, call.params["DBClusterIdentifier"])
+    source = _source(region, call)
+    find.check_legal(call.operation, source)
+    when = _instant(rds, call, source)
+    if source.encryption:
+        encryption.unwrap(rds.world, source.encryption)
+    cluster = _new(rds, call, name, source.origin, source.encryption)
+    rds.restoring(cluster, rds.servers.restore_to(cluster, source, when))
+    return {"DBCluster": describe_cluster(rds, cluster)}
+
+
+# Internals
+
+
+def _new(rds: Rds, call: Call, name: str, origin: Origin, encrypted: Encryption | None) -> Cluster:
+    """The new cluster, encrypted under the key that is named, else that of its source."""
+    resource_id = f"cluster-{find.resource_id()}"
+    reference = call.params.get("KmsKeyId") or (encrypted.key_arn if encrypted else None)
+    held: Encryption | None = None
+    if reference:
+        held = encryption.take(rds.world, call, reference, clusters.context(resource_id))
+    return clusters.new_cluster(
+        rds, call, name, resource_id, held,
+        engine_version=origin.engine_version,
+        master_username=origin.master_username,
+        database=call.params.get("DatabaseName", origin.database),
+    )  # fmt: skip
+
+
+def _check_engine(engine: str) -> None:
+    if engine != find.ENGINE:
+        why = f"The lab's engine is {find.ENGINE}, not {engine}"
+        raise Fault("InvalidParameterValue", why)
+
+
+def _source(region: Region, call: Call) -> Cluster:
+    if reference := call.params.get("SourceDBClusterIdentifier"):
+        return find.cluster(region, reference)
+    wanted = call.params.get("SourceDbClusterResourceId")
+    for cluster in region.clusters.values():
+        if cluster.resource_id == wanted:
+            return cluster
+    raise Fault("DBClusterNotFoundFault", f"DBCluster {wanted} not found.")
+
+
+def _instant(rds: Rds, call: Call, source: Cluster) -> datetime | None:
+    """The point in time that is asked for; None: the latest there is."""
+    latest = bool(call.params.get("UseLatestRestorableTime"))
+    when = find.aware(call.params.get("RestoreToTime"))
+    if latest == (when is not None):
+        raise Fault(
+            "InvalidParameterCombination",
+            "Either RestoreToTime or UseLatestRestorableTime has to be given.",
+        )
+    if source.restorable_from is None:
+        raise Fault("InvalidRestoreFault", f"{source.id} holds no data yet.")
+    clock = rds.world.clock
+    newest = clock.utc() if source.status == AVAILABLE else clock.date(source.state.since)
+    if when is not None and not source.restorable_from <= when <= newest:
+        raise Fault(
+            "InvalidParameterValue",
+            f"The restore time {when.isoformat()} is not within the restorable window "
+            f"{source.restorable_from.isoformat()} to {newest.isoformat()}.",
+        )
+    return when
+
+
+OPERATIONS = {
+    "RestoreDBClusterFromSnapshot": restore_db_cluster_from_snapshot,
+    "RestoreDBClusterToPointInTime": restore_db_cluster_to_point_in_time,
+}

@@ -1,0 +1,262 @@
+"""The service itself: its world, its servers, and what the passing of time does to both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from chaosaws_kms_ext.lab import aurora
+from chaosaws_kms_ext.lab.aurora import Effect, Facts, State
+from chaosaws_kms_ext.lab.rds import encryption
+from chaosaws_kms_ext.lab.rds.kinds import recoverable
+from chaosaws_kms_ext.lab.rds.tables import EVENTS, WRITES
+from chaosaws_kms_ext.lab.world import (
+    Cluster,
+    Encryption,
+    Event,
+    Instance,
+    Snapshot,
+    World,
+)
+
+__all__ = ["DataPlane", "Endpoints", "Job", "Rds"]
+
+
+class Job(Protocol):
+    """Work on data that goes on in the background."""
+
+    @property
+    def done(self) -> bool: ...
+    @property
+    def error(self) -> str | None:
+        """Why it failed, once it is done."""
+
+
+class Endpoints(Protocol):
+    """The addresses of a cluster's two endpoints."""
+
+    @property
+    def writer(self) -> str: ...
+    @property
+    def reader(self) -> str: ...
+
+
+class DataPlane(Protocol):
+    """Who runs the servers behind the clusters (lab/servers)."""
+
+    def choose_port(self) -> int: ...
+    def endpoints(self, cluster: Cluster) -> Endpoints: ...
+    def address(self, instance: Instance) -> str: ...
+    def writer(self, cluster: Cluster) -> Instance | None: ...
+    def add(self, instance: Instance) -> None: ...
+    def ready(self, instance: Instance) -> bool: ...
+    def failure(self, instance: Instance) -> str | None: ...
+    def remove(self, instance: Instance) -> None: ...
+    def restart(self, instance: Instance) -> None: ...
+    def fail_over(self, cluster: Cluster, target: Instance) -> None: ...
+    def busy(self, cluster: Cluster) -> bool: ...
+    def perform(self, cluster: Cluster, effect: Effect) -> None: ...
+    def snapshot_path(self, snapshot: Snapshot) -> Path: ...
+    def snapshot(
+        self, cluster: Cluster, to: Path, key: bytes | None, context: Mapping[str, str]
+    ) -> Job: ...
+    def copy(
+        self,
+        source: Path,
+        to: Path,
+        opens: tuple[bytes | None, Mapping[str, str]],
+        seals: tuple[bytes | None, Mapping[str, str]],
+    ) -> Job: ...
+    def restore(
+        self, cluster: Cluster, source: Path, key: bytes | None, context: Mapping[str, str]
+    ) -> Job: ...
+    def restore_to(self, cluster: Cluster, source: Cluster, when: datetime | None) -> Job: ...
+    def delete(self, cluster: Cluster) -> None: ...
+
+
+@dataclass(frozen=True)
+class Later:
+    """What is done at the first tick at which something has become true."""
+
+    due: Callable[[], bool]
+    do: Callable[[], None]
+
+
+@dataclass
+class Rds:
+    """The service: its world and its servers. The world's lock is held by whoever calls."""
+
+    world: World
+    servers: DataPlane
+    _later: list[Later] = field(default_factory=list)
+    _restoring: set[str] = field(default_factory=set)
+    """Resource ids of the clusters whose data are still being restored."""
+    _starting: list[Instance] = field(default_factory=list)
+    _tried: dict[str, tuple[tuple[int, int], bool]] = field(default_factory=dict)
+    """Grant → when its data key was last tried (count of changes, second), and whether it opened.
+    """
+
+    # The key
+
+    def key_usable_by(self, cluster: Cluster) -> bool:
+        """Whether the cluster's data key can be unwrapped: the one place where this is asked."""
+        if cluster.encryption is None:
+            return True
+        # A policy may speak of the time of day: what nobody changed is tried again all the same.
+        moment = self.world.key_changes, int(self.world.clock.utc().timestamp())
+        tried = self._tried.get(cluster.encryption.grant_id)
+        if tried is None or tried[0] != moment:
+            tried = moment, encryption.opens(self.world, cluster.encryption)
+            self._tried[cluster.encryption.grant_id] = tried
+        return tried[1]
+
+    def release(self, given_up: Encryption | None) -> None:
+        """Gives back the grant of something that is being deleted."""
+        if given_up is not None:
+            encryption.release(self.world, given_up)
+            self._tried.pop(given_up.grant_id, None)
+
+    # Time
+
+    def tick(self) -> None:
+        """Lets every cluster take the steps that time and key ask for."""
+        due = [later for later in self._later if later.due()]
+        self._later = [later for later in self._later if later not in due]
+        for later in due:
+            later.do()
+        self._starting = [i for i in self._starting if not self._up(i)]
+        for cluster in self._clusters():
+            usable = self.key_usable_by(cluster)
+            if not aurora.at_rest(cluster.state, usable):
+                self._step(cluster, usable)
+
+    def _clusters(self) -> Iterator[Cluster]:
+        for region in self.world.regions():
+            yield from list(region.clusters.values())
+
+    def _step(self, cluster: Cluster, usable: bool) -> None:
+        state, effects = aurora.step(
+            cluster.state,
+            Facts(usable, self._servers_ready(cluster), recoverable(self.world, cluster)),
+            self.world.clock.now(),
+            self.world.profile,
+        )
+        self.become(cluster, state, effects)
+
+    def _servers_ready(self, cluster: Cluster) -> bool:
+        return cluster.resource_id not in self._restoring and not self.servers.busy(cluster)
+
+    def _up(self, instance: Instance) -> bool:
+        """Whether a server that was started needs no more watching."""
+        if instance not in instance.cluster.instances:
+            return True
+        if self.servers.failure(instance):
+            instance.failed = True
+            return True
+        if not self.servers.ready(instance):
+            return False
+        instance.ready = True
+        if instance.rebooting:
+            instance.rebooting = False
+            self.write("RDS-EVENT-0006", instance)
+        if instance.cluster.restorable_from is None:
+            instance.cluster.restorable_from = self.world.clock.utc()
+        return True
+
+    # What handlers ask for
+
+    def now(self) -> float:
+        """AWS seconds on the lab's clock."""
+        return self.world.clock.now()
+
+    def later(self, due: Callable[[], bool], do: Callable[[], None]) -> None:
+        """Does something at the first tick at which `due` is true."""
+        self._later.append(Later(due, do))
+
+    def begin(self, instance: Instance) -> None:
+        """Starts the server of a new instance as soon as there are data to start it on."""
+        cluster = instance.cluster
+
+        def can_begin() -> bool:
+            if instance not in cluster.instances:
+                return True
+            writer = cluster.instances[0]
+            return (
+                cluster.status in (aurora.AVAILABLE, aurora.CREATING)
+                and cluster.resource_id not in self._restoring
+                and (writer is instance or writer.ready)
+            )
+
+        def start() -> None:
+            if instance in cluster.instances:
+                self.servers.add(instance)
+                self.watch(instance)
+
+        if can_begin():
+            start()
+        else:
+            self.later(can_begin, start)
+
+    def watch(self, instance: Instance) -> None:
+        """Notes when a server that was told to start takes connections."""
+        instance.ready = False
+        self._starting.append(instance)
+
+    def restoring(self, cluster: Cluster, job: Job) -> None:
+        """A new cluster is `creating` until its data are there."""
+        self._restoring.add(cluster.resource_id)
+
+        def finish() -> None:
+            self._restoring.discard(cluster.resource_id)
+            if job.error and cluster.state.phase == aurora.CREATING:
+                self.request(cluster, "restore failed")
+            else:
+                cluster.restorable_from = self.world.clock.utc()
+
+        self.later(lambda: job.done, finish)
+
+    def request(self, cluster: Cluster, operation: str) -> None:
+        """What a call does at once to a cluster for which it is legal."""
+        self.become(cluster, *aurora.request(cluster.state, operation, self.now()))
+
+    def become(self, cluster: Cluster, state: State, effects: tuple[Effect, ...]) -> None:
+        """Gives the cluster its new state and performs what comes with it."""
+        cluster.state = state
+        for effect in effects:
+            if effect is Effect.FAILED_OVER:
+                self._failed_over(cluster)
+            self.servers.perform(cluster, effect)
+            for event in WRITES.get(effect, ()):
+                self.write(event, cluster)
+
+    def _failed_over(self, cluster: Cluster) -> None:
+        """What came of a failover: the servers know; the first instance was to be the writer."""
+        writer, wanted = self.servers.writer(cluster), cluster.instances[0]
+        if writer is not None and writer is not wanted:
+            cluster.instances.remove(writer)
+            cluster.instances.insert(0, writer)
+            self.write("RDS-EVENT-0069", cluster)
+        else:
+            self.write("RDS-EVENT-0071", cluster, other=wanted.id)
+
+    def write(self, event_id: str, about: Cluster | Instance | Snapshot, other: str = "") -> None:
+        """Writes an RDS event: one of a cluster that is about instances, for each of them."""
+        source, categories, message = EVENTS[event_id]
+        subjects: list[Cluster | Instance | Snapshot] = [about]
+        if isinstance(about, Cluster) and source == "db-instance":
+            subjects = list(about.instances)
+        for subject in subjects:
+            self.world.region(subject.arn.split(":")[3]).events.append(
+                Event(
+                    id=event_id,
+                    source_type=source,
+                    source_id=subject.id,
+                    source_arn=subject.arn,
+                    categories=categories,
+                    message=message.format(name=subject.id, other=other),
+                    date=self.world.clock.utc(),
+                )
+            )

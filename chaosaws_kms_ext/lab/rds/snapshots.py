@@ -1,0 +1,171 @@
+"""DB cluster snapshots: the cluster's real data, sealed under a data key of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from chaosaws_kms_ext.lab.rds import encryption, find
+from chaosaws_kms_ext.lab.rds.describe import describe_snapshot
+from chaosaws_kms_ext.lab.rds.tables import PAGES
+from chaosaws_kms_ext.lab.world import Call, Cluster, Encryption, Fault, Origin, Region, Snapshot
+
+if TYPE_CHECKING:
+    from chaosaws_kms_ext.lab.rds.service import Job, Rds
+
+__all__ = ["OPERATIONS", "take_final"]
+
+# API reference, DescribeDBClusterSnapshots, Filters.
+FILTERS: dict[str, Callable[[Any], set[str]]] = {
+    "db-cluster-id": lambda snapshot: {snapshot.origin.cluster_id},
+    "db-cluster-snapshot-id": lambda snapshot: {snapshot.id},
+    "engine": lambda snapshot: {find.ENGINE},
+    "snapshot-type": lambda snapshot: {KIND},
+}
+
+KIND = "manual"
+"""The lab takes no automated snapshots."""
+LONGEST_NAME = 255
+
+
+def create_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
+    region, params = rds.world.region(call.region), call.params
+    name = _check_new(region, params["DBClusterSnapshotIdentifier"])
+    cluster = find.legal_cluster(region, call)
+    tags = find.tags(params.get("Tags", []))
+    if cluster.copy_tags_to_snapshot:
+        tags = cluster.tags | tags
+    return {"DBClusterSnapshot": describe_snapshot(_take(rds, region, cluster, name, tags)[0])}
+
+
+def describe_db_cluster_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
+    region, params = rds.world.region(call.region), call.params
+    found = list(region.snapshots.values())
+    if wanted := params.get("DBClusterSnapshotIdentifier"):
+        found = [find.snapshot(region, wanted)]
+    if wanted := params.get("DBClusterIdentifier"):
+        found = [s for s in found if s.origin.cluster_id == wanted.rsplit(":", 1)[-1].lower()]
+    if wanted := params.get("DbClusterResourceId"):
+        found = [s for s in found if s.origin.resource_id == wanted]
+    if wanted := params.get("SnapshotType"):
+        found = [s for s in found if wanted == KIND]
+    snapshots, marker = PAGES.cut(find.filtered(found, call, FILTERS), params)
+    return find.paged("DBClusterSnapshots", [describe_snapshot(s) for s in snapshots], marker)
+
+
+def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
+    region, params = rds.world.region(call.region), call.params
+    name = _check_new(region, params["TargetDBClusterSnapshotIdentifier"])
+    source = find.legal_snapshot(region, call, "SourceDBClusterSnapshotIdentifier")
+    reference = params.get("KmsKeyId")
+    if source.encryption is None and reference:
+        # API reference: "If you … specify a value for KmsKeyId … an error".
+        why = f"{source.id} is not encrypted: a copy of it cannot be."
+        raise Fault("InvalidParameterCombination", why)
+    opens = encryption.opened(rds.world, source.encryption)
+    held = None
+    if source.encryption:
+        key = reference or source.encryption.key_arn
+        held = encryption.take(rds.world, call, key, dict(source.encryption.context))
+    copied = source.tags if params.get("CopyTags") else {}
+    copy = _new(
+        rds, region, name, source.origin, held,
+        status="copying",
+        source_arn=source.arn,
+        tags=copied | find.tags(params.get("Tags", [])),
+    )  # fmt: skip
+    paths = rds.servers.snapshot_path(source), rds.servers.snapshot_path(copy)
+    _finish(rds, region, copy, rds.servers.copy(*paths, opens, encryption.opened(rds.world, held)))
+    return {"DBClusterSnapshot": describe_snapshot(copy)}
+
+
+def delete_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
+    region = rds.world.region(call.region)
+    snapshot = find.legal_snapshot(region, call, "DBClusterSnapshotIdentifier")
+    _delete(rds, region, snapshot)
+    return {"DBClusterSnapshot": describe_snapshot(snapshot) | {"Status": "deleted"}}
+
+
+def take_final(rds: Rds, call: Call, cluster: Cluster) -> Job:
+    """The snapshot with which a cluster is deleted."""
+    region = rds.world.region(call.region)
+    wanted = call.params.get("FinalDBSnapshotIdentifier")
+    if not wanted:
+        raise Fault(
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
+        )
+    name = _check_new(region, wanted)
+    if cluster.encryption:
+        encryption.unwrap(rds.world, cluster.encryption)
+    return _take(rds, region, cluster, name, {})[1]
+
+
+# Internals
+
+
+def _check_new(region: Region, name: str) -> str:
+    name = find.new_identifier(name, "DBClusterSnapshotIdentifier", LONGEST_NAME)
+    if name in region.snapshots:
+        raise Fault(
+            "DBClusterSnapshotAlreadyExistsFault", f"DB cluster snapshot {name} already exists"
+        )
+    return name
+
+
+def _take(
+    rds: Rds, region: Region, cluster: Cluster, name: str, tags: dict[str, str]
+) -> tuple[Snapshot, Job]:
+    try:
+        held = encryption.take_again(rds.world, cluster.encryption)
+        key, context = encryption.opened(rds.world, held)
+    except Fault as why:
+        # CreateDBClusterSnapshot knows no KMSKeyNotAccessibleFault.
+        message = f"The KMS key of {cluster.id} cannot be used: {why.message}"
+        raise Fault("InvalidDBClusterStateFault", message) from why
+    snapshot = _new(rds, region, name, cluster.origin, held, status="creating", tags=tags)
+    job = rds.servers.snapshot(cluster, rds.servers.snapshot_path(snapshot), key, context)
+    rds.write("RDS-EVENT-0074", snapshot)
+    _finish(rds, region, snapshot, job)
+    return snapshot, job
+
+
+def _new(
+    rds: Rds, region: Region, name: str, origin: Origin, held: Encryption | None, **more: Any
+) -> Snapshot:
+    snapshot = Snapshot(
+        id=name,
+        arn=region.arn("rds", f"cluster-snapshot:{name}"),
+        origin=origin,
+        created=rds.world.clock.utc(),
+        encryption=held,
+        available_at=rds.now() + rds.world.profile.snapshot,
+        **more,
+    )
+    region.snapshots[name] = snapshot
+    return snapshot
+
+
+def _finish(rds: Rds, region: Region, snapshot: Snapshot, job: Job) -> None:
+    """Makes the snapshot available when its data are there, or failed."""
+
+    def finish() -> None:
+        snapshot.status = "failed" if job.error else "available"
+        if not job.error and snapshot.source_arn is None:
+            rds.write("RDS-EVENT-0075", snapshot)
+
+    rds.later(lambda: job.done and (bool(job.error) or rds.now() >= snapshot.available_at), finish)
+
+
+def _delete(rds: Rds, region: Region, snapshot: Snapshot) -> None:
+    del region.snapshots[snapshot.id]
+    rds.servers.snapshot_path(snapshot).unlink(missing_ok=True)
+    rds.release(snapshot.encryption)
+
+
+OPERATIONS = {
+    "CopyDBClusterSnapshot": copy_db_cluster_snapshot,
+    "CreateDBClusterSnapshot": create_db_cluster_snapshot,
+    "DeleteDBClusterSnapshot": delete_db_cluster_snapshot,
+    "DescribeDBClusterSnapshots": describe_db_cluster_snapshots,
+}

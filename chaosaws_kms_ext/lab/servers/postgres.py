@@ -1,0 +1,187 @@
+"""One PostgreSQL server: its data directory, its addresses, its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaosaws_kms_ext.lab.processes import freeze_trees, kill_trees
+from chaosaws_kms_ext.lab.servers.binaries import Binaries
+
+__all__ = ["SUPERUSER", "Postgres", "ServerFailed"]
+
+SUPERUSER = "postgres"
+
+CONF = """\
+unix_socket_directories = ''
+shared_buffers = 16MB
+max_connections = 100
+# A killed process loses nothing that it had written: only a machine's crash would.
+fsync = off
+full_page_writes = on
+synchronous_commit = on
+wal_level = replica
+# As many readers as a cluster can have (15), one that is being made, and snapshots.
+max_wal_senders = 24
+min_wal_size = 32MB
+max_wal_size = 128MB
+wal_keep_size = 32MB
+# A segment that is finished is never written again: so an archive can be made of links.
+wal_recycle = off
+wal_init_zero = off
+# A reader looks again soon after a failover or a restart of its writer.
+wal_retrieve_retry_interval = 200ms
+jit = off
+max_parallel_workers = 0
+max_worker_processes = 4
+autovacuum_max_workers = 1
+max_logical_replication_workers = 0
+# In the data directory, so that what a killed server leaves goes with it.
+dynamic_shared_memory_type = mmap
+"""
+
+IPC_RMID = 0  # sys/ipc.h
+
+
+class ServerFailed(Exception):
+    """What a server, or what was to be done with its data, ended with; one sentence."""
+
+
+@dataclass
+class Postgres:
+    """One server; `settings` are PostgreSQL's, beyond those that all servers share."""
+
+    binaries: Binaries
+    data: Path
+    port: int
+    addresses: tuple[str, ...] = ("127.0.0.1",)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    postmaster: subprocess.Popen[bytes] | None = None
+    stopping: bool = False
+    """It was told to shut down, and may not have done so yet."""
+    log_start: int = 0
+    """Where in its log the last start begins (bytes)."""
+
+    @property
+    def conninfo(self) -> str:
+        """libpq's connection string of the superuser."""
+        return f"host={self.addresses[0]} port={self.port} dbname=postgres user={SUPERUSER}"
+
+    @property
+    def log(self) -> Path:
+        """What the server says; outside its data directory, so that no copy of that has it."""
+        return self.data.with_name(f"{self.data.name}.log")
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes are there, ready or not, frozen or not."""
+        postmaster = self.postmaster
+        return postmaster is not None and postmaster.poll() is None
+
+    def serves(self, data: Path, addresses: tuple[str, ...]) -> bool:
+        """Whether it runs on this data and these addresses, and was not told to stop."""
+        same = (self.data, self.addresses) == (data, addresses)
+        return same and self.running and not self.stopping
+
+    def initialise(self) -> None:
+        """Makes an empty database cluster in `data`."""
+        self.data.mkdir(mode=0o700)
+        self.binaries.own(self.data)
+        self.binaries.run(
+            "initdb", "--pgdata", str(self.data), "--no-sync", "--wal-segsize=1", "--locale=C",
+            "--encoding=UTF8", "--auth=trust", f"--username={SUPERUSER}", "--no-instructions",
+            cwd=self.data,
+        )  # fmt: skip
+        with (self.data / "postgresql.conf").open("a") as conf:
+            conf.write(CONF)
+
+    def start(self) -> None:
+        """Starts the server, with crash recovery where it was killed; `ready` tells the end."""
+        settings = {
+            "port": str(self.port),
+            "listen_addresses": ",".join(self.addresses),
+            **self.settings,
+        }
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with self.log.open("ab") as log:
+            self.stopping, self.log_start = False, log.tell()
+            self.postmaster = self.binaries.start(
+                "postgres", "-D", str(self.data), *arguments, cwd=self.data, stdout=log, stderr=log
+            )
+
+    def ready(self) -> bool:
+        """Whether the server that was started last takes connections."""
+        postmaster = self.postmaster  # another thread may be killing it
+        if postmaster is None or postmaster.poll() is not None:
+            return False
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(postmaster.pid) and lines[7].strip() == "ready"
+
+    def wait_until_ready(self, timeout: float = 30) -> None:
+        """Blocks until `ready`, at most `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while not self.ready():
+            if not self.running:
+                raise ServerFailed(f"PostgreSQL ended at once: {self.last_words()}")
+            if time.monotonic() > end:
+                raise ServerFailed(f"PostgreSQL was not ready within {timeout:g} s")
+            time.sleep(0.002)
+
+    def freeze(self) -> None:
+        """Stops every process: sessions and new connections hang, while TCP still says 'up'."""
+        if self.postmaster is not None:
+            freeze_trees([self.postmaster.pid])
+
+    def kill(self, timeout: float = 5) -> None:
+        """SIGKILL to the whole tree, frozen or not: nothing is flushed, as in a crash."""
+        if postmaster := self.postmaster:
+            kill_trees([postmaster.pid], timeout)
+            postmaster.wait(timeout)
+            self._free_shared_memory()
+        self.postmaster = None
+
+    def shut_down(self) -> None:
+        """Asks for a fast shutdown: sessions are ended, everything is flushed."""
+        if postmaster := self.postmaster:
+            self.stopping = True
+            postmaster.send_signal(signal.SIGINT)
+
+    def stop(self, timeout: float = 30) -> bool:
+        """A fast shutdown to its end; whether it ended so within `timeout` seconds, or was killed.
+
+        True as well if it did not run.
+        """
+        self.shut_down()
+        ended = True
+        if postmaster := self.postmaster:
+            try:
+                postmaster.wait(timeout)
+            except subprocess.TimeoutExpired:
+                ended = False
+                self.kill()
+        self.postmaster = None
+        return ended
+
+    def _free_shared_memory(self) -> None:
+        """Removes the System V segment that a killed server leaves (its number is in line 7)."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            line = (self.data / "postmaster.pid").read_text().splitlines()[6]
+            ctypes.CDLL(None).shmctl(int(line.split()[1]), IPC_RMID, None)
+
+    def last_words(self) -> str:
+        """The line of its log since its last start that says best why it ended."""
+        with self.log.open(errors="replace") as log:
+            log.seek(self.log_start)
+            lines = log.read().strip().splitlines()
+        fatal = [line for line in lines if "FATAL" in line or "could not" in line]
+        line = (fatal or lines or ["it said nothing"])[-1]
+        return line[max(line.find("FATAL"), 0) :]

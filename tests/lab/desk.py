@@ -1,0 +1,165 @@
+"""The lab's AWS in this process: real boto3, the real door, a clock moved by hand, no servers."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from werkzeug.test import Client
+
+from chaosaws_kms_ext.lab import kms
+from chaosaws_kms_ext.lab.aurora import PROFILES, Effect
+from chaosaws_kms_ext.lab.door import Door
+from chaosaws_kms_ext.lab.rds import Rds
+from chaosaws_kms_ext.lab.world import Clock, Cluster, Instance, Snapshot, World
+
+REGION = "eu-west-1"
+
+
+class HandClock(Clock):
+    """A clock that stands still until it is moved; an AWS second is a second."""
+
+    def __init__(self) -> None:
+        super().__init__(speed=1)
+        self._now = 0.0
+        self._born = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+
+class Endpoints(NamedTuple):
+    writer: str
+    reader: str
+
+
+@dataclass
+class Work:
+    """A job that is over, or not, as the test wants."""
+
+    done: bool = True
+    error: str | None = None
+
+
+class NoServers:
+    """A data plane without data: everything that is asked of it has just been done."""
+
+    def __init__(self) -> None:
+        self.effects: list[tuple[str, Effect]] = []
+        self.jobs: list[Work] = []
+        self._writers: dict[str, Instance] = {}
+
+    def choose_port(self) -> int:
+        return 20000
+
+    def endpoints(self, cluster: Cluster) -> Endpoints:
+        return Endpoints("127.0.0.1", "127.0.0.2")
+
+    def address(self, instance: Instance) -> str:
+        return "127.0.1.1"
+
+    def writer(self, cluster: Cluster) -> Instance | None:
+        return self._writers.get(cluster.resource_id)
+
+    def add(self, instance: Instance) -> None:
+        self._writers.setdefault(instance.cluster.resource_id, instance)
+
+    def ready(self, instance: Instance) -> bool:
+        return True
+
+    def failure(self, instance: Instance) -> str | None:
+        return None
+
+    def remove(self, instance: Instance) -> None:
+        if self.writer(instance.cluster) is instance:
+            del self._writers[instance.cluster.resource_id]
+
+    def restart(self, instance: Instance) -> None:
+        pass
+
+    def fail_over(self, cluster: Cluster, target: Instance) -> None:
+        self._writers[cluster.resource_id] = target
+
+    def busy(self, cluster: Cluster) -> bool:
+        return False
+
+    def perform(self, cluster: Cluster, effect: Effect) -> None:
+        self.effects.append((cluster.resource_id, effect))
+
+    def snapshot_path(self, snapshot: Snapshot) -> Path:
+        return Path(tempfile.gettempdir()) / "no-such-snapshot"
+
+    def snapshot(self, *_: Any) -> Work:
+        return self._job()
+
+    def copy(self, *_: Any) -> Work:
+        return self._job()
+
+    def restore(self, *_: Any) -> Work:
+        return self._job()
+
+    def restore_to(self, *_: Any) -> Work:
+        return self._job()
+
+    def delete(self, cluster: Cluster) -> None:
+        self._writers.pop(cluster.resource_id, None)
+
+    def _job(self) -> Work:
+        self.jobs.append(Work())
+        return self.jobs[-1]
+
+
+class Desk:
+    """A lab without a process of its own."""
+
+    def __init__(self, log: Path, profile: str = "observed") -> None:
+        self.clock = HandClock()
+        self.world = World(self.clock, PROFILES[profile])
+        self.servers = NoServers()
+        self.rds = Rds(self.world, self.servers)
+        self._door = Client(Door(self.world, self.rds, "desk", log))
+
+    def client(self, service: str, access_key: str = "lab", region: str = REGION) -> Any:
+        made = boto3.client(
+            service,
+            endpoint_url="http://127.0.0.1:1",
+            region_name=region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key="lab",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        made.meta.events.register("before-send", self._send)
+        return made
+
+    def pass_time(self, seconds: float) -> None:
+        """Moves the clock and lets happen what then is due."""
+        self.clock.advance(seconds)
+        kms.tick(self.world)
+        self.rds.tick()
+
+    def _send(self, request: Any, **_: Any) -> AWSResponse:
+        answer = self._door.open(
+            path="/", method=request.method, headers=_plain(request.headers), data=request.body
+        )
+        raw = _Raw(answer.get_data())
+        return AWSResponse(request.url, answer.status_code, dict(answer.headers), raw)
+
+
+class _Raw(io.BytesIO):
+    def stream(self, *_: Any) -> Any:
+        yield self.read()
+
+
+def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
+    return {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items()}

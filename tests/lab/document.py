@@ -1,0 +1,133 @@
+"""Makes docs/lab.md from the tests: what the lab does, how it deviates, what is not there.
+
+A test says `@shows("kms:CreateKey")` for what it holds against AWS' documents, and
+`@deviates("kms:ScheduleKeyDeletion", "how")` for what it shows to be otherwise.
+`python -m tests.lab.document` writes the document, or with --check says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+__all__ = ["deviates", "marked", "shows"]
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
+SERVICES = {"kms": "KMS", "rds": "RDS"}
+
+
+def shows(*operations: str) -> pytest.MarkDecorator:
+    """The test shows that the lab does these operations as AWS' documents say."""
+    return pytest.mark.shows(*operations)
+
+
+def deviates(operation: str, how: str) -> pytest.MarkDecorator:
+    """The test shows in what the lab does the operation otherwise than AWS."""
+    return pytest.mark.deviates(operation, how)
+
+
+def marked(marks: Iterable[pytest.Mark]) -> set[str]:
+    """The operations that a test with these marks has to call."""
+    operations: set[str] = set()
+    for mark in marks:
+        if mark.name == "shows":
+            operations |= set(mark.args)
+        if mark.name == "deviates":
+            operations.add(mark.args[0])
+    return operations
+
+
+def render() -> str:
+    """The document."""
+    shown: dict[str, list[str]] = defaultdict(list)
+    deviations: dict[str, list[str]] = defaultdict(list)
+    for name, function in _tests():
+        for mark in getattr(function, "pytestmark", []):
+            for operation in marked([mark]):
+                shown[operation].append(name)
+            if mark.name == "deviates":
+                deviations[mark.args[0]].append(mark.args[1])
+    parts = [HEAD]
+    for service, title in SERVICES.items():
+        parts.append(_section(service, title, shown, deviations))
+    return "\n".join(parts)
+
+
+HEAD = """\
+# What the lab does
+
+`chaos kms lab` is a local AWS: KMS and RDS (Aurora PostgreSQL) are our own, everything else is
+[moto](https://docs.getmoto.org). This page says of every operation of the two whether it does what
+AWS' documents say. It is made from the tests (`make docs`): an operation stands here because a test
+calls it over HTTP with boto3 and holds the answer against the documents, and a deviation because a
+test shows it. What is not there is answered with `NotImplemented` (HTTP 501), never in silence.
+
+Throughout:
+
+- Durations pass at the lab's speed (`--speed`), and every date that the lab reports is the real
+  date on which it will happen: with speed 60 a deletion in 7 days is dated 2.8 hours from now.
+- A date that somebody gives (ValidTo, RestoreToTime) is one of the wall clock.
+- There is one account, 123456789012, and as many Regions as are used.
+- A caller that moto's IAM knows (a user's access key, a session of AssumeRole) is held to its
+  policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
+  administrator's. RDS' own permissions are not checked; nor are signatures.
+- A change is seen at once: there is no eventual consistency.
+- A cluster's live data are not encrypted on disk: its key decides whether its servers run.
+  Snapshots are encrypted.
+"""
+
+
+def _section(
+    service: str, title: str, shown: dict[str, list[str]], deviations: dict[str, list[str]]
+) -> str:
+    model = botocore.session.get_session().get_service_model(service)
+    lines = [f"## {title}", "", "| operation | the lab | shown by |", "|---|---|---|"]
+    missing = []
+    for operation in model.operation_names:
+        name = f"{service}:{operation}"
+        if name not in shown:
+            missing.append(f"`{operation}`")
+            continue
+        said = "as documented"
+        if how := deviations.get(name):
+            said = "deviates: " + "; ".join(sorted(set(how)))
+        tests = "<br>".join(sorted({_sentence(test) for test in shown[name]}))
+        lines.append(f"| `{operation}` | {said} | {tests} |")
+    return "\n".join([*lines, "", f"Not there: {', '.join(missing)}.", ""])
+
+
+def _sentence(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
+
+
+def _tests() -> Iterator[tuple[str, Any]]:
+    import tests.lab as package
+
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        if module.name.startswith("test_"):
+            loaded = importlib.import_module(f"{package.__name__}.{module.name}")
+            for name, function in sorted(vars(loaded).items()):
+                if name.startswith("test_") and callable(function):
+                    yield name, function
+
+
+def main() -> int:
+    text = render()
+    if "--check" in sys.argv:
+        fresh = DOCUMENT.exists() and DOCUMENT.read_text() == text
+        print("docs/lab.md is up to date" if fresh else "docs/lab.md is not: run make docs")
+        return 0 if fresh else 1
+    DOCUMENT.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

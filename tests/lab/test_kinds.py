@@ -1,0 +1,165 @@
+"""Clusters without the recoverable state: represented, and lost at once when their key is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.clusters import RECOVERABLE, TERMINAL, refusal
+from tests.lab.desk import Desk
+from tests.lab.document import deviates, shows
+
+LAG = 450
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "requests.jsonl")
+
+
+def new(desk, name="c", region="eu-west-1", **params):
+    key = desk.client("kms", region=region).create_key()["KeyMetadata"]["Arn"]
+    rds = desk.client("rds", region=region)
+    params = {"DBClusterIdentifier": name, "Engine": "aurora-postgresql"} | params
+    made = rds.create_db_cluster(StorageEncrypted=True, KmsKeyId=key, **params)["DBCluster"]
+    desk.pass_time(60)
+    return made
+
+
+def status_after_the_key_is_lost(desk, cluster):
+    region = cluster["DBClusterArn"].split(":")[3]
+    desk.client("kms", region=region).disable_key(KeyId=cluster["KmsKeyId"])
+    desk.pass_time(0)
+    desk.pass_time(LAG)
+    name = cluster["DBClusterIdentifier"]
+    rds = desk.client("rds", region=region)
+    return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"]
+
+
+def is_lost_for_good(desk, cluster):
+    rds, kms = desk.client("rds"), desk.client("kms")
+    name = {"DBClusterIdentifier": cluster["DBClusterIdentifier"]}
+    assert refusal(rds.stop_db_cluster, **name) == "InvalidDBClusterStateFault"
+    assert status_after_the_key_is_lost(desk, cluster) == TERMINAL
+    kms.enable_key(KeyId=cluster["KmsKeyId"])
+    desk.pass_time(86400)
+    assert rds.describe_db_clusters(**name)["DBClusters"][0]["Status"] == TERMINAL
+    assert refusal(rds.start_db_cluster, **name) == "InvalidDBClusterStateFault"
+    return True
+
+
+def test_an_ordinary_cluster_has_the_recoverable_state(desk):
+    assert status_after_the_key_is_lost(desk, new(desk)) == RECOVERABLE
+
+
+@shows("rds:CreateGlobalCluster", "rds:DescribeGlobalClusters", "rds:DescribeDBClusters")
+@deviates("rds:CreateGlobalCluster", "represented only: nothing is replicated")
+def test_the_members_of_a_global_database_are_lost_at_once(desk):
+    rds, cluster = desk.client("rds"), new(desk)
+    rds.create_global_cluster(
+        GlobalClusterIdentifier="g", SourceDBClusterIdentifier=cluster["DBClusterArn"]
+    )
+    new(desk, "far", "us-east-1", GlobalClusterIdentifier="g")
+    (group,) = rds.describe_global_clusters()["GlobalClusters"]
+    writers = {
+        m["DBClusterArn"].split(":")[3]: m["IsWriter"] for m in group["GlobalClusterMembers"]
+    }
+    assert writers == {"eu-west-1": True, "us-east-1": False}
+    (described,) = rds.describe_db_clusters()["DBClusters"]
+    assert described["GlobalClusterIdentifier"] == "g"
+    assert is_lost_for_good(desk, cluster)
+
+
+@shows("rds:StopDBCluster", "rds:RemoveFromGlobalCluster", "rds:DeleteGlobalCluster")
+def test_the_only_member_of_a_global_database_can_be_stopped_and_leave(desk):
+    rds, cluster = desk.client("rds"), new(desk)
+    name = {"DBClusterIdentifier": cluster["DBClusterIdentifier"]}
+    rds.create_global_cluster(GlobalClusterIdentifier="g", SourceDBClusterIdentifier="c")
+    assert refusal(rds.create_global_cluster, GlobalClusterIdentifier="g") == (
+        "GlobalClusterAlreadyExistsFault"
+    )
+    assert refusal(rds.delete_db_cluster, SkipFinalSnapshot=True, **name) == (
+        "InvalidDBClusterStateFault"
+    )
+    assert refusal(rds.delete_global_cluster, GlobalClusterIdentifier="g") == (
+        "InvalidGlobalClusterStateFault"
+    )
+    rds.stop_db_cluster(**name)
+    desk.pass_time(60)
+    rds.start_db_cluster(**name)
+    desk.pass_time(180)
+    desk.pass_time(0)
+    rds.remove_from_global_cluster(
+        GlobalClusterIdentifier="g", DbClusterIdentifier=cluster["DBClusterArn"]
+    )
+    rds.delete_global_cluster(GlobalClusterIdentifier="g")
+    assert status_after_the_key_is_lost(desk, cluster) == RECOVERABLE
+
+
+@shows("rds:CreateDBCluster", "rds:DescribeDBClusters")
+@deviates("rds:CreateDBCluster", "a cross-Region read replica is represented only")
+def test_a_cross_region_replica_and_its_source_are_lost_at_once(desk):
+    source = new(desk)
+    arn = source["DBClusterArn"]
+    far = desk.client("rds", region="us-east-1")
+    request = {"DBClusterIdentifier": "r", "Engine": "aurora-postgresql"}
+    code = refusal(far.create_db_cluster, ReplicationSourceIdentifier=arn, **request)
+    assert code == "InvalidParameterCombination"  # it needs a key of its own Region
+    replica = new(desk, "r", "us-east-1", ReplicationSourceIdentifier=arn)
+    assert replica["ReplicationSourceIdentifier"] == arn
+    (described,) = desk.client("rds").describe_db_clusters()["DBClusters"]
+    assert described["ReadReplicaIdentifiers"] == [replica["DBClusterArn"]]
+    assert status_after_the_key_is_lost(desk, replica) == TERMINAL
+    assert is_lost_for_good(desk, source)
+
+
+@shows("rds:PromoteReadReplicaDBCluster")
+def test_a_promoted_replica_is_a_cluster_like_any_other(desk):
+    source = new(desk)
+    replica = new(desk, "r", "us-east-1", ReplicationSourceIdentifier=source["DBClusterArn"])
+    far = desk.client("rds", region="us-east-1")
+    promoted = far.promote_read_replica_db_cluster(DBClusterIdentifier="r")["DBCluster"]
+    assert "ReplicationSourceIdentifier" not in promoted
+    assert refusal(far.promote_read_replica_db_cluster, DBClusterIdentifier="r") == (
+        "InvalidDBClusterStateFault"
+    )
+    assert status_after_the_key_is_lost(desk, source) == RECOVERABLE
+    assert status_after_the_key_is_lost(desk, replica) == RECOVERABLE
+
+
+@shows("rds:CreateBlueGreenDeployment", "rds:DescribeBlueGreenDeployments",
+       "rds:DeleteBlueGreenDeployment")  # fmt: skip
+@deviates("rds:CreateBlueGreenDeployment", "represented only: no green environment is made")
+def test_a_cluster_in_a_blue_green_deployment_is_lost_at_once(desk):
+    rds, blue, other = desk.client("rds"), new(desk), new(desk, "d")
+    request = {"BlueGreenDeploymentName": "x"}
+    made = rds.create_blue_green_deployment(Source=blue["DBClusterArn"], **request)
+    deployment = {
+        "BlueGreenDeploymentIdentifier": made["BlueGreenDeployment"][
+            "BlueGreenDeploymentIdentifier"
+        ]
+    }
+    code = refusal(rds.create_blue_green_deployment, Source=other["DBClusterArn"], **request)
+    assert code == "BlueGreenDeploymentAlreadyExistsFault"
+    by_source = [{"Name": "source", "Values": [blue["DBClusterArn"]]}]
+    (found,) = rds.describe_blue_green_deployments(Filters=by_source)["BlueGreenDeployments"]
+    assert found["Source"] == blue["DBClusterArn"]
+    assert is_lost_for_good(desk, blue)
+    rds.delete_blue_green_deployment(**deployment)
+    code = refusal(rds.describe_blue_green_deployments, **deployment)
+    assert code == "BlueGreenDeploymentNotFoundFault"
+    assert status_after_the_key_is_lost(desk, other) == RECOVERABLE
+
+
+@shows("rds:CreateDBCluster", "rds:CreateDBInstance")
+@deviates("rds:CreateDBCluster", "Aurora Serverless v1 is represented only: it has no server")
+def test_a_serverless_v1_cluster_is_lost_at_once_and_a_v2_one_is_not(desk):
+    v1 = new(desk, EngineMode="serverless")
+    assert v1["EngineMode"] == "serverless"
+    v2 = new(desk, "v2", ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 2})
+    instance = {"DBInstanceIdentifier": "i", "DBInstanceClass": "db.serverless"}
+    instance |= {"Engine": "aurora-postgresql", "DBClusterIdentifier": "c"}
+    create = desk.client("rds").create_db_instance
+    assert refusal(create, **instance) == "InvalidDBClusterStateFault"
+    create(**instance | {"DBClusterIdentifier": "v2"})
+    assert is_lost_for_good(desk, v1)
+    assert status_after_the_key_is_lost(desk, v2) == RECOVERABLE
