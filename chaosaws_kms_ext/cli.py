@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 import click
 
@@ -132,6 +134,8 @@ def _as_json(running: LocalLab) -> str:
 def _as_text(running: LocalLab) -> str:
     lines = ["# Paste into another shell:", f"unset {' '.join(sorted(STRAY))}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
+    if running.psql and not shutil.which("psql"):
+        lines.append(f"export PATH=$PATH:{shlex.quote(str(Path(running.psql).parent))}")
     for cluster in running.clusters:
         lines += [
             "",

@@ -44,6 +44,8 @@ class LocalLab:
     clusters: Sequence[Mapping[str, str]]
     requests: Path
     """The log of every API call: one JSON object a line."""
+    psql: str | None
+    """Where PostgreSQL's client is, if the lab's PostgreSQL came with one."""
     _child: Child
     _log: IO[bytes]
 
@@ -80,6 +82,7 @@ class LocalLab:
             region=ready["region"],
             clusters=ready["clusters"],
             requests=Path(ready["requests"]),
+            psql=ready["psql"],
             _child=child,
             _log=log,
         )

@@ -389,6 +389,8 @@ class World:
         self.key_changes = 0
         """Counts what may have changed whether a key can be used, so that Aurora, which asks for
         every cluster at every tick, need not try again when nothing has."""
+        self.key_openings = 0
+        """Counts what can only have made keys usable: of no interest where a key is."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:

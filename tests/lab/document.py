@@ -67,8 +67,8 @@ HEAD = """\
 `chaos kms lab` is a local AWS: KMS and RDS (Aurora PostgreSQL) are our own, everything else is
 [moto](https://docs.getmoto.org). This page says of every operation of the two whether it does what
 AWS' documents say. It is made from the tests (`make docs`): an operation stands here because a test
-calls it over HTTP with boto3 and holds the answer against the documents, and a deviation because a
-test shows it. What is not there is answered with `NotImplemented` (HTTP 501), never in silence.
+calls it with boto3 and holds the answer against the documents, and a deviation because a test shows
+it. What is not there is answered with `NotImplemented` (HTTP 501), never in silence.
 
 Throughout:
 
@@ -80,8 +80,15 @@ Throughout:
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
   administrator's. RDS' own permissions are not checked; nor are signatures.
 - A change is seen at once: there is no eventual consistency.
+- A server starts with a cluster's first instance; a cluster without one is known to the API and
+  costs nothing.
 - A cluster's live data are not encrypted on disk: its key decides whether its servers run.
   Snapshots are encrypted.
+- Instances share a volume, as on Aurora: a failover hands it to a reader. Readers are PostgreSQL's
+  own streaming replicas.
+- A parameter that the lab has no use for (a subnet group, a security group) is taken and forgotten.
+- moto's services do not see these keys and clusters: Secrets Manager, CloudFormation and the
+  tagging API know none of them.
 """
 
 

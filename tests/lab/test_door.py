@@ -68,7 +68,7 @@ def test_it_listens_on_loopback_only(lab):
         if connection.status == psutil.CONN_LISTEN
     ]
     assert len(listening) >= 2
-    assert set(listening) == {"127.0.0.1"}
+    assert all(address.startswith("127.") for address in listening)
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x00\xff", b"Action=DescribeDBClusters&MaxRecords=x"])

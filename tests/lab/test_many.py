@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 
 from chaosaws_kms_ext.local_lab import LocalLab
-from tests.conftest import client, until
+from tests.conftest import FAST, client, until
 from tests.lab.clusters import RECOVERABLE, new_cluster
 from tests.lab.desk import Desk
 from tests.lab.document import shows
@@ -41,7 +41,7 @@ def test_boto3s_paginators_see_each_of_250_clusters_once(tmp_path):
 
 @pytest.fixture
 def lab():
-    running = LocalLab.start(60, "observed")
+    running = LocalLab.start(FAST, "observed")
     yield running
     running.stop()
 

@@ -21,7 +21,7 @@ from chaosaws_kms_ext.lab.kms import (
 )
 from chaosaws_kms_ext.lab.kms.ageing import tick
 from chaosaws_kms_ext.lab.kms.making import create_key
-from chaosaws_kms_ext.lab.kms.states import CHANGES_NOTHING, Handler
+from chaosaws_kms_ext.lab.kms.states import CHANGES_NOTHING, ONLY_OPENS, Handler
 from chaosaws_kms_ext.lab.parameters import check
 from chaosaws_kms_ext.lab.world import Call, World
 
@@ -44,6 +44,8 @@ def handle(world: World, call: Call) -> dict[str, Any]:
     """Answers one call; raises Fault as AWS would."""
     check(call)
     answer = OPERATIONS[call.operation](world, call)
-    if call.operation not in CHANGES_NOTHING:
+    if call.operation in ONLY_OPENS:
+        world.key_openings += 1
+    elif call.operation not in CHANGES_NOTHING:
         world.key_changes += 1
     return answer

@@ -11,6 +11,7 @@ __all__ = [
     "CHANGES_NOTHING",
     "CROSS_ACCOUNT",
     "NO_INVALID_ARN",
+    "ONLY_OPENS",
     "TAKES_ALIAS",
     "Handler",
     "check_state",
@@ -115,6 +116,9 @@ CHANGES_NOTHING = frozenset({
     "ListKeyPolicies", "ListKeyRotations", "ListKeys", "ListResourceTags", "ListRetirableGrants",
     "ReEncrypt",
 })  # fmt: skip
+
+# After these, a key that could be used still can; another one may be usable now.
+ONLY_OPENS = frozenset({"CreateGrant", "CreateKey", "EnableKey", "ImportKeyMaterial"})
 
 
 def check_state(operation: str, key: Key) -> None:

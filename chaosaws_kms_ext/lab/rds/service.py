@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chaosaws_kms_ext.lab import aurora
 from chaosaws_kms_ext.lab.aurora import Effect, Facts, State
@@ -85,6 +85,19 @@ class Later:
     do: Callable[[], None]
 
 
+class Tried(NamedTuple):
+    """That a data key was unwrapped, or was not, and when that was."""
+
+    usable: bool
+    changes: tuple[int, int]
+    """The world's count, and the second of the wall clock."""
+    openings: int
+
+    def holds(self, changes: tuple[int, int], openings: int) -> bool:
+        """Whether nothing has happened since that could have changed the answer."""
+        return self.changes == changes and (self.usable or self.openings == openings)
+
+
 @dataclass
 class Rds:
     """The service: its world and its servers. The world's lock is held by whoever calls."""
@@ -95,9 +108,8 @@ class Rds:
     _restoring: set[str] = field(default_factory=set)
     """Resource ids of the clusters whose data are still being restored."""
     _starting: list[Instance] = field(default_factory=list)
-    _tried: dict[str, tuple[tuple[int, int], bool]] = field(default_factory=dict)
-    """Grant → when its data key was last tried (count of changes, second), and whether it opened.
-    """
+    _tried: dict[str, Tried] = field(default_factory=dict)
+    """By grant."""
 
     # The key
 
@@ -105,13 +117,15 @@ class Rds:
         """Whether the cluster's data key can be unwrapped: the one place where this is asked."""
         if cluster.encryption is None:
             return True
+        held = cluster.encryption
         # A policy may speak of the time of day: what nobody changed is tried again all the same.
-        moment = self.world.key_changes, int(self.world.clock.utc().timestamp())
-        tried = self._tried.get(cluster.encryption.grant_id)
-        if tried is None or tried[0] != moment:
-            tried = moment, encryption.opens(self.world, cluster.encryption)
-            self._tried[cluster.encryption.grant_id] = tried
-        return tried[1]
+        changes = self.world.key_changes, int(self.world.clock.utc().timestamp())
+        tried = self._tried.get(held.grant_id)
+        if tried and tried.holds(changes, self.world.key_openings):
+            return tried.usable
+        usable = encryption.opens(self.world, held)
+        self._tried[held.grant_id] = Tried(usable, changes, self.world.key_openings)
+        return usable
 
     def release(self, given_up: Encryption | None) -> None:
         """Gives back the grant of something that is being deleted."""

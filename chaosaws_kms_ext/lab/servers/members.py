@@ -21,6 +21,8 @@ class Power(Enum):
     ON = auto()
     OFF = auto()
     FROZEN = auto()
+    GONE = auto()
+    """The cluster is deleted."""
 
 
 class Interrupted(ServerFailed):

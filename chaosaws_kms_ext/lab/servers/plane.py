@@ -120,7 +120,8 @@ class Servers:
 
     def restart(self, instance: Instance) -> None:
         """Reboots the instance."""
-        self._volumes[instance.cluster.resource_id].restart(instance)
+        if volume := self._volumes.get(instance.cluster.resource_id):
+            volume.restart(instance)
 
     def ready(self, instance: Instance) -> bool:
         """Whether its server takes connections, and follows the writer if it is a reader."""
@@ -145,7 +146,8 @@ class Servers:
 
         It stays undone only if the cluster is frozen, killed or stopped before.
         """
-        self._volumes[cluster.resource_id].fail_over(target)
+        if volume := self._volumes.get(cluster.resource_id):
+            volume.fail_over(target)
 
     def busy(self, cluster: Cluster) -> bool:
         """Whether its servers are being started, stopped or given other roles."""

@@ -57,6 +57,8 @@ class Settling:
 
     def run(self) -> None:
         """Raises `Interrupted` when the servers were stopped in the meantime."""
+        if self.volume.power is Power.GONE:
+            return
         self._let_go()
         with self.volume.step(self.epoch):
             self.members = list(self.volume.members)
@@ -104,16 +106,14 @@ class Settling:
     # Starts
 
     def _open(self) -> None:
-        if self.volume.unfilled:
-            self._fail(self.volume.unfilled)
-            return
         failing_over = self._hand_over()
         writer = next(member for member in self.members if member.clone is None)
         readers = [member for member in self.members if member.clone]
         with self._blaming(writer):
             self._open_writer(writer)
         if not writer.up:
-            self._fail("the cluster's writer does not run")
+            for reader in readers:
+                reader.failure = writer.failure
             return
         if failing_over:
             self.volume.tell("failed over")
@@ -128,10 +128,6 @@ class Settling:
             if reader.running:
                 with self._blaming(reader):
                     self._follow(reader)
-
-    def _fail(self, why: str) -> None:
-        for member in self.members:
-            member.failure = member.failure or why
 
     def _hand_over(self) -> bool:
         """Gives the volume to the heir, if there is one; whether that was a failover."""
@@ -272,6 +268,8 @@ class Settling:
         while self.volume.holds:
             self.volume.check(self.epoch)
             time.sleep(0.005)
+        if self.volume.unfilled:
+            raise ServerFailed(self.volume.unfilled)
 
     def _wait(self, condition: Callable[[], bool], timeout: float, every: float = 0.002) -> bool:
         end = time.monotonic() + timeout

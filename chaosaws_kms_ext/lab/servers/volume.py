@@ -35,6 +35,11 @@ SETTLE_WITHIN = 600.0
 END_WITHIN = 30.0
 """Seconds for which a volume that is deleted waits for those who work on it."""
 
+UNREADABLE = {
+    Power.FROZEN: "the cluster's storage cannot be read",
+    Power.GONE: "the cluster was deleted",
+}
+
 
 class Volume:
     """The storage and the servers of `cluster`; `tell` notes what happened to all of them."""
@@ -155,7 +160,7 @@ class Volume:
     def destroy(self) -> None:
         """Ends all processes and removes all files, within some tenths of a second."""
         with self.lock:
-            self._interrupt(Power.OFF)
+            self._interrupt(Power.GONE)
         kill_everything_in(self.directory)
         end = time.monotonic() + END_WITHIN
         while (self._worker or self.holds) and time.monotonic() < end:
@@ -257,8 +262,8 @@ class Volume:
 
     def _hold_if_settled(self) -> tuple[Postgres | None, int] | None:
         with self.lock:
-            if self.power is Power.FROZEN:
-                raise ServerFailed("the cluster's storage cannot be read")
+            if self.power in UNREADABLE:
+                raise ServerFailed(UNREADABLE[self.power])
             if not self._settled:
                 return None
             server = None
