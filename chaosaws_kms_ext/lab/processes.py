@@ -68,7 +68,7 @@ def _trees(roots: list[int]) -> Iterator[psutil.Process]:
             yield from top.children(recursive=True)
 
 
-QUIT_WITHIN = 0.5
+QUIT_WITHIN = 1.5
 """Seconds for servers to give back what the kernel keeps for them, which SIGKILL would leave."""
 
 

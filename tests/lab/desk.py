@@ -6,7 +6,6 @@ import io
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,24 +18,10 @@ from chaosaws_kms_ext.lab import kms
 from chaosaws_kms_ext.lab.aurora import PROFILES, Effect
 from chaosaws_kms_ext.lab.door import Door
 from chaosaws_kms_ext.lab.rds import Rds
-from chaosaws_kms_ext.lab.world import Clock, Cluster, Instance, Snapshot, World
+from chaosaws_kms_ext.lab.world import Cluster, Instance, Snapshot, World
+from tests.lab.clock import HandClock
 
 REGION = "eu-west-1"
-
-
-class HandClock(Clock):
-    """A clock that stands still until it is moved; an AWS second is a second."""
-
-    def __init__(self) -> None:
-        super().__init__(speed=1)
-        self._now = 0.0
-        self._born = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> float:
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        self._now += seconds
 
 
 class Endpoints(NamedTuple):
@@ -144,7 +129,7 @@ class Desk:
 
     def pass_time(self, seconds: float) -> None:
         """Moves the clock and lets happen what then is due."""
-        self.clock.advance(seconds)
+        self.clock.seconds += seconds
         kms.tick(self.world)
         self.rds.tick()
 

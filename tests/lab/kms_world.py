@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chaosaws_kms_ext.lab import kms
 from chaosaws_kms_ext.lab.aurora import PROFILES
-from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Clock, Fault, World, administrator
+from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, World, administrator
+from tests.lab.clock import HandClock
 
 REGION = "eu-west-1"
 DAY = 86400.0
@@ -31,23 +32,11 @@ RDS = Caller(f"rds.{REGION}.amazonaws.com")
 COMMON = {"AccessDeniedException", "ValidationException"}
 
 
-class HandClock(Clock):
-    """Shows what the test sets."""
-
-    def __init__(self, speed: float = 60) -> None:
-        super().__init__(speed)
-        self.seconds = 1000.0
-        self._born = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> float:
-        return self.seconds
-
-
 class Kms:
     """`kms.create_key(Description=…)` as with boto3, by whom a test says."""
 
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = HandClock(speed=60)
         self.world = World(self.clock, PROFILES["observed"])
 
     def ask(

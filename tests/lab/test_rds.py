@@ -167,32 +167,6 @@ def test_a_lost_key_makes_cluster_and_instances_inaccessible_and_says_so(rds, km
     assert "can now successfully access" in told[3]
 
 
-ROOT = '{"Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "kms:*", "Resource": "*"}'
-DENY = '{"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}'
-POLICY = '{"Version": "2012-10-17", "Statement": [%s, %s]}'
-
-
-def lose(kms, key, cause):
-    if cause == "disabled":
-        kms.disable_key(KeyId=key)
-    elif cause == "pending deletion":
-        kms.schedule_key_deletion(KeyId=key)
-    elif cause == "denied":
-        root = ROOT % "arn:aws:iam::123456789012:root"
-        kms.put_key_policy(KeyId=key, Policy=POLICY % (root, DENY))
-    else:
-        (grant,) = kms.list_grants(KeyId=key)["Grants"]
-        kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
-
-
-@pytest.mark.parametrize("cause", ["disabled", "pending deletion", "denied", "grant revoked"])
-def test_whatever_the_cause_a_key_that_cannot_be_used_is_lost(rds, kms, cause):
-    cluster = new_writer(rds, kms)
-    lose(kms, cluster["KmsKeyId"], cause)
-    assert described(rds, cluster)["Status"] == AVAILABLE
-    becomes(rds, cluster, RECOVERABLE)
-
-
 @shows("rds:ModifyDBCluster", "rds:FailoverDBCluster", "rds:CreateDBClusterSnapshot",
        "rds:CreateDBInstance", "rds:RebootDBInstance", "rds:ModifyDBInstance")  # fmt: skip
 def test_no_operation_overwrites_an_inaccessible_status(rds, kms):

@@ -53,7 +53,6 @@ def take_snapshot(volume: Volume, to: Path, seal: Seal) -> None:
             _back_up(volume, server, epoch, sink)
         else:
             pack(volume.data, sink)
-            volume.check(epoch)
 
 
 def take_snapshot_of_nothing(template: Postgres, to: Path, seal: Seal) -> None:
@@ -136,7 +135,7 @@ def restore_to(volume: Volume, source: Volume, when: datetime | None) -> None:
 def _collect_log(source: Volume, to: Path) -> None:
     """All write-ahead log since the base of `source`: what was archived and what was not yet."""
     to.mkdir(mode=0o700)
-    with source.at_rest() as (server, epoch):
+    with source.at_rest() as (server, _):
         if server:
             with psycopg.connect(server.conninfo, autocommit=True, connect_timeout=10) as asked:
                 # A commit of now, at which a recovery to now can end, in a finished segment.
@@ -151,7 +150,6 @@ def _collect_log(source: Volume, to: Path) -> None:
         for path in source.wal.iterdir():
             (to / path.name).unlink(missing_ok=True)
             os.link(path, to / path.name)
-        source.check(epoch)
 
 
 @contextlib.contextmanager

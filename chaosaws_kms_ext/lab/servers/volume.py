@@ -162,6 +162,9 @@ class Volume:
         with self.lock:
             self._interrupt(Power.GONE)
         kill_everything_in(self.directory)
+        for member in self.members + self.leaving:
+            if member.server:
+                member.server.kill()  # what it may have left in the kernel
         end = time.monotonic() + END_WITHIN
         while (self._worker or self.holds) and time.monotonic() < end:
             time.sleep(0.005)
