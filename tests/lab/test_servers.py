@@ -219,6 +219,25 @@ def numbers(cluster, host=WRITER):
     return set(run(cluster, "SELECT number FROM numbers", host=host))
 
 
+@contextlib.contextmanager
+def slow_snapshot(data, cluster, name):
+    """A snapshot that gets no further than a pipe's length before the end of the block."""
+    data.snapshots().mkdir(mode=0o700, exist_ok=True)
+    partial = data.snapshots() / f".{name}.partial"
+    os.mkfifo(partial)
+    job = data.snapshot(cluster, data.snapshots() / name, KEY, CONTEXT)
+    with partial.open("rb") as pipe:
+        until(lambda: backing_up(data))
+        yield job
+        pipe.read()
+    data.done(job)
+    (data.snapshots() / name).unlink(missing_ok=True)  # a pipe, which others would wait for
+
+
+def backing_up(data):
+    return [p for p in processes_of(data.directory) if p.name() == "pg_basebackup"]
+
+
 def processes_of(directory):
     found = []
     for process in psutil.process_iter():
@@ -426,7 +445,7 @@ def test_a_reader_whose_making_was_cut_short_is_made_after_the_next_start(data):
     cluster = data.cluster(1)
     write(cluster, "x")
     reader = data.new_instance(cluster)
-    until(lambda: any(p.name() == "pg_basebackup" for p in processes_of(data.directory)))
+    until(lambda: backing_up(data) or data.ready(reader))
     data.crash(cluster)
     assert data.ready(reader)
     assert words(cluster, READER) == ["x"]
@@ -538,14 +557,9 @@ def test_clusters_without_a_running_server_have_snapshots_too(data):
 
 def test_a_snapshot_of_a_cluster_that_is_frozen_fails_and_leaves_nothing(data):
     cluster = data.cluster(1)
-    run(
-        cluster,
-        "CREATE TABLE filling AS SELECT repeat(md5(n::text), 9) FROM generate_series(1, 60000) n",
-    )
-    early = data.snapshot(cluster, data.snapshots() / "early", KEY, CONTEXT)
-    until(lambda: any(p.name() == "pg_basebackup" for p in processes_of(data.directory)))
-    data.perform(cluster, Effect.FREEZE)
-    late = data.snapshot(cluster, data.snapshots() / "late", KEY, CONTEXT)
+    with slow_snapshot(data, cluster, "early") as early:
+        data.perform(cluster, Effect.FREEZE)
+        late = data.snapshot(cluster, data.snapshots() / "late", KEY, CONTEXT)
     assert data.done(early) == "the cluster's servers were stopped in the meantime"
     assert data.done(late) == "the cluster's storage cannot be read"
     assert not list(data.snapshots().glob("*early*")) + list(data.snapshots().glob("*late*"))
@@ -554,8 +568,11 @@ def test_a_snapshot_of_a_cluster_that_is_frozen_fails_and_leaves_nothing(data):
 def test_a_failover_waits_for_the_snapshot_that_is_being_taken(data):
     cluster = data.cluster(2)
     write(cluster, "x")
-    job = data.snapshot(cluster, data.snapshots() / "during", KEY, CONTEXT)
-    data.fail_over(cluster, cluster.instances[1])
+    with slow_snapshot(data, cluster, "slow"):
+        job = data.snapshot(cluster, data.snapshots() / "during", KEY, CONTEXT)
+        data.fail_over(cluster, cluster.instances[1])
+        time.sleep(0.1)
+        assert data.writer(cluster) is cluster.instances[0]
     assert data.done(job) is None
     data.settle(cluster)
     assert data.writer(cluster) is cluster.instances[1]
@@ -608,6 +625,15 @@ def test_a_stopped_cluster_comes_back_as_it_was_too(data):
     assert words(data.restored_to(cluster, between)) == ["1"]
     assert words(data.restored_to(cluster, moment())) == ["1", "2"]
     assert words(data.restored_to(cluster)) == ["1", "2"]
+
+
+def test_a_frozen_cluster_comes_back_with_everything_that_was_acknowledged(data):
+    cluster = data.cluster(2)
+    with writing(cluster) as acknowledged:
+        data.perform(cluster, Effect.FREEZE)
+        restored = data.restored_to(cluster)
+        data.perform(cluster, Effect.KILL)
+    assert set(acknowledged) <= numbers(restored)
 
 
 def test_a_point_in_time_of_what_was_restored_from_a_snapshot(data):
@@ -677,9 +703,7 @@ def test_nothing_is_left_of_a_data_plane_that_is_closed(own_data):
 def test_the_reaper_finds_every_process_that_was_started(own_data):
     before = set(psutil.Process().children(recursive=True))
     cluster = own_data.cluster(2)
-    with writing(cluster):
-        own_data.snapshot(cluster, own_data.snapshots() / "one", KEY, CONTEXT)
-        until(lambda: any(p.name() == "pg_basebackup" for p in processes_of(own_data.directory)))
+    with writing(cluster), slow_snapshot(own_data, cluster, "one"):
         started = set(psutil.Process().children(recursive=True)) - before
         found = set(processes_of(own_data.directory))
         assert [process for process in started - found if alive(process)] == []

@@ -135,7 +135,8 @@ def restore_to(volume: Volume, source: Volume, when: datetime | None) -> None:
 def _collect_log(source: Volume, to: Path) -> None:
     """All write-ahead log since the base of `source`: what was archived and what was not yet."""
     to.mkdir(mode=0o700)
-    with source.at_rest() as (server, _):
+    # Frozen servers write nothing, and what they acknowledged is in their files.
+    with source.at_rest(frozen_too=True) as (server, _):
         if server:
             with psycopg.connect(server.conninfo, autocommit=True, connect_timeout=10) as asked:
                 # A commit of now, at which a recovery to now can end, in a finished segment.

@@ -46,10 +46,6 @@ max_logical_replication_workers = 0
 dynamic_shared_memory_type = mmap
 """
 
-MADE_WHEN_MISSING = ("_fsm", "_vm")
-"""Maps of free space and visibility: hints, a quarter of a new data directory's files. Making
-files is most of what a new cluster costs."""
-
 IPC_RMID = 0  # sys/ipc.h
 
 
@@ -104,9 +100,6 @@ class Postgres:
         )  # fmt: skip
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.write(CONF)
-        for path in self.data.glob("*/**/*_*"):
-            if path.name.endswith(MADE_WHEN_MISSING):
-                path.unlink()
 
     def start(self) -> None:
         """Starts the server, with crash recovery where it was killed; `ready` tells the end."""

@@ -163,8 +163,10 @@ class Settling:
             return
         assert writer.server is not None
         self._wait_until_ready(writer.server)
-        self._prepare(writer.server)
+        if not volume.prepared:
+            self._prepare(writer.server)
         with volume.step(self.epoch):
+            volume.prepared = True
             writer.up, writer.failure = True, None
 
     def _make_storage(self) -> None:

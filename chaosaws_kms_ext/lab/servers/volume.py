@@ -76,6 +76,8 @@ class Volume:
         """Jobs on the data, during which the writer is neither started nor stopped in order."""
         self.unfilled: str | None = None
         """Why the volume has no data, if filling it failed."""
+        self.prepared = False
+        """Whether the master user and the database are there, or were once."""
         self._clones = itertools.count(1)
         self._helpers: set[subprocess.Popen[bytes]] = set()
         self._epoch = 0
@@ -233,13 +235,13 @@ class Volume:
                 pass
 
     @contextlib.contextmanager
-    def at_rest(self) -> Iterator[tuple[Postgres | None, int]]:
-        """The writer's server, or None if the servers are stopped, and the epoch.
+    def at_rest(self, frozen_too: bool = False) -> Iterator[tuple[Postgres | None, int]]:
+        """The writer's server, or None if it is stopped (or frozen), and the epoch.
 
         During the block a failover, a restart or a start waits; a freeze or a stop does not.
         """
         end = time.monotonic() + SETTLE_WITHIN
-        while not (found := self._hold_if_settled()):
+        while not (found := self._hold_if_settled(frozen_too)):
             if time.monotonic() > end:
                 raise ServerFailed(f"the cluster's servers were busy for {SETTLE_WITHIN:g} s")
             time.sleep(0.005)
@@ -263,11 +265,12 @@ class Volume:
         """Where a reader's clone is to be made."""
         return self.directory / f"clone-{next(self._clones)}"
 
-    def _hold_if_settled(self) -> tuple[Postgres | None, int] | None:
+    def _hold_if_settled(self, frozen_too: bool) -> tuple[Postgres | None, int] | None:
         with self.lock:
-            if self.power in UNREADABLE:
+            frozen = frozen_too and self.power is Power.FROZEN
+            if self.power in UNREADABLE and not frozen:
                 raise ServerFailed(UNREADABLE[self.power])
-            if not self._settled:
+            if not self._settled and not frozen:
                 return None
             server = None
             if self.power is Power.ON and (writer := self.writer):
