@@ -45,9 +45,14 @@ def kill_trees(roots: Iterable[int], timeout: float = 5) -> None:
     for process in victims:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+    _wait_for_the_end_of(victims, timeout)
+
+
+def _wait_for_the_end_of(processes: list[psutil.Process], timeout: float) -> None:
+    """As psutil.wait_procs, which also waits for a zombie until its parent has looked at it."""
     end = time.monotonic() + timeout
-    while any(alive(process) for process in victims) and time.monotonic() < end:
-        time.sleep(0.001)
+    while any(alive(process) for process in processes) and time.monotonic() < end:
+        time.sleep(0.002)
 
 
 def _stopped(roots: Iterable[int]) -> list[int]:
@@ -84,7 +89,7 @@ def kill_everything_in(directory: Path) -> None:
         for process in asked:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-    psutil.wait_procs(asked, timeout=QUIT_WITHIN)
+    _wait_for_the_end_of(asked, QUIT_WITHIN)
     for _ in range(20):  # a postmaster may fork while it is looked for
         found = [p for p in psutil.process_iter() if _works_in(p, root)]
         if not found:
@@ -92,7 +97,7 @@ def kill_everything_in(directory: Path) -> None:
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(found, timeout=0.1)
+        _wait_for_the_end_of(found, 0.1)
 
 
 def _works_in(process: psutil.Process, root: str) -> bool:

@@ -235,7 +235,12 @@ def slow_snapshot(data, cluster, name):
 
 
 def backing_up(data):
-    return [p for p in processes_of(data.directory) if p.name() == "pg_basebackup"]
+    found = []
+    for process in processes_of(data.directory):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == "pg_basebackup":
+                found.append(process)
+    return found
 
 
 def processes_of(directory):
