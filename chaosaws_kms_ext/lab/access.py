@@ -17,7 +17,15 @@ from typing import Any
 from chaosaws_kms_ext.lab.conditions import OPERATORS, Context, holds, matches, operator
 from chaosaws_kms_ext.lab.world import Caller
 
-__all__ = ["Decision", "Malformed", "Match", "Request", "decide", "read_key_policy"]
+__all__ = [
+    "Decision",
+    "Malformed",
+    "Match",
+    "Request",
+    "decide",
+    "depends_on_time",
+    "read_key_policy",
+]
 
 LARGEST_POLICY = 32 * 1024
 """Bytes. AWS KMS Developer Guide, "Key policies in AWS KMS"."""
@@ -61,6 +69,7 @@ class Decision(Enum):
     DENIED_BY_IDENTITY = "with an explicit deny in an identity-based policy"
     NOT_IN_KEY_POLICY = "because no resource-based policy allows the {action} action"
     NOT_IN_IDENTITY_POLICY = "because no identity-based policy allows the {action} action"
+    NOT_IN_SESSION_POLICY = "because no session policy allows the {action} action"
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,8 @@ def decide(
         return Decision.DENIED_BY_KEY
     if any(_applies(s, "Deny", request) for s in identity):
         return Decision.DENIED_BY_IDENTITY
+    if not _session_allows(request):
+        return Decision.NOT_IN_SESSION_POLICY
     if granted is Match.NAMED:
         return Decision.ALLOWED
     allowed = max(
@@ -119,13 +130,13 @@ def read_key_policy(text: str) -> tuple[Statement, ...]:
         raise Malformed(f"The policy is larger than {LARGEST_POLICY} bytes.")
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Malformed("The policy is not valid JSON.") from None
     if not isinstance(document, dict):
         raise Malformed("The policy is not a JSON object.")
     if unknown := document.keys() - DOCUMENT:
         raise Malformed(f"The policy has unknown elements: {', '.join(sorted(unknown))}.")
-    if document.get("Version", "2008-10-17") not in VERSIONS:
+    if document.get("Version", "2008-10-17") not in tuple(VERSIONS):
         raise Malformed("The policy has an unknown Version.")
     statements = _as_list(document.get("Statement", []))
     if not statements:
@@ -135,16 +146,37 @@ def read_key_policy(text: str) -> tuple[Statement, ...]:
     return tuple(statements)
 
 
+@lru_cache(maxsize=4096)
+def depends_on_time(text: str) -> bool:
+    """Whether a policy may say something else a second later."""
+    return "aws:currenttime" in text.lower() or "aws:epochtime" in text.lower()
+
+
 # Statements
 
 
 def _identity_statements(caller: Caller) -> Iterable[Statement]:
+    """What IAM attaches to the caller, and what its session was narrowed to."""
     if caller.is_service:
         return  # IAM has no say in what a service does by itself
-    for document in caller.policies or ():
+    yield from _statements(caller.policies or ())
+    yield from _denies(caller.session_policies or ())
+
+
+def _statements(documents: Iterable[Mapping[str, Any]]) -> Iterable[Statement]:
+    for document in documents:
         for statement in _as_list(document.get("Statement", [])):
             if isinstance(statement, Mapping):
                 yield statement
+
+
+def _denies(documents: Iterable[Mapping[str, Any]]) -> Iterable[Statement]:
+    return (s for s in _statements(documents) if s.get("Effect") == "Deny")
+
+
+def _session_allows(request: Request) -> bool:
+    narrowed = request.caller.session_policies
+    return narrowed is None or any(_applies(s, "Allow", request) for s in _statements(narrowed))
 
 
 def _applies(statement: Statement, effect: str, request: Request) -> bool:

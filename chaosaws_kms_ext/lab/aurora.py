@@ -187,7 +187,8 @@ REQUESTS = {
     (AVAILABLE, "FailoverDBCluster"): (FAILING_OVER, ()),
     (AVAILABLE, "DeleteDBCluster"): (DELETING, ()),
     (STOPPED, "DeleteDBCluster"): (DELETING, ()),
-    (DELETING, "final snapshot failed"): (AVAILABLE, ()),
+    (DELETING, "no final snapshot, available"): (AVAILABLE, ()),
+    (DELETING, "no final snapshot, stopped"): (STOPPED, ()),
     (CREATING, "restore failed"): (INCOMPATIBLE_RESTORE, ()),
 }
 """What a call (or something that broke) does at once; whether it is legal was asked before."""

@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -33,19 +34,41 @@ def matches(
     """Whether `value` fits a policy's pattern: * and ?, and ${variables} of the context."""
     if not isinstance(pattern, str):
         return False
-    parts = []
+    parts: list[str | _Wild] = []
     for token in TOKENS.split(pattern):
         if wild and token in ("*", "?"):
-            parts.append(".*" if token == "*" else ".")
+            parts.append(_Wild(token))
         elif variable := VARIABLE.fullmatch(token):
             filled = _variable(variable, context)
             if filled is None:
                 return False
-            parts.append(re.escape(filled))
+            parts += filled.casefold() if ignore_case else filled
         else:
-            parts.append(re.escape(token))
-    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-    return re.fullmatch("".join(parts), value, flags) is not None
+            parts += token.casefold() if ignore_case else token
+    return _fits(parts, value.casefold() if ignore_case else value)
+
+
+class _Wild(Enum):
+    ANY = "*"
+    ONE = "?"
+
+
+def _fits(parts: list[str | _Wild], value: str) -> bool:
+    """Whether characters and wildcards fit; in time of their lengths' product at most, where a
+    regular expression with some stars may take for ever."""
+    at = here = 0
+    star, resume = -1, 0
+    while here < len(value):
+        if at < len(parts) and parts[at] is _Wild.ANY:
+            star, resume, at = at, here, at + 1
+        elif at < len(parts) and parts[at] in (_Wild.ONE, value[here]):
+            at, here = at + 1, here + 1
+        elif star >= 0:  # the last star takes one character more
+            resume += 1
+            at, here = star + 1, resume
+        else:
+            return False
+    return all(part is _Wild.ANY for part in parts[at:])
 
 
 def _variable(variable: re.Match[str], context: Context) -> str | None:

@@ -37,15 +37,24 @@ class Door:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI."""
-        body = _body(environ)
+        try:
+            body = _body(environ)
+        except ValueError:
+            return Response("Content-Length is not a length", 400)(environ, start)
         request = Request(dict(environ))
         if request.path == IDENTITY:
             answer = Response(json.dumps({"lab": self._lab_id}), content_type="application/json")
             return answer(environ, start)
-        envelope = wire.read(request, body)
+        if wire.unsigned(request, body):
+            return UNSIGNED(environ, start)
+        try:
+            envelope = wire.read(request, body)
+        except Exception:  # a protocol that the service does not speak
+            logger.debug("unreadable", exc_info=True)
+            return UNREADABLE(environ, start)
         if envelope is None:
             environ["wsgi.input"] = io.BytesIO(body)
-            return self._moto(environ, start)
+            return self._unnamed(environ)(environ, start)
         if envelope.service in OURS:
             answer = self._ours(envelope)
         else:
@@ -59,6 +68,8 @@ class Door:
             return _not_implemented(envelope)
         try:
             call = envelope.call()
+        except Fault as fault:
+            return envelope.answer(fault)
         except Exception as problem:
             return envelope.answer(Fault("MalformedQueryString", f"Cannot be read: {problem}"))
         try:
@@ -88,6 +99,14 @@ class Door:
             return _not_implemented(envelope)
         return answer
 
+    def _unnamed(self, environ: dict[str, Any]) -> Response:
+        """A request that names no service that we know: by its path moto may."""
+        try:
+            return Response.from_app(self._moto, environ, buffered=True)
+        except Exception:
+            logger.debug("moto failed", exc_info=True)
+            return UNREADABLE
+
     def _write(self, envelope: wire.Envelope, answer: Response) -> None:
         told = {
             "at": time.monotonic_ns(),
@@ -110,7 +129,24 @@ def _not_implemented(envelope: wire.Envelope) -> Response:
     return envelope.answer(Fault("NotImplemented", f"The lab does not do {name}."), 501)
 
 
+def _json(code: str, message: str, status: int) -> Response:
+    said = json.dumps({"__type": code, "message": message})
+    return Response(said, status, content_type="application/x-amz-json-1.1")
+
+
+UNSIGNED = _json(
+    "MissingAuthenticationTokenException",
+    "The lab takes calls that are signed in their Authorization header (Signature Version 4).",
+    403,
+)
+UNREADABLE = _json("UnknownOperationException", "The lab cannot read this request.", 400)
+
+
 def _body(environ: dict[str, Any]) -> bytes:
+    """Raises ValueError for a length that is none."""
     if environ.get("wsgi.input_terminated"):
         return bytes(environ["wsgi.input"].read())
-    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if length < 0:
+        raise ValueError
+    return bytes(environ["wsgi.input"].read(length))

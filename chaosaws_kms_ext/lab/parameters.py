@@ -6,7 +6,7 @@ An SDK looks before it sends; whoever sends without one is answered all the same
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -19,6 +19,12 @@ __all__ = ["check"]
 
 WRONG = {"kms": "ValidationException", "rds": "InvalidParameterValue"}
 """Service → what it answers ("Common errors" of its API reference)."""
+
+# What could never be said in an answer: of JSON, and of XML (XML 1.0, "Characters").
+UNWRITABLE = {
+    "kms": re.compile("[\ud800-\udfff]"),
+    "rds": re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"),
+}
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "blob": bytes,
@@ -36,10 +42,25 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 def check(call: Call) -> None:
     """Raises Fault for what is missing, of another type, too short, too long or not a choice."""
+    if any(UNWRITABLE[call.service].search(text) for text in _texts(call.params)):
+        raise Fault(WRONG[call.service], "A parameter has characters that no answer can have.")
     broken = list(_broken(_input_shape(call.service, call.operation), call.params, ""))
     if broken:
         number = f"{len(broken)} validation error{'s' if len(broken) > 1 else ''} detected: "
         raise Fault(WRONG[call.service], number + "; ".join(broken))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string in a parameter."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield str(name)
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 @cache
@@ -62,6 +83,10 @@ def _broken(shape: Any, value: Any, path: str) -> Iterator[str]:
         for name, member in shape.members.items():
             if value.get(name) is not None:
                 yield from _broken(member, value[name], _join(path, name))
+    elif shape.type_name == "map":
+        for name, each in value.items():
+            yield from _broken(shape.key, name, f"{path}.key")
+            yield from _broken(shape.value, each, f"{path}.value")
     elif shape.type_name == "list":
         yield from _outside(shape, len(value), str(value), path)
         for number, each in enumerate(value, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import time
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["alive", "freeze_trees", "kill_everything_in", "kill_trees"]
+__all__ = ["alive", "free_shared_memory", "freeze_trees", "kill_everything_in", "kill_trees"]
+
+IPC_RMID = 0  # sys/ipc.h
 
 
 def alive(process: psutil.Process) -> bool:
@@ -90,6 +93,21 @@ def kill_everything_in(directory: Path) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
     _wait_for_the_end_of(asked, QUIT_WITHIN)
+    try:
+        _kill_what_is_left_in(root)
+    finally:
+        for lock in directory.rglob("postmaster.pid"):
+            free_shared_memory(lock.parent)
+
+
+def free_shared_memory(data: Path) -> None:
+    """Removes the System V segment that a killed server leaves (its number is in line 7)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        line = (data / "postmaster.pid").read_text().splitlines()[6]
+        ctypes.CDLL(None).shmctl(int(line.split()[1]), IPC_RMID, None)
+
+
+def _kill_what_is_left_in(root: str) -> None:
     for _ in range(20):  # a postmaster may fork while it is looked for
         found = [p for p in psutil.process_iter() if _works_in(p, root)]
         if not found:

@@ -5,6 +5,7 @@ The only file that imports moto's internals; `check` fails when they are not wha
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -52,6 +53,7 @@ class Envelope:
 
     def call(self) -> Call:
         """The request with its parameters as a handler gets them."""
+        self._check_body()
         form = dict(parse_qsl(self._body.decode("utf-8", "replace"), keep_blank_values=True))
         parser = PROTOCOL_PARSERS[self._protocol](
             self._model.operation_model(self.operation), map_type=dict
@@ -67,6 +69,17 @@ class Envelope:
         who = _caller(self.access_key, dict(self._request.headers))
         return Call(self.service, self.operation, dict(parsed), self.region, who)
 
+    def _check_body(self) -> None:
+        """A body that is no JSON object would be taken for an empty one."""
+        if not self._protocol.startswith("json") or not self._body:
+            return
+        try:
+            read = json.loads(self._body)
+        except (ValueError, RecursionError):
+            read = None
+        if not isinstance(read, dict):
+            raise Fault("SerializationException", "The body is not a JSON object.")
+
     def answer(self, result: dict[str, Any] | Fault, status: int | None = None) -> Response:
         """What AWS would send for `result`; an error's HTTP status can be given."""
         name = self.operation
@@ -77,12 +90,24 @@ class Envelope:
         return Response(sent["body"], status or sent["status_code"], dict(sent["headers"]))
 
 
+def unsigned(request: Request, body: bytes) -> bool:
+    """Whether it is a call of the kind that KMS and RDS take, but for a signature in its header.
+
+    Other services have requests without one (an object of S3, say, by a URL that was signed).
+    """
+    if CREDENTIAL.search(request.headers.get("Authorization", "")):
+        return False
+    named = "X-Amz-Target" in request.headers or "Action" in request.args
+    return named or (request.path == "/" and body.startswith(b"Action="))
+
+
 def read(request: Request, body: bytes) -> Envelope | None:
     """The AWS request in an HTTP request, or None when it is none (or is not signed)."""
     signed = CREDENTIAL.search(request.headers.get("Authorization", ""))
     if not signed:
         return None
     access_key, region, service = signed.groups()
+    service = service.lower()
     try:
         model = get_service_model(MODELS.get(service, service))
     except UnknownServiceError:
@@ -104,15 +129,35 @@ def _caller(access_key: str, headers: dict[str, str]) -> Caller:
     if not {"moto.iam.models", "moto.sts.models"} & set(sys.modules):
         return administrator()  # nobody has used IAM, so there is nobody: and no import of it
     from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
-    from moto.iam.models import get_account_id_from
+    from moto.iam.exceptions import NotFoundException
+    from moto.iam.models import get_account_id_from, iam_backends
 
     account = get_account_id_from(access_key)
+    iam = iam_backends[account]["aws"]
+    session = _session(account, access_key)
+    if session is None and access_key not in iam.access_keys:
+        return administrator(account)
+    nobody = Caller(f"arn:aws:iam::{account}:user/unknown", account, policies=())
     try:
         known = create_access_key(account, "aws", access_key, headers)
-    except CreateAccessKeyFailure:
-        return administrator(account)
-    policies = tuple(IAMPolicy(policy)._policy_json for policy in known.collect_policies())
-    return Caller(known.arn, account, policies)
+        policies = tuple(IAMPolicy(policy)._policy_json for policy in known.collect_policies())
+        if session is not None:
+            role = iam.get_role_by_arn(session.role_arn).arn
+            narrowed = (json.loads(session.policy),) if session.policy else None
+            return Caller(known.arn, account, policies, role=role, session_policies=narrowed)
+        inactive = iam.access_keys[access_key].status == "Inactive"
+        user = iam.get_user(known._owner_user_name).arn
+        return Caller(user, account, () if inactive else policies)
+    except (CreateAccessKeyFailure, NotFoundException):
+        return nobody  # a session without its token or its role, a key without its user
+
+
+def _session(account: str, access_key: str) -> Any:
+    """The session of a role that an access key was made for, if there is one."""
+    from moto.sts.models import sts_backends
+
+    sessions = sts_backends[account]["aws"].assumed_roles
+    return next((each for each in sessions if each.access_key_id == access_key), None)
 
 
 def moto() -> Wsgi:

@@ -56,6 +56,10 @@ class Caller:
     """What IAM attaches to it; None: an administrator, whom IAM allows everything."""
     via: str | None = None
     """The service through which it calls, as kms:ViaService names it."""
+    role: str | None = None
+    """The ARN of the role whose session it is, path and all."""
+    session_policies: tuple[Mapping[str, Any], ...] | None = None
+    """What the session was narrowed to when it began; None: to nothing."""
 
     @property
     def is_service(self) -> bool:
@@ -65,6 +69,8 @@ class Caller:
     @property
     def principal_arn(self) -> str:
         """What a policy names: a role's own ARN, not that of one of its sessions."""
+        if self.role:
+            return self.role
         kind, _, session = self.arn.partition(":assumed-role/")
         if not session:
             return self.arn
@@ -180,6 +186,11 @@ class Key:
     """None: no automatic rotation."""
     next_rotation_at: float | None = None
     """Lab seconds."""
+    changes: int = 0
+    """Counts what may have changed whether it can be used, so that Aurora, which asks for every
+    cluster at every tick, need not try again when nothing has."""
+    openings: int = 0
+    """Counts what can only have made it usable: of no interest while it is."""
 
     @property
     def region(self) -> str:
@@ -270,7 +281,6 @@ class Instance:
     ready: bool = False
     """Whether its server has taken connections since it was told to start."""
     rebooting: bool = False
-    deleting: bool = False
     failed: bool = False
     promotion_tier: int = 1
     tags: dict[str, str] = field(default_factory=dict)
@@ -279,8 +289,8 @@ class Instance:
         """What DescribeDBInstances says: the cluster's own fate first."""
         if self.cluster.status in DEAD_STATUSES:
             return self.cluster.status
-        if self.failed or self.deleting:
-            return "failed" if self.failed else "deleting"
+        if self.failed:
+            return "failed"
         if not self.ready or now < self.available_at:
             return "rebooting" if self.rebooting else "creating"
         return "available"
@@ -386,11 +396,6 @@ class World:
         self.profile = profile
         self.lock = threading.RLock()
         self.global_clusters: dict[str, GlobalCluster] = {}
-        self.key_changes = 0
-        """Counts what may have changed whether a key can be used, so that Aurora, which asks for
-        every cluster at every tick, need not try again when nothing has."""
-        self.key_openings = 0
-        """Counts what can only have made keys usable: of no interest where a key is."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:

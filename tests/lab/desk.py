@@ -115,13 +115,16 @@ class Desk:
         self.rds = Rds(self.world, self.servers)
         self._door = Client(Door(self.world, self.rds, "desk", log))
 
-    def client(self, service: str, access_key: str = "lab", region: str = REGION) -> Any:
+    def client(
+        self, service: str, access_key: str = "lab", region: str = REGION, token: str | None = None
+    ) -> Any:
         made = boto3.client(
             service,
             endpoint_url="http://127.0.0.1:1",
             region_name=region,
             aws_access_key_id=access_key,
             aws_secret_access_key="lab",
+            aws_session_token=token,
             config=Config(retries={"total_max_attempts": 1}),
         )
         made.meta.events.register("before-send", self._send)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from chaosaws_kms_ext.lab.access import Decision, Malformed, Match, Request, decide, read_key_policy
-from chaosaws_kms_ext.lab.conditions import holds
+from chaosaws_kms_ext.lab.conditions import holds, matches
 from chaosaws_kms_ext.lab.world import ACCOUNT, Caller
 from tests.lab.kms_world import OTHER_ACCOUNT, RDS, ROOT, allow, deny, policy, user
 
-ALLOWED, KEY_DENY, IDENTITY_DENY, NO_KEY, NO_IDENTITY = Decision
+ALLOWED, KEY_DENY, IDENTITY_DENY, NO_KEY, NO_IDENTITY, NO_SESSION = Decision
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
@@ -388,3 +390,26 @@ def test_a_key_policy_that_aws_would_not_take_says_why(bad, why):
 
 def test_the_tests_own_policy_is_one():
     assert len(read_key_policy(policy(deny("kms:*", Principal="*")))) == 2
+
+
+def test_a_session_may_no_more_than_it_was_narrowed_to():
+    narrow = ({"Statement": allow("kms:Describe*")},)
+    session = replace(SESSION, policies=({"Statement": EVERYTHING},), session_policies=narrow)
+    assert ask(session, by({"AWS": ROLE})) is NO_SESSION
+    assert ask(session, by(ROOT), granted=Match.NAMED) is NO_SESSION
+    wider = replace(session, session_policies=({"Statement": EVERYTHING},))
+    assert ask(wider, by(ROOT)) is ALLOWED
+    shut = ({"Statement": [EVERYTHING, deny("kms:Decrypt")]},)
+    assert ask(replace(session, session_policies=shut), by(ROOT)) is IDENTITY_DENY
+
+
+@pytest.mark.timeout(20)
+def test_many_stars_take_no_longer_than_their_letters():
+    value = "a" * 2000
+    assert not matches("*a" * 9 + "*b", value, {})
+    assert matches("*a" * 9 + "*", value, {})
+
+
+@given(some.text("ab*?", max_size=8), some.text("ab", max_size=8))
+def test_stars_and_question_marks_mean_what_they_mean_in_a_shell(pattern, value):
+    assert matches(pattern, value, {}) == fnmatch.fnmatchcase(value, pattern)

@@ -217,6 +217,18 @@ class AnyCalls(RuleBasedStateMachine):
             self.check(name, status, lost, name in started)
             statuses[name] = status
         self.statuses = statuses
+        self.check_grants()
+
+    def check_grants(self) -> None:
+        """No grant of Aurora's is left of what was refused or deleted."""
+        region = self.desk.world.region("eu-west-1")
+        things = [*region.clusters.values(), *region.snapshots.values()]
+        held = {thing.encryption.grant_id for thing in things if thing.encryption}
+        for key in region.keys.values():
+            auroras = {
+                g.id for g in key.grants.values() if "aws:rds:dbc-id" in (g.context_subset or {})
+            }
+            assert auroras <= held
 
     def check(self, name: str, status: str, lost: float | None, started: bool) -> None:
         before = self.statuses.get(name)

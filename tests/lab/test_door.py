@@ -84,3 +84,80 @@ def test_junk_is_answered_and_the_door_stays_open(lab, junk):
     with socket.create_connection((address.hostname, address.port)) as raw:
         raw.sendall(junk)
     assert client(lab, "rds").describe_db_clusters()["DBClusters"]
+
+
+def raw(lab, body, service="kms", target="TrentService.CreateKey", **headers):
+    """The status and the body of what a request without any SDK is answered."""
+    sent = {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential=lab/20260101/eu-west-1/{service}/aws4_request",
+        "X-Amz-Target": target,
+        "Content-Type": "application/x-amz-json-1.1",
+    } | headers  # fmt: skip
+    request = urllib.request.Request(
+        lab.endpoint, data=body, headers={k: v for k, v in sent.items() if v}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"Description": "x', b"[]", b"1", b'{"Tags": 5}', b'{"Tags": [{"TagKey": {}}]}',
+     b'{"Policy": "{\\"Version\\": [], \\"Statement\\": [{}]}"}',
+     b'{"Policy": "' + b"[" * 20000 + b'"}'],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_and_changes_nothing(lab, body):
+    before = client(lab, "kms").list_keys()["Keys"]
+    status, said = raw(lab, body)
+    assert status == 400
+    assert b'"__type"' in said
+    assert client(lab, "kms").list_keys()["Keys"] == before
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b'{"KeyId": "k", "Plaintext": "eA==", "EncryptionContext": {"a": 1}}', b"Validation"),
+     (b'{"KeyId": "k", "Plaintext": "eA==", "EncryptionContext": {"a": "\\ud800"}}', b"Validation"),
+     (b'{"Plaintext": "eA=="}', b"Validation")],
+)  # fmt: skip
+def test_parameters_of_another_kind_are_refused(lab, body, said):
+    status, answer = raw(lab, body, target="TrentService.Encrypt")
+    assert status == 400
+    assert said in answer
+
+
+def test_a_service_that_nobody_knows_and_one_that_is_addressed_wrongly_are_answered(lab):
+    for answered in (
+        raw(lab, b"{}", service="no-such-service"),
+        raw(lab, b"a=b", **{"Content-Type": "application/x-www-form-urlencoded"}),
+        raw(lab, b"{}", Authorization=""),
+    ):
+        assert 400 <= answered[0] < 502
+        assert b"<html" not in answered[1].lower()
+
+
+def test_the_name_of_a_service_may_be_in_capitals(lab):
+    status, said = raw(lab, b"{}", service="KMS", target="TrentService.ListKeys")
+    assert status == 200
+    assert json.loads(said)["Keys"]
+
+
+@pytest.mark.parametrize("length", ["abc", "-1"])
+def test_a_length_that_is_none_is_refused_at_once(lab, length):
+    address = urlsplit(lab.endpoint)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as sent:
+        sent.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert b" 400 " in sent.recv(4096)
+
+
+def test_what_no_answer_could_say_is_not_taken(lab):
+    rds = client(lab, "rds")
+    arn = rds.describe_db_clusters(DBClusterIdentifier="orders")["DBClusters"][0]["DBClusterArn"]
+    for key, value in [("ctl", "x\x01y"), ("aws:x", "1"), ("k" * 129, "1"), ("k", "v" * 257)]:
+        with pytest.raises(ClientError):
+            rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": key, "Value": value}])
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "größe", "Value": "日本 +-=._:/@"}])
+    assert rds.describe_db_clusters()["DBClusters"]

@@ -163,3 +163,55 @@ def test_a_serverless_v1_cluster_is_lost_at_once_and_a_v2_one_is_not(desk):
     create(**instance | {"DBClusterIdentifier": "v2"})
     assert is_lost_for_good(desk, v1)
     assert status_after_the_key_is_lost(desk, v2) == RECOVERABLE
+
+
+def rename(desk, name, new):
+    desk.client("rds").modify_db_cluster(DBClusterIdentifier=name, NewDBClusterIdentifier=new)
+    return desk.client("rds").describe_db_clusters(DBClusterIdentifier=new)["DBClusters"][0]
+
+
+def test_a_renamed_cluster_is_what_it_was(desk):
+    rds, source = desk.client("rds"), new(desk)
+    replica = new(desk, "r", "us-east-1", ReplicationSourceIdentifier=source["DBClusterArn"])
+    rds.create_global_cluster(GlobalClusterIdentifier="g", SourceDBClusterIdentifier="c")
+    rds.create_blue_green_deployment(BlueGreenDeploymentName="x", Source=source["DBClusterArn"])
+    renamed = rename(desk, "c", "c2")
+    (group,) = rds.describe_global_clusters()["GlobalClusters"]
+    assert group["GlobalClusterMembers"][0]["DBClusterArn"] == renamed["DBClusterArn"]
+    (deployment,) = rds.describe_blue_green_deployments()["BlueGreenDeployments"]
+    assert deployment["Source"] == renamed["DBClusterArn"]
+    (far,) = desk.client("rds", region="us-east-1").describe_db_clusters()["DBClusters"]
+    assert far["ReplicationSourceIdentifier"] == renamed["DBClusterArn"]
+    assert renamed["ReadReplicaIdentifiers"] == [replica["DBClusterArn"]]
+    old = {"GlobalClusterIdentifier": "g", "DbClusterIdentifier": source["DBClusterArn"]}
+    assert refusal(rds.remove_from_global_cluster, **old) == "DBClusterNotFoundFault"
+    assert is_lost_for_good(desk, renamed)
+
+
+def test_what_others_build_on_is_not_deleted_and_what_is_gone_is_not_remembered(desk):
+    rds, source = desk.client("rds"), new(desk)
+    new(desk, "r", "us-east-1", ReplicationSourceIdentifier=source["DBClusterArn"])
+    made = rds.create_blue_green_deployment(
+        BlueGreenDeploymentName="x", Source=source["DBClusterArn"]
+    )["BlueGreenDeployment"]
+    delete = {"DBClusterIdentifier": "c", "SkipFinalSnapshot": True}
+    assert refusal(rds.delete_db_cluster, **delete) == "InvalidDBClusterStateFault"
+    rds.delete_blue_green_deployment(
+        BlueGreenDeploymentIdentifier=made["BlueGreenDeploymentIdentifier"]
+    )
+    rds.delete_db_cluster(**delete)
+    (far,) = desk.client("rds", region="us-east-1").describe_db_clusters()["DBClusters"]
+    assert "ReplicationSourceIdentifier" not in far
+    assert status_after_the_key_is_lost(desk, new(desk)) == RECOVERABLE
+
+
+@shows("rds:DescribeGlobalClusters")
+def test_global_databases_are_filtered_by_region(desk):
+    rds = desk.client("rds")
+    new(desk)
+    rds.create_global_cluster(GlobalClusterIdentifier="g", SourceDBClusterIdentifier="c")
+    rds.create_global_cluster(GlobalClusterIdentifier="empty")
+    found = rds.describe_global_clusters(Filters=[{"Name": "region", "Values": ["eu-west-1"]}])
+    assert [g["GlobalClusterIdentifier"] for g in found["GlobalClusters"]] == ["g"]
+    nonsense = [{"Name": "colour", "Values": ["x"]}]
+    assert refusal(rds.describe_global_clusters, Filters=nonsense) == "InvalidParameterValue"

@@ -153,29 +153,30 @@ def test_the_table_has_every_operation_that_works_on_a_key():
 def test_only_what_changes_something_counts_as_a_change():
     lab = Kms()
     key = lab.key()
-    before, opened = lab.world.key_changes, lab.world.key_openings
+    arn = lab.arn(key)
+    before = kms.version(lab.world, arn)
     blob = lab.ask("Encrypt", KeyId=key, Plaintext=b"x")["CiphertextBlob"]
     lab.ask("Decrypt", CiphertextBlob=blob)
     lab.ask("DescribeKey", KeyId=key)
     lab.refusal("EnableKey", KeyId="nonsense")
-    assert (lab.world.key_changes, lab.world.key_openings) == (before, opened)
+    assert kms.version(lab.world, arn) == before
     for changed, operation in enumerate(["DisableKey", "ScheduleKeyDeletion"], 1):
         lab.ask(operation, KeyId=key)
-        assert lab.world.key_changes == before + changed
+        assert kms.version(lab.world, arn).changes == before.changes + changed
     lab.pass_time(29 * DAY)
-    assert lab.world.key_changes == before + 2
+    assert kms.version(lab.world, arn).changes == before.changes + 2
     lab.pass_time(DAY)
-    assert lab.world.key_changes == before + 3
-    assert lab.world.key_openings == opened
+    assert kms.version(lab.world, arn) is None
 
 
 def test_what_can_only_make_keys_usable_is_counted_apart():
     lab = Kms()
     key = lab.key()
     lab.ask("DisableKey", KeyId=key)
-    before, opened = lab.world.key_changes, lab.world.key_openings
+    before = kms.version(lab.world, lab.arn(key))
     lab.ask("EnableKey", KeyId=key)
-    assert (lab.world.key_changes, lab.world.key_openings) == (before, opened + 1)
+    after = kms.version(lab.world, lab.arn(key))
+    assert (after.changes, after.openings) == (before.changes, before.openings + 1)
 
 
 def test_a_fault_that_an_operation_does_not_have_would_be_noticed(monkeypatch):

@@ -332,3 +332,27 @@ def test_what_is_gone_for_good_stays_gone(start_lab):
     time.sleep(0.5)  # more than half a day
     assert described(rds, orders)["Status"] == "inaccessible-encryption-credentials"
     until(lambda: instance_status(rds, "orders-1") == "inaccessible-encryption-credentials")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("BackupRetentionPeriod", 0), ("BackupRetentionPeriod", 36), ("MasterUsername", "a b;c"),
+     ("MasterUsername", "pg_x"), ("DatabaseName", ""), ("EngineVersion", "zz")],
+)  # fmt: skip
+def test_a_value_that_is_not_among_the_documented_ones_is_refused(rds, parameter, value):
+    request = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"}
+    code = refusal(rds.create_db_cluster, **request, **{parameter: value})
+    assert code == "InvalidParameterValue"
+
+
+def test_what_is_refused_leaves_no_grant(rds, kms):
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    request = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"}
+    bad = {"StorageEncrypted": True, "KmsKeyId": key, "Tags": [{"Value": "no key"}]}
+    assert refusal(rds.create_db_cluster, **request, **bad) == "InvalidParameterValue"
+    assert kms.list_grants(KeyId=key)["Grants"] == []
+
+
+@shows("rds:DescribeEvents")
+def test_events_of_a_thousand_years_are_not_to_be_had(rds):
+    assert refusal(rds.describe_events, Duration=2_000_000_000) == "InvalidParameterValue"

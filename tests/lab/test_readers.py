@@ -198,3 +198,17 @@ def test_the_data_stay_with_a_cluster_whose_last_instance_was_deleted(rds, kms):
         kept(cluster)
     up(rds, new_instance(rds, cluster, 9))
     assert kept(described(rds, cluster)) == ["before"]
+
+
+def test_an_inaccessible_clusters_writer_can_be_deleted_too(rds, kms):
+    cluster = with_reader(rds, kms)
+    name = cluster["DBClusterIdentifier"]
+    write(cluster, "before")
+    kms.disable_key(KeyId=cluster["KmsKeyId"])
+    becomes(rds, cluster, RECOVERABLE)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-1")
+    assert writer_of(rds, cluster) == f"{name}-2"
+    kms.enable_key(KeyId=cluster["KmsKeyId"])
+    becomes(rds, cluster, AVAILABLE)
+    assert writer_of(rds, cluster) == f"{name}-2"
+    assert kept(cluster) == ["before"]

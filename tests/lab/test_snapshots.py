@@ -189,8 +189,8 @@ def test_an_unencrypted_snapshot_is_what_the_grep_would_find(lab, rds):
 def test_a_flipped_byte_is_refused(lab, rds, kms):
     source = new_writer(rds, kms)
     snapshot = take(rds, source)
-    name = snapshot["DBClusterSnapshotIdentifier"]
-    (file,) = (lab.requests.parent / "snapshots").glob(f"*{name}")
+    files = (lab.requests.parent / "snapshots").iterdir()
+    file = max(files, key=lambda path: path.stat().st_mtime)
     whole = bytearray(file.read_bytes())
     whole[len(whole) // 2] ^= 1
     file.write_bytes(whole)
@@ -311,3 +311,53 @@ def test_what_cannot_be_started_can_be_restored_once_its_key_is_back(rds, kms):
     kms.enable_key(KeyId=source["KmsKeyId"])
     made = rds.restore_db_cluster_to_point_in_time(**request)["DBCluster"]
     assert kept(with_instance(rds, made)) == ["before"]
+
+
+def test_a_cluster_whose_final_snapshot_fails_is_what_it_was(lab, rds, kms):
+    source = new_writer(rds, kms)
+    name = {"DBClusterIdentifier": source["DBClusterIdentifier"]}
+    write(source, "before")
+    rds.stop_db_cluster(**name)
+    becomes(rds, source, "stopped")
+    rds.delete_db_instance(DBInstanceIdentifier=f"{source['DBClusterIdentifier']}-1")
+    data = lab.requests.parent / source["DbClusterResourceId"] / "data"
+    aside = data.rename(data.with_name("aside"))
+    rds.delete_db_cluster(FinalDBSnapshotIdentifier="f" * 200, **name)
+    becomes(rds, source, "stopped")
+    aside.rename(data)
+    rds.start_db_cluster(**name)
+    assert kept(with_instance(rds, source)) == ["before"]
+
+
+@shows("rds:DeleteDBCluster", "rds:CreateDBClusterSnapshot")
+def test_the_names_of_snapshots_are_as_long_as_documented(rds, kms):
+    source = new_writer(rds, kms)
+    cluster = {"DBClusterIdentifier": source["DBClusterIdentifier"]}
+    for length, refused in ((64, True), (63, False)):
+        request = cluster | {"DBClusterSnapshotIdentifier": "n" * length}
+        if refused:
+            assert refusal(rds.create_db_cluster_snapshot, **request) == "InvalidParameterValue"
+        else:
+            rds.create_db_cluster_snapshot(**request)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{source['DBClusterIdentifier']}-1")
+    both = cluster | {"FinalDBSnapshotIdentifier": "final", "SkipFinalSnapshot": True}
+    assert refusal(rds.delete_db_cluster, **both) == "InvalidParameterCombination"
+    rds.delete_db_cluster(FinalDBSnapshotIdentifier="f" * 255, **cluster)
+    snapshot_becomes(rds, "f" * 255, "available")
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="f" * 255)
+    snapshot_becomes(rds, "n" * 63, "available")
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="n" * 63)
+    assert kms.list_grants(KeyId=source["KmsKeyId"])["Grants"] == []
+
+
+@shows("rds:RestoreDBClusterToPointInTime")
+def test_what_is_not_encrypted_has_no_encrypted_point_in_time(rds, kms):
+    source = new_writer(rds)
+    request = {
+        "SourceDBClusterIdentifier": source["DBClusterIdentifier"],
+        "DBClusterIdentifier": next(NAMES),
+        "UseLatestRestorableTime": True,
+        "KmsKeyId": kms.create_key()["KeyMetadata"]["Arn"],
+    }
+    code = refusal(rds.restore_db_cluster_to_point_in_time, **request)
+    assert code == "InvalidParameterCombination"

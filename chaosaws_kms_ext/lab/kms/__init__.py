@@ -20,12 +20,13 @@ from chaosaws_kms_ext.lab.kms import (
     tags,
 )
 from chaosaws_kms_ext.lab.kms.ageing import tick
+from chaosaws_kms_ext.lab.kms.authorize import Version, version
 from chaosaws_kms_ext.lab.kms.making import create_key
-from chaosaws_kms_ext.lab.kms.states import CHANGES_NOTHING, ONLY_OPENS, Handler
+from chaosaws_kms_ext.lab.kms.states import Handler
 from chaosaws_kms_ext.lab.parameters import check
 from chaosaws_kms_ext.lab.world import Call, World
 
-__all__ = ["OPERATIONS", "create_key", "handle", "tick"]
+__all__ = ["OPERATIONS", "Version", "create_key", "handle", "tick", "version"]
 
 OPERATIONS: dict[str, Handler] = {
     **aliases.OPERATIONS,
@@ -43,9 +44,4 @@ OPERATIONS: dict[str, Handler] = {
 def handle(world: World, call: Call) -> dict[str, Any]:
     """Answers one call; raises Fault as AWS would."""
     check(call)
-    answer = OPERATIONS[call.operation](world, call)
-    if call.operation in ONLY_OPENS:
-        world.key_openings += 1
-    elif call.operation not in CHANGES_NOTHING:
-        world.key_changes += 1
-    return answer
+    return OPERATIONS[call.operation](world, call)

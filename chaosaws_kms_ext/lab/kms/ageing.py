@@ -25,7 +25,7 @@ def tick(world: World) -> None:
         ]
         for key in waiting:
             if _age(world, region, key, now, today):
-                world.key_changes += 1
+                key.changes += 1
 
 
 def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:

@@ -7,14 +7,14 @@ of a policy mean is in access.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaosaws_kms_ext.lab import access
 from chaosaws_kms_ext.lab.access import Decision, Match, Request
-from chaosaws_kms_ext.lab.kms.states import CROSS_ACCOUNT
+from chaosaws_kms_ext.lab.kms.states import CHANGES_NOTHING, CROSS_ACCOUNT, ONLY_OPENS
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, Grant, Key, World
 
-__all__ = ["authorize", "authorize_account", "keeps_control", "names"]
+__all__ = ["Version", "authorize", "authorize_account", "keeps_control", "names", "version"]
 
 # AWS KMS Developer Guide, "AWS KMS condition keys": condition key → the parameter it is taken from.
 PARAMETERS = {
@@ -67,6 +67,29 @@ def authorize(
     decision = access.decide(asked, access.read_key_policy(key.policy), granted)
     if decision is not Decision.ALLOWED:
         raise _denied(caller, permission, key.arn, decision)
+    if call.operation in ONLY_OPENS:
+        key.openings += 1
+    elif call.operation not in CHANGES_NOTHING:
+        key.changes += 1
+
+
+class Version(NamedTuple):
+    """Two that are equal say that nothing has happened to the key in between."""
+
+    changes: int
+    openings: int
+    second: int
+    """Of the wall clock, where the key's policy speaks of time."""
+
+
+def version(world: World, arn: str) -> Version | None:
+    """What the answer to "may the key be used?" depends on; None: there is no such key."""
+    key = world.region(arn.split(":")[3]).keys.get(arn.rpartition("/")[2])
+    if key is None:
+        return None
+    timed = access.depends_on_time(key.policy)
+    second = int(world.clock.utc().timestamp()) if timed else 0
+    return Version(key.changes, key.openings, second)
 
 
 def authorize_account(world: World, call: Call, permission: str, resource: str = "*") -> None:
@@ -107,14 +130,13 @@ def _denied(caller: Caller, permission: str, resource: str, decision: Decision) 
 
 
 def _granted(key: Key, call: Call, permission: str, context: Mapping[str, str]) -> Match:
-    return max(
-        (
-            names(grant.grantee, call.caller)
-            for grant in key.grants.values()
-            if permission in grant.operations and _meets(grant, call, permission, context)
-        ),
-        default=Match.NONE,
-    )
+    best = Match.NONE
+    for grant in key.grants.values():  # a key has one for every cluster: no detours
+        if permission in grant.operations and _meets(grant, call, permission, context):
+            best = max(best, names(grant.grantee, call.caller))
+            if best is Match.NAMED:
+                break
+    return best
 
 
 def _meets(grant: Grant, call: Call, permission: str, context: Mapping[str, str]) -> bool:
@@ -125,7 +147,8 @@ def _meets(grant: Grant, call: Call, permission: str, context: Mapping[str, str]
         return True  # the API reference, CreateGrant: "the constraint doesn't apply" to the others
     if grant.context_equals is not None and dict(context) != dict(grant.context_equals):
         return False
-    return dict(grant.context_subset or {}).items() <= dict(context).items()
+    subset = grant.context_subset or {}
+    return all(context.get(name) == value for name, value in subset.items())
 
 
 def _passes_on_no_more(grant: Grant, params: Mapping[str, Any]) -> bool:

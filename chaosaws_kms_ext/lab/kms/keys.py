@@ -25,9 +25,9 @@ def create_key(world: World, call: Call) -> dict[str, Any]:
     authorize_account(world, call, "CreateKey")
     _check_kind(call)
     given = params.get("Tags", [])
-    if given:
-        authorize_account(world, call, "TagResource")
     key_id = making.new_id(multi_region=params.get("MultiRegion", False))
+    if given:
+        authorize_account(world, call, "TagResource", region.arn("kms", f"key/{key_id}"))
     key = making.create_key(
         region,
         world,
@@ -41,7 +41,7 @@ def create_key(world: World, call: Call) -> dict[str, Any]:
         if "Policy" in params:
             policies.check(world, call, key, params["Policy"])
             key.policy = params["Policy"]
-    except Fault:
+    except BaseException:
         del region.keys[key.id]
         raise
     return {"KeyMetadata": _metadata(world, key)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from chaosaws_kms_ext.lab.parameters import check
+from chaosaws_kms_ext.lab import parameters
 from chaosaws_kms_ext.lab.rds import (
     blue_green,
     clusters,
     events,
     global_clusters,
     instances,
+    limits,
     restores,
     snapshots,
 )
@@ -33,5 +34,6 @@ OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
 
 def handle(rds: Rds, call: Call) -> dict[str, Any]:
     """Answers one call; the world's lock is held by whoever calls."""
-    check(call)
+    parameters.check(call)
+    limits.check(call.params)
     return OPERATIONS[call.operation](rds, call)

@@ -81,7 +81,7 @@ def modify_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     cluster = find.legal_cluster(region, call)
     if new := params.get("NewDBClusterIdentifier"):
-        _rename(region, cluster, check_new(region, new))
+        _rename(rds, region, cluster, check_new(region, new))
     for parameter, attribute in MODIFIABLE.items():
         if parameter in params:
             setattr(cluster, attribute, params[parameter])
@@ -107,7 +107,7 @@ def fail_over(rds: Rds, cluster: Cluster, target: Instance) -> None:
 def delete_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     cluster = find.legal_cluster(region, call)
-    _check_deletable(cluster)
+    _check_deletable(rds, cluster, params)
     if params.get("SkipFinalSnapshot"):
         _delete(rds, region, cluster)
     else:
@@ -169,9 +169,7 @@ def new_cluster(
 
 
 def _check_engine(params: dict[str, Any]) -> None:
-    if params["Engine"] != find.ENGINE:
-        why = f"The lab's engine is {find.ENGINE}, not {params['Engine']}"
-        raise Fault("InvalidParameterValue", why)
+    find.check_engine(params["Engine"])
     if params.get("EngineMode", "provisioned") not in ("provisioned", "serverless"):
         why = f"The lab's engine modes are provisioned and serverless, not {params['EngineMode']}"
         raise Fault("InvalidParameterValue", why)
@@ -195,10 +193,12 @@ def _wants_encryption(rds: Rds, call: Call) -> bool:
     return encrypted
 
 
-def _rename(region: Region, cluster: Cluster, name: str) -> None:
+def _rename(rds: Rds, region: Region, cluster: Cluster, name: str) -> None:
+    before = cluster.arn
     del region.clusters[cluster.id]
     cluster.id, cluster.arn = name, region.arn("rds", f"cluster:{name}")
     region.clusters[name] = cluster
+    kinds.rename(rds.world, before, cluster.arn)
 
 
 def _target(rds: Rds, cluster: Cluster, wanted: str | None) -> Instance:
@@ -215,7 +215,14 @@ def _target(rds: Rds, cluster: Cluster, wanted: str | None) -> Instance:
     raise Fault("InvalidDBInstanceState", f"{wanted} is not an available reader of {cluster.id}.")
 
 
-def _check_deletable(cluster: Cluster) -> None:
+def _check_deletable(rds: Rds, cluster: Cluster, params: dict[str, Any]) -> None:
+    if params.get("SkipFinalSnapshot") and params.get("FinalDBSnapshotIdentifier"):
+        raise Fault(
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier cannot be specified when deleting a cluster with "
+            "SkipFinalSnapshot.",
+        )
+    kinds.check_can_delete(rds.world, cluster)
     if cluster.deletion_protection:
         raise Fault(
             "InvalidParameterCombination",
@@ -242,11 +249,12 @@ def _final_snapshot(rds: Rds, call: Call, cluster: Cluster) -> Job:
 
 def _delete_after(rds: Rds, region: Region, cluster: Cluster, job: Job) -> None:
     """Deletes the cluster once its final snapshot has been taken, and not without it."""
+    before = cluster.state.phase
     rds.request(cluster, "DeleteDBCluster")
 
     def finish() -> None:
         if job.error:
-            rds.request(cluster, "final snapshot failed")
+            rds.request(cluster, f"no final snapshot, {before}")
         else:
             _delete(rds, region, cluster)
 

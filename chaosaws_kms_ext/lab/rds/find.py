@@ -15,6 +15,7 @@ from chaosaws_kms_ext.lab.world import Call, Cluster, Fault, Instance, Region, S
 __all__ = [
     "ENGINE",
     "aware",
+    "check_engine",
     "check_legal",
     "cluster",
     "cluster_anywhere",
@@ -112,6 +113,12 @@ def new_identifier(name: str, kind: str = "identifier", longest: int = 63) -> st
     return name.lower()
 
 
+def check_engine(engine: str) -> None:
+    """Raises InvalidParameterValue for an engine that the lab has not."""
+    if engine != ENGINE:
+        raise Fault("InvalidParameterValue", f"The lab's engine is {ENGINE}, not {engine}")
+
+
 def resource_id() -> str:
     """The part of a resource id that is drawn by lot."""
     return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
@@ -124,8 +131,6 @@ def aware(instant: datetime | None) -> datetime | None:
 
 def tags(pairs: list[dict[str, str]]) -> dict[str, str]:
     """RDS' list of tags as a mapping."""
-    if not all(pair.get("Key") for pair in pairs):
-        raise Fault("InvalidParameterValue", "Every tag needs a key.")
     return {pair["Key"]: pair.get("Value", "") for pair in pairs}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chaosaws_kms_ext.lab.rds import find
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.rds.service import Rds
 
 __all__ = ["OPERATIONS", "check_can_join", "join"]
+
+# API reference, DescribeGlobalClusters, Filters.
+FILTERS: dict[str, Callable[[Any], set[str]]] = {
+    "region": lambda group: {arn.split(":")[3] for arn in group.members},
+}
 
 
 def create_global_cluster(rds: Rds, call: Call) -> dict[str, Any]:
@@ -45,6 +51,7 @@ def describe_global_clusters(rds: Rds, call: Call) -> dict[str, Any]:
     found = list(rds.world.global_clusters.values())
     if wanted := call.params.get("GlobalClusterIdentifier"):
         found = [_global(rds.world, wanted)]
+    found = find.filtered(found, call, FILTERS)
     page, marker = PAGES.cut(found, call.params)
     return find.paged("GlobalClusters", [_describe_global(each) for each in page], marker)
 
@@ -55,13 +62,14 @@ def remove_from_global_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     arn = params.get("DbClusterIdentifier", "")
     if arn not in found.members:
         raise Fault("DBClusterNotFoundFault", f"DBCluster {arn} not found.")
+    member = find.cluster_anywhere(world, arn)
     if arn == found.members[0] and len(found.members) > 1:
         raise Fault(
             "InvalidGlobalClusterStateFault",
             f"The writer of {found.id} is removed after its secondary clusters.",
         )
     found.members.remove(arn)
-    find.cluster_anywhere(world, arn).global_cluster = None
+    member.global_cluster = None
     return {"GlobalCluster": _describe_global(found)}
 
 

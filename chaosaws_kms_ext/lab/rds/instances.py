@@ -31,6 +31,7 @@ MOST = 16
 
 def create_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
+    find.check_engine(params["Engine"])
     name = find.new_identifier(params["DBInstanceIdentifier"], "DBInstanceIdentifier")
     if "DBClusterIdentifier" not in params:
         raise Fault("InvalidParameterCombination", "The lab's instances belong to a DB cluster.")
@@ -113,8 +114,6 @@ def start_or_stop_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
 
 def _legal(rds: Rds, call: Call) -> Instance:
     instance = find.instance(rds.world.region(call.region), call.params["DBInstanceIdentifier"])
-    if instance.deleting:
-        raise Fault("InvalidDBInstanceState", f"{instance.id} is deleting.")
     try:
         find.check_legal(call.operation, instance.cluster)
     except Fault as fault:
@@ -141,17 +140,14 @@ def _remove(rds: Rds, instance: Instance) -> None:
 
 
 def _replace_writer(rds: Rds, cluster: Cluster, writer: Instance) -> None:
-    """Fails over to a reader, then removes the instance that was the writer."""
-    readers = [i for i in cluster.instances[1:] if i.status(rds.now()) == "available"]
-    if cluster.status != AVAILABLE or not readers:
-        raise Fault(
-            "InvalidDBClusterStateFault",
-            f"{writer.id} is the writer of {cluster.id}, and no reader can take its place now: "
-            "delete the readers first.",
-        )
-    writer.deleting = True
-    clusters.fail_over(rds, cluster, min(readers, key=lambda reader: reader.promotion_tier))
-    rds.later(lambda: cluster.status == AVAILABLE, lambda: _remove(rds, writer))
+    """Removes the writer and leaves the cluster to a reader, whatever state it is in."""
+    heir = min(cluster.instances[1:], key=lambda reader: reader.promotion_tier)
+    if cluster.status == AVAILABLE:
+        clusters.fail_over(rds, cluster, heir)
+    else:
+        cluster.instances.remove(heir)
+        cluster.instances.insert(0, heir)
+    _remove(rds, writer)
 
 
 OPERATIONS = {

@@ -6,12 +6,20 @@ switched over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from chaosaws_kms_ext.lab.rds import find
 from chaosaws_kms_ext.lab.world import Cluster, Fault, World
 
-__all__ = ["IRREVERSIBLE", "check_can_stop", "part", "recoverable", "replicate"]
+__all__ = [
+    "IRREVERSIBLE",
+    "check_can_delete",
+    "check_can_stop",
+    "part",
+    "recoverable",
+    "rename",
+    "replicate",
+]
 
 Kind = Callable[[World, Cluster], bool]
 
@@ -60,12 +68,42 @@ def replicate(world: World, replica: Cluster, source_arn: str) -> None:
     source.replicas.append(replica.arn)
 
 
-def part(world: World, replica: Cluster) -> None:
-    """Ends what `replicate` began."""
-    if replica.replication_source is None:
-        return
-    region = world.region(replica.replication_source.split(":")[3])
-    for source in region.clusters.values():
-        if replica.arn in source.replicas:
-            source.replicas.remove(replica.arn)
-    replica.replication_source = None
+def part(world: World, cluster: Cluster) -> None:
+    """Ends what `replicate` began, on both sides."""
+    for other in _all(world):
+        if cluster.arn in other.replicas:
+            other.replicas.remove(cluster.arn)
+        if other.replication_source == cluster.arn:
+            other.replication_source = None
+    cluster.replication_source = None
+    cluster.replicas.clear()
+
+
+# All of them know each other by ARN, which has the name in it
+
+
+def rename(world: World, before: str, after: str) -> None:
+    """Lets everything that names a renamed cluster name it by its new ARN."""
+    for group in world.global_clusters.values():
+        group.members = [after if arn == before else arn for arn in group.members]
+    for cluster in _all(world):
+        cluster.replicas = [after if arn == before else arn for arn in cluster.replicas]
+        if cluster.replication_source == before:
+            cluster.replication_source = after
+    for region in world.regions():
+        for deployment in region.deployments.values():
+            if deployment.source == before:
+                deployment.source = after
+
+
+def check_can_delete(world: World, cluster: Cluster) -> None:
+    """Raises InvalidDBClusterStateFault for a cluster that others still build on."""
+    deployments = world.region(cluster.region).deployments.values()
+    if any(deployment.source == cluster.arn for deployment in deployments):
+        why = f"{cluster.id} is part of a blue/green deployment: delete that first."
+        raise Fault("InvalidDBClusterStateFault", why)
+
+
+def _all(world: World) -> Iterator[Cluster]:
+    for region in world.regions():
+        yield from region.clusters.values()

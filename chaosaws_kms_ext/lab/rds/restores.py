@@ -19,7 +19,7 @@ __all__ = ["OPERATIONS"]
 def restore_db_cluster_from_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     name = clusters.check_new(region, params["DBClusterIdentifier"])
-    _check_engine(params["Engine"])
+    find.check_engine(params["Engine"])
     snapshot = find.legal_snapshot(region, call, "SnapshotIdentifier")
     key, context = encryption.opened(rds.world, snapshot.encryption)
     cluster = _new(rds, call, name, snapshot.origin, snapshot.encryption)
@@ -36,6 +36,11 @@ def restore_db_cluster_to_point_in_time(rds: Rds, call: Call) -> dict[str, Any]:
     when = _instant(rds, call, source)
     if source.encryption:
         encryption.unwrap(rds.world, source.encryption)
+    elif call.params.get("KmsKeyId"):
+        # API reference, KmsKeyId: "If the DB cluster isn't encrypted, then the restore request is
+        # rejected."
+        why = f"{source.id} is not encrypted: a point in time of it cannot be."
+        raise Fault("InvalidParameterCombination", why)
     cluster = _new(rds, call, name, source.origin, source.encryption)
     rds.restoring(cluster, rds.servers.restore_to(cluster, source, when))
     return {"DBCluster": describe_cluster(rds, cluster)}
@@ -57,12 +62,6 @@ def _new(rds: Rds, call: Call, name: str, origin: Origin, encrypted: Encryption 
         master_username=origin.master_username,
         database=call.params.get("DatabaseName", origin.database),
     )  # fmt: skip
-
-
-def _check_engine(engine: str) -> None:
-    if engine != find.ENGINE:
-        why = f"The lab's engine is {find.ENGINE}, not {engine}"
-        raise Fault("InvalidParameterValue", why)
 
 
 def _source(region: Region, call: Call) -> Cluster:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from chaosaws_kms_ext.lab import aurora
+from chaosaws_kms_ext.lab import aurora, kms
 from chaosaws_kms_ext.lab.aurora import Effect, Facts, State
 from chaosaws_kms_ext.lab.rds import encryption
 from chaosaws_kms_ext.lab.rds.kinds import recoverable
@@ -89,13 +89,13 @@ class Tried(NamedTuple):
     """That a data key was unwrapped, or was not, and when that was."""
 
     usable: bool
-    changes: tuple[int, int]
-    """The world's count, and the second of the wall clock."""
-    openings: int
+    version: kms.Version | None
 
-    def holds(self, changes: tuple[int, int], openings: int) -> bool:
+    def holds(self, version: kms.Version | None) -> bool:
         """Whether nothing has happened since that could have changed the answer."""
-        return self.changes == changes and (self.usable or self.openings == openings)
+        if self.usable and self.version and version:
+            return self.version._replace(openings=0) == version._replace(openings=0)
+        return self.version == version
 
 
 @dataclass
@@ -118,13 +118,12 @@ class Rds:
         if cluster.encryption is None:
             return True
         held = cluster.encryption
-        # A policy may speak of the time of day: what nobody changed is tried again all the same.
-        changes = self.world.key_changes, int(self.world.clock.utc().timestamp())
+        version = kms.version(self.world, held.key_arn)
         tried = self._tried.get(held.grant_id)
-        if tried and tried.holds(changes, self.world.key_openings):
+        if tried and tried.holds(version):
             return tried.usable
         usable = encryption.opens(self.world, held)
-        self._tried[held.grant_id] = Tried(usable, changes, self.world.key_openings)
+        self._tried[held.grant_id] = Tried(usable, version)
         return usable
 
     def release(self, given_up: Encryption | None) -> None:
@@ -240,20 +239,22 @@ class Rds:
         """Gives the cluster its new state and performs what comes with it."""
         cluster.state = state
         for effect in effects:
-            if effect is Effect.FAILED_OVER:
-                self._failed_over(cluster)
+            if effect in (Effect.FAILED_OVER, Effect.STARTED):
+                self._note_writer(cluster, failed_over=effect is Effect.FAILED_OVER)
             self.servers.perform(cluster, effect)
             for event in WRITES.get(effect, ()):
                 self.write(event, cluster)
 
-    def _failed_over(self, cluster: Cluster) -> None:
-        """What came of a failover: the servers know; the first instance was to be the writer."""
-        writer, wanted = self.servers.writer(cluster), cluster.instances[0]
-        if writer is not None and writer is not wanted:
+    def _note_writer(self, cluster: Cluster, failed_over: bool) -> None:
+        """Who the writer is, the servers know; the first instance was to be it."""
+        writer = self.servers.writer(cluster)
+        wanted = cluster.instances[0] if cluster.instances else None
+        if writer in cluster.instances and writer is not wanted:
             cluster.instances.remove(writer)
             cluster.instances.insert(0, writer)
-            self.write("RDS-EVENT-0069", cluster)
-        else:
+            if failed_over:
+                self.write("RDS-EVENT-0069", cluster)
+        elif failed_over and wanted:
             self.write("RDS-EVENT-0071", cluster, other=wanted.id)
 
     def write(self, event_id: str, about: Cluster | Instance | Snapshot, other: str = "") -> None:

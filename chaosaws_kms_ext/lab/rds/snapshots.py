@@ -17,7 +17,12 @@ __all__ = ["OPERATIONS", "take_final"]
 
 # API reference, DescribeDBClusterSnapshots, Filters.
 FILTERS: dict[str, Callable[[Any], set[str]]] = {
-    "db-cluster-id": lambda snapshot: {snapshot.origin.cluster_id},
+    "db-cluster-id": lambda snapshot: {
+        snapshot.origin.cluster_id,
+        snapshot.arn.replace(
+            f"cluster-snapshot:{snapshot.id}", f"cluster:{snapshot.origin.cluster_id}"
+        ),
+    },
     "db-cluster-snapshot-id": lambda snapshot: {snapshot.id},
     "engine": lambda snapshot: {find.ENGINE},
     "snapshot-type": lambda snapshot: {KIND},
@@ -25,12 +30,13 @@ FILTERS: dict[str, Callable[[Any], set[str]]] = {
 
 KIND = "manual"
 """The lab takes no automated snapshots."""
-LONGEST_NAME = 255
+LONGEST = {"DeleteDBCluster": 255}
+"""API reference: operation → how long the name of a snapshot may be; 63 elsewhere."""
 
 
 def create_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
-    name = _check_new(region, params["DBClusterSnapshotIdentifier"])
+    name = _check_new(region, call, params["DBClusterSnapshotIdentifier"])
     cluster = find.legal_cluster(region, call)
     tags = find.tags(params.get("Tags", []))
     if cluster.copy_tags_to_snapshot:
@@ -55,7 +61,7 @@ def describe_db_cluster_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
 
 def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
-    name = _check_new(region, params["TargetDBClusterSnapshotIdentifier"])
+    name = _check_new(region, call, params["TargetDBClusterSnapshotIdentifier"])
     source = find.legal_snapshot(region, call, "SourceDBClusterSnapshotIdentifier")
     reference = params.get("KmsKeyId")
     if source.encryption is None and reference:
@@ -95,7 +101,7 @@ def take_final(rds: Rds, call: Call, cluster: Cluster) -> Job:
             "InvalidParameterCombination",
             "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
         )
-    name = _check_new(region, wanted)
+    name = _check_new(region, call, wanted)
     if cluster.encryption:
         encryption.unwrap(rds.world, cluster.encryption)
     return _take(rds, region, cluster, name, {})[1]
@@ -104,8 +110,9 @@ def take_final(rds: Rds, call: Call, cluster: Cluster) -> Job:
 # Internals
 
 
-def _check_new(region: Region, name: str) -> str:
-    name = find.new_identifier(name, "DBClusterSnapshotIdentifier", LONGEST_NAME)
+def _check_new(region: Region, call: Call, name: str) -> str:
+    longest = LONGEST.get(call.operation, 63)
+    name = find.new_identifier(name, "DBClusterSnapshotIdentifier", longest)
     if name in region.snapshots:
         raise Fault(
             "DBClusterSnapshotAlreadyExistsFault", f"DB cluster snapshot {name} already exists"

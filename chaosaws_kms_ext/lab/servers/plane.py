@@ -6,6 +6,7 @@ that neither a slow crash recovery nor a large copy delays an answer of the lab.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import threading
@@ -182,7 +183,8 @@ class Servers:
 
     def snapshot_path(self, snapshot: Snapshot) -> Path:
         """Where the data of `snapshot` are."""
-        return self._directory / "snapshots" / snapshot.arn.replace(":", "_")
+        name = hashlib.sha256(snapshot.arn.encode()).hexdigest()  # a name may be 255 long
+        return self._directory / "snapshots" / name
 
     def snapshot(
         self, cluster: Cluster, to: Path, key: bytes | None, context: Mapping[str, str]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import signal
 import subprocess
 import time
@@ -11,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaosaws_kms_ext.lab.processes import freeze_trees, kill_trees
+from chaosaws_kms_ext.lab.processes import free_shared_memory, freeze_trees, kill_trees
 from chaosaws_kms_ext.lab.servers.binaries import Binaries
 
 __all__ = ["SUPERUSER", "Postgres", "ServerFailed"]
@@ -45,8 +43,6 @@ max_logical_replication_workers = 0
 # In the data directory, so that what a killed server leaves goes with it.
 dynamic_shared_memory_type = mmap
 """
-
-IPC_RMID = 0  # sys/ipc.h
 
 
 class ServerFailed(Exception):
@@ -146,7 +142,7 @@ class Postgres:
         if postmaster := self.postmaster:
             kill_trees([postmaster.pid], timeout)
             postmaster.wait(timeout)
-            self._free_shared_memory()
+            free_shared_memory(self.data)
         self.postmaster = None
 
     def shut_down(self) -> None:
@@ -170,12 +166,6 @@ class Postgres:
                 self.kill()
         self.postmaster = None
         return ended
-
-    def _free_shared_memory(self) -> None:
-        """Removes the System V segment that a killed server leaves (its number is in line 7)."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            line = (self.data / "postmaster.pid").read_text().splitlines()[6]
-            ctypes.CDLL(None).shmctl(int(line.split()[1]), IPC_RMID, None)
 
     def last_words(self) -> str:
         """The line of its log since its last start that says best why it ended."""

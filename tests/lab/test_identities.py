@@ -1,0 +1,125 @@
+"""Callers that IAM knows are held to their policies, and are whom a key policy names."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests.lab.clusters import refusal
+from tests.lab.desk import Desk
+
+ACCOUNT = "123456789012"
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"},
+]})  # fmt: skip
+ALL = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+NUMBERS = itertools.count()
+
+
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "requests.jsonl")
+
+
+@pytest.fixture
+def key(desk):
+    return desk.client("kms").create_key()["KeyMetadata"]["KeyId"]
+
+
+def session(desk, path="/", **params):
+    """A role with every permission on KMS, and a KMS client of a session of it."""
+    iam, name = desk.client("iam"), f"role{next(NUMBERS)}"
+    role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST)["Role"]
+    iam.put_role_policy(RoleName=name, PolicyName="kms", PolicyDocument=document(ALL))
+    given = desk.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="one", **params)
+    return role, desk.client("kms", **_keys(given["Credentials"]))
+
+
+def user(desk, path="/"):
+    """A user with every permission on KMS, their access key, and a KMS client with it."""
+    iam, name = desk.client("iam"), f"user{next(NUMBERS)}"
+    made = iam.create_user(UserName=name, Path=path)["User"]
+    iam.put_user_policy(UserName=name, PolicyName="kms", PolicyDocument=document(ALL))
+    access = iam.create_access_key(UserName=name)["AccessKey"]
+    return made, access, desk.client("kms", access_key=access["AccessKeyId"])
+
+
+def _keys(credentials):
+    return {"access_key": credentials["AccessKeyId"], "token": credentials["SessionToken"]}
+
+
+def deny(desk, key, arn):
+    allow = {**ALL, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+    no = {"Effect": "Deny", "Action": "kms:Encrypt", "Resource": "*", "Principal": {"AWS": arn}}
+    desk.client("kms").put_key_policy(KeyId=key, Policy=document(allow, no))
+
+
+@pytest.mark.parametrize("path", ["/", "/team/db/"])
+def test_a_deny_of_a_role_is_one_of_its_sessions(desk, key, path):
+    role, kms = session(desk, path)
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    deny(desk, key, role["Arn"])
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+
+
+@pytest.mark.parametrize("path", ["/", "/team/db/"])
+def test_a_deny_of_a_user_holds_whatever_their_path(desk, key, path):
+    made, _, kms = user(desk, path)
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    deny(desk, key, made["Arn"])
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+
+
+def test_a_session_has_no_more_than_it_was_narrowed_to(desk, key):
+    narrow = {"Effect": "Allow", "Action": "kms:Describe*", "Resource": "*"}
+    _, kms = session(desk, Policy=document(narrow))
+    kms.describe_key(KeyId=key)
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+
+
+def test_a_session_outlives_its_role_without_any_permission(desk, key):
+    role, kms = session(desk)
+    iam = desk.client("iam")
+    iam.delete_role_policy(RoleName=role["RoleName"], PolicyName="kms")
+    iam.delete_role(RoleName=role["RoleName"])
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+
+
+def test_an_inactive_access_key_may_nothing(desk, key):
+    made, access, kms = user(desk)
+    desk.client("iam").update_access_key(
+        UserName=made["UserName"], AccessKeyId=access["AccessKeyId"], Status="Inactive"
+    )
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+
+
+def test_tagging_a_new_key_takes_the_permission_for_keys_not_for_everything(desk):
+    made, _, kms = user(desk)
+    keys_only = {"Effect": "Allow", "Action": "kms:TagResource",
+                 "Resource": f"arn:aws:kms:*:{ACCOUNT}:key/*"}  # fmt: skip
+    create = {"Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*"}
+    put = desk.client("iam").put_user_policy
+    tags = [{"TagKey": "a", "TagValue": "1"}]
+    put(UserName=made["UserName"], PolicyName="kms", PolicyDocument=document(create))
+    assert refusal(kms.create_key, Tags=tags) == "AccessDeniedException"
+    put(UserName=made["UserName"], PolicyName="kms", PolicyDocument=document(create, keys_only))
+    kms.create_key(Tags=tags)
+
+
+def test_nobody_is_served_without_a_signature(lab):
+    from botocore import UNSIGNED
+
+    nobody = boto3.client(
+        "kms", endpoint_url=lab.endpoint, region_name=lab.region,
+        config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+    code = refusal(nobody.disable_key, KeyId="alias/orders")
+    assert code == "MissingAuthenticationTokenException"
