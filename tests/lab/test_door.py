@@ -88,8 +88,9 @@ def test_junk_is_answered_and_the_door_stays_open(lab, junk):
 
 def raw(lab, body, service="kms", target="TrentService.CreateKey", **headers):
     """The status and the body of what a request without any SDK is answered."""
+    scope = f"lab/20260101/eu-west-1/{service}/aws4_request"
     sent = {
-        "Authorization": f"AWS4-HMAC-SHA256 Credential=lab/20260101/eu-west-1/{service}/aws4_request",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}",
         "X-Amz-Target": target,
         "Content-Type": "application/x-amz-json-1.1",
     } | headers  # fmt: skip
