@@ -7,13 +7,16 @@ import shlex
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import leftovers
@@ -30,7 +33,7 @@ def kms() -> None:
     """KMS keys and the Aurora clusters that they encrypt."""
 
 
-@kms.command()
+@kms.group(invoke_without_command=True)
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True, max=100_000),
@@ -52,12 +55,15 @@ def kms() -> None:
     help="Port of the AWS endpoint; a free one if not given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
-def lab(speed: float, profile: str, port: int, as_json: bool) -> None:
+@click.pass_context
+def lab(context: click.Context, speed: float, profile: str, port: int, as_json: bool) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
 
     Our own KMS and RDS, moto for the rest, a real PostgreSQL behind the cluster: disable the key
     with the AWS CLI, and the cluster becomes inaccessible.
     """
+    if context.invoked_subcommand:
+        return
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -73,6 +79,62 @@ def lab(speed: float, profile: str, port: int, as_json: bool) -> None:
             raise click.ClickException("the lab ended by itself")
     finally:
         running.stop()
+
+
+@lab.group()
+@click.option(
+    "--endpoint", envvar="AWS_ENDPOINT_URL", default="", help="Of the lab; else AWS_ENDPOINT_URL."
+)
+@click.pass_context
+def fault(context: click.Context, endpoint: str) -> None:
+    """Make the API of a running lab misbehave.
+
+    For a number of calls (--count), for a time (--for), or until `clear`.
+    """
+    try:
+        context.obj = LabFaults(endpoint)
+    except NotALab as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+@fault.command()
+@click.argument("kind")
+@click.argument("service")
+@click.argument("operation", default="*")
+@click.option("--count", type=click.IntRange(min=1), help="How many calls meet it.")
+@click.option("--for", "lasting", type=click.FloatRange(min=0, min_open=True), help="Seconds.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Of delay, or of age.")
+@click.pass_obj
+def add(faults: LabFaults, /, **order: Any) -> None:
+    """Order a fault: KIND of SERVICE and OPERATION (every one, if none is named).
+
+    Kinds: throttling, error, error-after, cut, cut-after, delay, expired-token, stale (kms
+    DescribeKey only).
+    """
+    order["for"] = order.pop("lasting")
+    _show(lambda: faults.order(**order))
+
+
+@fault.command("list")
+@click.pass_obj
+def list_(faults: LabFaults) -> None:
+    """Show the faults that hold."""
+    _show(faults.holding)
+
+
+@fault.command()
+@click.pass_obj
+def clear(faults: LabFaults) -> None:
+    """End all faults."""
+    _show(faults.clear)
+
+
+def _show(ask: Callable[[], list[dict[str, Any]]]) -> None:
+    try:
+        for holding in ask():
+            click.echo(json.dumps(holding))
+    except NotALab as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 @kms.command()

@@ -23,6 +23,7 @@ from chaosaws_kms_ext.lab.reaper import Reaper, new_directory
 from chaosaws_kms_ext.lab.servers import LabCannotStart, Servers
 
 if TYPE_CHECKING:
+    from chaosaws_kms_ext.lab.door import Door
     from chaosaws_kms_ext.lab.rds import Rds
 
 TICK = 0.02
@@ -160,16 +161,17 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     rds = Rds(world, servers[0])
     cluster = seed.orders(rds, options.region)
     requests = directory / "requests.jsonl"
+    door = Door(world, rds, lab_id, requests)
     server = make_server(
         "127.0.0.1",
         listener.getsockname()[1],
-        Door(world, rds, lab_id, requests),
+        door,
         threaded=True,
         request_handler=wire.MotoRequestHandler,
         fd=listener.fileno(),
     )
     threading.Thread(target=server.serve_forever, daemon=True, name="door").start()
-    threading.Thread(target=_tick, args=(rds,), daemon=True, name="clock").start()
+    threading.Thread(target=_tick, args=(rds, door), daemon=True, name="clock").start()
     return {
         "lab": lab_id,
         "endpoint": f"http://127.0.0.1:{listener.getsockname()[1]}",
@@ -181,7 +183,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     }
 
 
-def _tick(rds: Rds) -> NoReturn:
+def _tick(rds: Rds, door: Door) -> NoReturn:
     """Moves time on; a mistake of ours in one tick must not stop the clock for good."""
     from chaosaws_kms_ext.lab import kms
 
@@ -190,6 +192,9 @@ def _tick(rds: Rds) -> NoReturn:
             try:
                 kms.tick(rds.world)
                 rds.tick()
+                if door.faults.stale:
+                    for region in rds.world.regions():
+                        door.faults.look(region.keys.values())
             except Exception:
                 logging.exception("the lab's clock stumbled")
         time.sleep(TICK)

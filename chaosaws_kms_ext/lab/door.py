@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -14,14 +16,12 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab import kms, rds, wire
+from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
 from chaosaws_kms_ext.lab.world import Call, Fault, World
 
 __all__ = ["Door"]
 
 logger = logging.getLogger(__name__)
-
-IDENTITY = "/chaos-kms-lab"
-"""Answers which lab this is; no AWS service has such a path."""
 
 
 class Door:
@@ -31,6 +31,7 @@ class Door:
         self._world = world
         self._rds = service
         self._lab_id = lab_id
+        self.faults = Faults()
         self._moto = wire.moto()
         self._log = log.open("a", buffering=1)
         self._log_lock = threading.Lock()
@@ -42,9 +43,8 @@ class Door:
         except ValueError:
             return Response("Content-Length is not a length", 400)(environ, start)
         request = Request(dict(environ))
-        if request.path == IDENTITY:
-            answer = Response(json.dumps({"lab": self._lab_id}), content_type="application/json")
-            return answer(environ, start)
+        if request.path in CONTROL:
+            return CONTROL[request.path](self, request, body)(environ, start)
         if wire.unsigned(request, body):
             return UNSIGNED(environ, start)
         try:
@@ -52,18 +52,58 @@ class Door:
         except Exception:  # a protocol that the service does not speak
             logger.debug("unreadable", exc_info=True)
             return UNREADABLE(environ, start)
+        environ["wsgi.input"] = io.BytesIO(body)
         if envelope is None:
-            environ["wsgi.input"] = io.BytesIO(body)
             return self._unnamed(environ)(environ, start)
-        if envelope.service in OURS:
-            answer = self._ours(envelope)
-        else:
-            environ["wsgi.input"] = io.BytesIO(body)
-            answer = self._motos(envelope, environ)
+        answer = self._answered(envelope, environ)
         self._write(envelope, answer)
         return answer(environ, start)
 
-    def _ours(self, envelope: wire.Envelope) -> Response:
+    # What goes wrong by order
+
+    def _answered(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
+        with self._world.lock:
+            met = self.faults.take(envelope.service, envelope.operation)
+        errors = {fault.kind: fault.error(envelope.service) for fault in met}
+        for fault in met:
+            if fault.kind == "delay":
+                time.sleep(fault.seconds)
+        if "cut" in errors:
+            return _cut(environ)
+        if error := errors.get("throttling") or errors.get("expired-token") or errors.get("error"):
+            return envelope.answer(*error)
+        answer = self._carried_out(envelope, environ, met)
+        if "cut-after" in errors:
+            return _cut(environ)
+        if error := errors.get("error-after"):
+            return envelope.answer(*error)
+        return answer
+
+    def _control_faults(self, request: Request, body: bytes) -> Response:
+        with self._world.lock:
+            if request.method == "DELETE":
+                self.faults.clear()
+            elif request.method == "POST":
+                keys = [key for region in self._world.regions() for key in region.keys.values()]
+                try:
+                    self.faults.add(json.loads(body), keys)
+                except (BadOrder, ValueError, AttributeError) as problem:
+                    return _said({"error": str(problem)}, 400)
+            return _said({"faults": [fault.described() for fault in self.faults.holding()]})
+
+    def _control_identity(self, request: Request, body: bytes) -> Response:
+        return _said({"lab": self._lab_id})
+
+    # Who answers
+
+    def _carried_out(
+        self, envelope: wire.Envelope, environ: dict[str, Any], met: list[ApiFault]
+    ) -> Response:
+        if envelope.service in OURS:
+            return self._ours(envelope, met)
+        return self._motos(envelope, environ)
+
+    def _ours(self, envelope: wire.Envelope, met: list[ApiFault]) -> Response:
         if envelope.operation not in OURS[envelope.service]:
             return _not_implemented(envelope)
         try:
@@ -74,7 +114,7 @@ class Door:
             return envelope.answer(Fault("MalformedQueryString", f"Cannot be read: {problem}"))
         try:
             with self._world.lock:
-                result = self._handle(call)
+                result = self.faults.aged(self._handle(call), met)
             return envelope.answer(result)  # which takes its time where the answer is long
         except Fault as fault:
             return envelope.answer(fault)
@@ -120,6 +160,12 @@ class Door:
             self._log.write(json.dumps(told) + "\n")
 
 
+# Paths that no AWS service has: which lab this is, and the faults that are ordered.
+CONTROL: dict[str, Callable[[Door, Request, bytes], Response]] = {
+    "/chaos-kms-lab": Door._control_identity,
+    "/chaos-kms-lab/faults": Door._control_faults,
+}
+
 OURS: dict[str, Collection[str]] = {"kms": kms.OPERATIONS, "rds": rds.OPERATIONS}
 
 
@@ -132,6 +178,18 @@ def _not_implemented(envelope: wire.Envelope) -> Response:
 def _json(code: str, message: str, status: int) -> Response:
     said = json.dumps({"__type": code, "message": message})
     return Response(said, status, content_type="application/x-amz-json-1.1")
+
+
+def _said(what: dict[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(what), status, content_type="application/json")
+
+
+def _cut(environ: dict[str, Any]) -> Response:
+    """Ends the connection without an answer."""
+    if connection := environ.get("werkzeug.socket"):
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+    return Response(status=500)
 
 
 UNSIGNED = _json(

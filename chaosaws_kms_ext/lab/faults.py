@@ -1,0 +1,178 @@
+"""Faults of the API on demand: the next calls of an operation are throttled, cut, late or stale.
+
+They are ordered over a path that no AWS service has (door.py) and hold for a number of calls or for
+a time; none is injected that was not ordered.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaosaws_kms_ext.lab.world import Fault, Key
+
+__all__ = ["KINDS", "ApiFault", "BadOrder", "Faults"]
+
+# Kind → what a call meets. The codes are those of the services' pages "Common errors".
+KINDS = {
+    "throttling": "refused with ThrottlingException (RDS: Throttling) before anything was done",
+    "error": "answered with an internal error, HTTP 500, before anything was done",
+    "error-after": "carried out, and then answered with an internal error, HTTP 500",
+    "cut": "the connection is cut before anything was done",
+    "cut-after": "carried out, and then the connection is cut",
+    "delay": "answered after some seconds",
+    "expired-token": "refused because the credentials have expired",
+    "stale": "DescribeKey tells the state that a key had some seconds ago",
+}
+
+NEED_SECONDS = frozenset({"delay", "stale"})
+STALE_OPERATION = ("kms", "DescribeKey")
+LONGEST_DELAY = 600.0
+"""Seconds."""
+
+# Kind → the codes by service, that of the others, the message, the HTTP status.
+INTERNAL = ({"kms": "KMSInternalException"}, "InternalFailure", "An internal error occurred", 500)
+ERRORS: dict[str, tuple[dict[str, str], str, str, int]] = {
+    "throttling": ({"rds": "Throttling"}, "ThrottlingException", "Rate exceeded", 400),
+    "error": INTERNAL,
+    "error-after": INTERNAL,
+    "expired-token": (
+        {"rds": "ExpiredToken"}, "ExpiredTokenException",
+        "The security token included in the request is expired", 403,
+    ),
+}  # fmt: skip
+
+
+class BadOrder(Exception):
+    """An order for a fault that makes no sense; one sentence says why."""
+
+
+@dataclass
+class ApiFault:
+    """One fault, and for how long it holds."""
+
+    kind: str
+    service: str
+    operation: str
+    """An operation's name, or * for every one."""
+    seconds: float = 0.0
+    """How late an answer is, or how old a state."""
+    count: int | None = None
+    """Calls that still meet it; None: every call."""
+    until: float = math.inf
+    """time.monotonic() at which it ends."""
+
+    @classmethod
+    def ordered(cls, order: dict[str, Any]) -> ApiFault:
+        """Reads {"kind", "service", "operation", "seconds", "count", "for"}; raises BadOrder."""
+        try:
+            made = cls(
+                kind=str(order["kind"]),
+                service=str(order["service"]).lower(),
+                operation=str(order.get("operation") or "*"),
+                seconds=float(order.get("seconds") or 0),
+                count=None if order.get("count") is None else int(order["count"]),
+                until=time.monotonic() + float(order["for"]) if order.get("for") else math.inf,
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise BadOrder(f"a fault needs a kind and a service, and numbers: {problem}") from None
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        if self.kind not in KINDS:
+            raise BadOrder(f"there is no fault {self.kind!r}: {', '.join(KINDS)}")
+        if self.kind in NEED_SECONDS and not 0 < self.seconds <= LONGEST_DELAY:
+            raise BadOrder(f"{self.kind} needs seconds, more than 0 and at most {LONGEST_DELAY:g}")
+        if self.kind == "stale" and (self.service, self.operation) != STALE_OPERATION:
+            raise BadOrder("only kms DescribeKey can be stale")
+        if self.count is not None and self.count < 1:
+            raise BadOrder("count is a number of calls, 1 or more")
+
+    def meets(self, service: str, operation: str) -> bool:
+        """Whether a call meets it now."""
+        return (
+            self.service in (service, "*")
+            and self.operation in (operation, "*")
+            and (self.count is None or self.count > 0)
+            and time.monotonic() < self.until
+        )
+
+    def error(self, service: str) -> tuple[Fault, int] | None:
+        """What a call of `service` is answered with, and the HTTP status, if it is an error."""
+        if self.kind not in ERRORS:
+            return None
+        codes, usual, message, status = ERRORS[self.kind]
+        return Fault(codes.get(service, usual), message), status
+
+    def described(self) -> dict[str, Any]:
+        """It as JSON says it."""
+        left = None if math.isinf(self.until) else max(0.0, self.until - time.monotonic())
+        return {
+            "kind": self.kind,
+            "service": self.service,
+            "operation": self.operation,
+            "seconds": self.seconds,
+            "count": self.count,
+            "for": left,
+        }
+
+
+@dataclass
+class Faults:
+    """The faults that hold; the world's lock is held by whoever asks."""
+
+    _ordered: list[ApiFault] = field(default_factory=list)
+    _states: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    """Key ARN → since when (time.monotonic) it has been in which state, oldest first."""
+
+    def add(self, order: dict[str, Any], keys: Iterable[Key]) -> ApiFault:
+        """Orders a fault; raises BadOrder."""
+        fault = ApiFault.ordered(order)
+        self._ordered.append(fault)
+        self.look(keys)
+        return fault
+
+    def clear(self) -> None:
+        """From now on nothing goes wrong by order."""
+        self._ordered.clear()
+        self._states.clear()
+
+    def holding(self) -> list[ApiFault]:
+        """Those that a call could still meet."""
+        return [f for f in self._ordered if f.meets(f.service, f.operation)]
+
+    def take(self, service: str, operation: str) -> list[ApiFault]:
+        """The faults that this call meets; each counts it."""
+        met = [fault for fault in self._ordered if fault.meets(service, operation)]
+        for fault in met:
+            if fault.count is not None:
+                fault.count -= 1
+        return met
+
+    @property
+    def stale(self) -> bool:
+        """Whether states have to be remembered."""
+        return any(fault.kind == "stale" for fault in self._ordered)
+
+    def look(self, keys: Iterable[Key]) -> None:
+        """Remembers what state each key is in now."""
+        now = time.monotonic()
+        for key in keys:
+            known = self._states.setdefault(key.arn, [])
+            if not known or known[-1][1] != key.state:
+                known.append((now, key.state))
+
+    def aged(self, answer: dict[str, Any], met: list[ApiFault]) -> dict[str, Any]:
+        """DescribeKey's answer as it was some seconds ago, if it met a fault of that kind."""
+        ages = [fault.seconds for fault in met if fault.kind == "stale"]
+        if not ages:
+            return answer
+        metadata = answer["KeyMetadata"]
+        then = time.monotonic() - max(ages)
+        known = self._states.get(metadata["Arn"]) or [(then, metadata["KeyState"])]
+        state = ([old for since, old in known if since <= then] or [known[0][1]])[-1]
+        return {"KeyMetadata": metadata | {"KeyState": state, "Enabled": state == "Enabled"}}

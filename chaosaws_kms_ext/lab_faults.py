@@ -1,0 +1,64 @@
+"""Orders faults of a running lab's API: throttling, cut connections, late answers and so on."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["LabFaults", "NotALab"]
+
+PATH = "/chaos-kms-lab/faults"
+TIMEOUT = 10.0
+"""Seconds."""
+
+
+class NotALab(Exception):
+    """One sentence: why no fault could be ordered."""
+
+
+class LabFaults:
+    """The faults of the lab at `endpoint`, which has to be on this machine."""
+
+    def __init__(self, endpoint: str) -> None:
+        address = urlsplit(endpoint)
+        if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost"):
+            raise NotALab(
+                f"{endpoint or 'no endpoint'} is not a lab on this machine: paste what 'chaos kms "
+                "lab' printed, or give --endpoint"
+            )
+        self._url = endpoint.rstrip("/") + PATH
+
+    def order(self, **fault: Any) -> list[dict[str, Any]]:
+        """Orders one more fault (lab/faults.py); the faults that hold now."""
+        return self._ask("POST", {k: v for k, v in fault.items() if v is not None})
+
+    def holding(self) -> list[dict[str, Any]]:
+        """The faults that hold now."""
+        return self._ask("GET")
+
+    def clear(self) -> list[dict[str, Any]]:
+        """Ends all of them."""
+        return self._ask("DELETE")
+
+    def _ask(self, method: str, body: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url, data=data, method=method)
+        # No proxy: it is this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=TIMEOUT) as answer:
+                return list(json.load(answer)["faults"])
+        except urllib.error.HTTPError as refused:
+            raise NotALab(_reason(refused)) from None
+        except (OSError, ValueError, KeyError) as problem:
+            raise NotALab(f"no lab answers at {self._url}: {problem}") from None
+
+
+def _reason(refused: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(refused)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"what answers at {refused.url} is no lab: HTTP {refused.code}"

@@ -1,0 +1,202 @@
+"""Faults of the API on demand: each kind, for a count, for a time, and none that nobody ordered."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosaws_kms_ext.lab.faults import KINDS, ApiFault, BadOrder
+from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
+from tests.conftest import client, program, until
+from tests.lab.clusters import refusal
+
+
+@pytest.fixture
+def kms(lab):
+    return client(lab, "kms")
+
+
+@pytest.fixture
+def faults(lab):
+    ordering = LabFaults(lab.endpoint)
+    yield ordering
+    ordering.clear()
+
+
+@pytest.fixture
+def key(kms):
+    return kms.create_key()["KeyMetadata"]["KeyId"]
+
+
+def state(kms, key):
+    return kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "code", "status"),
+    [
+        ("throttling", "kms", "ThrottlingException", 400),
+        ("throttling", "rds", "Throttling", 400),
+        ("error", "kms", "KMSInternalException", 500),
+        ("error", "rds", "InternalFailure", 500),
+        ("expired-token", "kms", "ExpiredTokenException", 403),
+        ("expired-token", "rds", "ExpiredToken", 403),
+        ("throttling", "sts", "ThrottlingException", 400),
+    ],
+)
+def test_the_next_calls_of_an_operation_are_refused_as_aws_refuses_them(
+    lab, faults, kind, service, code, status
+):
+    calls = {
+        "kms": client(lab, "kms").list_keys,
+        "rds": client(lab, "rds").describe_db_clusters,
+        "sts": client(lab, "sts").get_caller_identity,
+    }
+    operations = {"kms": "ListKeys", "rds": "DescribeDBClusters", "sts": "GetCallerIdentity"}
+    faults.order(kind=kind, service=service, operation=operations[service], count=2)
+    for _ in range(2):
+        with pytest.raises(ClientError) as refused:
+            calls[service]()
+        assert refused.value.response["Error"]["Code"] == code
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    calls[service]()
+    assert faults.holding() == []
+
+
+def test_other_operations_and_services_go_on(lab, kms, faults, key):
+    faults.order(kind="error", service="kms", operation="DisableKey")
+    assert refusal(kms.disable_key, KeyId=key) == "KMSInternalException"
+    kms.enable_key(KeyId=key)
+    client(lab, "rds").describe_db_clusters()
+    faults.clear()
+    kms.disable_key(KeyId=key)
+
+
+def test_before_means_that_nothing_was_done_and_after_that_it_was(kms, faults, key):
+    for kind, code, afterwards in [
+        ("error", "KMSInternalException", "Enabled"),
+        ("error-after", "KMSInternalException", "Disabled"),
+    ]:
+        faults.order(kind=kind, service="kms", operation="DisableKey", count=1)
+        assert refusal(kms.disable_key, KeyId=key) == code
+        assert state(kms, key) == afterwards
+    kms.enable_key(KeyId=key)
+    for kind, afterwards in [("cut", "Enabled"), ("cut-after", "Disabled")]:
+        faults.order(kind=kind, service="kms", operation="DisableKey", count=1)
+        with pytest.raises(ConnectionClosedError):
+            kms.disable_key(KeyId=key)
+        assert state(kms, key) == afterwards
+
+
+def test_an_answer_is_late_and_holds_up_nobody_else(kms, faults, key):
+    faults.order(kind="delay", service="kms", operation="DescribeKey", seconds=1.5, count=1)
+    began = time.monotonic()
+    waiting = threading.Thread(target=state, args=(kms, key))
+    waiting.start()
+    until(lambda: faults.holding() == [])
+    kms.list_keys()
+    assert waiting.is_alive()
+    waiting.join(10)
+    assert time.monotonic() - began >= 1.5
+
+
+def test_a_stale_describe_key_says_the_old_state_for_a_while(kms, faults, key):
+    faults.order(kind="stale", service="kms", operation="DescribeKey", seconds=1.5)
+    kms.disable_key(KeyId=key)
+    changed = time.monotonic()
+    seen = []
+    while (now := time.monotonic()) < changed + 3:
+        seen.append((now - changed, state(kms, key)))
+        time.sleep(0.05)
+    assert {said for at, said in seen if at < 1.3} == {"Enabled"}
+    assert {said for at, said in seen if at > 1.8} == {"Disabled"}
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "DisabledException"
+
+
+def test_a_fault_ends_with_its_time(kms, faults):
+    faults.order(kind="throttling", service="kms", **{"for": 0.5})
+    assert refusal(kms.list_keys) == "ThrottlingException"
+    until(lambda: faults.holding() == [], timeout=5)
+    kms.list_keys()
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ({"kind": "nonsense", "service": "kms"}, "there is no fault 'nonsense'"),
+        ({"kind": "delay", "service": "kms"}, "delay needs seconds"),
+        ({"kind": "delay", "service": "kms", "seconds": 1e9}, "at most 600"),
+        ({"kind": "stale", "service": "rds", "seconds": 1}, "only kms DescribeKey"),
+        ({"kind": "error"}, "needs a kind and a service"),
+        ({"kind": "error", "service": "kms", "count": 0}, "count is a number of calls"),
+        ({"kind": "error", "service": "kms", "count": "x"}, "numbers"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_one_sentence(faults, order, said):
+    with pytest.raises(NotALab, match=said):
+        faults.order(**order)
+    assert faults.holding() == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("https://kms.eu-west-1.amazonaws.com", "is not a lab on this machine"),
+        ("http://192.0.2.1:4566", "is not a lab on this machine"),
+        ("", "is not a lab on this machine"),
+    ],
+)
+def test_faults_are_for_a_lab_on_this_machine_only(endpoint, said):
+    with pytest.raises(NotALab, match=said):
+        LabFaults(endpoint)
+
+
+def test_what_is_no_lab_is_one_sentence():
+    with pytest.raises(NotALab, match="no lab answers"):
+        LabFaults("http://127.0.0.1:9").holding()
+
+
+def test_faults_are_ordered_from_a_shell(lab, kms, key):
+    def fault(*arguments):
+        command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", *arguments]
+        return subprocess.run(
+            command, env={"AWS_ENDPOINT_URL": lab.endpoint}, capture_output=True, text=True
+        )
+
+    ordered = fault("add", "throttling", "kms", "DisableKey", "--count", "1")
+    assert json.loads(ordered.stdout)["operation"] == "DisableKey"
+    assert json.loads(fault("list").stdout)["count"] == 1
+    assert refusal(kms.disable_key, KeyId=key) == "ThrottlingException"
+    kms.disable_key(KeyId=key)
+    assert fault("clear").stdout == ""
+    wrong = fault("add", "nonsense", "kms")
+    assert wrong.returncode == 1
+    assert "there is no fault" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+@given(
+    st.sampled_from(sorted(KINDS)), st.sampled_from(["kms", "rds", "*"]),
+    st.sampled_from(["DescribeKey", "*"]), st.integers(1, 5), st.integers(0, 10),
+)  # fmt: skip
+def test_a_counted_fault_meets_exactly_as_many_calls(kind, service, operation, count, calls):
+    order = {"kind": kind, "service": service, "operation": operation, "count": count}
+    try:
+        fault = ApiFault.ordered(order | {"seconds": 1})
+    except BadOrder:
+        assert kind == "stale"
+        return
+    met = 0
+    for _ in range(calls):
+        if fault.meets("kms", "DescribeKey"):
+            met += 1
+            fault.count -= 1
+    assert met == (min(count, calls) if service in ("kms", "*") else 0)
+    assert not fault.meets("sts", "GetCallerIdentity") or service == operation == "*"
