@@ -164,7 +164,9 @@ class Driver:
         """Ends the load with one sentence."""
         print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
         self.environment.process_exit_code = 1
-        self.environment.runner.quit()
+        # Not from here: quitting kills the user that says this, and would end half-way.
+        gevent.spawn_later(QUIT_WITHIN, os._exit, 1)
+        gevent.spawn(self.environment.runner.quit)
 
     def _give_up(self, numbers: range) -> None:
         for number in numbers:

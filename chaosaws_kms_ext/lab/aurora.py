@@ -86,6 +86,8 @@ class Profile:
     snapshot: float = 60  # assumed: making or copying one
     failing_over: float = 30  # documented: "often less than 30 seconds" (high availability)
     rebooting: float = 30  # assumed
+    trail_lag: float = 300  # documented: CloudTrail delivers within 5 minutes on average
+    key_retry: float = 60  # assumed: how often Aurora tries a key that it could not use
 
 
 PROFILES = {

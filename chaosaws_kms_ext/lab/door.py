@@ -15,8 +15,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_ext.lab import kms, rds, wire
+from chaosaws_kms_ext.lab import kms, rds, trail, wire
 from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
+from chaosaws_kms_ext.lab.trail import Trail
 from chaosaws_kms_ext.lab.world import Call, Fault, World
 
 __all__ = ["Door"]
@@ -32,6 +33,8 @@ class Door:
         self._rds = service
         self._lab_id = lab_id
         self.faults = Faults()
+        self._trail = Trail(world)
+        world.audit = self._trail.record
         self._moto = wire.moto()
         self._log = log.open("a", buffering=1)
         self._log_lock = threading.Lock()
@@ -99,13 +102,27 @@ class Door:
     def _carried_out(
         self, envelope: wire.Envelope, environ: dict[str, Any], met: list[ApiFault]
     ) -> Response:
-        if envelope.service in OURS:
+        if envelope.operation in OURS.get(envelope.service, ()):
             return self._ours(envelope, met)
-        return self._motos(envelope, environ)
+        if envelope.service in ALONE:
+            return _not_implemented(envelope)
+        answer = self._motos(envelope, environ)
+        self._note(envelope, answer)
+        return answer
+
+    def _note(self, envelope: wire.Envelope, answer: Response) -> None:
+        """A call that moto answered, for CloudTrail."""
+        try:
+            call = envelope.call()
+        except Exception:
+            logger.debug("unreadable for the trail", exc_info=True)
+            return
+        bad = answer.status_code >= 400
+        fault = Fault(str(answer.status_code), "refused by moto") if bad else None
+        with self._world.lock:
+            self._trail.record(call, None, fault)
 
     def _ours(self, envelope: wire.Envelope, met: list[ApiFault]) -> Response:
-        if envelope.operation not in OURS[envelope.service]:
-            return _not_implemented(envelope)
         try:
             call = envelope.call()
         except Fault as fault:
@@ -114,7 +131,7 @@ class Door:
             return envelope.answer(Fault("MalformedQueryString", f"Cannot be read: {problem}"))
         try:
             with self._world.lock:
-                result = self.faults.aged(self._handle(call), met)
+                result = self.faults.aged(self._told(call), met)
             return envelope.answer(result)  # which takes its time where the answer is long
         except Fault as fault:
             return envelope.answer(fault)
@@ -123,7 +140,19 @@ class Door:
             why = f"The lab failed in {envelope.service}:{envelope.operation}; its log says how."
             return envelope.answer(Fault("InternalFailure", why), 500)
 
+    def _told(self, call: Call) -> dict[str, Any]:
+        """Handles the call and tells CloudTrail."""
+        try:
+            result = self._handle(call)
+        except Fault as fault:
+            self._trail.record(call, None, fault)
+            raise
+        self._trail.record(call, result, None)
+        return result
+
     def _handle(self, call: Call) -> dict[str, Any]:
+        if call.service == "cloudtrail":
+            return trail.OPERATIONS[call.operation](self._trail, call)
         if call.service == "kms":
             return kms.handle(self._world, call)
         return rds.handle(self._rds, call)
@@ -166,7 +195,13 @@ CONTROL: dict[str, Callable[[Door, Request, bytes], Response]] = {
     "/chaos-kms-lab/faults": Door._control_faults,
 }
 
-OURS: dict[str, Collection[str]] = {"kms": kms.OPERATIONS, "rds": rds.OPERATIONS}
+OURS: dict[str, Collection[str]] = {
+    "cloudtrail": trail.OPERATIONS,
+    "kms": kms.OPERATIONS,
+    "rds": rds.OPERATIONS,
+}
+ALONE = frozenset({"kms", "rds"})
+"""Of these services nothing is moto's: its keys and clusters would be others."""
 
 
 def _not_implemented(envelope: wire.Envelope) -> Response:

@@ -10,6 +10,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -33,6 +35,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 TARGET_PREFIX = re.compile(r"^.*\.")
+LABEL = re.compile(r"\{(\w+)\+?\}")
 
 # Where the name a request is signed with is not the name of botocore's model.
 MODELS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
@@ -50,28 +53,31 @@ class Envelope:
     _body: bytes
     _model: Any
     _protocol: str
+    _named: dict[str, str]
+    """What the path names: URI parameter → value."""
 
     def call(self) -> Call:
         """The request with its parameters as a handler gets them."""
         self._check_body()
+        rest = self._protocol.startswith("rest")
         form = dict(parse_qsl(self._body.decode("utf-8", "replace"), keep_blank_values=True))
         parser = PROTOCOL_PARSERS[self._protocol](
             self._model.operation_model(self.operation), map_type=dict
         )
         parsed = parser.parse({
             "method": self._request.method,
-            "values": form,
+            "values": self._request.args if rest else form,
             "headers": self._request.headers,
             "body": self._body,
             "url_path": self._request.path,
-            "url_params": {},
+            "url_params": self._named,
         })  # fmt: skip
         who = _caller(self.access_key, dict(self._request.headers))
         return Call(self.service, self.operation, dict(parsed), self.region, who)
 
     def _check_body(self) -> None:
         """A body that is no JSON object would be taken for an empty one."""
-        if not self._protocol.startswith("json") or not self._body:
+        if "json" not in self._protocol or not self._body:
             return
         try:
             read = json.loads(self._body)
@@ -112,13 +118,52 @@ def read(request: Request, body: bytes) -> Envelope | None:
         model = get_service_model(MODELS.get(service, service))
     except UnknownServiceError:
         return None
+    named: dict[str, str] = {}
     if "X-Amz-Target" in request.headers:
         operation = TARGET_PREFIX.sub("", request.headers["X-Amz-Target"])
+    elif model.protocol == "rest-json":
+        operation, named = _routed(model, request.method, request.path)
     else:
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
         operation = form.get("Action") or f"{request.method} {request.path}"
     protocol = determine_request_protocol(model, request.content_type)
-    return Envelope(service, operation, region, access_key, request, body, model, protocol)
+    return Envelope(service, operation, region, access_key, request, body, model, protocol, named)
+
+
+def _routed(model: Any, method: str, path: str) -> tuple[str, dict[str, str]]:
+    """The operation that a REST request means and its path's parameters.
+
+    Where several fit it is the one that says more of the path; where none does, an operation that
+    no service has.
+    """
+    for operation, asked, pattern in _routes(model.service_name):
+        if asked == method and (fits := pattern.fullmatch(path)):
+            values = fits.groupdict()
+            uri = model.operation_model(operation).http["requestUri"].partition("?")[0]
+            names = LABEL.findall(uri)
+            return operation, {name: values[f"label{n}"] for n, name in enumerate(names)}
+    return f"{method} {path}", {}
+
+
+@cache
+def _routes(service: str) -> list[tuple[str, str, re.Pattern[str]]]:
+    """Operation, method and path of each operation of a REST service, the longest path first.
+
+    A path arrives decoded, so that a parameter at its end may have slashes of its own (an ARN).
+    """
+    model = get_service_model(service)
+    found = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path = http["requestUri"].partition("?")[0]
+        literals = [re.escape(part) for part in LABEL.sub("\0", path).split("\0")]
+        labels = [f"(?P<label{n}>[^/]+)" for n in range(len(literals) - 1)]
+        if labels and path.endswith("}"):
+            labels[-1] = labels[-1].replace("[^/]", ".")
+        pattern = "".join(map("".join, zip_longest(literals, labels, fillvalue="")))
+        found.append((sum(map(len, literals)), name, http["method"], re.compile(pattern)))
+    found.sort(key=lambda each: -each[0])
+    return [each[1:] for each in found]
 
 
 def _caller(access_key: str, headers: dict[str, str]) -> Caller:
@@ -127,7 +172,9 @@ def _caller(access_key: str, headers: dict[str, str]) -> Caller:
     Signatures are not checked.
     """
     if not {"moto.iam.models", "moto.sts.models"} & set(sys.modules):
-        return administrator()  # nobody has used IAM, so there is nobody: and no import of it
+        return administrator(
+            access_key=access_key
+        )  # nobody has used IAM, so there is nobody: and no import of it
     from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
     from moto.iam.exceptions import NotFoundException
     from moto.iam.models import get_account_id_from, iam_backends
@@ -136,18 +183,23 @@ def _caller(access_key: str, headers: dict[str, str]) -> Caller:
     iam = iam_backends[account]["aws"]
     session = _session(account, access_key)
     if session is None and access_key not in iam.access_keys:
-        return administrator(account)
-    nobody = Caller(f"arn:aws:iam::{account}:user/unknown", account, policies=())
+        return administrator(account, access_key)
+    nobody = Caller(
+        f"arn:aws:iam::{account}:user/unknown", account, policies=(), access_key=access_key
+    )
     try:
         known = create_access_key(account, "aws", access_key, headers)
         policies = tuple(IAMPolicy(policy)._policy_json for policy in known.collect_policies())
         if session is not None:
             role = iam.get_role_by_arn(session.role_arn).arn
             narrowed = (json.loads(session.policy),) if session.policy else None
-            return Caller(known.arn, account, policies, role=role, session_policies=narrowed)
+            return Caller(
+                known.arn, account, policies, role=role, session_policies=narrowed,
+                access_key=access_key,
+            )  # fmt: skip
         inactive = iam.access_keys[access_key].status == "Inactive"
         user = iam.get_user(known._owner_user_name).arn
-        return Caller(user, account, () if inactive else policies)
+        return Caller(user, account, () if inactive else policies, access_key=access_key)
     except (CreateAccessKeyFailure, NotFoundException):
         return nobody  # a session without its token or its role, a key without its user
 

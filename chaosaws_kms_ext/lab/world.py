@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -60,6 +60,8 @@ class Caller:
     """The ARN of the role whose session it is, path and all."""
     session_policies: tuple[Mapping[str, Any], ...] | None = None
     """What the session was narrowed to when it began; None: to nothing."""
+    access_key: str = ""
+    """What it signed with."""
 
     @property
     def is_service(self) -> bool:
@@ -77,9 +79,9 @@ class Caller:
         return f"{kind.replace(':sts:', ':iam:')}:role/{session.split('/')[0]}"
 
 
-def administrator(account: str = ACCOUNT) -> Caller:
+def administrator(account: str = ACCOUNT, access_key: str = "lab") -> Caller:
     """Whoever IAM knows nothing of: in the lab that is nobody's mistake, but its owner."""
-    return Caller(f"arn:aws:iam::{account}:user/lab", account)
+    return Caller(f"arn:aws:iam::{account}:user/lab", account, access_key=access_key)
 
 
 @dataclass(frozen=True)
@@ -388,6 +390,9 @@ class Region:
         return f"arn:aws:{service}:{self.name}:{ACCOUNT}:{resource}"
 
 
+Audit = Callable[[Call, Mapping[str, Any] | None, Fault | None], None]
+
+
 class World:
     """All Regions, the clock and the profile."""
 
@@ -396,6 +401,8 @@ class World:
         self.profile = profile
         self.lock = threading.RLock()
         self.global_clusters: dict[str, GlobalCluster] = {}
+        self.audit: Audit = lambda call, answer, fault: None
+        """Who is told of every call, Aurora's own included."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:

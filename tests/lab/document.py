@@ -21,7 +21,9 @@ import pytest
 __all__ = ["deviates", "marked", "shows"]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
-SERVICES = {"kms": "KMS", "rds": "RDS"}
+SERVICES = {"kms": "KMS", "rds": "RDS", "cloudtrail": "CloudTrail"}
+OWN = frozenset({"kms", "rds"})
+"""Of the others only what is listed is the lab's own, and the rest moto's."""
 
 
 def shows(*operations: str) -> pytest.MarkDecorator:
@@ -64,11 +66,12 @@ def render() -> str:
 HEAD = """\
 # What the lab does
 
-`chaos kms lab` is a local AWS: KMS and RDS (Aurora PostgreSQL) are our own, everything else is
-[moto](https://docs.getmoto.org). This page says of every operation of the two whether it does what
-AWS' documents say. It is made from the tests (`make docs`): an operation stands here because a test
-calls it with boto3 and holds the answer against the documents, and a deviation because a test shows
-it. What is not there is answered with `NotImplemented` (HTTP 501), never in silence.
+`chaos kms lab` is a local AWS: KMS, RDS (Aurora PostgreSQL) and what stands below of other services
+are our own, everything else is [moto](https://docs.getmoto.org). This page says of every operation
+of ours whether it does what AWS' documents say. It is made from the tests (`make docs`): an
+operation stands here because a test calls it with boto3 and holds the answer against the documents,
+and a deviation because a test shows it. What is not there is answered with `NotImplemented` (HTTP
+501), never in silence.
 
 Throughout:
 
@@ -79,7 +82,8 @@ Throughout:
 - A caller that moto's IAM knows (a user's access key, a session of AssumeRole) is held to its
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
   administrator's. RDS' own permissions are not checked; nor are signatures.
-- A change is seen at once: there is no eventual consistency.
+- A change is seen at once: eventual consistency, throttling, internal errors, cut connections and
+  late answers are there on demand (`chaos kms lab fault`).
 - A server starts with a cluster's first instance; a cluster without one is known to the API and
   costs nothing.
 - A cluster's live data are not encrypted on disk: its key decides whether its servers run.
@@ -108,7 +112,8 @@ def _section(
             said = "deviates: " + "; ".join(sorted(set(how)))
         tests = "<br>".join(sorted({_sentence(test) for test in shown[name]}))
         lines.append(f"| `{operation}` | {said} | {tests} |")
-    return "\n".join([*lines, "", f"Not there: {', '.join(missing)}.", ""])
+    rest = f"Not there: {', '.join(missing)}." if service in OWN else "The rest of it is moto's."
+    return "\n".join([*lines, "", rest, ""])
 
 
 def _sentence(test: str) -> str:

@@ -8,6 +8,7 @@ cause: disabled, pending deletion, deleted, denied by its policy, grant revoked,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chaosaws_kms_ext.lab import kms
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Encryption, Fault, World
@@ -37,8 +38,7 @@ def aurora(region: str) -> Caller:
 
 def through(call: Call) -> Caller:
     """Whoever made the call, as KMS sees it when RDS acts in that caller's name."""
-    who = call.caller
-    return Caller(who.arn, who.account, who.policies, via=service_principal(call.region))
+    return replace(call.caller, via=service_principal(call.region))
 
 
 def take(world: World, call: Call, reference: str | None, context: Mapping[str, str]) -> Encryption:
@@ -144,4 +144,11 @@ def _take(
 
 
 def _ask(world: World, region: str, caller: Caller, operation: str, **params: object) -> dict:  # type: ignore[type-arg]
-    return kms.handle(world, Call("kms", operation, params, region, caller))
+    call = Call("kms", operation, params, region, caller)
+    try:
+        answer = kms.handle(world, call)
+    except Fault as fault:
+        world.audit(call, None, fault)
+        raise
+    world.audit(call, answer, None)
+    return answer

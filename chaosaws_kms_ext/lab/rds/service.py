@@ -90,12 +90,18 @@ class Tried(NamedTuple):
 
     usable: bool
     version: kms.Version | None
+    at: float
+    """Lab seconds."""
 
-    def holds(self, version: kms.Version | None) -> bool:
-        """Whether nothing has happened since that could have changed the answer."""
+    def holds(self, version: kms.Version | None, since: float) -> bool:
+        """Whether nothing has happened that could have changed the answer.
+
+        A key that could not be used is tried again all the same if that is long ago: every try
+        is one more failing Decrypt in CloudTrail, as of Aurora's.
+        """
         if self.usable and self.version and version:
             return self.version._replace(openings=0) == version._replace(openings=0)
-        return self.version == version
+        return self.version == version and (self.usable or self.at > since)
 
 
 @dataclass
@@ -118,12 +124,12 @@ class Rds:
         if cluster.encryption is None:
             return True
         held = cluster.encryption
-        version = kms.version(self.world, held.key_arn)
+        version, retry = kms.version(self.world, held.key_arn), self.world.profile.key_retry
         tried = self._tried.get(held.grant_id)
-        if tried and tried.holds(version):
+        if tried and tried.holds(version, since=self.now() - retry):
             return tried.usable
         usable = encryption.opens(self.world, held)
-        self._tried[held.grant_id] = Tried(usable, version)
+        self._tried[held.grant_id] = Tried(usable, version, self.now())
         return usable
 
     def release(self, given_up: Encryption | None) -> None:

@@ -1,0 +1,181 @@
+"""CloudTrail: who called what, Aurora's own use of its key included, once it is delivered."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from tests.lab.clusters import refusal
+from tests.lab.desk import Desk
+from tests.lab.document import deviates, shows
+
+LAG, DELIVERY, RETRY = 450.0, 300.0, 60.0
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "requests.jsonl")
+
+
+@pytest.fixture
+def kms(desk):
+    return desk.client("kms")
+
+
+@pytest.fixture
+def key(kms):
+    return kms.create_key()["KeyMetadata"]["Arn"]
+
+
+def look(desk, **attribute):
+    """The records of the trail, oldest first; by one attribute if one is given."""
+    wanted = [{"AttributeKey": k, "AttributeValue": v} for k, v in attribute.items()]
+    paginator = desk.client("cloudtrail").get_paginator("lookup_events")
+    pages = paginator.paginate(LookupAttributes=wanted)
+    events = [event for page in pages for event in page["Events"]]
+    return [json.loads(event["CloudTrailEvent"]) for event in reversed(events)]
+
+
+def with_cluster(desk, key):
+    rds = desk.client("rds")
+    made = rds.create_db_cluster(
+        DBClusterIdentifier="c", Engine="aurora-postgresql", StorageEncrypted=True, KmsKeyId=key,
+        MasterUsername="app", MasterUserPassword="not-for-the-trail",
+    )["DBCluster"]  # fmt: skip
+    desk.pass_time(60)
+    return made
+
+
+@shows("cloudtrail:LookupEvents")
+def test_an_event_can_be_looked_up_once_it_is_delivered(desk, kms, key):
+    kms.disable_key(KeyId=key)
+    desk.pass_time(DELIVERY - 1)
+    assert look(desk, EventName="DisableKey") == []
+    desk.pass_time(1)
+    (event,) = look(desk, EventName="DisableKey")
+    assert event["eventSource"] == "kms.amazonaws.com"
+    assert event["readOnly"] is False
+    assert event["requestParameters"] == {"keyId": key}
+    assert event["responseElements"] is None
+    assert event["resources"] == [
+        {"accountId": "123456789012", "type": "AWS::KMS::Key", "ARN": key}
+    ]
+    assert event["userIdentity"]["arn"] == "arn:aws:iam::123456789012:user/lab"
+    assert "errorCode" not in event
+
+
+@pytest.mark.parametrize("named", ["id", "alias"])
+def test_a_key_is_in_the_record_whatever_it_was_named_by(desk, kms, key, named):
+    kms.create_alias(AliasName="alias/a", TargetKeyId=key)
+    reference = "alias/a" if named == "alias" else key.rsplit("/", 1)[-1]
+    kms.describe_key(KeyId=reference)
+    desk.pass_time(DELIVERY)
+    (event,) = look(desk, EventName="DescribeKey")
+    assert [r["ARN"] for r in event["resources"]] == [key]
+
+
+def test_what_aurora_does_with_the_key_of_a_new_cluster_is_there(desk, key):
+    cluster = with_cluster(desk, key)
+    desk.pass_time(DELIVERY)
+    context = {"aws:rds:dbc-id": cluster["DbClusterResourceId"]}
+    (grant,) = look(desk, EventName="CreateGrant")
+    assert grant["userIdentity"]["userName"] == "lab"
+    assert grant["userIdentity"]["invokedBy"] == "rds.amazonaws.com"
+    constraints = grant["requestParameters"]["constraints"]
+    assert constraints["encryptionContextSubset"] == context
+    (made,) = look(desk, EventName="GenerateDataKeyWithoutPlaintext")
+    assert made["userIdentity"] == {"type": "AWSService", "invokedBy": "rds.amazonaws.com"}
+    assert made["requestParameters"]["encryptionContext"] == context
+    assert made["sourceIPAddress"] == "rds.amazonaws.com"
+
+
+def test_auroras_failing_decrypts_are_there_as_long_as_the_key_is_away(desk, kms, key):
+    with_cluster(desk, key)
+    kms.disable_key(KeyId=key)
+    for _ in range(10):
+        desk.pass_time(RETRY)
+    desk.pass_time(DELIVERY)
+    failed = [e for e in look(desk, EventName="Decrypt") if "errorCode" in e]
+    assert {event["errorCode"] for event in failed} == {"DisabledException"}
+    assert {event["errorMessage"] for event in failed} == {f"{key} is disabled."}
+    assert 9 <= len(failed) <= 12
+    kms.enable_key(KeyId=key)
+    desk.pass_time(0)
+    desk.pass_time(DELIVERY)
+    assert "errorCode" not in look(desk, EventName="Decrypt")[-1]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "found"),
+    [
+        ("EventSource", "kms.amazonaws.com", {"CreateKey", "Encrypt"}),
+        ("EventSource", "rds.amazonaws.com", {"DescribeDBClusters"}),
+        ("ReadOnly", "false", {"CreateKey"}),
+        ("Username", "lab", {"CreateKey", "Encrypt", "DescribeDBClusters"}),
+        ("Username", "nobody", set()),
+        ("AccessKeyId", "other", {"DescribeDBClusters"}),
+        ("ResourceType", "AWS::KMS::Key", {"CreateKey", "Encrypt"}),
+    ],
+)
+def test_events_are_found_by_each_documented_attribute(desk, kms, key, attribute, value, found):
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    desk.client("rds", access_key="other").describe_db_clusters()
+    desk.pass_time(DELIVERY)
+    assert {event["eventName"] for event in look(desk, **{attribute: value})} == found
+
+
+def test_a_refused_call_is_there_with_its_error(desk, kms, key):
+    kms.disable_key(KeyId=key)
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "DisabledException"
+    desk.pass_time(DELIVERY)
+    (event,) = look(desk, EventName="Encrypt")
+    assert (event["errorCode"], event["errorMessage"]) == (
+        "DisabledException", f"{key} is disabled.",
+    )  # fmt: skip
+
+
+def test_neither_secrets_nor_bytes_stand_in_a_record(desk, kms, key):
+    with_cluster(desk, key)
+    kms.encrypt(KeyId=key, Plaintext=b"not-for-the-trail", EncryptionContext={"in": "the clear"})
+    desk.pass_time(DELIVERY)
+    everything = json.dumps(look(desk))
+    assert "not-for-the-trail" not in everything
+    assert '"in": "the clear"' in everything
+
+
+@deviates("cloudtrail:LookupEvents", "of moto's services, those with JSON and query protocols")
+def test_the_calls_of_other_services_are_there_too(desk):
+    desk.client("iam").create_user(UserName="alice")
+    desk.client("sts").get_caller_identity()
+    desk.pass_time(DELIVERY)
+    assert {event["eventName"] for event in look(desk)} >= {"CreateUser", "GetCallerIdentity"}
+
+
+@shows("cloudtrail:LookupEvents")
+def test_lookups_come_in_pages_within_a_time_and_say_what_is_wrong(desk, kms, key):
+    for _ in range(60):
+        kms.list_keys()
+        desk.pass_time(1)
+    desk.pass_time(DELIVERY)
+    assert len(look(desk, EventName="ListKeys")) == 60
+    trail = desk.client("cloudtrail")
+    name = [{"AttributeKey": "EventName", "AttributeValue": "ListKeys"}]
+    now = desk.clock.utc() - timedelta(seconds=DELIVERY)
+    recent = trail.lookup_events(LookupAttributes=name, StartTime=now - timedelta(seconds=10))
+    assert 9 <= len(recent["Events"]) <= 11
+    assert len(trail.lookup_events(LookupAttributes=name, MaxResults=3)["Events"]) == 3
+    for params, code in [
+        ({"LookupAttributes": name * 2}, "InvalidLookupAttributesException"),
+        ({"MaxResults": 50, "NextToken": "nonsense"}, "InvalidNextTokenException"),
+        ({"StartTime": now, "EndTime": now - timedelta(1)}, "InvalidTimeRangeException"),
+    ]:
+        assert refusal(trail.lookup_events, **params) == code
+
+
+def test_a_trail_is_one_of_its_region(desk, kms, key):
+    desk.pass_time(DELIVERY)
+    far = desk.client("cloudtrail", region="us-east-1")
+    assert far.lookup_events()["Events"] == []
+    assert look(desk, EventName="CreateKey")
