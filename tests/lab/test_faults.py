@@ -200,3 +200,52 @@ def test_a_counted_fault_meets_exactly_as_many_calls(kind, service, operation, c
             fault.count -= 1
     assert met == (min(count, calls) if service in ("kms", "*") else 0)
     assert not fault.meets("sts", "GetCallerIdentity") or service == operation == "*"
+
+
+def test_mixed_calls_meet_no_error_that_nobody_ordered_and_none_hangs(lab, faults):
+    """600 calls on 8 threads, while faults are ordered and ended."""
+    ordered = {"ThrottlingException", "Throttling", "KMSInternalException", "InternalFailure"}
+    unexpected, slow, stop = [], [], threading.Event()
+
+    def caller(number):
+        kms, rds = client(lab, "kms"), client(lab, "rds")
+        orders = "arn:aws:rds:eu-west-1:123456789012:cluster:orders"
+        calls = [
+            (kms.create_key, {"Description": str(number)}),
+            (kms.list_keys, {"Limit": 5}),
+            (kms.encrypt, {"KeyId": "alias/orders", "Plaintext": b"x"}),
+            (rds.describe_db_clusters, {}),
+            (rds.add_tags_to_resource, {"ResourceName": orders, "Tags": [{"Key": "a"}]}),
+        ]
+        for turn in range(75):
+            call, params = calls[turn % len(calls)]
+            began = time.monotonic()
+            try:
+                call(**params)
+            except ClientError as refused:
+                if refused.response["Error"]["Code"] not in ordered:
+                    unexpected.append(refused)
+            except ConnectionClosedError:
+                pass
+            slow.append(time.monotonic() - began)
+
+    def mischief():
+        while not stop.wait(0.05):
+            for kind in ("throttling", "error", "error-after", "cut"):
+                faults.order(kind=kind, service="*", count=2)
+            if len(slow) % 2:
+                faults.clear()
+
+    threads = [threading.Thread(target=caller, args=(n,)) for n in range(8)]
+    troublemaker = threading.Thread(target=mischief)
+    for thread in (*threads, troublemaker):
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    stop.set()
+    troublemaker.join(10)
+    assert len(slow) == 600
+    assert unexpected == []
+    assert max(slow) < 10
+    faults.clear()
+    assert client(lab, "kms").list_keys()["Keys"]
