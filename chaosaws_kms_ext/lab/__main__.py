@@ -144,6 +144,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         from chaosaws_kms_ext.lab import seed, wire
         from chaosaws_kms_ext.lab.door import Door
         from chaosaws_kms_ext.lab.rds import Rds
+        from chaosaws_kms_ext.lab.scheduler import RoleInvoker, Scheduler
         from chaosaws_kms_ext.lab.world import Clock, World
 
         wire.check()
@@ -161,7 +162,9 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     rds = Rds(world, servers[0])
     cluster = seed.orders(rds, options.region)
     requests = directory / "requests.jsonl"
-    door = Door(world, rds, lab_id, requests)
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    schedules = Scheduler(world.clock, RoleInvoker(endpoint))
+    door = Door(world, rds, schedules, lab_id, requests)
     server = make_server(
         "127.0.0.1",
         listener.getsockname()[1],
@@ -171,10 +174,11 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         fd=listener.fileno(),
     )
     threading.Thread(target=server.serve_forever, daemon=True, name="door").start()
+    schedules.start()
     threading.Thread(target=_tick, args=(rds, door), daemon=True, name="clock").start()
     return {
         "lab": lab_id,
-        "endpoint": f"http://127.0.0.1:{listener.getsockname()[1]}",
+        "endpoint": endpoint,
         "region": options.region,
         "clusters": [cluster],
         "psql": str(psql) if (psql := servers[0].binaries.psql) else None,

@@ -15,8 +15,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_ext.lab import kms, rds, trail, wire
+from chaosaws_kms_ext.lab import kms, rds, scheduler, trail, wire
 from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
+from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.trail import Trail
 from chaosaws_kms_ext.lab.world import Call, Fault, World
 
@@ -28,9 +29,12 @@ logger = logging.getLogger(__name__)
 class Door:
     """The WSGI application that plays AWS."""
 
-    def __init__(self, world: World, service: rds.Rds, lab_id: str, log: Path) -> None:
+    def __init__(
+        self, world: World, service: rds.Rds, schedules: Scheduler, lab_id: str, log: Path
+    ) -> None:
         self._world = world
         self._rds = service
+        self._scheduler = schedules
         self._lab_id = lab_id
         self.faults = Faults()
         self._trail = Trail(world)
@@ -153,6 +157,8 @@ class Door:
     def _handle(self, call: Call) -> dict[str, Any]:
         if call.service == "cloudtrail":
             return trail.OPERATIONS[call.operation](self._trail, call)
+        if call.service == "scheduler":
+            return scheduler.handle(self._scheduler, call)
         if call.service == "kms":
             return kms.handle(self._world, call)
         return rds.handle(self._rds, call)
@@ -199,9 +205,10 @@ OURS: dict[str, Collection[str]] = {
     "cloudtrail": trail.OPERATIONS,
     "kms": kms.OPERATIONS,
     "rds": rds.OPERATIONS,
+    "scheduler": scheduler.OPERATIONS,
 }
-ALONE = frozenset({"kms", "rds"})
-"""Of these services nothing is moto's: its keys and clusters would be others."""
+ALONE = frozenset({"kms", "rds", "scheduler"})
+"""Of these services nothing is moto's: its keys, clusters and schedules would be others."""
 
 
 def _not_implemented(envelope: wire.Envelope) -> Response:

@@ -17,12 +17,18 @@ from chaosaws_kms_ext.lab.world import Call, Fault
 
 __all__ = ["check"]
 
-WRONG = {"kms": "ValidationException", "rds": "InvalidParameterValue"}
+WRONG = {
+    "kms": "ValidationException",
+    "rds": "InvalidParameterValue",
+    "scheduler": "ValidationException",
+}
 """Service → what it answers ("Common errors" of its API reference)."""
 
 # What could never be said in an answer: of JSON, and of XML (XML 1.0, "Characters").
+JSON = re.compile("[\ud800-\udfff]")
 UNWRITABLE = {
-    "kms": re.compile("[\ud800-\udfff]"),
+    "kms": JSON,
+    "scheduler": JSON,
     "rds": re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"),
 }
 

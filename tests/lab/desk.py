@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.awsrequest import AWSResponse
@@ -18,6 +19,7 @@ from chaosaws_kms_ext.lab import kms
 from chaosaws_kms_ext.lab.aurora import PROFILES, Effect
 from chaosaws_kms_ext.lab.door import Door
 from chaosaws_kms_ext.lab.rds import Rds
+from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.world import Cluster, Instance, Snapshot, World
 from tests.lab.clock import HandClock
 
@@ -113,7 +115,9 @@ class Desk:
         self.world = World(self.clock, PROFILES[profile])
         self.servers = NoServers()
         self.rds = Rds(self.world, self.servers)
-        self._door = Client(Door(self.world, self.rds, "desk", log))
+        self.invoked: list[tuple[str, str]] = []
+        self.scheduler = Scheduler(self.clock, self._invoke)
+        self._door = Client(Door(self.world, self.rds, self.scheduler, "desk", log))
 
     def client(
         self, service: str, access_key: str = "lab", region: str = REGION, token: str | None = None
@@ -136,9 +140,17 @@ class Desk:
         kms.tick(self.world)
         self.rds.tick()
 
+    def _invoke(self, service: str, operation: str, *_: Any) -> None:
+        self.invoked.append((service, operation))
+
     def _send(self, request: Any, **_: Any) -> AWSResponse:
+        sent = urlsplit(request.url)
         answer = self._door.open(
-            path="/", method=request.method, headers=_plain(request.headers), data=request.body
+            path=sent.path or "/",
+            query_string=sent.query,
+            method=request.method,
+            headers=_plain(request.headers),
+            data=request.body,
         )
         raw = _Raw(answer.get_data())
         return AWSResponse(request.url, answer.status_code, dict(answer.headers), raw)

@@ -21,8 +21,13 @@ import pytest
 __all__ = ["deviates", "marked", "shows"]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
-SERVICES = {"kms": "KMS", "rds": "RDS", "cloudtrail": "CloudTrail"}
-OWN = frozenset({"kms", "rds"})
+SERVICES = {
+    "kms": "KMS",
+    "rds": "RDS",
+    "cloudtrail": "CloudTrail",
+    "scheduler": "EventBridge Scheduler",
+}
+OWN = frozenset({"kms", "rds", "scheduler"})
 """Of the others only what is listed is the lab's own, and the rest moto's."""
 
 

@@ -20,7 +20,7 @@ from tests.conftest import client
     [
         ("kms", "get_public_key", {"KeyId": "alias/orders"}),
         ("rds", "reboot_db_cluster", {"DBClusterIdentifier": "orders"}),
-        ("cloudtrail", "lookup_events", {}),
+        ("cloudtrail", "list_public_keys", {}),
         ("fis", "list_actions", {}),
         (
             "iam",

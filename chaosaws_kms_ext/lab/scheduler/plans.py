@@ -14,8 +14,8 @@ from chaosaws_kms_ext.lab.world import Fault
 
 __all__ = ["Every", "Once", "Plan", "read"]
 
-AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
-RATE = re.compile(r"rate\((\d+) (minute|hour|day)(s?)\)")
+AT = re.compile(r"at\(([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\)")
+RATE = re.compile(r"rate\(([0-9]+) (minute|hour|day)(s?)\)")
 CRON = re.compile(r"cron\(.*\)")
 UNITS = {
     "minute": timedelta(minutes=1),

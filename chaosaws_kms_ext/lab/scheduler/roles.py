@@ -18,6 +18,9 @@ __all__ = ["RoleInvoker", "trusts"]
 
 PRINCIPAL = "scheduler.amazonaws.com"
 
+ACCESS_KEY = "lab-scheduler"
+"""What it signs with before it has the role's: nobody's, and so the administrator's."""
+
 SETTINGS = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10, proxies={})
 """Seconds; the retries are the scheduler's own."""
 
@@ -68,9 +71,13 @@ class RoleInvoker:
             raise InvocationFailed("AccessDenied", why)
 
     def _client(self, session: Any, service: str, region: str, **credentials: str) -> Any:
-        made = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab", **credentials}
+        own = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "lab"}
         return session.client(
-            service, region_name=region, endpoint_url=self._endpoint, config=SETTINGS, **made
+            service,
+            region_name=region,
+            endpoint_url=self._endpoint,
+            config=SETTINGS,
+            **(credentials or own),
         )
 
 
