@@ -15,7 +15,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_ext.lab import kms, rds, scheduler, trail, wire
+from chaosaws_kms_ext.lab import kms, rds, scheduler, tagging, trail, wire
 from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
 from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.trail import Trail
@@ -108,11 +108,34 @@ class Door:
     ) -> Response:
         if envelope.operation in OURS.get(envelope.service, ()):
             return self._ours(envelope, met)
+        if envelope.service == "tagging" and envelope.operation in tagging.OPERATIONS:
+            return self._both(envelope, environ)
         if envelope.service in ALONE:
             return _not_implemented(envelope)
         answer = self._motos(envelope, environ)
         self._note(envelope, answer)
         return answer
+
+    def _both(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
+        """What the lab and moto answer together."""
+
+        def moto(params: dict[str, Any]) -> dict[str, Any]:
+            body = json.dumps(params).encode()
+            asked = environ | {
+                "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)),
+            }  # fmt: skip
+            answered = json.loads(Response.from_app(self._moto, asked, buffered=True).get_data())
+            return dict(answered)
+
+        try:
+            call = envelope.call()
+            answer = tagging.OPERATIONS[call.operation](self._world, call, moto)
+            return envelope.answer(answer)
+        except Fault as fault:
+            return envelope.answer(fault)
+        except Exception:
+            logger.exception("%s:%s failed", envelope.service, envelope.operation)
+            return envelope.answer(Fault("InternalServiceException", "The lab failed."), 500)
 
     def _note(self, envelope: wire.Envelope, answer: Response) -> None:
         """A call that moto answered, for CloudTrail."""

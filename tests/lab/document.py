@@ -96,8 +96,8 @@ Throughout:
 - Instances share a volume, as on Aurora: a failover hands it to a reader. Readers are PostgreSQL's
   own streaming replicas.
 - A parameter that the lab has no use for (a subnet group, a security group) is taken and forgotten.
-- moto's services do not see these keys and clusters: Secrets Manager, CloudFormation and the
-  tagging API know none of them.
+- moto's services do not see these keys and clusters: Secrets Manager and CloudFormation know none
+  of them. The tagging API's `GetResources` knows ours, and of moto's all but keys and clusters.
 """
 
 

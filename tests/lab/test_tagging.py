@@ -1,0 +1,63 @@
+"""The tagging API knows the lab's own keys and clusters, and what is moto's beside them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.clusters import refusal
+from tests.lab.desk import Desk
+
+CHAOS = {"Key": "chaos:allow", "Value": "kms"}
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "requests.jsonl")
+
+
+@pytest.fixture
+def tagged(desk):
+    """The ARNs of a key, a cluster and an instance with a tag, and of a topic of moto's."""
+    kms, rds = desk.client("kms"), desk.client("rds")
+    key = kms.create_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])["KeyMetadata"]["Arn"]
+    kms.create_key()
+    engine = {"Engine": "aurora-postgresql"}
+    cluster = rds.create_db_cluster(DBClusterIdentifier="c", Tags=[CHAOS], **engine)["DBCluster"]
+    instance = rds.create_db_instance(
+        DBInstanceIdentifier="i", DBClusterIdentifier="c", DBInstanceClass="db.r6g.large",
+        Tags=[{"Key": "chaos:allow", "Value": "no"}], **engine,
+    )["DBInstance"]  # fmt: skip
+    topic = desk.client("sns").create_topic(Name="t", Tags=[CHAOS])["TopicArn"]
+    return key, cluster["DBClusterArn"], instance["DBInstanceArn"], topic
+
+
+def found(desk, **params):
+    pages = (
+        desk.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(**params)
+    )
+    return [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]
+
+
+def test_everything_that_has_tags_is_found_once(desk, tagged):
+    assert sorted(found(desk)) == sorted(tagged)
+    assert sorted(found(desk, ResourcesPerPage=1)) == sorted(tagged)
+
+
+def test_resources_are_found_by_tag_type_and_arn(desk, tagged):
+    key, cluster, instance, topic = tagged
+    allowed = [{"Key": "chaos:allow", "Values": ["kms"]}]
+    assert set(found(desk, TagFilters=allowed)) == {key, cluster, topic}
+    assert set(found(desk, TagFilters=[{"Key": "chaos:allow"}])) == set(tagged)
+    assert found(desk, TagFilters=[{"Key": "nobody"}]) == []
+    assert found(desk, ResourceTypeFilters=["kms:key"]) == [key]
+    assert found(desk, ResourceTypeFilters=["rds"]) == [cluster, instance]
+    assert found(desk, ResourceTypeFilters=["rds:cluster"], TagFilters=allowed) == [cluster]
+    assert found(desk, ResourceARNList=[instance]) == [instance]
+
+
+def test_of_another_region_nothing_is_found(desk, tagged):
+    far = desk.client("resourcegroupstaggingapi", region="us-east-1")
+    assert far.get_resources()["ResourceTagMappingList"] == []
+    ask = desk.client("resourcegroupstaggingapi").get_resources
+    assert refusal(ask, PaginationToken="nonsense") == "InvalidParameterException"
+    assert refusal(ask, ResourcesPerPage=101) == "InvalidParameterException"
