@@ -54,9 +54,14 @@ def kms() -> None:
     default=0,
     help="Port of the AWS endpoint; a free one if not given.",
 )
+@click.option(
+    "--iam", is_flag=True, help="Hold users and roles to their IAM policies in every service."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
-def lab(context: click.Context, speed: float, profile: str, port: int, as_json: bool) -> None:
+def lab(
+    context: click.Context, speed: float, profile: str, port: int, iam: bool, as_json: bool
+) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
 
     Our own KMS and RDS, moto for the rest, a real PostgreSQL behind the cluster: disable the key
@@ -68,7 +73,7 @@ def lab(context: click.Context, speed: float, profile: str, port: int, as_json: 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port)
+        running = LocalLab.start(speed, profile, port, iam)
     except LabDidNotStart as problem:
         raise click.ClickException(str(problem)) from None
     try:

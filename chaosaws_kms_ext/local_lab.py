@@ -50,13 +50,17 @@ class LocalLab:
     _log: IO[bytes]
 
     @classmethod
-    def start(cls, speed: float, profile: str, port: int = 0) -> LocalLab:
-        """Starts a lab that dies with this process; raises LabDidNotStart."""
+    def start(cls, speed: float, profile: str, port: int = 0, iam: bool = False) -> LocalLab:
+        """Starts a lab that dies with this process; raises LabDidNotStart.
+
+        With `iam` it holds callers that its IAM knows to their policies in every service.
+        """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
         command = [
             sys.executable, "-m", "chaosaws_kms_ext.lab",
             "--speed", str(speed), "--profile", profile, "--port", str(port),
+            *(["--iam"] if iam else []),
         ]  # fmt: skip
         ours, theirs = os.pipe()
         try:

@@ -77,6 +77,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaosaws_kms_ext.lab", description=__doc__)
     parser.add_argument("--speed", type=float, default=60, help="AWS seconds in a second (60)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="observed")
+    parser.add_argument("--iam", action="store_true", help="enforce IAM for callers it knows")
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
     parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
     return parser.parse_args()
@@ -164,7 +165,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     requests = directory / "requests.jsonl"
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     schedules = Scheduler(world.clock, RoleInvoker(endpoint))
-    door = Door(world, rds, schedules, lab_id, requests)
+    door = Door(world, rds, schedules, lab_id, requests, iam=options.iam)
     server = make_server(
         "127.0.0.1",
         listener.getsockname()[1],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from functools import lru_cache
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "decide",
     "depends_on_time",
     "read_key_policy",
+    "whatever_the_resource",
 ]
 
 LARGEST_POLICY = 32 * 1024
@@ -144,6 +145,32 @@ def read_key_policy(text: str) -> tuple[Statement, ...]:
     for statement in statements:
         _check(statement)
     return tuple(statements)
+
+
+def whatever_the_resource(caller: Caller) -> Caller:
+    """The caller as if every Allow were for every resource, and only such a Deny counted: for
+    calls of which nobody knows what they are about."""
+
+    def widened(documents: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+        return tuple(
+            {"Statement": [s for s in map(_for_everything, _statements([document])) if s]}
+            for document in documents
+        )
+
+    narrowed = caller.session_policies
+    return replace(
+        caller,
+        policies=None if caller.policies is None else widened(caller.policies),
+        session_policies=None if narrowed is None else widened(narrowed),
+    )
+
+
+def _for_everything(statement: Statement) -> Statement | None:
+    everything = "*" in _as_list(statement.get("Resource", []))
+    if statement.get("Effect") == "Deny" and not everything:
+        return None
+    kept = {k: v for k, v in statement.items() if k not in ("Resource", "NotResource")}
+    return kept | {"Resource": "*"}
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_ext.lab import kms, rds, scheduler, tagging, trail, wire
+from chaosaws_kms_ext.lab import kms, permissions, rds, scheduler, tagging, trail, wire
 from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
 from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.trail import Trail
@@ -30,8 +30,15 @@ class Door:
     """The WSGI application that plays AWS."""
 
     def __init__(
-        self, world: World, service: rds.Rds, schedules: Scheduler, lab_id: str, log: Path
+        self,
+        world: World,
+        service: rds.Rds,
+        schedules: Scheduler,
+        lab_id: str,
+        log: Path,
+        iam: bool = False,
     ) -> None:
+        self._iam = iam
         self._world = world
         self._rds = service
         self._scheduler = schedules
@@ -112,9 +119,21 @@ class Door:
             return self._both(envelope, environ)
         if envelope.service in ALONE:
             return _not_implemented(envelope)
+        if refused := self._refused(envelope):
+            return refused
         answer = self._motos(envelope, environ)
         self._note(envelope, answer)
         return answer
+
+    def _refused(self, envelope: wire.Envelope) -> Response | None:
+        """What IAM answers instead of moto, if it was asked to and has to."""
+        if not self._iam:
+            return None
+        try:
+            permissions.check(self._world, envelope.bare_call())
+        except Fault as fault:
+            return envelope.answer(fault)
+        return None
 
     def _both(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
         """What the lab and moto answer together."""
@@ -170,6 +189,8 @@ class Door:
     def _told(self, call: Call) -> dict[str, Any]:
         """Handles the call and tells CloudTrail."""
         try:
+            if self._iam:
+                permissions.check(self._world, call)
             result = self._handle(call)
         except Fault as fault:
             self._trail.record(call, None, fault)

@@ -19,7 +19,7 @@ from botocore.exceptions import UnknownServiceError
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import determine_request_protocol
 from moto.core.serialize import get_serializer_class
-from moto.core.utils import get_service_model
+from moto.core.utils import get_service_model, utcnow
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -36,6 +36,9 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 TARGET_PREFIX = re.compile(r"^.*\.")
 LABEL = re.compile(r"\{(\w+)\+?\}")
+
+EXPIRED = {"rds": "ExpiredToken", "iam": "ExpiredToken", "sts": "ExpiredToken"}
+"""Service → what it says of a session that is over; the others ExpiredTokenException."""
 
 # Where the name a request is signed with is not the name of botocore's model.
 MODELS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
@@ -72,8 +75,13 @@ class Envelope:
             "url_path": self._request.path,
             "url_params": self._named,
         })  # fmt: skip
-        who = _caller(self.access_key, dict(self._request.headers))
+        who = _caller(self.service, self.access_key, dict(self._request.headers))
         return Call(self.service, self.operation, dict(parsed), self.region, who)
+
+    def bare_call(self) -> Call:
+        """The request without its parameters: who wants to do what."""
+        who = _caller(self.service, self.access_key, dict(self._request.headers))
+        return Call(self.service, self.operation, {}, self.region, who)
 
     def _check_body(self) -> None:
         """A body that is no JSON object would be taken for an empty one."""
@@ -93,7 +101,8 @@ class Envelope:
             name = self._model.operation_names[0]  # an error looks the same for every operation
         serializer = get_serializer_class(self._model.service_name, self._protocol)
         sent = serializer(self._model.operation_model(name)).serialize(result)
-        return Response(sent["body"], status or sent["status_code"], dict(sent["headers"]))
+        own = result.status if isinstance(result, Fault) else None
+        return Response(sent["body"], status or own or sent["status_code"], dict(sent["headers"]))
 
 
 def unsigned(request: Request, body: bytes) -> bool:
@@ -166,15 +175,14 @@ def _routes(service: str) -> list[tuple[str, str, re.Pattern[str]]]:
     return [each[1:] for each in found]
 
 
-def _caller(access_key: str, headers: dict[str, str]) -> Caller:
+def _caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:
     """Whose access key it is: a user's or a role session's of moto's IAM, else an administrator's.
 
     Signatures are not checked.
     """
     if not {"moto.iam.models", "moto.sts.models"} & set(sys.modules):
-        return administrator(
-            access_key=access_key
-        )  # nobody has used IAM, so there is nobody: and no import of it
+        # Nobody has used IAM, so there is nobody; and no import of it.
+        return administrator(access_key=access_key)
     from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
     from moto.iam.exceptions import NotFoundException
     from moto.iam.models import get_account_id_from, iam_backends
@@ -191,6 +199,9 @@ def _caller(access_key: str, headers: dict[str, str]) -> Caller:
         known = create_access_key(account, "aws", access_key, headers)
         policies = tuple(IAMPolicy(policy)._policy_json for policy in known.collect_policies())
         if session is not None:
+            if session.expiration < utcnow():
+                expired = "The security token included in the request is expired"
+                raise Fault(EXPIRED.get(service, "ExpiredTokenException"), expired)
             role = iam.get_role_by_arn(session.role_arn).arn
             narrowed = (json.loads(session.policy),) if session.policy else None
             return Caller(

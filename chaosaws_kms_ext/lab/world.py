@@ -98,10 +98,12 @@ class Call:
 class Fault(Exception):
     """An error as AWS would answer it."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.status = status
+        """Of HTTP, where it is not the usual one."""
 
 
 class Clock:

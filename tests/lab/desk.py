@@ -110,14 +110,14 @@ class NoServers:
 class Desk:
     """A lab without a process of its own."""
 
-    def __init__(self, log: Path, profile: str = "observed") -> None:
+    def __init__(self, log: Path, profile: str = "observed", iam: bool = False) -> None:
         self.clock = HandClock()
         self.world = World(self.clock, PROFILES[profile])
         self.servers = NoServers()
         self.rds = Rds(self.world, self.servers)
         self.invoked: list[tuple[str, str]] = []
         self.scheduler = Scheduler(self.clock, self._invoke)
-        self._door = Client(Door(self.world, self.rds, self.scheduler, "desk", log))
+        self._door = Client(Door(self.world, self.rds, self.scheduler, "desk", log, iam))
 
     def client(
         self, service: str, access_key: str = "lab", region: str = REGION, token: str | None = None

@@ -86,7 +86,8 @@ Throughout:
 - There is one account, 123456789012, and as many Regions as are used.
 - A caller that moto's IAM knows (a user's access key, a session of AssumeRole) is held to its
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
-  administrator's. RDS' own permissions are not checked; nor are signatures.
+  administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
+  by resource and tag, in moto's services by action alone. Signatures are not checked.
 - A change is seen at once: eventual consistency, throttling, internal errors, cut connections and
   late answers are there on demand (`chaos kms lab fault`).
 - A server starts with a cluster's first instance; a cluster without one is known to the API and

@@ -1,0 +1,120 @@
+"""IAM, where the lab was asked to enforce it: may this caller make this call?
+
+KMS asks for itself, always, with its key policies and grants (kms/authorize.py). Here it is about
+the identity policies of callers that IAM knows; nobody else is held to any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from chaosaws_kms_ext.lab import access
+from chaosaws_kms_ext.lab.access import Decision, Match, Request
+from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Fault, Region, World
+
+__all__ = ["check"]
+
+# Service Authorization Reference, Amazon RDS: parameter → the type of the resource that it names.
+RDS_RESOURCES = {
+    "DBClusterIdentifier": "cluster",
+    "DBClusterSnapshotIdentifier": "cluster-snapshot",
+    "DBInstanceIdentifier": "db",
+    "FinalDBSnapshotIdentifier": "cluster-snapshot",
+    "SnapshotIdentifier": "cluster-snapshot",
+    "SourceDBClusterIdentifier": "cluster",
+    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
+}
+ARNS = ("ResourceName", "Source", "DbClusterIdentifier")
+# What these are about when they name nothing.
+LISTS = {
+    "DescribeDBClusters": "cluster:*",
+    "DescribeDBClusterSnapshots": "cluster-snapshot:*",
+    "DescribeDBInstances": "db:*",
+}
+
+FREE = frozenset({"sts:GetCallerIdentity"})
+"""API reference, GetCallerIdentity: "No permissions are required", and no Deny forbids it."""
+
+QUERY = frozenset({"cloudformation", "iam", "rds", "sns", "sts"})
+"""These have a code of their own for it, and HTTP 403."""
+
+PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
+"""Service Authorization Reference: where an action's prefix is not what requests are signed for."""
+
+
+def check(world: World, call: Call) -> None:
+    """Raises AccessDenied, as the service says it, unless IAM lets the caller make the call."""
+    action = f"{PREFIXES.get(call.service, call.service)}:{call.operation}"
+    if call.caller.policies is None or call.service == "kms" or action in FREE:
+        return
+    about = _resources(world, call)
+    for resource, tags in about:
+        _check(call, action, resource, _context(world, call, tags))
+    if not about:
+        _check(call, action, None, _context(world, call, {}))
+
+
+def _check(call: Call, action: str, resource: str | None, context: dict[str, Any]) -> None:
+    caller = call.caller
+    if resource is None:  # of moto's services we do not know what a call is about
+        caller = access.whatever_the_resource(caller)
+    request = Request(caller, action, resource or "*", ACCOUNT, context)
+    decision = access.decide(request, (), Match.ACCOUNT)
+    if decision is not Decision.ALLOWED:
+        why = decision.value.format(action=action)
+        message = (
+            f"User: {caller.arn} is not authorized to perform: {action} on resource: "
+            f"{resource or '*'} {why}"
+        )
+        if call.service in QUERY:
+            raise Fault("AccessDenied", message, status=403)
+        raise Fault("AccessDeniedException", message)
+
+
+def _resources(world: World, call: Call) -> list[tuple[str, dict[str, str]]]:
+    """The ARNs that an RDS call is about, and the tags of what is there."""
+    if call.service != "rds":
+        return []
+    region = world.region(call.region)
+    arns = list(dict.fromkeys(_arns(call, region)))
+    if not arns and call.operation in LISTS:
+        arns = [region.arn("rds", LISTS[call.operation])]
+    return [(arn, _tags(region, arn)) for arn in arns]
+
+
+def _arns(call: Call, region: Region) -> Iterator[str]:
+    for parameter, kind in RDS_RESOURCES.items():
+        if name := call.params.get(parameter):
+            yield name if name.startswith("arn:") else region.arn("rds", f"{kind}:{name.lower()}")
+    for parameter in ARNS:
+        if str(call.params.get(parameter, "")).startswith("arn:"):
+            yield call.params[parameter]
+    if name := call.params.get("GlobalClusterIdentifier"):
+        yield f"arn:aws:rds::{ACCOUNT}:global-cluster:{name.lower()}"
+
+
+def _tags(region: Region, arn: str) -> dict[str, str]:
+    for things in (region.clusters, region.instances, region.snapshots):
+        for thing in things.values():
+            if thing.arn == arn:
+                return dict(thing.tags)
+    return {}
+
+
+def _context(world: World, call: Call, tags: dict[str, str]) -> dict[str, Any]:
+    now = world.clock.utc()
+    return {
+        "aws:currenttime": now.isoformat(),
+        "aws:epochtime": str(int(now.timestamp())),
+        "aws:principalaccount": call.caller.account,
+        "aws:principalarn": call.caller.principal_arn,
+        "aws:requestedregion": call.region,
+        **{f"aws:resourcetag/{name.lower()}": value for name, value in tags.items()},
+        **{
+            f"aws:requesttag/{tag['Key'].lower()}": tag.get("Value", "")
+            for tag in call.params.get("Tags") or []
+            if isinstance(tag, dict) and tag.get("Key")
+        },
+    }

@@ -1,0 +1,147 @@
+"""IAM on request: callers that it knows may what their policies allow, in every service."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from chaosaws_kms_ext.local_lab import LocalLab
+from tests.conftest import client
+from tests.lab.clusters import refusal
+from tests.lab.desk import Desk
+from tests.lab.test_identities import document, session, user
+
+ACCOUNT = "123456789012"
+C = f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:c"
+ENGINE = {"Engine": "aurora-postgresql"}
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "requests.jsonl", iam=True)
+
+
+def allow(*actions, resource="*", **more):
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resource, **more}
+
+
+def somebody(desk, *statements):
+    """A client factory for a user with these statements and no other."""
+    made, access, _ = user(desk)
+    desk.client("iam").put_user_policy(
+        UserName=made["UserName"], PolicyName="kms", PolicyDocument=document(*statements)
+    )
+    return lambda service: desk.client(service, access_key=access["AccessKeyId"])
+
+
+@pytest.fixture
+def clusters(desk):
+    rds = desk.client("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier="c", Tags=[{"Key": "chaos:allow", "Value": "kms"}], **ENGINE
+    )
+    rds.create_db_cluster(DBClusterIdentifier="d", **ENGINE)
+    desk.pass_time(60)
+
+
+def test_without_a_permission_nothing_goes_and_the_refusal_names_it(desk, clusters):
+    rds = somebody(desk, allow("rds:DescribeDBInstances"))("rds")
+    with pytest.raises(rds.exceptions.ClientError) as refused:
+        rds.stop_db_cluster(DBClusterIdentifier="c")
+    error = refused.value.response
+    assert error["Error"]["Code"] == "AccessDenied"
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert f"rds:StopDBCluster on resource: {C}" in error["Error"]["Message"]
+    assert desk.client("rds").describe_db_clusters()["DBClusters"][0]["Status"] == "available"
+
+
+def test_a_permission_for_one_cluster_is_none_for_another(desk, clusters):
+    rds = somebody(desk, allow("rds:*", resource=C))("rds")
+    rds.describe_db_clusters(DBClusterIdentifier="c")
+    rds.describe_db_clusters(DBClusterIdentifier=C)
+    assert refusal(rds.describe_db_clusters, DBClusterIdentifier="d") == "AccessDenied"
+    assert refusal(rds.describe_db_clusters) == "AccessDenied"
+    every = somebody(desk, allow("rds:Describe*", resource=C.replace(":c", ":*")))("rds")
+    assert len(every.describe_db_clusters()["DBClusters"]) == 2
+
+
+def test_a_tag_opens_what_has_it(desk, clusters):
+    tagged = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
+    rds = somebody(desk, allow("rds:StopDBCluster", Condition=tagged))("rds")
+    rds.stop_db_cluster(DBClusterIdentifier="c")
+    assert refusal(rds.stop_db_cluster, DBClusterIdentifier="d") == "AccessDenied"
+
+
+def test_a_snapshot_takes_the_permission_for_both_ends(desk, clusters):
+    request = {"DBClusterIdentifier": "c", "DBClusterSnapshotIdentifier": "s"}
+    create = allow("rds:CreateDBClusterSnapshot", resource=C)
+    half = somebody(desk, create)("rds")
+    assert refusal(half.create_db_cluster_snapshot, **request) == "AccessDenied"
+    snapshot = C.replace("cluster:c", "cluster-snapshot:*")
+    whole = somebody(desk, allow("rds:CreateDBClusterSnapshot", resource=[C, snapshot]))("rds")
+    whole.create_db_cluster_snapshot(**request)
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "params", "action"),
+    [
+        ("sns", "create_topic", {"Name": "t"}, "sns:CreateTopic"),
+        ("sqs", "create_queue", {"QueueName": "q"}, "sqs:CreateQueue"),
+        ("cloudwatch", "describe_alarms", {}, "cloudwatch:DescribeAlarms"),
+        ("scheduler", "list_schedules", {}, "scheduler:ListSchedules"),
+        ("cloudtrail", "lookup_events", {}, "cloudtrail:LookupEvents"),
+        ("iam", "list_users", {}, "iam:ListUsers"),
+    ],
+)
+def test_other_services_are_held_to_the_same(desk, service, call, params, action):
+    none = somebody(desk, allow("kms:*"))(service)
+    assert refusal(getattr(none, call), **params) in ("AccessDenied", "AccessDeniedException")
+    getattr(somebody(desk, allow(action, resource="arn:aws:x:::y"))(service), call)(**params)
+    deny = {"Effect": "Deny", "Action": action, "Resource": "*"}
+    denied = somebody(desk, allow("*"), deny)(service)
+    assert refusal(getattr(denied, call), **params) in ("AccessDenied", "AccessDeniedException")
+
+
+def test_who_one_is_can_always_be_asked(desk):
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    who = somebody(desk, deny)("sts").get_caller_identity()["Arn"]
+    assert who.startswith(f"arn:aws:iam::{ACCOUNT}:user/")
+
+
+def test_who_iam_does_not_know_owns_the_lab(desk, clusters):
+    desk.client("rds", access_key="somebody-else").stop_db_cluster(DBClusterIdentifier="c")
+
+
+def test_without_being_asked_to_iam_is_not_enforced_but_by_kms(tmp_path):
+    desk = Desk(tmp_path / "requests.jsonl")
+    clients = somebody(desk, allow("sns:*"))
+    clients("rds").describe_db_clusters()
+    assert refusal(clients("kms").list_keys) == "AccessDeniedException"
+
+
+def test_the_credentials_of_a_session_expire(desk, clusters):
+    from moto.sts.models import sts_backends
+
+    _, kms = session(desk, DurationSeconds=900)
+    kms.list_keys()
+    over = sts_backends[ACCOUNT]["aws"].assumed_roles[-1]
+    over.expiration -= timedelta(seconds=901)
+    assert refusal(kms.list_keys) == "ExpiredTokenException"
+
+
+def test_the_lab_enforces_iam_if_it_was_started_so():
+    lab = LocalLab.start(300, "observed", iam=True)
+    try:
+        iam = client(lab, "iam", "us-east-1")
+        iam.create_user(UserName="alice")
+        key = iam.create_access_key(UserName="alice")["AccessKey"]["AccessKeyId"]
+        alice = client(lab, "rds", access_key=key)
+        assert refusal(alice.describe_db_clusters) == "AccessDenied"
+        iam.put_user_policy(
+            UserName="alice", PolicyName="p",
+            PolicyDocument=document(allow("rds:Describe*")),
+        )  # fmt: skip
+        assert alice.describe_db_clusters()["DBClusters"]
+    finally:
+        lab.stop()
