@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,16 @@ class Door:
     ) -> None:
         self._iam = iam
         self._world = world
-        self._rds = service
-        self._scheduler = schedules
         self._lab_id = lab_id
         self.faults = Faults()
         self._trail = Trail(world)
         world.audit = self._trail.record
+        self._services: dict[str, Callable[[Call], dict[str, Any]]] = {
+            "cloudtrail": partial(trail.handle, self._trail),
+            "kms": partial(kms.handle, world),
+            "rds": partial(rds.handle, service),
+            "scheduler": partial(scheduler.handle, schedules),
+        }
         self._moto = wire.moto()
         self._log = log.open("a", buffering=1)
         self._log_lock = threading.Lock()
@@ -115,13 +120,12 @@ class Door:
     ) -> Response:
         if envelope.operation in OURS.get(envelope.service, ()):
             return self._ours(envelope, met)
-        if envelope.service == "tagging" and envelope.operation in tagging.OPERATIONS:
-            return self._both(envelope, environ)
         if envelope.service in ALONE:
             return _not_implemented(envelope)
         if refused := self._refused(envelope):
             return refused
-        answer = self._motos(envelope, environ)
+        together = envelope.operation in TOGETHER.get(envelope.service, ())
+        answer = (self._both if together else self._motos)(envelope, environ)
         self._note(envelope, answer)
         return answer
 
@@ -191,21 +195,12 @@ class Door:
         try:
             if self._iam:
                 permissions.check(self._world, call)
-            result = self._handle(call)
+            result = self._services[call.service](call)
         except Fault as fault:
             self._trail.record(call, None, fault)
             raise
         self._trail.record(call, result, None)
         return result
-
-    def _handle(self, call: Call) -> dict[str, Any]:
-        if call.service == "cloudtrail":
-            return trail.OPERATIONS[call.operation](self._trail, call)
-        if call.service == "scheduler":
-            return scheduler.handle(self._scheduler, call)
-        if call.service == "kms":
-            return kms.handle(self._world, call)
-        return rds.handle(self._rds, call)
 
     def _motos(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
         try:
@@ -251,6 +246,8 @@ OURS: dict[str, Collection[str]] = {
     "rds": rds.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
 }
+TOGETHER: dict[str, Collection[str]] = {"tagging": tagging.OPERATIONS}
+"""What the lab and moto answer together."""
 ALONE = frozenset({"kms", "rds", "scheduler"})
 """Of these services nothing is moto's: its keys, clusters and schedules would be others."""
 

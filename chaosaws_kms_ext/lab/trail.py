@@ -16,7 +16,7 @@ from typing import Any
 
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, World
 
-__all__ = ["OPERATIONS", "Trail"]
+__all__ = ["OPERATIONS", "Trail", "handle"]
 
 KEPT = 50_000
 """Events; the oldest go first. (On AWS: those of 90 days.)"""
@@ -136,6 +136,11 @@ class Trail:
         """The events of a Region that can be looked up by now, the newest first."""
         before = self._world.clock.now() - self._world.profile.trail_lag
         return [e for e in reversed(self._events) if e.at <= before and e.call.region == region]
+
+
+def handle(trail: Trail, call: Call) -> dict[str, Any]:
+    """Answers one call; the world's lock is held by whoever calls."""
+    return OPERATIONS[call.operation](trail, call)
 
 
 def lookup_events(trail: Trail, call: Call) -> dict[str, Any]:

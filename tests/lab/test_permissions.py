@@ -92,6 +92,7 @@ def test_a_snapshot_takes_the_permission_for_both_ends(desk, clusters):
         ("scheduler", "list_schedules", {}, "scheduler:ListSchedules"),
         ("cloudtrail", "lookup_events", {}, "cloudtrail:LookupEvents"),
         ("iam", "list_users", {}, "iam:ListUsers"),
+        ("resourcegroupstaggingapi", "get_resources", {}, "tag:GetResources"),
     ],
 )
 def test_other_services_are_held_to_the_same(desk, service, call, params, action):
