@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -96,10 +95,7 @@ def fault(context: click.Context, endpoint: str) -> None:
 
     For a number of calls (--count), for a time (--for), or until `clear`.
     """
-    try:
-        context.obj = LabFaults(endpoint)
-    except NotALab as problem:
-        raise click.ClickException(str(problem)) from None
+    context.obj = endpoint
 
 
 @fault.command()
@@ -107,39 +103,48 @@ def fault(context: click.Context, endpoint: str) -> None:
 @click.argument("service")
 @click.argument("operation", default="*")
 @click.option("--count", type=click.IntRange(min=1), help="How many calls meet it.")
-@click.option("--for", "lasting", type=click.FloatRange(min=0, min_open=True), help="Seconds.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Of delay, or of age.")
+@click.option(
+    "--for",
+    "lasting",
+    type=click.FloatRange(min=0, min_open=True),
+    help="For how many seconds, of the wall clock.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True, max=600),
+    help="How late (delay) or how old (stale), by the wall clock; these two need it.",
+)
 @click.pass_obj
-def add(faults: LabFaults, /, **order: Any) -> None:
+def add(endpoint: str, /, **order: Any) -> None:
     """Order a fault: KIND of SERVICE and OPERATION (every one, if none is named).
 
     Kinds: throttling, error, error-after, cut, cut-after, delay, expired-token, stale (kms
-    DescribeKey only).
+    DescribeKey only). An SDK tries again by itself: AWS_MAX_ATTEMPTS=1 shows the error.
     """
     order["for"] = order.pop("lasting")
-    _show(lambda: faults.order(**order))
+    _show(lambda: LabFaults(endpoint).order(**order)[-1:])
 
 
 @fault.command("list")
 @click.pass_obj
-def list_(faults: LabFaults) -> None:
+def list_(endpoint: str) -> None:
     """Show the faults that hold."""
-    _show(faults.holding)
+    _show(lambda: LabFaults(endpoint).holding())
 
 
 @fault.command()
 @click.pass_obj
-def clear(faults: LabFaults) -> None:
+def clear(endpoint: str) -> None:
     """End all faults."""
-    _show(faults.clear)
+    _show(lambda: LabFaults(endpoint).clear())
 
 
 def _show(ask: Callable[[], list[dict[str, Any]]]) -> None:
     try:
-        for holding in ask():
-            click.echo(json.dumps(holding))
+        faults = ask()
     except NotALab as problem:
         raise click.ClickException(str(problem)) from None
+    click.echo("\n".join(map(json.dumps, faults)) or "No faults.")
 
 
 @kms.command()
@@ -201,7 +206,7 @@ def _as_json(running: LocalLab) -> str:
 def _as_text(running: LocalLab) -> str:
     lines = ["# Paste into another shell:", f"unset {' '.join(sorted(STRAY))}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
-    if running.psql and not shutil.which("psql"):
+    if running.psql:  # last, so that one's own comes first
         lines.append(f"export PATH=$PATH:{shlex.quote(str(Path(running.psql).parent))}")
     for cluster in running.clusters:
         lines += [

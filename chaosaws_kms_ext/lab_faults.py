@@ -25,9 +25,9 @@ class LabFaults:
     def __init__(self, endpoint: str) -> None:
         address = urlsplit(endpoint)
         if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost"):
+            what = f"{endpoint} is not a lab on this machine" if endpoint else "No lab is named"
             raise NotALab(
-                f"{endpoint or 'no endpoint'} is not a lab on this machine: paste what 'chaos kms "
-                "lab' printed, or give --endpoint"
+                f"{what}: paste what 'chaos kms lab' printed, or give --endpoint after 'fault'"
             )
         self._url = endpoint.rstrip("/") + PATH
 

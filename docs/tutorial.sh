@@ -8,10 +8,16 @@ case ${AWS_ENDPOINT_URL:-} in
     *) echo "Paste what 'chaos kms lab' printed first: this is for the lab alone." >&2; exit 2 ;;
 esac
 
-export AWS_PAGER='' PGCONNECT_TIMEOUT=5 PGPASSWORD=not-needed
+for tool in aws psql; do
+    command -v "$tool" > /dev/null || { echo "$tool is not on the PATH: paste all that 'chaos kms lab' printed, in the environment that make made." >&2; exit 2; }
+done
+
+export AWS_PAGER='' PSQL_PAGER='' PGCONNECT_TIMEOUT=5 PGPASSWORD=not-needed
 suffix=$$
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -35,6 +41,18 @@ wait_for() { # what to ask, of what, and the answer to wait for
         sleep 0.5
     done
     echo "$2 is $3"
+}
+come_back() { # by itself, or (profile documented) only when it is started
+    tries=0
+    until [ "$(status "$1")" = available ] || [ "$tries" -ge 60 ]; do
+        tries=$((tries + 1))
+        sleep 0.5
+    done
+    if [ "$(status "$1")" = inaccessible-encryption-credentials-recoverable ]; then
+        echo "it does not come back by itself: it is started"
+        aws rds start-db-cluster --db-cluster-identifier "$1" --query DBCluster.Status --output text
+    fi
+    wait_for status "$1" available
 }
 connection() { # libpq's connection string of a cluster
     printf 'host=%s port=%s dbname=shop user=app' $(aws rds describe-db-clusters \
@@ -95,7 +113,7 @@ grep -o 'KMSKeyNotAccessibleFault' "$work/refused"
 
 aws kms enable-key --key-id "$key_a"
 echo "enabled: still $(status "$original")"
-wait_for status "$original" available
+come_back "$original"
 exec 3>&-
 names "$a"
 
@@ -128,4 +146,4 @@ if aws rds restore-db-cluster-from-snapshot --db-cluster-identifier "too-late-$s
 fi
 echo "and the snapshot under key A cannot be restored: $(grep -o KMSKeyNotAccessibleFault "$work/refused")"
 aws kms enable-key --key-id "$key_a"
-say "All three scenarios went as the article tells."
+say "All three scenarios went as the article tells. ($original and $restored go with the lab.)"

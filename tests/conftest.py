@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +19,22 @@ from botocore.config import Config
 
 from chaosaws_kms_ext.local_lab import LocalLab
 
+SHARED_MEMORY = Path("/dev/shm")
+ENOUGH = 4 * 2**30
+"""Bytes."""
+
 FAST = 300.0
 """The speed of most labs: 450 AWS seconds until a cluster is inaccessible take 1.5 s."""
+
+
+def pytest_configure() -> None:
+    """Labs make and remove thousands of files: in memory where there is enough of it."""
+    with contextlib.suppress(OSError):
+        there = os.statvfs(SHARED_MEMORY)
+        usable = not there.f_flag & os.ST_NOEXEC and os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+        if usable and there.f_bavail * there.f_frsize > ENOUGH:
+            os.environ["TMPDIR"] = str(SHARED_MEMORY)
+            tempfile.tempdir = None
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.session import get_session
+
 from chaosaws_kms_ext.lab.world import Fault, Key
 
 __all__ = ["KINDS", "ApiFault", "BadOrder", "Faults"]
@@ -27,6 +29,9 @@ KINDS = {
     "expired-token": "refused because the credentials have expired",
     "stale": "DescribeKey tells the state that a key had some seconds ago",
 }
+
+SIGNED = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
+"""Name that requests are signed for → name of botocore's model, where they differ."""
 
 NEED_SECONDS = frozenset({"delay", "stale"})
 STALE_OPERATION = ("kms", "DescribeKey")
@@ -69,10 +74,11 @@ class ApiFault:
     def ordered(cls, order: dict[str, Any]) -> ApiFault:
         """Reads {"kind", "service", "operation", "seconds", "count", "for"}; raises BadOrder."""
         try:
+            service, operation = _named(str(order["service"]), str(order.get("operation") or "*"))
             made = cls(
                 kind=str(order["kind"]),
-                service=str(order["service"]).lower(),
-                operation=str(order.get("operation") or "*"),
+                service=service,
+                operation=operation,
                 seconds=float(order.get("seconds") or 0),
                 count=None if order.get("count") is None else int(order["count"]),
                 until=time.monotonic() + float(order["for"]) if order.get("for") else math.inf,
@@ -119,6 +125,26 @@ class ApiFault:
             "count": self.count,
             "for": left,
         }
+
+
+def _named(service: str, operation: str) -> tuple[str, str]:
+    """The service as requests are signed for it, and the operation as its model spells it.
+
+    disable-key and disablekey are DisableKey; what does not exist would never be met.
+    """
+    if service == "*":
+        return service, operation
+    known = get_session()
+    name = SIGNED.get(service.lower(), service.lower())
+    if name not in known.get_available_services():
+        raise BadOrder(f"there is no service {service!r}")
+    model = known.get_service_model(name)
+    if operation == "*":
+        return model.signing_name, operation
+    for each in model.operation_names:
+        if each.lower() == operation.replace("-", "").lower():
+            return model.signing_name, each
+    raise BadOrder(f"{service} has no operation {operation!r}")
 
 
 @dataclass

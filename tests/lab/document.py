@@ -75,8 +75,8 @@ HEAD = """\
 are our own, everything else is [moto](https://docs.getmoto.org). This page says of every operation
 of ours whether it does what AWS' documents say. It is made from the tests (`make docs`): an
 operation stands here because a test calls it with boto3 and holds the answer against the documents,
-and a deviation because a test shows it. What is not there is answered with `NotImplemented` (HTTP
-501), never in silence.
+and a deviation because a test shows it. An operation of them that is not there is answered with
+`NotImplemented` (HTTP 501), never in silence.
 
 Throughout:
 
@@ -88,8 +88,9 @@ Throughout:
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
   administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
   by resource and tag, in moto's services by action alone. Signatures are not checked.
-- A change is seen at once: eventual consistency, throttling, internal errors, cut connections and
-  late answers are there on demand (`chaos kms lab fault`).
+- A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
+  errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
+  their seconds are real ones.
 - A server starts with a cluster's first instance; a cluster without one is known to the API and
   costs nothing.
 - A cluster's live data are not encrypted on disk: its key decides whether its servers run.
@@ -118,7 +119,11 @@ def _section(
             said = "deviates: " + "; ".join(sorted(set(how)))
         tests = "<br>".join(sorted({_sentence(test) for test in shown[name]}))
         lines.append(f"| `{operation}` | {said} | {tests} |")
-    rest = f"Not there: {', '.join(missing)}." if service in OWN else "The rest of it is moto's."
+    rest = (
+        f"Not there: {', '.join(missing)}."
+        if service in OWN
+        else "Its other operations are moto's."
+    )
     return "\n".join([*lines, "", rest, ""])
 
 

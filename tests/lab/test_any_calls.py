@@ -266,7 +266,7 @@ def test_no_call_gives_an_undocumented_error_and_key_and_cluster_stay_coupled(pr
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes

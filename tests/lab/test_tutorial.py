@@ -18,7 +18,7 @@ TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.sh"
 def pasted():
     """What `chaos kms lab` tells a person to paste into another shell."""
     lab = subprocess.Popen(
-        [program("chaos"), "--no-version-check", "kms", "lab", "--speed", "200"],
+        [program("chaos"), "--no-version-check", "kms", "lab", "--speed", "300"],
         stdout=subprocess.PIPE,
         text=True,
     )
