@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.session import get_session
+from botocore.exceptions import UnknownServiceError
 
+from chaosaws_kms_ext.lab.models import model
 from chaosaws_kms_ext.lab.world import Fault, Key
 
 __all__ = ["KINDS", "ApiFault", "BadOrder", "Faults"]
@@ -29,9 +30,6 @@ KINDS = {
     "expired-token": "refused because the credentials have expired",
     "stale": "DescribeKey tells the state that a key had some seconds ago",
 }
-
-SIGNED = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
-"""Name that requests are signed for → name of botocore's model, where they differ."""
 
 NEED_SECONDS = frozenset({"delay", "stale"})
 STALE_OPERATION = ("kms", "DescribeKey")
@@ -134,16 +132,15 @@ def _named(service: str, operation: str) -> tuple[str, str]:
     """
     if service == "*":
         return service, operation
-    known = get_session()
-    name = SIGNED.get(service.lower(), service.lower())
-    if name not in known.get_available_services():
-        raise BadOrder(f"there is no service {service!r}")
-    model = known.get_service_model(name)
+    try:
+        known = model(service.lower())
+    except UnknownServiceError:
+        raise BadOrder(f"there is no service {service!r}") from None
     if operation == "*":
-        return model.signing_name, operation
-    for each in model.operation_names:
+        return known.signing_name, operation
+    for each in known.operation_names:
         if each.lower() == operation.replace("-", "").lower():
-            return model.signing_name, each
+            return known.signing_name, each
     raise BadOrder(f"{service} has no operation {operation!r}")
 
 

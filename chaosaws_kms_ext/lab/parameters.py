@@ -11,8 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from botocore.session import get_session
-
+from chaosaws_kms_ext.lab.models import model
 from chaosaws_kms_ext.lab.world import Call, Fault
 
 __all__ = ["check"]
@@ -71,12 +70,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 @cache
 def _input_shape(service: str, operation: str) -> Any:
-    return _model(service).operation_model(operation).input_shape
-
-
-@cache
-def _model(service: str) -> Any:
-    return get_session().get_service_model(service)
+    return model(service).operation_model(operation).input_shape
 
 
 def _broken(shape: Any, value: Any, path: str) -> Iterator[str]:

@@ -158,8 +158,8 @@ def lookup_events(trail: Trail, call: Call) -> dict[str, Any]:
     found = [
         event
         for event in trail.delivered(call.region)
-        if (not start or event.date.timestamp() >= start.timestamp())
-        and (not end or event.date.timestamp() <= end.timestamp())
+        if (not start or event.date >= start)
+        and (not end or event.date <= end)
         and all(a["AttributeValue"] in ATTRIBUTES[a["AttributeKey"]](event) for a in wanted)
     ]
     first = _position(found, params.get("NextToken"))

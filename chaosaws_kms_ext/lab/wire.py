@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from itertools import zip_longest
 from typing import Any
@@ -27,6 +28,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.wrappers import Request, Response
 
+from chaosaws_kms_ext.lab.models import NAMES
 from chaosaws_kms_ext.lab.world import Call, Caller, Fault, administrator
 
 __all__ = ["Envelope", "MotoRequestHandler", "Wsgi", "check", "moto", "read"]
@@ -39,9 +41,6 @@ LABEL = re.compile(r"\{(\w+)\+?\}")
 
 EXPIRED = {"rds": "ExpiredToken", "iam": "ExpiredToken", "sts": "ExpiredToken"}
 """Service → what it says of a session that is over; the others ExpiredTokenException."""
-
-# Where the name a request is signed with is not the name of botocore's model.
-MODELS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Envelope:
             "url_params": self._named,
         })  # fmt: skip
         who = _caller(self.service, self.access_key, dict(self._request.headers))
-        return Call(self.service, self.operation, dict(parsed), self.region, who)
+        return Call(self.service, self.operation, _in_utc(dict(parsed)), self.region, who)
 
     def bare_call(self) -> Call:
         """The request without its parameters: who wants to do what."""
@@ -105,6 +104,17 @@ class Envelope:
         return Response(sent["body"], status or own or sent["status_code"], dict(sent["headers"]))
 
 
+def _in_utc(parsed: Any) -> Any:
+    """Parameters whose dates say that they are UTC: moto's parsers leave it out."""
+    if isinstance(parsed, dict):
+        return {name: _in_utc(value) for name, value in parsed.items()}
+    if isinstance(parsed, list):
+        return [_in_utc(value) for value in parsed]
+    if isinstance(parsed, datetime) and parsed.tzinfo is None:
+        return parsed.replace(tzinfo=UTC)
+    return parsed
+
+
 def unsigned(request: Request, body: bytes) -> bool:
     """Whether it is a call of the kind that KMS and RDS take, but for a signature in its header.
 
@@ -124,7 +134,7 @@ def read(request: Request, body: bytes) -> Envelope | None:
     access_key, region, service = signed.groups()
     service = service.lower()
     try:
-        model = get_service_model(MODELS.get(service, service))
+        model = get_service_model(NAMES.get(service, service))
     except UnknownServiceError:
         return None
     named: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Keeps the marks honest from which docs/lab.md is made: a test calls what it says it shows."""
+"""Clients of a module's lab; and the marks that docs/lab.md is made from are kept honest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
+from chaosaws_kms_ext.local_lab import LocalLab
+from tests.conftest import client
 from tests.lab.document import marked
+
+
+@pytest.fixture
+def kms(lab: LocalLab) -> Any:
+    """The KMS of the lab that the tests of one module share."""
+    return client(lab, "kms")
+
+
+@pytest.fixture
+def rds(lab: LocalLab) -> Any:
+    """Its RDS."""
+    return client(lab, "rds")
 
 
 @pytest.fixture(autouse=True)

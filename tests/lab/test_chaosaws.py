@@ -7,14 +7,8 @@ from chaosaws.rds import actions, probes
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext.local_lab import only_the_lab
-from tests.conftest import client
 from tests.lab.clusters import AVAILABLE, becomes, described, new_instance, new_writer, up
 from tests.lab.document import shows
-
-
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
 
 
 @pytest.fixture

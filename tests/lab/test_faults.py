@@ -19,11 +19,6 @@ from tests.lab.clusters import refusal
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
 def faults(lab):
     ordering = LabFaults(lab.endpoint)
     yield ordering

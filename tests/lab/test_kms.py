@@ -16,11 +16,6 @@ from tests.lab.document import shows
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
 def key(kms):
     return kms.create_key(Description="a test's own")["KeyMetadata"]
 

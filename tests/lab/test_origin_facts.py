@@ -16,11 +16,6 @@ NEEDED = ["kms:DescribeKey", "kms:CreateGrant"]
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
 def person(lab):
     """Makes a user of IAM, and an RDS client with an access key of theirs."""
     iam = client(lab, "iam", "us-east-1")

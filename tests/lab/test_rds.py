@@ -28,16 +28,6 @@ from tests.lab.clusters import (
 from tests.lab.document import deviates, shows
 
 
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
-
-
-@pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
 @shows("rds:CreateDBCluster", "rds:CreateDBInstance", "rds:DescribeDBInstances")
 @pytest.mark.parametrize("named", ["KeyId", "Arn", "alias"])
 def test_a_cluster_reports_its_key_by_arn_whatever_it_was_named_by(rds, kms, named):

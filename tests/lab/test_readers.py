@@ -8,7 +8,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.conftest import client, until
+from tests.conftest import until
 from tests.lab.clusters import (
     AVAILABLE,
     RECOVERABLE,
@@ -25,16 +25,6 @@ from tests.lab.clusters import (
     write,
 )
 from tests.lab.document import deviates, shows
-
-
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
-
-
-@pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
 
 
 def with_reader(rds, kms):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-import pytest
-
-from tests.conftest import client
 from tests.lab.clusters import (
     AVAILABLE,
     NAMES,
@@ -25,16 +22,6 @@ from tests.lab.clusters import (
 from tests.lab.document import deviates, shows
 
 MARKER = "a row that nobody may read in a file"
-
-
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
-
-
-@pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
 
 
 def take(rds, cluster):

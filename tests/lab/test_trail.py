@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -179,3 +180,17 @@ def test_a_trail_is_one_of_its_region(desk, kms, key):
     far = desk.client("cloudtrail", region="us-east-1")
     assert far.lookup_events()["Events"] == []
     assert look(desk, EventName="CreateKey")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_time_is_that_time_wherever_the_lab_runs(desk, kms, key, monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        desk.pass_time(DELIVERY)
+        trail, now = desk.client("cloudtrail"), desk.clock.utc()
+        assert trail.lookup_events(StartTime=now - timedelta(seconds=DELIVERY + 1))["Events"]
+        assert trail.lookup_events(StartTime=now)["Events"] == []
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -6,7 +6,7 @@ ones for rotation on demand; the lab does not.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from chaosaws_kms_ext.lab.kms import wrapping
@@ -83,8 +83,6 @@ def _expiry(world: World, call: Call) -> tuple[str, datetime | None]:
         return model, None
     if valid_to is None:
         raise Fault("ValidationException", f"With {EXPIRES}, ValidTo must be given")
-    if valid_to.tzinfo is None:  # as moto's parsers give it
-        valid_to = valid_to.replace(tzinfo=UTC)
     now = world.clock.utc()
     if not now < valid_to <= now + LONGEST_VALIDITY:
         raise Fault("ValidationException", "ValidTo must be in the future, within 365 days")

@@ -50,8 +50,8 @@ def describe_events(rds: Rds, call: Call) -> dict[str, Any]:
             "The parameter SourceType must be given with SourceIdentifier.",
         )
     minutes = timedelta(minutes=params.get("Duration", 60))
-    end = find.aware(params.get("EndTime")) or now
-    start = max(find.aware(params.get("StartTime")) or end - minutes, now - EVENTS_KEPT)
+    end = params.get("EndTime") or now
+    start = max(params.get("StartTime") or end - minutes, now - EVENTS_KEPT)
     found = [
         event
         for event in rds.world.region(call.region).events

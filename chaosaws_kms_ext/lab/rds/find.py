@@ -6,7 +6,6 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from chaosaws_kms_ext.lab.rds.tables import LEGAL, SNAPSHOT_LEGAL
@@ -14,7 +13,6 @@ from chaosaws_kms_ext.lab.world import Call, Cluster, Fault, Instance, Region, S
 
 __all__ = [
     "ENGINE",
-    "aware",
     "check_engine",
     "check_legal",
     "cluster",
@@ -122,11 +120,6 @@ def check_engine(engine: str) -> None:
 def resource_id() -> str:
     """The part of a resource id that is drawn by lot."""
     return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
-
-
-def aware(instant: datetime | None) -> datetime | None:
-    """An instant of a request: the wire gives UTC without saying so."""
-    return instant if instant is None or instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def tags(pairs: list[dict[str, str]]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def _source(region: Region, call: Call) -> Cluster:
 def _instant(rds: Rds, call: Call, source: Cluster) -> datetime | None:
     """The point in time that is asked for; None: the latest there is."""
     latest = bool(call.params.get("UseLatestRestorableTime"))
-    when = find.aware(call.params.get("RestoreToTime"))
+    when = call.params.get("RestoreToTime")
     if latest == (when is not None):
         raise Fault(
             "InvalidParameterCombination",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from chaosaws_kms_ext.lab.scheduler import plans, targets
@@ -117,7 +117,7 @@ def _made(
         why = "A flexible time window needs MaximumWindowInMinutes."
         raise Fault("ValidationException", why)
     expression, zone = params["ScheduleExpression"], params.get("ScheduleExpressionTimezone", "UTC")
-    start, end = _utc(params.get("StartDate")), _utc(params.get("EndDate"))
+    start, end = params.get("StartDate"), params.get("EndDate")
     plan = plans.read(expression, zone, start or created, end)
     if isinstance(plan, plans.Once):
         if plan.first <= now:
@@ -150,13 +150,6 @@ def _check_dates(start: datetime | None, end: datetime | None, now: datetime) ->
 
 def _due(schedule: Schedule, after: datetime) -> datetime | None:
     return schedule.plan.next_after(after) if schedule.state == "ENABLED" else None
-
-
-def _utc(instant: datetime | None) -> datetime | None:
-    """A date of a request, which moto's parser hands over without its zone."""
-    if instant is None or instant.tzinfo is not None:
-        return instant
-    return instant.replace(tzinfo=UTC)
 
 
 OPERATIONS: dict[str, Callable[[Scheduler, Call], dict[str, Any]]] = {

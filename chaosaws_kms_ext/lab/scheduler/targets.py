@@ -11,12 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from typing import Any, NamedTuple
 
 from botocore.exceptions import UnknownServiceError
-from botocore.session import get_session
 
+from chaosaws_kms_ext.lab.models import model
 from chaosaws_kms_ext.lab.scheduler.retries import RetryPolicy
 from chaosaws_kms_ext.lab.world import Fault
 
@@ -85,7 +84,7 @@ class Target:
         text = self.input
         for name, value in attributes.items():
             text = text.replace(f"<aws.scheduler.{name}>", json.dumps(value)[1:-1])
-        shape = _model(self.service).operation_model(self.operation).input_shape
+        shape = model(self.service).operation_model(self.operation).input_shape
         params = _fitted(shape, json.loads(text), "") if shape else {}
         return Request(self.service, self.operation, params)
 
@@ -145,17 +144,12 @@ def _operation(service: str, action: str) -> tuple[str, str]:
         raise invalid
     ours = SERVICES.get(service, service)
     try:
-        names = {name.lower(): name for name in _model(ours).operation_names}
+        names = {name.lower(): name for name in model(ours).operation_names}
     except UnknownServiceError:
         raise invalid from None
     if action.lower() not in names:
         raise invalid
     return ours, names[action.lower()]
-
-
-@cache
-def _model(service: str) -> Any:
-    return get_session().get_service_model(service)
 
 
 def _fitted(shape: Any, value: Any, path: str) -> Any:
