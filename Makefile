@@ -8,14 +8,17 @@ READY  := $(VENV)/.ready
 $(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval unexport $(name)))
 export CHAOS_TARGET := lab
 
-.PHONY: gameday test lint docs clean
+.PHONY: gameday test soak lint docs clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	$(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
 test: $(READY) lint  ## every test
-	$(BIN)/python -m pytest -m "not alone"
+	$(BIN)/python -m pytest -m "not alone and not soak"
 	$(BIN)/python -m pytest -m alone -n 0
+
+soak: $(READY)  ## what takes minutes: kills at random moments
+	$(BIN)/python -m pytest -m soak
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .

@@ -1,4 +1,4 @@
-"""Orders faults of a running lab's API: throttling, cut connections, late answers and so on."""
+"""Orders faults of a running lab: of its API (throttling, cut connections) and of its data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LabFaults:
         self._url = endpoint.rstrip("/") + PATH
 
     def order(self, **fault: Any) -> list[dict[str, Any]]:
-        """Orders one more fault (lab/faults.py); the faults that hold now."""
+        """Orders one more fault (lab/faults.py, data_faults.py), and says it as it is taken."""
         return self._ask("POST", {k: v for k, v in fault.items() if v is not None})
 
     def holding(self) -> list[dict[str, Any]]:

@@ -44,16 +44,21 @@ class LocalLab:
     clusters: Sequence[Mapping[str, str]]
     requests: Path
     """The log of every API call: one JSON object a line."""
+    ca: str | None
+    """What clients of its databases have to trust; None: there is no TLS."""
     psql: str | None
     """Where PostgreSQL's client is, if the lab's PostgreSQL came with one."""
     _child: Child
     _log: IO[bytes]
 
     @classmethod
-    def start(cls, speed: float, profile: str, port: int = 0, iam: bool = False) -> LocalLab:
+    def start(
+        cls, speed: float, profile: str, port: int = 0, iam: bool = False, tls: bool = False
+    ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
-        With `iam` it holds callers that its IAM knows to their policies in every service.
+        With `iam` it holds callers that its IAM knows to their policies in every service; with
+        `tls` its databases take nothing else.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
@@ -61,6 +66,7 @@ class LocalLab:
             sys.executable, "-m", "chaosaws_kms_ext.lab",
             "--speed", str(speed), "--profile", profile, "--port", str(port),
             *(["--iam"] if iam else []),
+            *(["--tls"] if tls else []),
         ]  # fmt: skip
         ours, theirs = os.pipe()
         try:
@@ -86,6 +92,7 @@ class LocalLab:
             region=ready["region"],
             clusters=ready["clusters"],
             requests=Path(ready["requests"]),
+            ca=ready["ca"],
             psql=ready["psql"],
             _child=child,
             _log=log,
@@ -103,8 +110,13 @@ class LocalLab:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads an AWS client to the lab, with credentials that mean nothing elsewhere."""
+        """What leads an AWS client to the lab, with credentials that mean nothing elsewhere.
+
+        And, where there is TLS, libpq to verify its servers.
+        """
+        tls = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.ca} if self.ca else {}
         return {
+            **tls,
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "lab",
             "AWS_SECRET_ACCESS_KEY": "lab",

@@ -78,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=60, help="AWS seconds in a second (60)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="observed")
     parser.add_argument("--iam", action="store_true", help="enforce IAM for callers it knows")
+    parser.add_argument("--tls", action="store_true", help="take database connections by TLS only")
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
     parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
     return parser.parse_args()
@@ -132,7 +133,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
 
     def make_servers() -> None:
         try:
-            servers.append(Servers(directory))
+            servers.append(Servers(directory, options.speed, options.tls))
         except LabCannotStart as problem:
             servers.append(problem)
 
@@ -182,6 +183,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         "endpoint": endpoint,
         "region": options.region,
         "clusters": [cluster],
+        "ca": str(ca) if (ca := servers[0].ca) else None,
         "psql": str(psql) if (psql := servers[0].binaries.psql) else None,
         "requests": str(requests),
         "truth": str(directory / "truth.jsonl"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -16,9 +17,23 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_ext.lab import kms, permissions, rds, scheduler, tagging, trail, wire
+from chaosaws_kms_ext.lab import (
+    borders,
+    kms,
+    permissions,
+    rds,
+    scheduler,
+    secrets_manager,
+    tagging,
+    trail,
+    trust,
+    wire,
+)
+from chaosaws_kms_ext.lab.bus import Bus
+from chaosaws_kms_ext.lab.data_faults import DataFault
 from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
 from chaosaws_kms_ext.lab.scheduler import Scheduler
+from chaosaws_kms_ext.lab.secrets_manager import Moto, Secrets
 from chaosaws_kms_ext.lab.trail import Trail
 from chaosaws_kms_ext.lab.world import Call, Fault, World
 
@@ -42,14 +57,22 @@ class Door:
         self._iam = iam
         self._world = world
         self._lab_id = lab_id
+        self._rds = service
         self.faults = Faults()
+        self._data_faults: list[DataFault] = []
         self._trail = Trail(world)
         world.audit = self._trail.record
+        world.publish = Bus(wire.has_rules, wire.emit).put
         self._services: dict[str, Callable[[Call], dict[str, Any]]] = {
             "cloudtrail": partial(trail.handle, self._trail),
             "kms": partial(kms.handle, world),
             "rds": partial(rds.handle, service),
             "scheduler": partial(scheduler.handle, schedules),
+        }
+        secrets = Secrets(world)
+        self._together: dict[str, Callable[[Call, Moto], dict[str, Any]]] = {
+            "secretsmanager": partial(secrets_manager.handle, secrets),
+            "tagging": self._tagged,
         }
         self._moto = wire.moto()
         self._log = log.open("a", buffering=1)
@@ -101,14 +124,34 @@ class Door:
     def _control_faults(self, request: Request, body: bytes) -> Response:
         with self._world.lock:
             if request.method == "DELETE":
-                self.faults.clear()
+                self._clear_faults()
             elif request.method == "POST":
-                keys = [key for region in self._world.regions() for key in region.keys.values()]
                 try:
-                    self.faults.add(json.loads(body), keys)
-                except (BadOrder, ValueError, AttributeError) as problem:
+                    return _said({"faults": [self._order(json.loads(body)).described()]})
+                except (BadOrder, ValueError, AttributeError, TypeError) as problem:
                     return _said({"error": str(problem)}, 400)
-            return _said({"faults": [fault.described() for fault in self.faults.holding()]})
+            self._data_faults = [fault for fault in self._data_faults if not fault.over]
+            holding: list[ApiFault | DataFault] = [*self.faults.holding(), *self._data_faults]
+            return _said({"faults": [fault.described() for fault in holding]})
+
+    def _order(self, order: dict[str, Any]) -> ApiFault | DataFault:
+        """A fault of the data, if it is about a cluster, or of the API; raises BadOrder."""
+        regions = list(self._world.regions())
+        if "cluster" not in order:
+            keys = [key for region in regions for key in region.keys.values()]
+            return self.faults.add(order, keys)
+        fault = DataFault.ordered(order)
+        named = [r.clusters[fault.cluster] for r in regions if fault.cluster in r.clusters]
+        if not named:
+            raise BadOrder(f"there is no cluster {fault.cluster!r}")
+        self._rds.servers.misbehave(named[0], fault)
+        self._data_faults.append(fault)
+        return fault
+
+    def _clear_faults(self) -> None:
+        self.faults.clear()
+        for fault in self._data_faults:
+            fault.over = True
 
     def _control_identity(self, request: Request, body: bytes) -> Response:
         return _said({"lab": self._lab_id})
@@ -122,19 +165,31 @@ class Door:
             return self._ours(envelope, met)
         if envelope.service in ALONE:
             return _not_implemented(envelope)
-        if refused := self._refused(envelope):
+        call = _readable(envelope)
+        if refused := self._refused(envelope, call):
             return refused
-        together = envelope.operation in TOGETHER.get(envelope.service, ())
-        answer = (self._both if together else self._motos)(envelope, environ)
-        self._note(envelope, answer)
+        if envelope.operation in TOGETHER.get(envelope.service, ()):
+            answer = self._both(envelope, environ)
+        elif call and (what := borders.beyond(call, envelope.parameters, wire.stored_template)):
+            return _not_implemented(envelope, what)
+        else:
+            answer = self._motos(envelope, environ)
+        self._note(call, answer)
         return answer
 
-    def _refused(self, envelope: wire.Envelope) -> Response | None:
-        """What IAM answers instead of moto, if it was asked to and has to."""
-        if not self._iam:
-            return None
+    def _refused(self, envelope: wire.Envelope, call: Call | None) -> Response | None:
+        """What IAM answers instead of moto, if it was asked to and has to; a service is always
+        held to what trusts it."""
         try:
-            permissions.check(self._world, envelope.bare_call())
+            asked = call or (envelope.bare_call() if self._iam else None)
+            if asked is None:
+                return None
+            if (asked.service, asked.operation) == ASSUME_ROLE:
+                if self._iam or asked.caller.is_service:
+                    role = str(asked.params.get("RoleArn"))
+                    trust.check(self._world, asked, wire.trust_policy(role))
+            elif self._iam:
+                permissions.check(self._world, asked)
         except Fault as fault:
             return envelope.answer(fault)
         return None
@@ -142,30 +197,36 @@ class Door:
     def _both(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
         """What the lab and moto answer together."""
 
-        def moto(params: dict[str, Any]) -> dict[str, Any]:
-            body = json.dumps(params).encode()
+        def moto(operation: str, params: dict[str, Any]) -> dict[str, Any]:
+            body = json.dumps(params, default=_base64).encode()
+            prefix = environ["HTTP_X_AMZ_TARGET"].rpartition(".")[0]
             asked = environ | {
                 "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)),
+                "HTTP_X_AMZ_TARGET": f"{prefix}.{operation}",
             }  # fmt: skip
-            answered = json.loads(Response.from_app(self._moto, asked, buffered=True).get_data())
-            return dict(answered)
+            answered = self._motos(envelope, asked)
+            said = dict(json.loads(answered.get_data()))
+            if answered.status_code >= 400:
+                raise Fault(said["__type"], said.get("message", ""), answered.status_code)
+            return said
 
         try:
             call = envelope.call()
-            answer = tagging.OPERATIONS[call.operation](self._world, call, moto)
-            return envelope.answer(answer)
+            return _json_answer(self._together[call.service](call, moto))
         except Fault as fault:
             return envelope.answer(fault)
         except Exception:
             logger.exception("%s:%s failed", envelope.service, envelope.operation)
             return envelope.answer(Fault("InternalServiceException", "The lab failed."), 500)
 
-    def _note(self, envelope: wire.Envelope, answer: Response) -> None:
-        """A call that moto answered, for CloudTrail."""
-        try:
-            call = envelope.call()
-        except Exception:
-            logger.debug("unreadable for the trail", exc_info=True)
+    def _tagged(self, call: Call, moto: Moto) -> dict[str, Any]:
+        handler = tagging.OPERATIONS[call.operation]
+        return handler(self._world, call, partial(moto, call.operation))
+
+    def _note(self, call: Call | None, answer: Response) -> None:
+        """A call that moto answered, for CloudTrail; of S3 it has no more than of what cannot be
+        read, since most of it are data events."""
+        if call is None or call.service == "s3":
             return
         bad = answer.status_code >= 400
         fault = Fault(str(answer.status_code), "refused by moto") if bad else None
@@ -246,16 +307,39 @@ OURS: dict[str, Collection[str]] = {
     "rds": rds.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
 }
-TOGETHER: dict[str, Collection[str]] = {"tagging": tagging.OPERATIONS}
+TOGETHER: dict[str, Collection[str]] = {
+    "secretsmanager": secrets_manager.OPERATIONS,
+    "tagging": tagging.OPERATIONS,
+}
 """What the lab and moto answer together."""
-ALONE = frozenset({"kms", "rds", "scheduler"})
+ALONE = frozenset({"kms", "rds", "rds-data", "scheduler"})
 """Of these services nothing is moto's: its keys, clusters and schedules would be others."""
 
 
-def _not_implemented(envelope: wire.Envelope) -> Response:
-    name = f"{envelope.service}:{envelope.operation}"
+ASSUME_ROLE = ("sts", "AssumeRole")
+
+
+def _readable(envelope: wire.Envelope) -> Call | None:
+    """The call, if its parameters can be read; what is wrong with the others moto says."""
+    try:
+        return envelope.call()
+    except Exception:
+        logger.debug("unreadable", exc_info=True)
+        return None
+
+
+def _not_implemented(envelope: wire.Envelope, what: str | None = None) -> Response:
+    name = what or f"{envelope.service}:{envelope.operation}"
     # 501: an SDK does not try again, as it would after a 500.
     return envelope.answer(Fault("NotImplemented", f"The lab does not do {name}."), 501)
+
+
+def _json_answer(answer: dict[str, Any]) -> Response:
+    return Response(json.dumps(answer), content_type="application/x-amz-json-1.1")
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
 
 
 def _json(code: str, message: str, status: int) -> Response:

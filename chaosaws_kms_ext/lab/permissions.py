@@ -13,7 +13,7 @@ from chaosaws_kms_ext.lab import access
 from chaosaws_kms_ext.lab.access import Decision, Match, Request
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Fault, Region, World
 
-__all__ = ["check"]
+__all__ = ["check", "context"]
 
 # Service Authorization Reference, Amazon RDS: parameter → the type of the resource that it names.
 RDS_RESOURCES = {
@@ -37,7 +37,7 @@ LISTS = {
 FREE = frozenset({"sts:GetCallerIdentity"})
 """API reference, GetCallerIdentity: "No permissions are required", and no Deny forbids it."""
 
-QUERY = frozenset({"cloudformation", "iam", "rds", "sns", "sts"})
+ACCESS_DENIED = frozenset({"cloudformation", "iam", "rds", "s3", "sns", "sts"})
 """These have a code of their own for it, and HTTP 403."""
 
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
@@ -51,16 +51,16 @@ def check(world: World, call: Call) -> None:
         return
     about = _resources(world, call)
     for resource, tags in about:
-        _check(call, action, resource, _context(world, call, tags))
+        _check(call, action, resource, context(world, call, tags))
     if not about:
-        _check(call, action, None, _context(world, call, {}))
+        _check(call, action, None, context(world, call, {}))
 
 
-def _check(call: Call, action: str, resource: str | None, context: dict[str, Any]) -> None:
+def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) -> None:
     caller = call.caller
     if resource is None:  # of moto's services we do not know what a call is about
         caller = access.whatever_the_resource(caller)
-    request = Request(caller, action, resource or "*", ACCOUNT, context)
+    request = Request(caller, action, resource or "*", ACCOUNT, said)
     decision = access.decide(request, (), Match.ACCOUNT)
     if decision is not Decision.ALLOWED:
         why = decision.value.format(action=action)
@@ -68,7 +68,7 @@ def _check(call: Call, action: str, resource: str | None, context: dict[str, Any
             f"User: {caller.arn} is not authorized to perform: {action} on resource: "
             f"{resource or '*'} {why}"
         )
-        if call.service in QUERY:
+        if call.service in ACCESS_DENIED:
             raise Fault("AccessDenied", message, status=403)
         raise Fault("AccessDeniedException", message)
 
@@ -103,7 +103,8 @@ def _tags(region: Region, arn: str) -> dict[str, str]:
     return {}
 
 
-def _context(world: World, call: Call, tags: dict[str, str]) -> dict[str, Any]:
+def context(world: World, call: Call, tags: dict[str, str]) -> dict[str, Any]:
+    """What conditions look at; `tags` are the resource's."""
     now = world.clock.utc()
     return {
         "aws:currenttime": now.isoformat(),

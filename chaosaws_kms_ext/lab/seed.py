@@ -1,20 +1,23 @@
 """What the lab holds when it starts: one encrypted cluster with the rows of the article.
 
-The article that the project grew from has them at the end of its second scenario.
+The article that the project grew from has them at the end of its second scenario. The cluster may
+be attacked: it and its key carry the tag that allows it, and it has a backup under another key.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext.lab import kms, rds
 from chaosaws_kms_ext.lab.aurora import AVAILABLE, State
 from chaosaws_kms_ext.lab.rds import Rds
 from chaosaws_kms_ext.lab.servers import LabCannotStart
-from chaosaws_kms_ext.lab.world import Call, Instance, administrator
+from chaosaws_kms_ext.lab.world import Call, Instance, Region, Snapshot, administrator
 
 __all__ = ["orders"]
 
@@ -30,17 +33,20 @@ INSERT INTO users (name, email) VALUES
 """
 
 START_TIMEOUT = 30.0
+"""Seconds, for the server and for each copy of its data."""
+
+TAGS = {"app": "shop", "chaos:allow": "kms"}
+
+BACKUP = f"{CLUSTER}-backup"
 
 
 def orders(service: Rds, region_name: str) -> dict[str, Any]:
     """The cluster `orders` with one instance, available from the start; says how to reach it."""
     world = service.world
     region = world.region(region_name)
-    key = kms.create_key(region, world, "encrypts the cluster orders", tags={"app": "shop"})
+    key = kms.create_key(region, world, "encrypts the cluster orders", tags=dict(TAGS))
     region.aliases[f"alias/{CLUSTER}"] = key.id
-
-    def call(operation: str, **params: Any) -> None:
-        rds.handle(service, Call("rds", operation, params, region_name, administrator()))
+    call = partial(_call, service, region_name)
 
     call(
         "CreateDBCluster",
@@ -50,7 +56,7 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
         DatabaseName=DATABASE,
         StorageEncrypted=True,
         KmsKeyId=key.arn,
-        Tags=[{"Key": "app", "Value": "shop"}],
+        Tags=[{"Key": name, "Value": value} for name, value in TAGS.items()],
     )
     call(
         "CreateDBInstance",
@@ -60,20 +66,48 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
         Engine="aurora-postgresql",
     )
     cluster, instance = region.clusters[CLUSTER], region.instances[f"{CLUSTER}-1"]
-    _wait(service, instance)
-    database = (
-        f"host={service.servers.endpoints(cluster).writer} port={cluster.port} "
-        f"dbname={DATABASE} user={USER}"
+    _wait_for_server(service, instance)
+    ca = service.servers.ca
+    database = make_conninfo(
+        host=service.servers.endpoints(cluster).writer,
+        port=cluster.port,
+        dbname=DATABASE,
+        user=USER,
+        sslmode="verify-full" if ca else None,
+        sslrootcert=str(ca) if ca else None,
     )
     with psycopg.connect(database, autocommit=True, connect_timeout=10) as connection:
         connection.execute(ROWS)
     now = world.clock.now()
     cluster.state = State(AVAILABLE, since=now, key_since=now)
     instance.available_at = now
+    _back_up(service, region)
     return {"id": cluster.id, "key": key.arn, "database": database}
 
 
-def _wait(service: Rds, instance: Instance) -> None:
+def _back_up(service: Rds, region: Region) -> None:
+    """A snapshot under another key: a copy, as nothing else can be."""
+    other = kms.create_key(region, service.world, f"encrypts the backups of {CLUSTER}")
+    region.aliases[f"alias/{BACKUP}"] = other.id
+    call = partial(_call, service, region.name)
+    taken = f"{CLUSTER}-taken"
+    call("CreateDBClusterSnapshot", DBClusterIdentifier=CLUSTER, DBClusterSnapshotIdentifier=taken)
+    _wait_for_snapshot(service, region.snapshots[taken])
+    call(
+        "CopyDBClusterSnapshot",
+        SourceDBClusterSnapshotIdentifier=taken,
+        TargetDBClusterSnapshotIdentifier=BACKUP,
+        KmsKeyId=other.arn,
+    )
+    _wait_for_snapshot(service, region.snapshots[BACKUP])
+    call("DeleteDBClusterSnapshot", DBClusterSnapshotIdentifier=taken)
+
+
+def _call(service: Rds, region: str, operation: str, **params: Any) -> None:
+    rds.handle(service, Call("rds", operation, params, region, administrator()))
+
+
+def _wait_for_server(service: Rds, instance: Instance) -> None:
     """Lets the lab's clock go until the server takes connections."""
     end = time.monotonic() + START_TIMEOUT
     while not instance.ready:
@@ -81,4 +115,15 @@ def _wait(service: Rds, instance: Instance) -> None:
         if instance.failed or time.monotonic() > end:
             why = service.servers.failure(instance) or f"not ready within {START_TIMEOUT:g} s"
             raise LabCannotStart(f"the lab's PostgreSQL did not start: {why}")
+        time.sleep(0.005)
+
+
+def _wait_for_snapshot(service: Rds, snapshot: Snapshot) -> None:
+    """Lets the lab's clock go until the snapshot is there, as soon as its data are."""
+    snapshot.available_at = service.now()
+    end = time.monotonic() + START_TIMEOUT
+    while snapshot.status != "available":
+        service.tick()
+        if snapshot.status == "failed" or time.monotonic() > end:
+            raise LabCannotStart(f"the lab's first snapshot is {snapshot.status}")
         time.sleep(0.005)

@@ -5,15 +5,19 @@ The only file that imports moto's internals; `check` fails when they are not wha
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from botocore.exceptions import UnknownServiceError
@@ -29,15 +33,31 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab.models import NAMES
-from chaosaws_kms_ext.lab.world import Call, Caller, Fault, administrator
+from chaosaws_kms_ext.lab.scheduler import roles
+from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, administrator
 
-__all__ = ["Envelope", "MotoRequestHandler", "Wsgi", "check", "moto", "read"]
+__all__ = [
+    "Envelope",
+    "MotoRequestHandler",
+    "Wsgi",
+    "check",
+    "emit",
+    "has_rules",
+    "moto",
+    "read",
+    "stored_template",
+    "trust_policy",
+]
+
+logger = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
-TARGET_PREFIX = re.compile(r"^.*\.")
 LABEL = re.compile(r"\{(\w+)\+?\}")
+
+SERVICES = {roles.ACCESS_KEY: roles.PRINCIPAL}
+"""Access key → the service of the lab that signs with it."""
 
 EXPIRED = {"rds": "ExpiredToken", "iam": "ExpiredToken", "sts": "ExpiredToken"}
 """Service → what it says of a session that is over; the others ExpiredTokenException."""
@@ -62,7 +82,7 @@ class Envelope:
         """The request with its parameters as a handler gets them."""
         self._check_body()
         rest = self._protocol.startswith("rest")
-        form = dict(parse_qsl(self._body.decode("utf-8", "replace"), keep_blank_values=True))
+        form = {} if rest else _form(self._body, keep_blank_values=True)
         parser = PROTOCOL_PARSERS[self._protocol](
             self._model.operation_model(self.operation), map_type=dict
         )
@@ -76,6 +96,11 @@ class Envelope:
         })  # fmt: skip
         who = _caller(self.service, self.access_key, dict(self._request.headers))
         return Call(self.service, self.operation, _in_utc(dict(parsed)), self.region, who)
+
+    @property
+    def parameters(self) -> Any:
+        """The shape of the operation's parameters in the model; None: it has none."""
+        return self._model.operation_model(self.operation).input_shape
 
     def bare_call(self) -> Call:
         """The request without its parameters: who wants to do what."""
@@ -133,56 +158,103 @@ def read(request: Request, body: bytes) -> Envelope | None:
         return None
     access_key, region, service = signed.groups()
     service = service.lower()
-    try:
-        model = get_service_model(NAMES.get(service, service))
-    except UnknownServiceError:
+    models = list(_models(service))
+    if not models:
         return None
-    named: dict[str, str] = {}
-    if "X-Amz-Target" in request.headers:
-        operation = TARGET_PREFIX.sub("", request.headers["X-Amz-Target"])
-    elif model.protocol == "rest-json":
-        operation, named = _routed(model, request.method, request.path)
-    else:
-        form = dict(parse_qsl(body.decode("utf-8", "replace")))
-        operation = form.get("Action") or f"{request.method} {request.path}"
+    meant = [(model, *_meant(model, request, body)) for model in models]
+    model, operation, named, _ = next((each for each in meant if each[3]), meant[-1])
     protocol = determine_request_protocol(model, request.content_type)
     return Envelope(service, operation, region, access_key, request, body, model, protocol, named)
 
 
-def _routed(model: Any, method: str, path: str) -> tuple[str, dict[str, str]]:
+def _models(service: str) -> Iterable[Any]:
+    """The models of the services that sign their requests so."""
+    for name in NAMES.get(service, (service,)):
+        with contextlib.suppress(UnknownServiceError):
+            yield get_service_model(name)
+
+
+def _meant(model: Any, request: Request, body: bytes) -> tuple[str, dict[str, str], bool]:
+    """The operation that a request means if it is for this model, what its path names, and whether
+    the model knows such a request."""
+    if target := request.headers.get("X-Amz-Target"):
+        prefix, _, operation = target.rpartition(".")
+        return operation, {}, prefix == model.metadata.get("targetPrefix")
+    if model.protocol.startswith("rest"):
+        operation, named = _routed(model, request)
+        return operation, named, operation in model.operation_names
+    form = _form(body)
+    operation = form.get("Action") or f"{request.method} {request.path}"
+    return operation, {}, form.get("Version") == model.api_version
+
+
+def _form(body: bytes, keep_blank_values: bool = False) -> dict[str, str]:
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=keep_blank_values))
+
+
+def _routed(model: Any, request: Request) -> tuple[str, dict[str, str]]:
     """The operation that a REST request means and its path's parameters.
 
-    Where several fit it is the one that says more of the path; where none does, an operation that
-    no service has.
+    Where several fit it is the one that says more of the request; where none does, an operation
+    that no service has.
     """
-    for operation, asked, pattern in _routes(model.service_name):
-        if asked == method and (fits := pattern.fullmatch(path)):
-            values = fits.groupdict()
-            uri = model.operation_model(operation).http["requestUri"].partition("?")[0]
-            names = LABEL.findall(uri)
-            return operation, {name: values[f"label{n}"] for n, name in enumerate(names)}
-    return f"{method} {path}", {}
+    for route in _routes(model.service_name):
+        if route.method == request.method and (fits := route.path.fullmatch(request.path)):
+            asked = all(
+                name in request.args and value in ("", request.args[name])
+                for name, value in route.query.items()
+            )
+            if asked and all(name in request.headers for name in route.headers):
+                values = fits.groupdict()
+                named = {name: values[f"label{n}"] for n, name in enumerate(route.labels)}
+                return route.operation, named
+    return f"{request.method} {request.path}", {}
+
+
+class Route(NamedTuple):
+    """How an operation of a REST service is asked for."""
+
+    operation: str
+    method: str
+    path: re.Pattern[str]
+    labels: list[str]
+    query: dict[str, str]
+    """Parameter of the URL → the value that it has to have; "": any."""
+    headers: list[str]
 
 
 @cache
-def _routes(service: str) -> list[tuple[str, str, re.Pattern[str]]]:
-    """Operation, method and path of each operation of a REST service, the longest path first.
+def _routes(service: str) -> list[Route]:
+    """The operations of a REST service, the one with the longest path and most conditions first.
 
     A path arrives decoded, so that a parameter at its end may have slashes of its own (an ARN).
     """
     model = get_service_model(service)
     found = []
     for name in model.operation_names:
-        http = model.operation_model(name).http
-        path = http["requestUri"].partition("?")[0]
+        operation = model.operation_model(name)
+        path, _, asked = operation.http["requestUri"].partition("?")
         literals = [re.escape(part) for part in LABEL.sub("\0", path).split("\0")]
         labels = [f"(?P<label{n}>[^/]+)" for n in range(len(literals) - 1)]
         if labels and path.endswith("}"):
             labels[-1] = labels[-1].replace("[^/]", ".")
-        pattern = "".join(map("".join, zip_longest(literals, labels, fillvalue="")))
-        found.append((sum(map(len, literals)), name, http["method"], re.compile(pattern)))
-    found.sort(key=lambda each: -each[0])
-    return [each[1:] for each in found]
+        pattern = re.compile("".join(map("".join, zip_longest(literals, labels, fillvalue=""))))
+        query = dict(parse_qsl(asked, keep_blank_values=True))
+        query |= dict.fromkeys(_needed(operation, "querystring"), "")
+        headers = _needed(operation, "header")
+        route = Route(name, operation.http["method"], pattern, LABEL.findall(path), query, headers)
+        found.append((sum(map(len, literals)), len(query) + len(headers), route))
+    found.sort(key=lambda each: (-each[0], -each[1]))
+    return [each[2] for each in found]
+
+
+def _needed(operation: Any, location: str) -> list[str]:
+    """What a request of this operation cannot do without, as it is called at that place."""
+    shape = operation.input_shape
+    if shape is None:
+        return []
+    members = [(name, shape.members[name].serialization) for name in shape.required_members]
+    return [said.get("name", name) for name, said in members if said.get("location") == location]
 
 
 def _caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:
@@ -190,6 +262,8 @@ def _caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:
 
     Signatures are not checked.
     """
+    if access_key in SERVICES:
+        return Caller(SERVICES[access_key], ACCOUNT, access_key=access_key)
     if not {"moto.iam.models", "moto.sts.models"} & set(sys.modules):
         # Nobody has used IAM, so there is nobody; and no import of it.
         return administrator(access_key=access_key)
@@ -225,12 +299,74 @@ def _caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:
         return nobody  # a session without its token or its role, a key without its user
 
 
+def trust_policy(role_arn: str) -> str | None:
+    """Who may assume a role, in JSON; None: there is no such role."""
+    from moto.iam.exceptions import NotFoundException
+    from moto.iam.models import iam_backends
+
+    if role_arn.count(":") < 5:
+        return None
+    try:
+        role = iam_backends[role_arn.split(":")[4]]["aws"].get_role_by_arn(role_arn)
+    except (KeyError, NotFoundException):
+        return None
+    return str(role.assume_role_policy_document)
+
+
+def stored_template(url: str) -> str:
+    """The CloudFormation template at a URL of moto's S3; raises what moto does without one."""
+    from moto.cloudformation.utils import get_stack_from_s3_url
+
+    return str(get_stack_from_s3_url(url, ACCOUNT, "aws"))
+
+
 def _session(account: str, access_key: str) -> Any:
     """The session of a role that an access key was made for, if there is one."""
     from moto.sts.models import sts_backends
 
     sessions = sts_backends[account]["aws"].assumed_roles
     return next((each for each in sessions if each.access_key_id == access_key), None)
+
+
+def has_rules(region: str) -> bool:
+    """Whether a rule of EventBridge waits for events on the default bus of a Region."""
+    return bool(_rules(region))
+
+
+def emit(event: dict[str, Any], states: Collection[str]) -> None:
+    """Sends an event to the targets of the rules that match it and are in one of these states.
+
+    It never raises: what a target does not take is lost, and logged. Unlike PutEvents it takes a
+    source that begins with "aws."; and moto's asks no rule for its state.
+    """
+    # moto wants seconds and turns them into a date for its targets.
+    sent = event | {"time": datetime.fromisoformat(event["time"]).timestamp()}
+    for rule in _rules(event["region"]):
+        if rule.state not in states:
+            continue
+        for target in list(rule.targets):
+            alone = copy.copy(rule)  # so that the others get it if this one fails
+            alone.targets = [target]
+            # An event that nothing transforms loses its account in moto's own template.
+            transformed = "InputTransformer" in target
+            told = sent | {"ingestion-time": time.time()} if transformed else sent
+            try:
+                alone.send_to_targets(told, transform_input=transformed)
+            except Exception:
+                logger.exception("%s did not take an event of rule %s", target["Arn"], rule.name)
+
+
+def _rules(region: str) -> list[Any]:
+    """The rules with a pattern on the default bus; none, and no import, if nobody used any."""
+    if "moto.events.models" not in sys.modules:
+        return []
+    from moto.events.models import events_backends
+
+    backends = events_backends[ACCOUNT]
+    if region not in backends:
+        return []
+    rules = list(backends[region].event_buses["default"].rules.values())
+    return [rule for rule in rules if rule.event_pattern.dump()]
 
 
 def moto() -> Wsgi:

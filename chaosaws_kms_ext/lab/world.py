@@ -393,6 +393,7 @@ class Region:
 
 
 Audit = Callable[[Call, Mapping[str, Any] | None, Fault | None], None]
+Publish = Callable[[dict[str, Any]], None]
 
 
 class World:
@@ -405,6 +406,8 @@ class World:
         self.global_clusters: dict[str, GlobalCluster] = {}
         self.audit: Audit = lambda call, answer, fault: None
         """Who is told of every call, Aurora's own included."""
+        self.publish: Publish = lambda event: None
+        """Who is told what AWS tells EventBridge (bus.py)."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:

@@ -17,7 +17,9 @@ from werkzeug.test import Client
 
 from chaosaws_kms_ext.lab import kms
 from chaosaws_kms_ext.lab.aurora import PROFILES, Effect
+from chaosaws_kms_ext.lab.data_faults import DataFault
 from chaosaws_kms_ext.lab.door import Door
+from chaosaws_kms_ext.lab.faults import BadOrder
 from chaosaws_kms_ext.lab.rds import Rds
 from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.world import Cluster, Instance, Snapshot, World
@@ -41,6 +43,8 @@ class Work:
 
 class NoServers:
     """A data plane without data: everything that is asked of it has just been done."""
+
+    ca = None
 
     def __init__(self) -> None:
         self.effects: list[tuple[str, Effect]] = []
@@ -98,6 +102,9 @@ class NoServers:
 
     def restore_to(self, *_: Any) -> Work:
         return self._job()
+
+    def misbehave(self, cluster: Cluster, fault: DataFault) -> None:
+        raise BadOrder("there is nothing that could go wrong")
 
     def delete(self, cluster: Cluster) -> None:
         self._writers.pop(cluster.resource_id, None)

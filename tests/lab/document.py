@@ -26,6 +26,8 @@ SERVICES = {
     "rds": "RDS",
     "cloudtrail": "CloudTrail",
     "scheduler": "EventBridge Scheduler",
+    "events": "EventBridge",
+    "cloudwatch": "CloudWatch",
 }
 OWN = frozenset({"kms", "rds", "scheduler"})
 """Of the others only what is listed is the lab's own, and the rest moto's."""
@@ -87,10 +89,14 @@ Throughout:
 - A caller that moto's IAM knows (a user's access key, a session of AssumeRole) is held to its
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
   administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
-  by resource and tag, in moto's services by action alone. Signatures are not checked.
+  by resource and tag, in moto's services by action alone; AssumeRole takes the role's trust policy
+  too, and lets an administrator in where that trusts the account. Signatures are not checked.
 - A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
   errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
-  their seconds are real ones.
+  their seconds are real ones. So do faults of the data (`chaos kms lab fault data`), in seconds of
+  AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never.
+- Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
+  the lab's own authority: what takes TLS off stands before each server, which has none itself.
 - A server starts with a cluster's first instance; a cluster without one is known to the API and
   costs nothing.
 - A cluster's live data are not encrypted on disk: its key decides whether its servers run.
@@ -98,8 +104,17 @@ Throughout:
 - Instances share a volume, as on Aurora: a failover hands it to a reader. Readers are PostgreSQL's
   own streaming replicas.
 - A parameter that the lab has no use for (a subnet group, a security group) is taken and forgotten.
-- moto's services do not see these keys and clusters: Secrets Manager and CloudFormation know none
-  of them. The tagging API's `GetResources` knows ours, and of moto's all but keys and clusters.
+- Secrets Manager uses these keys: without its key a secret cannot be read. The tagging API's
+  `GetResources` knows ours, and of moto's all but keys and clusters. Any other call to a service of
+  moto's that names a customer managed key, a DB cluster, or a CloudFormation template with either,
+  is answered `NotImplemented`. AWS managed keys of moto's services are moto's.
+- Rules on EventBridge's default bus get RDS' events, KMS' own (`KMS CMK Rotation`, `KMS CMK
+  Deletion`, `KMS Imported Key Material Expiration`) and `AWS API Call via CloudTrail`, at once.
+  Targets are SQS queues, log groups, archives and other buses, as moto has them.
+- CloudTrail has management events only. Alarms are moved by `SetAlarmState`.
+- Version 1 of the AWS CLI has addresses of its own for `sqs`, and in us-east-1 for `rds`, whatever
+  `AWS_ENDPOINT_URL` says: there it needs `--endpoint-url` (on AWS the lab's credentials open
+  nothing).
 """
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.lab import scheduler
 from chaosaws_kms_ext.lab.scheduler import InvocationFailed, Scheduler, plans, retries
-from chaosaws_kms_ext.lab.scheduler.roles import trusts
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Fault, administrator
 from chaosaws_kms_ext.local_lab import LocalLab
 from tests.conftest import client, until
@@ -376,7 +375,7 @@ def test_a_thread_fires_what_is_made_while_it_waits() -> None:
     assert len(hand.calls) == 2
 
 
-# Trust
+# Over HTTP
 
 
 TRUST = {
@@ -390,28 +389,6 @@ TRUST = {
         }
     ],
 }
-
-
-@pytest.mark.parametrize(
-    ("change", "trusted"),
-    [
-        ({}, True),
-        ({"Principal": {"Service": "lambda.amazonaws.com"}}, False),
-        ({"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}, False),
-        ({"Effect": "Deny"}, False),
-        ({"Action": "sts:TagSession"}, False),
-        ({"Condition": {"StringEquals": {"aws:SourceAccount": "210987654321"}}}, False),
-        ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:scheduler:*"}}}, True),
-    ],
-)
-def test_a_role_is_assumed_if_it_trusts_the_scheduler(
-    change: dict[str, Any], trusted: bool
-) -> None:
-    statement = {**TRUST["Statement"][0], **change}  # type: ignore[dict-item]
-    assert trusts({"Statement": [statement]}, ROLE) is trusted
-
-
-# Over HTTP
 
 
 @pytest.fixture

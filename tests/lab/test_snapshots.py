@@ -348,3 +348,10 @@ def test_what_is_not_encrypted_has_no_encrypted_point_in_time(rds, kms):
     }
     code = refusal(rds.restore_db_cluster_to_point_in_time, **request)
     assert code == "InvalidParameterCombination"
+
+
+@shows("rds:DescribeDBSnapshots")
+def test_there_are_no_snapshots_of_instances_that_stand_alone(rds):
+    assert rds.describe_db_snapshots(MaxRecords=20)["DBSnapshots"] == []
+    missing = {"DBSnapshotIdentifier": "nobody"}
+    assert refusal(rds.describe_db_snapshots, **missing) == "DBSnapshotNotFound"

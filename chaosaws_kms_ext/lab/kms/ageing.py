@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from chaosaws_kms_ext.lab import bus
 from chaosaws_kms_ext.lab.kms import material, rotation
 from chaosaws_kms_ext.lab.kms.making import DAY, YEAR_DAYS
 from chaosaws_kms_ext.lab.world import Key, Region, World
@@ -31,10 +32,12 @@ def tick(world: World) -> None:
 def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:
     if key.deletion_at is not None and key.deletion_at <= now:
         _delete(region, key)
+        world.publish(bus.kms_event("KMS CMK Deletion", key, today))
         return True
     changed = False
     if key.valid_to is not None and key.valid_to <= today:
         material.forget(key)
+        world.publish(bus.kms_event("KMS Imported Key Material Expiration", key, today))
         changed = True
     # A key that is not enabled is rotated when it is again (the API reference,
     # GetKeyRotationStatus).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaosaws_kms_ext.lab import bus
 from chaosaws_kms_ext.lab.kms.finding import key_for
 from chaosaws_kms_ext.lab.kms.making import DAY, YEAR_DAYS, new_material
 from chaosaws_kms_ext.lab.kms.paging import HUNDRED, page
@@ -23,7 +24,13 @@ MOST_ON_DEMAND = 25
 
 def rotate(world: World, key: Key, kind: str) -> None:
     """Gives the key new material; what was encrypted under the old one still opens."""
+    previous = key.materials[-1]
     key.materials.append(new_material(world, key.id, kind))
+    world.publish(bus.kms_event(
+        "KMS CMK Rotation", key, key.materials[-1].made,
+        key_origin=key.origin, rotation_type=kind,
+        previous_key_material_id=previous.id, current_key_material_id=key.materials[-1].id,
+    ))  # fmt: skip
 
 
 def enable_key_rotation(world: World, call: Call) -> dict[str, Any]:

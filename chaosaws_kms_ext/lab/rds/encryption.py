@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from chaosaws_kms_ext.lab import kms
+from chaosaws_kms_ext.lab.kms.asking import ask
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Encryption, Fault, World
 
 __all__ = ["opened", "opens", "release", "take", "take_again", "unwrap"]
@@ -66,7 +66,7 @@ def unwrap(world: World, held: Encryption) -> bytes:
     """The data key in plain; raises KMSKeyNotAccessibleFault when KMS does not open it."""
     region = held.key_arn.split(":")[3]
     try:
-        opened = _ask(
+        opened = ask(
             world, region, aurora(region), "Decrypt",
             KeyId=held.key_arn,
             CiphertextBlob=held.data_key,
@@ -98,7 +98,7 @@ def release(world: World, held: Encryption) -> None:
     """Retires the grant, if the key and the grant are still there."""
     region = held.key_arn.split(":")[3]
     try:
-        _ask(
+        ask(
             world, region, aurora(region), "RetireGrant",
             KeyId=held.key_arn, GrantId=held.grant_id,
         )  # fmt: skip
@@ -121,8 +121,8 @@ def not_accessible(key: str, why: Fault) -> Fault:
 def _take(
     world: World, region: str, caller: Caller, named: str, context: Mapping[str, str]
 ) -> Encryption:
-    key_arn = _ask(world, region, caller, "DescribeKey", KeyId=named)["KeyMetadata"]["Arn"]
-    grant = _ask(
+    key_arn = ask(world, region, caller, "DescribeKey", KeyId=named)["KeyMetadata"]["Arn"]
+    grant = ask(
         world, region, caller, "CreateGrant",
         KeyId=key_arn,
         GranteePrincipal=service_principal(region),
@@ -131,7 +131,7 @@ def _take(
         Constraints={"EncryptionContextSubset": dict(context)},
     )  # fmt: skip
     try:
-        made = _ask(
+        made = ask(
             world, region, aurora(region), "GenerateDataKeyWithoutPlaintext",
             KeyId=key_arn, KeySpec="AES_256", EncryptionContext=dict(context),
         )  # fmt: skip
@@ -141,14 +141,3 @@ def _take(
         release(world, Encryption(key_arn, grant["GrantId"], b"", context))
         raise
     return taken
-
-
-def _ask(world: World, region: str, caller: Caller, operation: str, **params: object) -> dict:  # type: ignore[type-arg]
-    call = Call("kms", operation, params, region, caller)
-    try:
-        answer = kms.handle(world, call)
-    except Fault as fault:
-        world.audit(call, None, fault)
-        raise
-    world.audit(call, answer, None)
-    return answer

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from chaosaws_kms_ext.lab import aurora, kms
+from chaosaws_kms_ext.lab import aurora, bus, kms
 from chaosaws_kms_ext.lab.aurora import Effect, Facts, State
+from chaosaws_kms_ext.lab.data_faults import DataFault
 from chaosaws_kms_ext.lab.rds import encryption
 from chaosaws_kms_ext.lab.rds.kinds import recoverable
 from chaosaws_kms_ext.lab.rds.tables import EVENTS, WRITES
@@ -47,6 +48,10 @@ class Endpoints(Protocol):
 class DataPlane(Protocol):
     """Who runs the servers behind the clusters (lab/servers)."""
 
+    @property
+    def ca(self) -> Path | None:
+        """What their clients have to trust; None: there is no TLS."""
+
     def choose_port(self) -> int: ...
     def endpoints(self, cluster: Cluster) -> Endpoints: ...
     def address(self, instance: Instance) -> str: ...
@@ -74,6 +79,7 @@ class DataPlane(Protocol):
         self, cluster: Cluster, source: Path, key: bytes | None, context: Mapping[str, str]
     ) -> Job: ...
     def restore_to(self, cluster: Cluster, source: Cluster, when: datetime | None) -> Job: ...
+    def misbehave(self, cluster: Cluster, fault: DataFault) -> None: ...
     def delete(self, cluster: Cluster) -> None: ...
 
 
@@ -270,14 +276,14 @@ class Rds:
         if isinstance(about, Cluster) and source == "db-instance":
             subjects = list(about.instances)
         for subject in subjects:
-            self.world.region(subject.arn.split(":")[3]).events.append(
-                Event(
-                    id=event_id,
-                    source_type=source,
-                    source_id=subject.id,
-                    source_arn=subject.arn,
-                    categories=categories,
-                    message=message.format(name=subject.id, other=other),
-                    date=self.world.clock.utc(),
-                )
+            event = Event(
+                id=event_id,
+                source_type=source,
+                source_id=subject.id,
+                source_arn=subject.arn,
+                categories=categories,
+                message=message.format(name=subject.id, other=other),
+                date=self.world.clock.utc(),
             )
+            self.world.region(subject.arn.split(":")[3]).events.append(event)
+            self.world.publish(bus.rds_event(event, subject.tags))

@@ -59,6 +59,14 @@ def describe_db_cluster_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
     return find.paged("DBClusterSnapshots", [describe_snapshot(s) for s in snapshots], marker)
 
 
+def describe_db_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
+    """Those of instances that stand alone, which the lab does not have."""
+    if wanted := call.params.get("DBSnapshotIdentifier"):
+        raise Fault("DBSnapshotNotFound", f"DBSnapshot {wanted} not found.")
+    snapshots, marker = PAGES.cut([], call.params)
+    return find.paged("DBSnapshots", snapshots, marker)
+
+
 def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     name = _check_new(region, call, params["TargetDBClusterSnapshotIdentifier"])
@@ -175,4 +183,5 @@ OPERATIONS = {
     "CreateDBClusterSnapshot": create_db_cluster_snapshot,
     "DeleteDBClusterSnapshot": delete_db_cluster_snapshot,
     "DescribeDBClusterSnapshots": describe_db_cluster_snapshots,
+    "DescribeDBSnapshots": describe_db_snapshots,
 }

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-import psycopg
-
 from chaosaws_kms_ext.lab.servers.archive import new_file, pack, transfer, unpack
 from chaosaws_kms_ext.lab.servers.postgres import Postgres, ServerFailed
 from chaosaws_kms_ext.lab.servers.sealed import Sink, opened, sealing
@@ -74,7 +72,7 @@ def _back_up(volume: Volume, server: Postgres, epoch: int, sink: Sink) -> None:
         "pg_basebackup", f"--dbname={server.conninfo}", "--pgdata=-", "--format=tar",
         "--wal-method=fetch", "--checkpoint=fast", "--no-sync",
     )  # fmt: skip
-    with psycopg.connect(server.conninfo, autocommit=True, connect_timeout=10) as connection:
+    with server.connected() as connection:
         connection.execute("SELECT pg_create_physical_replication_slot(%s, true, true)", (slot,))
         with volume.helper(epoch, *command) as process:
             assert process.stdout is not None
@@ -138,7 +136,7 @@ def _collect_log(source: Volume, to: Path) -> None:
     # Frozen servers write nothing, and what they acknowledged is in their files.
     with source.at_rest(frozen_too=True) as (server, _):
         if server:
-            with psycopg.connect(server.conninfo, autocommit=True, connect_timeout=10) as asked:
+            with server.connected() as asked:
                 # A commit of now, at which a recovery to now can end, in a finished segment.
                 asked.execute("SELECT pg_current_xact_id()")
                 asked.execute("SELECT pg_switch_wal()")

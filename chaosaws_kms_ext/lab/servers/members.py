@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from chaosaws_kms_ext.lab.servers.front import Fronts
 from chaosaws_kms_ext.lab.servers.postgres import Postgres, ServerFailed
 from chaosaws_kms_ext.lab.world import Instance
 
-__all__ = ["READER", "WRITER", "Interrupted", "Member", "Power"]
+__all__ = ["ASIDE", "READER", "WRITER", "WRITERS", "Common", "Interrupted", "Member", "Power"]
 
 WRITER, READER = "127.0.0.1", "127.0.0.2"
 """Where the cluster endpoint and the reader endpoint point, on the cluster's port."""
+
+WRITERS = (WRITER, "127.0.0.3")
+"""Between these the cluster endpoint moves, by order."""
+
+ASIDE = "127.255.0.1"
+"""Where a server runs that no client is to find."""
 
 
 class Power(Enum):
@@ -30,6 +38,18 @@ class Interrupted(ServerFailed):
 
     def __init__(self) -> None:
         super().__init__("the cluster's servers were stopped in the meantime")
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all clusters of a lab have in common."""
+
+    template: Postgres
+    """What a new cluster's data are a copy of."""
+    real: Callable[[float], float]
+    """AWS seconds in seconds."""
+    fronts: Fronts | None
+    """Where TLS was asked for."""
 
 
 @dataclass(eq=False)

@@ -15,21 +15,31 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chaosaws_kms_ext.lab.aurora import Effect
+from chaosaws_kms_ext.lab.data_faults import DataFault
+from chaosaws_kms_ext.lab.faults import BadOrder
 from chaosaws_kms_ext.lab.servers import backups
 from chaosaws_kms_ext.lab.servers.archive import spread
 from chaosaws_kms_ext.lab.servers.backups import Seal
 from chaosaws_kms_ext.lab.servers.binaries import Binaries
+from chaosaws_kms_ext.lab.servers.certificates import Certificates
+from chaosaws_kms_ext.lab.servers.front import Fronts
 from chaosaws_kms_ext.lab.servers.jobs import Job
-from chaosaws_kms_ext.lab.servers.members import READER, WRITER
+from chaosaws_kms_ext.lab.servers.members import READER, WRITER, WRITERS, Common
 from chaosaws_kms_ext.lab.servers.ports import Ports
 from chaosaws_kms_ext.lab.servers.postgres import Postgres
 from chaosaws_kms_ext.lab.servers.volume import Volume
 from chaosaws_kms_ext.lab.world import Cluster, Instance, Snapshot
 
 __all__ = ["Endpoints", "Servers"]
+
+INSTANCE = "127.0.1.{}"
+"""Where an instance's own endpoint points."""
+
+NAMES = ("localhost", *WRITERS, READER, *(INSTANCE.format(number) for number in range(1, 255)))
+"""Every name under which a server may be connected to."""
 
 CLOSE_WITHIN = 60.0
 """Seconds for the servers of one cluster to end and its files to be removed."""
@@ -57,13 +67,23 @@ class Servers:
     one at a time (with the world's lock held) and return at once.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Makes the template that every new server is a copy of; `directory` is the lab's."""
+    def __init__(self, directory: Path, speed: float = 1.0, tls: bool = False) -> None:
+        """Makes the template that every new server is a copy of; `directory` is the lab's.
+
+        `speed` is how many AWS seconds pass in one. With `tls` nothing else is taken.
+        """
         self._directory = directory
         spread(directory)
         self._binaries = Binaries.find(directory)
         self._template = Postgres(self._binaries, directory / "template", 0)
         self._template.initialise()
+        self.ca: Path | None = None
+        """The authority that the servers' certificates are signed by; None: there is no TLS."""
+        fronts = None
+        if tls:
+            certificates = Certificates.make(directory / "tls", NAMES)
+            self.ca, fronts = certificates.ca, Fronts(certificates.context())
+        self._common = Common(self._template, lambda aws: aws / speed, fronts)
         self._ports = Ports()
         self._held: set[str] = set()
         """Clusters whose port is held."""
@@ -86,7 +106,8 @@ class Servers:
     def endpoints(self, cluster: Cluster) -> Endpoints:
         """The cluster endpoint and the reader endpoint; without a reader they are the same."""
         volume = self._volumes.get(cluster.resource_id)
-        return Endpoints(WRITER, READER if volume and volume.has_reader else WRITER)
+        writer = volume.address if volume else WRITER
+        return Endpoints(writer, READER if volume and volume.has_reader else writer)
 
     def address(self, instance: Instance) -> str:
         """The address of the instance's own endpoint, which it keeps whatever its role."""
@@ -94,7 +115,7 @@ class Servers:
         if instance.resource_id not in slots:
             taken = set(slots.values())
             slots[instance.resource_id] = next(n for n in itertools.count(1) if n not in taken)
-        return f"127.0.1.{slots[instance.resource_id]}"
+        return INSTANCE.format(slots[instance.resource_id])
 
     # Instances
 
@@ -161,6 +182,12 @@ class Servers:
         if volume and effect in EFFECTS:
             EFFECTS[effect](volume)
 
+    def misbehave(self, cluster: Cluster, fault: DataFault) -> None:
+        """Orders a fault for the next time that the cluster's servers come back."""
+        if not (volume := self._volumes.get(cluster.resource_id)):
+            raise BadOrder(f"{cluster.id} has no data: give it an instance first")
+        volume.misbehave(fault)
+
     def delete(self, cluster: Cluster) -> None:
         """Ends the cluster's servers, removes its data and gives its port back."""
         self._slots.pop(cluster.resource_id, None)
@@ -176,6 +203,8 @@ class Servers:
             self.delete(volume.cluster)
         for job in self._ending:
             job.wait(CLOSE_WITHIN)
+        if self._common.fronts:
+            self._common.fronts.close()
         self._ports.close()
         self._truth.close()
 
@@ -220,7 +249,7 @@ class Servers:
     def _new_volume(self, cluster: Cluster, holds: int = 0) -> Volume:
         directory = self._directory / cluster.resource_id
         tell = partial(self._truth.tell, cluster)
-        volume = Volume(cluster, directory, self._template, tell, holds)
+        volume = Volume(cluster, directory, self._common, tell, holds)
         self._volumes[cluster.resource_id] = volume
         return volume
 
@@ -232,11 +261,11 @@ class Truth:
         self._file = path.open("a", buffering=1)
         self._lock = threading.Lock()
 
-    def tell(self, cluster: Cluster, what: str) -> None:
+    def tell(self, cluster: Cluster, what: str, **details: Any) -> None:
         """Notes it with the instant."""
         with self._lock:
             if not self._file.closed:
-                told = {"at": time.monotonic_ns(), "cluster": cluster.id, "what": what}
+                told = {"at": time.monotonic_ns(), "cluster": cluster.id, "what": what, **details}
                 self._file.write(json.dumps(told) + "\n")
 
     def close(self) -> None:

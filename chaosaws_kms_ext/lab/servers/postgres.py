@@ -8,13 +8,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from chaosaws_kms_ext.lab.processes import free_shared_memory, freeze_trees, kill_trees
+import psycopg
+
+from chaosaws_kms_ext.lab.processes import free_shared_memory, kill_trees
 from chaosaws_kms_ext.lab.servers.binaries import Binaries
+from chaosaws_kms_ext.lab.servers.front import Front
 
 __all__ = ["SUPERUSER", "Postgres", "ServerFailed"]
 
 SUPERUSER = "postgres"
+
+CONNECT_WITHIN = 10
+"""Seconds for one connection of the lab's own."""
 
 CONF = """\
 unix_socket_directories = ''
@@ -45,6 +52,10 @@ dynamic_shared_memory_type = mmap
 """
 
 
+BEHIND = ("127.0.", "127.128.")
+"""A public address begins so, and that of the server behind its front so."""
+
+
 class ServerFailed(Exception):
     """What a server, or what was to be done with its data, ended with; one sentence."""
 
@@ -58,6 +69,8 @@ class Postgres:
     port: int
     addresses: tuple[str, ...] = ("127.0.0.1",)
     settings: Mapping[str, str] = field(default_factory=dict)
+    front: Front | None = None
+    """What takes TLS off on its addresses; the server itself is then where nobody looks."""
     postmaster: subprocess.Popen[bytes] | None = None
     stopping: bool = False
     """It was told to shut down, and may not have done so yet."""
@@ -65,9 +78,20 @@ class Postgres:
     """Where in its log the last start begins (bytes)."""
 
     @property
+    def listens(self) -> tuple[str, ...]:
+        """Where the server itself takes connections."""
+        return (_behind(self.addresses[0]),) if self.front else self.addresses
+
+    @property
     def conninfo(self) -> str:
         """libpq's connection string of the superuser."""
-        return f"host={self.addresses[0]} port={self.port} dbname=postgres user={SUPERUSER}"
+        return f"host={self.listens[0]} port={self.port} dbname=postgres user={SUPERUSER}"
+
+    def connected(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection of the superuser's that commits every statement."""
+        return psycopg.connect(
+            self.conninfo, dbname=database, autocommit=True, connect_timeout=CONNECT_WITHIN
+        )
 
     @property
     def log(self) -> Path:
@@ -101,9 +125,11 @@ class Postgres:
         """Starts the server, with crash recovery where it was killed; `ready` tells the end."""
         settings = {
             "port": str(self.port),
-            "listen_addresses": ",".join(self.addresses),
+            "listen_addresses": ",".join(self.listens),
             **self.settings,
         }
+        if self.front:
+            self.front.open(self.addresses, self.port, self.listens[0])
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self.stopping, self.log_start = False, log.tell()
@@ -132,11 +158,6 @@ class Postgres:
                 raise ServerFailed(f"PostgreSQL was not ready within {timeout:g} s")
             time.sleep(0.002)
 
-    def freeze(self) -> None:
-        """Stops every process: sessions and new connections hang, while TCP still says 'up'."""
-        if self.postmaster is not None:
-            freeze_trees([self.postmaster.pid])
-
     def kill(self, timeout: float = 5) -> None:
         """SIGKILL to the whole tree, frozen or not: nothing is flushed, as in a crash."""
         if postmaster := self.postmaster:
@@ -144,6 +165,12 @@ class Postgres:
             postmaster.wait(timeout)
             free_shared_memory(self.data)
         self.postmaster = None
+        self.leave()
+
+    def leave(self) -> None:
+        """Its addresses are given up: whoever is still connected there is not any more."""
+        if self.front:
+            self.front.close()
 
     def shut_down(self) -> None:
         """Asks for a fast shutdown: sessions are ended, everything is flushed."""
@@ -165,6 +192,7 @@ class Postgres:
                 ended = False
                 self.kill()
         self.postmaster = None
+        self.leave()
         return ended
 
     def last_words(self) -> str:
@@ -175,3 +203,9 @@ class Postgres:
         fatal = [line for line in lines if "FATAL" in line or "could not" in line]
         line = (fatal or lines or ["it said nothing"])[-1]
         return line[max(line.find("FATAL"), 0) :]
+
+
+def _behind(address: str) -> str:
+    public, private = BEHIND
+    assert address.startswith(public)
+    return address.replace(public, private, 1)

@@ -7,19 +7,28 @@ servers are frozen, killed or stopped, and another pass begins wherever it was l
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
-from chaosaws_kms_ext.lab.servers.members import READER, WRITER, Interrupted, Member, Power
-from chaosaws_kms_ext.lab.servers.postgres import SUPERUSER, Postgres, ServerFailed
+from chaosaws_kms_ext.lab.data_faults import (
+    LOSE_WRITES,
+    NO_RECOVERY,
+    OTHER_ADDRESS,
+    SLOW_RECOVERY,
+    DataFault,
+)
+from chaosaws_kms_ext.lab.servers.losses import lose
+from chaosaws_kms_ext.lab.servers.members import ASIDE, READER, WRITERS, Interrupted, Member, Power
+from chaosaws_kms_ext.lab.servers.postgres import Postgres, ServerFailed
 
 if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.servers.volume import Volume
@@ -34,9 +43,6 @@ FOLLOW_WITHIN = 120.0
 """Seconds for a reader that takes connections to follow its writer."""
 CLONE_WITHIN = 1800.0
 """Seconds for a reader's first copy of the data."""
-CONNECT_WITHIN = 10
-"""Seconds for one connection of the lab's own."""
-
 # A link is made whole or not at all, and costs no second copy (postgres.py: wal_recycle).
 ARCHIVING = {
     "archive_mode": "on",
@@ -92,11 +98,13 @@ class Settling:
                 member.up = False
                 if member.server:
                     member.server.shut_down()
-        if self._wait(lambda: not any(m.running for m in running), STOP_WITHIN):
-            return
-        for member in running:
-            assert member.server is not None
-            member.server.kill()
+        ended = self._wait(lambda: not any(m.running for m in running), STOP_WITHIN)
+        for server in [member.server for member in members if member.server]:
+            if ended:
+                with self.volume.step(self.epoch):
+                    server.leave()
+            else:
+                server.kill()
 
     def _discard_clone(self, member: Member) -> None:
         if member.clone:
@@ -158,7 +166,8 @@ class Settling:
     def _open_writer(self, writer: Member) -> None:
         volume = self.volume
         self._make_storage()
-        self._start(writer, (WRITER, writer.address), ARCHIVING)
+        self._suffer(writer)
+        self._start(writer, (volume.address, writer.address), ARCHIVING)
         if writer.up:
             return
         assert writer.server is not None
@@ -188,7 +197,7 @@ class Settling:
     def _prepare(self, server: Postgres) -> None:
         """The cluster's master user and its database, unless they are there."""
         user, database = self.volume.cluster.master_username, self.volume.cluster.database
-        with _connected(server) as connection:
+        with server.connected() as connection:
 
             def exists(catalogue: str, name: str) -> bool:
                 return connection.execute(catalogue, (name,)).fetchone() is not None
@@ -205,7 +214,8 @@ class Settling:
         if not reader.clone.exists():
             self._clone(reader, writer)
         front = (READER,) if reader is self.volume.front else ()
-        source = f"host={WRITER} port={self.volume.cluster.port} user={SUPERUSER}"
+        assert writer.server is not None
+        source = writer.server.conninfo.replace("dbname=postgres", "")
         follows = {"primary_conninfo": f"{source} application_name={reader.instance.resource_id}"}
         self._start(reader, (reader.address, *front), ARCHIVING | FROM_ARCHIVE | follows)
 
@@ -241,6 +251,37 @@ class Settling:
         with self.volume.step(self.epoch):
             reader.up, reader.joined, reader.failure = True, True, None
 
+    # What goes wrong by order
+
+    def _suffer(self, writer: Member) -> None:
+        """Lets happen what was ordered for the cluster's return, each of it once."""
+        for fault in list(self.volume.suffering):
+            if not fault.over:
+                SUFFER[fault.kind](self, writer, fault)
+            with self.volume.step(self.epoch):
+                fault.over = True
+                self.volume.suffering.remove(fault)
+
+    def _lose_writes(self, writer: Member, fault: DataFault) -> None:
+        """Where no client sees the rows before they are gone."""
+        self._start(writer, (ASIDE,), ARCHIVING)
+        assert writer.server is not None
+        self._wait_until_ready(writer.server)
+        lost = lose(writer.server.connected, fault.writes, fault.seed)
+        self.volume.tell("lost writes", seed=fault.seed, rows=[row._asdict() for row in lost])
+
+    def _recover_slowly(self, writer: Member, fault: DataFault) -> None:
+        self._wait(lambda: fault.over, self.volume.common.real(fault.seconds))
+
+    def _move(self, writer: Member, fault: DataFault) -> None:
+        volume = self.volume
+        with volume.step(self.epoch):
+            volume.address = next(other for other in WRITERS if other != volume.address)
+        volume.tell("moved", address=volume.address)
+
+    def _stay_away(self, writer: Member, fault: DataFault) -> None:
+        self._wait(lambda: fault.over, math.inf, every=0.02)
+
     # One server
 
     def _start(self, member: Member, addresses: tuple[str, ...], settings: dict[str, str]) -> None:
@@ -254,9 +295,11 @@ class Settling:
             self._wait_for_jobs()
         with volume.step(self.epoch):
             member.up = member.restart = False
+            fronts = volume.common.fronts if addresses != (ASIDE,) else None
             member.server = Postgres(
-                volume.template.binaries, data, volume.cluster.port, addresses, settings
-            )
+                volume.template.binaries, data, volume.cluster.port, addresses, settings,
+                fronts.front() if fronts else None,
+            )  # fmt: skip
             member.server.start()
 
     def _wait_until_ready(self, server: Postgres) -> None:
@@ -301,19 +344,23 @@ class Settling:
                 self.volume.to_tell = None
 
 
+SUFFER: dict[str, Callable[[Settling, Member, DataFault], None]] = {
+    LOSE_WRITES: Settling._lose_writes,
+    SLOW_RECOVERY: Settling._recover_slowly,
+    OTHER_ADDRESS: Settling._move,
+    NO_RECOVERY: Settling._stay_away,
+}
+
+
 def _unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.unfinished")
-
-
-def _connected(server: Postgres) -> psycopg.Connection[tuple[Any, ...]]:
-    return psycopg.connect(server.conninfo, autocommit=True, connect_timeout=CONNECT_WITHIN)
 
 
 def _follows(server: Postgres) -> bool:
     """Whether this replica is fed by its writer (PostgreSQL manual, pg_stat_wal_receiver)."""
     query = "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"
     try:
-        with _connected(server) as connection:
+        with server.connected() as connection:
             return connection.execute(query).fetchone() is not None
     except psycopg.OperationalError:
         return False

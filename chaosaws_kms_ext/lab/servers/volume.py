@@ -22,9 +22,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chaosaws_kms_ext.lab.data_faults import LOSE_WRITES, DataFault
 from chaosaws_kms_ext.lab.processes import freeze_trees, kill_everything_in, kill_trees
 from chaosaws_kms_ext.lab.servers import settling
-from chaosaws_kms_ext.lab.servers.members import Interrupted, Member, Power
+from chaosaws_kms_ext.lab.servers.members import WRITER, Common, Interrupted, Member, Power
 from chaosaws_kms_ext.lab.servers.postgres import Postgres, ServerFailed
 from chaosaws_kms_ext.lab.world import Cluster, Instance
 
@@ -42,14 +43,15 @@ UNREADABLE = {
 
 
 class Volume:
-    """The storage and the servers of `cluster`; `tell` notes what happened to all of them."""
+    """The storage and the servers of `cluster`; `tell` notes what happened to all of them, with
+    details by name."""
 
     def __init__(
         self,
         cluster: Cluster,
         directory: Path,
-        template: Postgres,
-        tell: Callable[[str], None],
+        common: Common,
+        tell: Callable[..., None],
         holds: int,
     ) -> None:
         self.cluster = cluster
@@ -59,8 +61,16 @@ class Volume:
         """The data as they were before all that `wal` tells; absent: the template."""
         self.wal = directory / "wal"
         """The archive of write-ahead log."""
-        self.template = template
+        self.common = common
+        self.template = common.template
         self.tell = tell
+        self.address = WRITER
+        """Of the cluster endpoint."""
+        self.faults: list[DataFault] = []
+        """Ordered for the next time that the servers come back."""
+        self.suffering: list[DataFault] = []
+        """Those of them that happen before the writer runs again."""
+        self.crashed = False
         self.lock = threading.RLock()
         self.power = Power.ON
         self.members: list[Member] = []
@@ -123,6 +133,9 @@ class Volume:
         with self.lock:
             self._interrupt(Power.FROZEN)
             self.tell("freezing")
+            for server in self._running():
+                if server.front:
+                    server.front.freeze()
             freeze_trees(self._postmasters())
             self.tell("frozen")
 
@@ -130,6 +143,7 @@ class Volume:
         """Every process is gone, frozen or not; what was written stays."""
         with self.lock:
             self._interrupt(Power.OFF)
+            self.crashed = True
             kill_trees(self._postmasters())
             for member in self.members + self.leaving:
                 member.up = False
@@ -145,6 +159,7 @@ class Volume:
             for member in self.members:
                 member.failure = None
             self.to_tell = "ready"
+            self._fall_due()
             self.tell("started")
             self._changed()
 
@@ -158,6 +173,11 @@ class Volume:
                     member.server.shut_down()
             self.to_tell = "stopped"
             self._changed()
+
+    def misbehave(self, fault: DataFault) -> None:
+        """The next time that the servers come back, this goes wrong."""
+        with self.lock:
+            self.faults.append(fault)
 
     def destroy(self) -> None:
         """Ends all processes and removes all files, within some tenths of a second."""
@@ -289,9 +309,12 @@ class Volume:
     def _member(self, instance: Instance) -> Member | None:
         return next((member for member in self.members if member.instance is instance), None)
 
-    def _postmasters(self) -> list[int]:
+    def _running(self) -> list[Postgres]:
         servers = [member.server for member in self.members + self.leaving]
-        return [s.postmaster.pid for s in servers if s and s.running and s.postmaster]
+        return [server for server in servers if server and server.running]
+
+    def _postmasters(self) -> list[int]:
+        return [server.postmaster.pid for server in self._running() if server.postmaster]
 
     def _interrupt(self, power: Power) -> None:
         self._epoch += 1
@@ -299,6 +322,15 @@ class Volume:
         self.to_tell = self.heir = None
         for process in self._helpers:
             _kill_group(process)
+
+    def _fall_due(self) -> None:
+        """Now is the time of the faults that were ordered; what is not stored cannot be lost
+        but by a crash."""
+        self.faults = [fault for fault in self.faults if not fault.over]
+        due = [f for f in self.faults if self.crashed or f.kind != LOSE_WRITES]
+        self.suffering += due
+        self.faults = [fault for fault in self.faults if fault not in due]
+        self.crashed = False
 
     def _changed(self) -> None:
         self._unsettled = True

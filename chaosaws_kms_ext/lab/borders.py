@@ -1,0 +1,158 @@
+"""What is left to nobody: calls to moto's services that are about KMS keys or DB clusters.
+
+Those are the lab's own, and moto does not know them: it would take any name for a key, and make
+keys and clusters of its own. What the lab has settled is elsewhere (secrets_manager.py,
+tagging.py); the rest is not done, and said so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from chaosaws_kms_ext.lab import templates
+from chaosaws_kms_ext.lab.templates import Fetch
+from chaosaws_kms_ext.lab.world import Call
+
+__all__ = ["beyond"]
+
+# How members that name a KMS key are called throughout botocore's models.
+KEY = re.compile(
+    r"\w*(kms|cmk)(master|encryption)?(key)?(arn|id|identifier|aliasarn|aliasname)?"
+    r"|\w*(encryption|customermanaged)key(arn|id|identifier|override)?",
+    re.IGNORECASE,
+)
+# Members whose names leave it open: it is one if the model's words about it speak of KMS.
+PERHAPS = re.compile(r"\w*key(arn|id|identifier)?", re.IGNORECASE)
+OF_KMS = re.compile(r"\b(KMS|CMK)\b")
+
+NOBODYS = re.compile(r"(arn:[\w-]+:kms:[^:]*:\d{12}:)?alias/aws/.*|[A-Z_]*")
+"""AWS managed keys, which cannot be lost, and words that stand for no key (AWS_OWNED_KEY, "")."""
+
+ABOUT_KEYS = frozenset({"securityhub"})
+"""Services that are told about keys, and use none."""
+
+# Service → what one of its parameters is when it is about keys or clusters of the lab.
+OURS: dict[str, re.Pattern[str]] = {
+    "application-autoscaling": re.compile(r"rds(:cluster:\w+)?"),
+    "fis": re.compile(r"aws:rds:.*|arn:[\w-]+:(kms|rds):.*"),
+    "resource-groups": re.compile(r"arn:[\w-]+:(kms|rds):.*"),
+    "tagging": re.compile(r"arn:[\w-]+:(kms|rds):.*"),
+}
+
+HALF = frozenset({("tagging", "GetTagKeys"), ("tagging", "GetTagValues")})
+"""What moto would answer without the tags of keys and clusters."""
+
+OUR_TYPES = ("AWS::KMS::", "AWS::RDS::")
+
+
+def beyond(call: Call, parameters: Any, fetch: Fetch) -> str | None:
+    """What the lab does not do of a call to moto, as "s3:PutObject under a KMS key"; None: nothing.
+
+    `parameters` is the shape of the operation's parameters, `fetch` reads templates.
+    """
+    name = f"{call.service}:{call.operation}"
+    if (call.service, call.operation) in HALF:
+        return name
+    if call.service in OURS and any(map(OURS[call.service].fullmatch, _strings(call.params))):
+        return f"{name} of KMS keys and DB clusters"
+    if call.service == "cloudformation":
+        why = _in_template(call.params, fetch)
+        return f"{name} {why}" if why else None
+    if (
+        parameters is not None
+        and call.service not in ABOUT_KEYS
+        and _names(parameters, call.params)
+    ):
+        return f"{name} under a KMS key"
+    return None
+
+
+# Parameters
+
+
+def _names(shape: Any, value: Any) -> bool:
+    """Whether a KMS key is named anywhere in a parameter."""
+    if isinstance(value, list):
+        return any(_names(shape.member, each) for each in value)
+    if not isinstance(value, Mapping):
+        return False
+    if shape.type_name == "map":
+        return any(_attribute(shape, k, v) or _names(shape.value, v) for k, v in value.items())
+    if KEY.fullmatch(str(value.get("AttributeName"))) and _customers(value.get("AttributeValue")):
+        return True  # SetTopicAttributes, which says in parameters what others say in a map
+    members = shape.members
+    return any(
+        _is_key(name, members[name], each) or _names(members[name], each)
+        for name, each in value.items()
+        if name in members
+    )
+
+
+def _is_key(name: str, shape: Any, value: Any) -> bool:
+    if KEY.fullmatch(name):
+        return any(map(_customers, _strings(value)))
+    perhaps = PERHAPS.fullmatch(name) and OF_KMS.search(shape.documentation)
+    return bool(perhaps) and _customers(value)
+
+
+def _attribute(shape: Any, name: str, value: Any) -> bool:
+    """Whether an entry of a map is a key's name: if the model knows of an entry called so."""
+    known = name in getattr(shape.key, "enum", ()) or name in shape.documentation
+    return bool(known and KEY.fullmatch(name)) and _customers(value)
+
+
+def _customers(value: Any) -> bool:
+    return isinstance(value, str) and not NOBODYS.fullmatch(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    parts: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, list):
+        parts = value
+    for each in parts:
+        yield from _strings(each)
+
+
+# Templates
+
+
+def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
+    """What of a call's template the lab does not do."""
+    text, url = params.get("TemplateBody"), params.get("TemplateURL")
+    try:
+        template = templates.read(fetch(url) if url else text or "")
+    except Exception:
+        return None  # moto cannot read it either, and says so
+    try:
+        for kind, properties in templates.resources(template, fetch):
+            if kind.startswith(OUR_TYPES):
+                return f"with {kind}"
+            if _named_in(properties):
+                return f"with {kind} under a KMS key"
+    except ValueError as problem:
+        return f"with a template that it cannot read: {problem}"
+    return None
+
+
+def _named_in(properties: Any) -> bool:
+    """Whether a resource's properties name a KMS key, outright or by a function."""
+    if isinstance(properties, list):
+        return any(map(_named_in, properties))
+    if not isinstance(properties, Mapping):
+        return False
+    sealed_by_kms = "KMS" in [each for each in properties.values() if isinstance(each, str)]
+    return any(
+        ((KEY.fullmatch(str(name)) or (name == "KeyId" and sealed_by_kms)) and _given(each))
+        or _named_in(each)
+        for name, each in properties.items()
+    )
+
+
+def _given(value: Any) -> bool:
+    return isinstance(value, Mapping) or _customers(value)

@@ -1,0 +1,24 @@
+"""How other services of the lab call KMS: by its own operations, and told to CloudTrail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosaws_kms_ext.lab import kms
+from chaosaws_kms_ext.lab.world import Call, Caller, Fault, World
+
+__all__ = ["ask"]
+
+
+def ask(
+    world: World, region: str, caller: Caller, operation: str, **params: object
+) -> dict[str, Any]:
+    """What KMS answers; raises Fault as it does. The world's lock is held by whoever asks."""
+    call = Call("kms", operation, params, region, caller)
+    try:
+        answer = kms.handle(world, call)
+    except Fault as fault:
+        world.audit(call, None, fault)
+        raise
+    world.audit(call, answer, None)
+    return answer

@@ -1,0 +1,515 @@
+"""moto beside the lab's own keys and clusters: it sees them, or says that it does not do it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.lab.clusters import refusal
+from tests.lab.desk import Desk
+from tests.lab.test_identities import document
+from tests.lab.test_permissions import allow, somebody
+from tests.lab.test_trail import DELIVERY, look
+
+ACCOUNT = "123456789012"
+NOTHING = allow("sns:Publish")
+KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "requests.jsonl")
+
+
+@pytest.fixture
+def kms(desk):
+    return desk.client("kms")
+
+
+@pytest.fixture
+def key(kms):
+    return kms.create_key()["KeyMetadata"]["Arn"]
+
+
+@pytest.fixture
+def name():
+    """moto's things outlive a desk."""
+    return f"n{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def secrets(desk):
+    return desk.client("secretsmanager")
+
+
+@pytest.fixture
+def secret(secrets, key, name):
+    """The ARN of a secret under the key."""
+    return secrets.create_secret(Name=name, SecretString="one", KmsKeyId=key)["ARN"]
+
+
+def text(secrets, secret, **params):
+    return secrets.get_secret_value(SecretId=secret, **params)["SecretString"]
+
+
+# Secrets Manager
+
+
+def test_a_secret_can_be_read_as_long_as_its_key_can_be_used(kms, secrets, key, secret):
+    assert text(secrets, secret) == "one"
+    kms.disable_key(KeyId=key)
+    with pytest.raises(ClientError) as refused:
+        secrets.get_secret_value(SecretId=secret)
+    error = refused.value.response["Error"]
+    assert error["Code"] == "DecryptionFailure"
+    assert f"{key} is disabled." in error["Message"]
+    assert secrets.describe_secret(SecretId=secret)["KmsKeyId"] == key
+    kms.enable_key(KeyId=key)
+    assert text(secrets, secret) == "one"
+
+
+def test_without_its_key_no_secret_is_written(kms, secrets, key, secret, name):
+    kms.schedule_key_deletion(KeyId=key)
+    for write in (secrets.put_secret_value, secrets.update_secret):
+        assert refusal(write, SecretId=secret, SecretString="two") == "EncryptionFailure"
+    new = {"Name": f"{name}-2", "SecretString": "x"}
+    assert refusal(secrets.create_secret, KmsKeyId=key, **new) == "EncryptionFailure"
+    assert refusal(secrets.describe_secret, SecretId=new["Name"]) == "ResourceNotFoundException"
+    kms.cancel_key_deletion(KeyId=key)
+    kms.enable_key(KeyId=key)
+    assert text(secrets, secret) == "one"
+    secrets.put_secret_value(SecretId=secret, SecretString="two")
+    assert text(secrets, secret) == "two"
+    assert text(secrets, secret, VersionStage="AWSPREVIOUS") == "one"
+
+
+@pytest.mark.parametrize("unknown", [KEY, KEY.rsplit("/", 1)[1], "alias/nobody", "nonsense"])
+def test_a_key_that_is_not_there_is_refused(secrets, secret, name, unknown):
+    new = {"Name": f"{name}-2", "SecretString": "x", "KmsKeyId": unknown}
+    assert refusal(secrets.create_secret, **new) == "EncryptionFailure"
+    assert refusal(secrets.describe_secret, SecretId=new["Name"]) == "ResourceNotFoundException"
+    change = {"SecretId": secret, "KmsKeyId": unknown}
+    assert refusal(secrets.update_secret, **change) == "EncryptionFailure"
+
+
+@pytest.mark.parametrize("named", ["id", "alias", "alias ARN"])
+def test_a_key_may_be_named_in_each_way(kms, secrets, key, name, named):
+    alias = f"alias/{name}"
+    kms.create_alias(AliasName=alias, TargetKeyId=key)
+    reference = {
+        "id": key.rsplit("/", 1)[1],
+        "alias": alias,
+        "alias ARN": key.split("key/")[0] + alias,
+    }
+    secrets.create_secret(Name=name, SecretBinary=b"\0\xff", KmsKeyId=reference[named])
+    assert secrets.get_secret_value(SecretId=name)["SecretBinary"] == b"\0\xff"
+    kms.disable_key(KeyId=key)
+    assert refusal(secrets.get_secret_value, SecretId=name) == "DecryptionFailure"
+
+
+@pytest.mark.parametrize("params", [{}, {"KmsKeyId": "alias/aws/secretsmanager"}])
+def test_a_secret_under_the_aws_managed_key_needs_nothing(desk, secrets, name, params):
+    nobody = somebody(desk, NOTHING)("secretsmanager")
+    nobody.create_secret(Name=name, SecretString="one", **params)
+    nobody.put_secret_value(SecretId=name, SecretString="two")
+    assert text(nobody, name) == "two"
+    nobody.rotate_secret(SecretId=name)
+
+
+def test_who_may_not_use_the_key_may_not_use_the_secret(desk, secret, key, name):
+    def refused(clients):
+        client = clients("secretsmanager")
+        yield refusal(client.get_secret_value, SecretId=secret)
+        yield refusal(client.put_secret_value, SecretId=secret, SecretString="x")
+        yield refusal(client.create_secret, Name=f"{name}-2", SecretString="x", KmsKeyId=key)
+
+    assert set(refused(somebody(desk, NOTHING))) == {"AccessDeniedException"}
+    only_writes = somebody(desk, allow("kms:GenerateDataKey"))("secretsmanager")
+    only_writes.put_secret_value(SecretId=secret, SecretString="two")
+    assert refusal(only_writes.get_secret_value, SecretId=secret) == "AccessDeniedException"
+    establish = {"Name": f"{name}-2", "KmsKeyId": key}  # takes both, even without a value
+    assert refusal(only_writes.create_secret, **establish) == "AccessDeniedException"
+
+
+def test_a_key_may_be_for_secrets_manager_alone_or_for_one_secret(desk, secret):
+    via = {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}
+    clients = somebody(desk, allow("kms:*", Condition={"StringEquals": via}))
+    assert text(clients("secretsmanager"), secret) == "one"
+    assert refusal(clients("kms").list_keys) == "AccessDeniedException"
+    for arn, code in [(secret, None), (f"{secret}x", "AccessDeniedException")]:
+        context = {"StringEquals": {"kms:EncryptionContext:SecretARN": arn}}
+        client = somebody(desk, allow("kms:Decrypt", Condition=context))("secretsmanager")
+        if code:
+            assert refusal(client.get_secret_value, SecretId=secret) == code
+        else:
+            assert text(client, secret) == "one"
+
+
+def test_what_secrets_manager_does_with_the_key_is_in_cloudtrail(desk, kms, secrets, key, secret):
+    version = secrets.get_secret_value(SecretId=secret)["VersionId"]
+    kms.disable_key(KeyId=key)
+    refusal(secrets.get_secret_value, SecretId=secret)
+    desk.pass_time(DELIVERY)
+    made = look(desk, EventName="GenerateDataKey")
+    read = look(desk, EventName="Decrypt")
+    validated = {"SecretARN": secret, "SecretVersionId": "RequestToValidateKeyAccess"}
+    used = {"SecretARN": secret, "SecretVersionId": version}
+    said = [event["requestParameters"]["encryptionContext"] for event in (*made, *read)]
+    assert said == [validated, used, validated, used, used]
+    assert {event["userIdentity"]["invokedBy"] for event in (*made, *read)} == {
+        "secretsmanager.amazonaws.com"
+    }
+    assert {event["userIdentity"]["userName"] for event in (*made, *read)} == {"lab"}
+    assert [event.get("errorCode") for event in read] == [None, None, "DisabledException"]
+    assert [r["ARN"] for event in (*made, *read) for r in event["resources"]] == [key] * 5
+
+
+def test_a_secret_that_changes_its_key_is_read_with_either_until_its_next_value(
+    kms, secrets, key, secret
+):
+    other = kms.create_key()["KeyMetadata"]["Arn"]
+    secrets.update_secret(SecretId=secret, KmsKeyId=other)
+    for lost in (key, other):
+        kms.disable_key(KeyId=lost)
+        assert text(secrets, secret) == "one"
+        kms.enable_key(KeyId=lost)
+    secrets.update_secret(SecretId=secret, SecretString="two")
+    kms.disable_key(KeyId=key)
+    assert text(secrets, secret) == "two"
+    kms.disable_key(KeyId=other)
+    assert refusal(secrets.get_secret_value, SecretId=secret) == "DecryptionFailure"
+
+
+def test_a_lost_key_is_left_behind_by_a_new_value_under_another(kms, secrets, key, secret):
+    kms.disable_key(KeyId=key)
+    other = kms.create_key()["KeyMetadata"]["Arn"]
+    secrets.update_secret(SecretId=secret, KmsKeyId=other, SecretString="two")
+    assert text(secrets, secret) == "two"
+    old = {"SecretId": secret, "VersionStage": "AWSPREVIOUS"}
+    assert refusal(secrets.get_secret_value, **old) == "DecryptionFailure"
+    secrets.update_secret(SecretId=secret, KmsKeyId="")
+    kms.disable_key(KeyId=other)
+    assert text(secrets, secret) == "two"
+
+
+def test_the_same_request_again_only_opens_the_version(desk, kms, secrets, key, secret):
+    again = {"SecretId": secret, "SecretString": "two", "ClientRequestToken": str(uuid.uuid4())}
+    first, second = (secrets.put_secret_value(**again)["VersionId"] for _ in range(2))
+    assert first == second
+    desk.pass_time(DELIVERY)
+    assert len(look(desk, EventName="GenerateDataKey")) == 3
+    kms.disable_key(KeyId=key)
+    assert refusal(secrets.put_secret_value, **again) == "DecryptionFailure"
+
+
+def test_of_many_secrets_those_without_their_key_are_errors(kms, secrets, key, secret, name):
+    secrets.create_secret(Name=f"{name}-free", SecretString="free")
+    kms.disable_key(KeyId=key)
+    answer = secrets.batch_get_secret_value(SecretIdList=[secret, f"{name}-free", f"{name}-not"])
+    assert [value["SecretString"] for value in answer["SecretValues"]] == ["free"]
+    codes = {error["SecretId"]: error["ErrorCode"] for error in answer["Errors"]}
+    assert codes == {secret: "DecryptionFailure", f"{name}-not": "ResourceNotFoundException"}
+
+
+def test_what_moto_refuses_is_refused_as_it_does(desk, secrets, key, secret, name):
+    for params, code in [
+        ({"SecretId": f"{name}-not", "SecretString": "x"}, "ResourceNotFoundException"),
+        ({"SecretId": secret}, "InvalidRequestException"),
+    ]:
+        assert refusal(secrets.put_secret_value, **params) == code
+    again = {"Name": name, "SecretString": "x", "KmsKeyId": key}
+    assert refusal(secrets.create_secret, **again) == "ResourceExistsException"
+    assert text(secrets, secret) == "one"
+    desk.pass_time(DELIVERY)
+    (call,) = look(desk, EventName="DescribeKey") or [None]
+    assert call is None
+
+
+def test_neither_copies_nor_rotations_are_done_under_a_key(secrets, key, secret, name):
+    elsewhere = [{"Region": "us-east-1"}]
+    assert refusal(secrets.rotate_secret, SecretId=secret) == "NotImplemented"
+    copy = {"SecretId": secret, "AddReplicaRegions": elsewhere}
+    assert refusal(secrets.replicate_secret_to_regions, **copy) == "NotImplemented"
+    new = {"Name": f"{name}-2", "AddReplicaRegions": [{**elsewhere[0], "KmsKeyId": key}]}
+    assert refusal(secrets.create_secret, **new) == "NotImplemented"
+    secrets.create_secret(Name=f"{name}-3", SecretString="x", AddReplicaRegions=elsewhere)
+
+
+# Every other service
+
+
+def of_lambda(name, **more):
+    return {
+        "FunctionName": name, "Runtime": "python3.12", "Handler": "f.f",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/none", "Code": {"ZipFile": b"x"}, **more,
+    }  # fmt: skip
+
+
+def of_dynamodb(name, **more):
+    return {
+        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}], **more,
+    }  # fmt: skip
+
+
+CLUSTER = f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:orders"
+ENCRYPTED = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+UNDER_A_KEY = [
+    ("s3", "put_object", {"Bucket": "b", "Key": "a/k", "Body": b"x", "SSEKMSKeyId": KEY}),
+    ("s3", "copy_object", {"Bucket": "b", "Key": "k", "CopySource": "b/l", "SSEKMSKeyId": KEY}),
+    ("s3", "create_multipart_upload", {"Bucket": "b", "Key": "k", "SSEKMSKeyId": KEY}),
+    ("s3", "put_bucket_encryption", {"Bucket": "b", "ServerSideEncryptionConfiguration": {
+        "Rules": [{"ApplyServerSideEncryptionByDefault": ENCRYPTED}]}}),
+    ("sns", "create_topic", {"Name": "t", "Attributes": {"KmsMasterKeyId": KEY}}),
+    ("sns", "set_topic_attributes", {
+        "TopicArn": "t", "AttributeName": "KmsMasterKeyId", "AttributeValue": "alias/a"}),
+    ("sqs", "create_queue", {"QueueName": "q", "Attributes": {"KmsMasterKeyId": "alias/a"}}),
+    ("ec2", "create_volume", {
+        "AvailabilityZone": "eu-west-1a", "Size": 1, "Encrypted": True, "KmsKeyId": KEY}),
+    ("dynamodb", "create_table", of_dynamodb("t", SSESpecification={
+        "Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY})),
+    ("logs", "create_log_group", {"logGroupName": "g", "kmsKeyId": KEY}),
+    ("lambda", "create_function", of_lambda("f", KMSKeyArn=KEY)),
+    ("efs", "create_file_system", {"CreationToken": "t", "Encrypted": True, "KmsKeyId": KEY}),
+    ("kinesis", "start_stream_encryption", {
+        "StreamName": "s", "EncryptionType": "KMS", "KeyId": "alias/a"}),
+    ("ssm", "put_parameter", {
+        "Name": "p", "Value": "x", "Type": "SecureString", "KeyId": KEY}),
+    ("stepfunctions", "create_activity", {"name": "a", "encryptionConfiguration": {
+        "type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": KEY}}),
+    ("eks", "create_cluster", {
+        "name": "c", "roleArn": "r", "resourcesVpcConfig": {},
+        "encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": KEY}}]}),
+    ("codepipeline", "create_pipeline", {"pipeline": {
+        "name": "p", "roleArn": f"arn:aws:iam::{ACCOUNT}:role/r", "artifactStore": {
+            "type": "S3", "location": "bucket", "encryptionKey": {"id": KEY, "type": "KMS"}},
+        "stages": []}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "params"), UNDER_A_KEY, ids=[f"{s}:{c}" for s, c, _ in UNDER_A_KEY]
+)
+def test_what_moto_would_do_under_a_key_it_does_not_see_is_not_done(desk, service, call, params):
+    client = desk.client(service)
+    with pytest.raises(ClientError) as refused:
+        getattr(client, call)(**params)
+    said = refused.value.response
+    assert said["Error"]["Code"] == "NotImplemented"
+    assert said["ResponseMetadata"]["HTTPStatusCode"] == 501
+    signed = client.meta.service_model.signing_name
+    operation = client.meta.method_to_api_mapping[call]
+    asked = f"The lab does not do {signed}:{operation} under a KMS key."
+    assert said["Error"]["Message"] == asked
+
+
+def test_what_is_under_no_key_or_one_of_aws_is_done(desk, name):
+    s3 = desk.client("s3", region="us-east-1")
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="k", Body=b"x", ServerSideEncryption="aws:kms")
+    s3.put_object(Bucket=name, Key="k", Body=b"x", SSEKMSKeyId="alias/aws/s3")
+    s3.copy_object(Bucket=name, Key="l", CopySource=f"{name}/k")
+    assert s3.get_object(Bucket=name, Key="l")["Body"].read() == b"x"
+    sns = desk.client("sns")
+    topic = sns.create_topic(Name=name, Attributes={"KmsMasterKeyId": "alias/aws/sns"})["TopicArn"]
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue="")
+    desk.client("ssm").put_parameter(
+        Name=name, Value="x", Type="SecureString", KeyId="alias/aws/ssm"
+    )
+    desk.client("efs").create_file_system(CreationToken=name)
+
+
+def test_what_is_only_called_so_is_data(desk, name):
+    named = {"KmsKeyId": KEY, "KmsMasterKeyId": KEY}
+    table = desk.client("dynamodb")
+    table.create_table(**of_dynamodb(name))
+    item = {key: {"S": value} for key, value in {"id": "1", **named}.items()}
+    table.put_item(TableName=name, Item=item)
+    assert table.get_item(TableName=name, Key={"id": {"S": "1"}})["Item"] == item
+    desk.client("ssm").put_parameter(Name=name, Value=KEY, Type="String")
+    s3 = desk.client("s3", region="us-east-1")
+    s3.create_bucket(Bucket=name)
+    config = b"<a><KMSMasterKeyID>k</KMSMasterKeyID></a>"
+    s3.put_object(Bucket=name, Key="k", Body=config, Metadata=named)
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == config
+    sqs = desk.client("sqs")
+    queue = sqs.create_queue(QueueName=name, tags=named)["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(named))
+    iam = desk.client("iam")
+    role = {"Service": "lambda.amazonaws.com"}
+    trust = document(allow("sts:AssumeRole", Principal=role))
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    function = of_lambda(name, Role=made, Environment={"Variables": named})
+    desk.client("lambda").create_function(**function)
+
+
+def test_a_finding_about_a_key_uses_none(desk, name):
+    now = "2026-01-01T00:00:00Z"
+    volume = {"Type": "AwsEc2Volume", "Id": "v", "Details": {"AwsEc2Volume": {"KmsKeyId": KEY}}}
+    finding = {
+        "SchemaVersion": "2018-10-08", "Id": name, "ProductArn": "p", "GeneratorId": "g",
+        "AwsAccountId": ACCOUNT, "CreatedAt": now, "UpdatedAt": now, "Title": "t",
+        "Description": "d", "Severity": {"Label": "LOW"}, "Resources": [volume],
+    }  # fmt: skip
+    hub = desk.client("securityhub")
+    hub.enable_security_hub()
+    assert hub.batch_import_findings(Findings=[finding])["SuccessCount"] == 1
+
+
+def test_services_that_sign_under_another_name_are_known_by_their_operations(desk):
+    desk.client("stepfunctions").list_activities()
+    desk.client("efs").describe_file_systems()
+    desk.client("sesv2").list_contact_lists()
+    desk.pass_time(DELIVERY)
+    called = {event["eventName"] for event in look(desk)}
+    assert called >= {"ListActivities", "DescribeFileSystems", "ListContactLists"}
+
+
+def test_iam_knows_what_is_done_in_s3(tmp_path, name):
+    desk = Desk(tmp_path / "enforced.jsonl", iam=True)
+    desk.client("s3", region="us-east-1").create_bucket(Bucket=name)
+    s3 = somebody(desk, allow("s3:PutObject"))("s3")
+    s3.put_object(Bucket=name, Key="a/k", Body=b"x")
+    assert refusal(s3.get_object, Bucket=name, Key="a/k") == "AccessDenied"
+    assert refusal(s3.delete_bucket, Bucket=name) == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "params"),
+    [
+        ("rds-data", "execute_statement", {
+            "resourceArn": CLUSTER, "secretArn": CLUSTER, "sql": "SELECT 1"}),
+        ("application-autoscaling", "describe_scalable_targets", {"ServiceNamespace": "rds"}),
+        ("resourcegroupstaggingapi", "get_tag_keys", {}),
+        ("resourcegroupstaggingapi", "get_tag_values", {"Key": "chaos:allow"}),
+        ("resourcegroupstaggingapi", "tag_resources", {
+            "ResourceARNList": [KEY], "Tags": {"a": "1"}}),
+        ("fis", "create_experiment_template", {
+            "clientToken": "t", "description": "d", "roleArn": CLUSTER,
+            "stopConditions": [{"source": "none"}], "actions": {},
+            "targets": {"c": {"resourceType": "aws:rds:cluster", "selectionMode": "ALL"}}}),
+    ],
+)  # fmt: skip
+def test_what_is_about_keys_and_clusters_is_not_done_without_them(desk, service, call, params):
+    assert refusal(getattr(desk.client(service), call), **params) == "NotImplemented"
+
+
+def test_what_is_about_anything_else_is_done(desk):
+    scaling = desk.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"] == []
+
+
+# CloudFormation
+
+TOPIC = {"Type": "AWS::SNS::Topic"}
+OF_A_KEY = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}}}
+YAML = """\
+AWSTemplateFormatVersion: 2010-09-09
+Parameters:
+  Class: {Type: String, Default: db.r6g.large}
+Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+    Properties: {TopicName: !Sub "${AWS::StackName}-t"}
+  Instance:
+    Type: AWS::RDS::DBInstance
+    Properties:
+      DBInstanceClass: !Ref Class
+      Engine: !Join ["-", [aurora, postgresql]]
+"""
+
+
+def template(**resources):
+    return json.dumps({"Resources": resources})
+
+
+def topic(name):
+    return {"T": {**TOPIC, "Properties": {"TopicName": name}}}
+
+
+def stored(desk, text):
+    """The URL of a template in S3."""
+    s3, bucket = desk.client("s3", region="us-east-1"), uuid.uuid4().hex
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="t.json", Body=text.encode())
+    return f"https://s3.amazonaws.com/{bucket}/t.json"
+
+
+def nested(url):
+    return {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
+
+
+@pytest.fixture
+def stacks(desk):
+    return desk.client("cloudformation")
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"K": OF_A_KEY}, "cloudformation:CreateStack with AWS::KMS::Key."),
+        ({"A": {"Type": "AWS::KMS::Alias"}}, "with AWS::KMS::Alias."),
+        ({"C": {"Type": "AWS::RDS::DBCluster"}}, "with AWS::RDS::DBCluster."),
+        (
+            {"S": {"Type": "AWS::SecretsManager::Secret", "Properties": {"KmsKeyId": KEY}}},
+            "with AWS::SecretsManager::Secret under a KMS key.",
+        ),
+        (
+            {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"KmsMasterKeyId": {"Ref": "P"}}}},
+            "with AWS::SQS::Queue under a KMS key.",
+        ),
+        (
+            {"S": {"Type": "AWS::Kinesis::Stream", "Properties": {
+                "StreamEncryption": {"EncryptionType": "KMS", "KeyId": "alias/a"}}}},
+            "with AWS::Kinesis::Stream under a KMS key.",
+        ),
+        ({"N": nested({"Ref": "P"})}, "that it cannot read: a nested stack names its template by"),
+        ({"N": nested("https://s3.amazonaws.com/nobody/t")}, "read: there is no template at"),
+    ],
+)  # fmt: skip
+def test_a_stack_with_keys_or_clusters_is_not_made_and_nothing_of_it(
+    desk, stacks, name, resources, said
+):
+    with pytest.raises(ClientError) as refused:
+        stacks.create_stack(StackName=name, TemplateBody=template(**topic(name), **resources))
+    error = refused.value.response["Error"]
+    assert error["Code"] == "NotImplemented"
+    assert said in error["Message"]
+    assert refusal(stacks.describe_stacks, StackName=name) == "ValidationError"
+    assert name not in str(desk.client("sns").list_topics()["Topics"])
+
+
+def test_a_template_may_be_yaml_in_s3_or_in_another(desk, stacks, name):
+    assert refusal(stacks.create_stack, StackName=name, TemplateBody=YAML) == "NotImplemented"
+    url = stored(desk, YAML)
+    assert refusal(stacks.create_stack, StackName=name, TemplateURL=url) == "NotImplemented"
+    inner = stored(desk, template(N=nested(url)))
+    assert refusal(stacks.create_stack, StackName=name, TemplateURL=inner) == "NotImplemented"
+    outer = template(N=nested(inner))
+    assert refusal(stacks.create_stack, StackName=name, TemplateBody=outer) == "NotImplemented"
+
+
+def test_no_update_change_set_or_stack_set_brings_one_in(stacks, name):
+    stacks.create_stack(StackName=name, TemplateBody=template(**topic(name)))
+    worse = template(**topic(name), K=OF_A_KEY)
+    for change, params in [
+        (stacks.update_stack, {"StackName": name}),
+        (stacks.create_change_set, {"StackName": name, "ChangeSetName": "c"}),
+        (stacks.create_stack_set, {"StackSetName": name}),
+    ]:
+        assert refusal(change, TemplateBody=worse, **params) == "NotImplemented"
+    assert len(stacks.list_stack_resources(StackName=name)["StackResourceSummaries"]) == 1
+
+
+def test_stacks_of_anything_else_are_made(desk, stacks, name):
+    inner = stored(desk, template(**topic(f"{name}-inner")))
+    yaml = YAML.partition("  Instance:")[0] + f"  N:\n    Type: AWS::CloudFormation::Stack\n" \
+        f"    Properties: {{TemplateURL: '{inner}'}}\n"  # fmt: skip
+    stacks.create_stack(StackName=name, TemplateBody=yaml)
+    topics = str(desk.client("sns").list_topics()["Topics"])
+    assert f"{name}-t" in topics
+    assert f"{name}-inner" in topics
