@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import botocore.exceptions as botocore_errors
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 
 from chaosaws_kms_ext import __version__
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["Aws", "AwsError", "of"]
+__all__ = ["Aws", "AwsError", "Credentials", "of"]
 
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 20, 5
 """Seconds, seconds, tries (botocore's standard mode: throttling and 5xx, with back-off)."""
@@ -32,6 +34,17 @@ class AwsError(Exception):
     def permanent(self) -> bool:
         """Whether it is no use to try again."""
         return self.code in PERMANENT
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How long what calls are signed with will last."""
+
+    method: str
+    """Where botocore found them: env, shared-credentials-file, assume-role, sso, iam-role, …"""
+    temporary: bool
+    renewed: bool
+    """Whether the session renews them by itself before they expire."""
 
 
 class Aws:
@@ -89,15 +102,29 @@ class Aws:
     def pages(
         self, service: str, operation: str, params: dict[str, Any], items: str
     ) -> list[dict[str, Any]]:
-        """All `items` of a paged operation whose marker is called Marker."""
+        """All `items` of an operation with pages, whose marker goes in as Marker (KMS, RDS)."""
         found: list[dict[str, Any]] = []
         marker: dict[str, str] = {}
         while True:
             answer = self.call(service, operation, {**params, **marker})
             found += answer.get(items, [])
-            if not answer.get("Marker"):
+            following = answer.get("NextMarker") or answer.get("Marker")
+            if not following:
                 return found
-            marker = {"Marker": answer["Marker"]}
+            marker = {"Marker": following}
+
+    def credentials(self) -> Credentials:
+        """What this process signs with; raises AwsError when there is nothing."""
+        try:
+            found = self._session.get_credentials()
+            frozen = found and found.get_frozen_credentials()
+        except botocore_errors.BotoCoreError as problem:
+            raise AwsError(f"the AWS credentials cannot be had: {problem}") from problem
+        if not frozen or not frozen.access_key:
+            raise AwsError("no AWS credentials found", "NoCredentials")
+        method = str(found.method or "")
+        renewed = isinstance(found, RefreshableCredentials) and method != FROM_VARIABLES
+        return Credentials(method, temporary=bool(frozen.token), renewed=renewed)
 
     def _client(self, service: str) -> Any:
         with self._lock:
@@ -115,6 +142,9 @@ class Aws:
                 )
             return self._clients[service]
 
+
+FROM_VARIABLES = "env"
+"""Credentials from the environment are read again when they are due, but nobody renews them."""
 
 PERMANENT = frozenset({
     "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException",

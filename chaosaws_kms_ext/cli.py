@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import signal
@@ -16,12 +17,13 @@ from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
-from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab
+from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import leftovers
+from chaosaws_kms_ext.safety import guard, leftovers
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 from chaosaws_kms_ext.safety.replay import NotPutBack, replay
 from chaosaws_kms_ext.safety.signals import deferred
+from chaosaws_kms_ext.settings import BadSetting, parse
 from chaosaws_kms_ext.waiting import Observer
 
 __all__ = ["kms"]
@@ -56,10 +58,19 @@ def kms() -> None:
 @click.option(
     "--iam", is_flag=True, help="Hold users and roles to their IAM policies in every service."
 )
+@click.option(
+    "--tls", is_flag=True, help="Take database connections by TLS only, with a CA of its own."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
 def lab(
-    context: click.Context, speed: float, profile: str, port: int, iam: bool, as_json: bool
+    context: click.Context,
+    speed: float,
+    profile: str,
+    port: int,
+    iam: bool,
+    tls: bool,
+    as_json: bool,
 ) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
 
@@ -72,7 +83,7 @@ def lab(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port, iam)
+        running = LocalLab.start(speed, profile, port, iam, tls)
     except LabDidNotStart as problem:
         raise click.ClickException(str(problem)) from None
     try:
@@ -91,9 +102,9 @@ def lab(
 )
 @click.pass_context
 def fault(context: click.Context, endpoint: str) -> None:
-    """Make the API of a running lab misbehave.
+    """Make a running lab misbehave: its API (`add`) or its databases (`data`).
 
-    For a number of calls (--count), for a time (--for), or until `clear`.
+    What was ordered holds until it has happened or its time is over, or until `clear`.
     """
     context.obj = endpoint
 
@@ -116,13 +127,36 @@ def fault(context: click.Context, endpoint: str) -> None:
 )
 @click.pass_obj
 def add(endpoint: str, /, **order: Any) -> None:
-    """Order a fault: KIND of SERVICE and OPERATION (every one, if none is named).
+    """Order a fault of the API: KIND of SERVICE and OPERATION (every one, if none is named).
+
+    For a number of calls (--count), for a time (--for), or until `clear`.
 
     Kinds: throttling, error, error-after, cut, cut-after, delay, expired-token, stale (kms
     DescribeKey only). An SDK tries again by itself: AWS_MAX_ATTEMPTS=1 shows the error.
     """
     order["for"] = order.pop("lasting")
-    _show(lambda: LabFaults(endpoint).order(**order)[-1:])
+    _show(lambda: LabFaults(endpoint).order(**order))
+
+
+@fault.command()
+@click.argument("kind")
+@click.argument("cluster")
+@click.option("--writes", type=click.IntRange(min=1), help="How many rows are lost (1).")
+@click.option("--seed", type=int, help="Of the draw of those rows (0).")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How much longer a slow recovery takes, in AWS seconds.",
+)
+@click.pass_obj
+def data(endpoint: str, /, **order: Any) -> None:
+    """Order a fault of the data of CLUSTER, for the next time that its servers come back.
+
+    Kinds: lose-writes (a crash loses rows that had been acknowledged), slow-recovery,
+    other-address (of the cluster endpoint), no-recovery (not before `clear`). What really happened
+    stands in the lab's truth.jsonl.
+    """
+    _show(lambda: LabFaults(endpoint).order(**order))
 
 
 @fault.command("list")
@@ -145,6 +179,34 @@ def _show(ask: Callable[[], list[dict[str, Any]]]) -> None:
     except NotALab as problem:
         raise click.ClickException(str(problem)) from None
     click.echo("\n".join(map(json.dumps, faults)) or "No faults.")
+
+
+@kms.command()
+def doctor() -> None:
+    """May this target be attacked? Looks at everything that the guard asks before a fault.
+
+    Changes nothing, and never calls EnableKey. The target is that of the CHAOS_ variables; without
+    any it is a lab, started for this. Exits with 0 if nothing speaks against it.
+    """
+    try:
+        settings = parse()
+        with contextlib.ExitStack() as stack:
+            cluster = settings.cluster_id
+            if settings.target == "lab":
+                lab = LocalLab.start(settings.lab_speed, settings.lab_profile)
+                stack.callback(lab.stop)
+                stack.enter_context(only_the_lab(lab))
+                cluster = lab.clusters[0]["id"]
+            findings = guard.inspect(Aws(), settings, cluster, settings.key_id).findings
+            findings += leftovers.look(cluster)
+    except (BadSetting, LabDidNotStart, Refused) as problem:
+        raise click.ClickException(str(problem)) from None
+    for each in findings:
+        state = each.state.upper() if each.state == "refused" else each.state
+        click.echo(f"{state:<9} {each.about:<13} {each.why}")
+    if wrong := sum(each.state == "refused" for each in findings):
+        raise click.ClickException(f"{cluster} may not be attacked: {wrong} of these speak against")
+    click.echo(f"{cluster} may be attacked.")
 
 
 @kms.command()
@@ -190,7 +252,7 @@ def _restored(entry: Entry) -> bool:
 
 STRAY = {
     "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_RDS",
-    "PGHOSTADDR", "PGSERVICE", "PGSSLMODE",
+    "PGHOSTADDR", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT",
 }  # fmt: skip
 """Variables that would lead the pasted commands elsewhere."""
 
@@ -206,7 +268,9 @@ def _as_json(running: LocalLab) -> str:
 def _as_text(running: LocalLab) -> str:
     lines = ["# Paste into another shell:", f"unset {' '.join(sorted(STRAY))}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
-    if running.psql:  # last, so that one's own comes first
+    if running.ca:  # which the lab's own psql was built without
+        lines.append("# The databases take TLS only: use a psql with TLS (postgresql-client).")
+    elif running.psql:  # last, so that one's own comes first
         lines.append(f"export PATH=$PATH:{shlex.quote(str(Path(running.psql).parent))}")
     for cluster in running.clusters:
         lines += [

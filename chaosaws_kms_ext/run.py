@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -59,7 +60,9 @@ class Run:
         self.events: list[Event] = []
         self.folder: Path | None = None
         self.interrupted = ""
-        """The signal that did; set by its handler, which must not wait for any lock."""
+        """What did, in words; set by a signal's handler, which must not wait for any lock."""
+        self.stopping = ""
+        """Why the run is being stopped by itself."""
         self.unrecorded = ""
         """Why an event could not be written down."""
         self._file: IO[str] | None = None
@@ -87,6 +90,11 @@ class Run:
     def seconds_since(self, event: Event) -> float:
         """How long ago `event` was."""
         return (time.monotonic_ns() - event.at) / 1e9
+
+    def stop(self, why: str) -> None:
+        """Ends the run from any thread, as Ctrl-C does: with its rollbacks."""
+        self.stopping = why
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def open_folder(self) -> Path:
         """Makes `<reports>/<experiment>/<UTC time>/`, and keeps events in it from now on."""

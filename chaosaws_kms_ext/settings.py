@@ -8,6 +8,7 @@ they pass faster on the lab.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -101,6 +102,32 @@ def _folder(text: str) -> str:
     return text
 
 
+def _orders(text: str) -> tuple[dict[str, Any], ...]:
+    try:
+        orders = json.loads(text)
+    except (ValueError, RecursionError):
+        orders = None
+    if not isinstance(orders, list) or not all(isinstance(each, dict) for each in orders):
+        raise ValueError(
+            'must be a JSON list of faults: [{"kind": "no-recovery", "cluster": "orders"}]'
+        )
+    return tuple(orders)
+
+
+def _accounts(text: str) -> tuple[str, ...]:
+    accounts = tuple(part.strip() for part in text.split(","))
+    if not all(len(each) == 12 and each.isascii() and each.isdigit() for each in accounts):
+        raise ValueError("must be account numbers of 12 digits, with commas between them")
+    return accounts
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(0 < len(each) <= 255 and each.isprintable() for each in names):
+        raise ValueError("must be names with commas between them")
+    return names
+
+
 DAY = 86400.0
 AURORA = _seconds(1, 7 * DAY)
 
@@ -133,9 +160,30 @@ class Settings:
         _seconds(1, 7 * DAY), 0.0, "seconds from DisableKey to EnableKey at most"
     )
     rto: float = _setting(AURORA, 3600.0, "AWS seconds from EnableKey to recovery: the objective")
+    allowed_accounts: tuple[str, ...] = _setting(
+        _accounts, (), "accounts in which a key may be taken away; any that the tags allow if none"
+    )
+    blast_radius: int = _setting(
+        _number(0, 100_000, "", whole=True), 0, "how many others may lose the key too, exactly"
+    )
+    without_backup: str = _setting(
+        _choice("no", "yes"), "no", "whether a cluster without a copy under another key will do"
+    )
+    backup_within: float = _setting(
+        _seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a copy may be old"
+    )
+    stop_alarms: tuple[str, ...] = _setting(
+        _names, (), "CloudWatch alarms that end the run at once when they go off"
+    )
     reports_dir: str = _setting(_folder, "reports", "where runs leave their folders")
     lab_speed: float = _setting(_number(0.1, 10_000, ""), 60.0, "AWS seconds in one on the lab")
     lab_profile: str = _setting(_choice("observed", "documented"), "observed", "the lab's Aurora")
+    lab_tls: str = _setting(
+        _choice("no", "yes"), "no", "whether the lab's databases take TLS, and nothing else"
+    )
+    lab_faults: tuple[dict[str, Any], ...] = _setting(
+        _orders, (), "what goes wrong on the lab, as a JSON list of faults"
+    )
 
     def real(self, aws_seconds: float) -> float:
         """AWS seconds as seconds of this run's clock."""
@@ -145,6 +193,12 @@ class Settings:
     def longest_key_unusable(self) -> float:
         """`max_key_unusable`, or what follows from the other settings; seconds, not compressed."""
         return self.max_key_unusable or self.impact_timeout + self.hold + 600
+
+    @property
+    def longest_run(self) -> float:
+        """Seconds that a run takes at most, by its own limits, with some for either end."""
+        planned = self.impact_timeout + self.hold + self.recovery_timeout
+        return self.real(planned) + 600
 
     @property
     def steady_window(self) -> float:
@@ -188,9 +242,14 @@ def parse(
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
     on_lab = values.get("target", "lab") == "lab"
     if not on_lab:
-        if values.get("cluster_id"):
-            return []
-        return ["CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack"]
+        problems = []
+        if not values.get("cluster_id"):
+            problems.append(
+                "CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack"
+            )
+        if values.get("lab_faults"):
+            problems.append("CHAOS_LAB_FAULTS is for the lab: AWS takes no orders; leave it out")
+        return problems
     named = [
         f"CHAOS_{key.upper()}" for key in ("cluster_id", "key_id", "database") if key in values
     ]

@@ -54,6 +54,7 @@ WRONG = {
     "query_deadline": ["0", "61", "soon"],
     "hold": ["0", "-5", "NaN", "1e300"],
     "impact_timeout": ["0", "x"],
+    "lab_faults": ["lose-writes", "{}", "[1]", "[" * 9999, '"x"'],
     "recovery_strategy": ["restart", "wait"],
     "self_restart_within": ["0", "$(reboot)"],
     "recovery_timeout": ["0", "1h"],

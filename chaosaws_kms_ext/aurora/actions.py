@@ -9,6 +9,7 @@ from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api
+from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aurora.probes import KeyStaysAway, go_on_after, time_left
 from chaosaws_kms_ext.aurora.recovery import Plan
 from chaosaws_kms_ext.aurora.starting import start
@@ -17,6 +18,7 @@ from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.faults.injection import Injections, settle
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["hold", "start_cluster", "wait_for_recovery"]
@@ -86,10 +88,12 @@ def wait_for_recovery(
             run.settings.real(run.settings.self_restart_within),
         )
         limit = run.settings.real(run.settings.recovery_timeout)
+        seen: Cluster | None = None
 
         def recovered() -> bool:
+            nonlocal seen
             try:
-                cluster = api.describe(aws.of(run), name)
+                seen = cluster = api.describe(aws.of(run), name)
             except AwsError as problem:
                 go_on_after(run, problem)
                 return False
@@ -105,7 +109,10 @@ def wait_for_recovery(
 
         observer = run.part(Observer, Observer)
         left = max(limit - run.seconds_since(back), 0.0)
-        Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
+        try:
+            Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
+        except TimedOut as problem:
+            raise TimedOut(f"{problem}; {_still(run, seen)}") from None
         settle(run)
         path = "start-db-cluster" if run.last(Happened.START_CALLED) else "self-restart"
         return {"recovered": True, "path": path}
@@ -118,6 +125,19 @@ def _start(run: Run, cluster_id: str) -> None:
         run.part(Observer, Observer),
         lambda: run.event(Happened.START_CALLED, cluster=cluster_id),
     )
+
+
+def _still(run: Run, cluster: Cluster | None) -> str:
+    """What kept the cluster from counting as recovered."""
+    if cluster is None:
+        return "its status could not be read"
+    if cluster.meaning != "accessible":
+        return f"it is {cluster.status}"
+    why = f"it is {cluster.status}, but the load is not answered again"
+    before = run.part(Target).cluster.address if run.has(Target) else cluster.address
+    if cluster.address != before:
+        why += f": its endpoint is {cluster.address} now, and the load asks {before}"
+    return why
 
 
 def _answers(run: Run) -> bool:

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from chaosaws_kms_ext.aurora.statuses import AVAILABLE, meaning
 from chaosaws_kms_ext.aws import Aws, AwsError
 
-__all__ = ["Cluster", "conninfo", "describe", "start"]
+__all__ = ["Cluster", "conninfo", "describe", "start", "tags"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Cluster:
     def meaning(self) -> str:
         """`accessible`, `recoverable`, `terminal` or `changing`, of cluster and instances."""
         return meaning([self.status, *self.instances.values()])
+
+    @property
+    def address(self) -> str:
+        """Where the cluster endpoint is."""
+        return str(self.said.get("Endpoint", ""))
 
     @property
     def available(self) -> bool:
@@ -63,6 +68,11 @@ def describe(aws: Aws, cluster_id: str) -> Cluster:
     )
 
 
+def tags(cluster: Cluster) -> dict[str, str]:
+    """What the cluster is tagged with, as DescribeDBClusters said it."""
+    return {tag["Key"]: tag.get("Value", "") for tag in cluster.said.get("TagList", [])}
+
+
 def start(aws: Aws, cluster_id: str) -> None:
     """StartDBCluster: legal in the statuses stopped and recoverable; raises AwsError."""
     aws.call("rds", "StartDBCluster", {"DBClusterIdentifier": cluster_id})
@@ -71,7 +81,7 @@ def start(aws: Aws, cluster_id: str) -> None:
 def conninfo(cluster: Cluster, given: str) -> str:
     """libpq's conninfo of the cluster: `given`, and its own endpoint for what that leaves out."""
     own = {
-        "host": cluster.said.get("Endpoint"),
+        "host": cluster.address,
         "port": cluster.said.get("Port"),
         "dbname": cluster.said.get("DatabaseName") or "postgres",
         "user": cluster.said.get("MasterUsername"),

@@ -33,8 +33,8 @@ from chaosaws_kms_ext.waiting import Observer
 
 __all__ = ["conclude"]
 
-ROWS_TIMEOUT, HURRY = 30.0, 1.0
-"""Seconds to read the written rows back; and when the run was interrupted."""
+ROWS_TIMEOUT, UNANSWERED, HURRY = 30.0, 5.0, 1.0
+"""Seconds to read the written rows back; where nothing is answered; where it was interrupted."""
 
 SEED_ROWS, SEED_TIMEOUT = 4, 5.0
 """In the lab's table `users`; seconds to count them."""
@@ -75,7 +75,7 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     ]
     if not run.has(LocalLab):  # whose cluster goes with it
         broken += settle(run)
-    return replace(course, failures=(*course.failures, *broken))
+    return replace(course, by=run.interrupted, failures=(*course.failures, *broken))
 
 
 def _with_seed_rows(course: Course, summary: dict[str, Any]) -> Course:
@@ -109,7 +109,7 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
             load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, run.part(Observer))
         except LoadFailed as problem:
             problems.append(f"the steady state did not hold again: {problem}")
-    ran = load.running
+    ran, answered = load.running, load.window(STEADY_FOR).answered
     load.stop()
     if not ran:
         problems.append("the load had ended by itself")
@@ -117,7 +117,8 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
         why = "the run was interrupted" if course.interrupted else "the lab has ended"
         return [*problems, f"nothing was read back: {why}"]
     try:
-        load.read_rows_back(HURRY if course.interrupted else ROWS_TIMEOUT)
+        patience = ROWS_TIMEOUT if answered or not ran else UNANSWERED
+        load.read_rows_back(HURRY if course.interrupted else patience)
     except LoadFailed as problem:
         problems.append(f"the written rows could not be read back: {problem}")
     if run.has(LocalLab):

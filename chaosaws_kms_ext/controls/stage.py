@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +19,9 @@ from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults.injection import Injections, put_back
+from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LocalLab, only_the_lab
@@ -108,14 +111,16 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
     screen.open()
     stack.callback(screen.close)
     if settings.target == "lab":
-        lab = LocalLab.start(settings.lab_speed, settings.lab_profile)
+        tls = settings.lab_tls == "yes"
+        lab = LocalLab.start(settings.lab_speed, settings.lab_profile, tls=tls)
         stack.callback(lab.stop)
         run.put(LocalLab, lab)
         stack.enter_context(only_the_lab(lab))
+        _order_faults(lab, settings.lab_faults)
     door = aws.of(run)
     cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
     leftovers.refuse(cluster_id)
-    target = guard.ask(door, cluster_id, settings.key_id)
+    target = guard.ask(door, settings, cluster_id, settings.key_id)
     leftovers.refuse(target.key.arn)
     run.put(Target, target)
     _check_journal()
@@ -130,6 +135,10 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
     watcher.start()
     stack.callback(watcher.stop)
     run.put(Watcher, watcher)
+    conditions = StopConditions(run, door, settings.stop_alarms, settings.status_poll)
+    conditions.start()
+    stack.callback(conditions.stop)
+    run.put(StopConditions, conditions)
     load = Load(_load_config(run, target))
     stack.callback(_put_load_away, run, load)
     run.put(Load, load)
@@ -147,7 +156,12 @@ def _arm_signals(run: Run, stack: contextlib.ExitStack) -> None:
     """
 
     def stop(number: int, _: FrameType | None) -> None:
-        run.interrupted = signal.Signals(number).name
+        by = run.stopping or signal.Signals(number).name
+        if not run.interrupted:
+            run.interrupted = by
+            logger.warning(f"Stopped by {by}: {_what_follows(run)}")
+        else:
+            logger.warning(f"Stopped again, by {by}: the key is put back, and nothing waited for.")
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(20)
@@ -159,6 +173,26 @@ def _arm_signals(run: Run, stack: contextlib.ExitStack) -> None:
             continue  # nohup
         before = signal.signal(number, stop)
         stack.callback(signal.signal, number, before)
+
+
+def _what_follows(run: Run) -> str:
+    """What a run still does that was interrupted once."""
+    if not run.part(Injections, Injections).open:
+        return "no key is away; what is up goes down."
+    if run.settings.target == "lab":
+        return "the key is put back, and the lab goes down."
+    return (
+        "the key is put back, and the recovery measured; once more (Ctrl-C), and only the key "
+        "is put back."
+    )
+
+
+def _order_faults(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
+    try:
+        for order in orders:
+            LabFaults(lab.endpoint).order(**order)
+    except (NotALab, TypeError) as problem:
+        raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
 
 
 def _check_journal() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import Protocol
 
 from chaosaws_kms_ext import aws
@@ -14,7 +15,7 @@ from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.replay import VERIFY_TIMEOUT, NotPutBack, replay
+from chaosaws_kms_ext.safety.replay import VERIFY_TIMEOUT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
@@ -87,11 +88,14 @@ def put_back(run: Run) -> list[Entry]:
         if run.has(LocalLab) and not run.part(LocalLab).running:
             raise NotPutBack("the lab has ended, and the key with it")
         with deferred():
-            answered = replay(aws.of(run), entry.undo)
+            # An entry that is gone was closed by whoever put the key back, or else was lost.
+            others = not entry.is_open and is_back(aws.of(run), entry.undo)
+            by = {"by": "chaos kms restore"} if others else {}
+            answered = time.monotonic_ns() if others else replay(aws.of(run), entry.undo)
             mine.open.pop()
-            run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster)
+            run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster, **by)
             with contextlib.suppress(OSError):  # the entry as it is does no harm either
-                entry = entry.key_is_back()
+                entry = entry if others else entry.key_is_back()
             mine.pending.append(entry)
         done.append(entry)
     return done

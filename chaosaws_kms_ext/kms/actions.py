@@ -37,7 +37,8 @@ def disable_key(
     with activities.plainly(configuration) as run:
         cluster = cluster_id or activities.cluster_id(run)
         try:
-            target = guard.ask(aws.of(run), cluster, key_id or run.settings.key_id)
+            named = key_id or run.settings.key_id
+            target = guard.ask(aws.of(run), run.settings, cluster, named)
         except Refused as why:
             run.event(Happened.GUARD_REFUSED, why=str(why))
             raise

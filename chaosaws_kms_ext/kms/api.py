@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 
-__all__ = ["Key", "describe"]
+__all__ = ["Key", "describe", "tags"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,9 @@ def describe(aws: Aws, key_id: str) -> Key:
         manager=said.get("KeyManager", "unknown"),
         account=said.get("AWSAccountId", ""),
     )
+
+
+def tags(aws: Aws, key_id: str) -> dict[str, str]:
+    """What a key is tagged with; raises AwsError. IAM: kms:ListResourceTags."""
+    found = aws.pages("kms", "ListResourceTags", {"KeyId": key_id}, "Tags")
+    return {tag["TagKey"]: tag.get("TagValue", "") for tag in found}

@@ -66,9 +66,7 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
         "schema": SCHEMA,
         "experiment": facts.experiment,
         "target": settings.target,
-        "lab": {"speed": settings.lab_speed, "profile": settings.lab_profile}
-        if settings.target == "lab"
-        else None,
+        "lab": _lab(settings),
         "verdict": "failed",
         "reasons": [],
         "started": utc(facts.started),
@@ -126,6 +124,15 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
         Figures(ttr, len(kept.lost) if kept.lost is not None and at_stake else None),
         (*by_others, *_unmeasured(facts, summary, seen, kept, injected, at_stake)),
     )
+
+
+def _lab(settings: Settings) -> dict[str, Any] | None:
+    """What the figures of a lab depend on."""
+    if settings.target != "lab":
+        return None
+    faults = {"faults": list(settings.lab_faults)} if settings.lab_faults else {}
+    tls = {"tls": True} if settings.lab_tls == "yes" else {}
+    return {"speed": settings.lab_speed, "profile": settings.lab_profile, **tls, **faults}
 
 
 def utc(instant: datetime) -> str:
@@ -205,6 +212,8 @@ def _put_back_by_others(
     """What tells that the key did not come back by this run; empty if nothing does."""
     if injected is None or back is None:
         return []
+    if by := back.details.get("by"):
+        return [f"the key was put back by `{by}`, not by this run"]
     seen_disabled = False
     for event in history.events:
         if event.name == Happened.STATUS and injected.at < event.at < back.at:

@@ -43,7 +43,9 @@ def _rows(summary: dict[str, Any], folder: str) -> Iterator[tuple[str, str]]:
 
 def _where(summary: dict[str, Any]) -> str:
     if lab := summary["lab"]:
-        return f"on the lab ({lab['profile']}, speed {lab['speed']:g}): its times are its own"
+        ordered = f", {len(lab['faults'])} fault(s) ordered" if "faults" in lab else ""
+        shape = f"{lab['profile']}, speed {lab['speed']:g}{ordered}"
+        return f"on the lab ({shape}): its times are its own"
     return f"on AWS, {summary['cluster']} in {summary['region']}"
 
 

@@ -21,6 +21,8 @@ class Course:
 
     refused: str = ""
     interrupted: bool = False
+    by: str = ""
+    """What interrupted it."""
     failures: tuple[str, ...] = ()
     """The gate, actions and rollbacks that failed, each in a sentence."""
 
@@ -48,7 +50,8 @@ def decide(
     if course.refused:
         return Verdict("refused", (course.refused,))
     if course.interrupted:
-        return Verdict("aborted", ("the run was interrupted", *course.failures, *unmeasured))
+        why = f"the run was interrupted: {course.by}" if course.by else "the run was interrupted"
+        return Verdict("aborted", (why, *course.failures, *unmeasured))
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:
         return Verdict("failed", (*course.failures, *missed, *unmeasured))

@@ -1,8 +1,14 @@
-"""May this cluster's key be taken away? Asked before every fault; changes nothing."""
+"""May this cluster's key be taken away? Asked before every fault; changes nothing.
+
+`inspect` looks at everything and says what it found; `ask` refuses unless nothing speaks against
+it. What cannot be looked at speaks against it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.api import Cluster
@@ -11,8 +17,18 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.kms.api import Key
 from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety import consent, credentials, permissions
+from chaosaws_kms_ext.safety.backups import backup
+from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
+from chaosaws_kms_ext.safety.kinds import kind
+from chaosaws_kms_ext.safety.permissions import Identity
+from chaosaws_kms_ext.safety.survey import Survey, survey
+from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["Target", "ask"]
+__all__ = ["Inspection", "Target", "ask", "inspect"]
+
+SHOWN = 20
+"""So many of those who would lose the key too are named in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -23,44 +39,116 @@ class Target:
     key: Key
 
 
-def ask(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
-    """The target, if it may be attacked; raises Refused with the reason otherwise.
+@dataclass
+class Inspection:
+    """Everything that was looked at."""
+
+    findings: list[Finding] = field(default_factory=list)
+    target: Target | None = None
+    """The cluster and its key, as far as they exist."""
+    identity: Identity | None = None
+
+    @property
+    def refusals(self) -> list[str]:
+        """What speaks against it, each in a sentence."""
+        return [finding.why for finding in self.findings if finding.state == "refused"]
+
+
+def ask(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> Target:
+    """The target, if it may be attacked; raises Refused with every reason otherwise.
 
     The cluster's own key counts; `key_id` (id, ARN or alias) is only held against it.
     """
+    inspection = inspect(aws, settings, cluster_id, key_id)
+    if inspection.refusals or inspection.target is None:
+        raise Refused("; ".join(inspection.refusals))
+    return inspection.target
+
+
+def inspect(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> Inspection:
+    """Looks at everything; as many calls as there are pages, and none that changes anything."""
+    found = Inspection()
+    try:
+        _inspect(found, aws, settings, cluster_id, key_id)
+    except AwsError as problem:
+        found.findings.append(refused("aws", str(problem)))
+    return found
+
+
+# Internals
+
+
+def _inspect(found: Inspection, aws: Aws, settings: Settings, cluster_id: str, key_id: str) -> None:
+    who = found.identity = permissions.identity(aws)
+    say = found.findings.append
+    say(ok("identity", f"{who.arn}, in {aws.region}"))
+    say(consent.account(who.account, settings.allowed_accounts))
+    longest = timedelta(seconds=settings.longest_run)
+    say(credentials.lasting(aws.credentials(), longest))
+    cluster = _cluster(found, aws, cluster_id)
+    if cluster is None:
+        return
+    key = _key(found, aws, cluster.key, "its own key")
+    if key is None:
+        return
+    found.target = Target(cluster, key)
+    if key_id:
+        named = _key(found, aws, key_id, "CHAOS_KEY_ID")
+        if named and named.arn != key.arn:
+            say(refused("key", f"CHAOS_KEY_ID names {named.arn}, but {cluster.id} is encrypted "
+                        f"under {key.arn}"))  # fmt: skip
+    found.findings += [
+        *_of_key(aws, cluster, key, who),
+        *_of_cluster(cluster),
+        *_looked(lambda: kind(aws, cluster)),
+        *consent.tags(f"the cluster {cluster.id}", aurora_api.tags(cluster)),
+        *_looked(lambda: consent.tags(f"the key {key.arn}", kms_api.tags(aws, key.arn))),
+        *_looked(lambda: _of_the_rest(aws, settings, cluster, key)),
+        *permissions.may_undo(aws, who, cluster, key),
+    ]
+
+
+def _looked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a look found; one that fails refuses, and the others go on."""
+    try:
+        return list(look())
+    except AwsError as problem:
+        return [refused("aws", str(problem))]
+
+
+def _cluster(found: Inspection, aws: Aws, cluster_id: str) -> Cluster | None:
     try:
         cluster = aurora_api.describe(aws, cluster_id)
     except AwsError as problem:
+        why = str(problem)
         if problem.code == "DBClusterNotFoundFault":
-            raise Refused(
+            why = (
                 f"there is no DB cluster {cluster_id} in {aws.region}: check CHAOS_CLUSTER_ID "
                 "and the Region"
-            ) from None
-        raise Refused(str(problem)) from None
-    if not cluster.encrypted or not cluster.key:
-        raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
-    key = _key(aws, cluster.key)
-    if key_id:
-        named = _key(aws, key_id)
-        if named.arn != key.arn:
-            raise Refused(
-                f"CHAOS_KEY_ID names {named.arn}, but {cluster.id} is encrypted under {key.arn}"
             )
-    for wrong in _wrongs(aws, cluster, key):
-        raise Refused(wrong)
-    return Target(cluster, key)
+        found.findings.append(refused("cluster", why))
+        return None
+    if cluster.encrypted and cluster.key:
+        return cluster
+    why = f"the cluster {cluster.id} is not encrypted under a KMS key"
+    if cluster.encryption_type == "sse-rds":
+        why += " but under one that AWS owns (sse-rds), which nobody can disable"
+    found.findings.append(refused("cluster", why))
+    return None
 
 
-def _key(aws: Aws, key_id: str) -> Key:
+def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
     try:
         return kms_api.describe(aws, key_id)
     except AwsError as problem:
+        why = str(problem)
         if problem.code in ("NotFoundException", "InvalidArnException"):
-            raise Refused(f"there is no KMS key {key_id} in {aws.region}") from None
-        raise Refused(str(problem)) from None
+            why = f"there is no KMS key {key_id} ({what}) in {aws.region}"
+        found.findings.append(refused("key", why))
+        return None
 
 
-def _wrongs(aws: Aws, cluster: Cluster, key: Key) -> list[str]:
+def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding]:
     account = cluster.arn.split(":")[4]
     wrongs = []
     if key.manager != "CUSTOMER":
@@ -68,21 +156,62 @@ def _wrongs(aws: Aws, cluster: Cluster, key: Key) -> list[str]:
             f"the key {key.arn} of {cluster.id} is managed by AWS, which nobody can disable: "
             "only a customer managed key can be tried"
         )
-    if key.account != account or key.region != aws.region:
+    if {key.account, account} != {who.account} or key.region != aws.region:
         wrongs.append(
-            f"the key {key.arn} belongs to another account or Region than the cluster "
-            f"{cluster.arn}: it could not be put back from here"
+            f"the key {key.arn} is of another account or Region than the cluster {cluster.arn} "
+            f"or you ({who.account}): it could not be put back from here"
         )
     if not key.enabled:
         wrongs.append(
             f"the key {key.arn} is {key.state} already, not Enabled: it was left as it is; find "
             "out who did that and why before you try again"
         )
+    if wrongs:
+        return [refused("key", why) for why in wrongs]
+    return [ok("key", f"{key.arn} is customer managed, Enabled, of this account and Region")]
+
+
+def _of_cluster(cluster: Cluster) -> list[Finding]:
     if cluster.status != AVAILABLE:
-        wrongs.append(f"the cluster {cluster.id} is {cluster.status}, not available")
+        why = f"the cluster {cluster.id} is {cluster.status}, not available"
     elif not cluster.instances:
-        wrongs.append(f"the cluster {cluster.id} has no instance that could be queried")
+        why = f"the cluster {cluster.id} has no instance that could be queried"
     elif not cluster.available:
         states = ", ".join(f"{name} is {status}" for name, status in cluster.instances.items())
-        wrongs.append(f"not every instance of {cluster.id} is available: {states}")
-    return wrongs
+        why = f"not every instance of {cluster.id} is available: {states}"
+    else:
+        names = ", ".join(cluster.instances)
+        return [ok("cluster", f"{cluster.id} ({names}) is available, and encrypted under it")]
+    return [refused("cluster", why)]
+
+
+def _of_the_rest(aws: Aws, settings: Settings, cluster: Cluster, key: Key) -> list[Finding]:
+    there = survey(aws, key.arn)
+    within = timedelta(seconds=settings.real(settings.backup_within))
+    go_without = settings.without_backup == "yes"
+    return [
+        _blast_radius(there, cluster, key, settings.blast_radius),
+        backup(aws, cluster, there.cluster_snapshots, within, go_without),
+    ]
+
+
+def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:
+    """Everything else that would lose the key, by name: it takes consent by exact count."""
+    others = [str(user) for user in there.others(key.arn, cluster)]
+    if len(others) == consented:
+        also = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
+        return ok("blast radius", f"{cluster.id} with its instances and snapshots{also}")
+    if not others:
+        why = f"nothing but {cluster.id} uses the key, and CHAOS_BLAST_RADIUS says {consented}"
+        return refused("blast radius", f"{why}: look again, and set it to 0")
+    return refused(
+        "blast radius",
+        f"{len(others)} other things use the key of {cluster.id} and would lose it too "
+        f"({_named(others)}): if that is wanted, set CHAOS_BLAST_RADIUS={len(others)}"
+        + (f", which says {consented}" if consented else ""),
+    )
+
+
+def _named(names: list[str]) -> str:
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

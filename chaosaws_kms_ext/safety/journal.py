@@ -48,6 +48,15 @@ class Entry:
     undo: Undo
     path: Path
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the key is still to be put back: nobody else has done it by this journal."""
+        try:
+            return bool(_read(self.path).undo.calls)
+        except JournalDamaged:
+            # One that is gone was closed; one that cannot be read has not been.
+            return self.path.exists()
+
     def key_is_back(self) -> Entry:
         """The same entry, with nothing left to undo: it still stands for the cluster.
 

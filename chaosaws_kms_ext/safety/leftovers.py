@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import journal
-from chaosaws_kms_ext.safety.journal import Entry
+from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
+from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 
 __all__ = ["live_entries", "refuse"]
 
@@ -31,10 +32,28 @@ def refuse(name: str) -> None:
     """Raises Refused if another run has, or has left, an open entry for this cluster or key."""
     for entry in live_entries():
         if name in (entry.cluster, entry.key):
-            raise Refused(
-                f"the undo journal has an open entry for {name}, of run {entry.run} by "
-                f"{entry.owner}: if that run is over, put it back with `chaos kms restore`"
-            )
+            raise Refused(_left(entry, name))
+
+
+def look(cluster_id: str) -> list[Finding]:
+    """Whether the journal can be written, and has no open entry for this cluster."""
+    try:
+        journal.check_writable()
+        entries = [entry for entry in live_entries() if entry.cluster == cluster_id]
+    except OSError as problem:
+        return [refused("undo journal", f"it cannot be written: {problem}")]
+    except JournalDamaged as problem:
+        return [refused("undo journal", str(problem))]
+    return [refused("undo journal", _left(entry, cluster_id)) for entry in entries] or [
+        ok("undo journal", f"{journal.directory()} can be written, and names nothing of this")
+    ]
+
+
+def _left(entry: Entry, name: str) -> str:
+    return (
+        f"the undo journal has an open entry for {name}, of run {entry.run} by {entry.owner}: "
+        "if that run is over, put it back with `chaos kms restore`"
+    )
 
 
 def _lab_is_gone(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ import jmespath
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["VERIFY_TIMEOUT", "NotPutBack", "replay"]
+__all__ = ["VERIFY_TIMEOUT", "NotPutBack", "is_back", "replay"]
 
 VERIFY_TIMEOUT = 300.0
 """Seconds. KMS: eventual consistency takes "several minutes in some cases" (KMS Developer Guide,
@@ -58,6 +58,14 @@ def replay(aws: Aws, undo: Undo) -> int:
             logger.warning(f"not put back yet, trying on: {wrong}")
         said = wrong
         time.sleep(TRY_AGAIN)
+
+
+def is_back(aws: Aws, undo: Undo) -> bool:
+    """Whether AWS says that everything is back; what it does not answer is not."""
+    try:
+        return not _first_wrong(aws, undo)
+    except AwsError:
+        return False
 
 
 def _first_wrong(aws: Aws, undo: Undo) -> str:

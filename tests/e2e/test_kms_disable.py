@@ -185,3 +185,11 @@ def test_a_lab_that_dies_ends_the_run(chaos):
     assert ran.status == 1
     assert ran.summary["verdict"] == "failed"
     until(lambda: not running.left(), timeout=5, every=0.2)
+
+
+def test_over_tls_it_passes_too(chaos):
+    ran = chaos.run(CHAOS_LAB_TLS="yes", CHAOS_RECOVERY_STRATEGY="start")
+    assert ran.status == 0, ran.output
+    assert ran.summary["lab"] == {"speed": 300.0, "profile": "observed", "tls": True}
+    assert ran.summary["hang"] == {"open_sessions": True, "new_connections": True}
+    assert ran.summary["writes"]["lost"] == 0

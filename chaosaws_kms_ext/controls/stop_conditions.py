@@ -1,0 +1,95 @@
+"""What ends a run at once, with the undo: an alarm that goes off, or the red button.
+
+The alarms are CloudWatch's (`CHAOS_STOP_ALARMS`), as AWS FIS has its stop conditions. The red
+button is `chaos kms restore` in another shell: it closes the entry of the undo journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.run import Happened, Refused, Run
+
+__all__ = ["RED_BUTTON", "StopConditions"]
+
+UNREADABLE_FOR = 60.0
+"""Seconds without an answer after which an alarm that cannot be read ends the run, too."""
+
+PAGE = 100
+"""Names that DescribeAlarms takes at once (API reference)."""
+
+RED_BUTTON = "the red button: the entry of the undo journal was closed (`chaos kms restore`)"
+
+
+class StopConditions:
+    """A thread that looks every `interval` seconds at the alarms and at the journal."""
+
+    def __init__(self, run: Run, aws: Aws, alarms: Sequence[str], interval: float) -> None:
+        self._run, self._aws, self._alarms = run, aws, alarms
+        self._interval = interval
+        self._read = time.monotonic()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="stop conditions", daemon=True)
+
+    def start(self) -> None:
+        """Raises Refused if an alarm is not there, cannot be read, or has gone off already."""
+        try:
+            states = self._states()
+        except AwsError as problem:
+            raise Refused(f"the alarms of CHAOS_STOP_ALARMS cannot be read: {problem}") from None
+        for name in self._alarms:
+            if name not in states:
+                raise Refused(f"CHAOS_STOP_ALARMS names {name}, and there is no such alarm")
+            if states[name] == "ALARM":
+                raise Refused(f"the alarm {name} of CHAOS_STOP_ALARMS is in state ALARM already")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; safe to call again."""
+        self._end.set()
+        with contextlib.suppress(RuntimeError):
+            self._thread.join(timeout=60)
+
+    def _watch(self) -> None:
+        while not self._end.wait(self._interval):
+            why = self._pressed() or self._gone_off()
+            if self._run.last(Happened.PUT_BACK):
+                return  # there is nothing left to stop
+            if why and not self._end.is_set():
+                self._run.stop(why)
+                return
+
+    def _pressed(self) -> str:
+        mine = self._run.part(Injections, Injections)
+        return RED_BUTTON if any(not entry.is_open for entry in list(mine.open)) else ""
+
+    def _gone_off(self) -> str:
+        try:
+            states = self._states()
+        except AwsError as problem:
+            silent = time.monotonic() - self._read
+            return f"the alarms cannot be read: {problem}" if silent > UNREADABLE_FOR else ""
+        self._read = time.monotonic()
+        off = [name for name in self._alarms if states.get(name, "ALARM") == "ALARM"]
+        return f"the CloudWatch alarm {', '.join(off)} went off" if off else ""
+
+    def _states(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for first in range(0, len(self._alarms), PAGE):
+            answer = self._aws.call(
+                "cloudwatch",
+                "DescribeAlarms",
+                {
+                    "AlarmNames": list(self._alarms[first : first + PAGE]),
+                    "AlarmTypes": ["MetricAlarm", "CompositeAlarm"],
+                    "MaxRecords": PAGE,
+                },
+            )
+            for kind in ("MetricAlarms", "CompositeAlarms"):
+                found |= {a["AlarmName"]: a["StateValue"] for a in answer.get(kind, [])}
+        return found
