@@ -96,7 +96,8 @@ Throughout:
   their seconds are real ones. So do faults of the data (`chaos kms lab fault data`), in seconds of
   AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never.
 - Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
-  the lab's own authority: what takes TLS off stands before each server, which has none itself.
+  the lab's own authority, as with `rds.force_ssl`: what takes TLS off stands before each server,
+  which has none itself (so `pg_stat_ssl` says nothing of it).
 - A server starts with a cluster's first instance; a cluster without one is known to the API and
   costs nothing.
 - A cluster's live data are not encrypted on disk: its key decides whether its servers run.

@@ -20,6 +20,9 @@ __all__ = ["SUPERUSER", "Postgres", "ServerFailed"]
 
 SUPERUSER = "postgres"
 
+LAST_WORDS = 1.0
+"""Seconds for clients to hear what a server said that has ended."""
+
 CONNECT_WITHIN = 10
 """Seconds for one connection of the lab's own."""
 
@@ -69,7 +72,7 @@ class Postgres:
     port: int
     addresses: tuple[str, ...] = ("127.0.0.1",)
     settings: Mapping[str, str] = field(default_factory=dict)
-    front: Front | None = None
+    tls: Front | None = None
     """What takes TLS off on its addresses; the server itself is then where nobody looks."""
     postmaster: subprocess.Popen[bytes] | None = None
     stopping: bool = False
@@ -80,7 +83,7 @@ class Postgres:
     @property
     def listens(self) -> tuple[str, ...]:
         """Where the server itself takes connections."""
-        return (_behind(self.addresses[0]),) if self.front else self.addresses
+        return (_behind(self.addresses[0]),) if self.tls else self.addresses
 
     @property
     def conninfo(self) -> str:
@@ -128,8 +131,8 @@ class Postgres:
             "listen_addresses": ",".join(self.listens),
             **self.settings,
         }
-        if self.front:
-            self.front.open(self.addresses, self.port, self.listens[0])
+        if self.tls:
+            self.tls.open(self.addresses, self.port, self.listens[0])
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self.stopping, self.log_start = False, log.tell()
@@ -160,17 +163,18 @@ class Postgres:
 
     def kill(self, timeout: float = 5) -> None:
         """SIGKILL to the whole tree, frozen or not: nothing is flushed, as in a crash."""
+        self.leave()
         if postmaster := self.postmaster:
             kill_trees([postmaster.pid], timeout)
             postmaster.wait(timeout)
             free_shared_memory(self.data)
         self.postmaster = None
-        self.leave()
 
-    def leave(self) -> None:
-        """Its addresses are given up: whoever is still connected there is not any more."""
-        if self.front:
-            self.front.close()
+    def leave(self, grace: float = 0.0) -> None:
+        """Gives up its addresses: whoever is connected there for longer than `grace` seconds more
+        is not any more."""
+        if self.tls:
+            self.tls.close(grace)
 
     def shut_down(self) -> None:
         """Asks for a fast shutdown: sessions are ended, everything is flushed."""
@@ -192,7 +196,7 @@ class Postgres:
                 ended = False
                 self.kill()
         self.postmaster = None
-        self.leave()
+        self.leave(LAST_WORDS)
         return ended
 
     def last_words(self) -> str:

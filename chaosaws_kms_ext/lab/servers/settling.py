@@ -28,7 +28,7 @@ from chaosaws_kms_ext.lab.data_faults import (
 )
 from chaosaws_kms_ext.lab.servers.losses import lose
 from chaosaws_kms_ext.lab.servers.members import ASIDE, READER, WRITERS, Interrupted, Member, Power
-from chaosaws_kms_ext.lab.servers.postgres import Postgres, ServerFailed
+from chaosaws_kms_ext.lab.servers.postgres import LAST_WORDS, Postgres, ServerFailed
 
 if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.servers.volume import Volume
@@ -101,8 +101,7 @@ class Settling:
         ended = self._wait(lambda: not any(m.running for m in running), STOP_WITHIN)
         for server in [member.server for member in members if member.server]:
             if ended:
-                with self.volume.step(self.epoch):
-                    server.leave()
+                server.leave(LAST_WORDS)
             else:
                 server.kill()
 

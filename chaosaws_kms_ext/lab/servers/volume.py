@@ -134,8 +134,8 @@ class Volume:
             self._interrupt(Power.FROZEN)
             self.tell("freezing")
             for server in self._running():
-                if server.front:
-                    server.front.freeze()
+                if server.tls:
+                    server.tls.freeze()
             freeze_trees(self._postmasters())
             self.tell("frozen")
 
@@ -144,6 +144,8 @@ class Volume:
         with self.lock:
             self._interrupt(Power.OFF)
             self.crashed = True
+            for server in self._running():
+                server.leave()
             kill_trees(self._postmasters())
             for member in self.members + self.leaving:
                 member.up = False
