@@ -113,6 +113,15 @@ class Aws:
                 return found
             marker = {"Marker": following}
 
+    def warm(self, *services: str) -> None:
+        """Makes these services' clients now, so that a call costs its answer only.
+
+        Raises AwsError when there are no credentials.
+        """
+        self.credentials()
+        for service in services:
+            self._client(service)
+
     def credentials(self) -> Credentials:
         """What this process signs with; raises AwsError when there is nothing."""
         try:

@@ -13,18 +13,15 @@ from typing import Any
 
 import click
 
-from chaosaws_kms_ext.aurora import api as aurora
-from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import guard, leftovers
+from chaosaws_kms_ext.safety import guard, journal, leftovers, restoring, switch
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
-from chaosaws_kms_ext.safety.replay import NotPutBack, replay
+from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.settings import BadSetting, parse
-from chaosaws_kms_ext.waiting import Observer
 
 __all__ = ["kms"]
 
@@ -210,44 +207,56 @@ def doctor() -> None:
 
 
 @kms.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--run", "run_id", default="", help="Only what this run left.")
-def restore(run_id: str) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what is left, and change nothing.")
+def restore(files: tuple[Path, ...], run_id: str, dry_run: bool) -> None:
     """Put back what earlier runs left: enable the keys and start the clusters.
 
-    Works from the undo journal, which every run writes before it changes anything. Exits with 0
-    when nothing is left to put back.
+    Works from the undo journal, which every run writes before it changes anything; from FILES of
+    it that were copied here from another machine; and with CHAOS_TARGET=aws from the schedules of
+    the dead man's switch, without any file. While the run is alive this is the red button: the
+    run notices. Exits with 0 when nothing is left to put back.
     """
     try:
-        entries = [e for e in leftovers.live_entries() if run_id in ("", e.run)]
-    except JournalDamaged as problem:
+        entries = [journal.read(path) for path in files] or leftovers.live_entries(keep=dry_run)
+        entries = [entry for entry in entries if run_id in ("", entry.run)]
+        if not files and parse().target == "aws":
+            known = {entry.run for entry in entries}
+            armed = [a for a in switch.armed(Aws()) if a.run not in known and run_id in ("", a.run)]
+            entries += restoring.adopted(Aws(), armed, keep=not dry_run)
+    except (AwsError, BadSetting, JournalDamaged, OSError, Refused) as problem:
         raise click.ClickException(str(problem)) from None
     if not entries:
         click.echo("Nothing to put back.")
-    failed = [entry for entry in entries if not _restored(entry)]
+    attempt = _would_restore if dry_run else _restored
+    failed = [entry for entry in entries if not attempt(entry)]
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(entries)} not put back: run it again")
 
 
 def _restored(entry: Entry) -> bool:
-    """Puts back the key, starts the cluster if it must, and only then closes the entry."""
-    click.echo(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
+    _name(entry)
     try:
         with deferred():
-            door = Aws(entry.region, entry.endpoint, lab=bool(entry.lab))
-            if entry.undo.calls:
-                replay(door, entry.undo)
-                entry = entry.key_is_back()
-                click.echo("  the key is back")
-        cluster = aurora.describe(door, entry.cluster)
-        if cluster.meaning == "recoverable":
-            start(door, cluster.id, Observer(), lambda: click.echo("  the cluster was started"))
-            cluster = aurora.describe(door, entry.cluster)
-        entry.close()
+            restoring.restore(restoring.door(entry), entry, lambda what: click.echo(f"  {what}"))
     except (AwsError, NotPutBack, Refused, OSError) as problem:
         click.echo(f"  NOT put back: {problem}", err=True)
         return False
-    click.echo(f"  the cluster {cluster.id} is {cluster.status}")
     return True
+
+
+def _would_restore(entry: Entry) -> bool:
+    """Says what would be done; false, so that the exit status says that something is left."""
+    _name(entry)
+    for call in entry.undo.calls:
+        click.echo(f"  would call {call.service}:{call.operation} {json.dumps(dict(call.params))}")
+    click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
+    return False
+
+
+def _name(entry: Entry) -> None:
+    click.echo(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
 
 
 STRAY = {

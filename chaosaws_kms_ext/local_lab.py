@@ -8,10 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import IO, Any
 
 import boto3
 
-from chaosaws_kms_ext.processes import Child
+from chaosaws_kms_ext.processes import Child, first_line
 
 __all__ = ["LabDidNotStart", "LocalLab", "only_the_lab"]
 
@@ -74,7 +72,7 @@ class LocalLab:
         finally:
             os.close(theirs)
         try:
-            said = _first_line(ours, START_TIMEOUT)
+            said = first_line(ours, START_TIMEOUT)
             ready: dict[str, Any] = json.loads(said) if said else {"error": _last_line(log)}
             if "error" in ready:
                 raise LabDidNotStart(ready["error"])
@@ -155,20 +153,6 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
             del os.environ[name]
         os.environ.update(before)
         boto3.DEFAULT_SESSION = session
-
-
-def _first_line(descriptor: int, timeout: float) -> str:
-    """The line that a child prints, or what there is of it after `timeout` seconds."""
-    said, end = b"", time.monotonic() + timeout
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while b"\n" not in said and (left := end - time.monotonic()) > 0:
-            if selector.select(left):
-                chunk = os.read(descriptor, 65536)
-                if not chunk:
-                    break
-                said += chunk
-    return said.decode(errors="replace").strip()
 
 
 def _last_line(log: IO[Any]) -> str:

@@ -10,16 +10,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-__all__ = ["LIFELINE", "Child"]
+__all__ = ["LIFELINE", "Child", "first_line"]
 
 LIFELINE = "CHAOSAWS_KMS_LIFELINE"
 """The environment variable that tells a child its lifeline's file descriptor."""
+
+
+def first_line(descriptor: int, timeout: float) -> str:
+    """The line that a child prints, or what there is of it after `timeout` seconds."""
+    said, end = b"", time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while b"\n" not in said and (left := end - time.monotonic()) > 0:
+            if selector.select(left):
+                chunk = os.read(descriptor, 65536)
+                if not chunk:
+                    break
+                said += chunk
+    return said.decode(errors="replace").strip()
 
 
 class Child:
@@ -52,6 +68,11 @@ class Child:
     def running(self) -> bool:
         """Whether the process has not ended."""
         return self.process.poll() is None
+
+    def tell(self, word: bytes) -> None:
+        """Writes to the child's lifeline; it reads it there if it is still there."""
+        with contextlib.suppress(OSError):
+            os.write(self._lifeline, word)
 
     def stop(self, grace: float = 5, ask: Callable[[], None] | None = None) -> int:
         """Ends the process and returns its exit code; safe to call again.

@@ -35,6 +35,7 @@ class Happened(StrEnum):
     INJECTED = "fault-injected"
     """At the instant of AWS' answer, as PUT_BACK and START_CALLED."""
     PUT_BACK = "fault-put-back"
+    SWITCH_ARMED = "switch-armed"
     JOURNAL_CLOSED = "journal-closed"
     START_CALLED = "cluster-start-called"
     STATUS = "status"

@@ -11,6 +11,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -121,6 +122,12 @@ def _accounts(text: str) -> tuple[str, ...]:
     return accounts
 
 
+def _role(text: str) -> str:
+    if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", text, re.ASCII):
+        raise ValueError("must be the ARN of an IAM role: arn:aws:iam::123456789012:role/…")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
     if not all(0 < len(each) <= 255 and each.isprintable() for each in names):
@@ -171,6 +178,9 @@ class Settings:
     )
     backup_within: float = _setting(
         _seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a copy may be old"
+    )
+    switch_role: str = _setting(
+        _role, "", "the role as which EventBridge Scheduler puts the key back if we do not (aws)"
     )
     stop_alarms: tuple[str, ...] = _setting(
         _names, (), "CloudWatch alarms that end the run at once when they go off"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from typing import Protocol
@@ -12,7 +13,7 @@ from chaosaws_kms_ext.aurora.api import describe
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.safety import journal, switch
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.replay import VERIFY_TIMEOUT, NotPutBack, is_back, replay
@@ -21,6 +22,9 @@ from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = ["Fault", "Injections", "inject", "put_back", "settle"]
+
+
+logger = logging.getLogger("chaostoolkit")
 
 
 class Fault(Protocol):
@@ -55,7 +59,8 @@ def inject(run: Run, fault: Fault, target: Target) -> Entry:
     """
     door = aws.of(run)
     lab = run.part(LocalLab) if run.has(LocalLab) else None
-    entry = journal.write(
+    role = "" if lab else run.settings.switch_role
+    made = journal.new_entry(
         run=run.id,
         target=run.settings.target,
         region=door.region,
@@ -64,15 +69,40 @@ def inject(run: Run, fault: Fault, target: Target) -> Entry:
         cluster=target.cluster.id,
         key=target.key.arn,
         undo=fault.undo(),
+        switch=switch.names(target.key.arn) if role else (),
     )
-    run.part(Injections, Injections).open.append(entry)
+    entry = journal.write(made)
     run.event(Happened.JOURNAL_OPENED, entry=str(entry.path))
+    if role:
+        _arm(run, door, role, entry)
+    run.part(Injections, Injections).open.append(entry)
     fault.inject(door)
     run.event(Happened.INJECTED, fault=fault.name, key=target.key.arn, cluster=target.cluster.id)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
         lambda: fault.shows(door)
     )
     return entry
+
+
+def _arm(run: Run, door: Aws, role: str, entry: Entry) -> None:
+    """Without its switch no fault is injected, and then nothing of either is left."""
+    try:
+        due = switch.arm(
+            door,
+            role,
+            run=entry.run,
+            owner=entry.owner,
+            cluster=entry.cluster,
+            key=entry.key,
+            undo=entry.undo,
+            after=run.settings.longest_key_unusable,
+        )
+    except BaseException:
+        switch.disarm(door, entry.switch, entry.run)
+        entry.close()
+        raise
+    run.event(Happened.SWITCH_ARMED, schedules=list(entry.switch), due=due.isoformat())
+    logger.info(f"The switch is armed: {', '.join(entry.switch)} from {due:%Y-%m-%d %H:%M} UTC on")
 
 
 def put_back(run: Run) -> list[Entry]:
@@ -112,11 +142,17 @@ def settle(run: Run) -> list[str]:
             left.append(f"whether {entry.cluster} is back is not known: {problem}")
             continue
         if status.meaning == "accessible":
-            entry.close()
             mine.pending.remove(entry)
+            # First the switch: whoever finds the entry can still disarm it, and nothing else.
+            if armed := switch.disarm(aws.of(run), entry.switch, entry.run):
+                left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
+                continue
+            entry.close()
             run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
         else:
+            still = ", and the switch stays armed" if entry.switch else ""
             left.append(
                 f"the cluster {entry.cluster} is {status.status}: `chaos kms restore` starts it"
+                f"{still}"
             )
     return left

@@ -6,12 +6,15 @@ is there is open; closing it removes it.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import getpass
+import hashlib
 import json
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +23,29 @@ from typing import Any
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["Entry", "JournalDamaged", "check_writable", "directory", "open_entries", "write"]
+__all__ = [
+    "Entry",
+    "Held",
+    "JournalDamaged",
+    "check_writable",
+    "directory",
+    "held",
+    "new_entry",
+    "open_entries",
+    "read",
+    "whoami",
+    "write",
+]
 
 SCHEMA = 1
 
 
 class JournalDamaged(Exception):
     """An entry cannot be read: which, and what to do."""
+
+
+class Held(Exception):
+    """Another process holds a key: which, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +66,14 @@ class Entry:
     """UTC, ISO 8601."""
     undo: Undo
     path: Path
+    switch: tuple[str, ...] = ()
+    """The schedules on AWS that would do the same (safety/switch.py)."""
 
     @property
     def is_open(self) -> bool:
         """Whether the key is still to be put back: nobody else has done it by this journal."""
         try:
-            return bool(_read(self.path).undo.calls)
+            return bool(read(self.path).undo.calls)
         except JournalDamaged:
             # One that is gone was closed; one that cannot be read has not been.
             return self.path.exists()
@@ -77,7 +98,7 @@ def directory(environ: Mapping[str, str] = os.environ) -> Path:
     return base / "chaosaws-kms"
 
 
-def write(
+def new_entry(
     *,
     run: str,
     target: str,
@@ -87,14 +108,15 @@ def write(
     cluster: str,
     key: str,
     undo: Undo,
+    switch: Sequence[str] = (),
+    owner: str = "",
 ) -> Entry:
-    """An open entry, safely on disk when this returns; raises OSError."""
+    """An entry that is not on disk yet: a new file of this machine's journal."""
     folder = directory()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{run}-{len(list(folder.glob(f'{run}-*'))) + 1}.json"
-    entry = Entry(
+    return Entry(
         run=run,
-        owner=f"{_user()}@{socket.gethostname()} pid {os.getpid()}",
+        owner=owner or whoami(),
         target=target,
         region=region,
         endpoint=endpoint,
@@ -104,8 +126,32 @@ def write(
         made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         undo=undo,
         path=path,
+        switch=tuple(switch),
     )
-    return _write(entry)
+
+
+def write(made: Entry) -> Entry:
+    """The entry, open, and safely on disk when this returns; raises OSError."""
+    made.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _write(made)
+
+
+@contextlib.contextmanager
+def held(key: str) -> Iterator[None]:
+    """Holds the key for this process, on this machine; raises Held if another does."""
+    folder = directory()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Held(f"{file.read().strip() or 'another run'} holds the key {key}") from None
+        file.truncate(0)
+        file.write(whoami())
+        file.flush()
+        yield
 
 
 def check_writable() -> None:
@@ -128,19 +174,26 @@ def _write(entry: Entry) -> Entry:
 
 def open_entries() -> list[Entry]:
     """Every entry that nobody has closed, the oldest first; raises JournalDamaged."""
-    return [_read(path) for path in sorted(directory().glob("*.json"))]
+    return [read(path) for path in sorted(directory().glob("*.json")) if path.exists()]
 
 
-def _read(path: Path) -> Entry:
+def read(path: Path) -> Entry:
+    """One entry, wherever its file is; raises JournalDamaged."""
     try:
         said: dict[str, Any] = json.loads(path.read_text())
         said.pop("schema")
+        said["switch"] = tuple(said.get("switch", ()))
         return Entry(**{**said, "undo": Undo.of_json(said["undo"]), "path": path})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise JournalDamaged(
             f"the undo journal's entry {path} cannot be read ({type(problem).__name__}): look "
             "into it, put back what it names by hand, and remove it"
         ) from problem
+
+
+def whoami() -> str:
+    """User, machine and process, for people."""
+    return f"{_user()}@{socket.gethostname()} pid {os.getpid()}"
 
 
 def _user() -> str:

@@ -17,12 +17,13 @@ IDENTITY = "/chaos-kms-lab"
 """Where a lab says which one it is."""
 
 
-def live_entries() -> list[Entry]:
-    """The open entries; those of a lab that is surely gone are closed on the way."""
+def live_entries(keep: bool = False) -> list[Entry]:
+    """The open entries; those of a lab that is surely gone are closed on the way, or kept."""
     alive = []
     for entry in journal.open_entries():
         if entry.lab and _lab_is_gone(entry):
-            entry.close()
+            if not keep:
+                entry.close()
         else:
             alive.append(entry)
     return alive

@@ -26,7 +26,7 @@ def an_entry(**more):
         "run": "r1", "target": "aws", "region": "eu-west-1", "endpoint": "", "lab": "",
         "cluster": "orders", "key": KEY, "undo": DisableKey(KEY).undo(),
     }  # fmt: skip
-    return journal.write(**{**told, **more})
+    return journal.write(journal.new_entry(**{**told, **more}))
 
 
 def test_an_entry_is_open_until_it_is_closed():

@@ -1,0 +1,188 @@
+"""The dead man's switch: schedules of EventBridge Scheduler that put the key back if we do not.
+
+They are made before the fault, fire from `max_key_unusable` on, every 5 minutes for a day, and are
+deleted once everything is back. The first of them is the lock as well: its name is made from the
+key, so that a second run on the same key finds it taken, on whatever machine it is.
+
+EventBridge Scheduler User Guide, managing-targets-universal, schedule-types (60 s precision).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety.undo import Call, Check, Undo
+
+__all__ = ["GROUP", "Armed", "arm", "armed", "disarm", "names"]
+
+GROUP = "chaos-kms"
+
+TARGET = "arn:{partition}:scheduler:::aws-sdk:{service}:{operation}"
+REPEATED = "rate(5 minutes)"
+"""One shot may meet InvalidDBClusterStateFault or KMSKeyNotAccessibleFault: both pass."""
+FOR = timedelta(days=1)
+MARGIN = timedelta(minutes=1)
+"""What is due at the same minute as the run's own deadline must not come before it."""
+LONGEST_DESCRIPTION = 512
+"""API reference, CreateSchedule."""
+
+OPERATIONS = {"enableKey": "EnableKey", "startDBCluster": "StartDBCluster"}
+"""How a universal target spells an operation, and how its service does."""
+
+
+@dataclass(frozen=True)
+class Armed:
+    """One schedule: the call that it makes, and for whom."""
+
+    name: str
+    call: Call
+    run: str
+    owner: str
+    cluster: str
+    key: str
+
+    @property
+    def undo(self) -> Undo:
+        """What it does, for whoever wants it done now."""
+        if self.call.operation != "EnableKey":
+            return Undo((), ())
+        enabled = Check(Call("kms", "DescribeKey", self.call.params), "KeyMetadata.KeyState",
+                        "Enabled")  # fmt: skip
+        return Undo((self.call,), (enabled,))
+
+
+def arm(
+    aws: Aws, role: str, *, run: str, owner: str, cluster: str, key: str, undo: Undo, after: float
+) -> datetime:
+    """Makes the schedules, due `after` seconds from now, and says when that is.
+
+    Raises Refused if another run holds the key, or AwsError; `disarm` removes what was made then.
+    """
+    due = datetime.now(UTC) + timedelta(seconds=after) + MARGIN
+    told = {"run": run, "owner": owner, "cluster": cluster, "key": key}
+    description = json.dumps(told, separators=(",", ":"))
+    if len(description) > LONGEST_DESCRIPTION:
+        raise Refused(f"the switch cannot name its owner in {LONGEST_DESCRIPTION} letters: {owner}")
+    start = Call("rds", "StartDBCluster", {"DBClusterIdentifier": cluster})
+    _make_group(aws)
+    for name, call in zip(names(key), (_only(undo), start), strict=True):
+        try:
+            aws.call("scheduler", "CreateSchedule", _schedule(name, call, role, due, description))
+        except AwsError as problem:
+            if problem.code != "ConflictException":
+                raise
+            holder = _read(aws, name)
+            if holder is None or holder.run != run:  # else an answer was lost
+                raise Refused(_held(name, holder)) from None
+    return due
+
+
+def names(key: str) -> tuple[str, ...]:
+    """The schedules of a key, the lock first."""
+    key_id = key.rsplit("/", 1)[-1]
+    return f"undo-{key_id}", f"start-{key_id}"
+
+
+def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:
+    """Deletes these schedules if they are the run's; what could not be, each in a sentence."""
+    left = []
+    for name in reversed(names):  # the lock last
+        try:
+            found = _read(aws, name)
+            if found and found.run == run:
+                aws.call("scheduler", "DeleteSchedule", {"GroupName": GROUP, "Name": name})
+        except AwsError as problem:
+            if problem.code != "ResourceNotFoundException":
+                left.append(f"the schedule {name} of group {GROUP} is still armed: {problem}")
+    return left
+
+
+def armed(aws: Aws) -> list[Armed]:
+    """Every schedule of ours that is there, the locks first; raises AwsError."""
+    try:
+        listed = list(_pages(aws))
+    except AwsError as problem:
+        if problem.code == "ResourceNotFoundException":  # nobody has made the group yet
+            return []
+        raise
+    found = [each for name in listed if (each := _read(aws, name))]
+    return sorted(found, key=lambda each: each.call.operation != "EnableKey")
+
+
+# Internals
+
+
+def _only(undo: Undo) -> Call:
+    (call,) = undo.calls
+    return call
+
+
+def _make_group(aws: Aws) -> None:
+    try:
+        aws.call("scheduler", "CreateScheduleGroup", {"Name": GROUP})
+    except AwsError as problem:
+        if problem.code != "ConflictException":
+            raise
+
+
+def _schedule(name: str, call: Call, role: str, due: datetime, description: str) -> dict[str, Any]:
+    operation = next(k for k, v in OPERATIONS.items() if v == call.operation)
+    arn = TARGET.format(partition=role.split(":")[1], service=call.service, operation=operation)
+    return {
+        "GroupName": GROUP,
+        "Name": name,
+        "Description": description,
+        "ScheduleExpression": REPEATED,
+        "StartDate": due,
+        "EndDate": due + FOR,
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {"Arn": arn, "RoleArn": role, "Input": json.dumps(_input(call))},
+    }
+
+
+def _input(call: Call) -> dict[str, Any]:
+    """Universal targets spell DB as Db."""
+    return {name.replace("DB", "Db"): value for name, value in call.params.items()}
+
+
+def _held(name: str, holder: Armed | None) -> str:
+    by = f"run {holder.run} by {holder.owner}" if holder else "another run"
+    return (
+        f"the schedule {name} of group {GROUP} is there already: {by} holds this key. If that run "
+        "is over, put it back with `chaos kms restore`"
+    )
+
+
+def _pages(aws: Aws) -> Iterator[str]:
+    more: dict[str, str] = {}
+    while True:
+        page = aws.call("scheduler", "ListSchedules", {"GroupName": GROUP, **more})
+        yield from (each["Name"] for each in page["Schedules"])
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
+
+
+def _read(aws: Aws, name: str) -> Armed | None:
+    """The schedule of this name, if it is one that we made and still there."""
+    try:
+        said = aws.call("scheduler", "GetSchedule", {"GroupName": GROUP, "Name": name})
+    except AwsError as problem:
+        if problem.code == "ResourceNotFoundException":
+            return None
+        raise
+    try:
+        told = json.loads(said.get("Description", ""))
+        service, operation = said["Target"]["Arn"].split(":")[-2:]
+        params = {k.replace("Db", "DB"): v for k, v in json.loads(said["Target"]["Input"]).items()}
+        call = Call(service, OPERATIONS[operation], params)
+        return Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

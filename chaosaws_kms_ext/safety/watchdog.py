@@ -1,0 +1,157 @@
+"""A process that outlives its run by as much as it takes to put the run's keys back.
+
+Started before the first fault, on AWS only (the lab dies with its run). It waits for the end of its
+lifeline, whose other end only the run holds: however the run ends, the kernel closes it. What the
+undo journal then still says of this run is put back, at once. A run that has put its keys back
+itself dismisses its watchdog, which goes without a call. One that hangs is not waited for: when the
+key has been away for too long it is put back under it.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chaosaws_kms_ext import processes
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.safety.replay import NotPutBack
+from chaosaws_kms_ext.safety.restoring import door, restore
+
+__all__ = ["Watchdog", "WatchdogFailed"]
+
+READY, DISMISSED = "ready", b"."
+READY_WITHIN = 30.0
+"""Seconds; about one is usual."""
+
+AGAIN = 15.0
+"""Seconds between two tries to put back."""
+GIVE_UP_AFTER = 6 * 3600.0
+"""Seconds: then the journal is what is left, and the switch if there is one."""
+LOOK = 0.5
+"""Seconds between two looks at the journal, for a key that has been away for too long."""
+
+
+class WatchdogFailed(Exception):
+    """One sentence: why there is none."""
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """The run's hold on its watchdog."""
+
+    child: processes.Child
+    log: Path
+
+    @classmethod
+    def start(cls, run: str, region: str, longest: float) -> Watchdog:
+        """Starts it and waits until it could act; raises WatchdogFailed or OSError.
+
+        `longest`: seconds since the journal entry was made after which a key is put back anyway.
+        """
+        log = journal.directory() / f"{run}.watchdog.log"
+        ours, theirs = os.pipe()
+        try:
+            child = processes.Child(
+                [sys.executable, "-m", __name__, run, region, str(longest)], log=log, stdout=theirs
+            )
+        finally:
+            os.close(theirs)
+        try:
+            said = processes.first_line(ours, READY_WITHIN)
+        finally:
+            os.close(ours)
+        if said != READY:
+            child.stop()
+            last = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            log.unlink(missing_ok=True)
+            raise WatchdogFailed(f"the watchdog did not start: {last}")
+        return cls(child, log)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self.child.running
+
+    def dismiss(self) -> None:
+        """Nothing is left for it to put back: it goes at once."""
+        self.child.tell(DISMISSED)
+        self.child.stop(grace=10)
+        if self.log.exists() and not self.log.stat().st_size:
+            self.log.unlink()
+
+
+def main(run: str, region: str, longest: float) -> int:
+    """Waits for the run's end, and puts back what it left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    lifeline = int(os.environ.pop(processes.LIFELINE))
+    try:
+        aws = Aws(region, os.environ.get("AWS_ENDPOINT_URL", ""))
+        aws.warm("kms", "rds")
+    except (AwsError, Refused) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(READY, flush=True)
+    os.close(sys.stdout.fileno())
+    with selectors.DefaultSelector() as selector:
+        selector.register(lifeline, selectors.EVENT_READ)
+        while not selector.select(LOOK):
+            if overdue := [e for e in _entries(run) if e.undo.calls and _age(e) > longest]:
+                _say(f"the key has been away for more than {longest:.0f} s: putting it back")
+                _put_back(overdue)
+                longest = float("inf")
+    return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(run)
+
+
+def _put_all_back(run: str) -> int:
+    end = time.monotonic() + GIVE_UP_AFTER
+    while left := _put_back(_entries(run)):
+        if time.monotonic() > end:
+            return 1
+        _say(f"{len(left)} not put back yet, trying again")
+        time.sleep(AGAIN)
+    return 0
+
+
+def _put_back(entries: list[Entry]) -> list[Entry]:
+    """Those that could not be."""
+    left = []
+    for entry in entries:
+        _say(f"run {entry.run} has ended or hangs: {entry.key}, cluster {entry.cluster}")
+        try:
+            restore(door(entry), entry, _say)
+        except (AwsError, NotPutBack, Refused, OSError) as problem:
+            _say(f"NOT put back: {problem}")
+            left.append(entry)
+    return left
+
+
+def _entries(run: str) -> list[Entry]:
+    """What the journal still says of the run; one that cannot be read now may be later."""
+    try:
+        return [entry for entry in journal.open_entries() if entry.run == run]
+    except JournalDamaged as problem:
+        _say(str(problem))
+        return []
+
+
+def _age(entry: Entry) -> float:
+    """Seconds since it was made."""
+    return (datetime.now(UTC) - datetime.fromisoformat(entry.made)).total_seconds()
+
+
+def _say(what: str) -> None:
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))

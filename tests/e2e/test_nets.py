@@ -1,0 +1,222 @@
+"""Who puts the key back when the run cannot: the watchdog, the switch on AWS, the journal."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+
+import psutil
+import pytest
+
+from chaosaws_kms_ext.lab_faults import LabFaults
+from tests.conftest import until
+from tests.e2e.test_interrupts import MOMENTS
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"Service": "scheduler.amazonaws.com"},
+    }],
+}  # fmt: skip
+
+
+def switch_role(played):
+    """A role that may put this key and this cluster back, and nothing else."""
+    iam = played.client("iam")
+    role = iam.create_role(RoleName="switch", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    cluster = "arn:aws:rds:eu-west-1:123456789012:cluster:orders"
+    statements = [
+        {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": played.key},
+        {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": cluster},
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    iam.put_role_policy(RoleName="switch", PolicyName="switch", PolicyDocument=json.dumps(policy))
+    return role["Arn"]
+
+
+def schedules(played):
+    scheduler = played.client("scheduler")
+    return sorted(each["Name"] for each in scheduler.list_schedules()["Schedules"])
+
+
+def watchdogs(running):
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if "chaosaws_kms_ext.safety.watchdog" in command and running.run_id in command:
+            found.append(process)
+    return found
+
+
+def killed_in(played, moment="hold", watchdog=True, **env):
+    """A run that was killed there, without its watchdog if so wanted."""
+    running = played.chaos.start_run(**env)
+    running.until_said(MOMENTS[moment])
+    running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
+    if not watchdog:
+        (its,) = watchdogs(running)
+        its.kill()
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    return running
+
+
+def nothing_is_left(played):
+    return played.chaos.kms("restore").output.strip() == "Nothing to put back."
+
+
+def elsewhere(played, tmp_path):
+    """The same AWS, from a machine that knows nothing of any run."""
+    state = tmp_path / "elsewhere"
+    return {"XDG_STATE_HOME": str(state)}
+
+
+def test_a_killed_runs_watchdog_puts_everything_back_and_goes(aws):
+    played = aws(profile="documented")
+    running = killed_in(played)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: played.cluster_status() == "available")
+    until(lambda: not running.left(), timeout=5, every=0.2)
+    assert nothing_is_left(played)
+    (log,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.watchdog.log")
+    assert "the key is back" in log.read_text()
+    assert "the cluster was started" in log.read_text()
+
+
+@pytest.mark.soak  # a run has 30 s to keep its own deadline first
+def test_a_run_that_hangs_is_not_waited_for(aws):
+    played = aws(CHAOS_MAX_KEY_UNUSABLE="1", CHAOS_HOLD="1")
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["impact"])
+    until(lambda: played.key_state() == "Disabled")
+    running.signal(signal.SIGSTOP)
+    try:
+        until(lambda: played.key_state() == "Enabled", timeout=40)
+        until(lambda: "Nothing to put back." in played.chaos.kms("restore").output)
+    finally:
+        running.signal(signal.SIGCONT)
+    ran = running.wait()
+    assert ran.status == 1
+    assert ran.summary["verdict"] != "passed"
+    assert played.key_state() == "Enabled"
+
+
+def test_a_good_run_arms_its_switch_and_disarms_it(aws):
+    played = aws()
+    running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
+    running.until_said(MOMENTS["impact"])
+    until(lambda: played.key_state() == "Disabled")
+    key_id = played.key.rpartition("/")[2]
+    assert schedules(played) == [f"start-{key_id}", f"undo-{key_id}"]
+    said = played.client("scheduler").get_schedule(GroupName="chaos-kms", Name=f"undo-{key_id}")
+    assert said["ScheduleExpression"] == "rate(5 minutes)"
+    assert json.loads(said["Target"]["Input"]) == {"KeyId": played.key}
+    assert (said["EndDate"] - said["StartDate"]).total_seconds() == 86400
+    ran = running.wait()
+    assert ran.status == 0, ran.output
+    assert "If this run dies the key is put back by: a watchdog (pid " in ran.output
+    assert schedules(played) == []
+
+
+def test_the_switch_is_a_lock_for_runs_on_other_machines(aws, tmp_path):
+    played = aws(CHAOS_HOLD="20")
+    env = {"CHAOS_SWITCH_ROLE": switch_role(played)}
+    first = played.chaos.start_run(**env)
+    first.until_said("The switch is armed")
+    # The second passes its guard before the first has disabled the key, at best; so it is let in
+    # by a DescribeKey that is behind.
+    second = played.chaos.run(**env, **elsewhere(played, tmp_path))
+    assert second.status == 1
+    assert "is Disabled already" in second.output or "holds this key" in second.output
+    first.signal(signal.SIGINT)
+    assert first.wait().status == 1
+    assert schedules(played) == []
+    assert played.key_state() == "Enabled"
+
+
+def test_a_second_run_on_this_machine_is_refused(aws):
+    played = aws(CHAOS_HOLD="20")
+    first = played.chaos.start_run()
+    first.until_said(MOMENTS["gate"])
+    second = played.chaos.run()
+    assert second.status == 1
+    assert "holds the key" in second.said or "open entry" in second.said
+    first.signal(signal.SIGTERM)
+    first.wait()
+    assert played.key_state() == "Enabled"
+
+
+def test_restore_works_from_the_schedules_alone(aws, tmp_path):
+    played = aws(profile="documented")
+    running = killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(played))
+    until(lambda: not running.left(), timeout=5, every=0.2)
+    assert played.key_state() == "Disabled"
+    there = elsewhere(played, tmp_path)
+    shown = played.chaos.kms("restore", "--dry-run", **there)
+    assert shown.status == 1
+    assert "would call kms:EnableKey" in shown.output
+    assert played.key_state() == "Disabled"
+    restored = played.chaos.kms("restore", **there)
+    assert restored.status == 0, restored.output
+    assert played.key_state() == "Enabled"
+    until(lambda: played.cluster_status() == "available")
+    assert schedules(played) == []
+    assert "Nothing to put back." in played.chaos.kms("restore", **there).output
+
+
+def test_restore_works_from_a_file_that_was_copied(aws, tmp_path):
+    played = aws()
+    running = killed_in(played, watchdog=False)
+    until(lambda: not running.left(), timeout=5, every=0.2)
+    (entry,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
+    copied = tmp_path / "copied.json"
+    shutil.copy(entry, copied)
+    restored = played.chaos.kms("restore", str(copied), **elsewhere(played, tmp_path))
+    assert restored.status == 0, restored.output
+    assert played.key_state() == "Enabled"
+    assert not copied.exists()
+
+
+def test_a_cluster_that_is_not_back_leaves_the_switch_armed_and_says_so(aws):
+    played = aws(
+        profile="documented", CHAOS_RECOVERY_STRATEGY="self-only", CHAOS_RECOVERY_TIMEOUT="2"
+    )
+    ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played))
+    assert ran.status == 1
+    assert "and the switch stays armed" in " ".join(ran.summary["reasons"])
+    assert len(schedules(played)) == 2
+    assert played.chaos.kms("restore").status == 0
+    assert schedules(played) == []
+
+
+def test_without_its_switch_no_key_is_taken_away(aws):
+    played = aws()
+    ran = played.chaos.run(CHAOS_SWITCH_ROLE="arn:aws:iam::123456789012:role/switch?")
+    assert "CHAOS_SWITCH_ROLE must be the ARN of an IAM role" in ran.said
+    faults = LabFaults(played.lab.endpoint)
+    faults.order(kind="expired-token", service="scheduler", operation="CreateSchedule")
+    ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played))
+    assert ran.status == 1
+    assert played.key_state() == "Enabled"
+    assert "DisableKey" not in played.mutating_calls()
+    faults.clear()
+    assert nothing_is_left(played)
+
+
+def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
+    """AWS refuses the run's EnableKey for good; the watchdog finds it open again later."""
+    played = aws()
+    faults = LabFaults(played.lab.endpoint)
+    faults.order(kind="expired-token", service="kms", operation="EnableKey")
+    running = played.chaos.start_run()
+    ran = running.wait()
+    assert ran.status == 1
+    assert "the watchdog goes on putting the key back" in ran.output
+    assert played.key_state() == "Disabled"
+    faults.clear()
+    until(lambda: played.key_state() == "Enabled", timeout=30)
+    until(lambda: not running.left(), timeout=5, every=0.2)
+    assert nothing_is_left(played)
