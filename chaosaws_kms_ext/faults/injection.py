@@ -142,12 +142,12 @@ def settle(run: Run) -> list[str]:
             left.append(f"whether {entry.cluster} is back is not known: {problem}")
             continue
         if status.meaning == "accessible":
-            mine.pending.remove(entry)
             # First the switch: whoever finds the entry can still disarm it, and nothing else.
             if armed := switch.disarm(aws.of(run), entry.switch, entry.run):
                 left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
                 continue
             entry.close()
+            mine.pending.remove(entry)
             run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
         else:
             still = ", and the switch stays armed" if entry.switch else ""

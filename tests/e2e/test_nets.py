@@ -220,3 +220,18 @@ def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     until(lambda: played.key_state() == "Enabled", timeout=30)
     until(lambda: not running.left(), timeout=5, every=0.2)
     assert nothing_is_left(played)
+
+
+def test_a_switch_that_cannot_be_disarmed_is_no_pass(aws):
+    played = aws()
+    faults = LabFaults(played.lab.endpoint)
+    faults.order(kind="expired-token", service="scheduler", operation="DeleteSchedule")
+    ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played), CHAOS_RECOVERY_STRATEGY="start")
+    assert ran.status == 1
+    said = " ".join(ran.summary["reasons"])
+    assert "is still armed" in said
+    assert "`chaos kms restore` disarms it" in said
+    faults.clear()
+    assert played.chaos.kms("restore").status == 0
+    assert schedules(played) == []
+    assert nothing_is_left(played)

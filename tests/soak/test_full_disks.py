@@ -1,0 +1,82 @@
+"""What a run needs goes away while the key is off: the key comes back all the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import psycopg
+import pytest
+
+from tests.conftest import program, until
+from tests.e2e.test_interrupts import MOMENTS
+
+
+pytestmark = pytest.mark.soak
+
+
+def namespaces():
+    """Whether this user may mount something of his own."""
+    asked = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+    return shutil.which("unshare") and subprocess.run(asked, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not namespaces(), reason="needs user namespaces, for a disk that is full")
+@pytest.mark.parametrize("full", ["reports", "state"])
+def test_a_disk_that_is_full_does_not_keep_the_key_away(aws, tmp_path, full):
+    """A disk of 300 kB for the reports is full in seconds; that of the journal is filled here."""
+    played = aws()
+    folder = played.chaos.folder / full
+    folder.mkdir()
+    command = [
+        "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+        f"mount -t tmpfs -o size=300k none {folder} && "
+        f"{{ (while ! grep -q hold-the-outage {tmp_path}/out; do sleep 0.1; done; "
+        f"dd if=/dev/zero of={folder}/filling bs=1k 2>/dev/null; sync) & exec "
+        f"{program('chaos')} --no-version-check run --journal-path {tmp_path}/journal.json "
+        "experiments/kms-disable.json; }",
+    ]  # fmt: skip
+    with (tmp_path / "out").open("wb") as out:
+        ran = subprocess.run(
+            command, env=environment(played), stdout=out, stderr=out, timeout=150, check=False
+        )
+    said = (tmp_path / "out").read_text(errors="replace")
+    assert "hold-the-outage" in said, said
+    assert "Traceback" not in said, said
+    assert played.key_state() == "Enabled", said
+    assert ran.returncode == (1 if full == "reports" else ran.returncode)
+    until(lambda: played.cluster_status() == "available", 60)
+
+
+def environment(played):
+    return {
+        **os.environ, **played.chaos.env, "CHAOS_REPORTS_DIR": str(played.chaos.folder / "reports"),
+    }  # fmt: skip
+
+
+def test_a_database_that_lets_nobody_in_any_more_does_not_keep_the_key_away(aws):
+    """The load's role is locked during the run: its credentials have become worthless."""
+    played = aws(CHAOS_RECOVERY_TIMEOUT="12")
+    with psycopg.connect(played.database, autocommit=True) as connection:
+        connection.execute("CREATE ROLE load LOGIN SUPERUSER")
+        running = played.chaos.start_run(CHAOS_DATABASE="user=load")
+        running.until_said("Steady state hypothesis is met!")
+        connection.execute("ALTER ROLE load NOLOGIN")
+    ran = running.wait()
+    assert ran.status == 1
+    assert ran.summary["verdict"] != "passed"
+    assert played.key_state() == "Enabled"
+    until(lambda: played.cluster_status() == "available", 60)
+    assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
+
+
+def test_reports_that_cannot_be_written_any_more_do_not_keep_the_key_away(aws):
+    played = aws(CHAOS_RECOVERY_TIMEOUT="12")
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["hold"])
+    shutil.rmtree(played.chaos.folder / "reports")
+    ran = running.wait()
+    assert ran.status == 1
+    assert "Traceback" not in ran.output
+    assert played.key_state() == "Enabled"
