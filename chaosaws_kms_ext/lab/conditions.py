@@ -16,7 +16,7 @@ from enum import Enum
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
-__all__ = ["OPERATORS", "Context", "holds", "matches", "operator"]
+__all__ = ["OPERATORS", "VARIABLE", "Context", "holds", "matches", "operator"]
 
 Context = Mapping[str, str | tuple[str, ...]]
 """Condition key, in lower case → its value; a tuple: a multivalued one."""

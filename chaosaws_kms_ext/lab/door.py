@@ -19,11 +19,13 @@ from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab import (
     borders,
+    identity,
     kms,
     permissions,
     rds,
     scheduler,
     secrets_manager,
+    simulator,
     tagging,
     trail,
     trust,
@@ -65,9 +67,11 @@ class Door:
         world.publish = Bus(wire.has_rules, wire.emit).put
         self._services: dict[str, Callable[[Call], dict[str, Any]]] = {
             "cloudtrail": partial(trail.handle, self._trail),
+            "iam": partial(simulator.handle, wire.attached_policies),
             "kms": partial(kms.handle, world),
             "rds": partial(rds.handle, service),
             "scheduler": partial(scheduler.handle, schedules),
+            "sts": identity.handle,
         }
         secrets = Secrets(world)
         self._together: dict[str, Callable[[Call, Moto], dict[str, Any]]] = {
@@ -303,9 +307,11 @@ CONTROL: dict[str, Callable[[Door, Request, bytes], Response]] = {
 
 OURS: dict[str, Collection[str]] = {
     "cloudtrail": trail.OPERATIONS,
+    "iam": simulator.OPERATIONS,
     "kms": kms.OPERATIONS,
     "rds": rds.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
+    "sts": identity.OPERATIONS,
 }
 TOGETHER: dict[str, Collection[str]] = {
     "secretsmanager": secrets_manager.OPERATIONS,

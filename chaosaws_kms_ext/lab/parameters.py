@@ -17,6 +17,7 @@ from chaosaws_kms_ext.lab.world import Call, Fault
 __all__ = ["check"]
 
 WRONG = {
+    "iam": "ValidationError",
     "kms": "ValidationException",
     "rds": "InvalidParameterValue",
     "scheduler": "ValidationException",
@@ -25,11 +26,8 @@ WRONG = {
 
 # What could never be said in an answer: of JSON, and of XML (XML 1.0, "Characters").
 JSON = re.compile("[\ud800-\udfff]")
-UNWRITABLE = {
-    "kms": JSON,
-    "scheduler": JSON,
-    "rds": re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"),
-}
+XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+UNWRITABLE = {"iam": XML, "kms": JSON, "rds": XML, "scheduler": JSON}
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "blob": bytes,

@@ -11,6 +11,7 @@ from typing import Any
 
 from chaosaws_kms_ext.lab import access
 from chaosaws_kms_ext.lab.access import Decision, Match, Request
+from chaosaws_kms_ext.lab.scheduler.roles import PRINCIPAL
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Fault, Region, World
 
 __all__ = ["check", "context"]
@@ -34,6 +35,12 @@ LISTS = {
     "DescribeDBInstances": "db:*",
 }
 
+# Service Authorization Reference, AWS IAM: operation → the parameter with the ARN of its resource.
+IAM_RESOURCES = {"SimulatePrincipalPolicy": "PolicySourceArn"}
+
+PASSING = frozenset({("scheduler", "CreateSchedule"), ("scheduler", "UpdateSchedule")})
+"""EventBridge Scheduler's, in the same place: these take iam:PassRole for the role of the target."""
+
 FREE = frozenset({"sts:GetCallerIdentity"})
 """API reference, GetCallerIdentity: "No permissions are required", and no Deny forbids it."""
 
@@ -54,6 +61,10 @@ def check(world: World, call: Call) -> None:
         _check(call, action, resource, context(world, call, tags))
     if not about:
         _check(call, action, None, context(world, call, {}))
+    if (call.service, call.operation) in PASSING:
+        role = str((call.params.get("Target") or {}).get("RoleArn"))
+        to = {"iam:passedtoservice": PRINCIPAL}
+        _check(call, "iam:PassRole", role, context(world, call, {}) | to)
 
 
 def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) -> None:
@@ -74,14 +85,28 @@ def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) 
 
 
 def _resources(world: World, call: Call) -> list[tuple[str, dict[str, str]]]:
-    """The ARNs that an RDS call is about, and the tags of what is there."""
+    """The ARNs that a call is about, as far as we know it, and the tags of what is there."""
+    if call.service == "iam" and call.operation in IAM_RESOURCES:
+        return [(str(call.params.get(IAM_RESOURCES[call.operation])), {})]
+    region = world.region(call.region)
+    if call.service == "scheduler":
+        return [(arn, {}) for arn in _of_scheduler(call, region)]
     if call.service != "rds":
         return []
-    region = world.region(call.region)
     arns = list(dict.fromkeys(_arns(call, region)))
     if not arns and call.operation in LISTS:
         arns = [region.arn("rds", LISTS[call.operation])]
     return [(arn, _tags(region, arn)) for arn in arns]
+
+
+def _of_scheduler(call: Call, region: Region) -> Iterator[str]:
+    """Service Authorization Reference, Amazon EventBridge Scheduler; its lists are about nothing."""
+    name = call.params.get("Name")
+    if name and call.operation.endswith("ScheduleGroup"):
+        yield region.arn("scheduler", f"schedule-group/{name}")
+    elif name:
+        group = call.params.get("GroupName", "default")
+        yield region.arn("scheduler", f"schedule/{group}/{name}")
 
 
 def _arns(call: Call, region: Region) -> Iterator[str]:

@@ -25,7 +25,7 @@ KEPT = 50_000
 # AWS KMS Developer Guide, log entries: the cryptographic operations are readOnly too.
 READS = (
     "BatchGet", "Decrypt", "Describe", "Encrypt", "GenerateDataKey", "GenerateRandom", "Get",
-    "List", "Lookup", "ReEncrypt",
+    "List", "Lookup", "ReEncrypt", "Simulate",
 )  # fmt: skip
 
 # AWS CloudTrail User Guide, "Logging data events", and the services' own guides: neither the Event

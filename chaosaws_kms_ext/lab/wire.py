@@ -40,6 +40,7 @@ __all__ = [
     "Envelope",
     "MotoRequestHandler",
     "Wsgi",
+    "attached_policies",
     "check",
     "emit",
     "has_rules",
@@ -290,13 +291,43 @@ def _caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:
             narrowed = (json.loads(session.policy),) if session.policy else None
             return Caller(
                 known.arn, account, policies, role=role, session_policies=narrowed,
-                access_key=access_key,
+                access_key=access_key, user_id=session.user_id,
             )  # fmt: skip
         inactive = iam.access_keys[access_key].status == "Inactive"
-        user = iam.get_user(known._owner_user_name).arn
-        return Caller(user, account, () if inactive else policies, access_key=access_key)
+        user = iam.get_user(known._owner_user_name)
+        return Caller(
+            user.arn, account, () if inactive else policies, access_key=access_key, user_id=user.id
+        )
     except (CreateAccessKeyFailure, NotFoundException):
         return nobody  # a session without its token or its role, a key without its user
+
+
+def attached_policies(arn: str) -> tuple[dict[str, Any], ...] | None:
+    """What IAM attaches to a user (by its groups too), a group or a role; None: there is no such.
+
+    The ARN is one of the three.
+    """
+    if "moto.iam.models" not in sys.modules:
+        return None  # nobody has used IAM, as in _caller
+    from moto.iam.access_control import IAMPolicy
+    from moto.iam.exceptions import NoSuchEntity, NotFoundException
+    from moto.iam.models import iam_backends
+
+    iam = iam_backends[arn.split(":")[4]]["aws"]
+    find = {"user": iam.get_user, "group": iam.get_group, "role": iam.get_role}
+    kind, name = arn.split(":")[5].split("/")[0], arn.rsplit("/", 1)[1]
+    try:
+        found = find[kind](name)
+    except (NoSuchEntity, NotFoundException):
+        return None
+    if found.arn != arn:  # whose path is another
+        return None
+    groups = iam.get_groups_for_user(name) if kind == "user" else []
+    return tuple(
+        IAMPolicy(policy)._policy_json
+        for holder in (found, *groups)
+        for policy in (*holder.policies.values(), *holder.managed_policies.values())
+    )
 
 
 def trust_policy(role_arn: str) -> str | None:

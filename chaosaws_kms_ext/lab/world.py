@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 ACCOUNT = "123456789012"
+ADMINISTRATOR = "AIDACKCEVSQ6C2EXAMPLE"
+"""IAM User Guide, "IAM identifiers": what the id of a user looks like."""
 
 
 # Who asks for what
@@ -62,6 +64,8 @@ class Caller:
     """What the session was narrowed to when it began; None: to nothing."""
     access_key: str = ""
     """What it signed with."""
+    user_id: str = ""
+    """What IAM calls it by beside its ARN: AIDA…, or AROA… and the session's name."""
 
     @property
     def is_service(self) -> bool:
@@ -81,7 +85,9 @@ class Caller:
 
 def administrator(account: str = ACCOUNT, access_key: str = "lab") -> Caller:
     """Whoever IAM knows nothing of: in the lab that is nobody's mistake, but its owner."""
-    return Caller(f"arn:aws:iam::{account}:user/lab", account, access_key=access_key)
+    return Caller(
+        f"arn:aws:iam::{account}:user/lab", account, access_key=access_key, user_id=ADMINISTRATOR
+    )
 
 
 @dataclass(frozen=True)

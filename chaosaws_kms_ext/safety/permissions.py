@@ -2,23 +2,31 @@
 
 KMS' DryRun is not for EnableKey, and RDS has none. What is left is IAM's own simulator: it reads
 the caller's identity policies, with boundaries and service control policies; not the key policy
-(IAM API reference, SimulatePrincipalPolicy). So a "denied for want of a permission" counts only
-where the key policy does not name the caller itself.
+(IAM API reference, SimulatePrincipalPolicy), which is read beside it; nor what a session was
+narrowed to when it began.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms.api import Key
+from chaosaws_kms_ext.safety import key_policy
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused, unproven
 from chaosaws_kms_ext.safety.consent import ALLOW
+from chaosaws_kms_ext.safety.key_policy import KeyPolicy
 
-__all__ = ["Identity", "identity", "may_undo"]
+__all__ = ["Identity", "identity", "may_finish", "may_undo", "switch_may_undo"]
+
+OF_IAM = "iam:"
+"""Context keys of IAM's own actions alone (IAM User Guide, "IAM and AWS STS condition context
+keys"): the simulator misses those of every policy, and no call that is asked about has them."""
+
+SEVERITY = ("allowed", "implicitDeny", "explicitDeny")
 
 
 class Identity:
@@ -29,12 +37,18 @@ class Identity:
         self.account = account
 
     @property
+    def role(self) -> str:
+        """The name of the role whose session it is; empty if it is none's."""
+        _, _, session = self.arn.partition(":assumed-role/")
+        return session.split("/")[0]
+
+    @property
     def principal(self) -> str:
         """Whose policies count: the user, or the role of a session (whose path STS leaves out)."""
-        partition, _, session = self.arn.partition(":assumed-role/")
-        if not session:
+        if not self.role:
             return self.arn
-        return f"{partition.replace(':sts:', ':iam:')}:role/{session.split('/')[0]}"
+        partition = self.arn.partition(":assumed-role/")[0]
+        return f"{partition.replace(':sts:', ':iam:')}:role/{self.role}"
 
     @property
     def is_root(self) -> bool:
@@ -49,85 +63,151 @@ def identity(aws: Aws) -> Identity:
 
 
 def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key) -> list[Finding]:
-    """Whether EnableKey, DescribeKey and StartDBCluster are allowed to the caller."""
+    """Whether EnableKey, DescribeKey and StartDBCluster are allowed to the caller.
+
+    IAM: iam:SimulatePrincipalPolicy, kms:GetKeyPolicy; for a role with a path iam:GetRole. Who may
+    not ask is refused, as with everything that cannot be looked at.
+    """
     if who.is_root:
         return [ok("permissions", "the account's root user may undo it")]
-    findings = []
-    for resource, actions in (
+    found = _judged_all(aws, who, key, UNDO, (
         (key.arn, ("kms:EnableKey", "kms:DescribeKey")),
         (cluster.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")),
-    ):
-        try:
-            answers = _simulated(aws, who, resource, actions)
-        except AwsError as problem:
-            why = f"whether {who.principal} may put it back is not proven: {problem}"
-            return [unproven("permissions", why)]
-        findings += [
-            _judged(aws, who, key, action, resource, decision)
-            for action, decision in answers.items()
-        ]
-    return [f for f in findings if f.state != "ok"] or [
-        ok("permissions", f"{who.principal} may put it back, by IAM's simulator")
-    ]
+    ))  # fmt: skip
+    return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
+
+
+def may_finish(aws: Aws, who: Identity, key: Key, schedules: Sequence[str]) -> list[Finding]:
+    """What speaks against the caller doing all else that a run needs, after the guard has looked.
+
+    `schedules`: the ARNs of those that it will make. IAM: as `may_undo`.
+    """
+    if who.is_root:
+        return []
+    return _judged_all(aws, who, key, FINISH, (
+        (key.arn, ("kms:DisableKey",)),
+        ("*", ("rds:DescribeEvents",)),
+        *((arn, ("scheduler:GetSchedule", "scheduler:DeleteSchedule")) for arn in schedules),
+    ))  # fmt: skip
+
+
+def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key) -> list[Finding]:
+    """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
+    who = Identity(role, role.split(":")[4])
+    found = _judged_all(aws, who, key, UNDO, (
+        (key.arn, ("kms:EnableKey",)), (cluster.arn, ("rds:StartDBCluster",)),
+    ))  # fmt: skip
+    return found or [ok("switch", f"{role} may put it back, by IAM's simulator")]
 
 
 # Internals
 
 
-def _simulated(aws: Aws, who: Identity, resource: str, actions: Iterable[str]) -> dict[str, str]:
-    """Action → allowed, implicitDeny or explicitDeny."""
+UNDO = "it could not be put back"
+FINISH = "the run could not be carried through"
+"""What follows from a permission that is missing."""
+
+
+def _judged_all(
+    aws: Aws, who: Identity, key: Key, so: str, asked: Iterable[tuple[str, Sequence[str]]]
+) -> list[Finding]:
+    """What is not allowed, or not known to be, of these actions on these resources."""
+    findings = []
+    try:
+        policy = key_policy.read(aws, key, (who.principal, who.arn))
+        for resource, actions in asked:
+            by_key = policy if resource == key.arn else None
+            answers = _answers(aws, who, resource, actions)
+            findings += [_judged(who, a, resource, answers.get(a), by_key, so) for a in actions]
+    except AwsError as problem:
+        why = f"whether {who.principal} may do what it has to is not known: {problem}"
+        findings.append(refused("permissions", why))
+    return [finding for finding in findings if finding.state != "ok"]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the simulator says of one action on one resource."""
+
+    decision: str
+    """allowed, implicitDeny or explicitDeny."""
+    missing: tuple[str, ...]
+    """Context keys that the policies ask for (for whatever action), and we could not tell."""
+
+
+def _answers(aws: Aws, who: Identity, resource: str, actions: Iterable[str]) -> dict[str, _Answer]:
+    """Action → answer; raises AwsError."""
+    try:
+        return _simulated(aws, who.principal, resource, actions)
+    except AwsError as problem:
+        if problem.code != "NoSuchEntity" or not who.role:
+            raise
+    role = aws.call("iam", "GetRole", {"RoleName": who.role})["Role"]["Arn"]
+    return _simulated(aws, role, resource, actions)
+
+
+def _simulated(aws: Aws, source: str, resource: str, actions: Iterable[str]) -> dict[str, _Answer]:
     name, value = ALLOW
-    said = aws.call(
-        "iam",
-        "SimulatePrincipalPolicy",
-        {
-            "PolicySourceArn": who.principal,
-            "ActionNames": list(actions),
-            "ResourceArns": [resource],
-            # The simulator does not look at the tags of what is there.
-            "ContextEntries": [
-                {
-                    "ContextKeyName": f"aws:ResourceTag/{name}",
-                    "ContextKeyValues": [value],
-                    "ContextKeyType": "string",
-                }
-            ],
-        },
-    )
-    return {
-        str(result["EvalActionName"]): str(result["EvalDecision"])
-        for result in said.get("EvaluationResults", [])
+    # The simulator looks neither at the tags of what is there, nor at where a call would go. Of
+    # keys that only service control policies ask for it does not even say that they are missing.
+    given = {
+        f"aws:ResourceTag/{name}": value,
+        "aws:PrincipalAccount": source.split(":")[4],
+        "aws:PrincipalArn": source,
+        "aws:RequestedRegion": aws.region,
     }
+    params = {
+        "PolicySourceArn": source,
+        "ActionNames": list(actions),
+        "ResourceArns": [resource],
+        "ContextEntries": [
+            {"ContextKeyName": k, "ContextKeyValues": [v], "ContextKeyType": "string"}
+            for k, v in given.items()
+        ],
+    }
+    results = aws.pages("iam", "SimulatePrincipalPolicy", params, "EvaluationResults")
+    return {str(result["EvalActionName"]): _answer(result) for result in results}
+
+
+def _answer(result: dict[str, Any]) -> _Answer:
+    each = result.get("ResourceSpecificResults", [])
+    decisions = [result["EvalDecision"], *(one["EvalResourceDecision"] for one in each)]
+    missing = {
+        key
+        for said in (result, *each)
+        for key in said.get("MissingContextValues", [])
+        if not key.lower().startswith(OF_IAM)
+    }
+    return _Answer(max(decisions, key=SEVERITY.index), tuple(sorted(missing)))
 
 
 def _judged(
-    aws: Aws, who: Identity, key: Key, action: str, resource: str, decision: str
+    who: Identity,
+    action: str,
+    resource: str,
+    answer: _Answer | None,
+    by_key: KeyPolicy | None,
+    so: str,
 ) -> Finding:
-    sentence = f"{who.principal} may not {action} on {resource} ({decision}, by IAM's simulator)"
-    if decision == "allowed":
+    """`by_key`: the policy of the key, if the resource is it."""
+    may_not = f"{who.principal} may not {action} on {resource}"
+    if by_key and not by_key.may_let(action, by_iam=True):
+        why = f"{may_not}: the key policy lets neither it nor IAM, so {so}"
+        return refused("permissions", why)
+    if answer is None:
+        return unproven("permissions", f"IAM's simulator says nothing of {action} on {resource}")
+    if answer.decision == "allowed":
+        if by_key and not by_key.lets(action, by_iam=True):
+            why = (
+                f"IAM allows {who.principal} {action} on {resource}, but the key policy cannot be "
+                "read, or has conditions: not proven"
+            )
+            return unproven("permissions", why)
         return ok("permissions", f"{action} is allowed")
-    if decision == "implicitDeny" and action.startswith("kms:") and _names(aws, key, who):
-        return unproven("permissions", f"{sentence}, but the key policy names it: not proven")
-    return refused("permissions", f"{sentence}: it could not be put back")
-
-
-def _names(aws: Aws, key: Key, who: Identity) -> bool:
-    """Whether the key policy has an Allow for the caller itself, or cannot be read."""
-    try:
-        said = aws.call("kms", "GetKeyPolicy", {"KeyId": key.arn, "PolicyName": "default"})
-        policy = json.loads(said["Policy"])
-    except (AwsError, ValueError, KeyError):
-        return True
-    statements = policy.get("Statement", [])
-    listed = statements if isinstance(statements, list) else [statements]
-    return any(
-        statement.get("Effect") == "Allow"
-        and {who.principal, who.arn, "*"} & set(_principals(statement))
-        for statement in listed
-    )
-
-
-def _principals(statement: Mapping[str, Any]) -> list[str]:
-    principal = statement.get("Principal")
-    named = principal.get("AWS") if isinstance(principal, Mapping) else principal
-    return named if isinstance(named, list) else [str(named)]
+    sentence = f"{may_not} ({answer.decision}, by IAM's simulator)"
+    if answer.missing:
+        untold = ", ".join(answer.missing)
+        return unproven("permissions", f"{sentence}, which was not told {untold}: not proven")
+    if answer.decision == "implicitDeny" and by_key and by_key.may_let(action, by_iam=False):
+        return unproven("permissions", f"{sentence}, but the key policy may let it: not proven")
+    return refused("permissions", f"{sentence}: {so}")

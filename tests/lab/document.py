@@ -27,6 +27,8 @@ SERVICES = {
     "cloudtrail": "CloudTrail",
     "scheduler": "EventBridge Scheduler",
     "events": "EventBridge",
+    "iam": "IAM",
+    "sts": "STS",
     "cloudwatch": "CloudWatch",
 }
 OWN = frozenset({"kms", "rds", "scheduler"})
@@ -91,6 +93,10 @@ Throughout:
   administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
   by resource and tag, in moto's services by action alone; AssumeRole takes the role's trust policy
   too, and lets an administrator in where that trusts the account. Signatures are not checked.
+- `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: for an access key
+  that IAM does not know, `user/lab`. `SimulatePrincipalPolicy` decides as the lab does over the
+  identity policies of a user, a group or a role, and knows of tags, Region and time only what
+  ContextEntries tell it.
 - A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
   errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
   their seconds are real ones. So do faults of the data (`chaos kms lab fault data`), in seconds of

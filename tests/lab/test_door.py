@@ -24,8 +24,8 @@ from tests.conftest import client
         ("fis", "list_actions", {}),
         (
             "iam",
-            "simulate_principal_policy",
-            {"PolicySourceArn": "arn:aws:iam::123456789012:user/app", "ActionNames": ["kms:*"]},
+            "simulate_custom_policy",
+            {"PolicyInputList": ["{}"], "ActionNames": ["kms:EnableKey"]},
         ),
     ],
 )
