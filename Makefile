@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 $(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval unexport $(name)))
 export CHAOS_TARGET := lab
 
-.PHONY: gameday test soak lint docs clean
+.PHONY: gameday test soak lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	$(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -28,6 +28,11 @@ lint: $(READY)
 
 docs: $(READY)  ## docs/lab.md, from the tests
 	$(BIN)/python -m tests.lab.document
+
+policies: $(READY)  ## policies/*.json, from the table in the code
+	for name in probe run switch switch-trust; do \
+	  CHAOS_CLUSTER_ID= CHAOS_KEY_ID= CHAOS_SWITCH_ROLE= \
+	  $(BIN)/chaos kms policy $$name > policies/$$name.json || exit 1; done
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

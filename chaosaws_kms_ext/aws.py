@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,8 @@ class Aws:
             self._session = boto3.Session(region_name=wanted, **anybody)
         except botocore_errors.ProfileNotFound as problem:
             raise Refused(f"{problem}: AWS_PROFILE must name one of ~/.aws/config") from None
+        except botocore_errors.BotoCoreError as problem:
+            raise Refused(f"the AWS configuration cannot be used: {problem}") from None
         self.region: str = self._session.region_name or ""
         if not self.region:
             raise Refused(
@@ -96,6 +99,8 @@ class Aws:
             raise AwsError(f"{name}: {' '.join(str(problem).split())}") from problem
         except botocore_errors.BotoCoreError as problem:
             raise AwsError(f"{name} got no answer: {problem}") from problem
+        except UNUSABLE as problem:
+            raise _unusable(name, problem) from problem
         answer.pop("ResponseMetadata", None)
         return answer
 
@@ -127,13 +132,36 @@ class Aws:
         try:
             found = self._session.get_credentials()
             frozen = found and found.get_frozen_credentials()
+            asks_for_mfa = "mfa_serial" in self._session._session.get_scoped_config()
         except botocore_errors.BotoCoreError as problem:
             raise AwsError(f"the AWS credentials cannot be had: {problem}") from problem
+        except UNUSABLE as problem:
+            raise _unusable("the AWS credentials", problem) from problem
         if not frozen or not frozen.access_key:
             raise AwsError("no AWS credentials found", "NoCredentials")
         method = str(found.method or "")
-        renewed = isinstance(found, RefreshableCredentials) and method != FROM_VARIABLES
+        # botocore does not ask for a second code (RefreshWithMFAUnsupportedError).
+        renewed = (
+            isinstance(found, RefreshableCredentials)
+            and method != FROM_VARIABLES
+            and not (method == BY_ROLE and asks_for_mfa)
+        )
         return Credentials(method, temporary=bool(frozen.token), renewed=renewed)
+
+    def database_token(self, host: str, port: str, user: str) -> str:
+        """A password for IAM database authentication, signed here without a call.
+
+        It lasts for 15 minutes, or as long as the credentials (Aurora User Guide, "IAM database
+        authentication"). Raises AwsError.
+        """
+        what = "a token for the database"
+        try:
+            rds = self._client("rds")
+            return str(rds.generate_db_auth_token(host, port, user, self.region))
+        except (botocore_errors.BotoCoreError, botocore_errors.ClientError) as problem:
+            raise AwsError(f"{what} cannot be signed: {problem}") from problem
+        except UNUSABLE as problem:
+            raise _unusable(what, problem) from problem
 
     def _client(self, service: str) -> Any:
         with self._lock:
@@ -154,6 +182,11 @@ class Aws:
 
 FROM_VARIABLES = "env"
 """Credentials from the environment are read again when they are due, but nobody renews them."""
+BY_ROLE = "assume-role"
+
+UNUSABLE = (EOFError, RuntimeError, TypeError, ValueError)
+"""What botocore raises for an endpoint that is none, for an AWS_CREDENTIAL_EXPIRATION that has
+passed or is no instant, and where a role wants a code and nobody can type one."""
 
 PERMANENT = frozenset({
     "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException",
@@ -163,15 +196,33 @@ PERMANENT = frozenset({
 })  # fmt: skip
 """Error codes after which the same call will not succeed a minute later either."""
 
+LONGEST = 1000
+"""Letters of AWS' own words that are repeated: they may hold whatever AWS was sent."""
+
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+
+REFUSAL = re.compile(r"not authorized to perform: ([\w-]+:\w+) on resource: ((?:role |user )?\S+)")
+"""IAM User Guide, "Troubleshoot access denied error messages"."""
+
+
+def _unusable(what: str, problem: Exception) -> AwsError:
+    if isinstance(problem, RuntimeError) and "expired" in str(problem):
+        return AwsError(f"the AWS credentials have expired ({what}): renew them", "ExpiredToken")
+    return AwsError(
+        f"{what}: the AWS configuration cannot be used: {str(problem) or type(problem).__name__}"
+    )
 
 
 def _sentence(name: str, params: dict[str, Any], error: dict[str, str]) -> str:
     code, message = error.get("Code", "unknown error"), error.get("Message", "")
-    on = next((str(v) for k, v in params.items() if k.endswith(("Id", "Identifier"))), "")
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
     if code in DENIED:
-        return f"not allowed: {name} on {on or '*'} ({message})"
+        # AWS' words say more: a call may take a permission of another name, and names no ARN.
+        words = REFUSAL.search(message)
+        named = (str(v) for k, v in params.items() if k.endswith(("Id", "Identifier")))
+        action, on = words.groups() if words else (name, next(named, "*"))
+        return f"not allowed: {action} on {on} ({message})"
     if code in EXPIRED:
         return f"the AWS credentials have expired ({name}): renew them"
     return f"{name} failed with {code}: {message or 'no reason given'}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from chaosaws_kms_ext import cli_policy
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
@@ -29,6 +30,9 @@ __all__ = ["kms"]
 @click.group()
 def kms() -> None:
     """KMS keys and the Aurora clusters that they encrypt."""
+
+
+kms.add_command(cli_policy.command)
 
 
 @kms.group(invoke_without_command=True)
@@ -194,8 +198,11 @@ def doctor() -> None:
                 stack.callback(lab.stop)
                 stack.enter_context(only_the_lab(lab))
                 cluster = lab.clusters[0]["id"]
-            findings = guard.inspect(Aws(), settings, cluster, settings.key_id).findings
-            findings += leftovers.look(cluster)
+            inspection = guard.inspect(Aws(), settings, cluster, settings.key_id)
+            names = {cluster}
+            if target := inspection.target:
+                names |= {target.cluster.id, target.key.arn}
+            findings = inspection.findings + leftovers.look(names)
     except (BadSetting, LabDidNotStart, Refused) as problem:
         raise click.ClickException(str(problem)) from None
     for each in findings:

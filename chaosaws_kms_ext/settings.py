@@ -28,6 +28,9 @@ STEADY_SPAN = 10.0
 FEWEST_ARRIVALS = 20
 """In how many arrivals at least that is judged, however fast the lab runs."""
 
+MOST_NAMES = 100
+"""As many alarms as CloudWatch describes at once (API reference, DescribeAlarms)."""
+
 
 class BadSetting(Exception):
     """One sentence for each setting that is wrong: its name, what is wrong, what to do."""
@@ -117,8 +120,12 @@ def _orders(text: str) -> tuple[dict[str, Any], ...]:
 
 def _accounts(text: str) -> tuple[str, ...]:
     accounts = tuple(part.strip() for part in text.split(","))
-    if not all(len(each) == 12 and each.isascii() and each.isdigit() for each in accounts):
-        raise ValueError("must be account numbers of 12 digits, with commas between them")
+    if len(accounts) > MOST_NAMES or not all(
+        len(each) == 12 and each.isascii() and each.isdigit() for each in accounts
+    ):
+        raise ValueError(
+            f"must be at most {MOST_NAMES} account numbers of 12 digits, with commas between them"
+        )
     return accounts
 
 
@@ -130,8 +137,10 @@ def _role(text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
-    if not all(0 < len(each) <= 255 and each.isprintable() for each in names):
-        raise ValueError("must be names with commas between them")
+    if len(names) > MOST_NAMES or not all(
+        0 < len(each) <= 255 and each.isprintable() for each in names
+    ):
+        raise ValueError(f"must be at most {MOST_NAMES} names with commas between them")
     return names
 
 
@@ -148,6 +157,12 @@ class Settings:
     key_id: str = _setting(_name, "", "its key, to cross-check: id, ARN or alias (target=aws)")
     database: str = _setting(
         _conninfo, "", "libpq conninfo without password; what is missing is the cluster's own"
+    )
+    database_auth: str = _setting(
+        _choice("libpq", "iam", "secret"), "libpq", "where the database's password comes from"
+    )
+    database_secret: str = _setting(
+        _name, "", "the Secrets Manager secret that holds it, by name or ARN (secret)"
     )
     load_rate: float = _setting(_number(1, 5000, " of arrivals a second"), 200.0, "arrivals/s")
     load_users: int = _setting(_number(1, 1000, "", whole=True), 16, "connections of the load")
@@ -259,16 +274,27 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             )
         if values.get("lab_faults"):
             problems.append("CHAOS_LAB_FAULTS is for the lab: AWS takes no orders; leave it out")
-        return problems
-    named = [
-        f"CHAOS_{key.upper()}" for key in ("cluster_id", "key_id", "database") if key in values
-    ]
+        return problems + _wrong_auth(values)
+    of_another = ("cluster_id", "key_id", "database", "database_auth", "database_secret")
+    named = [f"CHAOS_{key.upper()}" for key in of_another if values.get(key, "libpq") != "libpq"]
     if not named:
         return []
     return [
         f"CHAOS_TARGET is lab, which has a cluster of its own, but {' and '.join(named)} names "
         "another: set CHAOS_TARGET=aws or leave it out"
     ]
+
+
+def _wrong_auth(values: Mapping[str, Any]) -> list[str]:
+    by_secret, named = values.get("database_auth") == "secret", "database_secret" in values
+    if by_secret and not named:
+        return [
+            "CHAOS_DATABASE_AUTH is secret, so CHAOS_DATABASE_SECRET must name one of Secrets "
+            "Manager's"
+        ]
+    if named and not by_secret:
+        return ["CHAOS_DATABASE_SECRET is only read with CHAOS_DATABASE_AUTH=secret: set that too"]
+    return []
 
 
 def _looks_misspelt(name: str) -> bool:

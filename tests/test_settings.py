@@ -47,6 +47,8 @@ WRONG = {
         "host=x password=secret",
         "postgresql://u:secret@h/d",
     ],
+    "database_auth": ["password", "IAM", "libpq iam"],
+    "database_secret": ["two words", "x" * 3000],
     "load_rate": ["0", "-1", "nan", "inf", "many", "1e9"],
     "load_users": ["0", "1.5", "x", "100000"],
     "load_file": ["nowhere.py", "tests", "../" * 50, "\0"],
@@ -60,6 +62,47 @@ WRONG = {
     "recovery_timeout": ["0", "1h"],
     "max_key_unusable": ["0.5", "-1", "8 days"],
     "rto": ["0", "1,5", "x" * 10_000_000],
+    "allowed_accounts": [
+        "12345678901",
+        "1234567890123",
+        "12345678901x",
+        "123456789012,",
+        "123456789012;1",
+        "arn:aws:iam::123456789012:root",
+        "$(id)",
+        "..",
+        "１２３４５６７８９０１２",
+        "*",
+        ",",
+        ",".join(["123456789012"] * 101),
+        "1" * 10_000_000,
+    ],
+    "blast_radius": ["-1", "1.5", "all", "100001", "1e3", "0x10", "$(id)", "9" * 10_000_000],
+    "without_backup": ["true", "YES", "1", "no backup", "; yes", "yes\0", "y" * 10_000_000],
+    "backup_within": ["0", "-1", "7d", "nan", "inf", "3651 days", "$(date)", "1" * 10_000_000],
+    "stop_alarms": [
+        "a,",
+        ",",
+        "a,,b",
+        "x" * 256,
+        "a\nb",
+        "a\0",
+        ",".join(["a"] * 101),
+        "a" * 10_000_000,
+        "a," * 5_000_000 + "a",
+    ],
+    "switch_role": [
+        "switch",
+        "arn:aws:iam::123456789012:user/me",
+        "arn:aws:iam::12:role/switch",
+        "..",
+        "arn:aws:iam::123456789012:role/../x y",
+        "arn:aws:iam::123456789012:role/$(id)",
+        "arn:aws:sts::123456789012:assumed-role/switch/me",
+        "x" * 10_000_000,
+        "arn:aws:iam::123456789012:role/" + "x" * 10_000_000,
+    ],
+    "lab_tls": ["true", "on", "1", "YES"],
     "reports_dir": ["pyproject.toml", "a\0b"],
     "lab_speed": ["0", "-60", "inf", "fast"],
     "lab_profile": ["real", "Observed"],
@@ -113,6 +156,44 @@ def test_aws_needs_a_cluster():
 def test_naming_a_target_for_the_lab_is_refused(name):
     value = "host=x" if name == "database" else "x"
     assert "set CHAOS_TARGET=aws" in refused(**{f"CHAOS_{name.upper()}": value})
+
+
+def test_lists_are_names_with_commas_between_them():
+    found = parse(
+        {"allowed_accounts": 123456789012, "stop_alarms": " errors , checkout: latency "}, AWS
+    )
+    assert found.allowed_accounts == ("123456789012",)
+    assert found.stop_alarms == ("errors", "checkout: latency")
+    many = ",".join(["123456789012"] * 100)
+    assert len(parse({}, {**AWS, "CHAOS_ALLOWED_ACCOUNTS": many}).allowed_accounts) == 100
+
+
+def test_consent_is_nothing_that_goes_without_saying():
+    assert (Settings().blast_radius, Settings().without_backup) == (0, "no")
+    assert Settings().allowed_accounts == Settings().stop_alarms == ()
+    found = parse({"blast_radius": 3, "without_backup": "yes"}, AWS)
+    assert (found.blast_radius, found.without_backup) == (3, "yes")
+
+
+def test_the_longest_run_is_that_of_its_own_limits():
+    on_aws = parse({"impact_timeout": 100, "hold": 20, "recovery_timeout": 3}, AWS)
+    assert on_aws.longest_run == 100 + 20 + 3 + 600
+    assert parse({"lab_speed": 60}, {}).longest_run == (10800 + 600 + 7200) / 60 + 600
+
+
+def test_a_secret_is_named_exactly_where_it_is_read():
+    named = {**AWS, "CHAOS_DATABASE_SECRET": "shop/app"}
+    assert "CHAOS_DATABASE_AUTH=secret" in refused(**named)
+    assert "CHAOS_DATABASE_AUTH=secret" in refused(**named, CHAOS_DATABASE_AUTH="iam")
+    assert "must name one of Secrets Manager" in refused(**AWS, CHAOS_DATABASE_AUTH="secret")
+    assert parse({}, {**named, "CHAOS_DATABASE_AUTH": "secret"}).database_secret == "shop/app"
+
+
+@pytest.mark.parametrize("auth", ["iam", "secret"])
+def test_the_lab_asks_for_no_password(auth):
+    said = refused(CHAOS_DATABASE_AUTH=auth, CHAOS_DATABASE_SECRET="shop/app")
+    assert "CHAOS_DATABASE_AUTH and CHAOS_DATABASE_SECRET names another" in said
+    assert parse({}, {"CHAOS_DATABASE_AUTH": "libpq"}) == Settings()
 
 
 @pytest.mark.parametrize("typo", ["CHAOS_TRAGET", "CHAOS_CLUSTERID", "CHAOS_LOAD_RATES"])

@@ -23,7 +23,7 @@ class ClientConfig:
 
     name: str
     database: str
-    """libpq conninfo; passwords come as libpq finds them (PGPASSWORD, ~/.pgpass)."""
+    """libpq conninfo; passwords come as libpq finds them (PGPASSWORD, ~/.pgpass, a passfile)."""
     rate: float
     """Arrivals a second."""
     users: int

@@ -15,11 +15,12 @@ import logging
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution
-from chaoslib.types import Configuration, Experiment, Journal
+from chaoslib.types import Configuration, Experiment, Journal, Secrets
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.controls.judgement import conclude
+from chaosaws_kms_ext.controls.redaction import Redaction
 from chaosaws_kms_ext.controls.stage import begin, bring_up, last_resort
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LabDidNotStart
@@ -39,6 +40,7 @@ _stack = contextlib.ExitStack()
 """What is up, to be put down in turn. Chaos Toolkit copies controls, so it lives in the module."""
 
 _refused = ""
+_redaction = Redaction()
 
 
 def before_experiment_control(
@@ -46,11 +48,13 @@ def before_experiment_control(
     experiment_name: str = "",
     objectives: list[str] | None = None,
     configuration: Configuration = None,
+    secrets: Secrets = None,
     **_: Any,
 ) -> None:
     """Everything that has to be up before the gate; what is wrong ends the run here."""
-    global _refused
-    _refused = ""
+    global _refused, _redaction
+    _refused, _redaction = "", Redaction(secrets)
+    logger.addFilter(_redaction)
     try:
         run = begin(context, experiment_name, objectives or [], configuration)
         bring_up(run, configuration, _stack)
@@ -74,6 +78,7 @@ def after_experiment_control(
     status, state["status"] = state["status"], "failed"
     run = runs.current()
     try:
+        _redaction.clean(state)
         last_resort(run)
         verdict = _verdict(run, state, status, objectives or [])
     except (KeyboardInterrupt, SystemExit):
@@ -98,6 +103,7 @@ def cleanup_control() -> None:
         logger.debug("the run did not come down cleanly", exc_info=True)
         logger.error("the run did not come down cleanly; what is left ends with this process")
     finally:
+        logger.removeFilter(_redaction)
         runs.end()
 
 

@@ -23,6 +23,7 @@ from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults.injection import Injections, put_back
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.load.load import Load, LoadConfig
+from chaosaws_kms_ext.load.passwords import Passwords, passwords
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.report import objectives as objective_table
@@ -127,6 +128,7 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
     target = guard.ask(door, settings, cluster_id, settings.key_id)
     leftovers.refuse(target.key.arn)
     run.put(Target, target)
+    _keep_passwords(run, door, target, stack)
     _check_journal()
     _hold(target, stack)
     _spread_nets(run, door, stack)
@@ -162,12 +164,14 @@ def _arm_signals(run: Run, stack: contextlib.ExitStack) -> None:
     """
 
     def stop(number: int, _: FrameType | None) -> None:
-        by = run.stopping or signal.Signals(number).name
+        name = signal.Signals(number).name
         if not run.interrupted:
-            run.interrupted = by
-            logger.warning(f"Stopped by {by}: {_what_follows(run)}")
+            run.interrupted = run.stopping or name
+            logger.warning(f"Stopped by {run.interrupted}: {_what_follows(run)}")
         else:
-            logger.warning(f"Stopped again, by {by}: the key is put back, and nothing waited for.")
+            logger.warning(
+                f"Stopped again, by {name}: the key is put back, and nothing waited for."
+            )
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(20)
@@ -199,6 +203,16 @@ def _order_faults(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
             LabFaults(lab.endpoint).order(**order)
     except (NotALab, TypeError) as problem:
         raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
+
+
+def _keep_passwords(run: Run, door: aws.Aws, target: Target, stack: contextlib.ExitStack) -> None:
+    """Sees to it that whoever connects finds the newest password."""
+    if run.settings.database_auth == "libpq":
+        return  # which finds it by itself
+    kept = passwords(door, run.settings, target.cluster, target.key.arn)
+    stack.callback(kept.stop)
+    kept.start()
+    run.put(Passwords, kept)
 
 
 def _check_journal() -> None:
@@ -270,8 +284,12 @@ def _open_folder(run: Run) -> None:
 def _load_config(run: Run, target: Target) -> LoadConfig:
     settings = run.settings
     assert run.folder is not None
+    if run.has(Passwords):
+        database = run.part(Passwords).database
+    else:
+        database = aurora_api.conninfo(target.cluster, settings.database)
     config = LoadConfig(
-        database=aurora_api.conninfo(target.cluster, settings.database),
+        database=database,
         rate=settings.load_rate,
         users=settings.load_users,
         writes=settings.load_writes == "own-schema",

@@ -20,17 +20,17 @@ __all__ = ["RED_BUTTON", "StopConditions"]
 UNREADABLE_FOR = 60.0
 """Seconds without an answer after which an alarm that cannot be read ends the run, too."""
 
-PAGE = 100
-"""Names that DescribeAlarms takes at once (API reference)."""
+MOST = 100
+"""Names that DescribeAlarms takes at once (API reference), and settings takes no more."""
 
-RED_BUTTON = "the red button: the entry of the undo journal was closed (`chaos kms restore`)"
+RED_BUTTON = "the red button: the entry of the undo journal is closed or gone (`chaos kms restore`)"
 
 
 class StopConditions:
     """A thread that looks every `interval` seconds at the alarms and at the journal."""
 
     def __init__(self, run: Run, aws: Aws, alarms: Sequence[str], interval: float) -> None:
-        self._run, self._aws, self._alarms = run, aws, alarms
+        self._run, self._aws, self._alarms = run, aws, tuple(dict.fromkeys(alarms))
         self._interval = interval
         self._read = time.monotonic()
         self._end = threading.Event()
@@ -57,7 +57,11 @@ class StopConditions:
 
     def _watch(self) -> None:
         while not self._end.wait(self._interval):
-            why = self._pressed() or self._gone_off()
+            try:
+                why = self._pressed() or self._gone_off()
+            except Exception as problem:
+                # Whoever counts on being stopped must not go on unwatched.
+                why = f"nobody watches its stop conditions any more: {problem!r}"
             if self._run.last(Happened.PUT_BACK):
                 return  # there is nothing left to stop
             if why and not self._end.is_set():
@@ -75,21 +79,22 @@ class StopConditions:
             silent = time.monotonic() - self._read
             return f"the alarms cannot be read: {problem}" if silent > UNREADABLE_FOR else ""
         self._read = time.monotonic()
-        off = [name for name in self._alarms if states.get(name, "ALARM") == "ALARM"]
-        return f"the CloudWatch alarm {', '.join(off)} went off" if off else ""
+        if off := [name for name in self._alarms if states.get(name) == "ALARM"]:
+            return f"the CloudWatch alarm {', '.join(off)} went off"
+        gone = [name for name in self._alarms if name not in states]
+        return f"the CloudWatch alarm {', '.join(gone)} is not there any more" if gone else ""
 
     def _states(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for first in range(0, len(self._alarms), PAGE):
-            answer = self._aws.call(
-                "cloudwatch",
-                "DescribeAlarms",
-                {
-                    "AlarmNames": list(self._alarms[first : first + PAGE]),
-                    "AlarmTypes": ["MetricAlarm", "CompositeAlarm"],
-                    "MaxRecords": PAGE,
-                },
-            )
-            for kind in ("MetricAlarms", "CompositeAlarms"):
-                found |= {a["AlarmName"]: a["StateValue"] for a in answer.get(kind, [])}
-        return found
+        if not self._alarms:
+            return {}
+        asked = {
+            "AlarmNames": list(self._alarms),
+            "AlarmTypes": ["MetricAlarm", "CompositeAlarm"],
+            "MaxRecords": MOST,
+        }
+        answer = self._aws.call("cloudwatch", "DescribeAlarms", asked)
+        return {
+            alarm["AlarmName"]: alarm["StateValue"]
+            for kind in ("MetricAlarms", "CompositeAlarms")
+            for alarm in answer.get(kind, [])
+        }

@@ -39,7 +39,7 @@ LISTS = {
 IAM_RESOURCES = {"SimulatePrincipalPolicy": "PolicySourceArn"}
 
 PASSING = frozenset({("scheduler", "CreateSchedule"), ("scheduler", "UpdateSchedule")})
-"""EventBridge Scheduler's, in the same place: these take iam:PassRole for the role of the target."""
+"""Service Authorization Reference: these take iam:PassRole for the role of the target as well."""
 
 FREE = frozenset({"sts:GetCallerIdentity"})
 """API reference, GetCallerIdentity: "No permissions are required", and no Deny forbids it."""
@@ -88,11 +88,11 @@ def _resources(world: World, call: Call) -> list[tuple[str, dict[str, str]]]:
     """The ARNs that a call is about, as far as we know it, and the tags of what is there."""
     if call.service == "iam" and call.operation in IAM_RESOURCES:
         return [(str(call.params.get(IAM_RESOURCES[call.operation])), {})]
+    if call.service not in ("rds", "scheduler"):
+        return []
     region = world.region(call.region)
     if call.service == "scheduler":
         return [(arn, {}) for arn in _of_scheduler(call, region)]
-    if call.service != "rds":
-        return []
     arns = list(dict.fromkeys(_arns(call, region)))
     if not arns and call.operation in LISTS:
         arns = [region.arn("rds", LISTS[call.operation])]
@@ -100,7 +100,7 @@ def _resources(world: World, call: Call) -> list[tuple[str, dict[str, str]]]:
 
 
 def _of_scheduler(call: Call, region: Region) -> Iterator[str]:
-    """Service Authorization Reference, Amazon EventBridge Scheduler; its lists are about nothing."""
+    """Service Authorization Reference, EventBridge Scheduler: its lists are about nothing."""
     name = call.params.get("Name")
     if name and call.operation.endswith("ScheduleGroup"):
         yield region.arn("scheduler", f"schedule-group/{name}")
@@ -116,7 +116,8 @@ def _arns(call: Call, region: Region) -> Iterator[str]:
     for parameter in ARNS:
         if str(call.params.get(parameter, "")).startswith("arn:"):
             yield call.params[parameter]
-    if name := call.params.get("GlobalClusterIdentifier"):
+    every = "*" if call.operation == "DescribeGlobalClusters" else None
+    if name := call.params.get("GlobalClusterIdentifier", every):
         yield f"arn:aws:rds::{ACCOUNT}:global-cluster:{name.lower()}"
 
 

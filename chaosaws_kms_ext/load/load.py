@@ -107,7 +107,7 @@ class Load:
                 "--only-summary", "--exit-code-on-error", "0", "--skip-log-setup",
             ],
             log=config.log,
-            env={**_without_locusts(os.environ), **told.as_environment()},
+            env={**_for_the_load(os.environ), **told.as_environment()},
         )  # fmt: skip
 
     @property
@@ -201,9 +201,12 @@ class Load:
         return []
 
 
-def _without_locusts(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without LOCUST_*, which would change what this load does."""
-    return {name: value for name, value in environ.items() if not name.startswith("LOCUST_")}
+NOT_FOR_THE_LOAD = ("AWS_", "LOCUST_")
+"""It has no use for credentials of AWS; Locust's own variables would change what it does."""
+
+
+def _for_the_load(environ: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in environ.items() if not k.startswith(NOT_FOR_THE_LOAD)}
 
 
 def _arrivals(operations: Iterable[Operation]) -> list[Operation]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
-from chaosaws_kms_ext.safety.survey import Described
+from chaosaws_kms_ext.safety.survey import Described, belongs
 
 __all__ = ["backup"]
 
@@ -34,8 +34,9 @@ def backup(
         return ok("backup", "CHAOS_WITHOUT_BACKUP=yes: it goes without, as somebody decided")
     if not cluster.said.get("BackupRetentionPeriod"):
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
+    known = {str(s.get("DBClusterSnapshotArn")): s for s in snapshots}
     copies = sorted(
-        (s for s in snapshots if _is_copy(s, cluster)), key=lambda s: _made(s), reverse=True
+        (s for s in snapshots if _is_copy(s, cluster)), key=lambda s: _taken(s, known), reverse=True
     )
     if not copies:
         return refused(
@@ -44,7 +45,8 @@ def backup(
             f"`aws rds copy-db-cluster-snapshot --kms-key-id …`; {GO_WITHOUT}",
         )
     newest = copies[0]
-    name, age = newest["DBClusterSnapshotIdentifier"], (now or datetime.now(UTC)) - _made(newest)
+    name = newest["DBClusterSnapshotIdentifier"]
+    age = (now or datetime.now(UTC)) - _taken(newest, known)
     if age > within:
         return refused(
             "backup",
@@ -66,11 +68,23 @@ def backup(
 
 def _is_copy(snapshot: Described, cluster: Cluster) -> bool:
     return (
-        snapshot.get("DBClusterIdentifier") == cluster.id
+        belongs(snapshot, cluster)
         and snapshot.get("Status") == "available"
         and snapshot.get("KmsKeyId") not in (None, "", cluster.key)
         and isinstance(snapshot.get("SnapshotCreateTime"), datetime)
     )
+
+
+def _taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
+    """When its data were: those of a copy are as old as what it was copied from, if that is there.
+
+    A DBClusterSnapshot does not say so itself, as a DBSnapshot does (OriginalSnapshotCreateTime).
+    """
+    made = _made(snapshot)
+    source = known.get(str(snapshot.get("SourceDBClusterSnapshotArn") or ""))
+    if source and source is not snapshot and isinstance(source.get("SnapshotCreateTime"), datetime):
+        return min(made, _made(source))
+    return made
 
 
 def _made(snapshot: Described) -> datetime:

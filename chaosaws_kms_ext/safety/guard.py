@@ -30,6 +30,9 @@ __all__ = ["Inspection", "Target", "ask", "inspect"]
 SHOWN = 20
 """So many of those who would lose the key too are named in a sentence."""
 
+LONGEST = 2048
+"""Letters of a name: KMS' own limit (API reference, DescribeKey), and enough for any of RDS."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -79,6 +82,9 @@ def inspect(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> 
 
 
 def _inspect(found: Inspection, aws: Aws, settings: Settings, cluster_id: str, key_id: str) -> None:
+    if wrong := [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]:
+        found.findings += wrong
+        return
     who = found.identity = permissions.identity(aws)
     say = found.findings.append
     say(ok("identity", f"{who.arn}, in {aws.region}"))
@@ -104,8 +110,15 @@ def _inspect(found: Inspection, aws: Aws, settings: Settings, cluster_id: str, k
         *consent.tags(f"the cluster {cluster.id}", aurora_api.tags(cluster)),
         *_looked(lambda: consent.tags(f"the key {key.arn}", kms_api.tags(aws, key.arn))),
         *_looked(lambda: _of_the_rest(aws, settings, cluster, key)),
-        *permissions.may_undo(aws, who, cluster, key),
+        *_of_permissions(aws, settings, who, cluster, key),
     ]
+
+
+def _unnameable(what: str, name: object) -> list[Finding]:
+    """Whatever an action was given in place of a name is neither sent to AWS nor repeated."""
+    if isinstance(name, str) and 0 < len(name) <= LONGEST and name.isprintable():
+        return []
+    return [refused(what, f"the {what} must be named by 1 to {LONGEST} printable letters")]
 
 
 def _looked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -193,6 +206,27 @@ def _of_the_rest(aws: Aws, settings: Settings, cluster: Cluster, key: Key) -> li
         _blast_radius(there, cluster, key, settings.blast_radius),
         backup(aws, cluster, there.cluster_snapshots, within, go_without),
     ]
+
+
+def _of_permissions(
+    aws: Aws, settings: Settings, who: Identity, cluster: Cluster, key: Key
+) -> list[Finding]:
+    """Whether the run can be carried through, and who is sure to be able to put the key back."""
+    role = settings.switch_role if settings.target == "aws" else ""
+    undo = permissions.may_undo(aws, who, cluster, key)
+    by_switch = permissions.switch_may_undo(aws, role, cluster, key) if role else []
+    if not role or any(finding.state != "ok" for finding in by_switch):
+        undo = [_alone(finding) for finding in undo]
+    rest = permissions.may_finish(aws, who, key, role)
+    return list(dict.fromkeys([*undo, *by_switch, *rest]))
+
+
+def _alone(finding: Finding) -> Finding:
+    """An undo that is not proven will do only where somebody else is sure to be able to."""
+    if finding.state != "unproven":
+        return finding
+    why = f"{finding.why}; that takes a switch that surely may put it back (CHAOS_SWITCH_ROLE)"
+    return refused(finding.about, why)
 
 
 def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:

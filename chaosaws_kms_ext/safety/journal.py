@@ -87,8 +87,9 @@ class Entry:
 
     def close(self) -> None:
         """Everything is back: the entry goes. Safe to call again."""
-        self.path.unlink(missing_ok=True)
-        _sync(self.path.parent)
+        with contextlib.suppress(FileNotFoundError):  # with its folder
+            self.path.unlink()
+            _sync(self.path.parent)
 
 
 def directory(environ: Mapping[str, str] = os.environ) -> Path:

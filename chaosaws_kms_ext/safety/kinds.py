@@ -15,6 +15,10 @@ __all__ = ["kind"]
 
 MOST = 100
 
+PROVISIONED = "provisioned"
+"""The one engine mode of clusters that can be stopped, Serverless v2 included (Systems Manager
+runbook reference, AWS-StartStopAuroraCluster)."""
+
 
 def kind(aws: Aws, cluster: Cluster) -> list[Finding]:
     """Whether it is one that can be recovered; raises AwsError."""
@@ -29,8 +33,14 @@ def kind(aws: Aws, cluster: Cluster) -> list[Finding]:
 def _of_itself(cluster: Cluster) -> list[str]:
     said = cluster.said
     why = []
-    if said.get("EngineMode") == "serverless":
+    engine, mode = said.get("Engine", ""), said.get("EngineMode") or PROVISIONED
+    if not engine.startswith("aurora"):
+        # DescribeDBClusters has Multi-AZ clusters, Neptune and DocumentDB, too.
+        why.append(f"is no Aurora cluster, but {engine or 'of an unknown engine'}")
+    if mode == "serverless":
         why.append("is Aurora Serverless v1")
+    elif mode != PROVISIONED:
+        why.append(f"has the engine mode {mode}, which cannot be stopped")
     if source := said.get("ReplicationSourceIdentifier"):
         why.append(f"replicates {source}")
     if replicas := said.get("ReadReplicaIdentifiers"):

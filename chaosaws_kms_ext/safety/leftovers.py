@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from chaosaws_kms_ext.run import Refused
@@ -11,7 +12,7 @@ from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 
-__all__ = ["live_entries", "refuse"]
+__all__ = ["live_entries", "look", "refuse"]
 
 IDENTITY = "/chaos-kms-lab"
 """Where a lab says which one it is."""
@@ -36,16 +37,19 @@ def refuse(name: str) -> None:
             raise Refused(_left(entry, name))
 
 
-def look(cluster_id: str) -> list[Finding]:
-    """Whether the journal can be written, and has no open entry for this cluster."""
+def look(names: Collection[str]) -> list[Finding]:
+    """Whether the journal can be written, and has no open entry for this cluster or key.
+
+    Closes none, not even those of a lab that is gone.
+    """
     try:
         journal.check_writable()
-        entries = [entry for entry in live_entries() if entry.cluster == cluster_id]
+        entries = [e for e in live_entries(keep=True) if {e.cluster, e.key} & set(names)]
     except OSError as problem:
         return [refused("undo journal", f"it cannot be written: {problem}")]
     except JournalDamaged as problem:
         return [refused("undo journal", str(problem))]
-    return [refused("undo journal", _left(entry, cluster_id)) for entry in entries] or [
+    return [refused("undo journal", _left(entry, entry.cluster)) for entry in entries] or [
         ok("undo journal", f"{journal.directory()} can be written, and names nothing of this")
     ]
 

@@ -15,7 +15,7 @@ from typing import Any
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms.api import Key
-from chaosaws_kms_ext.safety import key_policy
+from chaosaws_kms_ext.safety import key_policy, switch
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused, unproven
 from chaosaws_kms_ext.safety.consent import ALLOW
 from chaosaws_kms_ext.safety.key_policy import KeyPolicy
@@ -77,18 +77,25 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key) -> list[Findin
     return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
 
 
-def may_finish(aws: Aws, who: Identity, key: Key, schedules: Sequence[str]) -> list[Finding]:
+def may_finish(aws: Aws, who: Identity, key: Key, switch_role: str = "") -> list[Finding]:
     """What speaks against the caller doing all else that a run needs, after the guard has looked.
 
-    `schedules`: the ARNs of those that it will make. IAM: as `may_undo`.
+    `switch_role`: the ARN of the switch's role, if there is to be a switch. IAM: as `may_undo`.
     """
     if who.is_root:
         return []
-    return _judged_all(aws, who, key, FINISH, (
+    asked: list[tuple[str, Sequence[str]]] = [
         (key.arn, ("kms:DisableKey",)),
         ("*", ("rds:DescribeEvents",)),
-        *((arn, ("scheduler:GetSchedule", "scheduler:DeleteSchedule")) for arn in schedules),
-    ))  # fmt: skip
+    ]
+    if switch_role:
+        group, *schedules = switch.arns(key.arn)
+        asked += [
+            (group, ("scheduler:CreateScheduleGroup",)),
+            *((arn, SCHEDULE) for arn in schedules),
+            (switch_role, (PASS_ROLE,)),
+        ]
+    return _judged_all(aws, who, key, FINISH, asked)
 
 
 def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key) -> list[Finding]:
@@ -103,6 +110,12 @@ def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key) -> list[Fin
 # Internals
 
 
+SCHEDULE = ("scheduler:CreateSchedule", "scheduler:GetSchedule", "scheduler:DeleteSchedule")
+PASS_ROLE = "iam:PassRole"
+
+NO_SUCH_ROLE = frozenset({"NoSuchEntity", "AccessDenied"})
+"""The second from whoever may ask about the role itself alone."""
+
 UNDO = "it could not be put back"
 FINISH = "the run could not be carried through"
 """What follows from a permission that is missing."""
@@ -115,9 +128,10 @@ def _judged_all(
     findings = []
     try:
         policy = key_policy.read(aws, key, (who.principal, who.arn))
+        source = who.principal
         for resource, actions in asked:
             by_key = policy if resource == key.arn else None
-            answers = _answers(aws, who, resource, actions)
+            source, answers = _answers(aws, who, source, resource, actions)
             findings += [_judged(who, a, resource, answers.get(a), by_key, so) for a in actions]
     except AwsError as problem:
         why = f"whether {who.principal} may do what it has to is not known: {problem}"
@@ -135,18 +149,31 @@ class _Answer:
     """Context keys that the policies ask for (for whatever action), and we could not tell."""
 
 
-def _answers(aws: Aws, who: Identity, resource: str, actions: Iterable[str]) -> dict[str, _Answer]:
-    """Action → answer; raises AwsError."""
+def _answers(
+    aws: Aws, who: Identity, source: str, resource: str, actions: Sequence[str]
+) -> tuple[str, dict[str, _Answer]]:
+    """The ARN that IAM knows the caller by, and action → answer; raises AwsError."""
     try:
-        return _simulated(aws, who.principal, resource, actions)
+        return source, _simulated(aws, source, resource, actions)
     except AwsError as problem:
-        if problem.code != "NoSuchEntity" or not who.role:
+        # STS leaves a role's path out, so it may have been about a role that is not there.
+        if problem.code not in NO_SUCH_ROLE or not who.role:
             raise
-    role = aws.call("iam", "GetRole", {"RoleName": who.role})["Role"]["Arn"]
-    return _simulated(aws, role, resource, actions)
+        named = _with_path(aws, who, problem)
+        if named == source:
+            raise
+    return named, _simulated(aws, named, resource, actions)
 
 
-def _simulated(aws: Aws, source: str, resource: str, actions: Iterable[str]) -> dict[str, _Answer]:
+def _with_path(aws: Aws, who: Identity, problem: AwsError) -> str:
+    """The ARN of the caller's role; `problem` is why it is asked for."""
+    try:
+        return str(aws.call("iam", "GetRole", {"RoleName": who.role})["Role"]["Arn"])
+    except AwsError as unknown:
+        raise AwsError(f"{problem}; {unknown}", unknown.code) from unknown
+
+
+def _simulated(aws: Aws, source: str, resource: str, actions: Sequence[str]) -> dict[str, _Answer]:
     name, value = ALLOW
     # The simulator looks neither at the tags of what is there, nor at where a call would go. Of
     # keys that only service control policies ask for it does not even say that they are missing.
@@ -156,6 +183,8 @@ def _simulated(aws: Aws, source: str, resource: str, actions: Iterable[str]) -> 
         "aws:PrincipalArn": source,
         "aws:RequestedRegion": aws.region,
     }
+    if PASS_ROLE in actions:
+        given["iam:PassedToService"] = switch.PRINCIPAL
     params = {
         "PolicySourceArn": source,
         "ActionNames": list(actions),

@@ -9,7 +9,7 @@ from typing import Any
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws
 
-__all__ = ["Survey", "User", "survey"]
+__all__ = ["Described", "Survey", "User", "belongs", "survey"]
 
 Described = Mapping[str, Any]
 
@@ -41,36 +41,42 @@ class Survey:
     snapshots: list[Described]
     grants: list[Described]
 
-    def users(self, key_arn: str) -> list[tuple[User, str]]:
-        """Whatever uses the key, and the id of the cluster that it belongs to (or nothing)."""
-        found = [
-            (User(kind, str(each[name])), str(each.get("DBClusterIdentifier", "")))
-            for kind, name, all_of_them in (
-                ("cluster", "DBClusterIdentifier", self.clusters),
-                ("instance", "DBInstanceIdentifier", self.instances),
-                ("cluster snapshot", "DBClusterSnapshotIdentifier", self.cluster_snapshots),
-                ("snapshot", "DBSnapshotIdentifier", self.snapshots),
-            )
-            for each in all_of_them
-            if key_arn in _keys_of(each)
-        ]
-        return found + [(User("grant to", _of_grant(grant)), "") for grant in self._unexplained()]
-
     def others(self, key_arn: str, cluster: Cluster) -> list[User]:
         """Who else would lose the key with the cluster: not its own instances and snapshots."""
-        return [user for user, owner in self.users(key_arn) if owner != cluster.id]
+        users = list(self._users(key_arn))
+        resources = {
+            each[name]
+            for _, each in users
+            for name in ("DbClusterResourceId", "DbiResourceId")
+            if each.get(name)
+        }
+        unexplained = [grant for grant in self.grants if not _resources(grant) & resources]
+        return [
+            *(user for user, each in users if not belongs(each, cluster)),
+            *(User("grant to", _of_grant(grant)) for grant in unexplained),
+        ]
 
-    def _unexplained(self) -> Iterator[Described]:
-        """The grants that are for nothing that is listed."""
-        clusters = {c.get("DbClusterResourceId") for c in (*self.clusters, *self.cluster_snapshots)}
-        instances = {i.get("DbiResourceId") for i in (*self.instances, *self.snapshots)}
-        for grant in self.grants:
-            context = _context(grant)
-            if context.get(CLUSTER_CONTEXT) in clusters - {None}:
-                continue
-            if context.get(INSTANCE_CONTEXT) in instances - {None}:
-                continue
-            yield grant
+    def _users(self, key_arn: str) -> Iterator[tuple[User, Described]]:
+        """What of RDS is encrypted under the key."""
+        for kind, name, all_of_them in (
+            ("cluster", "DBClusterIdentifier", self.clusters),
+            ("instance", "DBInstanceIdentifier", self.instances),
+            ("cluster snapshot", "DBClusterSnapshotIdentifier", self.cluster_snapshots),
+            ("snapshot", "DBSnapshotIdentifier", self.snapshots),
+        ):
+            for each in all_of_them:
+                if _is_under(each, key_arn):
+                    yield User(kind, str(each[name])), each
+
+
+def belongs(described: Described, cluster: Cluster) -> bool:
+    """Whether it is the cluster, or an instance or a snapshot of it.
+
+    Of its snapshots by what outlives a new name, and is not that of an earlier cluster of the name.
+    """
+    if resource := described.get("DbClusterResourceId"):
+        return bool(resource == cluster.said.get("DbClusterResourceId"))
+    return bool(described.get("DBClusterIdentifier") == cluster.id)
 
 
 def survey(aws: Aws, key_arn: str) -> Survey:
@@ -91,8 +97,8 @@ def survey(aws: Aws, key_arn: str) -> Survey:
 # Internals
 
 
-def _keys_of(described: Described) -> set[str]:
-    """Every key that something of RDS is encrypted under, in whole or in part."""
+def _is_under(described: Described, key_arn: str) -> bool:
+    """Whether it is encrypted under the key, in whole or in part; RDS names keys by ARN or id."""
     secret = described.get("MasterUserSecret") or {}
     named = (
         described.get("KmsKeyId"),
@@ -100,15 +106,17 @@ def _keys_of(described: Described) -> set[str]:
         described.get("ActivityStreamKmsKeyId"),
         secret.get("KmsKeyId"),
     )
-    return {key for key in named if key}
+    return bool({key_arn, key_arn.rsplit("/", 1)[-1]} & {key for key in named if key})
 
 
-def _context(grant: Described) -> dict[str, str]:
+def _resources(grant: Described) -> set[str]:
+    """The cluster and the instance that a grant is for, by their resource ids."""
     constraints = grant.get("Constraints") or {}
-    return {
+    context = {
         **(constraints.get("EncryptionContextSubset") or {}),
         **(constraints.get("EncryptionContextEquals") or {}),
     }
+    return {context[name] for name in (CLUSTER_CONTEXT, INSTANCE_CONTEXT) if name in context}
 
 
 def _of_grant(grant: Described) -> str:

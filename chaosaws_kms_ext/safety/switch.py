@@ -19,9 +19,11 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety.undo import Call, Check, Undo
 
-__all__ = ["GROUP", "Armed", "arm", "armed", "disarm", "names"]
+__all__ = ["GROUP", "PRINCIPAL", "Armed", "arm", "armed", "arns", "disarm", "names"]
 
 GROUP = "chaos-kms"
+PRINCIPAL = "scheduler.amazonaws.com"
+"""Who assumes the switch's role."""
 
 TARGET = "arn:{partition}:scheduler:::aws-sdk:{service}:{operation}"
 REPEATED = "rate(5 minutes)"
@@ -87,6 +89,14 @@ def names(key: str) -> tuple[str, ...]:
     """The schedules of a key, the lock first."""
     key_id = key.rsplit("/", 1)[-1]
     return f"undo-{key_id}", f"start-{key_id}"
+
+
+def arns(key: str) -> tuple[str, ...]:
+    """Of the group, and of the schedules of a key (its ARN)."""
+    _, partition, _, region, account, _ = key.split(":", 5)
+    place = f"arn:{partition}:scheduler:{region}:{account}"
+    schedules = (f"{place}:schedule/{GROUP}/{name}" for name in names(key))
+    return f"{place}:schedule-group/{GROUP}", *schedules
 
 
 def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:

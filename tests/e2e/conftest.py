@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.permissions import CALLS
 from tests.conftest import FAST, client, program, until
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,19 @@ class PlayedAws:
     lab: LocalLab
     chaos: Chaos
 
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        profile: str = "observed",
+        speed: float = FAST,
+        iam: bool = False,
+        **env: str,
+    ) -> PlayedAws:
+        lab = LocalLab.start(speed, profile, iam=iam)
+        settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
+        return cls(lab, Chaos(folder, settings))
+
     @property
     def key(self) -> str:
         return self.lab.clusters[0]["key"]
@@ -158,14 +172,27 @@ class PlayedAws:
         return [
             call["operation"]
             for call in calls
-            if not call["operation"].startswith(("Describe", "List", "Get"))
+            if not call["operation"].startswith(("Describe", "List", "Get", "Simulate"))
         ]
+
+    def called(self, *access_keys: str) -> set[tuple[str, str]]:
+        """Service and operation of every call so far that was signed with one of these."""
+        calls = [json.loads(line) for line in self.lab.requests.read_text().splitlines()]
+        return {
+            ("cloudwatch" if call["service"] == "monitoring" else call["service"],
+             call["operation"])
+            for call in calls
+            if call["caller"] in access_keys
+        }  # fmt: skip
 
     def truth(self) -> list[dict[str, Any]]:
         """What really happened to the servers."""
         path = self.lab.requests.with_name("truth.jsonl")
         return [json.loads(line) for line in path.read_text().splitlines()]
 
+
+OURS = "chaos"
+"""The access key of every `chaos`, so that a test's own calls are told from ours."""
 
 AWS_SETTINGS = {
     "CHAOS_TARGET": "aws",
@@ -180,13 +207,16 @@ AWS_SETTINGS = {
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[Callable[..., PlayedAws]]:
-    labs: list[LocalLab] = []
+    played: list[PlayedAws] = []
 
-    def play(profile: str = "observed", speed: float = FAST, **env: str) -> PlayedAws:
-        labs.append(LocalLab.start(speed, profile))
-        settings = {**AWS_SETTINGS, **labs[-1].environment, **env}
-        return PlayedAws(labs[-1], Chaos(tmp_path, settings))
+    def play(
+        profile: str = "observed", speed: float = FAST, iam: bool = False, **env: str
+    ) -> PlayedAws:
+        played.append(PlayedAws.start(tmp_path, profile, speed, iam, **env))
+        return played[-1]
 
     yield play
-    for lab in labs:
-        lab.stop()
+    called = {call for each in played for call in each.called(OURS)}
+    for each in played:
+        each.lab.stop()
+    assert called <= {(call.service, call.operation) for call in CALLS}

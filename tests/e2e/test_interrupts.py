@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.conftest import until
@@ -90,10 +91,15 @@ def test_a_cluster_that_an_interrupt_left_down_is_said_and_restored(aws):
     assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
 
 
-def test_after_a_sigkill_the_next_run_refuses_and_restore_puts_everything_back(aws):
+def test_after_a_sigkill_of_run_and_watchdog_the_next_run_refuses_and_restore_puts_everything_back(
+    aws,
+):
     played = aws(profile="documented")
     running = played.chaos.start_run()
     running.until_said(MOMENTS["hold"])
+    for child in psutil.Process(running.process.pid).children():
+        if "chaosaws_kms_ext.safety.watchdog" in child.cmdline():
+            child.kill()
     running.signal(signal.SIGKILL)
     running.wait(5)
     assert played.key_state() == "Disabled"

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from tests.conftest import FAST, until
+from tests.conftest import FAST
 from tests.e2e.conftest import AWS_SETTINGS, EXPERIMENT
+from tests.lab.clusters import new_writer
 
 
 def is_a_clean_refusal(ran, *words):
@@ -66,6 +67,22 @@ def unchanged(played):
         ({"CHAOS_DATABASE": "dbname=nowhere"}, ["nowhere", "does not exist"]),
         ({"CHAOS_TRAGET": "aws"}, ["did you mean CHAOS_TARGET"]),
         ({"XDG_STATE_HOME": "/proc/nowhere"}, ["the undo journal cannot be written"]),
+        ({"CHAOS_CLUSTER_ID": "$(reboot)"}, ["there is no DB cluster $(reboot)"]),
+        ({"CHAOS_CLUSTER_ID": "../orders"}, ["there is no DB cluster ../orders"]),
+        ({"CHAOS_CLUSTER_ID": "x" * 100_000}, ["CHAOS_CLUSTER_ID must be a name"]),
+        (
+            {"CHAOS_KEY_ID": "arn:aws:kms:us-east-1:123456789012:alias/orders"},
+            ["there is no KMS key arn:aws:kms:us-east-1:123456789012:alias/orders"],
+        ),
+        ({"CHAOS_ALLOWED_ACCOUNTS": "210987654321"}, ["is none of CHAOS_ALLOWED_ACCOUNTS"]),
+        ({"CHAOS_BLAST_RADIUS": "1"}, ["nothing but orders uses the key", "set it to 0"]),
+        (
+            {"AWS_SESSION_TOKEN": "t"},
+            ["end nobody knows when, and the longest run takes", "AWS_CREDENTIAL_EXPIRATION"],
+        ),
+        ({"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "soon"}, ["cannot be used"]),
+        ({"AWS_ENDPOINT_URL": "nowhere"}, ["Invalid endpoint: nowhere"]),
+        ({"AWS_REGION": "us-east-1"}, ["there is no DB cluster orders in us-east-1"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -73,74 +90,80 @@ def test_a_run_that_cannot_be_right_is_refused(played, env, words):
     is_a_clean_refusal(played.chaos.run(**env), *words)
 
 
+ALLOWED = [{"Key": "chaos:allow", "Value": "kms"}]
+
+
+def allowed_key(played):
+    tags = [{"TagKey": "chaos:allow", "TagValue": "kms"}]
+    return played.client("kms").create_key(Tags=tags)["KeyMetadata"]["Arn"]
+
+
 def new_cluster(played, name, **params):
-    rds = played.client("rds")
-    rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", **params)
-    rds.create_db_instance(
-        DBInstanceIdentifier=f"{name}-1",
-        DBClusterIdentifier=name,
-        DBInstanceClass="db.r6g.large",
-        Engine="aurora-postgresql",
-    )
-    found = until(lambda: rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0])
-    until(
-        lambda: (
-            rds.describe_db_instances(DBInstanceIdentifier=f"{name}-1")["DBInstances"][0][
-                "DBInstanceStatus"
-            ]
-            == "available"
-        )
-    )
-    return found
+    """A cluster that may be attacked, but for what a test does to it, and for its backup."""
+    wanted = {"DBClusterIdentifier": name, "Tags": ALLOWED, **params}
+    return new_writer(played.client("rds"), **wanted)
+
+
+def refused(played, name, **env):
+    """The one reason for which the cluster is refused; nothing was changed."""
+    before = played.mutating_calls()
+    ran = played.chaos.run(CHAOS_CLUSTER_ID=name, CHAOS_WITHOUT_BACKUP="yes", **env)
+    is_a_clean_refusal(ran)
+    assert played.mutating_calls() == before
+    return ran.said
 
 
 def test_a_cluster_that_is_not_encrypted_is_refused(played):
     new_cluster(played, "plain")
-    before = played.mutating_calls()
-    is_a_clean_refusal(played.chaos.run(CHAOS_CLUSTER_ID="plain"), "plain is not encrypted")
-    assert played.mutating_calls() == before
+    assert refused(played, "plain") == "the cluster plain is not encrypted under a KMS key"
 
 
 def test_a_key_that_aws_manages_is_refused(played):
     new_cluster(played, "managed", StorageEncrypted=True)
-    before = played.mutating_calls()
-    ran = played.chaos.run(CHAOS_CLUSTER_ID="managed")
-    is_a_clean_refusal(ran, "is managed by AWS", "customer managed key")
-    assert played.mutating_calls() == before
+    said = refused(played, "managed")
+    assert "is managed by AWS" in said
+    assert "only a customer managed key can be tried" in said
 
 
 def test_another_clusters_key_is_refused(played):
-    other = played.client("kms").create_key()["KeyMetadata"]["Arn"]
-    before = played.mutating_calls()
-    ran = played.chaos.run(CHAOS_KEY_ID=other)
-    is_a_clean_refusal(ran, f"CHAOS_KEY_ID names {other}", "orders is encrypted under")
-    assert played.mutating_calls() == before
+    other = allowed_key(played)
+    said = refused(played, "orders", CHAOS_KEY_ID=other)
+    assert said == f"CHAOS_KEY_ID names {other}, but orders is encrypted under {played.key}"
 
 
 def test_a_key_that_somebody_disabled_is_refused_and_stays_disabled(played):
-    key = played.client("kms").create_key()["KeyMetadata"]["Arn"]
+    key = allowed_key(played)
     new_cluster(played, "dark", StorageEncrypted=True, KmsKeyId=key)
     played.client("kms").disable_key(KeyId=key)
-    before = played.mutating_calls()
-    is_a_clean_refusal(played.chaos.run(CHAOS_CLUSTER_ID="dark"), "is Disabled already")
-    assert played.mutating_calls() == before
+    assert f"the key {key} is Disabled already" in refused(played, "dark")
     assert played.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
 
 
 def test_a_cluster_that_is_stopped_is_refused(played):
+    new_cluster(played, "still", StorageEncrypted=True, KmsKeyId=allowed_key(played))
+    played.client("rds").stop_db_cluster(DBClusterIdentifier="still")
+    said = refused(played, "still")
+    assert said.startswith("the cluster still is stop")
+    assert said.endswith(", not available")
+
+
+def test_a_cluster_and_a_key_that_nobody_allowed_are_refused(played):
     key = played.client("kms").create_key()["KeyMetadata"]["Arn"]
-    new_cluster(played, "still", StorageEncrypted=True, KmsKeyId=key)
-    rds = played.client("rds")
-    until(
-        lambda: (
-            rds.describe_db_clusters(DBClusterIdentifier="still")["DBClusters"][0]["Status"]
-            == "available"
-        )
+    new_cluster(played, "closed", StorageEncrypted=True, KmsKeyId=key, Tags=[])
+    assert refused(played, "closed") == (
+        "the cluster closed does not carry the tag chaos:allow=kms: add it to allow this; "
+        f"the key {key} does not carry the tag chaos:allow=kms: add it to allow this"
     )
-    rds.stop_db_cluster(DBClusterIdentifier="still")
-    before = played.mutating_calls()
-    is_a_clean_refusal(played.chaos.run(CHAOS_CLUSTER_ID="still"), "still is stop", "not available")
-    assert played.mutating_calls() == before
+
+
+def test_whoever_else_would_lose_the_key_is_named_in_the_refusal(played):
+    key = allowed_key(played)
+    new_cluster(played, "shared", StorageEncrypted=True, KmsKeyId=key)
+    new_cluster(played, "sharing", StorageEncrypted=True, KmsKeyId=key)
+    said = refused(played, "shared", CHAOS_BLAST_RADIUS="1")
+    assert "2 other things use the key of shared" in said
+    assert "(cluster sharing, instance sharing-1)" in said
+    assert said.endswith("set CHAOS_BLAST_RADIUS=2, which says 1")
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -83,6 +83,50 @@ def test_a_snapshot_takes_the_permission_for_both_ends(desk, clusters):
     whole.create_db_cluster_snapshot(**request)
 
 
+SCHEDULE = {
+    "GroupName": "default",
+    "Name": "s",
+    "ScheduleExpression": "rate(5 minutes)",
+    "FlexibleTimeWindow": {"Mode": "OFF"},
+    "Target": {
+        "Arn": "arn:aws:scheduler:::aws-sdk:kms:enableKey",
+        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/r",
+        "Input": "{}",
+    },
+}
+S = f"arn:aws:scheduler:eu-west-1:{ACCOUNT}:schedule/default/s"
+
+
+def test_a_permission_for_one_schedule_is_none_for_another(desk):
+    desk.client("scheduler").create_schedule(**SCHEDULE)
+    desk.client("scheduler").create_schedule(**{**SCHEDULE, "Name": "t"})
+    scheduler = somebody(desk, allow("scheduler:*", resource=S))("scheduler")
+    scheduler.get_schedule(Name="s", GroupName="default")
+    assert refusal(scheduler.get_schedule, Name="t") == "AccessDeniedException"
+    assert refusal(scheduler.create_schedule_group, Name="g") == "AccessDeniedException"
+    group = S.replace("schedule/default/s", "schedule-group/g")
+    more = somebody(desk, allow("scheduler:CreateScheduleGroup", resource=group))("scheduler")
+    more.create_schedule_group(Name="g")
+
+
+def test_a_schedule_takes_the_permission_to_pass_its_role(desk):
+    create = allow("scheduler:CreateSchedule", resource=S)
+    without = somebody(desk, create)("scheduler")
+    with pytest.raises(without.exceptions.ClientError) as refused:
+        without.create_schedule(**SCHEDULE)
+    role = SCHEDULE["Target"]["RoleArn"]
+    said = refused.value.response["Error"]
+    assert said["Code"] == "AccessDeniedException"
+    assert f"iam:PassRole on resource: {role}" in said["Message"]
+    passing = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    elsewhere = somebody(desk, create, allow("iam:PassRole", Condition=passing))("scheduler")
+    assert refusal(elsewhere.create_schedule, **SCHEDULE) == "AccessDeniedException"
+    passing["StringEquals"]["iam:PassedToService"] = "scheduler.amazonaws.com"
+    somebody(desk, create, allow("iam:PassRole", resource=role, Condition=passing))(
+        "scheduler"
+    ).create_schedule(**SCHEDULE)
+
+
 @pytest.mark.parametrize(
     ("service", "call", "params", "action"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 
@@ -35,6 +36,14 @@ def test_an_entry_is_open_until_it_is_closed():
     first.close()
     first.close()
     assert journal.open_entries() == [second]
+
+
+def test_an_entry_whose_folder_is_gone_is_closed():
+    entry = an_entry()
+    shutil.rmtree(entry.path.parent)
+    assert not entry.is_open
+    entry.close()
+    assert journal.open_entries() == []
 
 
 def test_an_entry_whose_key_is_back_stands_for_the_cluster_and_undoes_nothing():

@@ -13,8 +13,15 @@ from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.key_policy import KeyPolicy
-from chaosaws_kms_ext.safety.permissions import Identity, identity, may_undo
+from chaosaws_kms_ext.safety.permissions import (
+    Identity,
+    identity,
+    may_finish,
+    may_undo,
+    switch_may_undo,
+)
 from tests.conftest import client
 
 ACCOUNT = "123456789012"
@@ -135,18 +142,18 @@ def test_an_explicit_deny_refuses(somebody, cluster, key):
     assert not enables(aws, key)
 
 
-def test_who_may_not_ask_proves_nothing(somebody, cluster, key):
-    aws, _ = somebody(allow("kms:GetKeyPolicy"), *ALL[1:])
+def test_who_may_not_ask_is_refused(somebody, cluster, key):
+    aws, role = somebody(allow("kms:GetKeyPolicy"), *ALL[1:])
     ((state, why),) = found(aws, cluster, key)
-    assert state == "unproven"
-    assert "iam:SimulatePrincipalPolicy" in why
+    assert state == "refused"
+    assert f"not allowed: iam:SimulatePrincipalPolicy on {role}" in why
 
 
 def test_a_refusal_stands_though_the_next_question_has_no_answer(somebody, cluster, key):
     aws, _ = somebody(allow(*ASK), allow(*RDS))
     nameless = replace(cluster, arn=cluster.arn + "x" * 2048)
     states = [state for state, _ in found(aws, nameless, key)]
-    assert states == ["refused", "refused", "unproven"]
+    assert states == ["refused", "refused", "refused"]
 
 
 # Conditions
@@ -178,6 +185,61 @@ def test_a_denial_that_hangs_on_what_nobody_told_proves_nothing(somebody, cluste
     ((state, why),) = found(aws, cluster, key)
     assert state == "unproven"
     assert "aws:MultiFactorAuthPresent" in why
+
+
+def test_a_condition_of_another_call_is_no_excuse(somebody, cluster, key):
+    passed = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    pass_role = allow("iam:PassRole", Condition=passed)
+    aws, _ = somebody(allow(*ASK), allow("kms:DescribeKey", *RDS), pass_role)
+    ((state, why),) = found(aws, cluster, key)
+    assert state == "refused"
+    assert "kms:EnableKey" in why
+
+
+# What else a run needs, and the switch
+
+
+SWITCH = f"arn:aws:iam::{ACCOUNT}:role/switch"
+SCHEDULE = [f"scheduler:{operation}Schedule" for operation in ("Create", "Get", "Delete")]
+REST = [
+    "kms:DisableKey", "rds:DescribeEvents", "scheduler:CreateScheduleGroup", *SCHEDULE,
+    "iam:PassRole",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("without", [None, *REST])
+def test_what_a_run_will_need_is_asked_for_before(somebody, cluster, key, without):
+    passed = {"StringEqualsIfExists": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    left = [action for action in REST if action != without]
+    aws, role = somebody(allow(*ASK), allow(*left, Condition=passed))
+    whys = [finding.why for finding in may_finish(aws, identity(aws), key, SWITCH)]
+    group, *schedules = switch.arns(key.arn)
+    on = {
+        None: [],
+        "kms:DisableKey": [key.arn],
+        "rds:DescribeEvents": ["*"],
+        "scheduler:CreateScheduleGroup": [group],
+        "iam:PassRole": [SWITCH],
+    }.get(without, schedules)
+    said = "(implicitDeny, by IAM's simulator): the run could not be carried through"
+    assert whys == [f"{role} may not {without} on {resource} {said}" for resource in on]
+
+
+def test_without_a_switch_nothing_is_asked_about_it(somebody, key):
+    aws, _ = somebody(allow(*ASK, "kms:DisableKey", "rds:DescribeEvents"))
+    assert may_finish(aws, identity(aws), key) == []
+
+
+def test_a_switch_that_could_not_put_it_back_is_none(somebody, admin, cluster, key):
+    _, role = somebody(allow("kms:EnableKey", "rds:StartDBCluster"))
+    assert [f.state for f in switch_may_undo(admin, role, cluster, key)] == ["ok"]
+    _, role = somebody(allow("rds:StartDBCluster"))
+    (finding,) = switch_may_undo(admin, role, cluster, key)
+    assert finding.state == "refused"
+    assert f"{role} may not kms:EnableKey on {key.arn}" in finding.why
+    (finding,) = switch_may_undo(admin, f"{role}-of-nobody", cluster, key)
+    assert finding.state == "refused"
+    assert "cannot be found" in finding.why
 
 
 # The key policy
@@ -228,11 +290,11 @@ def test_a_key_policy_that_names_the_caller_may_be_enough(somebody, cluster, mad
     assert enables(aws, key)
 
 
-def test_a_key_policy_that_cannot_be_read_proves_nothing(somebody, cluster, key):
+def test_who_may_not_read_the_key_policy_is_refused(somebody, cluster, key):
     aws, _ = somebody(allow("iam:SimulatePrincipalPolicy"), *ALL[1:])
-    states = found(aws, cluster, key)
-    assert [state for state, _ in states] == ["unproven", "unproven"]
-    assert "the key policy cannot be read" in states[0][1]
+    ((state, why),) = found(aws, cluster, key)
+    assert state == "refused"
+    assert f"not allowed: kms:GetKeyPolicy on {key.arn}" in why
 
 
 # Of a statement's Condition nothing is known: what then is sure, and what may be?
@@ -281,7 +343,7 @@ def test_the_path_of_a_session_s_role_is_found_out(somebody, cluster, key):
     assert [state for state, _ in found(aws, cluster, key)] == ["ok"]
     aws, _ = somebody(*ALL, path="/team/db/")
     ((state, why),) = found(aws, cluster, key)
-    assert state == "unproven"
+    assert state == "refused"
     assert "iam:GetRole" in why
 
 

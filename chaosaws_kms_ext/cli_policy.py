@@ -1,0 +1,89 @@
+"""`chaos kms policy`: prints the IAM policies that are needed, for one place or for any."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import click
+
+from chaosaws_kms_ext.permissions import Caller
+from chaosaws_kms_ext.policies import SWITCH_ROLE, Place, policy, trust
+
+__all__ = ["command"]
+
+TRUST = "switch-trust"
+NAMES = [*(caller.value for caller in Caller), TRUST]
+
+PRINCIPAL = r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):(?:role|user)/[\w+=,.@/-]+"
+KEY = (
+    r"(?:arn:(?P<partition>aws[a-z-]*):kms:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):key/)?"
+    r"(?P<id>[0-9a-z-]+)"
+)
+FORMS = {
+    "account": (r"(?P<account>\d{12})", "an account number of 12 digits"),
+    "region": (r"(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)", "a Region: eu-west-1"),
+    "cluster": (r"[A-Za-z][A-Za-z0-9-]{0,62}", "the id of a DB cluster"),
+    "key": (KEY, "a key's id or ARN (a policy takes no alias)"),
+    "principal": (PRINCIPAL, "the ARN of an IAM role or user"),
+    "switch_role": (PRINCIPAL, "the ARN of an IAM role"),
+}
+PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
+
+@click.command("policy")
+@click.argument("name", type=click.Choice(NAMES))
+@click.option("--account", default="", help="The account's number; else any, or that of an ARN.")
+@click.option(
+    "--region", default="", envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="Else AWS_REGION."
+)
+@click.option("--cluster", default="", envvar="CHAOS_CLUSTER_ID", help="Else CHAOS_CLUSTER_ID.")
+@click.option("--key", default="", envvar="CHAOS_KEY_ID", help="Id or ARN; else CHAOS_KEY_ID.")
+@click.option("--principal", default="", help="The ARN of the role or user that gets the policy.")
+@click.option(
+    "--switch-role",
+    default="",
+    envvar="CHAOS_SWITCH_ROLE",
+    help=f"The switch's role; else CHAOS_SWITCH_ROLE, or {SWITCH_ROLE}.",
+)
+def command(name: str, **given: str) -> None:
+    """Print an IAM policy: exactly what is needed, and nothing else.
+
+    `probe` for probes and the doctor, `run` for experiments, `switch` for the role as which
+    EventBridge Scheduler puts the key back, `switch-trust` for that role's trust policy.
+
+    What is not given is `*`. The key can be taken away only where it carries the tag
+    chaos:allow=kms; it can be put back where it does or is named here.
+    """
+    place = _place(given)
+    document = trust(place) if name == TRUST else policy(Caller(name), place)
+    click.echo(json.dumps(document, indent=2))
+
+
+def _place(given: dict[str, str]) -> Place:
+    """Raises click.ClickException with one sentence for what cannot be."""
+    said: dict[str, str] = {}
+    for option, text in given.items():
+        if not text:
+            continue
+        form, what = FORMS[option]
+        fits = re.fullmatch(form, text, re.ASCII)
+        if fits is None:
+            shown = text if len(text) <= 60 else f"{text[:59]}…"
+            raise click.ClickException(f"{_option(option)} must be {what}, not {shown!r}")
+        for part in ("partition", "account", "region"):
+            found = fits.groupdict().get(part)
+            if found and said.setdefault(part, found) != found:
+                raise click.ClickException(
+                    f"{_option(option)} is of the {part} {found}, and the others are of "
+                    f"{said[part]}"
+                )
+        said[option] = fits.groupdict().get("id") or text
+    if "region" in said and "partition" not in said:
+        of = (p for start, p in PARTITIONS.items() if said["region"].startswith(start))
+        said["partition"] = next(of, "aws")
+    return Place(**said)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

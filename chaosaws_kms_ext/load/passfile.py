@@ -1,0 +1,91 @@
+"""A libpq password file that is in no folder and on no disk, and goes with this process.
+
+libpq reads it at every connect, in the load's process too, so whoever connects anew has the newest
+password. It wants a plain file that nobody else may read (PostgreSQL manual, "The Password File"):
+memory under a descriptor of ours is one. A SIGKILL leaves nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["Line", "Passfile", "fits"]
+
+
+class Line(NamedTuple):
+    """Whose password, and where; `*` is everywhere."""
+
+    user: str
+    password: str
+    host: str = "*"
+    port: str = "*"
+
+    def __str__(self) -> str:
+        return ":".join(
+            _escaped(part) for part in (self.host, self.port, "*", self.user, self.password)
+        )
+
+    def __repr__(self) -> str:
+        return f"Line(user={self.user!r}, password=…, host={self.host!r}, port={self.port!r})"
+
+
+class Passfile:
+    """The file; empty at first."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self._descriptor = _in_memory("")
+        self._lock = threading.Lock()
+
+    @property
+    def path(self) -> str:
+        """What to call it in a conninfo, for any process of this user while this one lives."""
+        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Replaces it in one step: who reads has all of the old or all of the new. Raises OSError.
+
+        Without effect after `close`.
+        """
+        new = _in_memory("".join(f"{line}\n" for line in lines))
+        try:
+            with self._lock:
+                if self._descriptor >= 0:
+                    os.dup2(new, self._descriptor, inheritable=False)
+        finally:
+            os.close(new)
+
+    def close(self) -> None:
+        """It is there no more; safe to call again."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def fits(password: str) -> bool:
+    """Whether it can be a line's password."""
+    try:
+        return bool(password) and not set(b"\r\n\0") & set(password.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _in_memory(text: str) -> int:
+    """The descriptor of a nameless file with this text; other programs do not inherit it."""
+    descriptor = os.memfd_create("passfile", os.MFD_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) as file:
+            file.write(text)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _escaped(part: str) -> str:
+    return part.replace("\\", "\\\\").replace(":", "\\:")

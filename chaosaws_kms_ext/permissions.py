@@ -1,0 +1,127 @@
+"""Which of our calls needs which permissions, of whom: the one table that the policies are made of.
+
+Service Authorization Reference: AWS KMS, Amazon RDS, Amazon EventBridge Scheduler, AWS IAM, Amazon
+CloudWatch. Where it marks a resource type as optional, what a call without a name is authorized
+on is not said; those calls are looks, and get `*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["CALLS", "Call", "Caller", "Permission", "Resource", "When"]
+
+
+class Caller(Enum):
+    """Who makes a call."""
+
+    PROBE = "probe"
+    """Who only looks: the probes, `chaos kms doctor`."""
+    RUN = "run"
+    """Who runs experiments and puts back: `chaos run`, the watchdog, `chaos kms restore`."""
+    SWITCH = "switch"
+    """EventBridge Scheduler, for the dead man's switch."""
+
+
+class Resource(Enum):
+    """What a permission is for; all of them of one account and Region."""
+
+    KEY = "the key"
+    KEYS = "every key"
+    CLUSTER = "the cluster"
+    CLUSTERS = "every cluster"
+    INSTANCES = "every instance"
+    GLOBAL_CLUSTERS = "every global cluster"
+    SCHEDULES = "the key's schedules"
+    ALL_SCHEDULES = "every schedule of the group"
+    GROUP = "the schedule group"
+    SWITCH_ROLE = "the switch's role"
+    ASKED_ABOUT = "the principal and the switch's role"
+    PRINCIPAL = "the principal"
+    ANYTHING = "*"
+
+
+class When(Enum):
+    """What has to hold besides."""
+
+    ALWAYS = "always"
+    TAGGED = "tagged"
+    """The resource carries the opt-in tag."""
+    TAGGED_OR_NAMED = "tagged or named"
+    """It carries the tag, or else the policy names it: where something is put back. A tag that is
+    taken away in the middle of a run must not stand between the key and its return."""
+    PASSED = "passed"
+    """The role is passed to EventBridge Scheduler."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One IAM action."""
+
+    action: str
+    resource: Resource
+    when: When = When.ALWAYS
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation that we call, who does, and the permissions that it takes."""
+
+    service: str
+    operation: str
+    callers: Sequence[Caller]
+    permissions: Sequence[Permission]
+
+
+LOOKS = (Caller.PROBE, Caller.RUN)
+RUNS = (Caller.RUN,)
+UNDOES = (Caller.RUN, Caller.SWITCH)
+
+
+def _call(
+    service: str,
+    operation: str,
+    callers: Sequence[Caller],
+    resource: Resource,
+    when: When = When.ALWAYS,
+    *more: Permission,
+) -> Call:
+    """A call whose permission is called as it is."""
+    own = Permission(f"{service}:{operation}", resource, when)
+    return Call(service, operation, callers, (own, *more))
+
+
+CALLS = (
+    # API reference, GetCallerIdentity: "No permissions are required".
+    Call("sts", "GetCallerIdentity", LOOKS, ()),
+    # Looks are not held to the tag: the guard has to see what does not carry it, to say so.
+    _call("kms", "DescribeKey", LOOKS, Resource.KEYS),  # of the backup's key as well
+    _call("kms", "ListResourceTags", LOOKS, Resource.KEY),
+    _call("kms", "ListGrants", LOOKS, Resource.KEY),
+    _call("kms", "GetKeyPolicy", LOOKS, Resource.KEY),
+    _call("kms", "DisableKey", RUNS, Resource.KEY, When.TAGGED),
+    _call("kms", "EnableKey", UNDOES, Resource.KEY, When.TAGGED_OR_NAMED),
+    _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
+    _call("rds", "DescribeDBInstances", LOOKS, Resource.INSTANCES),
+    _call("rds", "DescribeDBClusterSnapshots", LOOKS, Resource.ANYTHING),
+    _call("rds", "DescribeDBSnapshots", LOOKS, Resource.ANYTHING),
+    _call("rds", "DescribeGlobalClusters", LOOKS, Resource.GLOBAL_CLUSTERS),
+    _call("rds", "DescribeBlueGreenDeployments", LOOKS, Resource.ANYTHING),
+    _call("rds", "DescribeEvents", LOOKS, Resource.ANYTHING),
+    _call("rds", "StartDBCluster", UNDOES, Resource.CLUSTER, When.TAGGED_OR_NAMED),
+    _call("iam", "SimulatePrincipalPolicy", LOOKS, Resource.ASKED_ABOUT),
+    _call("iam", "GetRole", LOOKS, Resource.PRINCIPAL),
+    # API reference, DescribeAlarms: with a narrower scope it says nothing of composite alarms.
+    _call("cloudwatch", "DescribeAlarms", RUNS, Resource.ANYTHING),
+    _call("scheduler", "CreateScheduleGroup", RUNS, Resource.GROUP),
+    _call(
+        "scheduler", "CreateSchedule", RUNS, Resource.SCHEDULES, When.ALWAYS,
+        Permission("iam:PassRole", Resource.SWITCH_ROLE, When.PASSED),
+    ),
+    # `chaos kms restore` reads whatever is armed.
+    _call("scheduler", "ListSchedules", RUNS, Resource.ANYTHING),
+    _call("scheduler", "GetSchedule", RUNS, Resource.ALL_SCHEDULES),
+    _call("scheduler", "DeleteSchedule", RUNS, Resource.SCHEDULES),
+)  # fmt: skip

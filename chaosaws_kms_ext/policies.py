@@ -1,0 +1,144 @@
+"""IAM policies: the table of our permissions, filled in for one account, Region, cluster and key.
+
+What is not named is `*`; what takes the key away is then still held to the opt-in tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaosaws_kms_ext.permissions import CALLS, Caller, Permission, Resource, When
+from chaosaws_kms_ext.safety import switch
+from chaosaws_kms_ext.safety.consent import ALLOW
+
+__all__ = ["SWITCH_ROLE", "Place", "policy", "trust"]
+
+Document = dict[str, Any]
+
+SWITCH_ROLE = "chaos-kms-switch"
+"""What the switch's role is called if nobody says otherwise."""
+
+VERSION = "2012-10-17"
+
+
+@dataclass(frozen=True)
+class Place:
+    """For what a policy is; `*` for every one."""
+
+    partition: str = "aws"
+    account: str = "*"
+    region: str = "*"
+    cluster: str = "*"
+    """An id."""
+    key: str = "*"
+    """An id, without what an ARN has before it."""
+    principal: str = ""
+    """The ARN of the user or role that gets the policy; every one of the account if empty."""
+    switch_role: str = ""
+    """An ARN; that of SWITCH_ROLE in the account if empty."""
+
+    def arns(self, resource: Resource) -> list[str]:
+        """What a policy's Resource element says for it."""
+        of_group = f"schedule/{switch.GROUP}/"
+        named = switch.names(self.key) if self.key != "*" else ("*",)
+        passed = self.switch_role or self._of("iam", f"role/{SWITCH_ROLE}")
+        roles, users = self._of("iam", "role/*"), self._of("iam", "user/*")
+        principal = [self.principal] if self.principal else [roles, users]
+        found = {
+            Resource.KEY: [self._of("kms", f"key/{self.key}")],
+            Resource.KEYS: [self._of("kms", "key/*")],
+            Resource.CLUSTER: [self._of("rds", f"cluster:{self.cluster}")],
+            Resource.CLUSTERS: [self._of("rds", "cluster:*")],
+            Resource.INSTANCES: [self._of("rds", "db:*")],
+            Resource.GLOBAL_CLUSTERS: [
+                f"arn:{self.partition}:rds::{self.account}:global-cluster:*"
+            ],
+            Resource.SCHEDULES: [self._of("scheduler", f"{of_group}{name}") for name in named],
+            Resource.ALL_SCHEDULES: [self._of("scheduler", f"{of_group}*")],
+            Resource.GROUP: [self.group],
+            Resource.SWITCH_ROLE: [passed],
+            Resource.ASKED_ABOUT: [*principal, passed] if self.principal else principal,
+            Resource.PRINCIPAL: [self.principal or roles],
+            Resource.ANYTHING: ["*"],
+        }
+        return found[resource]
+
+    @property
+    def group(self) -> str:
+        """The ARN of the switch's schedule group."""
+        return self._of("scheduler", f"schedule-group/{switch.GROUP}")
+
+    def names(self, resource: Resource) -> bool:
+        """Whether it is for one thing alone."""
+        return not any("*" in arn for arn in self.arns(resource))
+
+    def _of(self, service: str, what: str) -> str:
+        region = "" if service == "iam" else self.region
+        return f"arn:{self.partition}:{service}:{region}:{self.account}:{what}"
+
+
+def policy(caller: Caller, place: Place) -> Document:
+    """Everything that `caller` needs, and nothing else: a statement for each kind of resource."""
+    wanted: dict[tuple[tuple[str, ...], When], list[Permission]] = {}
+    for call in CALLS:
+        for each in call.permissions if caller in call.callers else ():
+            key = (tuple(place.arns(each.resource)), _when(each, place))
+            wanted.setdefault(key, []).append(each)
+    return {
+        "Version": VERSION,
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": sorted({each.action for each in found}),
+                "Resource": _one_or_all(arns),
+                **_condition(when),
+            }
+            for (arns, when), found in wanted.items()
+        ],
+    }
+
+
+def trust(place: Place) -> Document:
+    """Who may assume the switch's role: EventBridge Scheduler, for the schedules of our group.
+
+    EventBridge Scheduler User Guide, "Cross-service confused deputy prevention": for a schedule the
+    source is its group.
+    """
+    only: dict[str, Any] = {"ArnLike": {"aws:SourceArn": place.group}}
+    if place.account != "*":
+        only["StringEquals"] = {"aws:SourceAccount": place.account}
+    return {
+        "Version": VERSION,
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": switch.PRINCIPAL},
+                "Action": "sts:AssumeRole",
+                "Condition": only,
+            }
+        ],
+    }
+
+
+# Internals
+
+
+def _when(permission: Permission, place: Place) -> When:
+    if permission.when is not When.TAGGED_OR_NAMED:
+        return permission.when
+    return When.ALWAYS if place.names(permission.resource) else When.TAGGED
+
+
+def _condition(when: When) -> Mapping[str, Any]:
+    name, value = ALLOW
+    equals = {
+        When.TAGGED: {f"aws:ResourceTag/{name}": value},
+        When.PASSED: {"iam:PassedToService": switch.PRINCIPAL},
+    }.get(when)
+    return {"Condition": {"StringEquals": equals}} if equals else {}
+
+
+def _one_or_all(arns: tuple[str, ...]) -> str | list[str]:
+    return arns[0] if len(arns) == 1 else list(arns)

@@ -1,0 +1,344 @@
+"""Runs on a lab that holds callers to IAM, under exactly the policies that we print."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+from dataclasses import dataclass
+
+import boto3
+import pytest
+
+from chaosaws_kms_ext.lab.scheduler.roles import InvocationFailed, RoleInvoker
+from chaosaws_kms_ext.permissions import CALLS, Caller
+from chaosaws_kms_ext.policies import Place, policy, trust
+from tests.conftest import until
+from tests.e2e.conftest import PlayedAws
+from tests.e2e.test_interrupts import MOMENTS
+from tests.e2e.test_nets import nothing_is_left, schedules
+
+ACCOUNT = "123456789012"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+ALARM = "checkout-errors"
+FOR = 7200
+"""Seconds that a session lasts."""
+
+PATIENT = {"profile": "documented", "CHAOS_SELF_RESTART_WITHIN": "2"}
+"""A cluster that has to be started, so that a run makes every call."""
+
+NUMBERS = itertools.count()
+
+ACTIONS = sorted({
+    each.action for call in CALLS if Caller.RUN in call.callers for each in call.permissions
+})  # fmt: skip
+
+PROBES = {
+    "title": "What the probes see",
+    "description": "Looks, and changes nothing.",
+    "method": [
+        {
+            "type": "probe",
+            "name": f"{module}.{function}",
+            "provider": {
+                "type": "python", "module": f"chaosaws_kms_ext.{module}.probes", "func": function,
+            },
+        }
+        for module, function in (
+            ("kms", "key_state"),
+            ("kms", "key_is_enabled"),
+            ("aurora", "cluster_is_available"),
+            ("aurora", "cluster_is_inaccessible"),
+            ("aurora", "encryption_state"),
+        )
+    ],
+}  # fmt: skip
+
+
+@dataclass
+class Somebody:
+    """A session of a role that has one policy: the environment of whoever has it."""
+
+    arn: str
+    env: dict[str, str]
+
+    @property
+    def access_key(self) -> str:
+        return self.env["AWS_ACCESS_KEY_ID"]
+
+    def client(self, lab, service):
+        """With no other credentials than these."""
+        return boto3.client(
+            service,
+            endpoint_url=lab.endpoint,
+            region_name=lab.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=self.env["AWS_SESSION_TOKEN"],
+        )
+
+
+def put_policy(played, role, document):
+    played.client("iam").put_role_policy(
+        RoleName=role.rsplit("/", 1)[1], PolicyName="chaos", PolicyDocument=json.dumps(document)
+    )
+
+
+def place(played, principal="", switch_role=""):
+    return Place(
+        account=ACCOUNT, region=played.lab.region, cluster="orders",
+        key=played.key.rpartition("/")[2], principal=principal, switch_role=switch_role,
+    )  # fmt: skip
+
+
+def without(document, action):
+    """The policy with one action taken away."""
+    left = [
+        {**each, "Action": [a for a in each["Action"] if a != action]}
+        for each in document["Statement"]
+    ]
+    return {**document, "Statement": [each for each in left if each["Action"]]}
+
+
+def switch_role(played):
+    """The switch's role, by its policy and its trust policy."""
+    role = played.client("iam").create_role(
+        RoleName=f"switch{next(NUMBERS)}",
+        AssumeRolePolicyDocument=json.dumps(trust(place(played))),
+    )["Role"]["Arn"]
+    put_policy(played, role, policy(Caller.SWITCH, place(played)))
+    return role
+
+
+def somebody(played, caller, but=None):
+    """A session of a new role with a path, under the policy of `caller`, but for one action.
+
+    Its environment names a switch and an alarm, so that a run needs everything that it may.
+    """
+    everybody = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
+    name = f"chaos{next(NUMBERS)}"
+    arn = played.client("iam").create_role(
+        RoleName=name, Path="/team/", MaxSessionDuration=FOR,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}),
+    )["Role"]["Arn"]  # fmt: skip
+    switch = switch_role(played)
+    put_policy(played, arn, without(policy(caller, place(played, arn, switch)), but))
+    given = played.client("sts").assume_role(
+        RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
+    )["Credentials"]
+    played.client("cloudwatch").put_metric_alarm(
+        AlarmName=ALARM, MetricName="m", Namespace="n", Statistic="Sum", Period=60,
+        EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    return Somebody(arn, {
+        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": given["SessionToken"],
+        "AWS_CREDENTIAL_EXPIRATION": given["Expiration"].isoformat(),
+        "CHAOS_SWITCH_ROLE": switch,
+        "CHAOS_STOP_ALARMS": ALARM,
+    })  # fmt: skip
+
+
+def table(caller):
+    return {(call.service, call.operation) for call in CALLS if caller in call.callers}
+
+
+# With all of it
+
+
+def test_a_run_needs_what_its_policy_allows_and_uses_all_of_it(aws):
+    played = aws(iam=True, **PATIENT)
+    runner = somebody(played, Caller.RUN)
+    fit = played.chaos.kms("doctor", **runner.env)
+    assert fit.status == 0, fit.output
+    assert f"{runner.env['CHAOS_SWITCH_ROLE']} may put it back" in fit.output
+    ran = played.chaos.run(**runner.env)
+    assert ran.status == 0, ran.output
+    assert ran.summary["recovery_path"] == "start-db-cluster"
+    restored = played.chaos.kms("restore", **runner.env)
+    assert restored.output.strip() == "Nothing to put back."
+    assert schedules(played) == []
+    assert played.called(runner.access_key) == table(Caller.RUN)
+
+
+def test_who_was_killed_is_put_back_under_the_same_policy(aws):
+    played = aws(iam=True, **PATIENT)
+    runner = somebody(played, Caller.RUN)
+    running = played.chaos.start_run(**runner.env)
+    running.until_said(MOMENTS["hold"])
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    until(lambda: played.key_state() == "Enabled", timeout=10)
+    until(lambda: not running.left(), timeout=20, every=0.2)
+    until(lambda: played.cluster_status() == "available")
+    assert schedules(played) == []
+    assert played.called(runner.access_key) <= table(Caller.RUN)
+
+
+def test_a_tag_that_is_taken_away_in_the_hold_does_not_keep_the_key_away(aws):
+    played = aws(iam=True, **PATIENT, CHAOS_HOLD="20")
+    runner = somebody(played, Caller.RUN)
+    running = played.chaos.start_run(**runner.env)
+    running.until_said(MOMENTS["hold"])
+    played.client("kms").untag_resource(KeyId=played.key, TagKeys=["chaos:allow"])
+    running.signal(signal.SIGINT)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    running.wait()
+    assert played.cluster_status() == "available"
+    refused = played.chaos.run(**runner.env)
+    assert "does not carry the tag chaos:allow=kms" in refused.said
+
+
+def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path):
+    played = aws(iam=True)
+    looker = somebody(played, Caller.PROBE)
+    env = {**looker.env, "CHAOS_SWITCH_ROLE": "", "CHAOS_STOP_ALARMS": ""}
+    seen = played.chaos.kms("doctor", **env)
+    assert seen.status == 1
+    wrong = [line for line in seen.output.splitlines() if line.startswith("REFUSED")]
+    assert {line.split()[1] for line in wrong} == {"permissions"}, seen.output
+    for action in ("kms:EnableKey", "kms:DisableKey", "rds:StartDBCluster"):
+        assert f" may not {action} on " in seen.output
+    refused = played.chaos.run(**env)
+    assert f"may not kms:DisableKey on {played.key}" in refused.said
+
+    played.client("kms").disable_key(KeyId=played.key)
+    until(lambda: played.cluster_status().startswith("inaccessible"))
+    experiment = tmp_path / "probes.json"
+    experiment.write_text(json.dumps(PROBES))
+    ran = played.chaos.run(experiment, **env)
+    journal = json.loads((played.chaos.folder / "journal.json").read_text())
+    assert [each["status"] for each in journal["run"]] == ["succeeded"] * 5, ran.output
+    assert journal["run"][-1]["output"]["meaning"] == "recoverable"
+    assert played.called(looker.access_key) == table(Caller.PROBE)
+    kms = looker.client(played.lab, "kms")
+    for call in (kms.enable_key, kms.disable_key):
+        with pytest.raises(kms.exceptions.ClientError, match="AccessDenied"):
+            call(KeyId=played.key)
+
+
+def test_the_switch_may_put_back_and_do_nothing_else(aws):
+    played = aws(iam=True, profile="documented")
+    role, invoke = switch_role(played), RoleInvoker(played.lab.endpoint)
+
+    def call(service, operation, **params):
+        invoke(service, operation, params, played.lab.region, role)
+
+    played.client("kms").disable_key(KeyId=played.key)
+    until(lambda: played.cluster_status().startswith("inaccessible"))
+    call("kms", "EnableKey", KeyId=played.key)
+    assert played.key_state() == "Enabled"
+    call("rds", "StartDBCluster", DBClusterIdentifier="orders")
+    until(lambda: played.cluster_status() == "available")
+    for operation in ("DisableKey", "DescribeKey"):
+        with pytest.raises(InvocationFailed, match="AccessDenied"):
+            call("kms", operation, KeyId=played.key)
+    other = played.client("kms").create_key(
+        Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}]
+    )["KeyMetadata"]["Arn"]  # fmt: skip
+    with pytest.raises(InvocationFailed, match="AccessDenied"):
+        call("kms", "EnableKey", KeyId=other)
+    assert {(each.service, each.operation) for each in CALLS if Caller.SWITCH in each.callers} == {
+        ("kms", "EnableKey"), ("rds", "StartDBCluster"),
+    }  # fmt: skip
+
+
+# With one action taken away
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One lab for everything that is refused: nothing of it may change."""
+    played = PlayedAws.start(tmp_path_factory.mktemp("least"), iam=True)
+    yield played
+    played.lab.stop()
+
+
+@pytest.fixture
+def played(shared, tmp_path):
+    shared.chaos.folder = tmp_path
+    return shared
+
+
+def resources(played, runner, action):
+    """What the policy names for it, but for the stars at its end."""
+    document = policy(Caller.RUN, place(played, runner.arn, runner.env["CHAOS_SWITCH_ROLE"]))
+    (statement,) = [each for each in document["Statement"] if action in each["Action"]]
+    named = statement["Resource"]
+    if action == "iam:GetRole":  # of which the lab, as moto answers it, knows no resource
+        return ["*"]
+    return [each.rstrip("*") for each in ([named] if isinstance(named, str) else named)]
+
+
+@pytest.mark.parametrize("action", [each for each in ACTIONS if each != "scheduler:ListSchedules"])
+def test_without_any_one_action_no_key_is_taken_away(played, action):
+    runner = somebody(played, Caller.RUN, but=action)
+    ran = played.chaos.run(**runner.env)
+    assert ran.status == 1
+    assert any(
+        f"{may_not} {action} on {resource}" in ran.said
+        for resource in resources(played, runner, action)
+        for may_not in ("not allowed:", "may not")
+    ), ran.said
+    assert ran.output.count("Traceback") == 0
+    assert ("kms", "DisableKey") not in played.called(runner.access_key)
+    assert played.key_state() == "Enabled"
+    assert schedules(played) == []
+
+
+def test_without_the_permission_to_list_schedules_restore_says_so(played):
+    runner = somebody(played, Caller.RUN, but="scheduler:ListSchedules")
+    restored = played.chaos.kms("restore", **runner.env)
+    assert restored.status == 1
+    assert "not allowed: scheduler:ListSchedules on *" in restored.output
+
+
+@pytest.mark.parametrize("action", ["kms:EnableKey", "rds:StartDBCluster"])
+def test_a_switch_that_could_not_put_back_is_refused(played, action):
+    runner = somebody(played, Caller.RUN)
+    switch = runner.env["CHAOS_SWITCH_ROLE"]
+    put_policy(played, switch, without(policy(Caller.SWITCH, place(played)), action))
+    ran = played.chaos.run(**runner.env)
+    assert ran.status == 1
+    assert f"{switch} may not {action} on " in ran.said
+    assert ("kms", "DisableKey") not in played.called(runner.access_key)
+
+
+def test_an_undo_that_is_not_proven_takes_a_switch(played):
+    """Whether the condition holds when the time has come nobody can tell."""
+    runner = somebody(played, Caller.RUN)
+    document = policy(Caller.RUN, place(played, runner.arn, runner.env["CHAOS_SWITCH_ROLE"]))
+    with_mfa = {
+        "Effect": "Allow", "Action": ["kms:EnableKey"], "Resource": played.key,
+        "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+    }  # fmt: skip
+    less = without(document, "kms:EnableKey")
+    put_policy(played, runner.arn, {**less, "Statement": [*less["Statement"], with_mfa]})
+    fit = played.chaos.kms("doctor", **runner.env)
+    assert fit.status == 0, fit.output
+    assert "unproven  permissions" in fit.output
+    alone = played.chaos.run(**{**runner.env, "CHAOS_SWITCH_ROLE": ""})
+    assert alone.status == 1
+    assert f"may not kms:EnableKey on {played.key}" in alone.said
+    assert "that takes a switch that surely may put it back (CHAOS_SWITCH_ROLE)" in alone.said
+    assert ("kms", "DisableKey") not in played.called(runner.access_key)
+
+
+@pytest.mark.soak  # a switch fires a minute after its run's own deadline
+@pytest.mark.timeout(400)
+def test_a_permission_that_goes_in_the_hold_leaves_the_key_to_the_switch(aws):
+    played = aws(iam=True, **PATIENT, CHAOS_MAX_KEY_UNUSABLE="15")
+    runner = somebody(played, Caller.RUN)
+    running = played.chaos.start_run(**runner.env)
+    running.until_said(MOMENTS["hold"])
+    less = policy(Caller.RUN, place(played, runner.arn, runner.env["CHAOS_SWITCH_ROLE"]))
+    put_policy(played, runner.arn, without(less, "kms:EnableKey"))
+    ran = running.wait()
+    assert ran.status == 1
+    assert f"not allowed: kms:EnableKey on {played.key}" in ran.output
+    assert played.key_state() == "Disabled"
+    until(lambda: played.key_state() == "Enabled", 150, every=0.5)
+    until(lambda: played.cluster_status() == "available", 330, every=0.5)
+    until(lambda: not running.left(), 60, every=0.5)
+    assert nothing_is_left(played)

@@ -1,0 +1,184 @@
+"""Passwords in whole runs: they open the database, and are found nowhere else."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.e2e.conftest import EXPERIMENT, PlayedAws
+from tests.load.test_passwords import asks
+from tests.load.token_gate import standing_before
+
+ASKED, TRUSTED = "asked", "trusted"
+
+
+@pytest.fixture
+def played(tmp_path):
+    playing = PlayedAws.start(tmp_path)
+    yield playing
+    playing.lab.stop()
+
+
+def give_roles(played, password):
+    """Two users of the played cluster's: one has to give a password, the other does not."""
+    (data,) = played.lab.requests.parent.glob("cluster-*/data")
+    asks(data, ASKED)
+    with psycopg.connect(played.database, autocommit=True) as connection:
+        for role, more in ((ASKED, f"PASSWORD '{password}'"), (TRUSTED, "")):
+            connection.execute(f"CREATE ROLE {role} LOGIN {more}")
+            connection.execute(f"GRANT CREATE ON DATABASE shop TO {role}")
+            connection.execute(f"GRANT SELECT ON users TO {role}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def keep_secret(played, name, password, **more):
+    played.client("secretsmanager").create_secret(
+        Name=name, SecretString=json.dumps({"username": ASKED, "password": password}), **more
+    )
+
+
+def by_secret(name):
+    return {"CHAOS_DATABASE_AUTH": "secret", "CHAOS_DATABASE_SECRET": name}
+
+
+def with_secrets(path, literal):
+    """An experiment of a team's that does everything that brings secrets into the journal."""
+    experiment = json.loads(EXPERIMENT.read_text())
+    experiment["secrets"] = {
+        "team": {"token": {"type": "env", "key": "TEAM_TOKEN"}, "literal": literal}
+    }
+    experiment["configuration"]["dynamic"] = {
+        "type": "probe",
+        "name": "somewhere",
+        "provider": {"type": "python", "module": "os", "func": "getcwd"},
+    }
+    experiment["method"].insert(0, {
+        "type": "action",
+        "name": "tell",
+        "provider": {"type": "process", "path": "echo", "arguments": "${token} ${literal}"},
+    })  # fmt: skip
+    path.write_text(json.dumps(experiment))
+    return path
+
+
+def holding(folder: Path, words):
+    """The files of which one of the words is a part."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(found) > 3
+    return [path for path in found if any(word.encode() in path.read_bytes() for word in words)]
+
+
+def processes(mark):
+    """Command line and environment of all processes of a run."""
+    for process in psutil.process_iter(["cmdline"]):
+        try:
+            environ = process.environ()
+        except psutil.Error:
+            continue
+        if mark in environ.values():
+            yield process.info["cmdline"], environ
+
+
+def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_path_factory):
+    password, token, literal = canaries = [secrets.token_hex(12) for _ in range(3)]
+    give_roles(played, password)
+    keep_secret(played, "shop/asked", password, KmsKeyId=played.key)
+    given = with_secrets(tmp_path_factory.mktemp("given") / "experiment.json", literal)
+
+    running = played.chaos.start(
+        "--verbose", "--log-file", str(played.chaos.folder / "chaostoolkit.log"),
+        "run", "--journal-path", str(played.chaos.folder / "journal.json"), str(given),
+        TEAM_TOKEN=token, **by_secret("shop/asked"),
+    )  # fmt: skip
+    running.until_said("Action: hold-the-outage")
+    seen = list(processes(running.mark))
+    ran = running.wait()
+    assert ran.status == 0, ran.output
+    assert ran.summary["writes"]["acknowledged"] > 20
+
+    assert holding(played.chaos.folder, canaries) == []
+    assert len(seen) >= 3
+    for command, _ in seen:
+        assert not any(canary in word for canary in canaries for word in command)
+    (locusts,) = [environ for command, environ in seen if "locust" in command]
+    assert password not in str(locusts)
+    assert [name for name in locusts if name.startswith("AWS_")] == []
+
+    journal = json.loads((played.chaos.folder / "journal.json").read_text())
+    assert journal["run"][0]["output"]["stdout"] == "*** ***\n"
+    copied = journal["experiment"]["configuration"]["dynamic"]["provider"]["secrets"]
+    assert copied == {"team": {"token": "***", "literal": "***"}}
+    said = ran.output.replace("\n    ", " ")
+    assert "The secret shop/asked is encrypted under the very key that this run takes away" in said
+
+
+def test_with_tokens_of_iam_it_passes_too(played):
+    give_roles(played, "unused")
+    at = conninfo_to_dict(played.database)
+    server = (str(at["host"]), int(at["port"]))
+    with standing_before(server, played.lab.region, played.chaos.folder) as gate:
+        ran = played.chaos.run(
+            CHAOS_DATABASE_AUTH="iam",
+            CHAOS_DATABASE=f"host=127.0.0.1 port={gate.port} user={TRUSTED}",
+        )
+        assert ran.status == 0, ran.output
+        assert gate.refused == []
+        assert len(gate.taken) > 20
+    assert ran.summary["writes"]["lost"] == 0
+    assert holding(played.chaos.folder / "reports", ["X-Amz-Signature"]) == []
+    assert "X-Amz-Signature" not in ran.output
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    played = PlayedAws.start(tmp_path_factory.mktemp("secrets"))
+    give_roles(played, "right")
+    keep_secret(played, "wrong", "hunter2")
+    keep_secret(played, "right", "right")
+    yield played
+    played.lab.stop()
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        (by_secret("wrong"), 'password authentication failed for user "asked"'),
+        (by_secret("nowhere"), "ResourceNotFoundException"),
+        (by_secret("right") | {"PGPASSWORD": "hunter2"}, "PGPASSWORD (or the password of PGSERV"),
+        (by_secret("right") | {"CHAOS_DATABASE": "user=me"}, "names the user me"),
+        (by_secret(""), "CHAOS_DATABASE_SECRET must name one of Secrets Manager"),
+        ({"CHAOS_DATABASE_SECRET": "right"}, "is only read with CHAOS_DATABASE_AUTH=secret"),
+        (by_secret("right") | {"CHAOS_TARGET": "lab"}, "CHAOS_DATABASE_SECRET names another"),
+        ({"CHAOS_DATABASE": f"user={ASKED}"}, "no password supplied"),
+        (
+            {"CHAOS_DATABASE_AUTH": "iam", "CHAOS_DATABASE": "sslmode=prefer"},
+            "sslmode=prefer, which may send a token in the clear",
+        ),
+    ],
+)
+def test_what_cannot_log_in_is_refused_before_anything_is_touched(shared, tmp_path, env, words):
+    shared.chaos.folder = tmp_path
+    before = shared.mutating_calls()
+    ran = shared.chaos.run(**env)
+    assert ran.status == 1
+    assert words in ran.said, ran.output
+    assert "Traceback" not in ran.output
+    assert "hunter2" not in ran.output
+    assert not ran.reports.exists()
+    assert shared.mutating_calls() == before
+
+
+def test_the_secrets_of_an_experiment_are_not_in_the_journal_of_a_refused_run(chaos, tmp_path):
+    given = with_secrets(tmp_path / "experiment.json", "written-down")
+    ran = chaos.run(given, TEAM_TOKEN="from-outside", CHAOS_RTO="soon")
+    assert ran.said.startswith("CHAOS_RTO must be")
+    journal = (tmp_path / "journal.json").read_text()
+    assert json.loads(journal)["experiment"]["secrets"]["team"]["literal"] == "***"
+    assert "from-outside" not in journal
+    assert "written-down" not in journal

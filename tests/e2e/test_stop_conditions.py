@@ -1,0 +1,221 @@
+"""What ends a run at once, with the undo: alarms, the red button, Ctrl-C, safeguards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+
+import pytest
+
+from chaosaws_kms_ext.lab_faults import LabFaults
+from tests.conftest import until
+from tests.e2e.conftest import EXPERIMENT
+from tests.e2e.test_interrupts import MOMENTS
+
+AT_ONCE = 20_000.0
+"""A speed at which the cluster is inaccessible at the first look."""
+FAR = {"CHAOS_HOLD": "60", "CHAOS_RECOVERY_STRATEGY": "start"}
+"""The hold ends by what is tried here or not at all; then the cluster is back at once."""
+LONG_ENOUGH = 12.0
+"""Seconds of an outage that is measured: 10 in which nothing is answered, and some."""
+
+
+def put_alarm(played, *names):
+    for name in names:
+        played.client("cloudwatch").put_metric_alarm(
+            AlarmName=name, Namespace="shop", MetricName="errors", Statistic="Sum", Period=60,
+            EvaluationPeriods=1, Threshold=1.0, ComparisonOperator="GreaterThanThreshold",
+        )  # fmt: skip
+
+
+def set_alarm(played, name, state="ALARM"):
+    played.client("cloudwatch").set_alarm_state(
+        AlarmName=name, StateValue=state, StateReason="a test"
+    )
+
+
+def in_the_hold(played, **env):
+    running = played.chaos.start_run(**{**FAR, **env})
+    running.until_said(MOMENTS["hold"])
+    assert played.key_state() == "Disabled"
+    return running
+
+
+def aborted(ran, *words):
+    assert ran.status == 1
+    assert "Traceback" not in ran.output
+    summary = ran.summary
+    assert summary["verdict"] == "aborted"
+    for word in words:
+        assert word in summary["reasons"][0], summary["reasons"]
+    return summary
+
+
+def not_waited_for(running):
+    """What a run does after its key is back is shown elsewhere."""
+    running.until_said(MOMENTS["recovery"])
+    running.signal(signal.SIGINT)
+    return running.wait(20)
+
+
+def nothing_is_left(played):
+    return played.chaos.kms("restore").output.strip() == "Nothing to put back."
+
+
+def calls(played, operation):
+    lines = played.lab.requests.read_text().splitlines()
+    return sum(json.loads(line)["operation"] == operation for line in lines)
+
+
+# Alarms
+
+
+def test_an_alarm_that_goes_off_ends_the_run_and_the_key_is_back_in_seconds(aws):
+    played = aws(speed=AT_ONCE, CHAOS_STOP_ALARMS="orders-errors, checkout-latency")
+    put_alarm(played, "orders-errors", "checkout-latency")
+    running = in_the_hold(played)
+    set_alarm(played, "checkout-latency")
+    until(lambda: played.key_state() == "Enabled", timeout=8)
+    ran = not_waited_for(running)
+    aborted(ran, "the CloudWatch alarm checkout-latency went off")
+    assert "Stopped by the CloudWatch alarm checkout-latency went off: the key is" in ran.output
+    assert "Stopped again, by SIGINT: " in ran.output
+    assert played.key_state() == "Enabled"
+
+
+def test_without_alarms_that_can_be_watched_nothing_begins(aws):
+    played = aws(CHAOS_STOP_ALARMS="orders-errors")
+
+    def refused():
+        ran = played.chaos.run()
+        assert ran.status == 1
+        assert not ran.reports.exists()
+        return ran.said
+
+    why = "CHAOS_STOP_ALARMS names orders-errors, and there is no such alarm"
+    assert refused() == why
+    put_alarm(played, "orders-errors")
+    set_alarm(played, "orders-errors")
+    assert refused() == "the alarm orders-errors of CHAOS_STOP_ALARMS is in state ALARM already"
+    set_alarm(played, "orders-errors", "OK")
+    faults = LabFaults(played.lab.endpoint)
+    faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
+    said = refused()
+    assert said.startswith("the alarms of CHAOS_STOP_ALARMS cannot be read: ")
+    faults.clear()
+    assert calls(played, "DisableKey") == 0
+    assert nothing_is_left(played)
+
+
+# The red button
+
+
+def test_restore_from_another_shell_is_noticed_and_ends_the_run(aws):
+    played = aws("documented", AT_ONCE)
+    running = in_the_hold(played)
+    restored = played.chaos.kms("restore")
+    assert restored.status == 0, restored.output
+    assert "the key is back" in restored.output
+    assert "the cluster was started" in restored.output
+    ran = not_waited_for(running)
+    aborted(ran, "the red button")
+    assert "Stopped by the red button: " in ran.output
+    assert calls(played, "EnableKey") == 1
+    until(lambda: played.cluster_status() == "available")
+    assert nothing_is_left(played)
+    again = played.chaos.start_run()
+    again.until_said("Steady state hypothesis is met!")
+    again.signal(signal.SIGTERM)
+    again.wait()
+    assert played.key_state() == "Enabled"
+
+
+def test_a_journal_that_vanishes_keeps_no_key_away(aws):
+    played = aws(speed=AT_ONCE)
+    running = in_the_hold(played)
+    shutil.rmtree(played.chaos.folder / "state")
+    until(lambda: played.key_state() == "Enabled", timeout=8)
+    aborted(not_waited_for(running), "the entry of the undo journal is closed or gone")
+    assert nothing_is_left(played)
+
+
+# Interrupts
+
+
+def test_ctrl_c_once_puts_back_and_measures_and_says_so_in_one_line(aws):
+    played = aws(speed=AT_ONCE)
+    running = in_the_hold(played)
+    time.sleep(LONG_ENOUGH)
+    running.signal(signal.SIGINT)
+    ran = running.wait()
+    summary = aborted(ran, "SIGINT")
+    assert summary["time_to_recovery_seconds"] > 0
+    assert summary["time_to_impact_seconds"] > 0
+    (line,) = [line for line in ran.output.splitlines() if "Stopped by" in line]
+    assert line.endswith(
+        "Stopped by SIGINT: the key is put back, and the recovery measured; once more (Ctrl-C), "
+        "and only the key is put back."
+    )
+    assert played.cluster_status() == "available"
+    assert nothing_is_left(played)
+
+
+def test_ctrl_c_twice_puts_back_only_and_says_so(aws):
+    played = aws("documented", AT_ONCE)
+    # It would wait 60 s before it starts the cluster.
+    running = in_the_hold(played, CHAOS_RECOVERY_STRATEGY="wait-then-start")
+    running.signal(signal.SIGINT)
+    ran = not_waited_for(running)
+    summary = aborted(ran, "SIGINT")
+    assert summary["time_to_recovery_seconds"] is None
+    again = "Stopped again, by SIGINT: the key is put back, and nothing waited for."
+    assert again in ran.output
+    assert played.key_state() == "Enabled"
+    assert calls(played, "EnableKey") == 1
+    assert "`chaos kms restore` starts it" in " ".join(summary["reasons"])
+
+
+# Safeguards of chaosaddons
+
+
+SAFEGUARD = """
+import pathlib
+
+def all_is_well():
+    return not pathlib.Path({there!r}).exists()
+"""
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """The experiment with a safeguard that fails once a file is there."""
+    alarm = tmp_path / "something-is-wrong"
+    (tmp_path / "safeguard.py").write_text(SAFEGUARD.format(there=str(alarm)))
+    experiment = json.loads(EXPERIMENT.read_text())
+    probe = {
+        "name": "all-is-well", "type": "probe", "tolerance": True, "frequency": 0.2,
+        "provider": {"type": "python", "module": "safeguard", "func": "all_is_well"},
+    }  # fmt: skip
+    provider = {
+        "type": "python", "module": "chaosaddons.controls.safeguards",
+        "arguments": {"probes": [probe]},
+    }  # fmt: skip
+    experiment["controls"].append({"name": "safeguards", "provider": provider})
+    path = tmp_path / "guarded.json"
+    path.write_text(json.dumps(experiment))
+    return path, alarm
+
+
+def test_a_safeguard_of_chaosaddons_that_fails_ends_the_run_with_the_key_back(aws, guarded):
+    path, wrong = guarded
+    played = aws(speed=AT_ONCE, PYTHONPATH=str(path.parent))
+    running = played.chaos.start_run(path, **FAR)
+    running.until_said(MOMENTS["hold"])
+    wrong.touch()
+    running.until_said("Safeguard 'all-is-well' triggered the end")
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    aborted(not_waited_for(running), "SIGUSR1")
+    assert played.mutating_calls()[:2] == ["DisableKey", "EnableKey"]
+    until(lambda: not running.left(), timeout=5, every=0.2)

@@ -1,0 +1,136 @@
+"""The policies: what is in the files, for one place and for any."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+from chaosaws_kms_ext.cli import kms
+from chaosaws_kms_ext.permissions import CALLS, Caller
+from chaosaws_kms_ext.policies import Place, policy, trust
+
+POLICIES = Path(__file__).parents[1] / "policies"
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+KEY = f"arn:aws:kms:eu-west-1:123456789012:key/{KEY_ID}"
+HERE = Place("aws", "123456789012", "eu-west-1", "orders", KEY_ID)
+CHANGES = re.compile(r"kms:(Dis|En)able|rds:Start|scheduler:(Create|Delete)|iam:Pass")
+TAGGED = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
+
+
+def printed(*arguments, **env):
+    ran = CliRunner().invoke(kms, ["policy", *arguments], env=env)
+    return ran.exit_code, ran.output
+
+
+def statements(document, action):
+    return [each for each in document["Statement"] if action in each["Action"]]
+
+
+@pytest.mark.parametrize("name", [*(caller.value for caller in Caller), "switch-trust"])
+def test_the_files_are_what_the_table_says(name):
+    assert printed(name) == (0, (POLICIES / f"{name}.json").read_text()), "make policies"
+
+
+def test_the_files_are_of_this_and_nothing_else():
+    assert {path.stem for path in POLICIES.glob("*")} == {"probe", "run", "switch", "switch-trust"}
+
+
+def test_every_call_of_the_table_is_one_of_aws():
+    for call in CALLS:
+        client = boto3.client(
+            call.service, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        assert call.operation in client.meta.service_model.operation_names
+    assert len({(call.service, call.operation) for call in CALLS}) == len(CALLS)
+
+
+def test_who_only_looks_changes_nothing():
+    allowed = {a for each in policy(Caller.PROBE, Place())["Statement"] for a in each["Action"]}
+    assert not list(filter(CHANGES.match, allowed))
+    ran = {a for each in policy(Caller.RUN, Place())["Statement"] for a in each["Action"]}
+    assert list(filter(CHANGES.match, ran))
+
+
+@pytest.mark.parametrize("place", [Place(), HERE], ids=["any", "here"])
+def test_a_key_is_taken_away_only_where_the_tag_allows_it(place):
+    (statement,) = statements(policy(Caller.RUN, place), "kms:DisableKey")
+    assert statement["Condition"] == TAGGED
+
+
+@pytest.mark.parametrize("caller", [Caller.RUN, Caller.SWITCH])
+@pytest.mark.parametrize("action", ["kms:EnableKey", "rds:StartDBCluster"])
+def test_what_is_put_back_carries_the_tag_or_is_named(caller, action):
+    (statement,) = statements(policy(caller, Place()), action)
+    assert statement["Condition"] == TAGGED
+    (statement,) = statements(policy(caller, HERE), action)
+    assert "Condition" not in statement
+    assert "*" not in statement["Resource"]
+
+
+def test_what_changes_something_is_never_for_everything():
+    for caller in Caller:
+        for statement in policy(caller, HERE)["Statement"]:
+            if list(filter(CHANGES.match, statement["Action"])):
+                assert "*" not in str(statement["Resource"]), statement
+
+
+def test_a_role_is_passed_to_the_scheduler_only():
+    (statement,) = statements(policy(Caller.RUN, HERE), "iam:PassRole")
+    assert statement["Resource"] == "arn:aws:iam::123456789012:role/chaos-kms-switch"
+    to = {"iam:PassedToService": "scheduler.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": to}
+
+
+def test_the_scheduler_assumes_the_role_for_our_group_only():
+    (statement,) = trust(HERE)["Statement"]
+    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    group = "arn:aws:scheduler:eu-west-1:123456789012:schedule-group/chaos-kms"
+    assert statement["Condition"] == {
+        "ArnLike": {"aws:SourceArn": group},
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+    }
+
+
+def test_an_arn_names_account_and_region_too():
+    role = "arn:aws:iam::123456789012:role/chaos"
+    named = ["--key", KEY, "--cluster", "orders", "--principal", role]
+    expected = Place(
+        "aws", "123456789012", "eu-west-1", "orders", KEY_ID, role,
+        "arn:aws:iam::123456789012:role/s",
+    )  # fmt: skip
+    status, said = printed("run", *named, "--switch-role", "arn:aws:iam::123456789012:role/s")
+    assert (status, json.loads(said)) == (0, policy(Caller.RUN, expected))
+
+
+def test_the_settings_name_what_no_option_does():
+    env = {"CHAOS_CLUSTER_ID": "orders", "CHAOS_KEY_ID": KEY, "AWS_REGION": "eu-west-1"}
+    assert json.loads(printed("switch", **env)[1]) == policy(Caller.SWITCH, HERE)
+    china = json.loads(printed("switch", AWS_REGION="cn-north-1")[1])
+    assert china["Statement"][0]["Resource"] == "arn:aws-cn:kms:cn-north-1:*:key/*"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--key", "alias/orders"], "--key must be a key's id or ARN (a policy takes no alias)"),
+        (["--key", "*"], "--key must be"),
+        (["--account", "1"], "--account must be an account number of 12 digits, not '1'"),
+        (["--region", "Ireland"], "--region must be a Region"),
+        (["--cluster", "or*"], "--cluster must be the id of a DB cluster"),
+        (["--cluster", "o" * 10_000], "--cluster must be"),
+        (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
+        (["--key", KEY, "--region", "eu-west-2"], "is of the region"),
+        (["--key", KEY, "--account", "210987654321"], "is of the account"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_is_said_in_one_sentence(arguments, sentence):
+    status, said = printed("run", *arguments)
+    assert status == 1
+    assert sentence in said
+    assert said.count("\n") == 1
