@@ -25,6 +25,9 @@ KINDS = {
     NO_RECOVERY: "the servers do not come back until the fault is cleared",
 }
 
+NEEDED = {"writes": LOSE_WRITES, "seed": LOSE_WRITES, "seconds": SLOW_RECOVERY}
+"""Which kind a number is for."""
+
 MOST_WRITES = 10_000
 LONGEST = 7 * 86400.0
 """AWS seconds."""
@@ -36,6 +39,7 @@ class DataFault:
 
     kind: str
     cluster: str
+    """Its name or its ARN."""
     writes: int = 1
     """How many rows are lost."""
     seed: int = 0
@@ -59,6 +63,9 @@ class DataFault:
         except (KeyError, TypeError, ValueError, OverflowError) as problem:
             raise BadOrder(f"a fault needs a kind and a cluster, and numbers: {problem}") from None
         made._check()
+        for name, kind in NEEDED.items():
+            if name in order and made.kind != kind:
+                raise BadOrder(f"{name} is for {kind}, not for {made.kind}")
         return made
 
     def _check(self) -> None:

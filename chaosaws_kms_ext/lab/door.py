@@ -37,7 +37,7 @@ from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
 from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.secrets_manager import Moto, Secrets
 from chaosaws_kms_ext.lab.trail import Trail
-from chaosaws_kms_ext.lab.world import Call, Fault, World
+from chaosaws_kms_ext.lab.world import Call, Cluster, Fault, World
 
 __all__ = ["Door"]
 
@@ -61,7 +61,7 @@ class Door:
         self._lab_id = lab_id
         self._rds = service
         self.faults = Faults()
-        self._data_faults: list[DataFault] = []
+        self._data_faults: list[tuple[DataFault, Cluster]] = []
         self._trail = Trail(world)
         world.audit = self._trail.record
         world.publish = Bus(wire.has_rules, wire.emit).put
@@ -134,8 +134,14 @@ class Door:
                     return _said({"faults": [self._order(json.loads(body)).described()]})
                 except (BadOrder, ValueError, AttributeError, TypeError) as problem:
                     return _said({"error": str(problem)}, 400)
-            self._data_faults = [fault for fault in self._data_faults if not fault.over]
-            holding: list[ApiFault | DataFault] = [*self.faults.holding(), *self._data_faults]
+            self._data_faults = [
+                (fault, cluster)
+                for fault, cluster in self._data_faults
+                if not fault.over and self._is_there(cluster)
+            ]
+            holding: list[ApiFault | DataFault] = [
+                *self.faults.holding(), *(fault for fault, _ in self._data_faults)
+            ]  # fmt: skip
             return _said({"faults": [fault.described() for fault in holding]})
 
     def _order(self, order: dict[str, Any]) -> ApiFault | DataFault:
@@ -145,17 +151,27 @@ class Door:
             keys = [key for region in regions for key in region.keys.values()]
             return self.faults.add(order, keys)
         fault = DataFault.ordered(order)
-        named = [r.clusters[fault.cluster] for r in regions if fault.cluster in r.clusters]
+        named = [
+            cluster
+            for region in regions
+            for cluster in region.clusters.values()
+            if fault.cluster in (cluster.id, cluster.arn)
+        ]
         if not named:
             raise BadOrder(f"there is no cluster {fault.cluster!r}")
+        if len(named) > 1:
+            raise BadOrder(f"there are several clusters {fault.cluster!r}: name one by its ARN")
         self._rds.servers.misbehave(named[0], fault)
-        self._data_faults.append(fault)
+        self._data_faults.append((fault, named[0]))
         return fault
 
     def _clear_faults(self) -> None:
         self.faults.clear()
-        for fault in self._data_faults:
+        for fault, _ in self._data_faults:
             fault.over = True
+
+    def _is_there(self, cluster: Cluster) -> bool:
+        return cluster in self._world.region(cluster.region).clusters.values()
 
     def _control_identity(self, request: Request, body: bytes) -> Response:
         return _said({"lab": self._lab_id})

@@ -29,7 +29,7 @@ def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     summary, reasons = failed(played.chaos.run())
     (loss,) = [told for told in played.truth() if told["what"] == "lost writes"]
     lost = {
-        (each["row"]["writer"], each["row"]["sequence"])
+        (int(each["row"]["writer"]), int(each["row"]["sequence"]))
         for each in loss["rows"]
         if each["table"] == "chaos_kms.writes"
     }

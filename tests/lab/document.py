@@ -93,8 +93,8 @@ Throughout:
   administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
   by resource and tag, in moto's services by action alone; AssumeRole takes the role's trust policy
   too, and lets an administrator in where that trusts the account. Signatures are not checked.
-- `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: for an access key
-  that IAM does not know, `user/lab`. `SimulatePrincipalPolicy` decides as the lab does over the
+- `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: `user/lab` for
+  an access key that IAM does not know. `SimulatePrincipalPolicy` decides as the lab does over the
   identity policies of a user, a group or a role, and knows of tags, Region and time only what
   ContextEntries tell it.
 - A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
-from tests.conftest import FAST, program, until
+from tests.conftest import FAST, client, program, until
 from tests.lab.clusters import (
     AVAILABLE,
     RECOVERABLE,
     becomes,
+    connect,
     described,
     kept,
     new_cluster,
@@ -198,6 +199,53 @@ def test_what_was_cleared_does_not_happen(lab, rds, kms, faults, cluster):
     assert described(rds, cluster)["Endpoint"] == cluster["Endpoint"]
 
 
+ODD = """
+CREATE TABLE "T%x" (i int); INSERT INTO "T%x" SELECT generate_series(1, 20);
+CREATE TABLE nul (j json); INSERT INTO nul VALUES ('"\\u0000"');
+CREATE TABLE p (x int); CREATE TABLE c () INHERITS (p);
+INSERT INTO p SELECT generate_series(1, 20); INSERT INTO c SELECT generate_series(1, 20);
+CREATE TABLE exact (n numeric); INSERT INTO exact VALUES (12345678901234567890.123456789);
+CREATE TABLE kept_back (x int); INSERT INTO kept_back SELECT generate_series(1, 20);
+CREATE RULE keep AS ON DELETE TO kept_back DO INSTEAD NOTHING;
+ALTER TABLE kept_back ENABLE ALWAYS RULE keep;
+ALTER DATABASE postgres SET default_transaction_read_only = on;
+ALTER DATABASE postgres SET statement_timeout = '50ms';
+"""
+COUNTED = """
+SELECT (SELECT count(*) FROM "T%x") + (SELECT count(*) FROM nul) + (SELECT count(*) FROM p)
+     + (SELECT count(*) FROM exact) + (SELECT count(*) FROM kept_back)
+"""
+
+
+def test_in_odd_tables_as_many_rows_are_gone_as_the_truth_names(lab, rds, kms, faults, cluster):
+    with connect(cluster) as connection:
+        for statement in ODD.strip().splitlines():
+            connection.execute(statement)
+    before = query(cluster, COUNTED)[0]
+    faults.order(kind="lose-writes", cluster=name_of(cluster), writes=82)
+    crash(rds, kms, cluster)
+    becomes(rds, cluster, AVAILABLE)
+    (loss,) = told(lab, cluster, "lost writes")
+    assert query(cluster, COUNTED)[0] == before - len(loss["rows"])
+    assert len(loss["rows"]) >= 60
+    assert "public.kept_back" not in {row["table"] for row in loss["rows"]}
+    exact = [row["row"]["n"] for row in loss["rows"] if row["table"] == "public.exact"]
+    assert exact == ["12345678901234567890.123456789"]
+
+
+def test_of_clusters_of_one_name_an_arn_says_which(lab, rds, faults):
+    here = new_writer(rds)
+    name = {"DBClusterIdentifier": name_of(here)}
+    client(lab, "rds", region="us-east-1").create_db_cluster(Engine="aurora-postgresql", **name)
+    with pytest.raises(NotALab, match=r"several clusters .*: name one by its ARN"):
+        faults.order(kind="no-recovery", cluster=name_of(here))
+    faults.order(kind="no-recovery", cluster=here["DBClusterArn"])
+    assert len(faults.holding()) == 1
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name_of(here)}-1")
+    rds.delete_db_cluster(SkipFinalSnapshot=True, **name)
+    until(lambda: faults.holding() == [])
+
+
 @pytest.mark.parametrize(
     ("order", "said"),
     [
@@ -206,6 +254,7 @@ def test_what_was_cleared_does_not_happen(lab, rds, kms, faults, cluster):
         ({"kind": "lose-writes", "cluster": "orders", "writes": 0}, "number of rows from 1"),
         ({"kind": "lose-writes", "cluster": "orders", "seed": "x"}, "and numbers"),
         ({"kind": "slow-recovery", "cluster": "orders"}, "slow-recovery needs seconds"),
+        ({"kind": "no-recovery", "cluster": "orders", "writes": 3}, "writes is for lose-writes"),
         ({"cluster": "orders"}, "needs a kind and a cluster"),
     ],
 )

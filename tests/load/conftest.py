@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosaws_kms_ext.lab.processes import kill_everything_in
+from chaosaws_kms_ext.lab.processes import freeze_trees, kill_everything_in
 from chaosaws_kms_ext.lab.servers import PORTS, Binaries, Postgres
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
@@ -28,6 +28,11 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("no free port")
+
+
+def freeze(server: Postgres) -> None:
+    """What a lost key does to a server."""
+    freeze_trees([server.postmaster.pid])
 
 
 @pytest.fixture

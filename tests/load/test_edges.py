@@ -13,7 +13,7 @@ from chaosaws_kms_ext.load import schema
 from chaosaws_kms_ext.load.load import DEFAULT_LOAD
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
-from tests.load.conftest import RATE
+from tests.load.conftest import RATE, freeze
 
 SECOND = 1_000_000_000
 
@@ -45,7 +45,7 @@ def failure(start_load, **config):
 
 def test_arrivals_that_nobody_could_take_when_the_load_stops_have_a_record(postgres, start_load):
     load = start_load()
-    postgres.freeze()
+    freeze(postgres)
     time.sleep(1.2)
     stopped = time.monotonic_ns()
     load.stop()
@@ -57,7 +57,7 @@ def test_arrivals_that_nobody_could_take_when_the_load_stops_have_a_record(postg
 
 def test_what_the_witnesses_waited_for_at_the_stop_has_a_record(postgres, start_load):
     load = start_load(deadline=5.0)
-    postgres.freeze()
+    freeze(postgres)
     time.sleep(0.8)
     load.stop()
     history = read_history(load.config.folder)

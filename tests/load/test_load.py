@@ -21,7 +21,7 @@ from chaosaws_kms_ext.load.load import DEFAULT_LOAD, Load, LoadConfig
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.conftest import until
-from tests.load.conftest import RATE
+from tests.load.conftest import RATE, freeze
 
 SECOND = 1_000_000_000
 
@@ -33,7 +33,7 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     for _ in range(5):
         time.sleep(1)
         frozen = time.monotonic_ns()
-        postgres.freeze()
+        freeze(postgres)
         time.sleep(1.2)
         postgres.kill()
         time.sleep(0.3)
@@ -83,7 +83,7 @@ def test_every_acknowledged_row_that_disappears_is_reported_and_no_other(postgre
 
 def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_load):
     load = start_load()
-    postgres.freeze()
+    freeze(postgres)
     time.sleep(1)
     postgres.kill()
     postgres.start()
@@ -112,7 +112,7 @@ def test_records_are_on_disk_within_half_a_second(start_load):
 def test_both_witnesses_see_the_hang(postgres, start_load):
     load = start_load()
     impact = time.monotonic_ns()
-    postgres.freeze()
+    freeze(postgres)
     slack = time.monotonic_ns() - impact + 30_000_000
     time.sleep(1.5)
     until_ = time.monotonic_ns()
@@ -142,7 +142,7 @@ def test_a_frozen_database_answers_nothing_in_a_live_window(postgres, start_load
     load = start_load()
     time.sleep(1)
     assert load.window(0.5).share >= 0.99
-    postgres.freeze()
+    freeze(postgres)
     time.sleep(1.5)
     assert load.window(0.5).share == 0
     assert load.window(0.5).failing == pytest.approx(RATE, abs=3)
@@ -221,7 +221,7 @@ def test_what_a_killed_run_left_is_made_anew_and_dropped_in_the_end(postgres):
 
 
 def test_a_database_that_hangs_or_is_not_there_ends_in_one_sentence_in_time(postgres):
-    postgres.freeze()
+    freeze(postgres)
     began = time.monotonic()
     with pytest.raises(LoadFailed, match="the database cannot be used"):
         schema.make(postgres.conninfo, 2)
@@ -255,7 +255,7 @@ def test_no_load_outlives_a_parent_that_is_killed(postgres, tmp_path, frozen):
     )
     load = psutil.Process(int(parent.stdout.readline()))
     if frozen:
-        postgres.freeze()
+        freeze(postgres)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     until(lambda: not load.is_running() or load.status() == psutil.STATUS_ZOMBIE, timeout=5)

@@ -12,7 +12,6 @@ import pytest
 from tests.conftest import program, until
 from tests.e2e.test_interrupts import MOMENTS
 
-
 pytestmark = pytest.mark.soak
 
 

@@ -17,17 +17,22 @@ Connect = Callable[[str], psycopg.Connection[tuple[Any, ...]]]
 POOL = 10
 """From how many times as many rows those that are lost are drawn."""
 
-DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
+LONGEST = 1000
+"""Letters that are told of a value."""
+
+DATABASES = """
+SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND NOT datistemplate
+ORDER BY 1
+"""
 TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'p'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY 1, 2
 """
-NEWEST = """
-SELECT age(xmin), ctid::text, to_jsonb(a_row) FROM {} a_row
-ORDER BY age(xmin), ctid DESC LIMIT {}
-"""
+# ONLY: a table that inherits has rows in the same places.
+NEWEST = "SELECT age(xmin), ctid::text FROM ONLY {} ORDER BY age(xmin), ctid DESC LIMIT {}"
+GONE = "DELETE FROM ONLY {} WHERE ctid = {}::tid RETURNING *"
 
 
 class Lost(NamedTuple):
@@ -35,7 +40,8 @@ class Lost(NamedTuple):
 
     database: str
     table: str
-    row: dict[str, Any]
+    row: dict[str, str | None]
+    """Column → value, as PostgreSQL writes it."""
 
 
 class Candidate(NamedTuple):
@@ -47,23 +53,43 @@ class Candidate(NamedTuple):
     schema: str
     table: str
     place: str
-    row: dict[str, Any]
 
 
 def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
-    """Removes `writes` rows, or all that there are, without a trace in triggers or constraints."""
-    pool = sorted(_candidates(connect, POOL * writes), key=lambda each: each[:5])[: POOL * writes]
+    """Removes `writes` rows, or all that there are, and says which are gone.
+
+    Triggers and constraints do not see it, as none does when storage loses a row; but for those
+    that somebody made to act ALWAYS, which keep their rows.
+    """
+    pool = sorted(_candidates(connect, POOL * writes))[: POOL * writes]
     drawn = random.Random(seed).sample(pool, min(writes, len(pool)))
+    lost = []
     for database in sorted({each.database for each in drawn}):
         with connect(database) as connection:
-            # No trigger sees it and no foreign key objects, as none does when storage loses a row.
             connection.execute("SET session_replication_role = replica")
             for each in drawn:
-                if each.database == database:
-                    table = sql.Identifier(each.schema, each.table)
-                    gone = sql.SQL("DELETE FROM {} WHERE ctid = %s::tid").format(table)
-                    connection.execute(gone, (each.place,))
-    return [Lost(each.database, f"{each.schema}.{each.table}", each.row) for each in drawn]
+                if each.database == database and (row := _removed(connection, each)):
+                    lost.append(Lost(database, f"{each.schema}.{each.table}", row))
+    return lost
+
+
+def _removed(
+    connection: psycopg.Connection[tuple[Any, ...]], which: Candidate
+) -> dict[str, str | None] | None:
+    """The row that is gone; None if something kept it."""
+    table, place = sql.Identifier(which.schema, which.table), sql.Literal(which.place)
+    try:
+        cursor = connection.execute(sql.SQL(GONE).format(table, place))
+    except psycopg.Error:
+        return None
+    result = cursor.pgresult
+    if result is None or not result.ntuples:
+        return None
+    return {
+        column.name: None if (value := result.get_value(0, number)) is None
+        else value[:LONGEST].decode(errors="replace")
+        for number, column in enumerate(cursor.description or ())
+    }  # fmt: skip
 
 
 def _candidates(connect: Connect, most: int) -> Iterator[Candidate]:
@@ -74,5 +100,5 @@ def _candidates(connect: Connect, most: int) -> Iterator[Candidate]:
         with connect(database) as connection:
             for schema, table in connection.execute(TABLES).fetchall():
                 newest = sql.SQL(NEWEST).format(sql.Identifier(schema, table), sql.Literal(most))
-                for age, place, row in connection.execute(newest):
-                    yield Candidate(age, database, schema, table, place, row)
+                for age, place in connection.execute(newest):
+                    yield Candidate(age, database, schema, table, place)

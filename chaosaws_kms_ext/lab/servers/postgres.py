@@ -91,9 +91,14 @@ class Postgres:
         return f"host={self.listens[0]} port={self.port} dbname=postgres user={SUPERUSER}"
 
     def connected(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection of the superuser's that commits every statement."""
+        """A connection of the superuser's that commits every statement, whatever the database's
+        own settings."""
         return psycopg.connect(
-            self.conninfo, dbname=database, autocommit=True, connect_timeout=CONNECT_WITHIN
+            self.conninfo,
+            dbname=database,
+            autocommit=True,
+            connect_timeout=CONNECT_WITHIN,
+            options="-c default_transaction_read_only=off -c statement_timeout=0",
         )
 
     @property

@@ -7,6 +7,7 @@ servers are frozen, killed or stopped, and another pass begins wherever it was l
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import shutil
 import subprocess
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.servers.volume import Volume
 
 __all__ = ["Settling"]
+
+logger = logging.getLogger(__name__)
 
 STOP_WITHIN = 10.0
 """Seconds for a fast shutdown; then the server is killed, and crash recovery does the rest."""
@@ -255,8 +258,15 @@ class Settling:
     def _suffer(self, writer: Member) -> None:
         """Lets happen what was ordered for the cluster's return, each of it once."""
         for fault in list(self.volume.suffering):
-            if not fault.over:
-                SUFFER[fault.kind](self, writer, fault)
+            try:
+                if not fault.over:
+                    SUFFER[fault.kind](self, writer, fault)
+            except Interrupted:
+                raise
+            except (ServerFailed, OSError, psycopg.Error) as problem:
+                # The order could not be carried out: the cluster comes back without it.
+                logger.warning("%s of %s failed: %s", fault.kind, fault.cluster, problem)
+                self.volume.tell("fault failed", kind=fault.kind, why=str(problem))
             with self.volume.step(self.epoch):
                 fault.over = True
                 self.volume.suffering.remove(fault)
@@ -270,7 +280,7 @@ class Settling:
         self.volume.tell("lost writes", seed=fault.seed, rows=[row._asdict() for row in lost])
 
     def _recover_slowly(self, writer: Member, fault: DataFault) -> None:
-        self._wait(lambda: fault.over, self.volume.common.real(fault.seconds))
+        self._wait(lambda: fault.over, self.volume.common.real(fault.seconds), every=0.02)
 
     def _move(self, writer: Member, fault: DataFault) -> None:
         volume = self.volume
