@@ -31,7 +31,7 @@ docs: $(READY)  ## docs/lab.md, from the tests
 
 policies: $(READY)  ## policies/*.json, from the table in the code
 	for name in probe run switch switch-trust; do \
-	  CHAOS_CLUSTER_ID= CHAOS_KEY_ID= CHAOS_SWITCH_ROLE= \
+	  CHAOS_CLUSTER_ID= CHAOS_KEY_ID= CHAOS_SWITCH_ROLE= CHAOS_DATABASE_SECRET= \
 	  $(BIN)/chaos kms policy $$name > policies/$$name.json || exit 1; done
 
 $(READY): pyproject.toml constraints.txt

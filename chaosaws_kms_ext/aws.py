@@ -215,7 +215,7 @@ def _unusable(what: str, problem: Exception) -> AwsError:
 
 
 def _sentence(name: str, params: dict[str, Any], error: dict[str, str]) -> str:
-    code, message = error.get("Code", "unknown error"), error.get("Message", "")
+    code, message = error.get("Code", "unknown error"), " ".join(error.get("Message", "").split())
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
     if code in DENIED:
         # AWS' words say more: a call may take a permission of another name, and names no ARN.

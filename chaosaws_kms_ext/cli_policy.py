@@ -27,6 +27,12 @@ FORMS = {
     "key": (KEY, "a key's id or ARN (a policy takes no alias)"),
     "principal": (PRINCIPAL, "the ARN of an IAM role or user"),
     "switch_role": (PRINCIPAL, "the ARN of an IAM role"),
+    "secret": (
+        r"(?:arn:(?P<partition>aws[a-z-]*):secretsmanager:(?P<region>[a-z0-9-]+):"
+        r"(?P<account>\d{12}):secret:)?[\w/+=.@!-]{1,519}",
+        "the name or the ARN of a secret",
+    ),
+    "database_user": (r"[^\s*?/$]{1,63}", "the name of a database user"),
 }
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
@@ -46,6 +52,13 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     envvar="CHAOS_SWITCH_ROLE",
     help=f"The switch's role; else CHAOS_SWITCH_ROLE, or {SWITCH_ROLE}.",
 )
+@click.option(
+    "--secret",
+    default="",
+    envvar="CHAOS_DATABASE_SECRET",
+    help="With the database's password; else CHAOS_DATABASE_SECRET.",
+)
+@click.option("--database-user", default="", help="Who logs in with CHAOS_DATABASE_AUTH=iam.")
 def command(name: str, **given: str) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 

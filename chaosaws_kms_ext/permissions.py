@@ -40,6 +40,9 @@ class Resource(Enum):
     SWITCH_ROLE = "the switch's role"
     ASKED_ABOUT = "the principal and the switch's role"
     PRINCIPAL = "the principal"
+    SECRET = "the database's secret"
+    DATABASE_USER = "the user of the database"
+    """These two only where they are named."""
     ANYTHING = "*"
 
 
@@ -124,4 +127,8 @@ CALLS = (
     _call("scheduler", "ListSchedules", RUNS, Resource.ANYTHING),
     _call("scheduler", "GetSchedule", RUNS, Resource.ALL_SCHEDULES),
     _call("scheduler", "DeleteSchedule", RUNS, Resource.SCHEDULES),
+    _call("secretsmanager", "GetSecretValue", RUNS, Resource.SECRET),
+    _call("secretsmanager", "DescribeSecret", RUNS, Resource.SECRET),
+    # No call of ours: what the database asks IAM of whoever shows it a token.
+    _call("rds-db", "connect", RUNS, Resource.DATABASE_USER),
 )  # fmt: skip

@@ -38,6 +38,10 @@ class Place:
     """The ARN of the user or role that gets the policy; every one of the account if empty."""
     switch_role: str = ""
     """An ARN; that of SWITCH_ROLE in the account if empty."""
+    secret: str = ""
+    """A name or an ARN, if the database's password comes from Secrets Manager."""
+    database_user: str = ""
+    """If it is a token of IAM's."""
 
     def arns(self, resource: Resource) -> list[str]:
         """What a policy's Resource element says for it."""
@@ -46,6 +50,8 @@ class Place:
         passed = self.switch_role or self._of("iam", f"role/{SWITCH_ROLE}")
         roles, users = self._of("iam", "role/*"), self._of("iam", "user/*")
         principal = [self.principal] if self.principal else [roles, users]
+        # The cluster is there by its resource id, which no setting names.
+        user = self._of("rds-db", f"dbuser:*/{self.database_user}")
         found = {
             Resource.KEY: [self._of("kms", f"key/{self.key}")],
             Resource.KEYS: [self._of("kms", "key/*")],
@@ -61,6 +67,8 @@ class Place:
             Resource.SWITCH_ROLE: [passed],
             Resource.ASKED_ABOUT: [*principal, passed] if self.principal else principal,
             Resource.PRINCIPAL: [self.principal or roles],
+            Resource.SECRET: [self._secret] if self.secret else [],
+            Resource.DATABASE_USER: [user] if self.database_user else [],
             Resource.ANYTHING: ["*"],
         }
         return found[resource]
@@ -74,6 +82,12 @@ class Place:
         """Whether it is for one thing alone."""
         return not any("*" in arn for arn in self.arns(resource))
 
+    @property
+    def _secret(self) -> str:
+        """Secrets Manager User Guide: behind its name an ARN has six characters more."""
+        given = self.secret.startswith("arn:")
+        return self.secret if given else self._of("secretsmanager", f"secret:{self.secret}-??????")
+
     def _of(self, service: str, what: str) -> str:
         region = "" if service == "iam" else self.region
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{what}"
@@ -84,8 +98,8 @@ def policy(caller: Caller, place: Place) -> Document:
     wanted: dict[tuple[tuple[str, ...], When], list[Permission]] = {}
     for call in CALLS:
         for each in call.permissions if caller in call.callers else ():
-            key = (tuple(place.arns(each.resource)), _when(each, place))
-            wanted.setdefault(key, []).append(each)
+            if arns := tuple(place.arns(each.resource)):
+                wanted.setdefault((arns, _when(each, place)), []).append(each)
     return {
         "Version": VERSION,
         "Statement": [

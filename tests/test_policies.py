@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -42,6 +43,8 @@ def test_the_files_are_of_this_and_nothing_else():
 
 def test_every_call_of_the_table_is_one_of_aws():
     for call in CALLS:
+        if call.service == "rds-db":  # which is a permission, and no service
+            continue
         client = boto3.client(
             call.service, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
         )
@@ -96,6 +99,20 @@ def test_the_scheduler_assumes_the_role_for_our_group_only():
     }
 
 
+def test_how_the_database_is_entered_is_there_only_if_it_is_named():
+    for action in ("secretsmanager:GetSecretValue", "rds-db:connect"):
+        assert statements(policy(Caller.RUN, HERE), action) == []
+    place = replace(HERE, secret="shop/db", database_user="app")
+    (statement,) = statements(policy(Caller.RUN, place), "secretsmanager:GetSecretValue")
+    at = "arn:aws:{}:eu-west-1:123456789012:{}"
+    assert statement["Resource"] == at.format("secretsmanager", "secret:shop/db-??????")
+    (statement,) = statements(policy(Caller.RUN, place), "rds-db:connect")
+    assert statement["Resource"] == at.format("rds-db", "dbuser:*/app")
+    arn = at.format("secretsmanager", "secret:shop/db-AbCdEf")
+    said = json.loads(printed("run", "--secret", arn)[1])
+    assert statements(said, "secretsmanager:DescribeSecret")[0]["Resource"] == arn
+
+
 def test_an_arn_names_account_and_region_too():
     role = "arn:aws:iam::123456789012:role/chaos"
     named = ["--key", KEY, "--cluster", "orders", "--principal", role]
@@ -124,6 +141,8 @@ def test_the_settings_name_what_no_option_does():
         (["--cluster", "or*"], "--cluster must be the id of a DB cluster"),
         (["--cluster", "o" * 10_000], "--cluster must be"),
         (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
+        (["--secret", "*"], "--secret must be the name or the ARN of a secret"),
+        (["--database-user", "*"], "--database-user must be"),
         (["--key", KEY, "--region", "eu-west-2"], "is of the region"),
         (["--key", KEY, "--account", "210987654321"], "is of the account"),
     ],

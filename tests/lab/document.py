@@ -91,8 +91,9 @@ Throughout:
 - A caller that moto's IAM knows (a user's access key, a session of AssumeRole) is held to its
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
   administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
-  by resource and tag, in moto's services by action alone; AssumeRole takes the role's trust policy
-  too, and lets an administrator in where that trusts the account. Signatures are not checked.
+  by resource and tag, in EventBridge Scheduler by schedule and group, in moto's services by action.
+  AssumeRole then takes the role's trust policy too, and lets an administrator in where that trusts
+  the account. Signatures are not checked.
 - `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: `user/lab` for
   an access key that IAM does not know. `SimulatePrincipalPolicy` decides as the lab does over the
   identity policies of a user, a group or a role, and knows of tags, Region and time only what

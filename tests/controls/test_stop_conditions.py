@@ -1,0 +1,179 @@
+"""What the thread that watches sees: alarms, their end, their silence, and the journal."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+
+import pytest
+
+from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.controls import stop_conditions
+from chaosaws_kms_ext.controls.stop_conditions import RED_BUTTON, StopConditions
+from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.settings import Settings
+from tests.conftest import client, until
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def signals():
+    """The SIGTERMs that this process got."""
+    got = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
+    yield got
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def run():
+    return Run(Settings())
+
+
+@pytest.fixture
+def watching(lab, run):
+    """Starts to watch alarms, 20 times a second."""
+    started = []
+
+    def watching(*alarms, aws=None):
+        door = aws or Aws(lab.region, lab.endpoint, lab=True)
+        conditions = StopConditions(run, door, alarms, 0.05)
+        conditions.start()
+        started.append(conditions)
+        return conditions
+
+    yield watching
+    for conditions in started:
+        conditions.stop()
+        conditions.stop()
+
+
+@pytest.fixture
+def cloudwatch(lab):
+    return client(lab, "cloudwatch")
+
+
+def put(cloudwatch):
+    name = f"alarm-{next(NUMBERS)}"
+    cloudwatch.put_metric_alarm(
+        AlarmName=name, Namespace="shop", MetricName="errors", Statistic="Sum", Period=60,
+        EvaluationPeriods=1, Threshold=1.0, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    return name
+
+
+def go_off(cloudwatch, name, state="ALARM"):
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
+
+
+def test_the_alarms_that_went_off_are_named_once(cloudwatch, watching, run, signals):
+    quiet, one, other = (put(cloudwatch) for _ in range(3))
+    watching(quiet, one, other, one)
+    go_off(cloudwatch, quiet, "INSUFFICIENT_DATA")
+    assert run.stopping == ""
+    go_off(cloudwatch, one)
+    until(lambda: signals)
+    assert run.stopping == f"the CloudWatch alarm {one} went off"
+    assert signals == [signal.SIGTERM]
+
+
+def test_an_alarm_that_is_gone_ends_the_run(cloudwatch, watching, run, signals):
+    name = put(cloudwatch)
+    watching(name)
+    cloudwatch.delete_alarms(AlarmNames=[name])
+    until(lambda: signals)
+    assert run.stopping == f"the CloudWatch alarm {name} is not there any more"
+
+
+def test_a_silence_that_passes_is_let_be_and_one_that_lasts_is_not(
+    lab, cloudwatch, watching, run, signals, monkeypatch
+):
+    name, faults = put(cloudwatch), LabFaults(lab.endpoint)
+    watching(name)
+    try:
+        faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
+        until(lambda: _asked(lab) > 5)
+        assert not signals
+        monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 0.1)
+        until(lambda: signals)
+    finally:
+        faults.clear()
+    assert run.stopping.startswith("the alarms cannot be read: the AWS credentials have expired")
+
+
+def _asked(lab):
+    return lab.requests.read_text().count("DescribeAlarms")
+
+
+def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
+    lab, cloudwatch, watching, run, signals
+):
+    class Breaks(Aws):
+        broken = False
+
+        def call(self, service, operation, params):
+            if self.broken:
+                raise OSError("no file descriptor is left")
+            return super().call(service, operation, params)
+
+    door = Breaks(lab.region, lab.endpoint, lab=True)
+    watching(put(cloudwatch), aws=door)
+    door.broken = True
+    until(lambda: signals)
+    assert run.stopping.startswith("nobody watches its stop conditions any more: OSError(")
+
+
+@pytest.mark.parametrize("how", ["key_is_back", "close"])
+def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, signals, how):
+    entry = journal.write(
+        journal.new_entry(
+            run=run.id, target="aws", region="eu-west-1", endpoint="", lab="", cluster="orders",
+            key=KEY, undo=DisableKey(KEY).undo(),
+        )
+    )  # fmt: skip
+    run.part(Injections, Injections).open.append(entry)
+    watching()
+    getattr(entry, how)()
+    until(lambda: signals)
+    assert run.stopping == RED_BUTTON
+
+
+def test_when_the_key_is_back_there_is_nothing_left_to_stop(cloudwatch, watching, run, signals):
+    name = put(cloudwatch)
+    conditions = watching(name)
+    run.event(Happened.PUT_BACK)
+    go_off(cloudwatch, name)
+    until(lambda: not conditions._thread.is_alive())
+    assert not signals
+    assert run.stopping == ""
+
+
+def test_a_hundred_alarms_are_watched_in_one_call(cloudwatch, watching, lab, signals):
+    names = [put(cloudwatch) for _ in range(100)]
+    before = _asked(lab)
+    watching(*names).stop()
+    assert _asked(lab) - before <= 3
+    assert not signals
+
+
+def test_what_cannot_be_watched_is_refused_at_the_start(lab, cloudwatch, watching, signals):
+    with pytest.raises(Refused, match="names nobody, and there is no such alarm"):
+        watching("nobody")
+    name = put(cloudwatch)
+    go_off(cloudwatch, name)
+    with pytest.raises(Refused, match=f"the alarm {name} of CHAOS_STOP_ALARMS is in state ALARM"):
+        watching(name)
+    faults = LabFaults(lab.endpoint)
+    faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
+    try:
+        with pytest.raises(Refused, match="the alarms of CHAOS_STOP_ALARMS cannot be read: "):
+            watching(name)
+    finally:
+        faults.clear()
+    assert not signals
