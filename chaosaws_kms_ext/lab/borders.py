@@ -8,12 +8,13 @@ tagging.py); the rest is not done, and said so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chaosaws_kms_ext.lab import templates
 from chaosaws_kms_ext.lab.templates import Fetch
-from chaosaws_kms_ext.lab.world import Call
+from chaosaws_kms_ext.lab.values import strings
+from chaosaws_kms_ext.lab.world import Call, Fault
 
 __all__ = ["beyond"]
 
@@ -36,8 +37,11 @@ ABOUT_KEYS = frozenset({"securityhub"})
 # Service → what one of its parameters is when it is about keys or clusters of the lab.
 OURS: dict[str, re.Pattern[str]] = {
     "application-autoscaling": re.compile(r"rds(:cluster:\w+)?"),
+    "config": re.compile(r"AWS::(KMS|RDS)::.*|arn:[\w-]+:(kms|rds):.*"),
     "fis": re.compile(r"aws:rds:.*|arn:[\w-]+:(kms|rds):.*"),
-    "resource-groups": re.compile(r"arn:[\w-]+:(kms|rds):.*"),
+    "ram": re.compile(r"arn:[\w-]+:(kms|rds):.*"),
+    # A query is JSON in a string.
+    "resource-groups": re.compile(r"arn:[\w-]+:(kms|rds):.*|.*AWS::(KMS|RDS)::.*", re.DOTALL),
     "tagging": re.compile(r"arn:[\w-]+:(kms|rds):.*"),
 }
 
@@ -46,17 +50,25 @@ HALF = frozenset({("tagging", "GetTagKeys"), ("tagging", "GetTagValues")})
 
 OUR_TYPES = ("AWS::KMS::", "AWS::RDS::")
 
+SERVED = re.compile(r"arn:[\w-]+:(sqs:|logs:[^:]*:\d*:log-group:|events:[^:]*:\d*:event-bus/).*")
+"""The targets of EventBridge's rules to which moto delivers; for any other it only logs."""
+
 
 def beyond(call: Call, parameters: Any, fetch: Fetch) -> str | None:
     """What the lab does not do of a call to moto, as "s3:PutObject under a KMS key"; None: nothing.
 
-    `parameters` is the shape of the operation's parameters, `fetch` reads templates.
+    `parameters` is the shape of the operation's parameters, `fetch` reads templates. Raises Fault
+    for a template that AWS refuses and moto does not.
     """
     name = f"{call.service}:{call.operation}"
     if (call.service, call.operation) in HALF:
         return name
-    if call.service in OURS and any(map(OURS[call.service].fullmatch, _strings(call.params))):
+    if call.service in OURS and any(map(OURS[call.service].fullmatch, strings(call.params))):
         return f"{name} of KMS keys and DB clusters"
+    if (call.service, call.operation) == ("events", "PutTargets"):
+        arns = [str(target.get("Arn")) for target in call.params.get("Targets") or []]
+        unserved = next((arn for arn in arns if not SERVED.fullmatch(arn)), None)
+        return f"{name} to {unserved}" if unserved else None
     if call.service == "cloudformation":
         why = _in_template(call.params, fetch)
         return f"{name} {why}" if why else None
@@ -74,25 +86,32 @@ def beyond(call: Call, parameters: Any, fetch: Fetch) -> str | None:
 
 def _names(shape: Any, value: Any) -> bool:
     """Whether a KMS key is named anywhere in a parameter."""
-    if isinstance(value, list):
-        return any(_names(shape.member, each) for each in value)
-    if not isinstance(value, Mapping):
-        return False
-    if shape.type_name == "map":
-        return any(_attribute(shape, k, v) or _names(shape.value, v) for k, v in value.items())
-    if KEY.fullmatch(str(value.get("AttributeName"))) and _customers(value.get("AttributeValue")):
-        return True  # SetTopicAttributes, which says in parameters what others say in a map
-    members = shape.members
-    return any(
-        _is_key(name, members[name], each) or _names(members[name], each)
-        for name, each in value.items()
-        if name in members
-    )
+    waiting = [(shape, value)]
+    while waiting:
+        shape, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(shape.member, each) for each in value]
+        if not isinstance(value, Mapping):
+            continue
+        if shape.type_name == "map":
+            if any(_attribute(shape, name, each) for name, each in value.items()):
+                return True
+            waiting += [(shape.value, each) for each in value.values()]
+            continue
+        if KEY.fullmatch(str(value.get("AttributeName"))) and _customers(
+            value.get("AttributeValue")
+        ):
+            return True  # SetTopicAttributes, which says in parameters what others say in a map
+        known = {name: each for name, each in value.items() if name in shape.members}
+        if any(_is_key(name, shape.members[name], each) for name, each in known.items()):
+            return True
+        waiting += [(shape.members[name], each) for name, each in known.items()]
+    return False
 
 
 def _is_key(name: str, shape: Any, value: Any) -> bool:
     if KEY.fullmatch(name):
-        return any(map(_customers, _strings(value)))
+        return any(map(_customers, strings(value)))
     perhaps = PERHAPS.fullmatch(name) and OF_KMS.search(shape.documentation)
     return bool(perhaps) and _customers(value)
 
@@ -107,18 +126,6 @@ def _customers(value: Any) -> bool:
     return isinstance(value, str) and not NOBODYS.fullmatch(value)
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    parts: Iterable[Any] = ()
-    if isinstance(value, Mapping):
-        parts = value.values()
-    elif isinstance(value, list):
-        parts = value
-    for each in parts:
-        yield from _strings(each)
-
-
 # Templates
 
 
@@ -127,6 +134,10 @@ def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
     text, url = params.get("TemplateBody"), params.get("TemplateURL")
     try:
         template = templates.read(fetch(url) if url else text or "")
+    except Fault:
+        raise
+    except RecursionError:
+        return "with a template that is nested too deeply"
     except Exception:
         return None  # moto cannot read it either, and says so
     try:
@@ -142,16 +153,20 @@ def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
 
 def _named_in(properties: Any) -> bool:
     """Whether a resource's properties name a KMS key, outright or by a function."""
-    if isinstance(properties, list):
-        return any(map(_named_in, properties))
-    if not isinstance(properties, Mapping):
-        return False
-    sealed_by_kms = "KMS" in [each for each in properties.values() if isinstance(each, str)]
-    return any(
-        ((KEY.fullmatch(str(name)) or (name == "KeyId" and sealed_by_kms)) and _given(each))
-        or _named_in(each)
-        for name, each in properties.items()
-    )
+    waiting = [properties]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if not isinstance(value, Mapping):
+            continue
+        sealed_by_kms = "KMS" in [each for each in value.values() if isinstance(each, str)]
+        for name, each in value.items():
+            is_key = KEY.fullmatch(str(name)) or (name == "KeyId" and sealed_by_kms)
+            if is_key and _given(each):
+                return True
+        waiting += value.values()
+    return False
 
 
 def _given(value: Any) -> bool:

@@ -62,7 +62,7 @@ class Door:
         self._rds = service
         self.faults = Faults()
         self._data_faults: list[tuple[DataFault, Cluster]] = []
-        self._trail = Trail(world)
+        self._trail = Trail(world, wire.shapes)
         world.audit = self._trail.record
         world.publish = Bus(wire.has_rules, wire.emit).put
         self._services: dict[str, Callable[[Call], dict[str, Any]]] = {
@@ -108,6 +108,17 @@ class Door:
     # What goes wrong by order
 
     def _answered(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
+        """The answer in the service's own protocol, whatever happens."""
+        try:
+            return self._under_faults(envelope, environ)
+        except Fault as fault:
+            return envelope.answer(fault)
+        except Exception:
+            logger.exception("%s:%s failed", envelope.service, envelope.operation)
+            why = f"The lab failed in {envelope.service}:{envelope.operation}; its log says how."
+            return envelope.answer(Fault("InternalFailure", why), 500)
+
+    def _under_faults(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
         with self._world.lock:
             met = self.faults.take(envelope.service, envelope.operation)
         errors = {fault.kind: fault.error(envelope.service) for fault in met}
@@ -227,7 +238,8 @@ class Door:
             answered = self._motos(envelope, asked)
             said = dict(json.loads(answered.get_data()))
             if answered.status_code >= 400:
-                raise Fault(said["__type"], said.get("message", ""), answered.status_code)
+                message = said.get("message") or said.get("Message", "")
+                raise Fault(said["__type"], message, answered.status_code)
             return said
 
         try:
@@ -235,9 +247,6 @@ class Door:
             return _json_answer(self._together[call.service](call, moto))
         except Fault as fault:
             return envelope.answer(fault)
-        except Exception:
-            logger.exception("%s:%s failed", envelope.service, envelope.operation)
-            return envelope.answer(Fault("InternalServiceException", "The lab failed."), 500)
 
     def _tagged(self, call: Call, moto: Moto) -> dict[str, Any]:
         handler = tagging.OPERATIONS[call.operation]
@@ -266,10 +275,6 @@ class Door:
             return envelope.answer(result)  # which takes its time where the answer is long
         except Fault as fault:
             return envelope.answer(fault)
-        except Exception:
-            logger.exception("%s:%s failed", envelope.service, envelope.operation)
-            why = f"The lab failed in {envelope.service}:{envelope.operation}; its log says how."
-            return envelope.answer(Fault("InternalFailure", why), 500)
 
     def _told(self, call: Call) -> dict[str, Any]:
         """Handles the call and tells CloudTrail."""
@@ -383,7 +388,7 @@ def _cut(environ: dict[str, Any]) -> Response:
 
 UNSIGNED = _json(
     "MissingAuthenticationTokenException",
-    "The lab takes calls that are signed in their Authorization header (Signature Version 4).",
+    "The lab takes calls that are signed (Signature Version 4), in their header or their URL.",
     403,
 )
 UNREADABLE = _json("UnknownOperationException", "The lab cannot read this request.", 400)

@@ -6,7 +6,7 @@ the identity policies of callers that IAM knows; nobody else is held to any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaosaws_kms_ext.lab import access
@@ -50,21 +50,107 @@ ACCESS_DENIED = frozenset({"cloudformation", "iam", "rds", "s3", "sns", "sts"})
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 """Service Authorization Reference: where an action's prefix is not what requests are signed for."""
 
+# Service Authorization Reference, and Amazon S3 User Guide, "Required permissions for Amazon S3 API
+# operations": service → operation → the actions that it takes, where they are called otherwise.
+ACTIONS: dict[str, dict[str, tuple[str, ...]]] = {
+    "lambda": {
+        "Invoke": ("InvokeFunction",),
+        "InvokeAsync": ("InvokeFunction",),
+        "InvokeWithResponseStream": ("InvokeFunction",),
+    },
+    "s3": {
+        "CompleteMultipartUpload": ("PutObject",),
+        "CopyObject": ("GetObject", "PutObject"),
+        "CreateMultipartUpload": ("PutObject",),
+        "DeleteBucketCors": ("PutBucketCORS",),
+        "DeleteBucketEncryption": ("PutEncryptionConfiguration",),
+        "DeleteBucketLifecycle": ("PutLifecycleConfiguration",),
+        "DeleteBucketReplication": ("PutReplicationConfiguration",),
+        "DeleteBucketTagging": ("PutBucketTagging",),
+        "DeleteObjects": ("DeleteObject",),
+        "DeletePublicAccessBlock": ("PutBucketPublicAccessBlock",),
+        "GetBucketAccelerateConfiguration": ("GetAccelerateConfiguration",),
+        "GetBucketEncryption": ("GetEncryptionConfiguration",),
+        "GetBucketLifecycle": ("GetLifecycleConfiguration",),
+        "GetBucketLifecycleConfiguration": ("GetLifecycleConfiguration",),
+        "GetBucketNotificationConfiguration": ("GetBucketNotification",),
+        "GetBucketReplication": ("GetReplicationConfiguration",),
+        "GetObjectLockConfiguration": ("GetBucketObjectLockConfiguration",),
+        "GetPublicAccessBlock": ("GetBucketPublicAccessBlock",),
+        "HeadBucket": ("ListBucket",),
+        "HeadObject": ("GetObject",),
+        "ListBuckets": ("ListAllMyBuckets",),
+        "ListMultipartUploads": ("ListBucketMultipartUploads",),
+        "ListObjectVersions": ("ListBucketVersions",),
+        "ListObjects": ("ListBucket",),
+        "ListObjectsV2": ("ListBucket",),
+        "ListParts": ("ListMultipartUploadParts",),
+        "PutBucketAccelerateConfiguration": ("PutAccelerateConfiguration",),
+        "PutBucketEncryption": ("PutEncryptionConfiguration",),
+        "PutBucketLifecycle": ("PutLifecycleConfiguration",),
+        "PutBucketLifecycleConfiguration": ("PutLifecycleConfiguration",),
+        "PutBucketNotificationConfiguration": ("PutBucketNotification",),
+        "PutBucketReplication": ("PutReplicationConfiguration",),
+        "PutObjectLockConfiguration": ("PutBucketObjectLockConfiguration",),
+        "PutPublicAccessBlock": ("PutBucketPublicAccessBlock",),
+        "SelectObjectContent": ("GetObject",),
+        "UploadPart": ("PutObject",),
+        "UploadPartCopy": ("GetObject", "PutObject"),
+    },
+    "sns": {"PublishBatch": ("Publish",)},
+    "sqs": {
+        "ChangeMessageVisibilityBatch": ("ChangeMessageVisibility",),
+        "DeleteMessageBatch": ("DeleteMessage",),
+        "SendMessageBatch": ("SendMessage",),
+    },
+}
+
+# Amazon DynamoDB Developer Guide, "Using IAM with transactions" and "IAM security policies with
+# PartiQL": what is done by a transaction's items and by statements takes the action of each.
+ITEMS = {
+    "ConditionCheck": "ConditionCheckItem", "Delete": "DeleteItem", "Get": "GetItem",
+    "Put": "PutItem", "Update": "UpdateItem",
+}  # fmt: skip
+STATEMENTS = {
+    "delete": "PartiQLDelete", "insert": "PartiQLInsert", "select": "PartiQLSelect",
+    "update": "PartiQLUpdate",
+}  # fmt: skip
+
 
 def check(world: World, call: Call) -> None:
     """Raises AccessDenied, as the service says it, unless IAM lets the caller make the call."""
-    action = f"{PREFIXES.get(call.service, call.service)}:{call.operation}"
-    if call.caller.policies is None or call.service == "kms" or action in FREE:
+    actions = _actions(call)
+    if call.caller.policies is None or call.service == "kms" or FREE.issuperset(actions):
         return
     about = _resources(world, call)
-    for resource, tags in about:
-        _check(call, action, resource, context(world, call, tags))
-    if not about:
-        _check(call, action, None, context(world, call, {}))
+    for action in actions:
+        for resource, tags in about:
+            _check(call, action, resource, context(world, call, tags))
+        if not about:
+            _check(call, action, None, context(world, call, {}))
     if (call.service, call.operation) in PASSING:
         role = str((call.params.get("Target") or {}).get("RoleArn"))
         to = {"iam:passedtoservice": PRINCIPAL}
         _check(call, "iam:PassRole", role, context(world, call, {}) | to)
+
+
+def _actions(call: Call) -> list[str]:
+    """The actions that a call takes, with their prefix; at least one."""
+    named = ACTIONS.get(call.service, {}).get(call.operation, ())
+    if call.service == "dynamodb":
+        named = tuple(dict.fromkeys(_of_dynamodb(call.params)))
+    prefix = PREFIXES.get(call.service, call.service)
+    return [f"{prefix}:{name}" for name in named or (call.operation,)]
+
+
+def _of_dynamodb(params: Mapping[str, Any]) -> Iterator[str]:
+    for item in params.get("TransactItems") or []:
+        yield from (ITEMS[kind] for kind in item if kind in ITEMS)
+    several = params.get("Statements") or params.get("TransactStatements") or []
+    for said in (params, *several):
+        words = str(said.get("Statement", "")).split(None, 1)
+        if words and (action := STATEMENTS.get(words[0].lower())):
+            yield action
 
 
 def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) -> None:

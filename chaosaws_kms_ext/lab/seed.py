@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext.lab import kms, rds
 from chaosaws_kms_ext.lab.aurora import AVAILABLE, State
-from chaosaws_kms_ext.lab.rds import Rds
+from chaosaws_kms_ext.lab.rds import Rds, snapshots
 from chaosaws_kms_ext.lab.servers import LabCannotStart
 from chaosaws_kms_ext.lab.world import Call, Instance, Region, Snapshot, administrator
 
@@ -89,18 +89,9 @@ def _back_up(service: Rds, region: Region) -> None:
     """A snapshot under another key: a copy, as nothing else can be."""
     other = kms.create_key(region, service.world, f"encrypts the backups of {CLUSTER}")
     region.aliases[f"alias/{BACKUP}"] = other.id
-    call = partial(_call, service, region.name)
-    taken = f"{CLUSTER}-taken"
-    call("CreateDBClusterSnapshot", DBClusterIdentifier=CLUSTER, DBClusterSnapshotIdentifier=taken)
-    _wait_for_snapshot(service, region.snapshots[taken])
-    call(
-        "CopyDBClusterSnapshot",
-        SourceDBClusterSnapshotIdentifier=taken,
-        TargetDBClusterSnapshotIdentifier=BACKUP,
-        KmsKeyId=other.arn,
-    )
-    _wait_for_snapshot(service, region.snapshots[BACKUP])
-    call("DeleteDBClusterSnapshot", DBClusterSnapshotIdentifier=taken)
+    call = Call("rds", "CopyDBClusterSnapshot", {}, region.name, administrator())
+    made = snapshots.take_copy(service, call, region.clusters[CLUSTER], BACKUP, other.arn)
+    _wait_for_snapshot(service, made)
 
 
 def _call(service: Rds, region: str, operation: str, **params: Any) -> None:

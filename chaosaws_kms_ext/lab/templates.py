@@ -8,16 +8,28 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from chaosaws_kms_ext.lab.world import Fault
+
 __all__ = ["Fetch", "read", "resources"]
 
 Fetch = Callable[[str], str]
 """The text of the template at a URL; raises whatever it likes when there is none."""
 
 NESTED = "AWS::CloudFormation::Stack"
+NO_ALIASES = "Template error: YAML aliases are not allowed in CloudFormation templates"
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML with CloudFormation's short functions: !Sub x is {"Fn::Sub": x}."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """AWS CloudFormation User Guide, template formats: aliases are not supported.
+
+        (A few hundred bytes of them stand for gigabytes, or for something within itself.)
+        """
+        if self.check_event(yaml.AliasEvent):
+            raise Fault("ValidationError", NO_ALIASES)
+        return super().compose_node(parent, index)
 
 
 def _function(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
@@ -34,7 +46,8 @@ _Loader.add_multi_constructor("!", _function)
 
 
 def read(text: str) -> Any:
-    """A template, in JSON or YAML; raises ValueError when it is neither."""
+    """A template, in JSON or YAML; raises ValueError when it is neither, Fault for YAML's aliases,
+    and RecursionError."""
     try:
         return json.loads(text)
     except ValueError:
@@ -48,7 +61,7 @@ def read(text: str) -> Any:
 def resources(template: Any, fetch: Fetch) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The type and the properties of every resource, those of nested stacks too.
 
-    Raises ValueError where the template of a nested stack cannot be read.
+    Raises ValueError where the template of a nested stack cannot be read, and Fault as `read`.
     """
     return _resources(template, fetch, set())
 
@@ -68,6 +81,8 @@ def _resources(
             seen.add(url)
             try:
                 nested = read(fetch(url))
+            except Fault:
+                raise
             except Exception:
                 raise ValueError(f"there is no template at {url}") from None
             yield from _resources(nested, fetch, seen)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chaosaws_kms_ext.lab import bus
+from chaosaws_kms_ext.lab.values import strings
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, World
 
 __all__ = ["OPERATIONS", "Trail", "handle"]
@@ -22,19 +23,36 @@ __all__ = ["OPERATIONS", "Trail", "handle"]
 KEPT = 50_000
 """Events; the oldest go first. (On AWS: those of 90 days.)"""
 
-# AWS KMS Developer Guide, log entries: the cryptographic operations are readOnly too.
+MOST_SAID, DEEPEST = 8_192, 32
+"""Characters and levels of a call's parameters, and of its answer, that are kept; the rest is cut
+off. (AWS CloudTrail User Guide, "CloudTrail record contents": 100 KB.)"""
+CUT = "..."
+PUNCTUATION = 4
+"""Characters, about, that a member of a mapping or a list takes in JSON beside itself."""
+
+# AWS KMS Developer Guide, log entries: the cryptographic operations are readOnly too. AssumeRole:
+# EventBridge User Guide, "Receiving read-only management events from AWS services", its example.
 READS = (
-    "BatchGet", "Decrypt", "Describe", "Encrypt", "GenerateDataKey", "GenerateRandom", "Get",
-    "List", "Lookup", "ReEncrypt", "Simulate",
+    "AssumeRole", "BatchGet", "Decrypt", "Describe", "Encrypt", "GenerateDataKey",
+    "GenerateRandom", "Get", "List", "Lookup", "ReEncrypt", "Simulate",
 )  # fmt: skip
 
 # AWS CloudTrail User Guide, "Logging data events", and the services' own guides: neither the Event
 # history nor EventBridge has these unless a trail selects them. A queue that gets the events of the
 # account would else get one for each message that is taken out of it.
 DATA_EVENTS: dict[str, frozenset[str]] = {
+    "dynamodb": frozenset({
+        "BatchExecuteStatement", "BatchGetItem", "BatchWriteItem", "DeleteItem",
+        "ExecuteStatement", "ExecuteTransaction", "GetItem", "GetRecords", "GetShardIterator",
+        "PutItem", "Query", "Scan", "TransactGetItems", "TransactWriteItems", "UpdateItem",
+    }),
     "events": frozenset({"PutEvents"}),
+    "kinesis": frozenset({
+        "GetRecords", "GetShardIterator", "PutRecord", "PutRecords", "SubscribeToShard",
+    }),
     "lambda": frozenset({"Invoke"}),
-    "logs": frozenset({"PutLogEvents"}),
+    # CloudWatch Logs User Guide, "Logging API calls": not among what is logged.
+    "logs": frozenset({"FilterLogEvents", "GetLogEvents", "PutLogEvents"}),
     "monitoring": frozenset({"PutMetricData"}),
     "s3": frozenset({
         "CopyObject", "DeleteObject", "DeleteObjects", "GetObject", "HeadObject", "PutObject",
@@ -46,14 +64,18 @@ DATA_EVENTS: dict[str, frozenset[str]] = {
     }),
 }  # fmt: skip
 
-HIDDEN = frozenset({"MasterUserPassword", "SecretString", "SecretBinary"})
-"""What CloudTrail leaves out of requestParameters."""
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+"""What stands for a value that the service's model calls sensitive. (What AWS leaves out, each
+service says for itself.)"""
+
+Shapes = Callable[[str, str], tuple[Any, Any]]
+"""Service and operation → the shapes of the parameters and of the answer; None: nobody knows."""
 
 # API reference, LookupAttribute: attribute → how it is read from an event.
 ATTRIBUTES: dict[str, Callable[[Event], set[str]]] = {
     "AccessKeyId": lambda event: {event.caller.access_key},
     "EventId": lambda event: {event.id},
-    "EventName": lambda event: {event.call.operation},
+    "EventName": lambda event: {event.operation},
     "EventSource": lambda event: {event.source},
     "ReadOnly": lambda event: {str(event.read_only).lower()},
     "ResourceName": lambda event: {name for _, name in event.resources},
@@ -79,26 +101,27 @@ class Event:
     at: float
     """Lab seconds."""
     date: datetime
-    call: Call
-    answer: Mapping[str, Any] | None
+    service: str
+    operation: str
+    region: str
+    caller: Caller
+    parameters: Any
+    """As the record has them."""
+    elements: Any
+    """Of the answer, as the record has them."""
     fault: Fault | None
     resources: tuple[tuple[str, str], ...]
     """Type and ARN."""
 
     @property
-    def caller(self) -> Caller:
-        """Who made it."""
-        return self.call.caller
-
-    @property
     def source(self) -> str:
         """kms.amazonaws.com, say."""
-        return f"{self.call.service}.amazonaws.com"
+        return f"{self.service}.amazonaws.com"
 
     @property
     def read_only(self) -> bool:
         """Whether the operation changes nothing."""
-        return self.call.operation.startswith(READS)
+        return self.operation.startswith(READS)
 
     @property
     def username(self) -> str:
@@ -112,12 +135,12 @@ class Event:
             "userIdentity": _identity(self.caller),
             "eventTime": self.date.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "eventSource": self.source,
-            "eventName": self.call.operation,
-            "awsRegion": self.call.region,
+            "eventName": self.operation,
+            "awsRegion": self.region,
             "sourceIPAddress": _service_of(self.caller) or "127.0.0.1",
             "userAgent": _service_of(self.caller) or "lab",
-            "requestParameters": _said(self.call.params),
-            "responseElements": None if self.read_only else _said(self.answer or {}),
+            "requestParameters": self.parameters,
+            "responseElements": self.elements,
             "requestID": self.id,
             "eventID": self.id,
             "readOnly": self.read_only,
@@ -137,8 +160,9 @@ class Event:
 class Trail:
     """All calls of the lab; the world's lock is held by whoever uses it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, shapes: Shapes) -> None:
         self._world = world
+        self._shapes = shapes
         self._events: deque[Event] = deque(maxlen=KEPT)
 
     def record(self, call: Call, answer: Mapping[str, Any] | None, fault: Fault | None) -> None:
@@ -149,15 +173,20 @@ class Trail:
         now = clock.now()
         if call.operation.startswith(READS):
             answer = None  # a record does not have it, and it may be long
-        resources = _resources(self._world, call, answer)
-        event = Event(str(uuid.uuid4()), now, clock.date(now), call, answer, fault, resources)
+        given, returned = self._shapes(call.service, call.operation)
+        event = Event(
+            str(uuid.uuid4()), now, clock.date(now),
+            call.service, call.operation, call.region, call.caller,
+            _Writer().write(call.params, given), _Writer().write(answer, returned),
+            fault, _resources(self._world, call, answer),
+        )  # fmt: skip
         self._events.append(event)
         self._world.publish(bus.api_call(event.record()))
 
     def delivered(self, region: str) -> list[Event]:
         """The events of a Region that can be looked up by now, the newest first."""
         before = self._world.clock.now() - self._world.profile.trail_lag
-        return [e for e in reversed(self._events) if e.at <= before and e.call.region == region]
+        return [e for e in reversed(self._events) if e.at <= before and e.region == region]
 
 
 def handle(trail: Trail, call: Call) -> dict[str, Any]:
@@ -203,7 +232,7 @@ def _position(found: list[Event], token: str | None) -> int:
 def _entry(event: Event) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "EventId": event.id,
-        "EventName": event.call.operation,
+        "EventName": event.operation,
         "ReadOnly": str(event.read_only).lower(),
         "EventTime": event.date,
         "EventSource": event.source,
@@ -241,26 +270,65 @@ def _identity(caller: Caller) -> dict[str, Any]:
     return said | ({"invokedBy": _service_of(caller)} if caller.via else {})
 
 
-def _said(params: Any) -> Any:
-    """Parameters as CloudTrail writes them: names with a small letter first, no bytes, no
-    secrets; an encryption context stands in the clear."""
-    if isinstance(params, Mapping):
-        written = {
-            _small(str(name)): _said_as(str(name), value)
-            for name, value in params.items()
-            if not isinstance(value, bytes)
-        }
-        return written or None
-    if isinstance(params, list | tuple):
-        return [_said(each) for each in params]
-    return params if isinstance(params, str | int | float | bool | None) else str(params)
+class _Writer:
+    """Parameters, or an answer, as CloudTrail writes them: names with a small letter first, no
+    bytes, nothing sensitive, not too much."""
+
+    def __init__(self) -> None:
+        self._room = MOST_SAID
+
+    def write(self, value: Any, shape: Any, depth: int = DEEPEST) -> Any:
+        """The value; `shape` is its shape in the model."""
+        if shape is not None and shape.metadata.get("sensitive"):
+            return HIDDEN
+        if isinstance(value, Mapping | list | tuple) and depth == 0:
+            return CUT
+        if isinstance(value, Mapping):
+            return self._mapping(value, shape, depth - 1) or None
+        if isinstance(value, list | tuple):
+            return self._list(value, getattr(shape, "member", None), depth - 1)
+        if isinstance(value, int | float | bool | None):
+            return value
+        return self._text(str(value))
+
+    def _mapping(self, value: Mapping[str, Any], shape: Any, depth: int) -> dict[str, Any]:
+        written: dict[str, Any] = {}
+        for name, each in value.items():
+            if not self._has_room(len(name) + PUNCTUATION):
+                break
+            if isinstance(each, bytes):
+                continue
+            if "EncryptionContext" in name and isinstance(each, Mapping):
+                # In the clear; the names in it are the caller's, not parameters.
+                written[_small(name)] = {key: self._text(str(said)) for key, said in each.items()}
+            else:
+                written[_small(name)] = self.write(each, _member(shape, name), depth)
+        return written
+
+    def _list(self, value: Sequence[Any], shape: Any, depth: int) -> list[Any]:
+        written = []
+        for each in value:
+            if not self._has_room(PUNCTUATION):
+                break
+            if not isinstance(each, bytes):
+                written.append(self.write(each, shape, depth))
+        return written
+
+    def _text(self, text: str) -> str:
+        cut = text if len(text) <= self._room else text[: max(self._room, 0)] + CUT
+        self._room -= len(cut)
+        return cut
+
+    def _has_room(self, characters: int) -> bool:
+        self._room -= characters
+        return self._room > 0
 
 
-def _said_as(name: str, value: Any) -> Any:
-    if name in HIDDEN:
-        return "HIDDEN_DUE_TO_SECURITY_REASONS"
-    # The names in an encryption context are the caller's, not parameters.
-    return value if "EncryptionContext" in name else _said(value)
+def _member(shape: Any, name: str) -> Any:
+    """The shape of what a name stands for."""
+    if shape is not None and shape.type_name == "map":
+        return shape.value
+    return getattr(shape, "members", {}).get(name)
 
 
 def _small(name: str) -> str:
@@ -272,7 +340,9 @@ def _resources(
 ) -> tuple[tuple[str, str], ...]:
     """Everything of the call and its answer that is the ARN of something we know the type of."""
     found: dict[str, str] = {}
-    for text in _strings([call.params, answer or {}]):
+    for text in strings([call.params, answer]):
+        if not (text.startswith(("arn:", "alias/")) or len(text) == 36):
+            continue
         arn = text
         if call.service == "kms" and text in world.region(call.region).keys:
             arn = world.region(call.region).keys[text].arn
@@ -285,16 +355,6 @@ def _resources(
             if kind:
                 found[arn] = kind
     return tuple((kind, arn) for arn, kind in found.items())
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value] if value.startswith(("arn:", "alias/")) or len(value) == 36 else []
-    if isinstance(value, Mapping):
-        return [text for each in value.values() for text in _strings(each)]
-    if isinstance(value, list | tuple):
-        return [text for each in value for text in _strings(each)]
-    return []
 
 
 OPERATIONS: dict[str, Callable[[Trail, Call], dict[str, Any]]] = {"LookupEvents": lookup_events}

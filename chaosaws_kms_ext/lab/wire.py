@@ -30,6 +30,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab.models import NAMES
@@ -46,6 +47,7 @@ __all__ = [
     "has_rules",
     "moto",
     "read",
+    "shapes",
     "stored_template",
     "trust_policy",
 ]
@@ -55,6 +57,8 @@ logger = logging.getLogger(__name__)
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+S3_URL = frozenset({"AWSAccessKeyId", "Expires", "Signature"})
+"""What a URL of S3 has that is signed with Signature Version 2, as boto3 does by itself."""
 LABEL = re.compile(r"\{(\w+)\+?\}")
 
 SERVICES = {roles.ACCESS_KEY: roles.PRINCIPAL}
@@ -83,19 +87,19 @@ class Envelope:
         """The request with its parameters as a handler gets them."""
         self._check_body()
         rest = self._protocol.startswith("rest")
-        form = {} if rest else _form(self._body, keep_blank_values=True)
+        form = {} if rest else _form(_asked(self._request, self._body), keep_blank_values=True)
         parser = PROTOCOL_PARSERS[self._protocol](
             self._model.operation_model(self.operation), map_type=dict
         )
         parsed = parser.parse({
             "method": self._request.method,
             "values": self._request.args if rest else form,
-            "headers": self._request.headers,
+            "headers": _headers(self._request),
             "body": self._body,
             "url_path": self._request.path,
             "url_params": self._named,
         })  # fmt: skip
-        who = _caller(self.service, self.access_key, dict(self._request.headers))
+        who = _caller(self.service, self.access_key, dict(_headers(self._request)))
         return Call(self.service, self.operation, _in_utc(dict(parsed)), self.region, who)
 
     @property
@@ -105,7 +109,7 @@ class Envelope:
 
     def bare_call(self) -> Call:
         """The request without its parameters: who wants to do what."""
-        who = _caller(self.service, self.access_key, dict(self._request.headers))
+        who = _caller(self.service, self.access_key, dict(_headers(self._request)))
         return Call(self.service, self.operation, {}, self.region, who)
 
     def _check_body(self) -> None:
@@ -142,11 +146,11 @@ def _in_utc(parsed: Any) -> Any:
 
 
 def unsigned(request: Request, body: bytes) -> bool:
-    """Whether it is a call of the kind that KMS and RDS take, but for a signature in its header.
+    """Whether it is a call of the kind that KMS and RDS take, but for a signature.
 
-    Other services have requests without one (an object of S3, say, by a URL that was signed).
+    Other services have requests without one (an object of S3 that is public, say).
     """
-    if CREDENTIAL.search(request.headers.get("Authorization", "")):
+    if _credential(request):
         return False
     named = "X-Amz-Target" in request.headers or "Action" in request.args
     return named or (request.path == "/" and body.startswith(b"Action="))
@@ -154,10 +158,10 @@ def unsigned(request: Request, body: bytes) -> bool:
 
 def read(request: Request, body: bytes) -> Envelope | None:
     """The AWS request in an HTTP request, or None when it is none (or is not signed)."""
-    signed = CREDENTIAL.search(request.headers.get("Authorization", ""))
+    signed = _credential(request)
     if not signed:
         return None
-    access_key, region, service = signed.groups()
+    access_key, region, service = signed
     service = service.lower()
     models = list(_models(service))
     if not models:
@@ -166,6 +170,43 @@ def read(request: Request, body: bytes) -> Envelope | None:
     model, operation, named, _ = next((each for each in meant if each[3]), meant[-1])
     protocol = determine_request_protocol(model, request.content_type)
     return Envelope(service, operation, region, access_key, request, body, model, protocol, named)
+
+
+def _credential(request: Request) -> tuple[str, str, str] | None:
+    """The access key, the Region and the service that a request is signed for, in its header or
+    in its URL."""
+    url = request.args
+    said = request.headers.get("Authorization", f"Credential={url.get('X-Amz-Credential')}")
+    if signed := CREDENTIAL.search(said):
+        access_key, region, service = signed.groups()
+        return access_key, region, service
+    if url.keys() >= S3_URL:
+        return url["AWSAccessKeyId"], "us-east-1", "s3"  # no Region is named
+    return None
+
+
+def _headers(request: Request) -> Headers:
+    """The headers of a request, with those that a signed URL has instead."""
+    headers = Headers(list(request.headers))
+    for name, value in request.args.items():
+        if name.lower().startswith("x-amz-"):
+            headers.setdefault(name.title(), value)
+    return headers
+
+
+def _asked(request: Request, body: bytes) -> bytes:
+    """The form of a request that is one: its body, or its URL if that is signed."""
+    return body or request.query_string
+
+
+@cache
+def shapes(service: str, operation: str) -> tuple[Any, Any]:
+    """What an operation's parameters and its answer look like in the model; None: nobody knows."""
+    for model in _models(service):
+        if operation in model.operation_names:
+            known = model.operation_model(operation)
+            return known.input_shape, known.output_shape
+    return None, None
 
 
 def _models(service: str) -> Iterable[Any]:
@@ -184,7 +225,7 @@ def _meant(model: Any, request: Request, body: bytes) -> tuple[str, dict[str, st
     if model.protocol.startswith("rest"):
         operation, named = _routed(model, request)
         return operation, named, operation in model.operation_names
-    form = _form(body)
+    form = _form(_asked(request, body))
     operation = form.get("Action") or f"{request.method} {request.path}"
     return operation, {}, form.get("Version") == model.api_version
 

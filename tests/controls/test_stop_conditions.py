@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
 
 import pytest
 
@@ -105,6 +106,20 @@ def test_a_silence_that_passes_is_let_be_and_one_that_lasts_is_not(
     finally:
         faults.clear()
     assert run.stopping.startswith("the alarms cannot be read: the AWS credentials have expired")
+
+
+def test_a_silence_is_counted_from_the_last_answer(
+    lab, cloudwatch, watching, run, signals, monkeypatch
+):
+    monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 0.5)
+    name, faults = put(cloudwatch), LabFaults(lab.endpoint)
+    watching(name)
+    time.sleep(0.7)
+    order = {"service": "cloudwatch", "operation": "DescribeAlarms", "count": 1}
+    faults.order(kind="expired-token", **order)
+    before = _asked(lab)
+    until(lambda: _asked(lab) > before + 2)
+    assert not signals
 
 
 def _asked(lab):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from chaosaws_kms_ext.lab_faults import LabFaults
 from tests.conftest import FAST
 
@@ -41,6 +43,7 @@ def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     assert f"objective missed: lost_writes {len(found)} of 0" in reasons
 
 
+@pytest.mark.soak
 def test_a_slow_recovery_misses_the_objective(chaos):
     summary, reasons = with_fault(chaos, "slow-recovery", seconds=1500, CHAOS_RTO="1500")
     assert "objective missed: rto" in reasons
@@ -58,6 +61,7 @@ def test_a_cluster_that_comes_back_elsewhere_has_not_come_back_for_its_clients(c
     assert summary["time_to_available_seconds"] is not None
 
 
+@pytest.mark.soak
 def test_a_cluster_that_never_comes_back_is_said_to_be_what_it_is(chaos):
     summary, reasons = with_fault(chaos, "no-recovery", CHAOS_RECOVERY_TIMEOUT="1500")
     assert "orders to recover: not within 5 s; it is starting" in reasons

@@ -19,9 +19,23 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+OFTEN = {(signal.SIGINT, "hold"), (signal.SIGTERM, "impact"), (signal.SIGKILL, "hold")}
+"""What `make test` runs; `make soak` runs all."""
+
+
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name
+    ("number", "moment"),
+    [
+        pytest.param(
+            number,
+            moment,
+            id=f"{number.name}-{moment}",
+            marks=[] if (number, moment) in OFTEN else pytest.mark.soak,
+        )
+        for number in SIGNALS
+        for moment in MOMENTS
+    ],
 )
 def test_five_seconds_later_nothing_of_ours_is_left(chaos, number, moment):
     running = chaos.start_run()
@@ -64,7 +78,9 @@ def test_a_signal_that_would_skip_the_rollbacks_does_not(aws):
     running.wait()
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.001, 0.01, 0.3])
+@pytest.mark.parametrize(
+    "pause", [0.001, *(pytest.param(p, marks=pytest.mark.soak) for p in (0.0, 0.01, 0.3))]
+)
 def test_two_interrupts_close_together_still_put_the_key_back(aws, pause):
     played = aws()
     running = played.chaos.start_run()

@@ -71,6 +71,7 @@ def test_where_aurora_does_not_come_back_by_itself_it_is_started(chaos):
     assert recovery["start_to_available_seconds"] > 0
 
 
+@pytest.mark.soak
 def test_a_recovery_over_the_objective_fails(chaos):
     ran = chaos.run(CHAOS_RTO="300")
     assert ran.status == 1
@@ -110,6 +111,7 @@ CREATE TRIGGER swallow BEFORE INSERT ON chaos_kms.writes
 """
 
 
+@pytest.mark.soak
 def test_a_database_that_loses_acknowledged_writes_fails(aws):
     played = aws()
 
@@ -144,6 +146,7 @@ def test_a_fault_that_never_shows_is_no_pass(aws):
     assert played.key_state() == "Enabled"
 
 
+@pytest.mark.soak
 def test_a_key_that_somebody_else_puts_back_is_no_pass(aws):
     played = aws(CHAOS_HOLD="20")
     running = played.chaos.start_run()

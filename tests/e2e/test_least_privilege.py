@@ -185,6 +185,7 @@ def test_a_run_needs_what_its_policy_allows_and_uses_all_of_it(aws):
     assert played.called(runner.access_key) == table(Caller.RUN)
 
 
+@pytest.mark.soak
 def test_who_was_killed_is_put_back_under_the_same_policy(aws):
     played = aws(iam=True, **PATIENT)
     runner = somebody(played, Caller.RUN)
@@ -199,6 +200,7 @@ def test_who_was_killed_is_put_back_under_the_same_policy(aws):
     assert played.called(runner.access_key) <= table(Caller.RUN)
 
 
+@pytest.mark.soak
 def test_a_tag_that_is_taken_away_in_the_hold_does_not_keep_the_key_away(aws):
     played = aws(iam=True, **PATIENT, CHAOS_HOLD="20")
     runner = somebody(played, Caller.RUN)

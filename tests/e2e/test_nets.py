@@ -137,6 +137,7 @@ def test_the_switch_is_a_lock_for_runs_on_other_machines(aws, tmp_path):
     assert played.key_state() == "Enabled"
 
 
+@pytest.mark.soak
 def test_a_second_run_on_this_machine_is_refused(aws):
     played = aws(CHAOS_HOLD="20")
     first = played.chaos.start_run()
@@ -167,6 +168,7 @@ def test_restore_works_from_the_schedules_alone(aws, tmp_path):
     assert "Nothing to put back." in played.chaos.kms("restore", **there).output
 
 
+@pytest.mark.soak
 def test_restore_works_from_a_file_that_was_copied(aws, tmp_path):
     played = aws()
     running = killed_in(played, watchdog=False)
@@ -180,6 +182,7 @@ def test_restore_works_from_a_file_that_was_copied(aws, tmp_path):
     assert not copied.exists()
 
 
+@pytest.mark.soak
 def test_a_cluster_that_is_not_back_leaves_the_switch_armed_and_says_so(aws):
     played = aws(
         profile="documented", CHAOS_RECOVERY_STRATEGY="self-only", CHAOS_RECOVERY_TIMEOUT="2"
@@ -206,6 +209,7 @@ def test_without_its_switch_no_key_is_taken_away(aws):
     assert nothing_is_left(played)
 
 
+@pytest.mark.soak
 def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     """AWS refuses the run's EnableKey for good; the watchdog finds it open again later."""
     played = aws()
@@ -222,6 +226,7 @@ def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     assert nothing_is_left(played)
 
 
+@pytest.mark.soak
 def test_a_switch_that_cannot_be_disarmed_is_no_pass(aws):
     played = aws()
     faults = LabFaults(played.lab.endpoint)

@@ -118,6 +118,7 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_p
     assert "The secret shop/asked is encrypted under the very key that this run takes away" in said
 
 
+@pytest.mark.soak
 def test_with_tokens_of_iam_it_passes_too(played):
     give_roles(played, "unused")
     at = conninfo_to_dict(played.database)

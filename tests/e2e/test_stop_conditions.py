@@ -141,6 +141,7 @@ def test_restore_from_another_shell_is_noticed_and_ends_the_run(aws):
     assert played.key_state() == "Enabled"
 
 
+@pytest.mark.soak
 def test_a_journal_that_vanishes_keeps_no_key_away(aws):
     played = aws(speed=AT_ONCE)
     running = before_the_hold(played)
@@ -153,6 +154,7 @@ def test_a_journal_that_vanishes_keeps_no_key_away(aws):
 # Interrupts
 
 
+@pytest.mark.soak
 def test_ctrl_c_once_puts_back_and_measures_and_says_so_in_one_line(aws):
     played = aws(speed=AT_ONCE)
     running = in_the_hold(played)

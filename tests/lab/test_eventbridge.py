@@ -17,7 +17,7 @@ from chaosaws_kms_ext.lab import bus, wire
 from chaosaws_kms_ext.lab.world import ACCOUNT, Event
 from tests.conftest import client, until
 from tests.lab.aws_cli import aws_cli
-from tests.lab.clusters import new_writer
+from tests.lab.clusters import new_writer, refusal
 from tests.lab.desk import REGION, Desk
 from tests.lab.document import deviates, shows
 from tests.lab.kms_world import DAY, MATERIAL, parameters, wrapped
@@ -352,6 +352,14 @@ def test_what_aurora_asks_of_kms_and_calls_of_motos_services_are_told_too(desk, 
     assert (made["source"], made["detail"]["eventSource"]) == ("aws.iam", "iam.amazonaws.com")
 
 
+def test_no_secret_is_told(desk, rule):
+    told = rule(api_calls("PutParameter"))
+    desk.client("ssm").put_parameter(
+        Name=f"/p{next(NUMBERS)}", Value="not-for-the-bus", Type="SecureString"
+    )
+    assert "not-for-the-bus" not in json.dumps(told.got(1))
+
+
 def test_a_queue_that_gets_every_event_can_be_emptied(desk, kms, key, rule):
     all_events = rule({"source": [{"prefix": "aws."}]}, State=EVERYTHING)
     kms.disable_key(KeyId=key)
@@ -401,6 +409,29 @@ def test_log_groups_and_archives_get_events_and_a_target_its_own_words(desk, kms
         events.delete_archive(ArchiveName=archive)
     (logged,) = logs.filter_log_events(logGroupName=name)["events"]
     assert json.loads(logged["message"])["detail"]["eventName"] == "DisableKey"
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:sns:eu-west-1:123456789012:t",
+        "arn:aws:lambda:eu-west-1:123456789012:function:f",
+        "arn:aws:states:eu-west-1:123456789012:stateMachine:s",
+        "arn:aws:kinesis:eu-west-1:123456789012:stream/s",
+        "arn:aws:ecs:eu-west-1:123456789012:cluster/c",
+        "arn:aws:ssm:eu-west-1:123456789012:automation-definition/a",
+        "arn:aws:events:eu-west-1:123456789012:api-destination/d/1",
+    ],
+    ids=lambda arn: arn.split(":")[2],
+)
+@deviates("events:PutTargets", "targets are queues, log groups and event buses, nothing else")
+def test_a_target_to_which_nothing_would_be_delivered_is_not_taken(desk, rule, arn):
+    disabled = rule(api_calls("DisableKey"))
+    targets = [{"Id": "more", "Arn": disabled.arn}, {"Id": "other", "Arn": arn}]
+    events = desk.client("events")
+    assert refusal(events.put_targets, Rule=disabled.name, Targets=targets) == "NotImplemented"
+    there = events.list_targets_by_rule(Rule=disabled.name)["Targets"]
+    assert [target["Id"] for target in there] == ["queue"]
 
 
 def test_a_rule_hears_of_its_own_region(desk, rules):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 
+import boto3
 import pytest
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from chaosaws_kms_ext.lab import borders
 from tests.lab.clusters import refusal
 from tests.lab.desk import Desk
-from tests.lab.test_identities import document
+from tests.lab.test_identities import document, session
 from tests.lab.test_permissions import allow, somebody
 from tests.lab.test_trail import DELIVERY, look
 
@@ -49,6 +54,25 @@ def secrets(desk):
 def secret(secrets, key, name):
     """The ARN of a secret under the key."""
     return secrets.create_secret(Name=name, SecretString="one", KmsKeyId=key)["ARN"]
+
+
+URL = "http://127.0.0.1:1/"
+
+
+def send(desk, method, url, body=b"", headers=()):
+    """The status and the body of what a request without any SDK is answered."""
+    answer = desk._send(AWSRequest(method, url, headers=dict(headers), data=body).prepare())
+    return answer.status_code, answer.content
+
+
+def signed(service, operation, prefix=None):
+    """The headers of a request in JSON."""
+    scope = f"lab/20260101/eu-west-1/{service}/aws4_request"
+    return {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}",
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": f"{prefix or service}.{operation}",
+    }
 
 
 def text(secrets, secret, **params):
@@ -228,6 +252,14 @@ def test_what_moto_refuses_is_refused_as_it_does(desk, secrets, key, secret, nam
     assert call is None
 
 
+def test_what_moto_or_the_lab_refuses_says_why(desk, secrets, name):
+    with pytest.raises(ClientError) as not_there:
+        secrets.put_secret_value(SecretId=f"{name}-not", SecretString="x")
+    assert "can't find the specified secret" in not_there.value.response["Error"]["Message"]
+    status, said = send(desk, "POST", URL, b"{}", signed("secretsmanager", "CreateSecret"))
+    assert (status, b"secretsmanager:CreateSecret" in said) == (501, True)
+
+
 def test_neither_copies_nor_rotations_are_done_under_a_key(secrets, key, secret, name):
     elsewhere = [{"Region": "us-east-1"}]
     assert refusal(secrets.rotate_secret, SecretId=secret) == "NotImplemented"
@@ -388,6 +420,14 @@ def test_iam_knows_what_is_done_in_s3(tmp_path, name):
         ("resourcegroupstaggingapi", "get_tag_values", {"Key": "chaos:allow"}),
         ("resourcegroupstaggingapi", "tag_resources", {
             "ResourceARNList": [KEY], "Tags": {"a": "1"}}),
+        ("ram", "create_resource_share", {"name": "s", "resourceArns": [CLUSTER]}),
+        ("config", "list_discovered_resources", {"resourceType": "AWS::KMS::Key"}),
+        ("config", "batch_get_resource_config", {
+            "resourceKeys": [{"resourceType": "AWS::RDS::DBCluster", "resourceId": "orders"}]}),
+        ("resource-groups", "create_group", {"Name": "g", "ResourceQuery": {
+            "Type": "TAG_FILTERS_1_0", "Query": json.dumps({
+                "ResourceTypeFilters": ["AWS::RDS::DBCluster"],
+                "TagFilters": [{"Key": "app", "Values": ["shop"]}]})}}),
         ("fis", "create_experiment_template", {
             "clientToken": "t", "description": "d", "roleArn": CLUSTER,
             "stopConditions": [{"source": "none"}], "actions": {},
@@ -398,9 +438,110 @@ def test_what_is_about_keys_and_clusters_is_not_done_without_them(desk, service,
     assert refusal(getattr(desk.client(service), call), **params) == "NotImplemented"
 
 
-def test_what_is_about_anything_else_is_done(desk):
+def test_what_is_about_anything_else_is_done(desk, name):
     scaling = desk.client("application-autoscaling")
     assert scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"] == []
+    desk.client("config").list_discovered_resources(resourceType="AWS::S3::Bucket")
+    tags = [{"Key": "app", "Values": ["shop"]}]
+    query = {"ResourceTypeFilters": ["AWS::EC2::Instance"], "TagFilters": tags}
+    desk.client("resource-groups").create_group(
+        Name=name, ResourceQuery={"Type": "TAG_FILTERS_1_0", "Query": json.dumps(query)}
+    )
+
+
+# Signed URLs
+
+VERSIONS = ["s3v4", "s3"]
+"""How boto3 calls Signature Version 4 and 2; S3's URLs it signs by 2 if it is not told."""
+
+
+def presigned(access_key, version, call, **params):
+    signer = boto3.client(
+        "s3", endpoint_url=URL, region_name="us-east-1",
+        aws_access_key_id=access_key, aws_secret_access_key="lab",
+        config=Config(signature_version=version),
+    )  # fmt: skip
+    return signer.generate_presigned_url(call, Params=params)
+
+
+@pytest.fixture
+def bucket(desk, name):
+    desk.client("s3", region="us-east-1").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_object_is_written_and_read_by_signed_urls(desk, bucket, version):
+    there = {"Bucket": bucket, "Key": "a/k"}
+    assert send(desk, "PUT", presigned("lab", version, "put_object", **there), b"x")[0] == 200
+    read = presigned("lab", version, "get_object", **there)
+    assert send(desk, "GET", read) == (200, b"x")
+    assert (
+        send(desk, "GET", presigned("lab", version, "get_object", Bucket=bucket, Key="l"))[0] == 404
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_object_is_written_under_a_key_by_a_signed_url(desk, bucket, version):
+    there = {"Bucket": bucket, "Key": "k"}
+    sealed = presigned(
+        "lab", version, "put_object", SSEKMSKeyId=KEY, ServerSideEncryption="aws:kms", **there
+    )
+    prefix = "x-amz-server-side-encryption"
+    headers = {prefix: "aws:kms", f"{prefix}-aws-kms-key-id": KEY}
+    status, said = send(desk, "PUT", sealed, b"x", headers if version == "s3v4" else ())
+    assert (status, b"s3:PutObject under a KMS key" in said) == (501, True)
+    assert send(desk, "GET", presigned("lab", version, "get_object", **there))[0] == 404
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_iam_holds_signed_urls_to_the_policies_of_who_signed(tmp_path, name, version):
+    desk = Desk(tmp_path / "enforced.jsonl", iam=True)
+    desk.client("s3", region="us-east-1").create_bucket(Bucket=name)
+    signer = somebody(desk, allow("s3:PutObject"))("s3")
+    access_key = signer._request_signer._credentials.access_key
+    there = {"Bucket": name, "Key": "k"}
+    assert send(desk, "PUT", presigned(access_key, version, "put_object", **there), b"x")[0] == 200
+    status, said = send(desk, "GET", presigned(access_key, version, "get_object", **there))
+    assert (status, b"AccessDenied" in said) == (403, True)
+
+
+def test_who_signed_a_url_is_known_by_it(desk):
+    role, kms = session(desk)
+    credentials = kms._request_signer._credentials
+    sts = desk.client("sts", access_key=credentials.access_key, token=credentials.token)
+    status, said = send(desk, "GET", sts.generate_presigned_url("get_caller_identity"))
+    assert status == 200
+    assert f"assumed-role/{role['RoleName']}/one" in said.decode()
+
+
+# What goes wrong
+
+
+def test_a_failure_of_the_lab_is_an_error_in_the_services_protocol(desk, monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("of the lab")
+
+    monkeypatch.setattr(borders, "beyond", broken)
+    for service, call in [("sns", "list_topics"), ("logs", "describe_log_groups")]:
+        with pytest.raises(ClientError) as failed:
+            getattr(desk.client(service), call)()
+        said = failed.value.response
+        assert said["Error"]["Code"] == "InternalFailure"
+        assert said["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert "of the lab" in caplog.text
+
+
+@pytest.mark.parametrize("levels", [30, 200, 400, 900])
+def test_the_depth_of_an_item_breaks_nothing(desk, name, levels):
+    table = desk.client("dynamodb")
+    table.create_table(**of_dynamodb(name))
+    value = '{"L":[' * levels + '{"S":"x"}' + "]}" * levels
+    item = f'{{"TableName":"{name}","Item":{{"id":{{"S":"1"}},"v":{value}}}}}'
+    headers = signed("dynamodb", "PutItem", "DynamoDB_20120810")
+    status, said = send(desk, "POST", URL, item.encode(), headers)
+    assert status in (200, 400, 501)
+    assert isinstance(json.loads(said), dict)
 
 
 # CloudFormation
@@ -513,3 +654,30 @@ def test_stacks_of_anything_else_are_made(desk, stacks, name):
     topics = str(desk.client("sns").list_topics()["Topics"])
     assert f"{name}-t" in topics
     assert f"{name}-inner" in topics
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 5)}]\n" for n in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    "properties", ["&a\n      Tags: [*a]\n", "\n      Tags: *a9\n"], ids=["itself", "bomb"]
+)
+def test_aliases_are_refused_as_aws_does_and_at_once(stacks, name, properties):
+    queue = f"Resources:\n  Q:\n    Type: AWS::SQS::Queue\n    Properties: {properties}"
+    began = time.monotonic()
+    with pytest.raises(ClientError) as refused:
+        stacks.create_stack(StackName=name, TemplateBody=BOMB + queue)
+    assert time.monotonic() - began < 1
+    error = refused.value.response["Error"]
+    assert error["Code"] == "ValidationError"
+    assert "YAML aliases are not allowed" in error["Message"]
+
+
+@pytest.mark.parametrize("levels", [900, 3000])
+def test_a_template_that_is_too_deep_is_refused(stacks, name, levels):
+    deep = '{"Resources":{"Q":{"Type":"AWS::SQS::Queue","Properties":{"A":%s}}}}'
+    body = deep % ("[" * levels + "]" * levels)
+    refused = refusal(stacks.create_stack, StackName=name, TemplateBody=body)
+    assert refused in ("NotImplemented", "ValidationError")

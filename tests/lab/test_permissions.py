@@ -148,6 +148,54 @@ def test_other_services_are_held_to_the_same(desk, service, call, params, action
     assert refusal(getattr(denied, call), **params) in ("AccessDenied", "AccessDeniedException")
 
 
+TO_PUT = {"Put": {"TableName": "t", "Item": {"id": {"S": "1"}}}}
+TO_CHECK = {"ConditionCheck": {
+    "TableName": "t", "Key": {"id": {"S": "1"}}, "ConditionExpression": "attribute_exists(id)"
+}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "params", "actions"),
+    [
+        ("s3", "list_buckets", {}, ["s3:ListAllMyBuckets"]),
+        ("s3", "list_objects_v2", {"Bucket": "b-1"}, ["s3:ListBucket"]),
+        ("s3", "head_bucket", {"Bucket": "b-1"}, ["s3:ListBucket"]),
+        ("s3", "head_object", {"Bucket": "b-1", "Key": "k"}, ["s3:GetObject"]),
+        ("s3", "copy_object", {"Bucket": "b-1", "Key": "k", "CopySource": "b-1/l"},
+         ["s3:GetObject", "s3:PutObject"]),
+        ("s3", "create_multipart_upload", {"Bucket": "b-1", "Key": "k"}, ["s3:PutObject"]),
+        ("s3", "get_bucket_encryption", {"Bucket": "b-1"}, ["s3:GetEncryptionConfiguration"]),
+        ("lambda", "invoke", {"FunctionName": "f"}, ["lambda:InvokeFunction"]),
+        ("sqs", "send_message_batch",
+         {"QueueUrl": "http://x/q", "Entries": [{"Id": "1", "MessageBody": "x"}]},
+         ["sqs:SendMessage"]),
+        ("dynamodb", "transact_write_items", {"TransactItems": [TO_PUT, TO_CHECK]},
+         ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"]),
+        ("dynamodb", "execute_statement", {"Statement": 'select * from "t"'},
+         ["dynamodb:PartiQLSelect"]),
+        ("dynamodb", "batch_execute_statement", {"Statements": [
+            {"Statement": 'SELECT * FROM "t"'}, {"Statement": "INSERT INTO \"t\" VALUE {'id':'1'}"},
+        ]}, ["dynamodb:PartiQLSelect", "dynamodb:PartiQLInsert"]),
+    ],
+)  # fmt: skip
+def test_an_operation_takes_the_actions_that_iam_knows_it_by(desk, service, call, params, actions):
+    def code(*allowed):
+        client = somebody(desk, allow(*allowed))(service)
+        try:
+            getattr(client, call)(**params)
+        except client.exceptions.ClientError as refused:
+            status = refused.response["ResponseMetadata"]["HTTPStatusCode"]
+            error = refused.response["Error"]["Code"]
+            return "denied" if status == 403 or error.startswith("AccessDenied") else error
+        return "done"
+
+    operation = desk.client(service).meta.method_to_api_mapping[call]
+    assert code(f"{service}:{operation}") == "denied"
+    assert code(*actions) != "denied"
+    for one in actions if len(actions) > 1 else ():
+        assert code(one) == "denied"
+
+
 def test_who_one_is_can_always_be_asked(desk):
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
     who = somebody(desk, deny)("sts").get_caller_identity()["Arn"]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from datetime import timedelta
 
 import pytest
 
+from chaosaws_kms_ext.lab import wire
+from chaosaws_kms_ext.lab.trail import Trail
+from chaosaws_kms_ext.lab.world import Call, administrator
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
+from tests.lab.desk import REGION, Desk
 from tests.lab.document import deviates, shows
+from tests.lab.test_identities import session
 
 LAG, DELIVERY, RETRY = 450.0, 300.0, 60.0
 
@@ -146,12 +151,105 @@ def test_neither_secrets_nor_bytes_stand_in_a_record(desk, kms, key):
     assert '"in": "the clear"' in everything
 
 
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+
+
+def test_what_a_model_calls_sensitive_is_hidden_and_no_more(desk):
+    name = f"n{uuid.uuid4().hex}"
+    desk.client("ssm").put_parameter(
+        Name=name, Value="not-for-the-trail", Type="SecureString",
+        Tags=[{"Key": "k", "Value": "seen"}],
+    )  # fmt: skip
+    iam = desk.client("iam", region=REGION)
+    iam.create_user(UserName=name)
+    iam.create_login_profile(UserName=name, Password="not-for-the-trail1")
+    iam.update_login_profile(UserName=name, Password="not-for-the-trail2")
+    secrets = desk.client("secretsmanager")
+    secrets.create_secret(Name=name, SecretString="not-for-the-trail")
+    secrets.put_secret_value(SecretId=name, SecretString="not-for-the-trail")
+    desk.pass_time(DELIVERY)
+    assert "not-for-the-trail" not in json.dumps(look(desk))
+    (put,) = look(desk, EventName="PutParameter")
+    assert put["requestParameters"] == {
+        "name": name, "value": HIDDEN, "type": "SecureString",
+        "tags": [{"key": "k", "value": "seen"}],
+    }  # fmt: skip
+    (profile,) = look(desk, EventName="UpdateLoginProfile")
+    assert profile["requestParameters"] == {"userName": name, "password": HIDDEN}
+
+
 @deviates("cloudtrail:LookupEvents", "of moto's services, all but S3")
 def test_the_calls_of_other_services_are_there_too(desk):
     desk.client("iam").create_user(UserName="alice")
     desk.client("sts").get_caller_identity()
     desk.pass_time(DELIVERY)
     assert {event["eventName"] for event in look(desk)} >= {"CreateUser", "GetCallerIdentity"}
+
+
+def test_what_is_done_to_data_is_not_there(desk):
+    name, table = f"n{uuid.uuid4().hex}", desk.client("dynamodb")
+    table.create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )  # fmt: skip
+    item = {"id": {"S": "1"}}
+    table.put_item(TableName=name, Item=item)
+    table.get_item(TableName=name, Key=item)
+    table.scan(TableName=name)
+    table.transact_write_items(TransactItems=[{"Put": {"TableName": name, "Item": item}}])
+    table.execute_statement(Statement=f'SELECT * FROM "{name}"')
+    stream = desk.client("kinesis")
+    stream.create_stream(StreamName=name, ShardCount=1)
+    stream.put_record(StreamName=name, Data=b"x", PartitionKey="k")
+    logs = desk.client("logs")
+    logs.create_log_group(logGroupName=name)
+    logs.filter_log_events(logGroupName=name)
+    desk.pass_time(DELIVERY)
+    made = ["CreateTable", "CreateStream", "CreateLogGroup"]
+    assert [event["eventName"] for event in look(desk)] == made
+
+
+@deviates("cloudtrail:LookupEvents", "keeps about 8,000 characters of a call's parameters")
+def test_what_is_long_is_cut(desk):
+    name = f"n{uuid.uuid4().hex}"
+    body = json.dumps({"Description": "x" * 9000, "Resources": {"T": {"Type": "AWS::SNS::Topic"}}})
+    desk.client("cloudformation").create_stack(StackName=name, TemplateBody=body)
+    desk.pass_time(DELIVERY)
+    (event,) = look(desk, EventName="CreateStack")
+    kept = event["requestParameters"]
+    assert kept["stackName"] == name
+    assert kept["templateBody"].removesuffix("...") == body[: len(kept["templateBody"]) - 3]
+    assert len(json.dumps(kept)) < 9000
+
+
+def test_a_record_is_small_however_many_or_deep_the_parameters_are(desk):
+    trail = Trail(desk.world, wire.shapes)
+    deep = []
+    for _ in range(2000):
+        deep = [deep]
+    for params in ({"l": [{"k": "v"}] * 100_000}, {f"n{n}": [] for n in range(9000)}, {"d": deep}):
+        call = Call("x", "CreateX", params, REGION, administrator())
+        trail.record(call, {"E": params}, None)
+    desk.pass_time(DELIVERY)
+    sizes = [len(json.dumps(event.record())) for event in trail.delivered(REGION)]
+    assert len(sizes) == 3
+    assert max(sizes) < 40_000
+
+
+def test_a_key_policy_is_in_a_record_as_it_was_given(desk, kms, key):
+    policy = kms.get_key_policy(KeyId=key)["Policy"] + " " * 4000
+    kms.put_key_policy(KeyId=key, Policy=policy)
+    desk.pass_time(DELIVERY)
+    (event,) = look(desk, EventName="PutKeyPolicy")
+    assert event["requestParameters"]["policy"] == policy
+
+
+def test_to_assume_a_role_changes_nothing(desk):
+    session(desk)
+    desk.pass_time(DELIVERY)
+    (event,) = look(desk, EventName="AssumeRole")
+    assert event["readOnly"] is True
 
 
 @shows("cloudtrail:LookupEvents")

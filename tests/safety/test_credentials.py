@@ -39,7 +39,9 @@ def test_a_token_whose_end_nobody_knows_is_refused_with_what_to_do():
         assert word in finding.why
 
 
-@pytest.mark.parametrize("ends", ["", "soon", "2026-99-99", "1764000000", "x" * 10_000_000])
+@pytest.mark.parametrize(
+    "ends", ["", "soon", "2026-99-99", "1764000000", "x" * 10_000_000], ids=lambda ends: ends[:20]
+)
 def test_an_end_that_is_no_instant_is_one_that_nobody_knows(ends):
     finding = judged(ends=ends)
     assert finding.state == "refused"
@@ -120,7 +122,7 @@ def test_variables_with_a_token_are_not_renewed_whatever_botocore_calls_them(env
 @pytest.mark.parametrize(
     ("ends", "said"),
     [
-        ((datetime.now(UTC) - timedelta(hours=1)).isoformat(), "have expired"),
+        ("2026-01-01T00:00:00+00:00", "have expired"),
         ("soon", "cannot be used"),
         ("2030-01-01T00:00:00", "cannot be used"),  # botocore wants a zone
     ],

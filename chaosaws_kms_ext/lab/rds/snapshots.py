@@ -13,7 +13,7 @@ from chaosaws_kms_ext.lab.world import Call, Cluster, Encryption, Fault, Origin,
 if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.rds.service import Job, Rds
 
-__all__ = ["OPERATIONS", "take_final"]
+__all__ = ["OPERATIONS", "take_copy", "take_final"]
 
 # API reference, DescribeDBClusterSnapshots, Filters.
 FILTERS: dict[str, Callable[[Any], set[str]]] = {
@@ -113,6 +113,18 @@ def take_final(rds: Rds, call: Call, cluster: Cluster) -> Job:
     if cluster.encryption:
         encryption.unwrap(rds.world, cluster.encryption)
     return _take(rds, region, cluster, name, {})[1]
+
+
+def take_copy(rds: Rds, call: Call, cluster: Cluster, name: str, key: str) -> Snapshot:
+    """What a copy under another key of a snapshot of the cluster is, in one step."""
+    assert cluster.encryption is not None
+    region = rds.world.region(call.region)
+    held = encryption.take(rds.world, call, key, dict(cluster.encryption.context))
+    snapshot = _new(rds, region, name, cluster.origin, held, status="copying")
+    path = rds.servers.snapshot_path(snapshot)
+    job = rds.servers.snapshot(cluster, path, *encryption.opened(rds.world, held))
+    _finish(rds, region, snapshot, job)
+    return snapshot
 
 
 # Internals

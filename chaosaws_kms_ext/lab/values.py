@@ -1,0 +1,21 @@
+"""Parameters and answers as trees, whatever their depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["strings"]
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string of a value, in its order; names of mappings are none."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting += reversed(list(value.values()))
+        elif isinstance(value, list | tuple):
+            waiting += reversed(value)
