@@ -37,6 +37,30 @@ def pytest_configure() -> None:
             tempfile.tempdir = None
 
 
+LONG = (
+    "e2e/test_kms_disable", "e2e/test_nets", "e2e/test_interrupts", "e2e/test_activities",
+    "e2e/test_faults_of_the_data", "e2e/test_stop_conditions", "e2e/test_secrets", "test_tutorial",
+)  # fmt: skip
+"""Files of tests that take tens of seconds and mostly wait."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests come first, and as many to each worker: each begins with an equal share."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if any(name in item.nodeid for name in LONG)]
+    short = [item for item in items if item not in set(long)]
+    size = -(-len(items) // workers)
+    mixed: list[pytest.Item] = []
+    for worker in range(workers):
+        mine = long[worker::workers]
+        mixed += mine
+        rest = size - len(mine)
+        mixed += short[:rest]
+        del short[:rest]
+    items[:] = [*mixed, *short]
+
+
 @pytest.fixture(autouse=True)
 def _no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):

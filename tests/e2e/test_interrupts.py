@@ -51,7 +51,11 @@ def test_five_seconds_later_nothing_of_ours_is_left(chaos, number, moment):
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"), [(signal.SIGINT, "hold"), (signal.SIGTERM, "impact")]
+    ("number", "moment"),
+    [
+        pytest.param(signal.SIGINT, "hold", marks=pytest.mark.soak),
+        (signal.SIGTERM, "impact"),
+    ],
 )
 def test_an_interrupt_still_puts_the_key_back(aws, number, moment):
     played = aws()

@@ -119,7 +119,8 @@ Throughout:
 - Rules on EventBridge's default bus get RDS' events, KMS' own (`KMS CMK Rotation`, `KMS CMK
   Deletion`, `KMS Imported Key Material Expiration`) and `AWS API Call via CloudTrail`, at once.
   Targets are SQS queues, log groups and other buses; any other is answered `NotImplemented`.
-- CloudTrail has management events only, and hides what botocore's models call sensitive. Alarms are moved by `SetAlarmState`.
+- CloudTrail has management events only, and hides what botocore's models call sensitive. Alarms
+  are moved by `SetAlarmState`.
 - Version 1 of the AWS CLI has addresses of its own for `sqs`, and in us-east-1 for `rds`, whatever
   `AWS_ENDPOINT_URL` says: there it needs `--endpoint-url` (on AWS the lab's credentials open
   nothing).
