@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,16 @@ def pytest_configure() -> None:
         if usable and there.f_bavail * there.f_frsize > ENOUGH:
             os.environ["TMPDIR"] = str(SHARED_MEMORY)
             tempfile.tempdir = None
+
+
+def mostly_soak(cases: Sequence[Any], often: Callable[[Any], bool]) -> list[Any]:
+    """These cases as parameters: `make test` runs those that are `often`, `make soak` all."""
+    return [
+        case
+        if often(case)
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.soak)
+        for case in cases
+    ]
 
 
 LONG = (

@@ -32,6 +32,7 @@ __all__ = [
     "held",
     "new_entry",
     "open_entries",
+    "paths",
     "read",
     "whoami",
     "write",
@@ -114,7 +115,7 @@ def new_entry(
 ) -> Entry:
     """An entry that is not on disk yet: a new file of this machine's journal."""
     folder = directory()
-    path = folder / f"{run}-{len(list(folder.glob(f'{run}-*'))) + 1}.json"
+    path = folder / f"{run}-{len(paths(run)) + 1}.json"
     return Entry(
         run=run,
         owner=owner or whoami(),
@@ -176,6 +177,11 @@ def _write(entry: Entry) -> Entry:
 def open_entries() -> list[Entry]:
     """Every entry that nobody has closed, the oldest first; raises JournalDamaged."""
     return [read(path) for path in sorted(directory().glob("*.json")) if path.exists()]
+
+
+def paths(run: str) -> list[Path]:
+    """Where the open entries of one run are."""
+    return sorted(directory().glob(f"{run}-*.json"))
 
 
 def read(path: Path) -> Entry:

@@ -107,8 +107,7 @@ def main(run: str, region: str, longest: float) -> int:
         while not selector.select(LOOK):
             if overdue := [e for e in _entries(run) if e.undo.calls and _age(e) > longest]:
                 _say(f"the key has been away for more than {longest:.0f} s: putting it back")
-                _put_back(overdue)
-                longest = float("inf")
+                longest += AGAIN if _put_back(overdue) else 0.0
     return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(run)
 
 
@@ -136,12 +135,15 @@ def _put_back(entries: list[Entry]) -> list[Entry]:
 
 
 def _entries(run: str) -> list[Entry]:
-    """What the journal still says of the run; one that cannot be read now may be later."""
-    try:
-        return [entry for entry in journal.open_entries() if entry.run == run]
-    except JournalDamaged as problem:
-        _say(str(problem))
-        return []
+    """What the journal still says of the run, whatever is wrong with other runs' entries."""
+    found = []
+    for path in journal.paths(run):
+        try:
+            found.append(journal.read(path))
+        except JournalDamaged as problem:
+            if path.exists():  # else it was closed this moment
+                _say(str(problem))
+    return found
 
 
 def _age(entry: Entry) -> float:

@@ -71,6 +71,7 @@ def test_an_interrupt_still_puts_the_key_back(aws, number, moment):
     assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
 
 
+@pytest.mark.soak
 def test_a_signal_that_would_skip_the_rollbacks_does_not(aws):
     played = aws()
     running = played.chaos.start_run()
@@ -138,6 +139,7 @@ def test_after_a_sigkill_of_run_and_watchdog_the_next_run_refuses_and_restore_pu
     assert played.chaos.kms("restore").output.strip() == "Nothing to put back."
 
 
+@pytest.mark.soak
 def test_what_a_killed_run_left_of_its_lab_is_no_business_of_the_next(chaos):
     running = chaos.start_run()
     running.until_said(MOMENTS["hold"])

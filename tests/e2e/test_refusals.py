@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.conftest import FAST
+from tests.conftest import FAST, mostly_soak
 from tests.e2e.conftest import AWS_SETTINGS, EXPERIMENT
 from tests.lab.clusters import new_writer
 
@@ -45,45 +45,62 @@ def unchanged(played):
     assert played.mutating_calls() == before
 
 
+OFTEN = {
+    "CHAOS_CLUSTER_ID must name the cluster", "there is no DB cluster nobody",
+    "CHAOS_CLUSTER_ID names another", "no AWS Region is set", "no AWS credentials found",
+    "no report can be written", "nowhere", "the undo journal cannot be written",
+    "is none of CHAOS_ALLOWED_ACCOUNTS", "got no answer",
+}  # fmt: skip
+
+
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize(
     ("env", "words"),
-    [
-        ({"CHAOS_CLUSTER_ID": ""}, ["CHAOS_CLUSTER_ID must name the cluster"]),
-        ({"CHAOS_CLUSTER_ID": "nobody"}, ["there is no DB cluster nobody", "CHAOS_CLUSTER_ID"]),
-        ({"CHAOS_KEY_ID": "alias/nobody"}, ["there is no KMS key alias/nobody"]),
-        ({"CHAOS_TARGET": "lab"}, ["CHAOS_CLUSTER_ID names another", "set CHAOS_TARGET=aws"]),
-        ({"CHAOS_RTO": "soon"}, ["CHAOS_RTO must be a number of seconds", "not 'soon'"]),
-        ({"CHAOS_LOAD_FILE": "nowhere.py"}, ["CHAOS_LOAD_FILE must be a Locust file that exists"]),
-        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, ["no AWS Region is set"]),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, ["got no answer"]),
-        (
-            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-            ["no AWS credentials found"],
-        ),
-        ({"AWS_PROFILE": "nobody"}, ["AWS_PROFILE"]),
-        ({"CHAOS_REPORTS_DIR": "/proc/nowhere"}, ["no report can be written", "CHAOS_REPORTS_DIR"]),
-        ({"CHAOS_DATABASE": "port=9"}, ["the database cannot be used"]),
-        ({"CHAOS_DATABASE": "dbname=nowhere"}, ["nowhere", "does not exist"]),
-        ({"CHAOS_TRAGET": "aws"}, ["did you mean CHAOS_TARGET"]),
-        ({"XDG_STATE_HOME": "/proc/nowhere"}, ["the undo journal cannot be written"]),
-        ({"CHAOS_CLUSTER_ID": "$(reboot)"}, ["there is no DB cluster $(reboot)"]),
-        ({"CHAOS_CLUSTER_ID": "../orders"}, ["there is no DB cluster ../orders"]),
-        ({"CHAOS_CLUSTER_ID": "x" * 100_000}, ["CHAOS_CLUSTER_ID must be a name"]),
-        (
-            {"CHAOS_KEY_ID": "arn:aws:kms:us-east-1:123456789012:alias/orders"},
-            ["there is no KMS key arn:aws:kms:us-east-1:123456789012:alias/orders"],
-        ),
-        ({"CHAOS_ALLOWED_ACCOUNTS": "210987654321"}, ["is none of CHAOS_ALLOWED_ACCOUNTS"]),
-        ({"CHAOS_BLAST_RADIUS": "1"}, ["nothing but orders uses the key", "set it to 0"]),
-        (
-            {"AWS_SESSION_TOKEN": "t"},
-            ["end nobody knows when, and the longest run takes", "AWS_CREDENTIAL_EXPIRATION"],
-        ),
-        ({"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "soon"}, ["cannot be used"]),
-        ({"AWS_ENDPOINT_URL": "nowhere"}, ["Invalid endpoint: nowhere"]),
-        ({"AWS_REGION": "us-east-1"}, ["there is no DB cluster orders in us-east-1"]),
-    ],
+    mostly_soak(
+        [
+            ({"CHAOS_CLUSTER_ID": ""}, ["CHAOS_CLUSTER_ID must name the cluster"]),
+            ({"CHAOS_CLUSTER_ID": "nobody"}, ["there is no DB cluster nobody", "CHAOS_CLUSTER_ID"]),
+            ({"CHAOS_KEY_ID": "alias/nobody"}, ["there is no KMS key alias/nobody"]),
+            ({"CHAOS_TARGET": "lab"}, ["CHAOS_CLUSTER_ID names another", "set CHAOS_TARGET=aws"]),
+            ({"CHAOS_RTO": "soon"}, ["CHAOS_RTO must be a number of seconds", "not 'soon'"]),
+            (
+                {"CHAOS_LOAD_FILE": "nowhere.py"},
+                ["CHAOS_LOAD_FILE must be a Locust file that exists"],
+            ),
+            ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, ["no AWS Region is set"]),
+            ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, ["got no answer"]),
+            (
+                {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+                ["no AWS credentials found"],
+            ),
+            ({"AWS_PROFILE": "nobody"}, ["AWS_PROFILE"]),
+            (
+                {"CHAOS_REPORTS_DIR": "/proc/nowhere"},
+                ["no report can be written", "CHAOS_REPORTS_DIR"],
+            ),
+            ({"CHAOS_DATABASE": "port=9"}, ["the database cannot be used"]),
+            ({"CHAOS_DATABASE": "dbname=nowhere"}, ["nowhere", "does not exist"]),
+            ({"CHAOS_TRAGET": "aws"}, ["did you mean CHAOS_TARGET"]),
+            ({"XDG_STATE_HOME": "/proc/nowhere"}, ["the undo journal cannot be written"]),
+            ({"CHAOS_CLUSTER_ID": "$(reboot)"}, ["there is no DB cluster $(reboot)"]),
+            ({"CHAOS_CLUSTER_ID": "../orders"}, ["there is no DB cluster ../orders"]),
+            ({"CHAOS_CLUSTER_ID": "x" * 100_000}, ["CHAOS_CLUSTER_ID must be a name"]),
+            (
+                {"CHAOS_KEY_ID": "arn:aws:kms:us-east-1:123456789012:alias/orders"},
+                ["there is no KMS key arn:aws:kms:us-east-1:123456789012:alias/orders"],
+            ),
+            ({"CHAOS_ALLOWED_ACCOUNTS": "210987654321"}, ["is none of CHAOS_ALLOWED_ACCOUNTS"]),
+            ({"CHAOS_BLAST_RADIUS": "1"}, ["nothing but orders uses the key", "set it to 0"]),
+            (
+                {"AWS_SESSION_TOKEN": "t"},
+                ["end nobody knows when, and the longest run takes", "AWS_CREDENTIAL_EXPIRATION"],
+            ),
+            ({"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "soon"}, ["cannot be used"]),
+            ({"AWS_ENDPOINT_URL": "nowhere"}, ["Invalid endpoint: nowhere"]),
+            ({"AWS_REGION": "us-east-1"}, ["there is no DB cluster orders in us-east-1"]),
+        ],
+        lambda case: case[1][0] in OFTEN,
+    ),  # fmt: skip
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_run_that_cannot_be_right_is_refused(played, env, words):
