@@ -138,7 +138,7 @@ OFTEN = {
             ({"XDG_STATE_HOME": "/proc/nowhere"}, "it cannot be written"),
         ],
         lambda case: case[1] in OFTEN,
-    ),  # fmt: skip
+    ),
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_cannot_be_right_is_one_sentence(played, env, said):

@@ -100,7 +100,7 @@ OFTEN = {
             ({"AWS_REGION": "us-east-1"}, ["there is no DB cluster orders in us-east-1"]),
         ],
         lambda case: case[1][0] in OFTEN,
-    ),  # fmt: skip
+    ),
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_run_that_cannot_be_right_is_refused(played, env, words):
