@@ -51,12 +51,9 @@ def test_five_seconds_later_nothing_of_ours_is_left(chaos, number, moment):
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"),
-    [
-        pytest.param(signal.SIGINT, "hold", marks=pytest.mark.soak),
-        (signal.SIGTERM, "impact"),
-    ],
+    ("number", "moment"), [(signal.SIGINT, "hold"), (signal.SIGTERM, "impact")]
 )
+@pytest.mark.soak
 def test_an_interrupt_still_puts_the_key_back(aws, number, moment):
     played = aws()
     running = played.chaos.start_run()
@@ -98,6 +95,7 @@ def test_two_interrupts_close_together_still_put_the_key_back(aws, pause):
     assert running.wait().status == 1
 
 
+@pytest.mark.soak
 def test_a_cluster_that_an_interrupt_left_down_is_said_and_restored(aws):
     played = aws(profile="documented")
     running = played.chaos.start_run()

@@ -167,6 +167,7 @@ def children(ran, word):
     ]
 
 
+@pytest.mark.soak
 def test_a_load_that_dies_is_no_pass(chaos):
     running = chaos.start_run()
     running.until_said("Action: hold-the-outage")

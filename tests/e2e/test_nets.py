@@ -104,6 +104,7 @@ def test_a_run_that_hangs_is_not_waited_for(aws):
     assert played.key_state() == "Enabled"
 
 
+@pytest.mark.soak
 def test_a_good_run_arms_its_switch_and_disarms_it(aws):
     played = aws()
     running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
