@@ -602,10 +602,8 @@ def of_the_first(aws):
     return guard.inspect(aws, settings, "many-0000")
 
 
-def test_a_thousand_clusters_take_as_many_calls_as_pages_and_a_moment(many):
-    begin = time.monotonic()
+def test_a_thousand_clusters_take_as_many_calls_as_there_are_pages(many):
     found, calls = many.calls_of(lambda: of_the_first(many.door()))
-    took = time.monotonic() - begin
     assert found.refusals == []
     assert found.target.key.arn == many.key
     (told,) = [f.why for f in found.findings if f.about == "blast radius"]
@@ -613,7 +611,6 @@ def test_a_thousand_clusters_take_as_many_calls_as_pages_and_a_moment(many):
     assert calls["DescribeDBClusters"] == 1 + 10
     assert calls["ListGrants"] == 6
     assert sum(calls.values()) < 40
-    assert took < 5
 
 
 @pytest.mark.usefixtures("hurried")
