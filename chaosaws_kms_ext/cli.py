@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import threading
@@ -18,10 +19,9 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import guard, journal, leftovers, restoring, switch
-from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.safety import guard, leftovers, restoring, switch
+from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.replay import NotPutBack
-from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.settings import BadSetting, parse
 
 __all__ = ["kms"]
@@ -225,32 +225,42 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool) -> None:
     the dead man's switch, without any file. While the run is alive this is the red button: the
     run notices. Exits with 0 when nothing is left to put back.
     """
-    try:
-        entries = [journal.read(path) for path in files] or leftovers.live_entries(keep=dry_run)
-        entries = [entry for entry in entries if run_id in ("", entry.run)]
-        if not files and parse().target == "aws":
-            known = {entry.run for entry in entries}
-            armed = [a for a in switch.armed(Aws()) if a.run not in known and run_id in ("", a.run)]
-            entries += restoring.adopted(Aws(), armed, keep=not dry_run)
-    except (AwsError, BadSetting, JournalDamaged, OSError, Refused) as problem:
-        raise click.ClickException(str(problem)) from None
-    if not entries:
-        click.echo("Nothing to put back.")
+    entries, problems = leftovers.readable(files, keep=dry_run)
+    entries = [entry for entry in entries if run_id in ("", entry.run)]
+    # No other setting matters here, and a wrong one must not keep a key away.
+    if not files and os.environ.get("CHAOS_TARGET") == "aws":
+        try:
+            known = {(entry.run, entry.key) for entry in entries}
+            aws = Aws()
+            armed = [a for a in switch.armed(aws) if run_id in ("", a.run)]
+            unknown = [a for a in armed if (a.run, a.key) not in known]
+            entries += restoring.adopted(aws, unknown, keep=not dry_run)
+        except (AwsError, OSError, Refused) as problem:
+            problems.append(str(problem))
+    if not entries and not problems:
+        _tell("Nothing to put back.")
     attempt = _would_restore if dry_run else _restored
     failed = [entry for entry in entries if not attempt(entry)]
     if failed:
-        raise click.ClickException(f"{len(failed)} of {len(entries)} not put back: run it again")
+        problems.append(f"{len(failed)} of {len(entries)} not put back: run it again")
+    if problems:
+        raise click.ClickException("; ".join(problems))
 
 
 def _restored(entry: Entry) -> bool:
     _name(entry)
     try:
-        with deferred():
-            restoring.restore(restoring.door(entry), entry, lambda what: click.echo(f"  {what}"))
+        restoring.restore(restoring.door(entry), entry, lambda what: _tell(f"  {what}"))
     except (AwsError, NotPutBack, Refused, OSError) as problem:
-        click.echo(f"  NOT put back: {problem}", err=True)
+        _tell(f"  NOT put back: {problem}", err=True)
         return False
     return True
+
+
+def _tell(what: str, err: bool = False) -> None:
+    """Says it to whoever still listens: a terminal that is gone must not keep the key away."""
+    with contextlib.suppress(OSError):
+        click.echo(what, err=err)
 
 
 def _would_restore(entry: Entry) -> bool:
@@ -263,7 +273,7 @@ def _would_restore(entry: Entry) -> bool:
 
 
 def _name(entry: Entry) -> None:
-    click.echo(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
+    _tell(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
 
 
 STRAY = {

@@ -268,7 +268,7 @@ def last_resort(run: Run) -> None:
     logger.warning("the rollbacks left a key away: putting it back now")
     try:
         put_back(run)
-    except NotPutBack as problem:
+    except (NotPutBack, OSError) as problem:
         logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
 
 

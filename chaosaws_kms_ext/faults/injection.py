@@ -98,8 +98,12 @@ def _arm(run: Run, door: Aws, role: str, entry: Entry) -> None:
             after=run.settings.longest_key_unusable,
         )
     except BaseException:
-        switch.disarm(door, entry.switch, entry.run)
-        entry.close()
+        with deferred():
+            if left := switch.disarm(door, entry.switch, entry.run):
+                entry.key_is_back()  # it stays, for its schedules alone
+                logger.error(f"{'; '.join(left)}: run `chaos kms restore`")
+            else:
+                entry.close()
         raise
     run.event(Happened.SWITCH_ARMED, schedules=list(entry.switch), due=due.isoformat())
     logger.info(f"The switch is armed: {', '.join(entry.switch)} from {due:%Y-%m-%d %H:%M} UTC on")

@@ -75,9 +75,9 @@ class Entry:
         """Whether the key is still to be put back: nobody else has done it by this journal."""
         try:
             return bool(read(self.path).undo.calls)
-        except JournalDamaged:
+        except JournalDamaged as problem:
             # One that is gone was closed; one that cannot be read has not been.
-            return self.path.exists()
+            return not isinstance(problem.__cause__, FileNotFoundError)
 
     def key_is_back(self) -> Entry:
         """The same entry, with nothing left to undo: it still stands for the cluster.
@@ -115,7 +115,8 @@ def new_entry(
 ) -> Entry:
     """An entry that is not on disk yet: a new file of this machine's journal."""
     folder = directory()
-    path = folder / f"{run}-{len(paths(run)) + 1}.json"
+    taken = [int(number) for p in paths(run) if (number := p.stem.rpartition("-")[2]).isdecimal()]
+    path = folder / f"{run}-{max(taken, default=0) + 1}.json"
     return Entry(
         run=run,
         owner=owner or whoami(),

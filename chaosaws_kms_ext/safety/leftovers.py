@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaosaws_kms_ext.run import Refused
@@ -12,7 +13,7 @@ from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 
-__all__ = ["live_entries", "look", "refuse"]
+__all__ = ["live_entries", "look", "readable", "refuse"]
 
 IDENTITY = "/chaos-kms-lab"
 """Where a lab says which one it is."""
@@ -28,6 +29,25 @@ def live_entries(keep: bool = False) -> list[Entry]:
         else:
             alive.append(entry)
     return alive
+
+
+def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], list[str]]:
+    """The entries of these files, or the live ones of the journal; and why others are not there.
+
+    One that cannot be read must not keep the others from being put back.
+    """
+    entries, problems = [], []
+    for path in files or sorted(journal.directory().glob("*.json")):
+        try:
+            entry = journal.read(path)
+            if files or not entry.lab or not _lab_is_gone(entry):
+                entries.append(entry)
+            elif not keep:
+                entry.close()
+        except JournalDamaged as problem:
+            if files or path.exists():
+                problems.append(str(problem))
+    return entries, problems
 
 
 def refuse(name: str) -> None:

@@ -10,6 +10,7 @@ EventBridge Scheduler User Guide, managing-targets-universal, schedule-types (60
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,20 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.undo import Call, Check, Undo
 
-__all__ = ["GROUP", "PRINCIPAL", "Armed", "arm", "armed", "arns", "disarm", "names"]
+__all__ = [
+    "GROUP",
+    "PRINCIPAL",
+    "Armed",
+    "arm",
+    "armed",
+    "arns",
+    "disarm",
+    "names",
+    "other_holder",
+]
 
 GROUP = "chaos-kms"
 PRINCIPAL = "scheduler.amazonaws.com"
@@ -48,6 +60,13 @@ class Armed:
     owner: str
     cluster: str
     key: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is as `arm` makes it: nobody else's schedule decides what is put back."""
+        wanted = ({"KeyId": self.key}, {"DBClusterIdentifier": self.cluster})
+        named = self.name in names(self.key) and self.call.params in wanted
+        return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
 
     @property
     def undo(self) -> Undo:
@@ -113,6 +132,20 @@ def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:
     return left
 
 
+def other_holder(aws: Aws, entry: Entry) -> str:
+    """The run that holds the entry's key, if it is another; empty if that is not known.
+
+    Its guard found the key enabled, so the fault of the entry was put back before.
+    """
+    if not entry.switch:
+        return ""
+    try:
+        found = _read(aws, entry.switch[0])
+    except AwsError:
+        return ""
+    return found.run if found and found.run != entry.run else ""
+
+
 def armed(aws: Aws) -> list[Armed]:
     """Every schedule of ours that is there, the locks first; raises AwsError."""
     try:
@@ -153,7 +186,13 @@ def _schedule(name: str, call: Call, role: str, due: datetime, description: str)
         "EndDate": due + FOR,
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
-        "Target": {"Arn": arn, "RoleArn": role, "Input": json.dumps(_input(call))},
+        "Target": {
+            "Arn": arn,
+            "RoleArn": role,
+            "Input": json.dumps(_input(call)),
+            # It is repeated anyway; a call that is tried on for a day could outlive its schedule.
+            "RetryPolicy": {"MaximumRetryAttempts": 0},
+        },
     }
 
 
@@ -193,6 +232,7 @@ def _read(aws: Aws, name: str) -> Armed | None:
         service, operation = said["Target"]["Arn"].split(":")[-2:]
         params = {k.replace("Db", "DB"): v for k, v in json.loads(said["Target"]["Input"]).items()}
         call = Call(service, OPERATIONS[operation], params)
-        return Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"])
+        found = Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"])
+        return found if found.is_ours else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -9,6 +9,7 @@ key has been away for too long it is put back under it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -152,7 +153,8 @@ def _age(entry: Entry) -> float:
 
 
 def _say(what: str) -> None:
-    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a disk that is full must not keep the key away
+        print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

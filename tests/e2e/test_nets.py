@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
+import subprocess
 
 import psutil
 import pytest
 
 from chaosaws_kms_ext.lab_faults import LabFaults
-from tests.conftest import until
+from tests.conftest import program, until
 from tests.e2e.test_interrupts import MOMENTS
 
 TRUST = {
@@ -241,3 +243,41 @@ def test_a_switch_that_cannot_be_disarmed_is_no_pass(aws):
     assert played.chaos.kms("restore").status == 0
     assert schedules(played) == []
     assert nothing_is_left(played)
+
+
+def test_restore_lets_nothing_keep_it_from_the_key(aws, tmp_path):
+    """A damaged entry beside, settings that are wrong, and nobody who hears what it says."""
+    played = aws(profile="documented")
+    running = killed_in(played, watchdog=False)
+    until(lambda: not running.left(), timeout=5, every=0.2)
+    state = played.chaos.folder / "state" / "chaosaws-kms"
+    (state / "damaged-1.json").write_text("{")
+    env = {**os.environ, **played.chaos.env, "CHAOS_CLUSTER_ID": "", "CHAOS_RTO": "soon"}
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [program("chaos"), "--no-version-check", "kms", "restore"],
+            env=env, stdout=full, stderr=full, timeout=60, check=False,
+        )  # fmt: skip
+    assert ran.returncode != 0  # of the damaged one
+    assert played.key_state() == "Enabled"
+    assert played.cluster_status() == "available"
+    assert [path.name for path in state.glob("*.json")] == ["damaged-1.json"]
+
+
+def test_an_old_entry_does_not_enable_the_key_of_the_run_that_holds_it_now(aws, tmp_path):
+    played = aws()
+    role = switch_role(played)
+    old = killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=role)
+    until(lambda: not old.left(), timeout=5, every=0.2)
+    (entry,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
+    kept = tmp_path / "kept.json"
+    shutil.copy(entry, kept)
+    assert played.chaos.kms("restore").status == 0
+    now = played.chaos.start_run(CHAOS_SWITCH_ROLE=role, CHAOS_HOLD="20")
+    now.until_said(MOMENTS["hold"])
+    restored = played.chaos.kms("restore", str(kept))
+    assert restored.status == 0
+    assert "holds this key now" in restored.output
+    assert played.key_state() == "Disabled"
+    now.signal(signal.SIGKILL)
+    until(lambda: played.key_state() == "Enabled", timeout=10)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
 import signal
+import sys
 import threading
 
 import pytest
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.safety import journal, watchdog
 from chaosaws_kms_ext.safety.journal import JournalDamaged
 from chaosaws_kms_ext.safety.replay import NotPutBack, replay
 from chaosaws_kms_ext.safety.signals import deferred
@@ -138,3 +141,22 @@ def test_outside_the_main_thread_nothing_is_deferred_and_nothing_breaks():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_the_next_entry_of_a_run_never_takes_the_place_of_an_open_one():
+    first, second = an_entry(), an_entry()
+    first.close()
+    assert an_entry().path not in (first.path, second.path)
+
+
+def test_a_watchdog_that_can_say_nothing_still_puts_back(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    entry, restored = an_entry(), []
+    monkeypatch.setattr(watchdog, "restore", lambda aws, entry, say: restored.append(say("done")))
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert watchdog._put_back([entry]) == []
+    monkeypatch.undo()
+    assert restored == [None]
