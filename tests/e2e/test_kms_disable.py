@@ -62,6 +62,7 @@ def test_on_the_lab_it_passes_and_says_everything(chaos):
         assert shown in ran.output
 
 
+@pytest.mark.soak
 def test_where_aurora_does_not_come_back_by_itself_it_is_started(chaos):
     ran = chaos.run(CHAOS_LAB_PROFILE="documented")
     assert ran.status == 0, ran.output

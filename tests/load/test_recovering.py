@@ -23,7 +23,7 @@ def answers_after(load, instant):
     return sorted(o.done for o in arrivals if o.outcome == Outcome.OK and o.done > instant)
 
 
-@pytest.mark.alone
+@pytest.mark.soak
 def test_a_database_that_is_back_is_noticed_although_every_attempt_in_flight_hangs(
     postgres, start_load
 ):
@@ -40,7 +40,7 @@ def test_a_database_that_is_back_is_noticed_although_every_attempt_in_flight_han
     assert max(noticed) < 0.2, noticed
 
 
-@pytest.mark.alone
+@pytest.mark.soak
 def test_a_load_that_connects_slowly_recovers_in_spite_of_its_backlog(postgres, start_load):
     # A connection takes several round trips of 50 ms: the users make fewer of them a second than
     # arrivals are due, so each has to be good for more than one arrival.
