@@ -17,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.local_lab import LocalLab
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -88,6 +89,14 @@ def lab() -> Iterator[LocalLab]:
     running = LocalLab.start(FAST, "observed")
     yield running
     running.stop()
+
+
+@pytest.fixture
+def faults(lab: LocalLab) -> Iterator[LabFaults]:
+    """What goes wrong by order on the lab of the module; nothing any more after the test."""
+    ordering = LabFaults(lab.endpoint)
+    yield ordering
+    ordering.clear()
 
 
 @pytest.fixture

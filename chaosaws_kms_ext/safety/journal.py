@@ -177,12 +177,12 @@ def _write(entry: Entry) -> Entry:
 
 def open_entries() -> list[Entry]:
     """Every entry that nobody has closed, the oldest first; raises JournalDamaged."""
-    return [read(path) for path in sorted(directory().glob("*.json")) if path.exists()]
+    return [read(path) for path in paths() if path.exists()]
 
 
-def paths(run: str) -> list[Path]:
-    """Where the open entries of one run are."""
-    return sorted(directory().glob(f"{run}-*.json"))
+def paths(run: str = "") -> list[Path]:
+    """Where the open entries are: of one run, or of all."""
+    return sorted(directory().glob(f"{run}-*.json" if run else "*.json"))
 
 
 def read(path: Path) -> Entry:

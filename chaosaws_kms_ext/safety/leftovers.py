@@ -20,15 +20,14 @@ IDENTITY = "/chaos-kms-lab"
 
 
 def live_entries(keep: bool = False) -> list[Entry]:
-    """The open entries; those of a lab that is surely gone are closed on the way, or kept."""
-    alive = []
-    for entry in journal.open_entries():
-        if entry.lab and _lab_is_gone(entry):
-            if not keep:
-                entry.close()
-        else:
-            alive.append(entry)
-    return alive
+    """The open entries; those of a lab that is surely gone are closed on the way, or kept.
+
+    Raises JournalDamaged if one cannot be read.
+    """
+    entries, problems = readable((), keep)
+    if problems:
+        raise JournalDamaged(problems[0])
+    return entries
 
 
 def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], list[str]]:
@@ -37,7 +36,7 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
     One that cannot be read must not keep the others from being put back.
     """
     entries, problems = [], []
-    for path in files or sorted(journal.directory().glob("*.json")):
+    for path in files or journal.paths():
         try:
             entry = journal.read(path)
             if files or not entry.lab or not _lab_is_gone(entry):

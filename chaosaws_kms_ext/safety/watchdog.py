@@ -77,11 +77,6 @@ class Watchdog:
             raise WatchdogFailed(f"the watchdog did not start: {last}")
         return cls(child, log)
 
-    @property
-    def running(self) -> bool:
-        """Whether it is there."""
-        return self.child.running
-
     def dismiss(self) -> None:
         """Nothing is left for it to put back: it goes at once."""
         self.child.tell(DISMISSED)

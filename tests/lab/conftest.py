@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from botocore.client import BaseClient
 
 from chaosaws_kms_ext.local_lab import LocalLab
 from tests.conftest import client
+from tests.lab.desk import Desk
 from tests.lab.document import marked
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A lab of the test's own in this process, with a clock that is moved by hand."""
+    return Desk(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

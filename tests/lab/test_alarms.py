@@ -10,15 +10,10 @@ import pytest
 from tests.conftest import client
 from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import refusal
-from tests.lab.desk import REGION, Desk
+from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
 
 NUMBERS = itertools.count()
-
-
-@pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

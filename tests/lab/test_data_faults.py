@@ -9,7 +9,7 @@ import time
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
+from chaosaws_kms_ext.lab_faults import NotALab
 from tests.conftest import FAST, client, program, until
 from tests.lab.clusters import (
     AVAILABLE,
@@ -25,13 +25,6 @@ from tests.lab.clusters import (
     up,
     write,
 )
-
-
-@pytest.fixture
-def faults(lab):
-    ordering = LabFaults(lab.endpoint)
-    yield ordering
-    ordering.clear()
 
 
 @pytest.fixture

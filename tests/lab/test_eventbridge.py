@@ -18,7 +18,7 @@ from chaosaws_kms_ext.lab.world import ACCOUNT, Event
 from tests.conftest import client, until
 from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import new_writer, refusal
-from tests.lab.desk import REGION, Desk
+from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
 from tests.lab.kms_world import DAY, MATERIAL, parameters, wrapped
 
@@ -58,11 +58,6 @@ class Rule:
         targets = self._events.list_targets_by_rule(Rule=self.name)["Targets"]
         self._events.remove_targets(Rule=self.name, Ids=[target["Id"] for target in targets])
         self._events.delete_rule(Name=self.name)
-
-
-@pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

@@ -19,13 +19,6 @@ from tests.lab.clusters import refusal
 
 
 @pytest.fixture
-def faults(lab):
-    ordering = LabFaults(lab.endpoint)
-    yield ordering
-    ordering.clear()
-
-
-@pytest.fixture
 def key(kms):
     return kms.create_key()["KeyMetadata"]["KeyId"]
 

@@ -10,7 +10,6 @@ import pytest
 from botocore.config import Config
 
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
 
 ACCOUNT = "123456789012"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
@@ -22,11 +21,6 @@ NUMBERS = itertools.count()
 
 def document(*statements):
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-@pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

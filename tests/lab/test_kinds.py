@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.lab.clusters import RECOVERABLE, TERMINAL, refusal
-from tests.lab.desk import Desk
 from tests.lab.document import deviates, shows
 
 LAG = 450
-
-
-@pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
 
 
 def new(desk, name="c", region="eu-west-1", **params):

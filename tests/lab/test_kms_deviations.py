@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,7 +10,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from tests.lab.desk import Desk
 from tests.lab.document import deviates
 
 ACCOUNT = "123456789012"
@@ -19,11 +17,6 @@ NOBODY = f"arn:aws:iam::{ACCOUNT}:user/nobody"
 RDS = "rds.eu-west-1.amazonaws.com"
 DOES_NOT = "KEY_MATERIAL_DOES_NOT_EXPIRE"
 RECIPIENT = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocument": b"x"}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path / "log")
 
 
 @pytest.fixture

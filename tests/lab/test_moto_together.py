@@ -25,11 +25,6 @@ KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
-
-
-@pytest.fixture
 def kms(desk):
     return desk.client("kms")
 

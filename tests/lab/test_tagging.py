@@ -7,14 +7,8 @@ import uuid
 import pytest
 
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
 
 CHAOS = {"Key": "chaos:allow", "Value": "kms"}
-
-
-@pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

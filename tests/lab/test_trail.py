@@ -13,16 +13,11 @@ from chaosaws_kms_ext.lab import wire
 from chaosaws_kms_ext.lab.trail import Trail
 from chaosaws_kms_ext.lab.world import Call, administrator
 from tests.lab.clusters import refusal
-from tests.lab.desk import REGION, Desk
+from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
 from tests.lab.test_identities import session
 
 LAG, DELIVERY, RETRY = 450.0, 300.0, 60.0
-
-
-@pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

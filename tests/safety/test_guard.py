@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from chaosaws_kms_ext.aws import Aws
-from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import guard
 from chaosaws_kms_ext.settings import Settings
@@ -69,13 +68,6 @@ def kms(lab):
 @pytest.fixture
 def rds(lab):
     return client(lab, "rds")
-
-
-@pytest.fixture
-def faults(lab):
-    ordered = LabFaults(lab.endpoint)
-    yield ordered
-    ordered.clear()
 
 
 @pytest.fixture
