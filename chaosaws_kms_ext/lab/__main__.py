@@ -43,17 +43,19 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     ready = threading.Event()
-    _watch_lifeline(stop, ready)
     _forget_the_outside()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     # moto warns of every error code that a service's model does not list.
     warnings.filterwarnings("ignore", module=r"moto\.")
     try:
-        with _directory() as directory, _listening(options.port) as listener:
-            said = _serve(directory, options, listener)
-            ready.set()
-            print(json.dumps(said), flush=True)
-            stop.wait()
+        with _directory() as directory:
+            # Not before there is a reaper: a lab that goes at once leaves it what there is.
+            _watch_lifeline(stop, ready)
+            with _listening(options.port) as listener:
+                said = _serve(directory, options, listener)
+                ready.set()
+                print(json.dumps(said), flush=True)
+                stop.wait()
     except LabCannotStart as problem:
         print(json.dumps({"error": str(problem)}), flush=True)
         return 1

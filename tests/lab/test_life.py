@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -72,6 +74,25 @@ def test_the_next_lab_removes_what_was_left_when_even_the_reaper_was_killed(star
     until(lambda: left_of(directory))
     start_lab()
     until(lambda: not left_of(directory) and not directory.exists(), 5, every=0.2)
+
+
+def test_the_next_lab_removes_a_folder_that_was_killed_before_it_had_its_name(
+    start_lab, monkeypatch
+):
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o711)
+        monkeypatch.setenv("TMPDIR", temporary)
+        for name, age in ((".chaosaws-kms-lab-old", 3600), (".chaosaws-kms-lab-new", 0)):
+            (folder / name).mkdir()
+            (folder / name / "lock").touch()
+            then = time.time() - age
+            os.utime(folder / name, (then, then))
+        lab = start_lab()
+        left = {path.name for path in folder.iterdir()}
+        assert ".chaosaws-kms-lab-old" not in left
+        assert ".chaosaws-kms-lab-new" in left
+        lab.stop()
 
 
 def test_a_taken_port_is_one_sentence():
