@@ -19,7 +19,7 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import guard, leftovers, restoring, switch
+from chaosaws_kms_ext.safety import guard, journal, leftovers, restoring, switch
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting, parse
@@ -141,9 +141,9 @@ def add(endpoint: str, /, **order: Any) -> None:
 
 @fault.command()
 @click.argument("kind")
-@click.argument("cluster")
+@click.argument("cluster", required=False)
 @click.option("--writes", type=click.IntRange(min=1), help="How many rows are lost (1).")
-@click.option("--seed", type=int, help="Of the draw of those rows (0).")
+@click.option("--seed", type=int, help="Of the draw of the rows (0).")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -151,11 +151,20 @@ def add(endpoint: str, /, **order: Any) -> None:
 )
 @click.pass_obj
 def data(endpoint: str, /, **order: Any) -> None:
-    """Order a fault of the data of CLUSTER, for the next time that its servers come back.
+    """Order a fault of the data of CLUSTER, or of what its key protects.
 
-    Kinds: lose-writes (a crash loses rows that had been acknowledged), slow-recovery,
-    other-address (of the cluster endpoint), no-recovery (not before `clear`). What really happened
-    stands in the lab's truth.jsonl.
+    For the next time that its servers come back: lose-writes (a crash loses rows that had been
+    acknowledged), slow-recovery, other-address (of the cluster endpoint), no-recovery (not before
+    `clear`).
+
+    For the next copy of a snapshot of it: copy-keeps-key (it stays under the snapshot's key,
+    whichever was asked for), copy-hides-key (and does not say so), row-changed-in-copy.
+
+    Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
+    its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
+    encryption context; this one takes no CLUSTER).
+
+    What really happened to data stands in the lab's truth.jsonl.
     """
     _show(lambda: LabFaults(endpoint).order(**order))
 
@@ -217,7 +226,8 @@ def doctor() -> None:
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--run", "run_id", default="", help="Only what this run left.")
 @click.option("--dry-run", is_flag=True, help="Say what is left, and change nothing.")
-def restore(files: tuple[Path, ...], run_id: str, dry_run: bool) -> None:
+@click.option("--force", is_flag=True, help="Also keys that were put back before, by their switch.")
+def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) -> None:
     """Put back what earlier runs left: enable the keys and start the clusters.
 
     Works from the undo journal, which every run writes before it changes anything; from FILES of
@@ -227,30 +237,32 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool) -> None:
     """
     entries, problems = leftovers.readable(files, keep=dry_run)
     entries = [entry for entry in entries if run_id in ("", entry.run)]
+    looked = [", ".join(map(str, files)) or f"the undo journal {journal.directory()}"]
     # No other setting matters here, and a wrong one must not keep a key away.
     if not files and os.environ.get("CHAOS_TARGET") == "aws":
         try:
             known = {(entry.run, entry.key) for entry in entries}
             aws = Aws()
             armed = [a for a in switch.armed(aws) if run_id in ("", a.run)]
+            looked.append(f"the schedules of group {switch.GROUP} in {aws.region}")
             unknown = [a for a in armed if (a.run, a.key) not in known]
             entries += restoring.adopted(aws, unknown, keep=not dry_run)
         except (AwsError, OSError, Refused) as problem:
             problems.append(str(problem))
     if not entries and not problems:
-        _tell("Nothing to put back.")
-    attempt = _would_restore if dry_run else _restored
-    failed = [entry for entry in entries if not attempt(entry)]
+        of_it = f" of run {run_id}" if run_id else ""
+        _tell(f"Nothing to put back{of_it}: looked into {' and '.join(looked)}.")
+    failed = [e for e in entries if not (_would_restore(e) if dry_run else _restored(e, force))]
     if failed:
         problems.append(f"{len(failed)} of {len(entries)} not put back: run it again")
     if problems:
         raise click.ClickException("; ".join(problems))
 
 
-def _restored(entry: Entry) -> bool:
+def _restored(entry: Entry, force: bool) -> bool:
     _name(entry)
     try:
-        restoring.restore(restoring.door(entry), entry, lambda what: _tell(f"  {what}"))
+        restoring.restore(restoring.door(entry), entry, lambda what: _tell(f"  {what}"), force)
     except (AwsError, NotPutBack, Refused, OSError) as problem:
         _tell(f"  NOT put back: {problem}", err=True)
         return False
@@ -268,7 +280,8 @@ def _would_restore(entry: Entry) -> bool:
     _name(entry)
     for call in entry.undo.calls:
         click.echo(f"  would call {call.service}:{call.operation} {json.dumps(dict(call.params))}")
-    click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
+    if entry.cluster:
+        click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
     return False
 
 

@@ -81,7 +81,7 @@ class Child:
         its whole session.
         """
         if ask is None:
-            self._let_go()
+            self.let_go()
         else:
             with contextlib.suppress(ProcessLookupError):
                 ask()
@@ -92,9 +92,10 @@ class Child:
                 os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
         finally:
-            self._let_go()
+            self.let_go()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Closes the lifeline, as our end would; safe to call again."""
         lifeline, self._lifeline = self._lifeline, -1
         if lifeline >= 0:
             os.close(lifeline)

@@ -38,11 +38,17 @@ class Happened(StrEnum):
     SWITCH_ARMED = "switch-armed"
     JOURNAL_CLOSED = "journal-closed"
     START_CALLED = "cluster-start-called"
+    RESTORE_ORDERED = "restore-ordered"
+    """At the instant of AWS' answer."""
+    RESTORED = "restored"
+    """A cluster that was restored from a snapshot is available, with an instance."""
     STATUS = "status"
     STATUS_UNKNOWN = "status-unknown"
     LOAD_STEADY = "load-steady"
     SEED_ROWS = "seed-rows"
     GUARD_REFUSED = "guard-refused"
+    AUDIT = "audit"
+    """What CloudTrail says of the fault."""
 
 
 class Refused(Exception):
@@ -66,6 +72,8 @@ class Run:
         """Why the run is being stopped by itself."""
         self.unrecorded = ""
         """Why an event could not be written down."""
+        self.at_end = contextlib.ExitStack()
+        """What goes down with the run."""
         self._file: IO[str] | None = None
         self._parts: dict[type, Any] = {}
         self._lock = threading.Lock()
@@ -190,8 +198,11 @@ def current(configuration: Mapping[str, Any] | None = None) -> Run:
 
 
 def end() -> None:
-    """Ends the current run."""
+    """Ends the current run, with everything that goes down with it."""
     global _current
-    if _current is not None:
-        _current.close()
-    _current = None
+    ended, _current = _current, None
+    if ended is not None:
+        try:
+            ended.at_end.close()
+        finally:
+            ended.close()

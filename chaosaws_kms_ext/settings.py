@@ -178,6 +178,18 @@ class Settings:
     )
     self_restart_within: float = _setting(AURORA, 2700.0, "AWS seconds to wait before a start")
     recovery_timeout: float = _setting(AURORA, 7200.0, "AWS seconds to wait for recovery")
+    provision_timeout: float = _setting(
+        AURORA, 7200.0, "AWS seconds to wait for what is made, copied or restored"
+    )
+    instance_class: str = _setting(
+        _name, "", "of instances that are made; that of the source if there is one, if none"
+    )
+    subnet_group: str = _setting(
+        _name, "", "the DB subnet group of clusters that are made from nothing; the default if none"
+    )
+    security_groups: tuple[str, ...] = _setting(
+        _names, (), "their VPC security groups, by id; the default if none"
+    )
     max_key_unusable: float = _setting(
         _seconds(1, 7 * DAY), 0.0, "seconds from DisableKey to EnableKey at most"
     )
@@ -222,8 +234,10 @@ class Settings:
     @property
     def longest_run(self) -> float:
         """Seconds that a run takes at most, by its own limits, with some for either end."""
-        planned = self.impact_timeout + self.hold + self.recovery_timeout
-        return self.real(planned) + 600
+        away = self.real(self.impact_timeout + self.hold)
+        if self.max_key_unusable:  # then the run puts the key back, wherever it is
+            away = min(away, self.max_key_unusable)
+        return away + self.real(self.recovery_timeout) + 600
 
     @property
     def steady_window(self) -> float:

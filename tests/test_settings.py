@@ -60,6 +60,10 @@ WRONG = {
     "recovery_strategy": ["restart", "wait"],
     "self_restart_within": ["0", "$(reboot)"],
     "recovery_timeout": ["0", "1h"],
+    "provision_timeout": ["0", "-1", "2h", "nan", "8 days", "$(date)"],
+    "instance_class": ["db.r6g large", "a\nb", "x" * 3000],
+    "subnet_group": ["two words", "\0", "x" * 3000],
+    "security_groups": ["sg-1,", ",", "sg-1,,sg-2", "x" * 256, "a\nb", ",".join(["sg-1"] * 101)],
     "max_key_unusable": ["0.5", "-1", "8 days"],
     "rto": ["0", "1,5", "x" * 10_000_000],
     "allowed_accounts": [
@@ -178,6 +182,8 @@ def test_consent_is_nothing_that_goes_without_saying():
 def test_the_longest_run_is_that_of_its_own_limits():
     on_aws = parse({"impact_timeout": 100, "hold": 20, "recovery_timeout": 3}, AWS)
     assert on_aws.longest_run == 100 + 20 + 3 + 600
+    held = parse({"impact_timeout": 100, "recovery_timeout": 3, "max_key_unusable": 7}, AWS)
+    assert held.longest_run == 7 + 3 + 600
     assert parse({"lab_speed": 60}, {}).longest_run == (10800 + 600 + 7200) / 60 + 600
 
 

@@ -1,27 +1,44 @@
-"""Actions on the cluster: holding it without its key, starting it, waiting for its recovery."""
+"""Actions on clusters: without their key, back again; made, copied, restored and removed."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.aurora import api
+from chaosaws_kms_ext.aurora import api, making
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aurora.probes import KeyStaysAway, go_on_after, time_left
 from chaosaws_kms_ext.aurora.recovery import Plan
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.checkers.outage import ANSWERED
-from chaosaws_kms_ext.faults.injection import Injections, settle
+from chaosaws_kms_ext.faults.injection import settle
+from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.load.load import Load
+from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety import made, removing
 from chaosaws_kms_ext.safety.guard import Target
+from chaosaws_kms_ext.safety.made import TAG, Made, Thing
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["hold", "start_cluster", "wait_for_recovery"]
+__all__ = [
+    "clean_up",
+    "copy_cluster_snapshot",
+    "create_cluster_snapshot",
+    "create_encrypted_cluster",
+    "delete_cluster",
+    "delete_cluster_snapshot",
+    "hold",
+    "restore_cluster",
+    "restore_is_refused",
+    "start_cluster",
+    "wait_for_recovery",
+]
 
 
 def hold(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
@@ -116,6 +133,235 @@ def wait_for_recovery(
         settle(run)
         path = "start-db-cluster" if run.last(Happened.START_CALLED) else "self-restart"
         return {"recovered": True, "path": path}
+
+
+def create_encrypted_cluster(
+    key_id: str,
+    name: str = "cluster",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Make an Aurora PostgreSQL cluster that a key encrypts, with one instance, for this run.
+
+    It is written down before RDS is asked, carries the tag `chaos:run=<run>`, and costs what its
+    instance does until `clean_up` removes it. Its master user is `chaos`; the password is a random
+    one that only this process knows (`MasterPasswords`). Waits until both are available, at most
+    `provision_timeout` AWS seconds for each; on AWS that takes some 10 minutes.
+
+    Parameters
+    ----------
+    key_id : the KMS key: id, ARN or alias.
+    name : what it is called in this run: at most 30 letters, digits and single hyphens.
+
+    The settings `instance_class` (db.t4g.medium), `subnet_group` and `security_groups` say where.
+    Returns `cluster`, `instance`, `key` (ARN) and `address`. Raises ActivityFailed. IAM:
+    rds:CreateDBCluster, rds:CreateDBInstance, rds:AddTagsToResource, rds:DescribeDBClusters,
+    rds:DescribeDBInstances; kms:CreateGrant, kms:DescribeKey on the key, through RDS (Aurora User
+    Guide, Overview.Encryption.Keys).
+    """
+    with activities.plainly(configuration) as run:
+        return _described(making.create(run, key_id, name))
+
+
+def create_cluster_snapshot(
+    cluster_id: str = "",
+    name: str = "snapshot",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Make a snapshot of a cluster for this run, and wait until it is available.
+
+    It is under the cluster's own key. At most `provision_timeout` AWS seconds.
+
+    Parameters
+    ----------
+    cluster_id : the DB cluster; by default the one of this run.
+    name : what it is called in this run: at most 30 letters, digits and single hyphens.
+
+    Returns `snapshot`, `key` (ARN) and `cluster`. Raises ActivityFailed. IAM:
+    rds:CreateDBClusterSnapshot, rds:AddTagsToResource, rds:DescribeDBClusterSnapshots.
+    """
+    with activities.plainly(configuration) as run:
+        made_of = making.snapshot(run, cluster_id or activities.cluster_id(run), name)
+        return {"snapshot": made_of.id, "key": made_of.key, "cluster": made_of.cluster}
+
+
+def copy_cluster_snapshot(
+    snapshot_id: str,
+    key_id: str,
+    name: str = "copy",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Copy a cluster snapshot under another key, and wait until the copy is available.
+
+    At most `provision_timeout` AWS seconds. The source's key has to be usable.
+
+    Parameters
+    ----------
+    snapshot_id : the snapshot that is copied.
+    key_id : the key of the copy: id, ARN or alias.
+    name : what it is called in this run: at most 30 letters, digits and single hyphens.
+
+    Returns `snapshot` and `key` (ARN). Raises ActivityFailed, also when the copy turns out to be
+    under another key. IAM: rds:CopyDBClusterSnapshot, rds:AddTagsToResource,
+    rds:DescribeDBClusterSnapshots, and the use of both keys through RDS.
+    """
+    with activities.plainly(configuration) as run:
+        copied = making.copy(run, snapshot_id, key_id, name)
+        return {"snapshot": copied.id, "key": copied.key}
+
+
+def restore_cluster(
+    snapshot_id: str,
+    key_id: str = "",
+    name: str = "restored",
+    like: str = "",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Restore a new cluster with one instance from a cluster snapshot, for this run.
+
+    Records `restore-ordered` at AWS' answer and `restored` when both are available, so that the
+    time to a working replacement can be measured. At most `provision_timeout` AWS seconds for the
+    cluster, which on AWS can take an hour, and as many for its instance. Master user and password
+    are those of the snapshot's source.
+
+    Parameters
+    ----------
+    snapshot_id : the snapshot.
+    key_id : the new cluster's key; by default the snapshot's own.
+    name : what it is called in this run: at most 30 letters, digits and single hyphens.
+    like : the cluster whose subnet group, security groups and instance class it gets (the setting
+        `instance_class` comes before); by default the one of this run.
+
+    Returns `cluster`, `instance`, `key` (ARN) and `address`. Raises ActivityFailed, also when the
+    cluster turns out to be under another key. IAM: rds:RestoreDBClusterFromSnapshot,
+    rds:CreateDBInstance, rds:AddTagsToResource, rds:DescribeDBClusterSnapshots,
+    rds:DescribeDBClusters, rds:DescribeDBInstances, and the use of the keys through RDS.
+    """
+    with activities.plainly(configuration) as run:
+        model = like or activities.cluster_id(run)
+        return _described(making.restore(run, snapshot_id, key_id, name, model))
+
+
+def restore_is_refused(
+    snapshot_id: str,
+    name: str = "doomed",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """See that a snapshot whose key is unusable cannot be restored under that key.
+
+    RDS refuses it (KMSKeyNotAccessibleFault), or takes it and the cluster becomes inaccessible or
+    fails. What was made is removed in any case.
+
+    Returns `refused` (true), `why`, and `code`: RDS' error code, or the cluster's status. Raises
+    ActivityFailed when the cluster becomes available. IAM: as `restore_cluster` and `clean_up`.
+    """
+    with activities.plainly(configuration) as run:
+        why, code = making.refusal(run, snapshot_id, name, activities.cluster_id(run))
+        return {"refused": True, "why": why, "code": code}
+
+
+def delete_cluster(
+    cluster_id: str, configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Delete a cluster that this run made, with its instances and backups, and wait for that.
+
+    One that is not there any more is no error. At most `provision_timeout` AWS seconds.
+
+    Returns `cluster` and `deleted`: whether there was one. Raises ActivityFailed, also for what
+    does not carry the tag `chaos:run=<run>`. IAM: rds:DeleteDBCluster, rds:DeleteDBInstance,
+    rds:DescribeDBClusters, rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        cluster = removing.look(aws.of(run), "cluster", cluster_id)
+        instances = [Thing("instance", each) for each in sorted(cluster.members if cluster else ())]
+        _delete(run, cluster, Thing("cluster", cluster_id), instances)
+        return {"cluster": cluster_id, "deleted": cluster is not None}
+
+
+def delete_cluster_snapshot(
+    snapshot_id: str, configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Delete a cluster snapshot that this run made, and wait until it is gone.
+
+    One that is not there any more is no error.
+
+    Returns `snapshot` and `deleted`: whether there was one. Raises ActivityFailed, also for what
+    does not carry the tag `chaos:run=<run>`. IAM: rds:DeleteDBClusterSnapshot,
+    rds:DescribeDBClusterSnapshots.
+    """
+    with activities.plainly(configuration) as run:
+        snapshot = removing.look(aws.of(run), "snapshot", snapshot_id)
+        _delete(run, snapshot, Thing("snapshot", snapshot_id), [])
+        return {"snapshot": snapshot_id, "deleted": snapshot is not None}
+
+
+def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
+    """Remove everything that this run made, and nothing else: the last rollback.
+
+    Instances, clusters, snapshots, then the aliases of keys; the deletion of the keys is scheduled
+    in 7 days, the fewest that KMS takes. Without anything made nothing is called. At most
+    `provision_timeout` AWS seconds until the clusters are gone. On the lab a run that was
+    interrupted leaves it to the end of the lab.
+
+    Returns `removed` and `left`, which is empty. Raises ActivityFailed when something is left,
+    which `chaos kms restore` then removes. IAM: rds:DeleteDBInstance, rds:DeleteDBCluster,
+    rds:DeleteDBClusterSnapshot, rds:DescribeDBInstances, rds:DescribeDBClusters,
+    rds:DescribeDBClusterSnapshots, kms:DescribeKey, kms:ListResourceTags, kms:DeleteAlias,
+    kms:ScheduleKeyDeletion, tag:GetResources.
+    """
+    with activities.plainly(configuration) as run:
+        if not run.has(Made) or not run.part(Made).things:
+            return {"removed": [], "left": [], "why": "this run has made nothing"}
+        ledger = run.part(Made)
+        lab = run.part(LocalLab) if run.has(LocalLab) else None
+        if lab and (run.interrupted or not lab.running):
+            ledger.close()
+            return {"removed": [], "left": [], "why": "it goes with the lab"}
+        removed: list[str] = []
+        left = removing.remove(
+            aws.of(run),
+            ledger,
+            removed.append,
+            making.limit(run),
+            run.settings.status_poll,
+            run.part(Observer, Observer),
+        )
+        if left:
+            raise Refused(f"{'; '.join(left)}: `chaos kms restore` removes what this run made")
+        return {"removed": removed, "left": []}
+
+
+def _described(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "cluster": cluster.id,
+        "instance": next(iter(cluster.instances), ""),
+        "key": cluster.key,
+        "address": cluster.address,
+    }
+
+
+def _delete(
+    run: Run, there: removing.There | None, thing: Thing, instances: Sequence[Thing]
+) -> None:
+    if there and there.tags.get(TAG) != run.id:
+        raise Refused(
+            f"the {thing} does not carry the tag {TAG}={run.id}: this run did not make it"
+        )
+    left = removing.databases(
+        aws.of(run),
+        made.of(run),
+        [*instances, thing],
+        lambda said: None,
+        making.limit(run),
+        run.settings.status_poll,
+        run.part(Observer, Observer),
+    )
+    if left:
+        raise Refused("; ".join(left))
 
 
 def _start(run: Run, cluster_id: str) -> None:

@@ -11,7 +11,29 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from chaosaws_kms_ext.aurora.statuses import AVAILABLE, meaning
 from chaosaws_kms_ext.aws import Aws, AwsError
 
-__all__ = ["Cluster", "conninfo", "describe", "start", "tags"]
+__all__ = [
+    "ENGINE",
+    "Cluster",
+    "Snapshot",
+    "conninfo",
+    "copy_snapshot",
+    "create_cluster",
+    "create_instance",
+    "create_snapshot",
+    "delete_cluster",
+    "delete_instance",
+    "delete_snapshot",
+    "describe",
+    "describe_instance",
+    "describe_snapshot",
+    "restore",
+    "start",
+    "tags",
+]
+
+ENGINE = "aurora-postgresql"
+
+Tags = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -91,3 +113,128 @@ def conninfo(cluster: Cluster, given: str) -> str:
         own.pop("host")
         own.pop("port")
     return make_conninfo("", **{**{k: v for k, v in own.items() if v}, **named})
+
+
+# Snapshots, and what makes and removes
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What DescribeDBClusterSnapshots says."""
+
+    id: str
+    arn: str
+    status: str
+    cluster: str
+    """The id of the cluster that it was taken of; a copy has that of its source."""
+    key: str
+    """The ARN of its KMS key; empty if it has none."""
+    said: Mapping[str, Any] = field(repr=False, compare=False)
+
+
+def describe_snapshot(aws: Aws, snapshot_id: str) -> Snapshot:
+    """The cluster snapshot; raises AwsError."""
+    asked = {"DBClusterSnapshotIdentifier": snapshot_id}
+    answer = aws.call("rds", "DescribeDBClusterSnapshots", asked)
+    if not answer.get("DBClusterSnapshots"):
+        raise AwsError(f"rds:DescribeDBClusterSnapshots says nothing of {snapshot_id}")
+    said = answer["DBClusterSnapshots"][0]
+    return Snapshot(
+        id=said["DBClusterSnapshotIdentifier"],
+        arn=said.get("DBClusterSnapshotArn", ""),
+        status=said.get("Status", "unknown"),
+        cluster=said.get("DBClusterIdentifier", ""),
+        key=said.get("KmsKeyId", ""),
+        said=said,
+    )
+
+
+def describe_instance(aws: Aws, instance_id: str) -> Mapping[str, Any]:
+    """What DescribeDBInstances says of one; raises AwsError."""
+    answer = aws.call("rds", "DescribeDBInstances", {"DBInstanceIdentifier": instance_id})
+    if not answer.get("DBInstances"):
+        raise AwsError(f"rds:DescribeDBInstances says nothing of {instance_id}")
+    said: Mapping[str, Any] = answer["DBInstances"][0]
+    return said
+
+
+def create_cluster(
+    aws: Aws, cluster_id: str, key_arn: str, master: tuple[str, str], tagged: Tags, **network: Any
+) -> None:
+    """Orders an encrypted cluster, whose master user has this name and password; raises AwsError.
+
+    It has a database `postgres`, as every one (API reference, CreateDBCluster, DatabaseName).
+    """
+    user, password = master
+    aws.call("rds", "CreateDBCluster", {
+        "DBClusterIdentifier": cluster_id, "Engine": ENGINE, "StorageEncrypted": True,
+        "KmsKeyId": key_arn, "MasterUsername": user, "MasterUserPassword": password,
+        "Tags": _tag_list(tagged), **network,
+    })  # fmt: skip
+
+
+def create_instance(
+    aws: Aws, instance_id: str, cluster_id: str, instance_class: str, tagged: Tags
+) -> None:
+    """Orders an instance of a cluster; raises AwsError."""
+    aws.call("rds", "CreateDBInstance", {
+        "DBInstanceIdentifier": instance_id, "DBClusterIdentifier": cluster_id, "Engine": ENGINE,
+        "DBInstanceClass": instance_class, "Tags": _tag_list(tagged),
+    })  # fmt: skip
+
+
+def create_snapshot(aws: Aws, snapshot_id: str, cluster_id: str, tagged: Tags) -> None:
+    """Orders a snapshot of a cluster, which has the cluster's key; raises AwsError."""
+    aws.call("rds", "CreateDBClusterSnapshot", {
+        "DBClusterSnapshotIdentifier": snapshot_id, "DBClusterIdentifier": cluster_id,
+        "Tags": _tag_list(tagged),
+    })  # fmt: skip
+
+
+def copy_snapshot(aws: Aws, snapshot_id: str, source_id: str, key_arn: str, tagged: Tags) -> None:
+    """Orders a copy of a cluster snapshot under another key; raises AwsError."""
+    aws.call("rds", "CopyDBClusterSnapshot", {
+        "SourceDBClusterSnapshotIdentifier": source_id,
+        "TargetDBClusterSnapshotIdentifier": snapshot_id, "KmsKeyId": key_arn,
+        "Tags": _tag_list(tagged),
+    })  # fmt: skip
+
+
+def restore(
+    aws: Aws, cluster_id: str, snapshot_id: str, key_arn: str, tagged: Tags, **network: Any
+) -> None:
+    """Orders a cluster from a cluster snapshot, under the snapshot's own key if none is named.
+
+    Raises AwsError.
+    """
+    aws.call("rds", "RestoreDBClusterFromSnapshot", {
+        "DBClusterIdentifier": cluster_id, "SnapshotIdentifier": snapshot_id, "Engine": ENGINE,
+        "Tags": _tag_list(tagged), **({"KmsKeyId": key_arn} if key_arn else {}), **network,
+    })  # fmt: skip
+
+
+def delete_cluster(aws: Aws, cluster_id: str) -> None:
+    """Orders a cluster without instances to be deleted, with its backups; raises AwsError."""
+    aws.call("rds", "DeleteDBCluster", {
+        "DBClusterIdentifier": cluster_id, "SkipFinalSnapshot": True,
+        "DeleteAutomatedBackups": True,
+    })  # fmt: skip
+
+
+def delete_instance(aws: Aws, instance_id: str) -> None:
+    """Orders an instance of a cluster to be deleted; raises AwsError.
+
+    API reference, DeleteDBInstance: one that has failed is deleted only without a snapshot.
+    """
+    asked = {"DBInstanceIdentifier": instance_id, "SkipFinalSnapshot": True}
+    aws.call("rds", "DeleteDBInstance", asked)
+
+
+def delete_snapshot(aws: Aws, snapshot_id: str) -> None:
+    """Deletes a cluster snapshot; raises AwsError."""
+    asked = {"DBClusterSnapshotIdentifier": snapshot_id}
+    aws.call("rds", "DeleteDBClusterSnapshot", asked)
+
+
+def _tag_list(tagged: Tags) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": value} for name, value in tagged.items()]

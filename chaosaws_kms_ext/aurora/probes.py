@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,18 +13,24 @@ from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api
 from chaosaws_kms_ext.aurora.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety.survey import clusters_under
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
     "cluster_is_available",
     "cluster_is_inaccessible",
+    "clusters_using_key",
+    "encrypted_under",
     "encryption_state",
+    "snapshot_encryption",
     "wait_until_inaccessible",
 ]
+
+logger = logging.getLogger("chaostoolkit")
 
 # DescribeEvents gives messages and no ids: RDS-EVENT-0418 and 0419, and RDS-EVENT-0420.
 LOST = re.compile("unable to access the KMS encryption key")
@@ -64,6 +71,64 @@ def encryption_state(
         if cluster.meaning == "recoverable":
             state["terminal_not_before"] = _terminal_not_before(door, list(cluster.instances))
         return state
+
+
+def encrypted_under(
+    cluster_id: str, key_id: str, configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Whether a cluster is encrypted, and under that very key; the log says what is otherwise.
+
+    `key_id` is an id, an ARN or an alias. Where the Region reports it, the encryption type has to
+    be `sse-kms`. IAM: rds:DescribeDBClusters, rds:DescribeDBInstances, kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        cluster = api.describe(aws.of(run), cluster_id)
+        key = kms_api.describe(aws.of(run), key_id).arn
+        if not cluster.encrypted:
+            why = "not encrypted"
+        elif cluster.key != key:
+            why = f"encrypted under {cluster.key or 'no KMS key'}, not {key}"
+        elif cluster.encryption_type not in ("", "sse-kms"):
+            why = f"encrypted as {cluster.encryption_type}, not sse-kms"
+        else:
+            return True
+        logger.warning(f"the cluster {cluster.id} is {why}")
+        return False
+
+
+def snapshot_encryption(
+    snapshot_id: str, configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """How a cluster snapshot is encrypted.
+
+    Returns `snapshot`, `status`, `encrypted` (bool), `key` (ARN; empty if none) and `key_manager`
+    (`CUSTOMER`, `AWS`; empty without a key). IAM: rds:DescribeDBClusterSnapshots, kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        snapshot = api.describe_snapshot(aws.of(run), snapshot_id)
+        return {
+            "snapshot": snapshot.id,
+            "status": snapshot.status,
+            "encrypted": bool(snapshot.said.get("StorageEncrypted")),
+            "key": snapshot.key,
+            "key_manager": (
+                kms_api.describe(aws.of(run), snapshot.key).manager if snapshot.key else ""
+            ),
+        }
+
+
+def clusters_using_key(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> list[str]:
+    """The ids of the DB clusters of the Region that a key encrypts, in whole or in part.
+
+    In part: Performance Insights, an activity stream, the master user's secret. `key_id` is an id,
+    an ARN or an alias; by default the key of this run's cluster.
+    IAM: rds:DescribeDBClusters, kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        key = kms_api.describe(aws.of(run), key_id or activities.key_id(run))
+        return clusters_under(aws.of(run), key.arn)
 
 
 def cluster_is_available(

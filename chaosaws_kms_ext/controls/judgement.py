@@ -17,7 +17,8 @@ from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.client.connection import DeadlineConnection
 from chaosaws_kms_ext.controls.stage import STEADY_FOR, STEADY_TIMEOUT
-from chaosaws_kms_ext.faults.injection import Injections, settle
+from chaosaws_kms_ext.faults.injection import settle
+from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import read_history
 from chaosaws_kms_ext.load.load import Load

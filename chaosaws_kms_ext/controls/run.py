@@ -88,7 +88,12 @@ def after_experiment_control(
         logger.debug("the run could not be judged", exc_info=True)
         verdict = Verdict("failed", (f"the run could not be judged: {problem!r}",))
         logger.error(f"verdict: failed: {verdict.reasons[0]}")
-    state["kms"] = {"run": run.id, "verdict": verdict.word, "reasons": list(verdict.reasons)}
+    state["kms"] = {
+        "run": run.id,
+        "verdict": verdict.word,
+        "reasons": list(verdict.reasons),
+        "folder": str(run.folder) if run.folder else None,
+    }
     if verdict.passed:
         state["status"] = status
     elif verdict.word == "aborted":

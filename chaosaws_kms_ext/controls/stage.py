@@ -20,7 +20,9 @@ from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
-from chaosaws_kms_ext.faults.injection import Injections, put_back
+from chaosaws_kms_ext.faults.injection import put_back
+from chaosaws_kms_ext.faults.injections import Injections
+from chaosaws_kms_ext.faults.nets import Nets
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.load.passwords import Passwords, passwords
@@ -29,10 +31,9 @@ from chaosaws_kms_ext.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.report import objectives as objective_table
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import guard, journal, leftovers
+from chaosaws_kms_ext.safety import guard, leftovers
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.replay import NotPutBack
-from chaosaws_kms_ext.safety.watchdog import Watchdog, WatchdogFailed
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
 
@@ -42,9 +43,6 @@ logger = logging.getLogger("chaostoolkit")
 
 STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
 """Seconds in which the arrivals are answered, and within which that has to be so."""
-
-OVERDUE = 30.0
-"""Seconds that a run has to keep its own deadline before its watchdog does."""
 
 STRATEGIES = {"hypothesis": "before-method-only", "rollbacks": "always"}
 """With any other, a run could end with the key disabled, or call an outage a deviation."""
@@ -126,12 +124,9 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
     cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
     leftovers.refuse(cluster_id)
     target = guard.ask(door, settings, cluster_id, settings.key_id)
-    leftovers.refuse(target.key.arn)
     run.put(Target, target)
     _keep_passwords(run, door, target, stack)
-    _check_journal()
-    _hold(target, stack)
-    _spread_nets(run, door, stack)
+    Nets.over(run, door, target.cluster.id, target.key.arn)
     stack.callback(last_resort, run)
     if configuration is not None:
         # For other extensions' activities, as ${cluster_id}.
@@ -213,52 +208,6 @@ def _keep_passwords(run: Run, door: aws.Aws, target: Target, stack: contextlib.E
     stack.callback(kept.stop)
     kept.start()
     run.put(Passwords, kept)
-
-
-def _check_journal() -> None:
-    try:
-        journal.check_writable()
-    except OSError as problem:
-        raise Refused(f"the undo journal cannot be written: {problem}") from None
-
-
-def _hold(target: Target, stack: contextlib.ExitStack) -> None:
-    """No other run on this machine may touch the key until this one is over."""
-    try:
-        stack.enter_context(journal.held(target.key.arn))
-    except journal.Held as problem:
-        raise Refused(str(problem)) from None
-    except OSError as problem:
-        raise Refused(f"the undo journal cannot be written: {problem}") from None
-
-
-def _spread_nets(run: Run, door: aws.Aws, stack: contextlib.ExitStack) -> None:
-    """Says who puts the key back if this process cannot."""
-    settings = run.settings
-    if settings.target == "lab":
-        return  # it goes with us, and its keys with it
-    try:
-        watchdog = Watchdog.start(run.id, door.region, settings.longest_key_unusable + OVERDUE)
-    except (WatchdogFailed, OSError) as problem:
-        raise Refused(str(problem)) from None
-    stack.callback(_call_off, run, watchdog)
-    run.put(Watchdog, watchdog)
-    switch = (
-        f"schedules on AWS, as {settings.switch_role}"
-        if settings.switch_role
-        else "no schedules on AWS (CHAOS_SWITCH_ROLE): if this machine goes, nobody does"
-    )
-    logger.info(
-        f"If this run dies the key is put back by: a watchdog (pid {watchdog.child.process.pid}); "
-        f"{switch}; `chaos kms restore`, from {journal.directory()}"
-    )
-
-
-def _call_off(run: Run, watchdog: Watchdog) -> None:
-    if run.part(Injections, Injections).open:
-        logger.error(f"the watchdog goes on putting the key back; what it does: {watchdog.log}")
-    else:
-        watchdog.dismiss()
 
 
 def last_resort(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What ends a run at once, with the undo: an alarm that goes off, or the red button.
+"""What ends a run at once, with the undo: an alarm that goes off, the red button, a torn net.
 
 The alarms are CloudWatch's (`CHAOS_STOP_ALARMS`), as AWS FIS has its stop conditions. The red
 button is `chaos kms restore` in another shell: it closes the entry of the undo journal.
@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.faults.injections import Injections
+from chaosaws_kms_ext.faults.nets import Nets
 from chaosaws_kms_ext.run import Happened, Refused, Run
 
 __all__ = ["RED_BUTTON", "StopConditions"]
@@ -27,7 +28,7 @@ RED_BUTTON = "the red button: the entry of the undo journal is closed or gone (`
 
 
 class StopConditions:
-    """A thread that looks every `interval` seconds at the alarms and at the journal."""
+    """A thread that looks every `interval` seconds at the alarms, the journal and the nets."""
 
     def __init__(self, run: Run, aws: Aws, alarms: Sequence[str], interval: float) -> None:
         self._run, self._aws, self._alarms = run, aws, tuple(dict.fromkeys(alarms))
@@ -58,7 +59,7 @@ class StopConditions:
     def _watch(self) -> None:
         while not self._end.wait(self._interval):
             try:
-                why = self._pressed() or self._gone_off()
+                why = self._pressed() or self._torn() or self._gone_off()
             except Exception as problem:
                 # Whoever counts on being stopped must not go on unwatched.
                 why = f"nobody watches its stop conditions any more: {problem!r}"
@@ -71,6 +72,9 @@ class StopConditions:
     def _pressed(self) -> str:
         mine = self._run.part(Injections, Injections)
         return RED_BUTTON if any(not entry.is_open for entry in list(mine.open)) else ""
+
+    def _torn(self) -> str:
+        return self._run.part(Nets).torn() if self._run.has(Nets) else ""
 
     def _gone_off(self) -> str:
         try:

@@ -11,18 +11,21 @@ from typing import Protocol
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aurora.api import describe
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.faults.injections import Injections
+from chaosaws_kms_ext.faults.nets import Nets
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import journal, switch
-from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.replay import VERIFY_TIMEOUT, NotPutBack, is_back, replay
+from chaosaws_kms_ext.safety.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
 
-__all__ = ["Fault", "Injections", "inject", "put_back", "settle"]
+__all__ = ["Fault", "inject", "put_back", "settle"]
 
+
+LOOKS = 3
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -31,6 +34,10 @@ class Fault(Protocol):
     """One way to lose a key."""
 
     name: str
+
+    @property
+    def key(self) -> str:
+        """The key's ARN."""
 
     def undo(self) -> Undo:
         """What puts it back."""
@@ -42,54 +49,63 @@ class Fault(Protocol):
         """Whether AWS says that it is done; raises AwsError."""
 
 
-class Injections:
-    """The faults of this run that have not been put back, and the clusters that are not back."""
-
-    def __init__(self) -> None:
-        self.open: list[Entry] = []
-        self.pending: list[Entry] = []
-        """Their keys are back."""
-
-
-def inject(run: Run, fault: Fault, target: Target) -> Entry:
-    """Injects `fault` on a target that the guard let pass.
+def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
+    """Injects `fault`, which somebody has allowed, on a key and the cluster that it encrypts.
 
     First the undo is safe on disk, then the call is made: whatever ends us in between leaves an
-    entry that can be replayed without harm. Raises OSError, AwsError or TimedOut.
+    entry that can be replayed without harm. Raises OSError, AwsError, Refused or TimedOut.
     """
     door = aws.of(run)
     lab = run.part(LocalLab) if run.has(LocalLab) else None
-    role = "" if lab else run.settings.switch_role
+    nets = Nets.over(run, door, cluster, fault.key)
+    if torn := nets.torn():
+        raise Refused(torn)
+    undo = fault.undo()
+    armed = bool(run.settings.switch_role and not lab and switch.can(undo))
     made = journal.new_entry(
         run=run.id,
         target=run.settings.target,
         region=door.region,
         endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
         lab=lab.id if lab else "",
-        cluster=target.cluster.id,
-        key=target.key.arn,
-        undo=fault.undo(),
-        switch=switch.names(target.key.arn) if role else (),
+        cluster=cluster,
+        key=fault.key,
+        undo=undo,
+        switch=switch.names(fault.key) if armed else (),
     )
-    entry = journal.write(made)
+    mine = run.part(Injections, Injections)
+    with deferred():
+        entry = journal.write(made)
+        mine.open.append(entry)
     run.event(Happened.JOURNAL_OPENED, entry=str(entry.path))
-    if role:
-        _arm(run, door, role, entry)
-    run.part(Injections, Injections).open.append(entry)
+    if armed:
+        _arm(run, door, entry)
+    _still_ours(door, entry)
     fault.inject(door)
-    run.event(Happened.INJECTED, fault=fault.name, key=target.key.arn, cluster=target.cluster.id)
+    run.event(Happened.INJECTED, fault=fault.name, key=entry.key, cluster=cluster)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
         lambda: fault.shows(door)
     )
     return entry
 
 
-def _arm(run: Run, door: Aws, role: str, entry: Entry) -> None:
+def _still_ours(door: Aws, entry: Entry) -> None:
+    """Whoever put back meanwhile what was not even done wants it not to be done."""
+    if not entry.is_open:
+        raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
+    for _ in range(LOOKS):  # one answer may be older than the schedule
+        if not entry.switch or switch.holder(door, entry.switch[0]) == entry.run:
+            return
+        time.sleep(1)
+    raise Refused("the switch was disarmed by somebody else: the fault is not injected")
+
+
+def _arm(run: Run, door: Aws, entry: Entry) -> None:
     """Without its switch no fault is injected, and then nothing of either is left."""
     try:
         due = switch.arm(
             door,
-            role,
+            run.settings.switch_role,
             run=entry.run,
             owner=entry.owner,
             cluster=entry.cluster,
@@ -99,6 +115,7 @@ def _arm(run: Run, door: Aws, role: str, entry: Entry) -> None:
         )
     except BaseException:
         with deferred():
+            run.part(Injections).open.remove(entry)
             if left := switch.disarm(door, entry.switch, entry.run):
                 entry.key_is_back()  # it stays, for its schedules alone
                 logger.error(f"{'; '.join(left)}: run `chaos kms restore`")
@@ -126,6 +143,10 @@ def put_back(run: Run) -> list[Entry]:
             others = not entry.is_open and is_back(aws.of(run), entry.undo)
             by = {"by": "chaos kms restore"} if others else {}
             answered = time.monotonic_ns() if others else replay(aws.of(run), entry.undo)
+            if not others and not _answered(run, entry):
+                # A call that was cut off may be carried out after its undo.
+                time.sleep(IN_FLIGHT)
+                replay(aws.of(run), entry.undo)
             mine.open.pop()
             run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster, **by)
             with contextlib.suppress(OSError):  # the entry as it is does no harm either
@@ -135,11 +156,20 @@ def put_back(run: Run) -> list[Entry]:
     return done
 
 
+def _answered(run: Run, entry: Entry) -> bool:
+    """Whether AWS answered the call that the entry undoes."""
+    injected = run.last(Happened.INJECTED)
+    return injected is not None and injected.details["key"] == entry.key
+
+
 def settle(run: Run) -> list[str]:
     """Closes the journal where the clusters are back; says what is not, each in a sentence."""
     mine = run.part(Injections, Injections)
     left = []
     for entry in list(mine.pending):
+        if not entry.cluster:  # a key of our own, under which nothing is
+            _close(run, entry)
+            continue
         try:
             status = describe(aws.of(run), entry.cluster)
         except (AwsError, Refused) as problem:
@@ -150,9 +180,7 @@ def settle(run: Run) -> list[str]:
             if armed := switch.disarm(aws.of(run), entry.switch, entry.run):
                 left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
                 continue
-            entry.close()
-            mine.pending.remove(entry)
-            run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
+            _close(run, entry)
         else:
             still = ", and the switch stays armed" if entry.switch else ""
             left.append(
@@ -160,3 +188,9 @@ def settle(run: Run) -> list[str]:
                 f"{still}"
             )
     return left
+
+
+def _close(run: Run, entry: Entry) -> None:
+    entry.close()
+    run.part(Injections).pending.remove(entry)
+    run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))

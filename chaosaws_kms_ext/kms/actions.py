@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext.aurora.probes import go_on_after
+from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.faults.injection import inject, put_back
-from chaosaws_kms_ext.run import Happened, Refused
-from chaosaws_kms_ext.safety import guard
+from chaosaws_kms_ext.kms import api
+from chaosaws_kms_ext.kms.api import Key
+from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety import consent, guard, made
+from chaosaws_kms_ext.safety.made import TAG
+from chaosaws_kms_ext.waiting import Observer, Wait
 
-__all__ = ["disable_key", "enable_key"]
+__all__ = [
+    "cancel_key_deletion",
+    "create_key",
+    "disable_key",
+    "enable_key",
+    "rotate_key",
+    "schedule_key_deletion",
+]
+
+KNOWN_WITHIN = 300.0
+"""Seconds until everybody knows a new key: KMS is eventually consistent, which takes "several
+minutes in some cases" (KMS Developer Guide, programming-eventual-consistency)."""
+
+ROTATED_WITHIN = 1800.0
+"""Seconds for a rotation. KMS speaks of "a slight delay" until its background process has done it
+(API reference, GetKeyRotationStatus) and promises no time."""
 
 
 def disable_key(
@@ -42,7 +64,7 @@ def disable_key(
         except Refused as why:
             run.event(Happened.GUARD_REFUSED, why=str(why))
             raise
-        inject(run, DisableKey(target.key.arn), target)
+        inject(run, DisableKey(target.key.arn), target.cluster.id)
         return {"cluster": target.cluster.id, "key": target.key.arn}
 
 
@@ -60,3 +82,169 @@ def enable_key(configuration: Configuration = None, secrets: Secrets = None) -> 
         if not entries:
             return {"undone": [], "why": "nothing to undo"}
         return {"undone": [entry.key for entry in entries]}
+
+
+def create_key(
+    name: str = "key",
+    description: str = "",
+    policy: dict[str, Any] | None = None,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Make a customer managed key for this run: symmetric, with material of KMS' own.
+
+    It has the alias `alias/chaos-<run>-<name>` and the tag `chaos:run=<run>`. It is written down
+    before KMS is asked, so that `clean_up`, or `chaos kms restore` after us, schedules its
+    deletion. A key costs about a dollar a month until it is deleted (AWS KMS pricing).
+
+    Parameters
+    ----------
+    name : what it is called in this run: at most 30 letters, digits and single hyphens.
+    description : the key's description; says by default which run made it.
+    policy : its key policy; by default KMS' own, which leaves it to IAM.
+
+    Returns `key` (ARN), `key_id` and `alias`. Raises ActivityFailed. IAM: kms:CreateKey,
+    kms:TagResource, kms:CreateAlias, kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        called, ledger = made.name_of(run, name), made.of(run)
+        alias = f"{api.ALIAS}{called}"
+        said = description or f"Made by the chaos run {run.id}"
+        with made.asked_for(ledger, "key", called) as thing:
+            key = api.create(door, {TAG: run.id}, said, policy)
+            ledger.heard(thing, key.arn)
+        _until_known(run, key.arn, lambda: _name(door, alias, key.arn))
+        _until_known(run, alias, lambda: api.describe(door, alias))
+        return {"key": key.arn, "key_id": key.arn.rpartition("/")[2], "alias": alias}
+
+
+def schedule_key_deletion(
+    key_id: str, days: int = 7, configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Schedule the deletion of a key that this run made: it is unusable at once.
+
+    Until the day has come `cancel_key_deletion` keeps it. What is encrypted under a key that was
+    deleted is lost for good, so no key of anybody else's is taken.
+
+    Parameters
+    ----------
+    key_id : id, ARN or alias.
+    days : until it is deleted, 7 to 30.
+
+    Returns `key` (ARN) and `deletion_date` (UTC, ISO 8601). Raises ActivityFailed.
+    IAM: kms:ScheduleKeyDeletion, kms:DescribeKey, kms:ListResourceTags.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        key = _own(run, door, key_id)
+        when = api.schedule_deletion(door, key.arn, days)
+        return {"key": key.arn, "deletion_date": when.isoformat()}
+
+
+def cancel_key_deletion(
+    key_id: str, enable: bool = False, configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Keep a key that this run made and whose deletion was scheduled.
+
+    It is then `Disabled`, and so still unusable (KMS API reference, CancelKeyDeletion), unless
+    `enable` asks for EnableKey after it.
+
+    Returns `key` (ARN), `key_state` and `why`. Raises ActivityFailed. IAM: kms:CancelKeyDeletion,
+    kms:EnableKey, kms:DescribeKey, kms:ListResourceTags.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        key = _own(run, door, key_id)
+        api.cancel_deletion(door, key.arn)
+        if enable:
+            api.enable(door, key.arn)
+        wanted = "Enabled" if enable else "Disabled"
+        _until_known(run, key.arn, lambda: api.describe(door, key.arn).state == wanted)
+        why = "it was enabled again" if enable else "KMS disables a key whose deletion is cancelled"
+        return {"key": key.arn, "key_state": wanted, "why": why}
+
+
+def rotate_key(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Rotate a key's material on demand, and wait until KMS lists the rotation.
+
+    This cannot be undone, and a key can be rotated so 25 times in its life (KMS API reference,
+    RotateKeyOnDemand). What was encrypted before still decrypts: KMS keeps the old material. Only a
+    key that this run made, or one with the tag chaos:allow=kms, is rotated.
+
+    Parameters
+    ----------
+    key_id : id, ARN or alias; by default the key of this run's cluster.
+
+    Returns `key` (ARN) and `rotation_date` (UTC, ISO 8601). Raises ActivityFailed, also when the
+    rotation is not listed within 30 minutes. IAM: kms:RotateKeyOnDemand, kms:ListKeyRotations,
+    kms:GetKeyRotationStatus, kms:ListResourceTags, kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        key = api.describe(door, key_id or activities.key_id(run))
+        carried = api.tags(door, key.arn)
+        if carried.get(TAG) != run.id:
+            found = consent.tags(f"the key {key.arn}", carried)
+            if why := [finding.why for finding in found if finding.state == "refused"]:
+                raise Refused("; ".join(why))
+        before = _on_demand(door, key.arn)
+        api.rotate(door, key.arn)
+
+        def listed() -> api.Rotation | None:
+            try:
+                going_on = api.rotation(door, key.arn).get("OnDemandRotationStartDate")
+                found = [] if going_on else _on_demand(door, key.arn)
+            except AwsError as problem:
+                go_on_after(run, problem)
+                return None
+            return found[-1] if len(found) > len(before) else None
+
+        rotation = Wait(
+            f"the rotation of {key.arn} to be listed",
+            ROTATED_WITHIN,
+            run.settings.status_poll,
+            run.part(Observer, Observer),
+        ).until(listed)
+        return {"key": key.arn, "rotation_date": rotation.at.isoformat()}
+
+
+def _own(run: Run, door: Aws, key_id: str) -> Key:
+    """A key that this run made; raises Refused for any other."""
+    key = api.describe(door, key_id)
+    if api.tags(door, key.arn).get(TAG) != run.id:
+        raise Refused(
+            f"the key {key.arn} does not carry the tag {TAG}={run.id}: this run did not make it"
+        )
+    return key
+
+
+def _on_demand(door: Aws, key_arn: str) -> list[api.Rotation]:
+    return [each for each in api.rotations(door, key_arn) if each.kind == "ON_DEMAND"]
+
+
+def _name(door: Aws, alias: str, key_arn: str) -> None:
+    """Gives the key its alias, unless an earlier try has, whose answer was lost."""
+    try:
+        api.create_alias(door, alias, key_arn)
+    except AwsError as problem:
+        if problem.code != "AlreadyExistsException" or api.describe(door, alias).arn != key_arn:
+            raise
+
+
+def _until_known(run: Run, name: str, call: Callable[[], object]) -> None:
+    """Calls until KMS knows the key of this name, and what is asked of it holds."""
+
+    def known() -> bool:
+        try:
+            return call() is not False
+        except AwsError as problem:
+            if problem.code != "NotFoundException":
+                raise
+            return False
+
+    Wait(
+        f"KMS to know {name}", KNOWN_WITHIN, run.settings.status_poll, run.part(Observer, Observer)
+    ).until(known)

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.kms import api
+from chaosaws_kms_ext.aurora import api as aurora_api
+from chaosaws_kms_ext.aurora.api import Cluster
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.kms import api, policy
+from chaosaws_kms_ext.kms.api import Key
+from chaosaws_kms_ext.kms.policy import Answer, Asker, Circumstances, KeyPolicy
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.safety import permissions
+from chaosaws_kms_ext.safety.survey import CLUSTER_CONTEXT
 
-__all__ = ["key_is_enabled", "key_state"]
+__all__ = [
+    "aurora_has_its_grant",
+    "decrypts",
+    "grants",
+    "key_is_enabled",
+    "key_manager",
+    "key_policy",
+    "key_policy_allows",
+    "key_policy_lets",
+    "key_state",
+    "rotation_status",
+    "sealed",
+]
+
+logger = logging.getLogger("chaostoolkit")
+
+PLAINTEXT = b"chaostoolkit-aws-kms: nothing that is worth hiding"
+"""What `sealed` encrypts."""
 
 
 def key_state(
@@ -28,3 +61,292 @@ def key_is_enabled(
     """Whether the key is `Enabled`, that is, usable. See `key_state`."""
     with activities.plainly(configuration) as run:
         return api.describe(aws.of(run), key_id or activities.key_id(run)).enabled
+
+
+def key_manager(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> str:
+    """Who manages the key: `CUSTOMER`, or `AWS` (as aws/rds, which nobody can disable or rotate).
+
+    `key_id` is an id, an ARN or an alias; by default the key of this run's cluster.
+    IAM: kms:DescribeKey. Source: Aurora User Guide, Overview.Encryption.Keys.
+    """
+    with activities.plainly(configuration) as run:
+        return _key(run, key_id).manager
+
+
+def key_policy(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """The key's policy, as JSON has it. `key_id` as in `key_state`.
+
+    IAM: kms:GetKeyPolicy, kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        text = api.policy(aws.of(run), _key(run, key_id).arn)
+        try:
+            return dict(json.loads(text))
+        except (TypeError, ValueError):
+            raise Refused("the key policy is not a JSON object") from None
+
+
+def key_policy_allows(
+    action: str,
+    principal: str = "",
+    key_id: str = "",
+    via_service: str = "",
+    context: dict[str, str] | None = None,
+    as_granted: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """May Aurora, or this role, use the key? By its policy with its conditions, and its grants.
+
+    Reads only: nothing is tried. IAM's own policies and service control policies are not read, so
+    where the key policy leaves it to IAM, `why` says "if IAM allows it too".
+
+    Parameters
+    ----------
+    action : `kms:Decrypt`, or `Decrypt`.
+    principal : the ARN of a user, a role or a session, an account's number, or a service by itself
+        (`rds.amazonaws.com`, for Aurora); by default whoever this process signs as.
+    key_id : an id, an ARN or an alias; by default the key of this run's cluster.
+    via_service : the service through which the principal calls: `rds`, where it creates a cluster.
+    context : the encryption context of the call; what asks for it cannot be told without.
+    as_granted : take it that a grant lets it, as the one that RDS makes with each cluster would.
+
+    Returns `{"allowed": true | false | null, "why": …}`: null where it cannot be told, because a
+    condition that could decide it asks for what only a real request has (its address, its time,
+    tags). A Deny that may hold is such a case. Raises ActivityFailed.
+    IAM: kms:GetKeyPolicy, kms:ListGrants, kms:DescribeKey; for a session's default iam:GetRole.
+    """
+    with activities.plainly(configuration) as run:
+        told = _told(run, action, principal, key_id, via_service, context, as_granted)
+        return {"allowed": told.allowed, "why": told.why}
+
+
+def key_policy_lets(
+    action: str,
+    principal: str = "",
+    key_id: str = "",
+    via_service: str = "",
+    context: dict[str, str] | None = None,
+    as_granted: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> bool:
+    """Whether `key_policy_allows` says true; the log says why where it does not."""
+    with activities.plainly(configuration) as run:
+        told = _told(run, action, principal, key_id, via_service, context, as_granted)
+        if not told.allowed:
+            logger.info(f"{action} on the key: {told.why}")
+        return told.allowed is True
+
+
+def rotation_status(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Whether and when the key's material is rotated, and was. `key_id` as in `key_state`.
+
+    Returns `automatic` (bool), `next` (UTC, or null), `on_demand_started` (UTC, while a rotation on
+    demand is going on; null otherwise) and `rotations`: `date` (UTC) and `type` (`AUTOMATIC`,
+    `ON_DEMAND`) of each that is over, the oldest first. IAM: kms:GetKeyRotationStatus,
+    kms:ListKeyRotations, kms:DescribeKey. Source: KMS API reference, these operations.
+    """
+    with activities.plainly(configuration) as run:
+        door, key = aws.of(run), _key(run, key_id)
+        status = api.rotation(door, key.arn)
+        return {
+            "automatic": bool(status.get("KeyRotationEnabled")),
+            "next": _utc(status.get("NextRotationDate")),
+            "on_demand_started": _utc(status.get("OnDemandRotationStartDate")),
+            "rotations": [
+                {"date": _utc(each.at), "type": each.kind} for each in api.rotations(door, key.arn)
+            ],
+        }
+
+
+def grants(
+    key_id: str = "",
+    cluster_id: str = "",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> list[dict[str, Any]]:
+    """The grants on a key: `id`, `grantee`, `operations`, `context` (what it is bound to).
+
+    Parameters
+    ----------
+    key_id : an id, an ARN or an alias; by default the cluster's key.
+    cluster_id : only the grants for this DB cluster, by their encryption context.
+
+    IAM: kms:ListGrants, kms:DescribeKey; with a cluster rds:DescribeDBClusters and
+    rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        cluster = aurora_api.describe(door, cluster_id) if cluster_id else None
+        if cluster and not key_id:
+            key_id = _key_of(cluster)
+        found = [_grant(each) for each in api.grants(door, _key(run, key_id).arn)]
+        return [each for each in found if cluster is None or _is_for(each, cluster)]
+
+
+def aurora_has_its_grant(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Whether a grant on the cluster's key lets Aurora decrypt with the cluster's own encryption
+    context: aws:rds:dbc-id is its DbClusterResourceId.
+
+    `cluster_id` is by default the DB cluster of this run. IAM: kms:ListGrants,
+    rds:DescribeDBClusters, rds:DescribeDBInstances. Source: Aurora User Guide,
+    Overview.Encryption.Keys.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        cluster = aurora_api.describe(door, cluster_id or activities.cluster_id(run))
+        found = map(_grant, api.grants(door, _key_of(cluster)))
+        return any(_is_for(each, cluster) and "Decrypt" in each["operations"] for each in found)
+
+
+def sealed(
+    context: dict[str, str],
+    key_id: str = "",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, str]:
+    """Encrypt a fixed, harmless text under the key, bound to an encryption context.
+
+    Nothing of the cluster is touched. `context` holds text by text; `key_id` as in `key_state`.
+
+    Returns `{"ciphertext": …}` (base64) for `decrypts`. IAM: kms:Encrypt. Source: KMS Developer
+    Guide, "Encryption context".
+    """
+    with activities.plainly(configuration) as run:
+        bound = _checked(context)
+        made = api.encrypted(aws.of(run), key_id or activities.key_id(run), PLAINTEXT, bound)
+        return {"ciphertext": base64.b64encode(made).decode()}
+
+
+def decrypts(
+    ciphertext: str,
+    context: dict[str, str],
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> bool:
+    """Whether KMS opens what `sealed` returned with this encryption context.
+
+    False when KMS answers InvalidCiphertextException, as for every other context than the one it
+    was sealed with; whatever else goes wrong raises ActivityFailed. IAM: kms:Decrypt. Source: KMS
+    Developer Guide, "Encryption context".
+    """
+    with activities.plainly(configuration) as run:
+        try:
+            blob = base64.b64decode(ciphertext, validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            raise Refused("the ciphertext is not base64: give what `sealed` returned") from None
+        try:
+            plain = api.decrypted(aws.of(run), blob, _checked(context))
+        except AwsError as problem:
+            if problem.code == "InvalidCiphertextException":
+                return False
+            raise
+        if plain != PLAINTEXT:
+            raise Refused("the ciphertext holds something else than what `sealed` encrypts")
+        return True
+
+
+# Internals
+
+
+def _key(run: Run, key_id: str) -> Key:
+    return api.describe(aws.of(run), key_id or activities.key_id(run))
+
+
+def _key_of(cluster: Cluster) -> str:
+    if not cluster.key:
+        raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
+    return cluster.key
+
+
+def _checked(context: object) -> dict[str, str]:
+    if isinstance(context, Mapping) and all(
+        isinstance(text, str) for pair in context.items() for text in pair
+    ):
+        return dict(context)
+    raise Refused('an encryption context holds text by text: {"app": "shop"}')
+
+
+def _utc(date: datetime | None) -> str | None:
+    return date.astimezone(UTC).isoformat() if date else None
+
+
+def _grant(said: Mapping[str, Any]) -> dict[str, Any]:
+    bound = said.get("Constraints") or {}
+    return {
+        "id": str(said.get("GrantId", "")),
+        "grantee": str(said.get("GranteePrincipal", "")),
+        "operations": sorted(said.get("Operations", [])),
+        "context": {
+            **(bound.get("EncryptionContextSubset") or {}),
+            **(bound.get("EncryptionContextEquals") or {}),
+        },
+    }
+
+
+def _is_for(grant: Mapping[str, Any], cluster: Cluster) -> bool:
+    mine = cluster.said.get("DbClusterResourceId")
+    return bool(mine) and grant["context"].get(CLUSTER_CONTEXT) == mine
+
+
+def _told(
+    run: Run,
+    action: str,
+    principal: str,
+    key_id: str,
+    via_service: str,
+    context: Mapping[str, str] | None,
+    as_granted: bool,
+) -> Answer:
+    if not isinstance(action, str) or not action:
+        raise Refused("the action must be named as KMS does: kms:Decrypt")
+    if context is not None:
+        context = _checked(context)
+    door, key = aws.of(run), _key(run, key_id)
+    wanted = action if ":" in action else f"kms:{action}"
+    who = _asker(door, key, principal, via_service)
+    there = api.grants(door, key.arn)
+    read = KeyPolicy(policy.statements(api.policy(door, key.arn)), who)
+    given = Circumstances(
+        context=context,
+        grant_operations=_granted_to(there, str(via_service or who.name)),
+        granted=bool(as_granted) or policy.granted(there, who, wanted, context),
+    )
+    return read.decide(wanted, given)
+
+
+def _asker(door: Aws, key: Key, principal: str, via_service: str) -> Asker:
+    role = ""
+    if not principal:
+        me = permissions.identity(door)
+        principal, role = me.arn, _role(door, me.role)
+    try:
+        return policy.asker(str(principal), key.arn, str(via_service), role)
+    except ValueError as problem:
+        raise Refused(str(problem)) from None
+
+
+def _role(door: Aws, name: str) -> str:
+    """The role's ARN, path and all; empty if there is none, or it may not be asked for."""
+    try:
+        return str(door.call("iam", "GetRole", {"RoleName": name})["Role"]["Arn"]) if name else ""
+    except AwsError:
+        return ""
+
+
+def _granted_to(there: list[dict[str, Any]], service: str) -> tuple[str, ...] | None:
+    """What the service asks for in its grants, as far as one that is there tells."""
+    name = service.split(".")[0]
+    for each in there:
+        if str(each.get("GranteePrincipal", "")).split(".")[0] == name:
+            return tuple(each.get("Operations", []))
+    return None

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.safety import journal, labs
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 
 __all__ = ["live_entries", "look", "readable", "refuse"]
-
-IDENTITY = "/chaos-kms-lab"
-"""Where a lab says which one it is."""
 
 
 def live_entries(keep: bool = False) -> list[Entry]:
@@ -39,7 +33,7 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
     for path in files or journal.paths():
         try:
             entry = journal.read(path)
-            if files or not entry.lab or not _lab_is_gone(entry):
+            if files or not entry.lab or not labs.is_gone(entry.endpoint, entry.lab):
                 entries.append(entry)
             elif not keep:
                 entry.close()
@@ -78,23 +72,3 @@ def _left(entry: Entry, name: str) -> str:
         f"the undo journal has an open entry for {name}, of run {entry.run} by {entry.owner}: "
         "if that run is over, put it back with `chaos kms restore`"
     )
-
-
-def _lab_is_gone(entry: Entry) -> bool:
-    """Whether nobody listens where the lab was, or another lab does; a slow one is not gone."""
-    address = urlsplit(entry.endpoint)
-    connection = http.client.HTTPConnection(
-        address.hostname or "127.0.0.1", address.port or 80, timeout=5
-    )
-    try:
-        connection.request("GET", IDENTITY)
-        said = json.loads(connection.getresponse().read())
-        return bool(said["lab"] != entry.lab)
-    except ConnectionRefusedError:
-        return True
-    except TimeoutError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
-        return True  # something answers, and it is no lab
-    finally:
-        connection.close()

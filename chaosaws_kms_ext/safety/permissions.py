@@ -14,11 +14,12 @@ from typing import Any
 
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.kms.api import Key
-from chaosaws_kms_ext.safety import key_policy, switch
+from chaosaws_kms_ext.kms.policy import KeyPolicy, asker, statements
+from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused, unproven
 from chaosaws_kms_ext.safety.consent import ALLOW
-from chaosaws_kms_ext.safety.key_policy import KeyPolicy
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "switch_may_undo"]
 
@@ -127,7 +128,8 @@ def _judged_all(
     """What is not allowed, or not known to be, of these actions on these resources."""
     findings = []
     try:
-        policy = key_policy.read(aws, key, (who.principal, who.arn))
+        said = statements(kms_api.policy(aws, key.arn))
+        policy = KeyPolicy(said, asker(who.arn, key.arn))
         source = who.principal
         for resource, actions in asked:
             by_key = policy if resource == key.arn else None
@@ -229,7 +231,7 @@ def _judged(
         if by_key and not by_key.lets(action, by_iam=True):
             why = (
                 f"IAM allows {who.principal} {action} on {resource}, but the key policy cannot be "
-                "read, or has conditions: not proven"
+                "read, or has conditions that cannot be told: not proven"
             )
             return unproven("permissions", why)
         return ok("permissions", f"{action} is allowed")

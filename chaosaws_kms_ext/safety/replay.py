@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from typing import Any
 
 import jmespath
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["VERIFY_TIMEOUT", "NotPutBack", "is_back", "replay"]
+__all__ = ["IN_FLIGHT", "VERIFY_TIMEOUT", "NotPutBack", "is_back", "replay"]
 
 VERIFY_TIMEOUT = 300.0
 """Seconds. KMS: eventual consistency takes "several minutes in some cases" (KMS Developer Guide,
@@ -18,6 +20,10 @@ programming-eventual-consistency)."""
 
 ANSWER_TIMEOUT = 60.0
 """Seconds in which AWS has to answer at all: signals wait meanwhile."""
+
+IN_FLIGHT = 3.0
+"""Seconds after which a call whose caller has died, or was interrupted, is not carried out any
+more: assumed, KMS says nothing of it."""
 
 TRY_AGAIN = 1.0
 """Seconds between two tries."""
@@ -73,6 +79,16 @@ def _first_wrong(aws: Aws, undo: Undo) -> str:
         call = check.call
         answer = aws.call(call.service, call.operation, dict(call.params))
         found = jmespath.search(check.jmespath, answer)
-        if found != check.equals:
+        if not _same(found, check.equals):
             return f"{check.jmespath} is {found}, not {check.equals}"
     return ""
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Whether they are equal; documents (a key policy) are compared as JSON."""
+    if found == wanted:
+        return True
+    try:
+        return bool(json.loads(found) == json.loads(wanted))
+    except (TypeError, ValueError):
+        return False

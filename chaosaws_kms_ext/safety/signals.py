@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 __all__ = ["deferred"]
@@ -19,7 +18,7 @@ DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Inside, signals are recorded; the first of them is raised again afterwards.
+    """Inside, signals are recorded; each of them is raised again afterwards, in their order.
 
     Only the main thread can do this; elsewhere Python delivers no signals anyway.
     """
@@ -38,5 +37,14 @@ def deferred() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if recorded:
-            os.kill(os.getpid(), recorded[0])
+        _raise(recorded)
+
+
+def _raise(numbers: Sequence[int]) -> None:
+    """Lets every one be handled, although the first one's handler raises."""
+    if not numbers:
+        return
+    try:
+        signal.raise_signal(numbers[0])
+    finally:
+        _raise(numbers[1:])

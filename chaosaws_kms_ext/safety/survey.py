@@ -9,7 +9,7 @@ from typing import Any
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws
 
-__all__ = ["Described", "Survey", "User", "belongs", "survey"]
+__all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey"]
 
 Described = Mapping[str, Any]
 
@@ -92,6 +92,12 @@ def survey(aws: Aws, key_arn: str) -> Survey:
         snapshots=rds("DescribeDBSnapshots", "DBSnapshots"),
         grants=[*aws.pages("kms", "ListGrants", {"KeyId": key_arn, "Limit": MOST}, "Grants")],
     )
+
+
+def clusters_under(aws: Aws, key_arn: str) -> list[str]:
+    """The ids of the DB clusters that a key encrypts, in whole or in part; raises AwsError."""
+    found = aws.pages("rds", "DescribeDBClusters", {"MaxRecords": MOST}, "DBClusters")
+    return sorted(str(e["DBClusterIdentifier"]) for e in found if _is_under(e, key_arn))
 
 
 # Internals

@@ -18,7 +18,6 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.undo import Call, Check, Undo
 
 __all__ = [
@@ -28,9 +27,10 @@ __all__ = [
     "arm",
     "armed",
     "arns",
+    "can",
     "disarm",
+    "holder",
     "names",
-    "other_holder",
 ]
 
 GROUP = "chaos-kms"
@@ -87,7 +87,7 @@ def arm(
     """
     due = datetime.now(UTC) + timedelta(seconds=after) + MARGIN
     told = {"run": run, "owner": owner, "cluster": cluster, "key": key}
-    description = json.dumps(told, separators=(",", ":"))
+    description = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
     if len(description) > LONGEST_DESCRIPTION:
         raise Refused(f"the switch cannot name its owner in {LONGEST_DESCRIPTION} letters: {owner}")
     start = Call("rds", "StartDBCluster", {"DBClusterIdentifier": cluster})
@@ -132,18 +132,15 @@ def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:
     return left
 
 
-def other_holder(aws: Aws, entry: Entry) -> str:
-    """The run that holds the entry's key, if it is another; empty if that is not known.
+def holder(aws: Aws, lock: str) -> str:
+    """The run that holds a key by this schedule; empty if none does. Raises AwsError."""
+    found = _read(aws, lock)
+    return found.run if found else ""
 
-    Its guard found the key enabled, so the fault of the entry was put back before.
-    """
-    if not entry.switch:
-        return ""
-    try:
-        found = _read(aws, entry.switch[0])
-    except AwsError:
-        return ""
-    return found.run if found and found.run != entry.run else ""
+
+def can(undo: Undo) -> bool:
+    """Whether a switch can do it."""
+    return [call.operation for call in undo.calls] == ["EnableKey"]
 
 
 def armed(aws: Aws) -> list[Armed]:

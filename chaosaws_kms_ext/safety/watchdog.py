@@ -52,6 +52,11 @@ class Watchdog:
     child: processes.Child
     log: Path
 
+    @property
+    def running(self) -> bool:
+        """Whether it still watches."""
+        return self.child.running
+
     @classmethod
     def start(cls, run: str, region: str, longest: float) -> Watchdog:
         """Starts it and waits until it could act; raises WatchdogFailed or OSError.
@@ -77,6 +82,10 @@ class Watchdog:
             raise WatchdogFailed(f"the watchdog did not start: {last}")
         return cls(child, log)
 
+    def leave(self) -> None:
+        """Lets it do what is left, as if this process had ended."""
+        self.child.let_go()
+
     def dismiss(self) -> None:
         """Nothing is left for it to put back: it goes at once."""
         self.child.tell(DISMISSED)
@@ -98,18 +107,61 @@ def main(run: str, region: str, longest: float) -> int:
         return 1
     print(READY, flush=True)
     os.close(sys.stdout.fileno())
+    memory = Memory(run)
     with selectors.DefaultSelector() as selector:
         selector.register(lifeline, selectors.EVENT_READ)
         while not selector.select(LOOK):
-            if overdue := [e for e in _entries(run) if e.undo.calls and _age(e) > longest]:
+            memory.look()
+            if overdue := memory.away_for(longest):
                 _say(f"the key has been away for more than {longest:.0f} s: putting it back")
-                longest += AGAIN if _put_back(overdue) else 0.0
-    return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(run)
+                longest += AGAIN if _put_back(overdue, memory) else 0.0
+    return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(memory)
 
 
-def _put_all_back(run: str) -> int:
+class Memory:
+    """The run's open entries as they were last seen: a journal that goes away takes none along."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._entries: dict[Path, Entry] = {}
+        self._seen: dict[Path, float] = {}
+        """When each was first seen: about when it was made, on a clock that nobody sets."""
+
+    def look(self) -> list[Entry]:
+        """What the journal says now; where it cannot be read, what it said."""
+        try:
+            there = set(os.listdir(journal.directory()))
+        except OSError:
+            return list(self._entries.values())
+        for path in [path for path in self._entries if path.name not in there]:
+            del self._entries[path]  # it was closed
+        for path in journal.paths(self._run):
+            self._seen.setdefault(path, time.monotonic())
+            try:
+                self._entries[path] = journal.read(path)
+            except JournalDamaged as problem:
+                if isinstance(problem.__cause__, FileNotFoundError):
+                    self._entries.pop(path, None)  # this moment
+                elif path not in self._entries:
+                    _say(str(problem))
+        return list(self._entries.values())
+
+    def away_for(self, seconds: float) -> list[Entry]:
+        """The entries whose keys are still away, and have been for longer."""
+        return [
+            entry
+            for path, entry in self._entries.items()
+            if entry.undo.calls and time.monotonic() - self._seen[path] > seconds
+        ]
+
+    def forget(self, entry: Entry) -> None:
+        """It is closed, also where that could not be written."""
+        self._entries.pop(entry.path, None)
+
+
+def _put_all_back(memory: Memory) -> int:
     end = time.monotonic() + GIVE_UP_AFTER
-    while left := _put_back(_entries(run)):
+    while left := _put_back(memory.look(), memory):
         if time.monotonic() > end:
             return 1
         _say(f"{len(left)} not put back yet, trying again")
@@ -117,34 +169,18 @@ def _put_all_back(run: str) -> int:
     return 0
 
 
-def _put_back(entries: list[Entry]) -> list[Entry]:
+def _put_back(entries: list[Entry], memory: Memory) -> list[Entry]:
     """Those that could not be."""
     left = []
     for entry in entries:
         _say(f"run {entry.run} has ended or hangs: {entry.key}, cluster {entry.cluster}")
         try:
-            restore(door(entry), entry, _say)
+            restore(door(entry), entry, _say, watching=True)
+            memory.forget(entry)
         except (AwsError, NotPutBack, Refused, OSError) as problem:
             _say(f"NOT put back: {problem}")
             left.append(entry)
     return left
-
-
-def _entries(run: str) -> list[Entry]:
-    """What the journal still says of the run, whatever is wrong with other runs' entries."""
-    found = []
-    for path in journal.paths(run):
-        try:
-            found.append(journal.read(path))
-        except JournalDamaged as problem:
-            if path.exists():  # else it was closed this moment
-                _say(str(problem))
-    return found
-
-
-def _age(entry: Entry) -> float:
-    """Seconds since it was made."""
-    return (datetime.now(UTC) - datetime.fromisoformat(entry.made)).total_seconds()
 
 
 def _say(what: str) -> None:

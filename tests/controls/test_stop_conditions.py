@@ -12,7 +12,7 @@ from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.controls import stop_conditions
 from chaosaws_kms_ext.controls.stop_conditions import RED_BUTTON, StopConditions
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.faults.injection import Injections
+from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import journal

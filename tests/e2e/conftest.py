@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -50,9 +51,11 @@ class Chaos:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    marks: list[str] = field(default_factory=list)
 
     def start(self, *arguments: str, **env: str) -> Running:
         mark = uuid.uuid4().hex
+        self.marks.append(mark)
         settings = {"CHAOS_LAB_SPEED": str(FAST), "CHAOS_REPORTS_DIR": str(self.folder / "reports")}
         process = subprocess.Popen(
             [program("chaos"), "--no-version-check", *arguments],
@@ -109,14 +112,18 @@ class Running:
         return left(self.mark)
 
 
-def left(mark: str) -> list[str]:
+def left(*marks: str) -> list[str]:
+    return [" ".join(process.info["cmdline"]) for process in marked(*marks)]
+
+
+def marked(*marks: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         try:
-            if process.environ().get(MARK) == mark and (
+            if process.environ().get(MARK) in marks and (
                 process.info["status"] != psutil.STATUS_ZOMBIE
             ):
-                found.append(" ".join(process.info["cmdline"]))
+                found.append(process)
         except psutil.Error:
             continue
     return found
@@ -179,17 +186,19 @@ class PlayedAws:
         """Service and operation of every call so far that was signed with one of these."""
         calls = [json.loads(line) for line in self.lab.requests.read_text().splitlines()]
         return {
-            ("cloudwatch" if call["service"] == "monitoring" else call["service"],
-             call["operation"])
+            (CLIENTS.get(call["service"], call["service"]), call["operation"])
             for call in calls
             if call["caller"] in access_keys
-        }  # fmt: skip
+        }
 
     def truth(self) -> list[dict[str, Any]]:
         """What really happened to the servers."""
         path = self.lab.requests.with_name("truth.jsonl")
         return [json.loads(line) for line in path.read_text().splitlines()]
 
+
+CLIENTS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
+"""What boto3 calls a service whose requests are signed for another name."""
 
 OURS = "chaos"
 """The access key of every `chaos`, so that a test's own calls are told from ours."""
@@ -205,6 +214,10 @@ AWS_SETTINGS = {
 }
 
 
+GOES_WITHIN = 15.0
+"""Seconds from a test's end until everything that it started is gone."""
+
+
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[Callable[..., PlayedAws]]:
     played: list[PlayedAws] = []
@@ -217,6 +230,13 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., PlayedAws]]:
 
     yield play
     called = {call for each in played for call in each.called(OURS)}
+    # A watchdog that waits for its cluster would try for hours on a lab that is gone.
+    marks = [mark for each in played for mark in each.chaos.marks]
+    end = time.monotonic() + GOES_WITHIN
+    while marked(*marks) and time.monotonic() < end:
+        time.sleep(0.2)
+    stayed = [(process.kill(), " ".join(process.info["cmdline"]))[1] for process in marked(*marks)]
     for each in played:
         each.lab.stop()
+    assert not stayed
     assert called <= {(call.service, call.operation) for call in CALLS}

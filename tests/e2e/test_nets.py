@@ -25,17 +25,17 @@ TRUST = {
 }  # fmt: skip
 
 
-def switch_role(played):
+def switch_role(played, name="switch"):
     """A role that may put this key and this cluster back, and nothing else."""
     iam = played.client("iam")
-    role = iam.create_role(RoleName="switch", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     cluster = "arn:aws:rds:eu-west-1:123456789012:cluster:orders"
     statements = [
         {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": played.key},
         {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": cluster},
     ]
     policy = {"Version": "2012-10-17", "Statement": statements}
-    iam.put_role_policy(RoleName="switch", PolicyName="switch", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName=name, PolicyName="switch", PolicyDocument=json.dumps(policy))
     return role["Arn"]
 
 
@@ -67,7 +67,7 @@ def killed_in(played, moment="hold", watchdog=True, **env):
 
 
 def nothing_is_left(played):
-    return played.chaos.kms("restore").output.strip() == "Nothing to put back."
+    return played.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 def elsewhere(played, tmp_path):
@@ -97,7 +97,7 @@ def test_a_run_that_hangs_is_not_waited_for(aws):
     running.signal(signal.SIGSTOP)
     try:
         until(lambda: played.key_state() == "Enabled", timeout=40)
-        until(lambda: "Nothing to put back." in played.chaos.kms("restore").output)
+        until(lambda: "Nothing to put back: " in played.chaos.kms("restore").output)
     finally:
         running.signal(signal.SIGCONT)
     ran = running.wait()
@@ -168,7 +168,7 @@ def test_restore_works_from_the_schedules_alone(aws, tmp_path):
     assert played.key_state() == "Enabled"
     until(lambda: played.cluster_status() == "available")
     assert schedules(played) == []
-    assert "Nothing to put back." in played.chaos.kms("restore", **there).output
+    assert "Nothing to put back: " in played.chaos.kms("restore", **there).output
 
 
 @pytest.mark.soak
@@ -186,16 +186,19 @@ def test_restore_works_from_a_file_that_was_copied(aws, tmp_path):
 
 
 @pytest.mark.soak
-def test_a_cluster_that_is_not_back_leaves_the_switch_armed_and_says_so(aws):
+def test_a_cluster_that_is_not_back_leaves_switch_and_watchdog_and_says_so(aws):
     played = aws(
         profile="documented", CHAOS_RECOVERY_STRATEGY="self-only", CHAOS_RECOVERY_TIMEOUT="2"
     )
-    ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played))
+    running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
+    ran = running.wait()
     assert ran.status == 1
     assert "and the switch stays armed" in " ".join(ran.summary["reasons"])
-    assert len(schedules(played)) == 2
-    assert played.chaos.kms("restore").status == 0
+    assert "the watchdog sees to the cluster's return" in ran.output
+    until(lambda: not running.left(), 15, every=0.2)
+    assert played.cluster_status() == "available"
     assert schedules(played) == []
+    assert nothing_is_left(played)
 
 
 def test_without_its_switch_no_key_is_taken_away(aws):
@@ -225,7 +228,7 @@ def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     assert played.key_state() == "Disabled"
     faults.clear()
     until(lambda: played.key_state() == "Enabled", timeout=30)
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), timeout=15, every=0.2)
     assert nothing_is_left(played)
 
 
@@ -281,3 +284,105 @@ def test_an_old_entry_does_not_enable_the_key_of_the_run_that_holds_it_now(aws, 
     assert played.key_state() == "Disabled"
     now.signal(signal.SIGKILL)
     until(lambda: played.key_state() == "Enabled", timeout=10)
+
+
+BARE = {
+    "title": "A key is disabled", "description": "-",
+    "method": [{
+        "type": "action", "name": "disable-the-key", "pauses": {"after": 60},
+        "provider": {
+            "type": "python", "module": "chaosaws_kms_ext.kms.actions", "func": "disable_key",
+        },
+    }],
+    "rollbacks": [],
+}  # fmt: skip
+
+
+def test_an_experiment_without_our_control_has_the_nets_too(aws, tmp_path):
+    played = aws(profile="documented")
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(BARE))
+    running = played.chaos.start_run(bare)
+    running.until_said("If this run dies the key is put back by: a watchdog")
+    until(lambda: played.key_state() == "Disabled")
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: not running.left(), timeout=10, every=0.2)
+    assert nothing_is_left(played)
+
+
+def test_a_run_whose_watchdog_ends_puts_its_key_back_and_stops(aws):
+    played = aws(CHAOS_HOLD="60")
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["hold"])
+    running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
+    (its,) = watchdogs(running)
+    its.kill()
+    ran = running.wait()
+    assert ran.status == 1
+    assert "its watchdog has ended" in ran.summary["reasons"][0]
+    assert played.key_state() == "Enabled"
+
+
+def test_a_watchdog_needs_no_journal_that_it_has_once_read(aws):
+    played = aws()
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["hold"])
+    shutil.rmtree(played.chaos.folder / "state")
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: not running.left(), timeout=15, every=0.2)
+    assert played.cluster_status() == "available"
+
+
+def test_a_key_that_was_put_back_before_is_left_to_whoever_disabled_it_since(aws, tmp_path):
+    played = aws()
+    killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(played))
+    assert played.chaos.kms("restore", **elsewhere(played, tmp_path)).status == 0
+    played.client("kms").disable_key(KeyId=played.key)
+    old = played.chaos.kms("restore")
+    assert old.status == 1
+    assert "somebody took it away again" in old.output
+    assert played.key_state() == "Disabled"
+    assert played.chaos.kms("restore", "--force").status == 0
+    assert played.key_state() == "Enabled"
+    assert nothing_is_left(played)
+
+
+def entry_left_in(played, **changed):
+    """The journal entry of a run that was killed there, changed."""
+    killed_in(played, watchdog=False)
+    (path,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def test_a_cluster_that_was_deleted_does_not_keep_its_entry_open(aws):
+    played = aws()
+    entry_left_in(played, cluster="another")
+    restored = played.chaos.kms("restore")
+    assert restored.status == 0
+    assert "another is not there any more" in restored.output
+    assert nothing_is_left(played)
+
+
+@pytest.mark.soak
+def test_the_credentials_of_another_account_close_no_entry(aws):
+    played = aws()
+    entry_left_in(played, key=played.key.replace("123456789012", "999999999999"))
+    restored = played.chaos.kms("restore")
+    assert restored.status == 1
+    assert "is of account 999999999999, these credentials of 123456789012" in restored.output
+    assert played.key_state() == "Disabled"
+
+
+@pytest.mark.soak
+def test_a_run_without_a_switch_sees_the_lock_of_one_with_it(aws, tmp_path):
+    played = aws(CHAOS_HOLD="60")
+    first = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
+    first.until_said("The switch is armed")
+    played.client("kms").enable_key(KeyId=played.key)  # else the guard sees it first
+    second = played.chaos.run(**elsewhere(played, tmp_path))
+    assert "holds the key" in second.said
+    first.wait()

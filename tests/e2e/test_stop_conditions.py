@@ -70,7 +70,7 @@ def not_waited_for(running):
 
 
 def nothing_is_left(played):
-    return played.chaos.kms("restore").output.strip() == "Nothing to put back."
+    return played.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 def calls(played, operation):

@@ -155,8 +155,10 @@ def test_a_watchdog_that_can_say_nothing_still_puts_back(monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     entry, restored = an_entry(), []
-    monkeypatch.setattr(watchdog, "restore", lambda aws, entry, say: restored.append(say("done")))
+    monkeypatch.setattr(
+        watchdog, "restore", lambda aws, entry, say, **_: restored.append(say("done"))
+    )
     monkeypatch.setattr(sys, "stderr", Full())
-    assert watchdog._put_back([entry]) == []
+    assert watchdog._put_back([entry], watchdog.Memory(entry.run)) == []
     monkeypatch.undo()
     assert restored == [None]

@@ -1,0 +1,322 @@
+"""What a run makes on AWS, written down before it asks for it: whoever comes after us removes it.
+
+One file a run, in the undo journal's folder under `made`. A lock beside it says that the run lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from chaosaws_kms_ext import aws
+from chaosaws_kms_ext.aws import AwsError
+from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.safety import journal, labs
+from chaosaws_kms_ext.safety.journal import Held, JournalDamaged
+
+__all__ = ["PREFIX", "TAG", "Kind", "Made", "Thing", "asked_for", "leftovers", "name_of", "of"]
+
+TAG = "chaos:run"
+"""The tag with the run's id that everything carries which a run makes."""
+
+PREFIX = "chaos-"
+"""What the names of all of that begin with."""
+
+SCHEMA = 1
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LONGEST = 30
+"""Letters: with the run's id before it and an instance's number behind, 63 at most (RDS API
+reference, CreateDBInstance, DBInstanceIdentifier)."""
+
+Kind = Literal["key", "cluster", "instance", "snapshot"]
+State = Literal["asked", "answered", "made"]
+
+logger = logging.getLogger("chaostoolkit")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing that a run makes, or wanted to make."""
+
+    kind: Kind
+    name: str
+    """Its id; of a key, that of its alias without `alias/`."""
+    state: State = "asked"
+    """`asked`: AWS may have made it; `answered`: AWS said that it did not; `made`."""
+    arn: str = ""
+    """A key's, once it has been heard."""
+    at: str = ""
+    """UTC, ISO 8601: when AWS was to be asked."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.arn or self.name}"
+
+
+class Made:
+    """The ledger of one run."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        owner: str,
+        target: str,
+        account: str,
+        region: str,
+        endpoint: str,
+        lab: str,
+        path: Path,
+        things: list[Thing] | None = None,
+    ) -> None:
+        self.run = run
+        self.owner = owner
+        self.target = target
+        self.account = account
+        self.region = region
+        self.endpoint = endpoint
+        """The lab's endpoint; empty on AWS."""
+        self.lab = lab
+        """The lab's id; empty on AWS."""
+        self.path = path
+        self.things = things or []
+        self._mutex = threading.RLock()
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Made:
+        """The ledger in a file; raises JournalDamaged."""
+        try:
+            said: dict[str, Any] = json.loads(path.read_text())
+            said.pop("schema")
+            things = [Thing(**each) for each in said.pop("things")]
+            return cls(**said, path=path, things=things)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise JournalDamaged(
+                f"what a run made, {path}, cannot be read ({type(problem).__name__}): look into "
+                "it, remove by hand what it names, and then the file"
+            ) from problem
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run that keeps it, or whoever clears it up, still lives."""
+        try:
+            with self._beside.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds it for this process; raises Held if another does."""
+        if self._lock:
+            yield
+            return
+        self._hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Lets go of it; what it names stays in it. Safe to call again."""
+        with self._mutex:
+            lock, self._lock = self._lock, None
+            if lock:
+                self._beside.unlink(missing_ok=True)
+                lock.close()
+
+    def close(self) -> None:
+        """Nothing of it is left: it goes. Safe to call again."""
+        with self._mutex:
+            self.things.clear()
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+                _sync(self.path.parent)
+
+    # Everything in it
+
+    def record(self, kind: Kind, name: str) -> Thing:
+        """Writes down what is about to be asked for: safely on disk when this returns.
+
+        Raises OSError, and Refused where the run has it already.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        wanted = Thing(kind, name, at=now)
+        with self._mutex:
+            there = self.find(kind, name)
+            if there and there.state == "made":
+                raise Refused(f"this run has made the {there} already: give it another name")
+            if not self._lock:
+                self._hold()
+            self._write([*(each for each in self.things if each != there), wanted])
+        return wanted
+
+    def find(self, kind: Kind, name: str) -> Thing | None:
+        """The thing of that name."""
+        return next((t for t in self.things if (t.kind, t.name) == (kind, name)), None)
+
+    def heard(self, thing: Thing, arn: str = "") -> Thing:
+        """AWS has made it; a key has its ARN from now on."""
+        return self._become(thing, replace(thing, state="made", arn=arn))
+
+    def answered(self, thing: Thing) -> Thing:
+        """AWS said that it did not make it.
+
+        It stays: an earlier try of the same call may have, whose answer was lost.
+        """
+        return self._become(thing, replace(thing, state="answered"))
+
+    def gone(self, thing: Thing) -> None:
+        """It is not there any more."""
+        with self._mutex:
+            kept = [t for t in self.things if (t.kind, t.name) != (thing.kind, thing.name)]
+            if len(kept) == len(self.things):
+                return
+            if kept:
+                self._try_to_write(kept)
+            else:
+                self.close()
+
+    # Internals
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_suffix(".lock")
+
+    def _hold(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = self._beside.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise Held(f"another process holds what run {self.run} made ({self.path})") from None
+        self._lock = file
+
+    def _become(self, before: Thing, after: Thing) -> Thing:
+        with self._mutex:
+            self._try_to_write([after if each == before else each for each in self.things])
+        return after
+
+    def _try_to_write(self, things: list[Thing]) -> None:
+        """What it said before is enough to find everything again."""
+        try:
+            self._write(things)
+        except OSError as problem:
+            logger.warning(f"{self.path} could not be written: {problem}")
+            self.things = things
+
+    def _write(self, things: list[Thing]) -> None:
+        said = {
+            "schema": SCHEMA,
+            "run": self.run,
+            "owner": self.owner,
+            "target": self.target,
+            "account": self.account,
+            "region": self.region,
+            "endpoint": self.endpoint,
+            "lab": self.lab,
+            "things": [asdict(each) for each in things],
+        }
+        write_whole(self.path, json.dumps(said, indent=2) + "\n")
+        _sync(self.path.parent)
+        self.things = things
+
+
+def of(run: Run) -> Made:
+    """The ledger of this run; it is not on disk before the first thing is in it.
+
+    Raises AwsError.
+    """
+
+    def new() -> Made:
+        door = aws.of(run)
+        lab = run.part(LocalLab) if run.has(LocalLab) else None
+        made = Made(
+            run=run.id,
+            owner=journal.whoami(),
+            target=run.settings.target,
+            account=door.call("sts", "GetCallerIdentity", {})["Account"],
+            region=door.region,
+            endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+            lab=lab.id if lab else "",
+            path=_folder() / f"{run.id}.json",
+        )
+        run.at_end.callback(made.release)
+        return made
+
+    return run.part(Made, new)
+
+
+def name_of(run: Run, name: str) -> str:
+    """What a thing is called that an experiment calls `name`: no other run's has that name.
+
+    Raises Refused.
+    """
+    if not isinstance(name, str) or len(name) > LONGEST or not NAME.fullmatch(name.lower()):
+        raise Refused(
+            f"a name is at most {LONGEST} letters, digits and single hyphens between them"
+        )
+    return f"{PREFIX}{run.id}-{name}".lower()
+
+
+@contextlib.contextmanager
+def asked_for(made: Made, kind: Kind, name: str) -> Iterator[Thing]:
+    """Around the call that makes it: written down before, and what AWS said afterwards."""
+    thing = made.record(kind, name)
+    try:
+        yield thing
+    except AwsError as problem:
+        if problem.code:
+            made.answered(thing)
+        raise
+
+
+def leftovers() -> tuple[list[Made], list[str]]:
+    """The ledgers of runs that are over; and why others cannot be read, each in a sentence.
+
+    Those of a lab that is surely gone are closed on the way.
+    """
+    found, problems = [], []
+    for path in sorted(_folder().glob("*.json")):
+        try:
+            made = Made.read(path)
+        except JournalDamaged as problem:
+            if path.exists():
+                problems.append(str(problem))
+            continue
+        if made.alive:
+            continue
+        if made.lab and labs.is_gone(made.endpoint, made.lab):
+            made.close()
+        else:
+            found.append(made)
+    return found, problems
+
+
+def _folder() -> Path:
+    return journal.directory() / "made"
+
+
+def _sync(folder: Path) -> None:
+    """Makes a change of the folder itself survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

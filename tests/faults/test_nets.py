@@ -1,0 +1,69 @@
+"""The nets of a run, looked at from inside: on a lab that plays AWS, in this process."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.aurora import probes as aurora_probes
+from chaosaws_kms_ext.faults import nets
+from chaosaws_kms_ext.faults.nets import Nets, confined
+from chaosaws_kms_ext.kms import actions
+from tests.conftest import client, until
+from tests.e2e.test_nets import switch_role
+
+
+class Played:
+    """What `switch_role` asks of a lab that plays AWS."""
+
+    def __init__(self, lab):
+        self.key = lab.clusters[0]["key"]
+        self.client = lambda service: client(lab, service)
+
+
+@pytest.fixture
+def held(lab, monkeypatch, request):
+    """A run in this process whose key is away, and whose switch is armed; its nets, the key."""
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CHAOS_TARGET", "aws")
+    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
+    monkeypatch.setenv("CHAOS_SWITCH_ROLE", switch_role(Played(lab), request.node.name[:40]))
+    runs.end()
+    until(aurora_probes.cluster_is_available)
+    runs.end()
+    until(lambda: client(lab, "scheduler").list_schedules()["Schedules"] == [])
+    actions.disable_key()
+    yield runs.current().part(Nets), lab.clusters[0]["key"].rpartition("/")[2]
+    actions.enable_key()
+    runs.end()
+
+
+def test_a_switch_that_somebody_disarms_tears_the_nets(lab, held, monkeypatch):
+    its, key_id = held
+    monkeypatch.setattr(nets, "LOCK_LOOK", 0.0)
+    assert its.torn() == ""
+    client(lab, "scheduler").delete_schedule(GroupName="chaos-kms", Name=f"undo-{key_id}")
+    assert its.torn() == ""  # one look is no proof
+    assert "its switch is gone" in its.torn()
+
+
+def test_what_a_watchdog_does_not_outlive_is_named(tmp_path):
+    assert confined({}, tmp_path) == ""
+    assert confined({"CI": "true"}, tmp_path) == "a CI job"
+    assert confined({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path) == "a Kubernetes pod"
+    assert confined({"ECS_CONTAINER_METADATA_URI_V4": "http://…"}, tmp_path) == "an ECS task"
+    (tmp_path / ".dockerenv").touch()
+    assert confined({"CI": "true"}, tmp_path) == "a container"
+
+
+@pytest.mark.usefixtures("held")
+def test_a_run_that_ends_with_its_key_away_leaves_it_to_its_watchdog(lab):
+    watchdog = runs.current().part(Nets)._watchdog
+    runs.end()
+    assert watchdog.running
+    key = lab.clusters[0]["key"]
+    kms = client(lab, "kms")
+    until(lambda: kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled", 10)
+    until(lambda: not watchdog.running, 30)
+    assert client(lab, "scheduler").list_schedules(GroupName="chaos-kms")["Schedules"] == []
