@@ -13,8 +13,9 @@ export CHAOS_TARGET := lab
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	$(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
-test: $(READY) lint  ## every test
-	$(BIN)/python -m pytest -m "not alone and not soak"
+test: $(READY) lint  ## every test, and every experiment on the lab
+	$(BIN)/python -m pytest -m "not alone and not soak" \
+	  --chaos-lab-speed 300 --chaos-reports reports/test tests experiments
 	$(BIN)/python -m pytest -m alone -n 0
 
 soak: $(READY)  ## what takes minutes: kills at random moments
@@ -30,7 +31,7 @@ docs: $(READY)  ## docs/lab.md, from the tests
 	$(BIN)/python -m tests.lab.document
 
 policies: $(READY)  ## policies/*.json, from the table in the code
-	for name in probe run switch switch-trust; do \
+	for name in probe run make switch switch-trust; do \
 	  CHAOS_CLUSTER_ID= CHAOS_KEY_ID= CHAOS_SWITCH_ROLE= CHAOS_DATABASE_SECRET= \
 	  $(BIN)/chaos kms policy $$name > policies/$$name.json || exit 1; done
 

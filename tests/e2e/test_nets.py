@@ -375,14 +375,3 @@ def test_the_credentials_of_another_account_close_no_entry(aws):
     assert restored.status == 1
     assert "is of account 999999999999, these credentials of 123456789012" in restored.output
     assert played.key_state() == "Disabled"
-
-
-@pytest.mark.soak
-def test_a_run_without_a_switch_sees_the_lock_of_one_with_it(aws, tmp_path):
-    played = aws(CHAOS_HOLD="60")
-    first = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
-    first.until_said("The switch is armed")
-    played.client("kms").enable_key(KeyId=played.key)  # else the guard sees it first
-    second = played.chaos.run(**elsewhere(played, tmp_path))
-    assert "holds the key" in second.said
-    first.wait()

@@ -6,9 +6,12 @@ import pytest
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import probes as aurora_probes
+from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.faults import nets
 from chaosaws_kms_ext.faults.nets import Nets, confined
 from chaosaws_kms_ext.kms import actions
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.settings import Settings
 from tests.conftest import client, until
 from tests.e2e.test_nets import switch_role
 
@@ -46,6 +49,15 @@ def test_a_switch_that_somebody_disarms_tears_the_nets(lab, held, monkeypatch):
     client(lab, "scheduler").delete_schedule(GroupName="chaos-kms", Name=f"undo-{key_id}")
     assert its.torn() == ""  # one look is no proof
     assert "its switch is gone" in its.torn()
+
+
+@pytest.mark.usefixtures("held")
+def test_a_run_without_a_switch_sees_the_lock_of_one_with_it(lab, monkeypatch, tmp_path):
+    first = runs.current()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    other = Run(Settings(target="aws"))
+    with pytest.raises(Refused, match=f"run {first.id} holds the key"):
+        Nets.over(other, Aws(), "orders", lab.clusters[0]["key"])
 
 
 def test_what_a_watchdog_does_not_outlive_is_named(tmp_path):
