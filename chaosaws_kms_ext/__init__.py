@@ -9,8 +9,13 @@ __all__ = ["__version__", "discover"]
 
 __version__ = version("chaostoolkit-aws-kms")
 
-ACTIONS = ("chaosaws_kms_ext.aurora.actions", "chaosaws_kms_ext.kms.actions")
+ACTIONS = (
+    "chaosaws_kms_ext.aurora.actions",
+    "chaosaws_kms_ext.kms.actions",
+    "chaosaws_kms_ext.load.actions",
+)
 PROBES = (
+    "chaosaws_kms_ext.audit.probes",
     "chaosaws_kms_ext.aurora.probes",
     "chaosaws_kms_ext.kms.probes",
     "chaosaws_kms_ext.load.probes",

@@ -19,8 +19,17 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import guard, journal, leftovers, restoring, switch
+from chaosaws_kms_ext.safety import (
+    guard,
+    journal,
+    leftovers,
+    made,
+    removing,
+    restoring,
+    switch,
+)
 from chaosaws_kms_ext.safety.journal import Entry
+from chaosaws_kms_ext.safety.made import Made
 from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting, parse
 
@@ -228,7 +237,7 @@ def doctor() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what is left, and change nothing.")
 @click.option("--force", is_flag=True, help="Also keys that were put back before, by their switch.")
 def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) -> None:
-    """Put back what earlier runs left: enable the keys and start the clusters.
+    """Put back what earlier runs left: enable the keys, start the clusters, remove what was made.
 
     Works from the undo journal, which every run writes before it changes anything; from FILES of
     it that were copied here from another machine; and with CHAOS_TARGET=aws from the schedules of
@@ -237,6 +246,9 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
     """
     entries, problems = leftovers.readable(files, keep=dry_run)
     entries = [entry for entry in entries if run_id in ("", entry.run)]
+    ledgers, damaged = ([], []) if files else made.leftovers()
+    ledgers = [each for each in ledgers if run_id in ("", each.run)]
+    problems += damaged
     looked = [", ".join(map(str, files)) or f"the undo journal {journal.directory()}"]
     # No other setting matters here, and a wrong one must not keep a key away.
     if not files and os.environ.get("CHAOS_TARGET") == "aws":
@@ -249,14 +261,37 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
             entries += restoring.adopted(aws, unknown, keep=not dry_run)
         except (AwsError, OSError, Refused) as problem:
             problems.append(str(problem))
-    if not entries and not problems:
+    if not entries and not ledgers and not problems:
         of_it = f" of run {run_id}" if run_id else ""
         _tell(f"Nothing to put back{of_it}: looked into {' and '.join(looked)}.")
     failed = [e for e in entries if not (_would_restore(e) if dry_run else _restored(e, force))]
     if failed:
         problems.append(f"{len(failed)} of {len(entries)} not put back: run it again")
+    # Only now: a cluster whose key is away may not be deletable.
+    left = [each for each in ledgers if not (_would_remove(each) if dry_run else _removed(each))]
+    if left:
+        problems.append(f"what {len(left)} of {len(ledgers)} runs made is left: run it again")
     if problems:
         raise click.ClickException("; ".join(problems))
+
+
+def _would_remove(ledger: Made) -> bool:
+    """Says what would be removed; false, as `_would_restore`."""
+    _tell(f"Made by run {ledger.run}, by {ledger.owner}")
+    for thing in ledger.things:
+        click.echo(f"  would remove the {thing}")
+    return False
+
+
+def _removed(ledger: Made) -> bool:
+    _tell(f"Made by run {ledger.run}, by {ledger.owner}")
+    try:
+        left = removing.remove(restoring.door(ledger), ledger, lambda what: _tell(f"  {what}"))
+    except (AwsError, Refused, OSError) as problem:
+        left = [str(problem)]
+    for why in left:
+        _tell(f"  NOT removed: {why}", err=True)
+    return not left
 
 
 def _restored(entry: Entry, force: bool) -> bool:

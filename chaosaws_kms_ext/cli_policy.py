@@ -62,11 +62,13 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 def command(name: str, **given: str) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 
-    `probe` for probes and the doctor, `run` for experiments, `switch` for the role as which
-    EventBridge Scheduler puts the key back, `switch-trust` for that role's trust policy.
+    `probe` for probes and the doctor, `run` for experiments, `make` beside it for those that make
+    keys, clusters and snapshots, `switch` for the role as which EventBridge Scheduler puts the key
+    back, `switch-trust` for that role's trust policy.
 
     What is not given is `*`. The key can be taken away only where it carries the tag
-    chaos:allow=kms; it can be put back where it does or is named here.
+    chaos:allow=kms; it can be put back where it does or is named here. What `make` makes gets the
+    tag chaos:run, and nothing without it can be removed.
     """
     place = _place(given)
     document = trust(place) if name == TRUST else policy(Caller(name), place)

@@ -21,6 +21,8 @@ class Caller(Enum):
     """Who only looks: the probes, `chaos kms doctor`."""
     RUN = "run"
     """Who runs experiments and puts back: `chaos run`, the watchdog, `chaos kms restore`."""
+    MAKER = "make"
+    """Who runs experiments that make keys, clusters and snapshots: what that takes besides."""
     SWITCH = "switch"
     """EventBridge Scheduler, for the dead man's switch."""
 
@@ -43,6 +45,13 @@ class Resource(Enum):
     SECRET = "the database's secret"
     DATABASE_USER = "the user of the database"
     """These two only where they are named."""
+    MADE_ALIASES = "the aliases of keys that a run makes"
+    MADE_CLUSTERS = "the clusters that a run makes"
+    MADE_INSTANCES = "the instances that a run makes"
+    MADE_SNAPSHOTS = "the cluster snapshots that a run makes"
+    """These four by their names."""
+    SNAPSHOTS = "every cluster snapshot"
+    SURROUNDINGS = "every group of RDS in which something is made"
     ANYTHING = "*"
 
 
@@ -57,6 +66,12 @@ class When(Enum):
     taken away in the middle of a run must not stand between the key and its return."""
     PASSED = "passed"
     """The role is passed to EventBridge Scheduler."""
+    TAGGING = "tagging"
+    """The call gives the run's tag to what it makes."""
+    OF_RUN = "of a run"
+    """The resource carries the tag of a run."""
+    FOR_RDS = "for RDS"
+    """RDS makes the call in the caller's name."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,10 @@ class Call:
 
 
 LOOKS = (Caller.PROBE, Caller.RUN)
+LOOKS_OF_MAKER = (Caller.PROBE, Caller.MAKER)
+"""What no run needs that only takes a key away."""
 RUNS = (Caller.RUN,)
+MAKES = (Caller.MAKER,)
 UNDOES = (Caller.RUN, Caller.SWITCH)
 
 
@@ -96,6 +114,26 @@ def _call(
     return Call(service, operation, callers, (own, *more))
 
 
+def _of_run(operation: str) -> Call:
+    """A call about a key that a run has made."""
+    return _call("kms", operation, MAKES, Resource.KEYS, When.OF_RUN)
+
+
+def _makes(operation: str, *resources: Resource, keys: bool = False) -> Call:
+    """A call to RDS that makes something, with its tag: the last resource; with `keys` for RDS.
+
+    Service Authorization Reference, Amazon RDS, "Dependent actions".
+    """
+    asked = [Permission(f"rds:{operation}", each, When.TAGGING) for each in resources]
+    tags = Permission("rds:AddTagsToResource", resources[-1], When.TAGGING)
+    return Call("rds", operation, MAKES, (*asked, tags, *(FOR_RDS if keys else ())))
+
+
+FOR_RDS = tuple(
+    Permission(f"kms:{operation}", Resource.KEYS, When.FOR_RDS)
+    for operation in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey")
+)
+
 CALLS = (
     # API reference, GetCallerIdentity: "No permissions are required".
     Call("sts", "GetCallerIdentity", LOOKS, ()),
@@ -104,6 +142,10 @@ CALLS = (
     _call("kms", "ListResourceTags", LOOKS, Resource.KEY),
     _call("kms", "ListGrants", LOOKS, Resource.KEY),
     _call("kms", "GetKeyPolicy", LOOKS, Resource.KEY),
+    _call("kms", "GetKeyRotationStatus", LOOKS_OF_MAKER, Resource.KEYS),
+    _call("kms", "ListKeyRotations", LOOKS_OF_MAKER, Resource.KEYS),
+    # Service Authorization Reference, AWS CloudTrail: it has no resource type.
+    _call("cloudtrail", "LookupEvents", LOOKS_OF_MAKER, Resource.ANYTHING),
     _call("kms", "DisableKey", RUNS, Resource.KEY, When.TAGGED),
     _call("kms", "EnableKey", UNDOES, Resource.KEY, When.TAGGED_OR_NAMED),
     _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
@@ -131,4 +173,53 @@ CALLS = (
     _call("secretsmanager", "DescribeSecret", RUNS, Resource.SECRET),
     # No call of ours: what the database asks IAM of whoever shows it a token.
     _call("rds-db", "connect", RUNS, Resource.DATABASE_USER),
+    # API reference, CreateKey: tags take kms:TagResource. KMS has no condition that allows it only
+    # there, so who has it can give the tag to any key that IAM policies rule.
+    _call(
+        "kms", "CreateKey", MAKES, Resource.ANYTHING, When.TAGGING,
+        Permission("kms:TagResource", Resource.KEYS, When.TAGGING),
+    ),
+    _call(
+        "kms", "CreateAlias", MAKES, Resource.MADE_ALIASES, When.ALWAYS,
+        Permission("kms:CreateAlias", Resource.KEYS, When.OF_RUN),
+    ),
+    _call(
+        "kms", "DeleteAlias", MAKES, Resource.MADE_ALIASES, When.ALWAYS,
+        Permission("kms:DeleteAlias", Resource.KEYS, When.OF_RUN),
+    ),
+    _of_run("ScheduleKeyDeletion"),
+    _of_run("CancelKeyDeletion"),
+    _of_run("EnableKey"),
+    _of_run("PutKeyPolicy"),
+    _of_run("GetKeyPolicy"),
+    _of_run("ListGrants"),
+    _call("kms", "ListResourceTags", MAKES, Resource.KEYS),
+    *(
+        _call(
+            "kms", operation, MAKES, Resource.KEYS, When.OF_RUN,
+            Permission(f"kms:{operation}", Resource.KEY, When.TAGGED),
+        )
+        for operation in ("Decrypt", "Encrypt", "RotateKeyOnDemand")
+    ),
+    Call(
+        "resourcegroupstaggingapi", "GetResources", MAKES,
+        (Permission("tag:GetResources", Resource.ANYTHING),),
+    ),
+    _makes("CreateDBCluster", Resource.SURROUNDINGS, Resource.MADE_CLUSTERS, keys=True),
+    _makes(
+        "CreateDBInstance", Resource.SURROUNDINGS, Resource.MADE_CLUSTERS, Resource.MADE_INSTANCES,
+        keys=True,
+    ),
+    _makes(
+        "CreateDBClusterSnapshot", Resource.CLUSTER, Resource.MADE_CLUSTERS,
+        Resource.MADE_SNAPSHOTS, keys=True,
+    ),
+    _makes("CopyDBClusterSnapshot", Resource.SNAPSHOTS, Resource.MADE_SNAPSHOTS, keys=True),
+    _makes(
+        "RestoreDBClusterFromSnapshot", Resource.SNAPSHOTS, Resource.SURROUNDINGS,
+        Resource.MADE_CLUSTERS, keys=True,
+    ),
+    _call("rds", "DeleteDBCluster", MAKES, Resource.MADE_CLUSTERS, When.OF_RUN),
+    _call("rds", "DeleteDBInstance", MAKES, Resource.MADE_INSTANCES, When.OF_RUN),
+    _call("rds", "DeleteDBClusterSnapshot", MAKES, Resource.MADE_SNAPSHOTS, When.OF_RUN),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 from chaosaws_kms_ext.permissions import CALLS, Caller, Permission, Resource, When
 from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.consent import ALLOW
+from chaosaws_kms_ext.safety.made import PREFIX, TAG
 
 __all__ = ["SWITCH_ROLE", "Place", "policy", "trust"]
 
@@ -21,6 +22,10 @@ SWITCH_ROLE = "chaos-kms-switch"
 """What the switch's role is called if nobody says otherwise."""
 
 VERSION = "2012-10-17"
+
+SURROUNDINGS = ("cluster-pg", "og", "pg", "secgrp", "subgrp")
+"""Service Authorization Reference, Amazon RDS: parameter groups, option groups, security groups
+and subnet groups, in which clusters and instances are made."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,12 @@ class Place:
             Resource.PRINCIPAL: [self.principal or roles],
             Resource.SECRET: [self._secret] if self.secret else [],
             Resource.DATABASE_USER: [user] if self.database_user else [],
+            Resource.MADE_ALIASES: [self._of("kms", f"alias/{PREFIX}*")],
+            Resource.MADE_CLUSTERS: [self._of("rds", f"cluster:{PREFIX}*")],
+            Resource.MADE_INSTANCES: [self._of("rds", f"db:{PREFIX}*")],
+            Resource.MADE_SNAPSHOTS: [self._of("rds", f"cluster-snapshot:{PREFIX}*")],
+            Resource.SNAPSHOTS: [self._of("rds", "cluster-snapshot:*")],
+            Resource.SURROUNDINGS: [self._of("rds", f"{kind}:*") for kind in SURROUNDINGS],
             Resource.ANYTHING: ["*"],
         }
         return found[resource]
@@ -107,7 +118,7 @@ def policy(caller: Caller, place: Place) -> Document:
                 "Effect": "Allow",
                 "Action": sorted({each.action for each in found}),
                 "Resource": _one_or_all(arns),
-                **_condition(when),
+                **_condition(when, place),
             }
             for (arns, when), found in wanted.items()
         ],
@@ -145,13 +156,20 @@ def _when(permission: Permission, place: Place) -> When:
     return When.ALWAYS if place.names(permission.resource) else When.TAGGED
 
 
-def _condition(when: When) -> Mapping[str, Any]:
+def _condition(when: When, place: Place) -> Mapping[str, Any]:
     name, value = ALLOW
-    equals = {
-        When.TAGGED: {f"aws:ResourceTag/{name}": value},
-        When.PASSED: {"iam:PassedToService": switch.PRINCIPAL},
+    found = {
+        When.TAGGED: {"StringEquals": {f"aws:ResourceTag/{name}": value}},
+        When.PASSED: {"StringEquals": {"iam:PassedToService": switch.PRINCIPAL}},
+        When.TAGGING: {
+            "Null": {f"aws:RequestTag/{TAG}": "false"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [TAG]},
+        },
+        When.OF_RUN: {"Null": {f"aws:ResourceTag/{TAG}": "false"}},
+        # KMS Developer Guide, kms:ViaService.
+        When.FOR_RDS: {"StringLike": {"kms:ViaService": f"rds.{place.region}.amazonaws.com"}},
     }.get(when)
-    return {"Condition": {"StringEquals": equals}} if equals else {}
+    return {"Condition": found} if found else {}
 
 
 def _one_or_all(arns: tuple[str, ...]) -> str | list[str]:

@@ -194,6 +194,9 @@ class Settings:
         _seconds(1, 7 * DAY), 0.0, "seconds from DisableKey to EnableKey at most"
     )
     rto: float = _setting(AURORA, 3600.0, "AWS seconds from EnableKey to recovery: the objective")
+    replacement_rto: float = _setting(
+        AURORA, 7200.0, "AWS seconds from restore until the copy answers: the objective"
+    )
     allowed_accounts: tuple[str, ...] = _setting(
         _accounts, (), "accounts in which a key may be taken away; any that the tags allow if none"
     )
@@ -254,9 +257,14 @@ NAMES = {f"CHAOS_{item.name.upper()}": item.name for item in fields(Settings)}
 
 
 def parse(
-    configuration: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
+    configuration: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    needs_cluster: bool = True,
 ) -> Settings:
-    """The settings of this run; raises BadSetting with everything that is wrong with them."""
+    """The settings of this run; raises BadSetting with everything that is wrong with them.
+
+    `needs_cluster`: whether a run on AWS has to name one.
+    """
     problems = [_misspelt(name) for name in environ if _looks_misspelt(name)]
     values: dict[str, Any] = {}
     for item in fields(Settings):
@@ -272,17 +280,17 @@ def parse(
             # A connection string is not repeated: it may hold a password.
             shown = "" if item.name == "database" else f", not {_shown(given)}"
             problems.append(f"{variable} {wrong}{shown}")
-    problems += _contradictions(values)
+    problems += _contradictions(values, needs_cluster)
     if problems:
         raise BadSetting("; ".join(problems))
     return Settings(**values)
 
 
-def _contradictions(values: Mapping[str, Any]) -> list[str]:
+def _contradictions(values: Mapping[str, Any], needs_cluster: bool) -> list[str]:
     on_lab = values.get("target", "lab") == "lab"
     if not on_lab:
         problems = []
-        if not values.get("cluster_id"):
+        if needs_cluster and not values.get("cluster_id"):
             problems.append(
                 "CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack"
             )

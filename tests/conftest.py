@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def mostly_soak(cases: Sequence[Any], often: Callable[[Any], bool]) -> list[Any]
 LONG = (
     "e2e/test_kms_disable", "e2e/test_nets", "e2e/test_interrupts", "e2e/test_activities",
     "e2e/test_faults_of_the_data", "e2e/test_stop_conditions", "e2e/test_secrets", "test_tutorial",
+    "test_suite", "experiments/",
 )  # fmt: skip
 """Files of tests that take tens of seconds and mostly wait."""
 
@@ -83,9 +85,19 @@ def _no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
+@pytest.fixture(scope="session")
+def _common_lab() -> Iterator[LocalLab]:
+    running = LocalLab.start(FAST, "observed")
+    yield running
+    running.stop()
+
+
 @pytest.fixture(scope="module")
-def lab() -> Iterator[LocalLab]:
-    """A lab that the tests of one module share."""
+def lab(request: pytest.FixtureRequest) -> Iterator[LocalLab]:
+    """A lab that the tests of one module share; with others that are marked `common_lab` too."""
+    if request.node.get_closest_marker("common_lab"):
+        yield request.getfixturevalue("_common_lab")
+        return
     running = LocalLab.start(FAST, "observed")
     yield running
     running.stop()
@@ -115,10 +127,15 @@ def start_lab() -> Iterator[Callable[..., LocalLab]]:
 
 def client(lab: LocalLab, service: str, region: str | None = None, access_key: str = "lab") -> Any:
     """A boto3 client of `lab` that tries once."""
+    return _client(lab.endpoint, service, region or lab.region, access_key)
+
+
+@lru_cache(maxsize=32)  # to make one takes as long as many calls
+def _client(endpoint: str, service: str, region: str, access_key: str) -> Any:
     return boto3.client(
         service,
-        endpoint_url=lab.endpoint,
-        region_name=region or lab.region,
+        endpoint_url=endpoint,
+        region_name=region,
         aws_access_key_id=access_key,
         aws_secret_access_key="lab",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=20),

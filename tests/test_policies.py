@@ -20,6 +20,7 @@ KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 KEY = f"arn:aws:kms:eu-west-1:123456789012:key/{KEY_ID}"
 HERE = Place("aws", "123456789012", "eu-west-1", "orders", KEY_ID)
 CHANGES = re.compile(r"kms:(Dis|En)able|rds:Start|scheduler:(Create|Delete)|iam:Pass")
+SEES = re.compile(r"(kms|tag):(Get|List)|cloudtrail:Lookup")
 TAGGED = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
 
 
@@ -38,7 +39,8 @@ def test_the_files_are_what_the_table_says(name):
 
 
 def test_the_files_are_of_this_and_nothing_else():
-    assert {path.stem for path in POLICIES.glob("*")} == {"probe", "run", "switch", "switch-trust"}
+    named = {"make", "probe", "run", "switch", "switch-trust"}
+    assert {path.stem for path in POLICIES.glob("*")} == named
 
 
 def test_every_call_of_the_table_is_one_of_aws():
@@ -49,7 +51,8 @@ def test_every_call_of_the_table_is_one_of_aws():
             call.service, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
         )
         assert call.operation in client.meta.service_model.operation_names
-    assert len({(call.service, call.operation) for call in CALLS}) == len(CALLS)
+    each = [(call.service, call.operation, who) for call in CALLS for who in call.callers]
+    assert len(set(each)) == len(each)
 
 
 def test_who_only_looks_changes_nothing():
@@ -76,10 +79,27 @@ def test_what_is_put_back_carries_the_tag_or_is_named(caller, action):
 
 
 def test_what_changes_something_is_never_for_everything():
-    for caller in Caller:
+    for caller in set(Caller) - {Caller.MAKER}:
         for statement in policy(caller, HERE)["Statement"]:
             if list(filter(CHANGES.match, statement["Action"])):
                 assert "*" not in str(statement["Resource"]), statement
+
+
+def test_who_makes_things_changes_nothing_else():
+    """By the tag of a run, by the opt-in tag, by a name of ours, or only through RDS."""
+    for statement in policy(Caller.MAKER, HERE)["Statement"]:
+        if all(map(SEES.match, statement["Action"])):
+            continue
+        bound = str(statement.get("Condition", statement["Resource"]))
+        assert re.search("chaos:run|chaos:allow|kms:ViaService|chaos-", bound), statement
+    (statement,) = statements(policy(Caller.MAKER, HERE), "kms:CreateKey")
+    assert statement["Condition"] == {
+        "Null": {"aws:RequestTag/chaos:run": "false"},
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["chaos:run"]},
+    }
+    (statement,) = statements(policy(Caller.MAKER, HERE), "rds:DeleteDBCluster")
+    assert statement["Resource"] == "arn:aws:rds:eu-west-1:123456789012:cluster:chaos-*"
+    assert statement["Condition"] == {"Null": {"aws:ResourceTag/chaos:run": "false"}}
 
 
 def test_a_role_is_passed_to_the_scheduler_only():

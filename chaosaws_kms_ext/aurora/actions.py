@@ -14,11 +14,13 @@ from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aurora.probes import KeyStaysAway, go_on_after, time_left
 from chaosaws_kms_ext.aurora.recovery import Plan
 from chaosaws_kms_ext.aurora.starting import start
+from chaosaws_kms_ext.aurora.watcher import watch
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.faults.injection import settle
 from chaosaws_kms_ext.faults.injections import Injections
-from chaosaws_kms_ext.load.load import Load
+from chaosaws_kms_ext.kms import api as kms_api
+from chaosaws_kms_ext.load.loads import MAIN, Loads
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import made, removing
@@ -31,6 +33,7 @@ __all__ = [
     "copy_cluster_snapshot",
     "create_cluster_snapshot",
     "create_encrypted_cluster",
+    "create_is_refused",
     "delete_cluster",
     "delete_cluster_snapshot",
     "hold",
@@ -146,7 +149,8 @@ def create_encrypted_cluster(
     It is written down before RDS is asked, carries the tag `chaos:run=<run>`, and costs what its
     instance does until `clean_up` removes it. Its master user is `chaos`; the password is a random
     one that only this process knows (`MasterPasswords`). Waits until both are available, at most
-    `provision_timeout` AWS seconds for each; on AWS that takes some 10 minutes.
+    `provision_timeout` AWS seconds for each; on AWS that takes some 10 minutes. In an experiment
+    that is about nothing else (`on`) the first of them is the cluster of the run from then on.
 
     Parameters
     ----------
@@ -160,7 +164,32 @@ def create_encrypted_cluster(
     Guide, Overview.Encryption.Keys).
     """
     with activities.plainly(configuration) as run:
-        return _described(making.create(run, key_id, name))
+        cluster = making.create(run, key_id, name)
+        if not run.has(Target):
+            key = kms_api.describe(aws.of(run), cluster.key)
+            run.put(Target, Target(cluster, key))
+            watch(run, aws.of(run), cluster.id, key.arn)
+        return _described(cluster)
+
+
+def create_is_refused(
+    key_id: str,
+    name: str = "doomed",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """See that no cluster can be made under a key that Aurora may not use.
+
+    RDS refuses it (KMSKeyNotAccessibleFault), or takes it and the cluster becomes inaccessible or
+    fails. What was made is removed in any case.
+
+    Returns `refused` (true), `why`, and `code`: RDS' error code, or the cluster's status. Raises
+    ActivityFailed when the cluster becomes available. IAM: as `create_encrypted_cluster` and
+    `clean_up`.
+    """
+    with activities.plainly(configuration) as run:
+        why, code = making.no_cluster(run, key_id, name)
+        return {"refused": True, "why": why, "code": code}
 
 
 def create_cluster_snapshot(
@@ -232,8 +261,9 @@ def restore_cluster(
     snapshot_id : the snapshot.
     key_id : the new cluster's key; by default the snapshot's own.
     name : what it is called in this run: at most 30 letters, digits and single hyphens.
-    like : the cluster whose subnet group, security groups and instance class it gets (the setting
-        `instance_class` comes before); by default the one of this run.
+    like : the cluster whose groups (subnets, security, parameters), IAM database authentication and
+        instance class it gets; the setting `instance_class` comes before. By default the one of
+        this run.
 
     Returns `cluster`, `instance`, `key` (ARN) and `address`. Raises ActivityFailed, also when the
     cluster turns out to be under another key. IAM: rds:RestoreDBClusterFromSnapshot,
@@ -388,6 +418,7 @@ def _still(run: Run, cluster: Cluster | None) -> str:
 
 def _answers(run: Run) -> bool:
     """Whether the load, if there is one that still runs, is answered again."""
-    if not run.has(Load) or not run.part(Load).running:
+    load = run.part(Loads, Loads).get(MAIN)
+    if load is None or not load.running:
         return True
-    return run.part(Load).window(run.settings.steady_window).share >= ANSWERED
+    return load.window(run.settings.steady_window).share >= ANSWERED

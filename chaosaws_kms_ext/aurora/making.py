@@ -19,7 +19,7 @@ from chaosaws_kms_ext.safety import made, removing
 from chaosaws_kms_ext.safety.made import TAG, Kind, Thing
 from chaosaws_kms_ext.waiting import Observer, Wait
 
-__all__ = ["copy", "create", "instance_of", "limit", "refusal", "restore", "snapshot"]
+__all__ = ["copy", "create", "instance_of", "limit", "no_cluster", "refusal", "restore", "snapshot"]
 
 Answer = TypeVar("Answer")
 
@@ -38,22 +38,9 @@ HOPELESS = ("failed", "inaccessible-", "incompatible-")
 
 def create(run: Run, key_id: str, name: str) -> Cluster:
     """A new encrypted cluster with one instance. Raises AwsError, Refused, TimedOut, OSError."""
-    key = kms_api.describe(aws.of(run), key_id)
-    cluster_id = made.name_of(run, name)
-    settings = run.settings
-    network: dict[str, Any] = {}
-    if settings.subnet_group:
-        network["DBSubnetGroupName"] = settings.subnet_group
-    if settings.security_groups:
-        network["VpcSecurityGroupIds"] = list(settings.security_groups)
-    master = run.part(MasterPasswords, MasterPasswords).new(cluster_id)
-    _order(
-        run,
-        "cluster",
-        cluster_id,
-        lambda: api.create_cluster(aws.of(run), cluster_id, key.arn, master, _tags(run), **network),
-    )
-    return _with_instance(run, cluster_id, key.arn, settings.instance_class or CLASS)
+    key = kms_api.describe(aws.of(run), key_id).arn
+    cluster_id = _created(run, key, name)
+    return _with_instance(run, cluster_id, key, run.settings.instance_class or CLASS)
 
 
 def snapshot(run: Run, cluster_id: str, name: str) -> Snapshot:
@@ -107,24 +94,16 @@ def refusal(run: Run, snapshot_id: str, name: str, like: str) -> tuple[str, str]
     """
     door = aws.of(run)
     source = api.describe_snapshot(door, snapshot_id)
-    cluster_id = made.name_of(run, name)
-    try:
-        _restored(run, source, "", name, api.describe(door, like))
-    except AwsError as problem:
-        if problem.code == NO_KEY:
-            return str(problem), problem.code
-        raise
-    try:
-        what = f"{cluster_id} not to become available"
-        cluster = _until(run, what, lambda: _end(run, cluster_id))
-    finally:
-        left = _removed(run, cluster_id)
-    if left:
-        raise Refused("; ".join(left))
-    if cluster.status == AVAILABLE:
-        state = kms_api.describe(door, source.key).state if source.key else "none"
-        raise Refused(f"{snapshot_id} was restored although its key is {state}")
-    return f"the cluster {cluster_id} became {cluster.status}", cluster.status
+    model = api.describe(door, like)
+    what = f"{snapshot_id} was restored"
+    return _refusal(run, name, source.key, what, lambda: _restored(run, source, "", name, model))
+
+
+def no_cluster(run: Run, key_id: str, name: str) -> tuple[str, str]:
+    """Why RDS makes no cluster under a key; else as `refusal`."""
+    key = kms_api.describe(aws.of(run), key_id).arn
+    what = f"a cluster was made under {key}"
+    return _refusal(run, name, key, what, lambda: _created(run, key, name))
 
 
 def instance_of(cluster_id: str) -> str:
@@ -140,23 +119,75 @@ def limit(run: Run) -> float:
 # Internals
 
 
+def _created(run: Run, key: str, name: str) -> str:
+    """Orders a cluster, and says its id."""
+    cluster_id = made.name_of(run, name)
+    settings = run.settings
+    network: dict[str, Any] = {}
+    if settings.subnet_group:
+        network["DBSubnetGroupName"] = settings.subnet_group
+    if settings.security_groups:
+        network["VpcSecurityGroupIds"] = list(settings.security_groups)
+    master = run.part(MasterPasswords, MasterPasswords).new(cluster_id)
+    _order(
+        run,
+        "cluster",
+        cluster_id,
+        lambda: api.create_cluster(aws.of(run), cluster_id, key, master, _tags(run), **network),
+    )
+    return cluster_id
+
+
+def _refusal(
+    run: Run, name: str, key: str, what: str, order: Callable[[], object]
+) -> tuple[str, str]:
+    """`what`: that it was done all the same, in words."""
+    door = aws.of(run)
+    cluster_id = made.name_of(run, name)
+    try:
+        order()
+    except AwsError as problem:
+        if problem.code == NO_KEY:
+            return str(problem), problem.code
+        raise
+    try:
+        until = f"{cluster_id} not to become available"
+        cluster = _until(run, until, lambda: _end(run, cluster_id))
+    finally:
+        left = _removed(run, cluster_id)
+    if left:
+        raise Refused("; ".join(left))
+    if cluster.status == AVAILABLE:
+        state = kms_api.describe(door, key).state if key else "none"
+        raise Refused(f"{what}, whose key is {state}: it should not have been possible")
+    return f"the cluster {cluster_id} became {cluster.status}", cluster.status
+
+
 def _restored(run: Run, source: Snapshot, key: str, name: str, model: Cluster) -> str:
     """Orders the restore, and says the new cluster's id."""
-    cluster_id = made.name_of(run, name)
-    network: dict[str, Any] = {}
-    if group := model.said.get("DBSubnetGroup"):
-        network["DBSubnetGroupName"] = group
-    if groups := [g["VpcSecurityGroupId"] for g in model.said.get("VpcSecurityGroups", [])]:
-        network["VpcSecurityGroupIds"] = groups
+    cluster_id, surroundings = made.name_of(run, name), _surroundings(model)
     answered = _order(
         run,
         "cluster",
         cluster_id,
-        lambda: api.restore(aws.of(run), cluster_id, source.id, key, _tags(run), **network),
+        lambda: api.restore(aws.of(run), cluster_id, source.id, key, _tags(run), **surroundings),
     )
     run.event(Happened.RESTORE_ORDERED, answered, cluster=cluster_id, snapshot=source.id)
     run.part(MasterPasswords, MasterPasswords).inherit(cluster_id, source.cluster)
     return cluster_id
+
+
+def _surroundings(model: Cluster) -> dict[str, Any]:
+    """What a restored cluster does not have by itself (API reference, RestoreDBClusterFromSnapshot:
+    "a default configuration" and "the default security group")."""
+    groups = [each["VpcSecurityGroupId"] for each in model.said.get("VpcSecurityGroups", [])]
+    found = {
+        "DBSubnetGroupName": model.said.get("DBSubnetGroup"),
+        "DBClusterParameterGroupName": model.said.get("DBClusterParameterGroup"),
+        "EnableIAMDatabaseAuthentication": model.said.get("IAMDatabaseAuthenticationEnabled"),
+        "VpcSecurityGroupIds": groups,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> Cluster:
@@ -165,7 +196,7 @@ def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> 
     API reference, RestoreDBClusterFromSnapshot: "You can create DB instances only after [it] has
     completed and the DB cluster is available".
     """
-    _until(run, f"{cluster_id} to be available", lambda: _available(run, cluster_id))
+    _until(run, f"{cluster_id} to be available", lambda: _available(run, cluster_id, 0))
     instance_id = instance_of(cluster_id)
     _order(
         run,
@@ -175,7 +206,7 @@ def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> 
             aws.of(run), instance_id, cluster_id, instance_class, _tags(run)
         ),
     )
-    cluster = _until(run, f"{instance_id} to be available", lambda: _available(run, cluster_id))
+    cluster = _until(run, f"{instance_id} to be available", lambda: _available(run, cluster_id, 1))
     _check_key(f"the cluster {cluster.id}", cluster.key, key)
     return cluster
 
@@ -199,13 +230,16 @@ def _order(run: Run, kind: Kind, name: str, call: Callable[[], None]) -> int:
     return answered
 
 
-def _available(run: Run, cluster_id: str) -> Cluster | None:
-    """The cluster, if it is available with its instances; raises Refused if it never will be."""
+def _available(run: Run, cluster_id: str, instances: int) -> Cluster | None:
+    """The cluster, if it is available with so many instances.
+
+    Raises Refused if it never will be.
+    """
     cluster = api.describe(aws.of(run), cluster_id)
     for what, status in {f"the cluster {cluster.id}": cluster.status, **cluster.instances}.items():
         if status.startswith(HOPELESS):
             raise Refused(f"{what} became {status}")
-    return cluster if cluster.available else None
+    return cluster if cluster.available and len(cluster.instances) >= instances else None
 
 
 def _end(run: Run, cluster_id: str) -> Cluster | None:

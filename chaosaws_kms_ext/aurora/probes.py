@@ -17,6 +17,7 @@ from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety.replay import still_wrong
 from chaosaws_kms_ext.safety.survey import clusters_under
 from chaosaws_kms_ext.waiting import Observer, Wait
 
@@ -191,19 +192,19 @@ class KeyStaysAway:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._enabled = 0
+        self._back = 0
 
     def look(self) -> None:
-        """Raises Refused when the key was Enabled in several looks, one after the other."""
+        """Raises Refused when the key was back in several looks, one after the other."""
         entry = self._run.part(Injections).open[-1]
         try:
-            enabled = kms_api.describe(aws.of(self._run), entry.key).enabled
+            back = not still_wrong(aws.of(self._run), entry.undo)
         except AwsError as problem:
             go_on_after(self._run, problem)
             return
-        self._enabled = self._enabled + 1 if enabled else 0
-        if self._enabled >= self.LOOKS:
-            raise Refused(f"the key {entry.key} is Enabled again: somebody put it back")
+        self._back = self._back + 1 if back else 0
+        if self._back >= self.LOOKS:
+            raise Refused(f"the key {entry.key} is usable again: somebody put it back")
 
 
 def go_on_after(run: Run, problem: AwsError) -> None:

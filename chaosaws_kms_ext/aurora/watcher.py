@@ -13,7 +13,7 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.run import Happened, Run
 
-__all__ = ["Look", "Watcher"]
+__all__ = ["Look", "Watcher", "watch"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,15 @@ class Watcher:
                 within_seconds=round((look.at - earlier) / 1e9, 3),
             )
         return look
+
+
+def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:
+    """The run's watcher, which watches these; raises AwsError."""
+    watcher = Watcher(run, aws, cluster_id, key_arn, run.settings.status_poll)
+    watcher.start()
+    run.at_end.callback(watcher.stop)
+    run.put(Watcher, watcher)
+    return watcher
 
 
 def _visible(look: Look) -> tuple[str, str, tuple[tuple[str, str], ...]]:

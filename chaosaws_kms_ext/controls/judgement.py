@@ -13,15 +13,16 @@ from typing import Any
 import psycopg
 from chaoslib.types import Journal
 
+from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aurora.watcher import Watcher
-from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.client.connection import DeadlineConnection
-from chaosaws_kms_ext.controls.stage import STEADY_FOR, STEADY_TIMEOUT
 from chaosaws_kms_ext.faults.injection import settle
 from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import read_history
+from chaosaws_kms_ext.load import loads
 from chaosaws_kms_ext.load.load import Load
+from chaosaws_kms_ext.load.loads import STEADY_FOR, Loads
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.report import objectives as objective_table
@@ -30,7 +31,7 @@ from chaosaws_kms_ext.report.table import table
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide, of_journal
 from chaosaws_kms_ext.run import Happened, Run
 from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.waiting import Observer
+from chaosaws_kms_ext.safety.made import Made
 
 __all__ = ["conclude"]
 
@@ -41,15 +42,18 @@ SEED_ROWS, SEED_TIMEOUT = 4, 5.0
 """In the lab's table `users`; seconds to count them."""
 
 
-def conclude(run: Run, journal: Journal, status: str, objectives: list[str]) -> Verdict:
-    """Stops the load, judges the run by its history, leaves its files and shows the table.
+def conclude(
+    run: Run, outage: bool, journal: Journal, status: str, objectives: list[str]
+) -> Verdict:
+    """Stops the loads, judges the run by its history, leaves its files and shows the table.
 
-    `status` is what Chaos Toolkit says of the run; `journal` already says `failed`.
+    `outage`: whether the experiment takes the key of its cluster away. `status` is what Chaos
+    Toolkit says of the run; `journal` already says `failed`.
     """
     assert run.folder is not None
     course = _course(run, journal, status)
     problems = _stop_and_collect(run, course)
-    measured = measure(_facts(run), read_history(run.folder / "history"))
+    measured = measure(_facts(run, outage), read_history(run.folder / "history"))
     judged = objective_table.judge(objectives, measured.figures, run.settings)
     verdict = decide(
         _with_seed_rows(course, measured.summary), judged, [*measured.unmeasured, *problems]
@@ -76,6 +80,9 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     ]
     if not run.has(LocalLab):  # whose cluster goes with it
         broken += settle(run)
+        if run.has(Made) and (left := run.part(Made).things):
+            things = ", ".join(map(str, left))
+            broken.append(f"left behind: {things}; `chaos kms restore` removes it")
     return replace(course, by=run.interrupted, failures=(*course.failures, *broken))
 
 
@@ -87,47 +94,71 @@ def _with_seed_rows(course: Course, summary: dict[str, Any]) -> Course:
     return replace(course, failures=(*course.failures, why))
 
 
-def _facts(run: Run) -> Facts:
-    target = run.part(Target)
+def _facts(run: Run, outage: bool) -> Facts:
+    target = run.part(Target) if run.has(Target) else None
     return Facts(
         experiment=run.experiment,
         settings=run.settings,
         started=run.started,
         ended=datetime.now(UTC),
-        region=target.key.region,
-        cluster=target.cluster.id,
-        key=target.key.arn,
-        reconnect_spacing=run.part(Load).config.reconnect_spacing,
+        region=aws.of(run).region,
+        cluster=target.cluster.id if target else None,
+        key=target.key.arn if target else None,
+        outage=outage,
+        reconnect_spacing={
+            load.config.name: load.config.reconnect_spacing for load in run.part(Loads)
+        },
     )
 
 
 def _stop_and_collect(run: Run, course: Course) -> list[str]:
     """The steady state once more, then everything is stopped and read; what went wrong with it."""
     problems = []
-    load = run.part(Load)
-    if run.last(Happened.PUT_BACK) and not course.interrupted and not course.failures:
+    running = [each for each in run.part(Loads) if each.config.name not in run.part(Loads).stopped]
+    main = run.part(Loads).get(loads.MAIN)
+    if main in running and run.last(Happened.PUT_BACK) and not _broken(course):
         try:
-            load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, run.part(Observer))
+            loads.steady(run, main)
         except LoadFailed as problem:
             problems.append(f"the steady state did not hold again: {problem}")
-    ran, answered = load.running, load.window(STEADY_FOR).answered
-    load.stop()
-    if not ran:
-        problems.append("the load had ended by itself")
-    if run.has(LocalLab) and (course.interrupted or not run.part(LocalLab).running):
-        why = "the run was interrupted" if course.interrupted else "the lab has ended"
-        return [*problems, f"nothing was read back: {why}"]
-    try:
-        patience = ROWS_TIMEOUT if answered or not ran else UNANSWERED
-        load.read_rows_back(HURRY if course.interrupted else patience)
-    except LoadFailed as problem:
-        problems.append(f"the written rows could not be read back: {problem}")
-    if run.has(LocalLab):
-        _count_seed(run, load.config.database)
-    run.part(Watcher).stop()
+    for load in running:
+        problems += _end(run, load, course.interrupted)
+    if run.has(LocalLab) and main in running and _of_the_lab(run):
+        _count_seed(run, main.config.database)
+    if run.has(Watcher):
+        run.part(Watcher).stop()
     if run.unrecorded:
         problems.append(f"not every event could be recorded: {run.unrecorded}")
     return problems
+
+
+def _broken(course: Course) -> bool:
+    return course.interrupted or bool(course.failures)
+
+
+def _end(run: Run, load: Load, interrupted: bool) -> list[str]:
+    """Stops a load and reads its rows back; what went wrong with it."""
+    name, problems = load.config.name, []
+    of_it = "" if name == loads.MAIN else f" of the load {name}"
+    ran, answered = load.running, load.window(STEADY_FOR).answered
+    run.event(Happened.LOAD_STOPPED, load=name)
+    load.stop()
+    if not ran:
+        problems.append(f"the load{'' if name == loads.MAIN else f' {name}'} had ended by itself")
+    if run.has(LocalLab) and (interrupted or not run.part(LocalLab).running):
+        why = "the run was interrupted" if interrupted else "the lab has ended"
+        return [*problems, f"nothing was read back: {why}"]
+    try:
+        patience = ROWS_TIMEOUT if answered or not ran else UNANSWERED
+        load.read_rows_back(HURRY if interrupted else patience)
+    except LoadFailed as problem:
+        problems.append(f"the written rows{of_it} could not be read back: {problem}")
+    return problems
+
+
+def _of_the_lab(run: Run) -> bool:
+    """Whether the cluster is the one that the lab begins with, which has the origin's table."""
+    return run.has(Target) and run.part(Target).cluster.id == run.part(LocalLab).clusters[0]["id"]
 
 
 def _count_seed(run: Run, database: str) -> None:

@@ -4,6 +4,13 @@
         "module": "chaosaws_kms_ext.controls.run",
         "arguments": {"experiment_name": "kms-disable", "objectives": ["rto", "lost_writes"]}}}]
 
+`on` says what the experiment is about: `cluster` (this run's, under load: the default), `key` (that
+cluster's key, and nothing else of it) or `nothing` (only what the run makes itself).
+
+What one of our activities returned is there for later ones: `${the_activity_field}`, in the name
+of the activity `_` for every other character than letters and digits; a plain value is
+`${the_activity}`.
+
 Chaos Toolkit swallows what its controls raise, except for InterruptExecution before an experiment;
 so the order is held here, in one control, and the verdict fails closed.
 """
@@ -12,16 +19,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution
-from chaoslib.types import Configuration, Experiment, Journal, Secrets
+from chaoslib.hypothesis import within_tolerance
+from chaoslib.types import Activity, Configuration, Experiment, Journal, Secrets
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.controls.judgement import conclude
 from chaosaws_kms_ext.controls.redaction import Redaction
-from chaosaws_kms_ext.controls.stage import begin, bring_up, last_resort
+from chaosaws_kms_ext.controls.stage import begin, bring_up, injects, last_resort
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LabDidNotStart
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
@@ -29,7 +38,12 @@ from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety.journal import JournalDamaged
 from chaosaws_kms_ext.settings import BadSetting
 
-__all__ = ["after_experiment_control", "before_experiment_control", "cleanup_control"]
+__all__ = [
+    "after_activity_control",
+    "after_experiment_control",
+    "before_experiment_control",
+    "cleanup_control",
+]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -47,6 +61,7 @@ def before_experiment_control(
     context: Experiment,
     experiment_name: str = "",
     objectives: list[str] | None = None,
+    on: str = "cluster",
     configuration: Configuration = None,
     secrets: Secrets = None,
     **_: Any,
@@ -56,8 +71,8 @@ def before_experiment_control(
     _refused, _redaction = "", Redaction(secrets)
     logger.addFilter(_redaction)
     try:
-        run = begin(context, experiment_name, objectives or [], configuration)
-        bring_up(run, configuration, _stack)
+        run = begin(context, experiment_name, objectives or [], on, configuration)
+        bring_up(run, context, on, configuration, _stack)
     except REFUSALS as problem:
         _refused = str(problem)
     except Exception as problem:
@@ -66,6 +81,35 @@ def before_experiment_control(
         _refused = f"the run could not begin: {problem!r}"
     if _refused:
         raise InterruptExecution(f"refused: {_refused}")
+
+
+def after_activity_control(
+    context: Activity,
+    state: dict[str, Any],
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+    **_: Any,
+) -> None:
+    """Keeps what an activity returned, and holds a probe against its tolerance.
+
+    Chaos Toolkit does the second for a hypothesis only: in a method, a tolerance is nothing to it.
+    """
+    if state.get("status") != "succeeded":
+        return
+    output = state.get("output")
+    module = str((context.get("provider") or {}).get("module", ""))
+    if configuration is not None and module.startswith("chaosaws_kms_ext."):
+        configuration.update(_flat(re.sub(r"\W", "_", context.get("name", "")), output))
+    if "tolerance" in context and "tolerance_met" not in state:
+        state["tolerance_met"] = False  # whatever happens to the question
+        tolerance = context["tolerance"]
+        state["tolerance_met"] = within_tolerance(tolerance, output, configuration, secrets)
+
+
+def _flat(name: str, output: Any) -> dict[str, Any]:
+    if isinstance(output, dict):
+        return {f"{name}_{field}": value for field, value in output.items()}
+    return {name: output}
 
 
 def after_experiment_control(
@@ -80,7 +124,7 @@ def after_experiment_control(
     try:
         _redaction.clean(state)
         last_resort(run)
-        verdict = _verdict(run, state, status, objectives or [])
+        verdict = _verdict(run, context, state, status, objectives or [])
     except (KeyboardInterrupt, SystemExit):
         verdict = Verdict("aborted", ("the run was interrupted while it was judged",))
         logger.error("verdict: aborted: the run was interrupted while it was judged")
@@ -112,15 +156,17 @@ def cleanup_control() -> None:
         runs.end()
 
 
-def _verdict(run: Run, state: Journal, status: str, objectives: list[str]) -> Verdict:
+def _verdict(
+    run: Run, experiment: Experiment, state: Journal, status: str, objectives: list[str]
+) -> Verdict:
     if refused := _refused or _refused_by_guard(run):
         verdict = Verdict("refused", (refused,))
-    elif run.last(Happened.LOAD_STEADY) is None:
+    elif run.last(Happened.READY) is None:
         # Interrupted before there was anything to judge.
-        nothing = "nothing was measured: the load never ran"
+        nothing = "nothing was measured: the gate was never reached"
         verdict = decide(of_journal(state, status), [], [nothing])
     else:
-        return conclude(run, state, status, objectives)
+        return conclude(run, injects(experiment), state, status, objectives)
     _stack.close()
     run.discard_folder()
     logger.error(f"verdict: {verdict.word}: {verdict.reasons[0]}")

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import signal
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,47 +15,68 @@ from chaoslib.types import Configuration, Experiment
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.aurora.watcher import Watcher
-from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.aurora.watcher import Watcher, watch
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults.injection import put_back
 from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.faults.nets import Nets
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
-from chaosaws_kms_ext.load.load import Load, LoadConfig
+from chaosaws_kms_ext.load import loads
+from chaosaws_kms_ext.load.loads import Loads
 from chaosaws_kms_ext.load.passwords import Passwords, passwords
+from chaosaws_kms_ext.load.reach import reach
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.report import objectives as objective_table
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import guard, leftovers
+from chaosaws_kms_ext.safety import guard, leftovers, made, permissions
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["STEADY_FOR", "STEADY_TIMEOUT", "begin", "bring_up", "last_resort"]
+__all__ = ["ON", "begin", "bring_up", "injects", "last_resort"]
 
 logger = logging.getLogger("chaostoolkit")
 
-STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
-"""Seconds in which the arrivals are answered, and within which that has to be so."""
+ON = ("cluster", "key", "nothing")
+"""What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
+itself."""
 
-STRATEGIES = {"hypothesis": "before-method-only", "rollbacks": "always"}
-"""With any other, a run could end with the key disabled, or call an outage a deviation."""
+STRATEGIES = {
+    "hypothesis": ("before-method-only", "after-method-only"),
+    "rollbacks": ("always",),
+}
+"""With any other, a run could end with the key disabled, or not ask its hypothesis at all."""
+
+DURING_OUTAGE = "before-method-only"
+"""The only strategy of an experiment that takes the key of somebody's cluster away: there is no
+fault before the gate has held, and afterwards an outage would count as a deviation."""
+
+FAULTS = {"disable_key": "enable_key", "put_key_policy": "restore_key_policy"}
+"""Which action takes a key away, and which one puts it back."""
+
+MAKERS = frozenset({
+    "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
+    "create_is_refused", "create_key", "restore_cluster", "restore_is_refused",
+})  # fmt: skip
+"""Actions that make what `clean_up` removes."""
 
 OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
 """The parameters of `chaos run` that override them."""
 
 
 def begin(
-    experiment: Experiment, name: str, objectives: list[str], configuration: Configuration
+    experiment: Experiment,
+    name: str,
+    objectives: list[str],
+    on: str,
+    configuration: Configuration,
 ) -> Run:
     """The run, if its settings and its experiment allow one; raises BadSetting or Refused."""
     try:
-        settings = our_settings.parse(configuration)
+        settings = our_settings.parse(configuration, needs_cluster=on != "nothing")
     except BadSetting:
         # The rollbacks come next and must find a run in which there is nothing to undo.
         runs.begin(our_settings.Settings(), name)
@@ -64,27 +84,41 @@ def begin(
     run = runs.begin(settings, name)
     if experiment.get("dry"):
         raise Refused("a dry run measures nothing: run the experiment on the lab instead")
-    for part, wanted in STRATEGIES.items():
-        if (strategy := _strategy(experiment, part)) != wanted:
-            raise Refused(
-                f"the {part} strategy is {strategy or 'not set'}, and must be {wanted}: leave the "
-                "command line's option and the experiment's runtime block as they were"
-            )
-    if _injects(experiment) and not _puts_back(experiment):
-        raise Refused("the experiment takes a key away: its rollbacks must call enable_key")
+    if on not in ON:
+        raise Refused(f"the control's argument `on` must be one of {', '.join(ON)}, not {on!r}")
+    _check_order(experiment, on)
     if unknown := set(objectives) - set(objective_table.OBJECTIVES):
         known = ", ".join(objective_table.OBJECTIVES)
         raise Refused(f"no objective is called {', '.join(sorted(unknown))}: there are {known}")
     return run
 
 
-def _injects(experiment: Experiment) -> bool:
-    return "disable_key" in _functions(experiment.get("method") or [])
+def _check_order(experiment: Experiment, on: str) -> None:
+    """Raises Refused where the experiment, as it would run, could leave something undone."""
+    done, undone = _functions(experiment.get("method") or []), _rollbacks(experiment)
+    for part, allowed in STRATEGIES.items():
+        outage = part == "hypothesis" and on != "nothing" and injects(experiment)
+        wanted = (DURING_OUTAGE,) if outage else allowed
+        if (strategy := _strategy(experiment, part)) not in wanted:
+            raise Refused(
+                f"the {part} strategy is {strategy or 'not set'}, and must be "
+                f"{' or '.join(wanted)}: leave the command line's option and the experiment's "
+                "runtime block as they were"
+            )
+    for fault, undo in FAULTS.items():
+        if fault in done and undo not in undone:
+            raise Refused(f"the experiment takes a key away: its rollbacks must call {undo}")
+    if (making := sorted(MAKERS & done)) and "clean_up" not in undone:
+        raise Refused(f"the experiment calls {making[0]}: its rollbacks must call clean_up")
 
 
-def _puts_back(experiment: Experiment) -> bool:
-    in_turn = [a for a in experiment.get("rollbacks") or [] if not a.get("background")]
-    return "enable_key" in _functions(in_turn)
+def injects(experiment: Experiment) -> bool:
+    """Whether it takes a key away."""
+    return bool(set(FAULTS) & _functions(experiment.get("method") or []))
+
+
+def _rollbacks(experiment: Experiment) -> set[str]:
+    return _functions([a for a in experiment.get("rollbacks") or [] if not a.get("background")])
 
 
 def _functions(activities: list[dict[str, Any]]) -> set[str]:
@@ -105,7 +139,13 @@ def _strategy(experiment: Experiment, part: str) -> str:
     return str(given or declared.get("strategy") or "")
 
 
-def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack) -> None:
+def bring_up(
+    run: Run,
+    experiment: Experiment,
+    on: str,
+    configuration: Configuration,
+    stack: contextlib.ExitStack,
+) -> None:
     """Starts what the run needs, until the load is steady; `stack` puts it down again."""
     settings = run.settings
     _arm_signals(run, stack)
@@ -121,34 +161,59 @@ def bring_up(run: Run, configuration: Configuration, stack: contextlib.ExitStack
         stack.enter_context(only_the_lab(lab))
         _order_faults(lab, settings.lab_faults)
     door = aws.of(run)
-    cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
-    leftovers.refuse(cluster_id)
-    target = guard.ask(door, settings, cluster_id, settings.key_id)
-    run.put(Target, target)
-    _keep_passwords(run, door, target, stack)
-    Nets.over(run, door, target.cluster.id, target.key.arn)
+    _tell_of_leftovers()
+    if on != "nothing":
+        cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
+        attacked = on == "cluster" and injects(experiment)
+        run.put(Target, _target(run, door, cluster_id, attacked))
+        _keep_passwords(run, door, run.part(Target), stack)
     stack.callback(last_resort, run)
+    who = permissions.identity(door)
     if configuration is not None:
-        # For other extensions' activities, as ${cluster_id}.
+        # For the experiment's own and other extensions' activities, as ${cluster_id}.
         configuration.update(
-            cluster_id=target.cluster.id, key_arn=target.key.arn, aws_region=door.region
+            aws_region=door.region,
+            run_id=run.id,
+            account=who.account,
+            partition=who.arn.split(":")[1],
+            caller=who.principal,
         )
     _open_folder(run)
-    watcher = Watcher(run, door, target.cluster.id, target.key.arn, settings.status_poll)
-    watcher.start()
-    stack.callback(watcher.stop)
-    run.put(Watcher, watcher)
     conditions = StopConditions(run, door, settings.stop_alarms, settings.status_poll)
     conditions.start()
     stack.callback(conditions.stop)
     run.put(StopConditions, conditions)
-    load = Load(_load_config(run, target))
-    stack.callback(_put_load_away, run, load)
-    run.put(Load, load)
-    load.start()
-    load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, screen)
-    run.event(Happened.LOAD_STEADY)
-    logger.info(f"Run {run.id} on {settings.target}: cluster {target.cluster.id}, {run.folder}")
+    run.put(Loads, Loads())
+    stack.callback(_put_loads_away, run)
+    if run.has(Target):
+        target = run.part(Target)
+        if configuration is not None:
+            configuration.update(cluster_id=target.cluster.id, key_arn=target.key.arn)
+    if on == "cluster":
+        stack.callback(watch(run, door, target.cluster.id, target.key.arn).stop)
+        loads.start(run, loads.MAIN, reach(run, target.cluster))
+    run.event(Happened.READY, caller=who.arn)
+    what = f"cluster {run.part(Target).cluster.id}" if run.has(Target) else "nothing of others"
+    logger.info(f"Run {run.id} on {settings.target}: {what}, {run.folder}")
+
+
+def _tell_of_leftovers() -> None:
+    found, problems = made.leftovers()
+    for each in found:
+        things = ", ".join(map(str, each.things))
+        logger.warning(f"run {each.run} left {things}: `chaos kms restore` removes it")
+    for problem in problems:
+        logger.warning(problem)
+
+
+def _target(run: Run, door: aws.Aws, cluster_id: str, attacked: bool) -> Target:
+    """The cluster and its key: guarded if the key is to be taken away, else as they are."""
+    if not attacked:
+        return guard.find(door, cluster_id, run.settings.key_id)
+    leftovers.refuse(cluster_id)
+    target = guard.ask(door, run.settings, cluster_id, run.settings.key_id)
+    Nets.over(run, door, target.cluster.id, target.key.arn)
+    return target
 
 
 def _arm_signals(run: Run, stack: contextlib.ExitStack) -> None:
@@ -230,42 +295,23 @@ def _open_folder(run: Run) -> None:
         ) from None
 
 
-def _load_config(run: Run, target: Target) -> LoadConfig:
-    settings = run.settings
-    assert run.folder is not None
-    if run.has(Passwords):
-        database = run.part(Passwords).database
-    else:
-        database = aurora_api.conninfo(target.cluster, settings.database)
-    config = LoadConfig(
-        database=database,
-        rate=settings.load_rate,
-        users=settings.load_users,
-        writes=settings.load_writes == "own-schema",
-        deadline=settings.query_deadline,
-        folder=run.folder / "history",
-        log=run.folder / "load.log",
-    )
-    if not settings.load_file:
-        return config
-    return LoadConfig(**{**vars(config), "file": Path(settings.load_file)})
-
-
-def _put_load_away(run: Run, load: Load) -> None:
-    load.stop()
-    if run.has(LocalLab):
-        return  # its database goes with it
-    try:
-        load.drop(timeout=1 if run.interrupted else 10)
-    except LoadFailed as problem:
-        logger.warning(f"the load's schema chaos_kms could not be dropped: {problem}")
+def _put_loads_away(run: Run) -> None:
+    for load in run.part(Loads):
+        load.stop()
+        if run.has(LocalLab) or load.config.name in run.part(Loads).stopped:
+            continue  # its database goes with the lab, or with the cluster
+        try:
+            load.drop(timeout=1 if run.interrupted else 10)
+        except LoadFailed as problem:
+            logger.warning(f"the load's schema chaos_kms could not be dropped: {problem}")
 
 
 def _facts(run: Run) -> str:
     """The live line's end: load, key, and the cluster's status, which is the longest."""
     facts = []
-    if run.has(Load):
-        window = run.part(Load).window(1.0)
+    main = run.part(Loads, Loads).get(loads.MAIN)
+    if main and main.running:
+        window = main.window(1.0)
         facts.append(f"{window.answered:.0f} answered/s, {window.failing:.0f} failing/s")
     if run.has(Watcher) and (look := run.part(Watcher).latest):
         facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.faults.injection import inject, put_back
+from chaosaws_kms_ext.faults.key_policy import PutKeyPolicy
 from chaosaws_kms_ext.kms import api
 from chaosaws_kms_ext.kms.api import Key
 from chaosaws_kms_ext.run import Happened, Refused, Run
@@ -24,6 +25,8 @@ __all__ = [
     "create_key",
     "disable_key",
     "enable_key",
+    "put_key_policy",
+    "restore_key_policy",
     "rotate_key",
     "schedule_key_deletion",
 ]
@@ -82,6 +85,48 @@ def enable_key(configuration: Configuration = None, secrets: Secrets = None) -> 
         if not entries:
             return {"undone": [], "why": "nothing to undo"}
         return {"undone": [entry.key for entry in entries]}
+
+
+def put_key_policy(
+    key_id: str,
+    policy: dict[str, Any],
+    cluster_id: str = "",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Give a key that this run made another policy, until `restore_key_policy` puts the old back.
+
+    The old one is in the undo journal before the call. KMS refuses a policy with which the caller
+    could not put another (its lockout safety check).
+
+    Parameters
+    ----------
+    key_id : id, ARN or alias.
+    policy : the whole key policy.
+    cluster_id : the cluster that this run made under it; it is waited for when the policy is back.
+
+    Returns `key` (ARN). Raises ActivityFailed. IAM: kms:PutKeyPolicy, kms:GetKeyPolicy,
+    kms:DescribeKey, kms:ListResourceTags.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        if not isinstance(policy, dict):
+            raise Refused("a key policy is a JSON object with Version and Statement")
+        key = _own(run, door, key_id)
+        old = api.policy(door, key.arn)
+        inject(run, PutKeyPolicy(key.arn, old, policy), cluster_id)
+        return {"key": key.arn}
+
+
+def restore_key_policy(
+    configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Put back every key policy that this run changed, and see that it is the old one, as JSON.
+
+    As `enable_key`: only what this run did is undone, signals wait meanwhile. IAM:
+    kms:PutKeyPolicy, kms:GetKeyPolicy.
+    """
+    return enable_key(configuration, secrets)
 
 
 def create_key(

@@ -93,62 +93,25 @@ class Circumstances:
 
 
 def asker(principal: str, key_arn: str, via_service: str = "", role: str = "") -> Asker:
-    """Who `principal` is: a service (`rds`, `rds.amazonaws.com`), an account, or an ARN.
+    """Who `principal` is: an ARN, an account's number, or a service by itself (rds.amazonaws.com).
 
     `via_service`: the service through which they call (`rds`), if any. `role`: of a session's ARN
     the ARN of its role, with its path, which the session's own leaves out; empty if not known.
     Raises ValueError for what is no principal, or no service.
     """
-    partition, region, account = (_part(key_arn, number) for number in (1, 3, 4))
-    dns = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
-
-    def regional(service: str) -> str:
-        return f"{service.split('.')[0]}.{region}.{dns}"
-
     if via_service and not SERVICE.fullmatch(via_service):
         raise ValueError(f"{via_service} is no service: it must be named as rds")
-    via = (regional(via_service),) if via_service else ()
-    known: dict[str, tuple[str, ...]] = {
-        "aws:requestedregion": (region,),
-        "aws:resourceaccount": (account,),
-    }
-    if SERVICE.fullmatch(principal) and not principal.isdigit():
-        known |= {
-            # The account that owns what the service acts for: Aurora User Guide, on a Deny.
-            "kms:calleraccount": (account,),
-            "aws:principalarn": (),
-            "aws:principalisawsservice": ("true",),
-            "aws:username": (),
-        }
-        if via:
-            known["kms:viaservice"] = via
-        name = regional(principal)
-        return Asker(name, frozenset({name}), account, key_arn, True, known)
+    via = (_regional(via_service, key_arn),) if via_service else ()
+    if SERVICE.fullmatch(principal) and ".amazonaws.com" in principal:
+        return _service(_regional(principal, key_arn), key_arn, via)
     if re.fullmatch(r"\d{12}", principal):
-        principal = f"arn:{partition}:iam::{principal}:root"
-    if not re.fullmatch(r"arn:[\w-]+:(iam|sts)::\d{12}:.+", principal):
-        raise ValueError(
-            f"{principal} is no principal: it must be the ARN of a user, a role or a session, an "
-            "account's number, or a service as rds.amazonaws.com"
-        )
-    theirs = _part(principal, 4)
-    known |= {
-        "kms:calleraccount": (theirs,),
-        "aws:principalaccount": (theirs,),
-        "aws:principalisawsservice": ("false",),
-        "aws:viaawsservice": (str(bool(via)).lower(),),
-        "kms:viaservice": via,
-        "aws:username": (),
-    }
-    names = {_without_path(principal)}
-    if SESSION in principal:
-        head, _, session = principal.partition(SESSION)
-        names.add(f"{head.replace(':sts:', ':iam:')}{ROLE}{session.split('/')[0]}")
-    if named := role if SESSION in principal else principal:
-        known["aws:principalarn"] = (named,)
-    if USER in principal:
-        known["aws:username"] = (principal.rpartition("/")[2],)
-    return Asker(principal, frozenset(names), theirs, key_arn, False, known)
+        principal = f"arn:{_part(key_arn, 1)}:iam::{principal}:root"
+    if re.fullmatch(r"arn:[\w-]+:(iam|sts)::\d{12}:.+", principal):
+        return _person(principal, key_arn, via, role)
+    raise ValueError(
+        f"{principal} is no principal: it must be the ARN of a user, a role or a session, an "
+        "account's number, or a service as rds.amazonaws.com"
+    )
 
 
 def statements(document: str) -> tuple[Statement, ...] | None:
@@ -245,6 +208,56 @@ class KeyPolicy:
             why = "a grant on the key may let it: whether the call meets it cannot be told"
             return Answer(None, "", why)
         return Answer(False, "", "neither the key policy nor a grant on the key lets it")
+
+
+# Who asks
+
+
+def _regional(service: str, key_arn: str) -> str:
+    """As kms:ViaService names it."""
+    dns = "amazonaws.com.cn" if _part(key_arn, 1) == "aws-cn" else "amazonaws.com"
+    return f"{service.split('.')[0]}.{_part(key_arn, 3)}.{dns}"
+
+
+def _service(name: str, key_arn: str, via: tuple[str, ...]) -> Asker:
+    account = _part(key_arn, 4)
+    known = {
+        **_anywhere(key_arn),
+        # The account that owns what the service acts for: Aurora User Guide,
+        # Overview.Encryption.Keys, on an explicit Deny.
+        "kms:calleraccount": (account,),
+        "aws:principalarn": (),
+        "aws:principalisawsservice": ("true",),
+        "aws:username": (),
+        **({"kms:viaservice": via} if via else {}),
+    }
+    return Asker(name, frozenset({name}), account, key_arn, True, known)
+
+
+def _person(arn: str, key_arn: str, via: tuple[str, ...], role: str) -> Asker:
+    account, names = _part(arn, 4), {_without_path(arn)}
+    known = {
+        **_anywhere(key_arn),
+        "kms:calleraccount": (account,),
+        "aws:principalaccount": (account,),
+        "aws:principalisawsservice": ("false",),
+        "aws:viaawsservice": (str(bool(via)).lower(),),
+        "kms:viaservice": via,
+        "aws:username": (arn.rpartition("/")[2],) if USER in arn else (),
+    }
+    if SESSION in arn:
+        head, _, session = arn.partition(SESSION)
+        names.add(f"{head.replace(':sts:', ':iam:')}{ROLE}{session.split('/')[0]}")
+    if named := role if SESSION in arn else arn:
+        known["aws:principalarn"] = (named,)
+    return Asker(arn, frozenset(names), account, key_arn, False, known)
+
+
+def _anywhere(key_arn: str) -> dict[str, tuple[str, ...]]:
+    return {
+        "aws:requestedregion": (_part(key_arn, 3),),
+        "aws:resourceaccount": (_part(key_arn, 4),),
+    }
 
 
 # Statements

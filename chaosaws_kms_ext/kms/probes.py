@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api, policy
 from chaosaws_kms_ext.kms.api import Key
 from chaosaws_kms_ext.kms.policy import Answer, Asker, Circumstances, KeyPolicy
-from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import permissions
 from chaosaws_kms_ext.safety.survey import CLUSTER_CONTEXT
 
@@ -33,6 +34,7 @@ __all__ = [
     "key_policy_allows",
     "key_policy_lets",
     "key_state",
+    "rotation_is_listed",
     "rotation_status",
     "sealed",
 ]
@@ -166,6 +168,18 @@ def rotation_status(
         }
 
 
+def rotation_is_listed(
+    date: str, key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Whether KMS lists an on-demand rotation of the key at this instant, and none is going on.
+
+    `date` is what `rotate_key` returned (ISO 8601); `key_id` and IAM as in `rotation_status`.
+    """
+    status = rotation_status(key_id, configuration, secrets)
+    listed = {each["date"] for each in status["rotations"] if each["type"] == "ON_DEMAND"}
+    return status["on_demand_started"] is None and _utc(datetime.fromisoformat(date)) in listed
+
+
 def grants(
     key_id: str = "",
     cluster_id: str = "",
@@ -224,6 +238,7 @@ def sealed(
     with activities.plainly(configuration) as run:
         bound = _checked(context)
         made = api.encrypted(aws.of(run), key_id or activities.key_id(run), PLAINTEXT, bound)
+        run.event(Happened.SEALED, digest=_digest(made), context=bound)
         return {"ciphertext": base64.b64encode(made).decode()}
 
 
@@ -244,14 +259,17 @@ def decrypts(
             blob = base64.b64decode(ciphertext, validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise Refused("the ciphertext is not base64: give what `sealed` returned") from None
+        tried = {"digest": _digest(blob), "context": _checked(context)}
         try:
             plain = api.decrypted(aws.of(run), blob, _checked(context))
         except AwsError as problem:
             if problem.code == "InvalidCiphertextException":
+                run.event(Happened.DECRYPTED, decrypted=False, **tried)
                 return False
             raise
         if plain != PLAINTEXT:
             raise Refused("the ciphertext holds something else than what `sealed` encrypts")
+        run.event(Happened.DECRYPTED, decrypted=True, **tried)
         return True
 
 
@@ -266,6 +284,10 @@ def _key_of(cluster: Cluster) -> str:
     if not cluster.key:
         raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
     return cluster.key
+
+
+def _digest(ciphertext: bytes) -> str:
+    return hashlib.sha256(ciphertext).hexdigest()[:16]
 
 
 def _checked(context: object) -> dict[str, str]:

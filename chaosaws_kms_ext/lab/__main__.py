@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -149,6 +150,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     # initdb takes as long as the imports of moto: side by side.
     making = threading.Thread(target=make_servers)
     making.start()
+    gc.disable()  # of what the imports make nothing is garbage, and looking takes a sixth of them
     try:
         from werkzeug.serving import make_server
 
@@ -164,6 +166,8 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
             f"the lab needs the extra 'lab' (pip install 'chaostoolkit-aws-kms[lab]'): {problem}"
         ) from None
     finally:
+        gc.freeze()
+        gc.enable()
         making.join()
     if isinstance(servers[0], LabCannotStart):
         raise servers[0]

@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab import (
     borders,
+    data_faults,
     identity,
     kms,
     permissions,
@@ -61,7 +62,6 @@ class Door:
         self._lab_id = lab_id
         self._rds = service
         self.faults = Faults()
-        self._data_faults: list[tuple[DataFault, Cluster]] = []
         self._trail = Trail(world, wire.shapes)
         world.audit = self._trail.record
         world.publish = Bus(wire.has_rules, wire.emit).put
@@ -145,44 +145,37 @@ class Door:
                     return _said({"faults": [self._order(json.loads(body)).described()]})
                 except (BadOrder, ValueError, AttributeError, TypeError) as problem:
                     return _said({"error": str(problem)}, 400)
-            self._data_faults = [
-                (fault, cluster)
-                for fault, cluster in self._data_faults
-                if not fault.over and self._is_there(cluster)
-            ]
-            holding: list[ApiFault | DataFault] = [
-                *self.faults.holding(), *(fault for fault, _ in self._data_faults)
-            ]  # fmt: skip
+            ordered = self._world.data_faults
+            for fault in ordered:
+                fault.over = fault.over or self._is_gone(fault.about)
+            ordered[:] = [fault for fault in ordered if not fault.over]
+            holding: list[ApiFault | DataFault] = [*self.faults.holding(), *ordered]
             return _said({"faults": [fault.described() for fault in holding]})
 
     def _order(self, order: dict[str, Any]) -> ApiFault | DataFault:
-        """A fault of the data, if it is about a cluster, or of the API; raises BadOrder."""
-        regions = list(self._world.regions())
-        if "cluster" not in order:
-            keys = [key for region in regions for key in region.keys.values()]
-            return self.faults.add(order, keys)
-        fault = DataFault.ordered(order)
-        named = [
-            cluster
-            for region in regions
-            for cluster in region.clusters.values()
-            if fault.cluster in (cluster.id, cluster.arn)
-        ]
-        if not named:
-            raise BadOrder(f"there is no cluster {fault.cluster!r}")
-        if len(named) > 1:
-            raise BadOrder(f"there are several clusters {fault.cluster!r}: name one by its ARN")
-        self._rds.servers.misbehave(named[0], fault)
-        self._data_faults.append((fault, named[0]))
+        """A fault of the data, if it is about a cluster or of such a kind, or of the API; raises
+        BadOrder."""
+        if "cluster" not in order and str(order.get("kind")) not in data_faults.KINDS:
+            regions = self._world.regions()
+            return self.faults.add(order, [k for region in regions for k in region.keys.values()])
+        fault = data_faults.order(self._world, order)
+        if fault.about and fault.kind in data_faults.AT_RETURN:
+            try:
+                self._rds.servers.misbehave(fault.about, fault)
+            except BadOrder:
+                self._world.data_faults.remove(fault)
+                raise
         return fault
 
     def _clear_faults(self) -> None:
         self.faults.clear()
-        for fault, _ in self._data_faults:
+        for fault in self._world.data_faults:
             fault.over = True
 
-    def _is_there(self, cluster: Cluster) -> bool:
-        return cluster in self._world.region(cluster.region).clusters.values()
+    def _is_gone(self, cluster: Cluster | None) -> bool:
+        if cluster is None:
+            return False
+        return cluster not in self._world.region(cluster.region).clusters.values()
 
     def _control_identity(self, request: Request, body: bytes) -> Response:
         return _said({"lab": self._lab_id})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from botocore.session import get_session
+from botocore.loaders import create_loader
+from botocore.model import ServiceModel
 
 __all__ = ["NAMES", "model"]
 
@@ -48,4 +49,11 @@ request that none of them knows is one for the last."""
 @cache
 def model(service: str) -> Any:
     """The model of a service, by either name; raises botocore's UnknownServiceError."""
-    return get_session().get_service_model(NAMES.get(service, (service,))[-1])
+    name = NAMES.get(service, (service,))[-1]
+    return ServiceModel(_loader().load_service_model(name, "service-2"), name)
+
+
+@cache
+def _loader() -> Any:
+    # One for all: each lists every service that there is before it loads its first.
+    return create_loader()

@@ -11,6 +11,7 @@ from typing import Any
 
 from chaosaws_kms_ext.lab import access
 from chaosaws_kms_ext.lab.access import Decision, Match, Request
+from chaosaws_kms_ext.lab.rds.clusters import ENGINE_VERSION
 from chaosaws_kms_ext.lab.scheduler.roles import PRINCIPAL
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Fault, Region, World
 
@@ -33,6 +34,32 @@ LISTS = {
     "DescribeDBClusters": "cluster:*",
     "DescribeDBClusterSnapshots": "cluster-snapshot:*",
     "DescribeDBInstances": "db:*",
+}
+
+# Service Authorization Reference, Amazon RDS, the required resource types: operation → those that a
+# cluster or an instance is made with. Aurora User Guide, "Permission policies to create, modify
+# and, delete resources in Aurora": where none is named, the default ones.
+GROUPS = {
+    "CreateDBCluster": ("cluster-pg", "og", "subgrp"),
+    "CreateDBInstance": ("og", "pg", "subgrp"),
+    "RestoreDBClusterFromSnapshot": ("og",),
+}
+# Type → the parameter that names one, and the default one of a major version.
+GROUP_NAMES = {
+    "cluster-pg": ("DBClusterParameterGroupName", "default.aurora-postgresql{0}"),
+    "og": ("OptionGroupName", "default:aurora-postgresql-{0}"),
+    "pg": ("DBParameterGroupName", "default.aurora-postgresql{0}"),
+    "subgrp": ("DBSubnetGroupName", "default"),
+}
+# Amazon RDS User Guide, "Grant permission to tag Amazon RDS resources during creation": operation →
+# what names the new one, and its type.
+TAGGED_AT_BIRTH = {
+    "CopyDBClusterSnapshot": ("TargetDBClusterSnapshotIdentifier", "cluster-snapshot"),
+    "CreateDBCluster": ("DBClusterIdentifier", "cluster"),
+    "CreateDBClusterSnapshot": ("DBClusterSnapshotIdentifier", "cluster-snapshot"),
+    "CreateDBInstance": ("DBInstanceIdentifier", "db"),
+    "RestoreDBClusterFromSnapshot": ("DBClusterIdentifier", "cluster"),
+    "RestoreDBClusterToPointInTime": ("DBClusterIdentifier", "cluster"),
 }
 
 # Service Authorization Reference, AWS IAM: operation → the parameter with the ARN of its resource.
@@ -128,6 +155,10 @@ def check(world: World, call: Call) -> None:
             _check(call, action, resource, context(world, call, tags))
         if not about:
             _check(call, action, None, context(world, call, {}))
+    if call.service == "rds" and call.params.get("Tags") and call.operation in TAGGED_AT_BIRTH:
+        parameter, kind = TAGGED_AT_BIRTH[call.operation]
+        new = world.region(call.region).arn("rds", f"{kind}:{call.params[parameter].lower()}")
+        _check(call, "rds:AddTagsToResource", new, context(world, call, {}))
     if (call.service, call.operation) in PASSING:
         role = str((call.params.get("Target") or {}).get("RoleArn"))
         to = {"iam:passedtoservice": PRINCIPAL}
@@ -199,12 +230,26 @@ def _arns(call: Call, region: Region) -> Iterator[str]:
     for parameter, kind in RDS_RESOURCES.items():
         if name := call.params.get(parameter):
             yield name if name.startswith("arn:") else region.arn("rds", f"{kind}:{name.lower()}")
+    yield from _groups(call, region)
     for parameter in ARNS:
         if str(call.params.get(parameter, "")).startswith("arn:"):
             yield call.params[parameter]
     every = "*" if call.operation == "DescribeGlobalClusters" else None
     if name := call.params.get("GlobalClusterIdentifier", every):
         yield f"arn:aws:rds::{ACCOUNT}:global-cluster:{name.lower()}"
+
+
+def _groups(call: Call, region: Region) -> Iterator[str]:
+    """What a new cluster or instance is made with: what is named, else what its cluster is in,
+    else the default."""
+    version = str(call.params.get("EngineVersion") or ENGINE_VERSION).split(".")[0]
+    cluster = region.clusters.get(str(call.params.get("DBClusterIdentifier")).lower())
+    for kind, (parameter, default) in GROUP_NAMES.items():
+        name = call.params.get(parameter)
+        if name is None and kind in GROUPS.get(call.operation, ()):
+            name = cluster.subnet_group if cluster and kind == "subgrp" else default.format(version)
+        if name:
+            yield region.arn("rds", f"{kind}:{name.lower()}")
 
 
 def _tags(region: Region, arn: str) -> dict[str, str]:
@@ -218,6 +263,7 @@ def _tags(region: Region, arn: str) -> dict[str, str]:
 def context(world: World, call: Call, tags: dict[str, str]) -> dict[str, Any]:
     """What conditions look at; `tags` are the resource's."""
     now = world.clock.utc()
+    given = [t for t in call.params.get("Tags") or [] if isinstance(t, dict) and t.get("Key")]
     return {
         "aws:currenttime": now.isoformat(),
         "aws:epochtime": str(int(now.timestamp())),
@@ -225,9 +271,6 @@ def context(world: World, call: Call, tags: dict[str, str]) -> dict[str, Any]:
         "aws:principalarn": call.caller.principal_arn,
         "aws:requestedregion": call.region,
         **{f"aws:resourcetag/{name.lower()}": value for name, value in tags.items()},
-        **{
-            f"aws:requesttag/{tag['Key'].lower()}": tag.get("Value", "")
-            for tag in call.params.get("Tags") or []
-            if isinstance(tag, dict) and tag.get("Key")
-        },
+        **{f"aws:requesttag/{tag['Key'].lower()}": tag.get("Value", "") for tag in given},
+        **({"aws:tagkeys": tuple(tag["Key"] for tag in given)} if given else {}),
     }

@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chaosaws_kms_ext.lab.aurora import DEAD_STATUSES, Profile, State
+
+if TYPE_CHECKING:
+    from chaosaws_kms_ext.lab.data_faults import DataFault
 
 __all__ = [
     "ACCOUNT",
@@ -149,6 +152,13 @@ class Material:
     made: datetime
     rotated_by: str | None = None
     """AUTOMATIC or ON_DEMAND; None: what the key began with."""
+    fault: DataFault | None = None
+    """By order: until this is over, it opens nothing."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it opens nothing by order."""
+        return self.fault is not None and not self.fault.over
 
 
 @dataclass
@@ -220,6 +230,11 @@ class Encryption:
     data_key: bytes
     """The data key, as KMS sealed it."""
     context: Mapping[str, str]
+    keeps: str | None = None
+    """By order (data_faults.py): why all that is made of it stays under its key, whichever key is
+    asked for."""
+    said: Encryption | None = None
+    """By order: what it is described as."""
 
 
 @dataclass(eq=False)
@@ -249,6 +264,10 @@ class Cluster:
     tags: dict[str, str] = field(default_factory=dict)
     instances: list[Instance] = field(default_factory=list)
     """The writer first."""
+    subnet_group: str = "default"
+    security_groups: list[str] = field(default_factory=list)
+    restored: bool = False
+    """Whether it began with the data of a snapshot or of another cluster."""
     restorable_from: datetime | None = None
     """The earliest point in time that it can be restored to; None: it holds no data yet."""
 
@@ -414,6 +433,8 @@ class World:
         """Who is told of every call, Aurora's own included."""
         self.publish: Publish = lambda event: None
         """Who is told what AWS tells EventBridge (bus.py)."""
+        self.data_faults: list[DataFault] = []
+        """What was ordered to go wrong with clusters and keys."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:
@@ -423,6 +444,10 @@ class World:
     def regions(self) -> Iterator[Region]:
         """Every Region that somebody used."""
         yield from list(self._regions.values())
+
+    def wrong(self, *kinds: str) -> list[DataFault]:
+        """The faults of these kinds that were ordered and are not over."""
+        return [fault for fault in self.data_faults if fault.kind in kinds and not fault.over]
 
 
 @dataclass(frozen=True)

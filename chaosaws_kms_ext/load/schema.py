@@ -11,7 +11,7 @@ import psycopg
 from chaosaws_kms_ext.client.connection import DeadlineConnection
 from chaosaws_kms_ext.history import WrittenRow
 
-__all__ = ["LoadFailed", "drop", "make", "rows"]
+__all__ = ["Hopeless", "LoadFailed", "drop", "make", "rows", "within"]
 
 OURS = "made by chaostoolkit-aws-kms for its load; dropped by it"
 """The comment on a schema of ours: one without it is never touched."""
@@ -23,6 +23,10 @@ CONNECT_AGAIN = 0.25
 
 class LoadFailed(Exception):
     """The load could not do its work: one sentence."""
+
+
+class Hopeless(LoadFailed):
+    """And to try again cannot help."""
 
 
 def make(database: str, timeout: float) -> None:
@@ -39,38 +43,27 @@ def make(database: str, timeout: float) -> None:
                 "(writer integer, sequence bigint, PRIMARY KEY (writer, sequence))"
             )
 
-    _within(database, timeout, work)
+    within(database, timeout, work)
 
 
 def rows(database: str, timeout: float) -> list[WrittenRow]:
     """What is in the table; raises LoadFailed within about `timeout` seconds."""
     query = "SELECT writer, sequence FROM chaos_kms.writes ORDER BY 1, 2"
-    return _within(
+    return within(
         database, timeout, lambda c: [WrittenRow(*row) for row in c.execute(query).fetchall()]
     )
 
 
 def drop(database: str, timeout: float) -> None:
     """Removes the schema, if it is ours; raises LoadFailed within about `timeout` seconds."""
-    _within(database, timeout, _drop)
+    within(database, timeout, _drop)
 
 
-def _drop(connection: DeadlineConnection) -> None:
-    found = connection.execute(
-        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'chaos_kms'"
-    ).fetchone()
-    if found is None:
-        return
-    if found[0] != OURS:
-        raise LoadFailed(
-            "the database has a schema chaos_kms that is not ours: rename it, or set "
-            "CHAOS_LOAD_WRITES=none"
-        )
-    connection.execute("DROP SCHEMA chaos_kms CASCADE")
+def within(database: str, timeout: float, work: Callable[[DeadlineConnection], Answer]) -> Answer:
+    """Connects, again and again if it must, and works; all of it before the deadline.
 
-
-def _within(database: str, timeout: float, work: Callable[[DeadlineConnection], Answer]) -> Answer:
-    """Connects, again and again if it must, and works; all of it before the deadline."""
+    Raises LoadFailed within about `timeout` seconds.
+    """
     end = time.monotonic() + timeout
     while True:
         try:
@@ -85,8 +78,22 @@ def _within(database: str, timeout: float, work: Callable[[DeadlineConnection], 
         except psycopg.Error as problem:
             final = not isinstance(problem, psycopg.OperationalError) or _hopeless(problem)
             if final or time.monotonic() + CONNECT_AGAIN > end:
-                raise LoadFailed(_plain(problem)) from problem
+                raise (Hopeless if final else LoadFailed)(_plain(problem)) from problem
             time.sleep(CONNECT_AGAIN)
+
+
+def _drop(connection: DeadlineConnection) -> None:
+    found = connection.execute(
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'chaos_kms'"
+    ).fetchone()
+    if found is None:
+        return
+    if found[0] != OURS:
+        raise LoadFailed(
+            "the database has a schema chaos_kms that is not ours: rename it, or set "
+            "CHAOS_LOAD_WRITES=none"
+        )
+    connection.execute("DROP SCHEMA chaos_kms CASCADE")
 
 
 def _hopeless(problem: psycopg.Error) -> bool:

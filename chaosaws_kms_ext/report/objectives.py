@@ -17,9 +17,18 @@ Judged = dict[str, Any]
 class Figures:
     """What objectives are held against; None: could not be measured."""
 
-    time_to_recovery: float | None
+    time_to_recovery: float | None = None
     """Seconds."""
-    lost_writes: int | None
+    lost_writes: int | None = None
+    """Of all loads."""
+    missed_arrivals: int | None = None
+    """Of the loads that nothing should happen to."""
+    time_to_replacement: float | None = None
+    """Seconds from the order to restore until the restored cluster's first answer."""
+    wrong_contexts: int | None = None
+    """Attempts to decrypt that did not go as their encryption context says."""
+    misattributed_calls: int | None = None
+    """DisableKey and EnableKey, where CloudTrail names somebody else than this run."""
 
 
 def _rto(figures: Figures, settings: Settings) -> Judged:
@@ -32,14 +41,27 @@ def _rto(figures: Figures, settings: Settings) -> Judged:
     }
 
 
-def _lost_writes(figures: Figures, settings: Settings) -> Judged:
-    measured = figures.lost_writes
+def _replacement_rto(figures: Figures, settings: Settings) -> Judged:
+    limit, measured = settings.real(settings.replacement_rto), figures.time_to_replacement
+    return {
+        "limit_seconds": limit,
+        "limit_aws_seconds": settings.replacement_rto,
+        "measured_seconds": measured,
+        "met": None if measured is None else measured <= limit,
+    }
+
+
+def _none(measured: int | None) -> Judged:
     return {"limit": 0, "measured": measured, "met": None if measured is None else measured == 0}
 
 
 OBJECTIVES: Mapping[str, Callable[[Figures, Settings], Judged]] = {
     "rto": _rto,
-    "lost_writes": _lost_writes,
+    "replacement_rto": _replacement_rto,
+    "lost_writes": lambda figures, _: _none(figures.lost_writes),
+    "missed_arrivals": lambda figures, _: _none(figures.missed_arrivals),
+    "wrong_contexts": lambda figures, _: _none(figures.wrong_contexts),
+    "misattributed_calls": lambda figures, _: _none(figures.misattributed_calls),
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from chaosaws_kms_ext.checkers import counts, durability, hang, latency, outage
+from chaosaws_kms_ext.checkers import counts, durability, hang, latency, missed, outage
 from chaosaws_kms_ext.checkers.durability import Durability
+from chaosaws_kms_ext.checkers.missed import Missed
 from chaosaws_kms_ext.checkers.outage import Outage
 from chaosaws_kms_ext.history import SECOND, Event, History, Operation, Outcome
 from chaosaws_kms_ext.report.objectives import Figures
@@ -17,6 +19,9 @@ from chaosaws_kms_ext.settings import Settings
 __all__ = ["Facts", "Measured", "measure", "utc"]
 
 SCHEMA = 1
+
+MAIN = "main"
+"""The load whose figures are the run's."""
 END_OF_TIME = 2**63
 
 
@@ -29,10 +34,13 @@ class Facts:
     started: datetime
     ended: datetime
     region: str
-    cluster: str
-    key: str
-    reconnect_spacing: float
-    """Seconds."""
+    cluster: str | None
+    key: str | None
+    """None: the run was about no cluster."""
+    outage: bool
+    """Whether the key of the cluster was to be taken away, so that the load `main` suffers."""
+    reconnect_spacing: Mapping[str, float]
+    """Load → seconds."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +52,16 @@ class Measured:
     unmeasured: tuple[str, ...]
 
 
-def measure(facts: Facts, history: History, load: str = "main") -> Measured:
-    """Everything that is measured of one load."""
-    settings = facts.settings
-    injected, back = history.first(Happened.INJECTED), history.first(Happened.PUT_BACK)
-    arrivals = history.arrivals(load)
-    seen = _outage(facts, history, load, arrivals, injected)
-    kept = durability.judge(arrivals, history.rows.get(load))
-    back_at = back.at if back else None
-    recovery = seen.recovery if seen else None
-    by_others = _put_back_by_others(history, injected, back, recovery)
-    ttr = None if by_others else _between(back_at, recovery)
-    start = history.first(Happened.START_CALLED, after=back.at) if back else None
-    lost = _status(history, injected, ("recoverable", "terminal"))
-    available = _status(history, back, ("accessible",)) if lost else None
-    at_stake = _acknowledged_before(arrivals, seen)
-    path = None
-    if ttr is not None:
-        path = "start-db-cluster" if start else "self-restart"
+def measure(facts: Facts, history: History) -> Measured:
+    """Everything that is measured of a run: of its load `main`, of its others, and besides."""
+    main = _load(facts, history, MAIN, facts.outage)
+    others = {name: _load(facts, history, name, False) for name in _names(history) - {MAIN}}
+    injected = history.first(Happened.INJECTED)
     summary = {
         "schema": SCHEMA,
         "experiment": facts.experiment,
-        "target": settings.target,
-        "lab": _lab(settings),
+        "target": facts.settings.target,
+        "lab": _lab(facts.settings),
         "verdict": "failed",
         "reasons": [],
         "started": utc(facts.started),
@@ -74,6 +69,69 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
         "region": facts.region,
         "cluster": facts.cluster,
         "key": facts.key,
+        **main.figures,
+        "loads": {name: other.figures for name, other in sorted(others.items())},
+        "seed_rows": _seed_rows(history),
+        "replacement": _replacement(history),
+        "contexts": _contexts(history),
+        "audit": _audit(history),
+        "status_poll_seconds": facts.settings.status_poll,
+        "objectives": [],
+    }
+    spared = [*others.values(), *([] if facts.outage or MAIN not in _names(history) else [main])]
+    replacement = summary["replacement"]
+    figures = Figures(
+        time_to_recovery=main.figures["time_to_recovery_seconds"],
+        lost_writes=_sum([main.lost, *(other.lost for other in others.values())]),
+        missed_arrivals=_sum([load.figures["missed_arrivals"] for load in spared]),
+        time_to_replacement=replacement and replacement["time_to_first_answer_seconds"],
+        wrong_contexts=_wrong_contexts(summary["contexts"]),
+        misattributed_calls=_misattributed(history, summary["audit"]),
+    )
+    unmeasured = [*main.unmeasured, *(why for other in others.values() for why in other.unmeasured)]
+    if facts.outage and injected is None:
+        unmeasured = ["no fault was injected"]
+    rows = summary["seed_rows"]
+    if rows and rows["present"] is None:
+        unmeasured.append("the seeded rows could not be counted")
+    unmeasured += (summary["audit"] or {}).get("unknown", [])
+    return Measured(summary, figures, tuple(unmeasured))
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What was measured of one load."""
+
+    figures: dict[str, Any]
+    lost: int | None
+    unmeasured: list[str]
+
+
+def _names(history: History) -> set[str]:
+    """The loads."""
+    return set(history.rates)
+
+
+def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
+    """`suffers`: whether an outage is to be measured, or else that there is none."""
+    injected = history.first(Happened.INJECTED) if suffers else None
+    back = history.first(Happened.PUT_BACK) if suffers else None
+    arrivals = history.arrivals(load)
+    seen = _outage(facts, history, load, arrivals, injected)
+    kept = durability.judge(arrivals, history.rows.get(load))
+    spared = None if suffers else _missed(history, load, arrivals)
+    back_at = back.at if back else None
+    recovery = seen.recovery if seen else None
+    by_others = _put_back_by_others(history, injected, back, recovery)
+    ttr = None if by_others else _between(back_at, recovery)
+    start = history.first(Happened.START_CALLED, after=back.at) if back else None
+    lost = _status(history, injected, ("recoverable", "terminal"))
+    available = _status(history, back, ("accessible",)) if lost else None
+    at_stake = _acknowledged_before(arrivals, seen) if suffers else kept.acknowledged
+    path = None
+    if ttr is not None:
+        path = "start-db-cluster" if start else "self-restart"
+    figures = {
         "timeline": _timeline(
             history,
             fault_injected=injected.at if injected else None,
@@ -100,11 +158,10 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
             ),
         },
         "hang": _hang(history, load, seen, back),
-        "seed_rows": _seed_rows(history),
         "resolution_seconds": _rounded(seen.resolution_seconds) if seen else None,
         "error_bound_seconds": _rounded(seen.error_bound_seconds) if seen else None,
-        "status_poll_seconds": settings.status_poll,
         "answered_between": seen.answered_between if seen else None,
+        "missed_arrivals": spared.count if spared else None,
         "operations": counts.count(arrivals),
         "latency_ms": {
             "before": asdict(latency.judge(arrivals, 0, injected.at if injected else END_OF_TIME)),
@@ -117,13 +174,86 @@ def measure(facts: Facts, history: History, load: str = "main") -> Measured:
             "unknown": kept.unknown,
         },
         "lost_writes": [list(row) for row in (kept.lost or ())],
-        "objectives": [],
     }
-    return Measured(
-        summary,
-        Figures(ttr, len(kept.lost) if kept.lost is not None and at_stake else None),
-        (*by_others, *_unmeasured(facts, summary, seen, kept, injected, at_stake)),
+    unmeasured = [*by_others]
+    if load in _names(history) or suffers:
+        unmeasured += _unmeasured_outage(figures, seen) if suffers else []
+        unmeasured += [spared.doubt] if spared and spared.doubt else []
+        unmeasured += _unmeasured_writes(facts, kept, at_stake)
+        if load != MAIN:
+            unmeasured = [f"of the load {load}: {why}" for why in unmeasured]
+    judged = kept.lost is not None and at_stake
+    return _Load(figures, len(kept.lost or ()) if judged else None, unmeasured)
+
+
+def _missed(history: History, load: str, arrivals: list[Operation]) -> Missed:
+    begin = history.first(Happened.LOAD_STEADY, load=load)
+    end = history.first(Happened.LOAD_STOPPED, load=load)
+    return missed.judge(
+        arrivals,
+        history.witness(load, "stall"),
+        begin.at if begin else END_OF_TIME,
+        end.at if end else END_OF_TIME,
     )
+
+
+def _replacement(history: History) -> dict[str, Any] | None:
+    """How long it took until something restored from a snapshot answered for the first time."""
+    answer = history.first(Happened.FIRST_ANSWER)
+    if answer is None:
+        return None
+    cluster = answer.details["cluster"]
+    ordered = history.first(Happened.RESTORE_ORDERED, cluster=cluster)
+    available = history.first(Happened.RESTORED, cluster=cluster)
+    return {
+        "cluster": cluster,
+        "time_to_available_seconds": _since(ordered, available),
+        "time_to_first_answer_seconds": _since(ordered, answer),
+        "error_bound_seconds": answer.details["within_seconds"],
+    }
+
+
+def _contexts(history: History) -> list[dict[str, Any]] | None:
+    """Each attempt to decrypt: with which context, whether that was the one, what came of it."""
+    sealed = {e.details["digest"]: e.details["context"] for e in history.events
+              if e.name == Happened.SEALED}  # fmt: skip
+    if not sealed:
+        return None
+    return [
+        {
+            "context": event.details["context"],
+            "same": event.details["context"] == sealed.get(event.details["digest"]),
+            "decrypted": event.details["decrypted"],
+        }
+        for event in history.events
+        if event.name == Happened.DECRYPTED
+    ]
+
+
+def _wrong_contexts(attempts: list[dict[str, Any]] | None) -> int | None:
+    """None: not both were tried, the same context and another."""
+    if {each["same"] for each in attempts or ()} != {True, False}:
+        return None
+    return sum(bool(each["same"] != each["decrypted"]) for each in attempts or ())
+
+
+def _audit(history: History) -> dict[str, Any] | None:
+    told = history.first(Happened.AUDIT)
+    return dict(told.details) if told else None
+
+
+def _misattributed(history: History, audit: dict[str, Any] | None) -> int | None:
+    ready = history.first(Happened.READY)
+    if not audit or not ready or not audit["disabled_by"] or not audit["enabled_by"]:
+        return None
+    by = (audit["disabled_by"]["who"], audit["enabled_by"]["who"])
+    return sum(bool(who != ready.details["caller"]) for who in by)
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    """None: there is none, or one is not known."""
+    known = [each for each in counts if each is not None]
+    return sum(known) if known and len(known) == len(counts) else None
 
 
 def _lab(settings: Settings) -> dict[str, Any] | None:
@@ -150,22 +280,13 @@ def _outage(
         rate=history.rates[load],
         fault_at=injected.at,
         window=facts.settings.steady_window,
-        reconnect_spacing=facts.reconnect_spacing,
+        reconnect_spacing=facts.reconnect_spacing[load],
         stalls=history.witness(load, "stall"),
     )
 
 
-def _unmeasured(
-    facts: Facts,
-    summary: dict[str, Any],
-    seen: Outage | None,
-    kept: Durability,
-    injected: Event | None,
-    at_stake: int,
-) -> list[str]:
-    """Why figures are missing, and why some cannot be trusted."""
-    if injected is None:
-        return ["no fault was injected"]
+def _unmeasured_outage(figures: dict[str, Any], seen: Outage | None) -> list[str]:
+    """Why figures of the outage are missing, and why some cannot be trusted."""
     missing = []
     if seen is None:
         missing.append("nothing was recorded of the load, so the outage is not known")
@@ -173,6 +294,16 @@ def _unmeasured(
         missing.append(f"the outage could not be measured: {seen.reason}")
     elif seen.doubt:
         missing.append(seen.doubt)
+    if figures["time_to_inaccessible_seconds"] is None:
+        missing.append("the cluster was never seen to be inaccessible")
+    for kind, hung in figures["hang"].items():
+        if hung is None and seen is not None and seen.impact is not None:
+            missing.append(f"whether {kind.replace('_', ' ')} hung is not known: none was tried")
+    return missing
+
+
+def _unmeasured_writes(facts: Facts, kept: Durability, at_stake: int) -> list[str]:
+    missing = []
     if facts.settings.load_writes == "none":
         missing.append("no writes were made (CHAOS_LOAD_WRITES=none), so none can be missed")
     elif kept.reason:
@@ -184,14 +315,6 @@ def _unmeasured(
             f"{len(kept.unexpected)} rows are there that no client can have written: "
             "the figures cannot be trusted"
         )
-    if summary["time_to_inaccessible_seconds"] is None:
-        missing.append("the cluster was never seen to be inaccessible")
-    for kind, hung in summary["hang"].items():
-        if hung is None and seen is not None and seen.impact is not None:
-            missing.append(f"whether {kind.replace('_', ' ')} hung is not known: none was tried")
-    rows = summary["seed_rows"]
-    if rows and rows["present"] is None:
-        missing.append("the seeded rows could not be counted")
     return missing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,16 +22,26 @@ def table(summary: dict[str, Any], folder: str) -> str:
 
 def _rows(summary: dict[str, Any], folder: str) -> Iterator[tuple[str, str]]:
     yield "experiment", f"{summary['experiment']}, {_where(summary)}"
-    yield "time to impact", _impact(summary)
-    yield "outage", _seconds(summary["outage_seconds"], summary["error_bound_seconds"])
-    yield "time to recovery", _recovery(summary)
-    yield "while it hung", _hang(summary["hang"])
-    writes = summary["writes"]
-    lost = UNKNOWN if writes["lost"] is None else writes["lost"]
-    yield (
-        "writes",
-        f"{writes['acknowledged']} acknowledged · {writes['unknown']} unknown · {lost} lost",
-    )
+    if summary["timeline"]["fault_injected"]:
+        yield "time to impact", _impact(summary)
+        yield "outage", _seconds(summary["outage_seconds"], summary["error_bound_seconds"])
+        yield "time to recovery", _recovery(summary)
+        yield "while it hung", _hang(summary["hang"])
+    if replaced := summary["replacement"]:
+        took = replaced["time_to_first_answer_seconds"]
+        yield "time to replacement", _seconds(took, replaced["error_bound_seconds"])
+    if any(summary["operations"].values()):
+        yield "writes", _writes(summary["writes"])
+    if summary["missed_arrivals"] is not None:
+        yield "load main", _spared(summary)
+    for name, load in summary["loads"].items():
+        yield f"load {name}", f"{_spared(load)}; {_writes(load['writes'])}"
+    for attempt in summary["contexts"] or ():
+        context = "the same context" if attempt["same"] else "another context"
+        done = "decrypted" if attempt["decrypted"] else "refused"
+        yield "", f"{context}, {json.dumps(attempt['context'])}: {done}"
+    if told := summary["audit"]:
+        yield from _audit(told)
     if rows := summary["seed_rows"]:
         yield "seeded rows", f"{_or_unknown(rows['present'])} of {rows['expected']}"
     for objective in summary["objectives"]:
@@ -41,12 +52,29 @@ def _rows(summary: dict[str, Any], folder: str) -> Iterator[tuple[str, str]]:
     yield "files", folder
 
 
+def _writes(writes: dict[str, Any]) -> str:
+    lost = UNKNOWN if writes["lost"] is None else writes["lost"]
+    return f"{writes['acknowledged']} acknowledged · {writes['unknown']} unknown · {lost} lost"
+
+
+def _spared(load: dict[str, Any]) -> str:
+    due = sum(load["operations"].values())
+    return f"{_or_unknown(load['missed_arrivals'])} of {due} arrivals missed"
+
+
+def _audit(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for what in ("disabled_by", "enabled_by"):
+        by = told[what]
+        yield what.replace("_", " "), f"{by['who']} at {by['when']}" if by else UNKNOWN
+    yield "failed Decrypts", f"at least {told['failed_decrypts']}, by CloudTrail"
+
+
 def _where(summary: dict[str, Any]) -> str:
     if lab := summary["lab"]:
         ordered = f", {len(lab['faults'])} fault(s) ordered" if "faults" in lab else ""
         shape = f"{lab['profile']}, speed {lab['speed']:g}{ordered}"
         return f"on the lab ({shape}): its times are its own"
-    return f"on AWS, {summary['cluster']} in {summary['region']}"
+    return f"on AWS, {summary['cluster'] or 'no cluster'} in {summary['region']}"
 
 
 def _impact(summary: dict[str, Any]) -> str:

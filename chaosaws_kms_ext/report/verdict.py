@@ -64,32 +64,35 @@ def decide(
 def of_journal(journal: dict[str, Any], status: str) -> Course:
     """What Chaos Toolkit's journal says of the course; `status` is what it set itself."""
     failures = []
-    before = (journal.get("steady_states") or {}).get("before") or {}
+    asked = journal.get("steady_states") or {}
+    before, after = asked.get("before") or {}, asked.get("after") or {}
     if before.get("steady_state_met") is False:
-        failures.append(_gate(before))
-    elif not before and status == "completed":
+        failures.append(f"the gate: {_unmet(before)}")
+    elif after.get("steady_state_met") is False:
+        failures.append(f"the hypothesis afterwards: {_unmet(after)}")
+    elif not before and not after and status == "completed":
         failures.append("the gate: the hypothesis was not asked before the method")
     for part, runs in (("action", journal.get("run")), ("rollback", journal.get("rollbacks"))):
         for ran in runs or []:
             if ran.get("status") != "succeeded":
                 failures.append(f"{part} {ran['activity']['name']}: {_why(ran)}")
-            elif ran.get("tolerance_met") is False:
-                failures.append(f"{part} {ran['activity']['name']}: not within its tolerance")
+            elif "tolerance" in ran["activity"] and ran.get("tolerance_met") is not True:
+                failures.append(f"{part} {ran['activity']['name']} was {ran.get('output')!r}")
     if status == "failed" and not failures:
         failures.append("Chaos Toolkit says that the experiment failed")
-    if journal.get("deviated"):
+    if journal.get("deviated") and not after:
         failures.append("the hypothesis did not hold afterwards")
     return Course(interrupted=status in ("interrupted", "aborted"), failures=tuple(failures))
 
 
-def _gate(before: dict[str, Any]) -> str:
-    for probe in before.get("probes", []):
+def _unmet(hypothesis: dict[str, Any]) -> str:
+    for probe in hypothesis.get("probes", []):
         name = probe["activity"]["name"]
         if probe.get("status") != "succeeded":
-            return f"the gate: {name}: {_why(probe)}"
+            return f"{name}: {_why(probe)}"
         if not probe.get("tolerance_met", True):
-            return f"the gate: {name} was {probe.get('output')!r}"
-    return "the gate: the hypothesis did not hold"
+            return f"{name} was {probe.get('output')!r}"
+    return "the hypothesis did not hold"
 
 
 def _why(ran: dict[str, Any]) -> str:

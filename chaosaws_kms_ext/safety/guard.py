@@ -25,7 +25,7 @@ from chaosaws_kms_ext.safety.permissions import Identity
 from chaosaws_kms_ext.safety.survey import Survey, survey
 from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["Inspection", "Target", "ask", "inspect"]
+__all__ = ["Inspection", "Target", "ask", "find", "inspect"]
 
 SHOWN = 20
 """So many of those who would lose the key too are named in a sentence."""
@@ -68,6 +68,20 @@ def ask(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> Targ
     return inspection.target
 
 
+def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
+    """The target of who takes no key away; raises Refused if there is no such cluster or key."""
+    found = Inspection()
+    found.findings += [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]
+    cluster = None if found.refusals else _cluster(found, aws, cluster_id)
+    key = _key(found, aws, cluster.key, "its own key") if cluster else None
+    if cluster is None or key is None:
+        raise Refused("; ".join(found.refusals))
+    _check_named(found, aws, cluster, key, key_id)
+    if found.refusals:
+        raise Refused("; ".join(found.refusals))
+    return Target(cluster, key)
+
+
 def inspect(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> Inspection:
     """Looks at everything; as many calls as there are pages, and none that changes anything."""
     found = Inspection()
@@ -98,11 +112,7 @@ def _inspect(found: Inspection, aws: Aws, settings: Settings, cluster_id: str, k
     if key is None:
         return
     found.target = Target(cluster, key)
-    if key_id:
-        named = _key(found, aws, key_id, "CHAOS_KEY_ID")
-        if named and named.arn != key.arn:
-            say(refused("key", f"CHAOS_KEY_ID names {named.arn}, but {cluster.id} is encrypted "
-                        f"under {key.arn}"))  # fmt: skip
+    _check_named(found, aws, cluster, key, key_id)
     found.findings += [
         *_of_key(aws, cluster, key, who),
         *_of_cluster(cluster),
@@ -159,6 +169,14 @@ def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
             why = f"there is no KMS key {key_id} ({what}) in {aws.region}"
         found.findings.append(refused("key", why))
         return None
+
+
+def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id: str) -> None:
+    """Holds the key that was named against the cluster's own."""
+    named = _key(found, aws, key_id, "CHAOS_KEY_ID") if key_id else None
+    if named and named.arn != key.arn:
+        why = f"CHAOS_KEY_ID names {named.arn}, but {cluster.id} is encrypted under {key.arn}"
+        found.findings.append(refused("key", why))
 
 
 def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding]:

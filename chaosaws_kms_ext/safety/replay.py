@@ -12,7 +12,7 @@ import jmespath
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["IN_FLIGHT", "VERIFY_TIMEOUT", "NotPutBack", "is_back", "replay"]
+__all__ = ["IN_FLIGHT", "VERIFY_TIMEOUT", "NotPutBack", "is_back", "replay", "still_wrong"]
 
 VERIFY_TIMEOUT = 300.0
 """Seconds. KMS: eventual consistency takes "several minutes in some cases" (KMS Developer Guide,
@@ -50,7 +50,7 @@ def replay(aws: Aws, undo: Undo) -> int:
             for call in undo.calls:
                 aws.call(call.service, call.operation, dict(call.params))
             answered = answered or time.monotonic_ns()
-            wrong = _first_wrong(aws, undo)
+            wrong = still_wrong(aws, undo)
         except AwsError as problem:
             wrong = str(problem)
             if problem.permanent:
@@ -69,12 +69,13 @@ def replay(aws: Aws, undo: Undo) -> int:
 def is_back(aws: Aws, undo: Undo) -> bool:
     """Whether AWS says that everything is back; what it does not answer is not."""
     try:
-        return not _first_wrong(aws, undo)
+        return not still_wrong(aws, undo)
     except AwsError:
         return False
 
 
-def _first_wrong(aws: Aws, undo: Undo) -> str:
+def still_wrong(aws: Aws, undo: Undo) -> str:
+    """What is not back, in words; empty if everything is. Raises AwsError."""
     for check in undo.checks:
         call = check.call
         answer = aws.call(call.service, call.operation, dict(call.params))

@@ -13,6 +13,7 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import journal, switch
 from chaosaws_kms_ext.safety.journal import Entry
+from chaosaws_kms_ext.safety.made import Made
 from chaosaws_kms_ext.safety.replay import IN_FLIGHT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.switch import Armed
@@ -28,8 +29,8 @@ BACK_WITHIN, LOOK = 3600.0, 2.0
 several minutes"), and between two looks."""
 
 
-def door(entry: Entry) -> Aws:
-    """AWS, or the lab, as the run that made the entry had it; raises Refused."""
+def door(entry: Entry | Made) -> Aws:
+    """AWS, or the lab, as the run that wrote this down had it; raises Refused."""
     return Aws(entry.region, entry.endpoint, lab=bool(entry.lab))
 
 

@@ -19,6 +19,8 @@ from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import client, until
 
+pytestmark = pytest.mark.common_lab
+
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 NUMBERS = itertools.count()
 

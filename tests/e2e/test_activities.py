@@ -19,9 +19,15 @@ from chaosaws_kms_ext.load import probes as load_probes
 from tests.conftest import client, until
 
 EVERYTHING = {
-    "answered_share", "cluster_is_available", "cluster_is_inaccessible", "disable_key",
-    "enable_key", "encryption_state", "hold", "key_is_enabled", "key_state", "latency_p99",
-    "start_cluster", "wait_for_recovery", "wait_until_inaccessible",
+    "answered_share", "audit_events", "aurora_has_its_grant", "cancel_key_deletion", "clean_up",
+    "cluster_is_available", "cluster_is_inaccessible", "clusters_using_key",
+    "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster", "create_key",
+    "decrypts", "delete_cluster", "delete_cluster_snapshot", "disable_key", "enable_key",
+    "encrypted_under", "encryption_state", "grants", "hold", "key_is_enabled", "key_manager",
+    "key_policy", "key_policy_allows", "key_policy_lets", "key_state", "latency_p99",
+    "restore_cluster", "restore_is_refused", "rotate_key", "rotation_status", "rows_equal",
+    "schedule_key_deletion", "sealed", "snapshot_encryption", "start_cluster", "table_checksum",
+    "wait_for_recovery", "wait_until_inaccessible",
 }  # fmt: skip
 
 
@@ -99,7 +105,7 @@ def test_a_key_that_somebody_puts_back_ends_the_wait(on_lab):
     until(lambda: status_of(rds) == "available")
     taken = kms_actions.disable_key()
     kms.enable_key(KeyId=taken["key"])
-    with pytest.raises(ActivityFailed, match="Enabled again: somebody put it back"):
+    with pytest.raises(ActivityFailed, match="usable again: somebody put it back"):
         aurora_probes.wait_until_inaccessible()
     kms_actions.enable_key()
 

@@ -12,6 +12,9 @@ from chaosaws_kms_ext.aurora import actions as aurora_actions
 from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
+from tests.conftest import mostly_soak
+
+pytestmark = pytest.mark.common_lab
 
 OF_A_CLUSTER = [
     kms_actions.disable_key,
@@ -26,6 +29,8 @@ NO_NAMES = [
     "nobody", "$(reboot)", "; rm -rf /", "..", "../../orders", "orders\n", "\0", "🔑", " ",
     "x" * 2049, "x" * 10_000_000, ["orders"], {"id": "orders"}, 7, True,
 ]  # fmt: skip
+OFTEN = ["nobody", "orders\n", "x" * 2049, {"id": "orders"}]
+"""What `make test` gives every activity; `make soak` gives all."""
 OTHER_CLUSTERS = [
     "arn:aws:rds:eu-west-1:999999999999:cluster:orders",
     "arn:aws:rds:us-east-1:123456789012:cluster:orders",
@@ -70,13 +75,21 @@ def one_sentence(activity, **arguments):
 
 
 @pytest.mark.parametrize("activity", OF_A_CLUSTER, ids=lambda a: a.__name__)
-@pytest.mark.parametrize("name", [*NO_NAMES, *OTHER_CLUSTERS], ids=lambda n: repr(n)[:40])
+@pytest.mark.parametrize(
+    "name",
+    mostly_soak([*NO_NAMES, *OTHER_CLUSTERS], lambda n: n in [*OFTEN, OTHER_CLUSTERS[0]]),
+    ids=lambda n: repr(n)[:40],
+)
 def test_what_names_no_cluster_of_ours_is_one_sentence(settings, activity, name):
     one_sentence(activity, cluster_id=name, configuration=settings)
 
 
 @pytest.mark.parametrize("activity", OF_A_KEY, ids=lambda a: a.__name__)
-@pytest.mark.parametrize("name", [*NO_NAMES, *OTHER_KEYS], ids=lambda n: repr(n)[:40])
+@pytest.mark.parametrize(
+    "name",
+    mostly_soak([*NO_NAMES, *OTHER_KEYS], lambda n: n in [*OFTEN, OTHER_KEYS[0]]),
+    ids=lambda n: repr(n)[:40],
+)
 def test_what_names_no_key_of_ours_is_one_sentence(settings, activity, name):
     one_sentence(activity, key_id=name, configuration=settings)
 

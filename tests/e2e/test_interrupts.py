@@ -20,7 +20,7 @@ MOMENTS = {
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-OFTEN = {(signal.SIGINT, "hold"), (signal.SIGTERM, "impact"), (signal.SIGKILL, "hold")}
+OFTEN = {(signal.SIGTERM, "impact"), (signal.SIGKILL, "hold")}
 """What `make test` runs; `make soak` runs all."""
 
 
@@ -80,9 +80,8 @@ def test_a_signal_that_would_skip_the_rollbacks_does_not(aws):
     running.wait()
 
 
-@pytest.mark.parametrize(
-    "pause", [0.001, *(pytest.param(p, marks=pytest.mark.soak) for p in (0.0, 0.01, 0.3))]
-)
+@pytest.mark.parametrize("pause", [0.001, 0.0, 0.01, 0.3])
+@pytest.mark.soak
 def test_two_interrupts_close_together_still_put_the_key_back(aws, pause):
     played = aws()
     running = played.chaos.start_run()

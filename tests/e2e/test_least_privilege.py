@@ -53,14 +53,24 @@ PROBES = {
             "name": f"{module}.{function}",
             "provider": {
                 "type": "python", "module": f"chaosaws_kms_ext.{module}.probes", "func": function,
+                "arguments": arguments,
             },
         }
-        for module, function in (
-            ("kms", "key_state"),
-            ("kms", "key_is_enabled"),
-            ("aurora", "cluster_is_available"),
-            ("aurora", "cluster_is_inaccessible"),
-            ("aurora", "encryption_state"),
+        for module, function, arguments in (
+            ("kms", "key_state", {}),
+            ("kms", "key_is_enabled", {}),
+            ("kms", "key_manager", {}),
+            ("kms", "key_policy", {}),
+            ("kms", "key_policy_allows", {"action": "kms:DescribeKey"}),
+            ("kms", "rotation_status", {}),
+            ("kms", "grants", {"cluster_id": "orders"}),
+            ("kms", "aurora_has_its_grant", {}),
+            ("audit", "audit_events", {"since": "2020-01-01T00:00:00Z"}),
+            ("aurora", "cluster_is_available", {}),
+            ("aurora", "cluster_is_inaccessible", {}),
+            ("aurora", "clusters_using_key", {}),
+            ("aurora", "snapshot_encryption", {"snapshot_id": "orders-backup"}),
+            ("aurora", "encryption_state", {}),
         )
     ],
 }  # fmt: skip
@@ -228,13 +238,14 @@ def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path)
     refused = played.chaos.run(**env)
     assert f"may not kms:DisableKey on {played.key}" in refused.said
 
-    played.client("kms").disable_key(KeyId=played.key)
+    for call in ("disable_key", "enable_key", "disable_key"):  # as the audit wants them
+        getattr(played.client("kms"), call)(KeyId=played.key)
     until(lambda: played.cluster_status().startswith("inaccessible"))
     experiment = tmp_path / "probes.json"
     experiment.write_text(json.dumps(PROBES))
     ran = played.chaos.run(experiment, **env)
     journal = json.loads((played.chaos.folder / "journal.json").read_text())
-    assert [each["status"] for each in journal["run"]] == ["succeeded"] * 5, ran.output
+    assert {each["status"] for each in journal["run"]} == {"succeeded"}, ran.output
     assert journal["run"][-1]["output"]["meaning"] == "recoverable"
     assert played.called(looker.access_key) == table(Caller.PROBE)
     kms = looker.client(played.lab, "kms")
@@ -296,7 +307,7 @@ def resources(played, runner, action):
     return [each.rstrip("*") for each in ([named] if isinstance(named, str) else named)]
 
 
-OFTEN = {"kms:EnableKey", "kms:DisableKey", "rds:StartDBCluster", "iam:PassRole", "kms:ListGrants"}
+OFTEN = {"kms:EnableKey", "iam:PassRole", "kms:ListGrants"}
 
 
 @pytest.mark.parametrize("action", mostly_soak(ACTIONS, lambda action: action in OFTEN))
@@ -322,7 +333,9 @@ def test_without_the_permission_to_list_schedules_restore_says_so(played):
     assert "not allowed: scheduler:ListSchedules on *" in restored.output
 
 
-@pytest.mark.parametrize("action", ["kms:EnableKey", "rds:StartDBCluster"])
+@pytest.mark.parametrize(
+    "action", mostly_soak(["kms:EnableKey", "rds:StartDBCluster"], lambda a: a == "kms:EnableKey")
+)
 def test_a_switch_that_could_not_put_back_is_refused(played, action):
     runner = somebody(played, Caller.RUN)
     switch = runner.env["CHAOS_SWITCH_ROLE"]

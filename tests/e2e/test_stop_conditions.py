@@ -94,6 +94,7 @@ def test_an_alarm_that_goes_off_ends_the_run_and_the_key_is_back_in_seconds(aws)
     assert played.key_state() == "Enabled"
 
 
+@pytest.mark.soak
 def test_without_alarms_that_can_be_watched_nothing_begins(aws):
     played = aws(CHAOS_STOP_ALARMS="orders-errors")
 

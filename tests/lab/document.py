@@ -92,8 +92,10 @@ Throughout:
   policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
   administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
   by resource and tag, in EventBridge Scheduler by schedule and group, in moto's services by action.
-  AssumeRole then takes the role's trust policy too, and lets an administrator in where that trusts
-  the account. Signatures are not checked.
+  What makes a cluster or an instance takes the permission on its parameter, option and subnet
+  groups too, and what makes anything with tags takes `rds:AddTagsToResource`. AssumeRole then takes
+  the role's trust policy too, and lets an administrator in where that trusts the account.
+  Signatures are not checked.
 - `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: `user/lab` for
   an access key that IAM does not know. `SimulatePrincipalPolicy` decides as the lab does over the
   identity policies of a user, a group or a role, and knows of tags, Region and time only what
@@ -101,7 +103,10 @@ Throughout:
 - A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
   errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
   their seconds are real ones. So do faults of the data (`chaos kms lab fault data`), in seconds of
-  AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never.
+  AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never; a copy
+  of a snapshot that stays under its first key, whether it says so or not, or has a row changed; a
+  rotation after which nothing opens that was encrypted before; a KMS that ignores the encryption
+  context (and then does not notice either that a ciphertext was changed).
 - Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
   the lab's own authority, as with `rds.force_ssl`: what takes TLS off stands before each server,
   which has none itself (so `pg_stat_ssl` says nothing of it).
@@ -111,7 +116,8 @@ Throughout:
   Snapshots are encrypted.
 - Instances share a volume, as on Aurora: a failover hands it to a reader. Readers are PostgreSQL's
   own streaming replicas.
-- A parameter that the lab has no use for (a subnet group, a security group) is taken and forgotten.
+- A parameter that the lab has no use for is taken and forgotten; a cluster's subnet group and
+  security groups are taken and described, and not looked up.
 - Secrets Manager uses these keys: without its key a secret cannot be read. The tagging API's
   `GetResources` knows ours, and of moto's all but keys and clusters. Any other call to a service of
   moto's that names a customer managed key, a DB cluster, or a CloudFormation template with either,

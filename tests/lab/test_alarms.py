@@ -13,6 +13,8 @@ from tests.lab.clusters import refusal
 from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
 
+pytestmark = pytest.mark.common_lab
+
 NUMBERS = itertools.count()
 
 

@@ -10,6 +10,8 @@ from chaosaws_kms_ext.local_lab import only_the_lab
 from tests.lab.clusters import AVAILABLE, becomes, described, new_instance, new_writer, up
 from tests.lab.document import shows
 
+pytestmark = pytest.mark.common_lab
+
 
 @pytest.fixture
 def cluster(lab, rds):

@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import client
 
+pytestmark = pytest.mark.common_lab
+
 
 @pytest.mark.parametrize(
     ("service", "operation", "params"),

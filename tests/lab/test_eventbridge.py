@@ -22,6 +22,8 @@ from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
 from tests.lab.kms_world import DAY, MATERIAL, parameters, wrapped
 
+pytestmark = pytest.mark.common_lab
+
 NUMBERS = itertools.count()
 EVERYTHING = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 CALLS = "AWS API Call via CloudTrail"

@@ -17,6 +17,8 @@ from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
 from tests.conftest import client, program, until
 from tests.lab.clusters import refusal
 
+pytestmark = pytest.mark.common_lab
+
 
 @pytest.fixture
 def key(kms):

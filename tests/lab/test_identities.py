@@ -11,6 +11,8 @@ from botocore.config import Config
 
 from tests.lab.clusters import refusal
 
+pytestmark = pytest.mark.common_lab
+
 ACCOUNT = "123456789012"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"},

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from tests.conftest import FAST, client, until
 from tests.lab.document import shows
 
+pytestmark = pytest.mark.common_lab
+
 
 @pytest.fixture
 def key(kms):

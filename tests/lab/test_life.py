@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ import psutil
 import pytest
 
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
-from tests.conftest import client, program, until
+from tests.conftest import client, mostly_soak, program, until
+
+pytestmark = pytest.mark.common_lab
 
 PARENT = """
 import sys, time
@@ -37,8 +40,13 @@ def left_of(directory):
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+@pytest.mark.parametrize(
+    ("number", "frozen"),
+    mostly_soak(
+        list(itertools.product([signal.SIGKILL, signal.SIGTERM], [False, True])),
+        lambda case: case == (signal.SIGKILL, True),
+    ),
+)
 def test_a_lab_dies_with_its_parent(number, frozen):
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     pid, directory = parent.stdout.readline().split()

@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 
 from chaosaws_kms_ext.local_lab import LocalLab
-from tests.conftest import FAST, client, until
+from tests.conftest import FAST, client, mostly_soak, until
 from tests.lab.clusters import RECOVERABLE, new_cluster
 from tests.lab.desk import Desk
 from tests.lab.document import shows
@@ -46,17 +46,20 @@ def lab():
     running.stop()
 
 
-def test_a_thousand_clusters_are_known_without_a_thousand_servers(lab):
+@pytest.mark.parametrize("number", mostly_soak([200, 1000], lambda number: number == 200))
+def test_many_clusters_are_known_without_as_many_servers(lab, number):
     process = psutil.Process(lab._child.process.pid)
     rds, kms = client(lab, "rds"), client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     files, servers = process.num_fds(), len(process.children(recursive=True))
-    create(rds, 1000, StorageEncrypted=True, KmsKeyId=key)
+    create(rds, number, StorageEncrypted=True, KmsKeyId=key)
     assert process.num_fds() <= files + 20
     assert len(process.children(recursive=True)) <= servers + 5  # the seeded cluster's own
     assert len(list((lab.requests.parent).iterdir())) < 50
     waiter = rds.get_waiter("db_cluster_available")
-    waiter.wait(DBClusterIdentifier="many-0999", WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    waiter.wait(
+        DBClusterIdentifier=f"many-{number - 1:04}", WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
     kms.disable_key(KeyId=key)
     until(
         lambda: (

@@ -11,6 +11,8 @@ from tests.conftest import client
 from tests.lab.clusters import AVAILABLE, NAMES, RECOVERABLE, becomes, new_cluster
 from tests.lab.document import shows
 
+pytestmark = pytest.mark.common_lab
+
 ACCOUNT = "123456789012"
 NEEDED = ["kms:DescribeKey", "kms:CreateGrant"]
 

@@ -21,6 +21,8 @@ from tests.lab.clock import HandClock
 from tests.lab.clusters import new_cluster, refusal
 from tests.lab.document import deviates, shows
 
+pytestmark = pytest.mark.common_lab
+
 REGION = "eu-west-1"
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 ENABLE = "arn:aws:scheduler:::aws-sdk:kms:enableKey"

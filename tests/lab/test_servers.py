@@ -24,7 +24,7 @@ from chaosaws_kms_ext.lab.aurora import AVAILABLE, Effect, State
 from chaosaws_kms_ext.lab.processes import alive, kill_everything_in
 from chaosaws_kms_ext.lab.servers import Servers
 from chaosaws_kms_ext.lab.world import Cluster, Instance
-from tests.conftest import until
+from tests.conftest import mostly_soak, until
 
 NUMBERS = itertools.count()
 WRITER, READER = "127.0.0.1", "127.0.0.2"
@@ -397,6 +397,7 @@ def test_a_failover_loses_no_acknowledged_write_and_the_old_writer_follows(data)
     assert data.truth(cluster) == ["ready", "failing over", "failed over"]
 
 
+@pytest.mark.soak
 def test_a_failover_away_from_a_crashed_writer_loses_nothing_either(data):
     cluster = data.cluster(2)
     _, target = cluster.instances
@@ -456,10 +457,11 @@ def test_a_reader_whose_making_was_cut_short_is_made_after_the_next_start(data):
     assert words(cluster, READER) == ["x"]
 
 
-def test_a_failover_that_a_freeze_cuts_short_leaves_one_writer_with_everything(data):
+@pytest.mark.parametrize("pauses", mostly_soak([[0.01], [0, 0.01, 0.03]], lambda p: len(p) == 1))
+def test_a_failover_that_a_freeze_cuts_short_leaves_one_writer_with_everything(data, pauses):
     cluster = data.cluster(2)
     with writing(cluster) as acknowledged:
-        for pause in (0, 0.01, 0.03):
+        for pause in pauses:
             data.fail_over(cluster, cluster.instances[1])
             time.sleep(pause)
             data.crash(cluster)
@@ -621,6 +623,7 @@ def test_a_cluster_comes_back_as_it_was_at_a_point_in_time(data):
     assert words(data.restored_to(again)) == [*everything[:3], "4 elsewhere"]
 
 
+@pytest.mark.soak
 def test_a_stopped_cluster_comes_back_as_it_was_too(data):
     cluster = data.cluster(1)
     write(cluster, "1")
@@ -632,6 +635,7 @@ def test_a_stopped_cluster_comes_back_as_it_was_too(data):
     assert words(data.restored_to(cluster)) == ["1", "2"]
 
 
+@pytest.mark.soak
 def test_a_frozen_cluster_comes_back_with_everything_that_was_acknowledged(data):
     cluster = data.cluster(2)
     with writing(cluster) as acknowledged:
@@ -641,6 +645,7 @@ def test_a_frozen_cluster_comes_back_with_everything_that_was_acknowledged(data)
     assert set(acknowledged) <= numbers(restored)
 
 
+@pytest.mark.soak
 def test_a_point_in_time_of_what_was_restored_from_a_snapshot(data):
     cluster = data.cluster(1)
     write(cluster, "1")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.lab.clusters import (
     AVAILABLE,
     NAMES,
@@ -86,6 +88,7 @@ def test_a_restored_cluster_has_the_rows_of_its_snapshot_and_goes_its_own_way(rd
     assert kept(source) == ["before", "after"]
 
 
+@pytest.mark.soak
 @shows("rds:RestoreDBClusterFromSnapshot")
 def test_a_snapshot_is_restored_by_its_arn_too(rds, kms):
     source = new_writer(rds, kms)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import random
 import shutil
 import socket
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,18 +38,39 @@ def freeze(server: Postgres) -> None:
     freeze_trees([server.postmaster.pid])
 
 
-@pytest.fixture
-def postgres():
+@cache
+def _empty():
+    """The data of a PostgreSQL that is as initdb makes it, which takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o711)
+    made = Postgres(Binaries.find(folder), folder / "data", 0)
+    made.initialise()
+    return made.data
+
+
+@contextlib.contextmanager
+def a_postgres():
+    """A PostgreSQL that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
     folder.chmod(0o711)
     server = Postgres(Binaries.find(folder), folder / "data", free_port())
-    server.initialise()
-    server.start()
-    server.wait_until_ready()
-    yield server
-    kill_everything_in(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        shutil.copytree(_empty(), server.data, symlinks=True)
+        server.binaries.own(server.data)
+        server.start()
+        server.wait_until_ready()
+        yield server
+    finally:
+        kill_everything_in(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     assert not os.path.exists(folder)
+
+
+@pytest.fixture
+def postgres():
+    with a_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from chaosaws_kms_ext.load import schema
 from chaosaws_kms_ext.load.load import DEFAULT_LOAD
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
+from tests.conftest import mostly_soak
 from tests.load.conftest import RATE, freeze
 
 SECOND = 1_000_000_000
@@ -120,7 +121,7 @@ def test_a_query_with_too_few_parameters_ends_the_load_and_is_named(start_load, 
     assert "placeholder" in said
 
 
-@pytest.mark.parametrize("writes", [True, False])
+@pytest.mark.parametrize("writes", mostly_soak([True, False], lambda writes: not writes))
 def test_a_database_that_is_not_there_is_named(postgres, start_load, writes):
     said = failure(start_load, database=f"{postgres.conninfo} dbname=nowhere", writes=writes)
     assert '"nowhere" does not exist' in said

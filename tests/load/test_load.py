@@ -176,7 +176,7 @@ def started(postgres, tmp_path, file):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("def (", "SyntaxError"),
+        pytest.param("def (", "SyntaxError", marks=pytest.mark.soak),
         ("import nothing_of_that_name", "nothing_of_that_name"),
         (
             "from chaosaws_kms_ext.client.user import QueryUser, read\n"
@@ -246,7 +246,9 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["answering", "frozen"])
+@pytest.mark.parametrize(
+    "frozen", [pytest.param(False, marks=pytest.mark.soak), True], ids=["answering", "frozen"]
+)
 def test_no_load_outlives_a_parent_that_is_killed(postgres, tmp_path, frozen):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, postgres.conninfo, str(tmp_path)],

@@ -15,6 +15,8 @@ from chaosaws_kms_ext.aws import Aws, AwsError, Credentials
 from chaosaws_kms_ext.safety.credentials import EXPIRATION, lasting
 from tests.conftest import client
 
+pytestmark = pytest.mark.common_lab
+
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LONGEST = timedelta(hours=5)
 TEMPORARY = Credentials("env", temporary=True, renewed=False)

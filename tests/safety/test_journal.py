@@ -22,6 +22,8 @@ from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from tests.conftest import client
 
+pytestmark = pytest.mark.common_lab
+
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 
 

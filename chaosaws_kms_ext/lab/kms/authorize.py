@@ -80,6 +80,8 @@ class Version(NamedTuple):
     openings: int
     second: int
     """Of the wall clock, where the key's policy speaks of time."""
+    lost: int
+    """How many of its materials open nothing by order."""
 
 
 def version(world: World, arn: str) -> Version | None:
@@ -89,7 +91,7 @@ def version(world: World, arn: str) -> Version | None:
         return None
     timed = access.depends_on_time(key.policy)
     second = int(world.clock.utc().timestamp()) if timed else 0
-    return Version(key.changes, key.openings, second)
+    return Version(key.changes, key.openings, second, sum(m.lost for m in key.materials))
 
 
 def authorize_account(world: World, call: Call, permission: str, resource: str = "*") -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from chaosaws_kms_ext.lab.data_faults import CONTEXT_IGNORED
 from chaosaws_kms_ext.lab.kms.authorize import authorize_account
 from chaosaws_kms_ext.lab.kms.finding import key_for
 from chaosaws_kms_ext.lab.kms.options import check_tokens, stop_if_dry
@@ -115,7 +116,8 @@ def _opened(
             "IncorrectKeyException",
             "The key ID in the request does not identify a CMK that can perform this operation.",
         )
-    return key, *open_sealed(key, blob, context)
+    bound = None if world.wrong(CONTEXT_IGNORED) else context
+    return key, *open_sealed(key, blob, bound)
 
 
 def _arn_of(world: World, call: Call, key_id: str) -> str:

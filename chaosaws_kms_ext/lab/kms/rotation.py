@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaosaws_kms_ext.lab import bus
+from chaosaws_kms_ext.lab import bus, data_faults
 from chaosaws_kms_ext.lab.kms.finding import key_for
 from chaosaws_kms_ext.lab.kms.making import DAY, YEAR_DAYS, new_material
 from chaosaws_kms_ext.lab.kms.paging import HUNDRED, page
@@ -68,6 +68,7 @@ def rotate_key_on_demand(world: World, call: Call) -> dict[str, Any]:
             f"{key.arn} has been rotated on demand {MOST_ON_DEMAND} times, which is the most.",
         )
     rotate(world, key, ON_DEMAND)
+    data_faults.rotated(world, key)
     return {"KeyId": key.arn}
 
 

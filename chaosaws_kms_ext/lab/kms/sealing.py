@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from chaosaws_kms_ext.lab.world import Fault, Key
@@ -18,7 +19,7 @@ from chaosaws_kms_ext.lab.world import Fault, Key
 __all__ = ["key_id_of", "open_sealed", "seal"]
 
 MAGIC = b"LABKMS2"
-MATERIAL_ID, NONCE = 32, 12
+MATERIAL_ID, NONCE, TAG = 32, 12, 16
 
 
 def seal(key: Key, plaintext: bytes, context: Mapping[str, str]) -> bytes:
@@ -43,14 +44,16 @@ def key_id_of(blob: bytes) -> str:
     return name
 
 
-def open_sealed(key: Key, blob: bytes, context: Mapping[str, str]) -> tuple[bytes, str]:
+def open_sealed(key: Key, blob: bytes, context: Mapping[str, str] | None) -> tuple[bytes, str]:
     """The plaintext, and the id of the material; InvalidCiphertextException unless ciphertext and
-    context are the very same."""
+    context are the very same. Without a context (None) whatever was sealed is opened."""
     start = len(MAGIC) + 1 + len(key.id)
     header, body = blob[: start + MATERIAL_ID], blob[start + MATERIAL_ID :]
     wanted = header[start:].hex()
     for material in key.materials:
-        if material.id == wanted and material.secret is not None:
+        if material.id == wanted and material.secret is not None and not material.lost:
+            if context is None:
+                return _unauthenticated(material.secret, body), material.id
             aad = header + _canonical(context)
             try:
                 opened = AESGCM(material.secret).decrypt(body[:NONCE], body[NONCE:], aad)
@@ -58,6 +61,14 @@ def open_sealed(key: Key, blob: bytes, context: Mapping[str, str]) -> tuple[byte
                 break
             return opened, material.id
     raise _invalid()
+
+
+def _unauthenticated(secret: bytes, body: bytes) -> bytes:
+    """GCM without its tag is counter mode from the second block on (NIST SP 800-38D, 7.2)."""
+    if len(body) < NONCE + TAG:
+        raise _invalid()
+    counter = modes.CTR(body[:NONCE] + b"\0\0\0\2")
+    return Cipher(algorithms.AES(secret), counter).decryptor().update(body[NONCE:-TAG])
 
 
 def _canonical(context: Mapping[str, str]) -> bytes:

@@ -15,9 +15,11 @@ from chaosaws_kms_ext.lab.world import Call, Cluster, Encryption, Fault, Instanc
 if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.rds.service import Job, Rds
 
-__all__ = ["OPERATIONS", "check_new", "context", "new_cluster"]
+__all__ = ["ENGINE_VERSION", "OPERATIONS", "check_new", "context", "new_cluster"]
 
 ENGINE_VERSION = "15.15"
+DEFAULT_SECURITY_GROUP = "sg-0123456789abcdef0"
+"""Where none is named; the lab has no networks, and looks up neither groups nor subnets."""
 
 # API reference, DescribeDBClusters, Filters.
 FILTERS: dict[str, Callable[[Any], set[str]]] = {
@@ -157,6 +159,8 @@ def new_cluster(
         backup_retention_days=params.get("BackupRetentionPeriod", 1),
         copy_tags_to_snapshot=params.get("CopyTagsToSnapshot", False),
         serverless_v2=params.get("ServerlessV2ScalingConfiguration"),
+        subnet_group=params.get("DBSubnetGroupName", "default").lower(),
+        security_groups=params.get("VpcSecurityGroupIds", [DEFAULT_SECURITY_GROUP]),
         tags=find.tags(params.get("Tags", [])),
         **more,
     )

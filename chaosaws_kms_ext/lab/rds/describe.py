@@ -41,6 +41,10 @@ def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
         "GlobalClusterIdentifier": cluster.global_cluster,
         "ReplicationSourceIdentifier": cluster.replication_source,
         "ReadReplicaIdentifiers": list(cluster.replicas),
+        "DBSubnetGroup": cluster.subnet_group,
+        "VpcSecurityGroups": [
+            {"VpcSecurityGroupId": group, "Status": "active"} for group in cluster.security_groups
+        ],
         "MultiAZ": False,
         "DBClusterMembers": [
             {
@@ -110,7 +114,7 @@ def _encryption(held: Encryption | None) -> dict[str, Any]:
     return {
         "StorageEncrypted": True,
         "StorageEncryptionType": "sse-kms",
-        "KmsKeyId": held.key_arn,
+        "KmsKeyId": (held.said or held).key_arn,
     }
 
 

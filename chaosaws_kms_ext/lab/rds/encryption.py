@@ -7,13 +7,15 @@ cause: disabled, pending deletion, deleted, denied by its policy, grant revoked,
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from chaosaws_kms_ext.lab.data_faults import COPY_HIDES_KEY
 from chaosaws_kms_ext.lab.kms.asking import ask
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Encryption, Fault, World
 
-__all__ = ["opened", "opens", "release", "take", "take_again", "unwrap"]
+__all__ = ["opened", "opens", "release", "take", "take_again", "take_from", "unwrap"]
 
 # Assumed: what RDS asks for in its grants is nowhere written; this is what an encrypted volume
 # and its snapshots need.
@@ -54,12 +56,31 @@ def take(world: World, call: Call, reference: str | None, context: Mapping[str, 
         raise not_accessible(named, why) from why
 
 
+def take_from(
+    world: World,
+    call: Call,
+    source: Encryption,
+    reference: str | None,
+    context: Mapping[str, str],
+) -> Encryption:
+    """As `take`, for what is made of `source`: under its key, if no other is named."""
+    wanted = take(world, call, reference or (source.said or source).key_arn, context)
+    if source.keeps is None or wanted.key_arn == source.key_arn:
+        return wanted
+    kept = replace(take(world, call, source.key_arn, context), keeps=source.keeps)
+    if source.keeps == COPY_HIDES_KEY:
+        return replace(kept, said=wanted)
+    release(world, wanted)
+    return kept
+
+
 def take_again(world: World, held: Encryption | None) -> Encryption | None:
     """A second grant and data key under the same key, by what the first grant allows Aurora."""
     if held is None:
         return None
     region = held.key_arn.split(":")[3]
-    return _take(world, region, aurora(region), held.key_arn, held.context)
+    again = _take(world, region, aurora(region), held.key_arn, held.context)
+    return replace(again, keeps=held.keeps, said=take_again(world, held.said))
 
 
 def unwrap(world: World, held: Encryption) -> bytes:
@@ -97,13 +118,13 @@ def opens(world: World, held: Encryption) -> bool:
 def release(world: World, held: Encryption) -> None:
     """Retires the grant, if the key and the grant are still there."""
     region = held.key_arn.split(":")[3]
-    try:
+    with contextlib.suppress(Fault):
         ask(
             world, region, aurora(region), "RetireGrant",
             KeyId=held.key_arn, GrantId=held.grant_id,
         )  # fmt: skip
-    except Fault:
-        return
+    if held.said:
+        release(world, held.said)
 
 
 def not_accessible(key: str, why: Fault) -> Fault:

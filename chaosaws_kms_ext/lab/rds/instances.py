@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chaosaws_kms_ext.lab.aurora import AVAILABLE
+from chaosaws_kms_ext.lab.aurora import AVAILABLE, CREATING
 from chaosaws_kms_ext.lab.rds import clusters, encryption, find
 from chaosaws_kms_ext.lab.rds.describe import describe_instance
 from chaosaws_kms_ext.lab.rds.tables import PAGES
@@ -127,6 +127,11 @@ def _legal(rds: Rds, call: Call) -> Instance:
 def _check_room(cluster: Cluster) -> None:
     if cluster.engine_mode == "serverless":
         why = f"{cluster.id} is an Aurora Serverless v1 cluster: it has no instances."
+        raise Fault("InvalidDBClusterStateFault", why)
+    if cluster.restored and cluster.status == CREATING:
+        # API reference, RestoreDBClusterFromSnapshot and RestoreDBClusterToPointInTime: "only
+        # after the … operation has completed and the DB cluster is available".
+        why = f"DbCluster {cluster.id} is in {CREATING} state but expected it to be {AVAILABLE}."
         raise Fault("InvalidDBClusterStateFault", why)
     if len(cluster.instances) >= MOST:
         raise Fault("InstanceQuotaExceeded", f"{cluster.id} has {MOST} instances already.")

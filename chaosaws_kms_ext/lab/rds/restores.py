@@ -52,15 +52,18 @@ def restore_db_cluster_to_point_in_time(rds: Rds, call: Call) -> dict[str, Any]:
 def _new(rds: Rds, call: Call, name: str, origin: Origin, encrypted: Encryption | None) -> Cluster:
     """The new cluster, encrypted under the key that is named, else that of its source."""
     resource_id = f"cluster-{find.resource_id()}"
-    reference = call.params.get("KmsKeyId") or (encrypted.key_arn if encrypted else None)
+    reference, context = call.params.get("KmsKeyId"), clusters.context(resource_id)
     held: Encryption | None = None
-    if reference:
-        held = encryption.take(rds.world, call, reference, clusters.context(resource_id))
+    if encrypted:
+        held = encryption.take_from(rds.world, call, encrypted, reference, context)
+    elif reference:
+        held = encryption.take(rds.world, call, reference, context)
     return clusters.new_cluster(
         rds, call, name, resource_id, held,
         engine_version=origin.engine_version,
         master_username=origin.master_username,
         database=call.params.get("DatabaseName", origin.database),
+        restored=True,
     )  # fmt: skip
 
 

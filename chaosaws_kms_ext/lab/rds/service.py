@@ -74,6 +74,7 @@ class DataPlane(Protocol):
         to: Path,
         opens: tuple[bytes | None, Mapping[str, str]],
         seals: tuple[bytes | None, Mapping[str, str]],
+        change: DataFault | None = None,
     ) -> Job: ...
     def restore(
         self, cluster: Cluster, source: Path, key: bytes | None, context: Mapping[str, str]

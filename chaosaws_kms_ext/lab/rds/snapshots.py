@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from chaosaws_kms_ext.lab.data_faults import COPY_HIDES_KEY, COPY_KEEPS_KEY, ROW_CHANGED, DataFault
 from chaosaws_kms_ext.lab.rds import encryption, find
 from chaosaws_kms_ext.lab.rds.describe import describe_snapshot
 from chaosaws_kms_ext.lab.rds.tables import PAGES
@@ -79,8 +81,7 @@ def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     opens = encryption.opened(rds.world, source.encryption)
     held = None
     if source.encryption:
-        key = reference or source.encryption.key_arn
-        held = encryption.take(rds.world, call, key, dict(source.encryption.context))
+        held = _take_for_copy(rds, call, source, source.encryption, reference)
     copied = source.tags if params.get("CopyTags") else {}
     copy = _new(
         rds, region, name, source.origin, held,
@@ -89,7 +90,10 @@ def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
         tags=copied | find.tags(params.get("Tags", [])),
     )  # fmt: skip
     paths = rds.servers.snapshot_path(source), rds.servers.snapshot_path(copy)
-    _finish(rds, region, copy, rds.servers.copy(*paths, opens, encryption.opened(rds.world, held)))
+    seals, change = encryption.opened(rds.world, held), _ordered(rds, source, ROW_CHANGED)
+    if change:
+        change.over = True
+    _finish(rds, region, copy, rds.servers.copy(*paths, opens, seals, change))
     return {"DBClusterSnapshot": describe_snapshot(copy)}
 
 
@@ -138,6 +142,27 @@ def _check_new(region: Region, call: Call, name: str) -> str:
             "DBClusterSnapshotAlreadyExistsFault", f"DB cluster snapshot {name} already exists"
         )
     return name
+
+
+def _take_for_copy(
+    rds: Rds, call: Call, source: Snapshot, held: Encryption, reference: str | None
+) -> Encryption:
+    """The copy's encryption: that of the source, but for the key that was named."""
+    fault = _ordered(rds, source, COPY_KEEPS_KEY, COPY_HIDES_KEY)
+    if fault:
+        held = replace(held, keeps=fault.kind)
+    taken = encryption.take_from(rds.world, call, held, reference, dict(held.context))
+    if fault and taken.keeps:
+        fault.over = True
+    return taken
+
+
+def _ordered(rds: Rds, source: Snapshot, *kinds: str) -> DataFault | None:
+    """What was ordered for copies of the snapshots of the source's cluster."""
+    for fault in rds.world.wrong(*kinds):
+        if fault.about and fault.about.resource_id == source.origin.resource_id:
+            return fault
+    return None
 
 
 def _take(

@@ -8,7 +8,7 @@ import re
 import secrets
 import select
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -19,7 +19,9 @@ from chaosaws_kms_ext.lab.servers.sealed import Sink, opened, sealing
 from chaosaws_kms_ext.lab.servers.volume import Volume
 
 __all__ = [
+    "APART",
     "Seal",
+    "copy_changed",
     "copy_snapshot",
     "restore",
     "restore_to",
@@ -34,6 +36,8 @@ SILENCE = 60.0
 """Seconds without a byte after which a base backup is given up."""
 RECOVER_WITHIN = 1800.0
 """Seconds for a server to recover what was copied."""
+APART = "127.255.0.2"
+"""Where a server runs on data that are on their way from one file to another."""
 UNREACHABLE = {"unix_socket_directories": "."}
 """A server that only recovers needs no address, but PostgreSQL wants some socket."""
 
@@ -63,6 +67,29 @@ def copy_snapshot(source: Path, to: Path, opens: Seal, seals: Seal) -> None:
     """The same snapshot under another key."""
     with source.open("rb") as old, new_file(to) as file, sealing(file, *seals) as sink:
         transfer(opened(old, *opens), sink)
+
+
+def copy_changed(
+    server: Postgres,
+    source: Path,
+    to: Path,
+    opens: Seal,
+    seals: Seal,
+    change: Callable[[Postgres], None],
+) -> None:
+    """The same snapshot under another key, but for what `change` does to it on `server`, which is
+    made for this."""
+    folder = server.data.parent
+    folder.mkdir(mode=0o711)
+    try:
+        with source.open("rb") as old:
+            unpack(opened(old, *opens), server.data)
+        server.binaries.own(server.data)
+        _run(server, change)
+        with new_file(to) as file, sealing(file, *seals) as sink:
+            pack(server.data, sink)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _back_up(volume: Volume, server: Postgres, epoch: int, sink: Sink) -> None:
@@ -185,10 +212,15 @@ def _recover(volume: Volume, data: Path, settings: Mapping[str, str]) -> None:
     for path in (data, volume.wal):
         if path.exists():
             binaries.own(path)
-    server = Postgres(binaries, data, 1, (), {**UNREACHABLE, **settings})
+    _run(Postgres(binaries, data, 1, (), {**UNREACHABLE, **settings}), lambda _: None)
+
+
+def _run(server: Postgres, work: Callable[[Postgres], None]) -> None:
+    """Lets a server recover and something work with it, and ends it in order."""
     server.start()
     try:
         server.wait_until_ready(RECOVER_WITHIN)
+        work(server)
     finally:
         in_order = server.stop()
     if not in_order:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-__all__ = ["Lost", "lose"]
+__all__ = ["Connect", "Lost", "as_text", "lose", "tables"]
 
 Connect = Callable[[str], psycopg.Connection[tuple[Any, ...]]]
 """A connection, of one who may do everything, to the database of this name."""
@@ -73,15 +73,18 @@ def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
     return lost
 
 
-def _removed(
-    connection: psycopg.Connection[tuple[Any, ...]], which: Candidate
-) -> dict[str, str | None] | None:
-    """The row that is gone; None if something kept it."""
-    table, place = sql.Identifier(which.schema, which.table), sql.Literal(which.place)
-    try:
-        cursor = connection.execute(sql.SQL(GONE).format(table, place))
-    except psycopg.Error:
-        return None
+def tables(connect: Connect) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Every database, and the schema and name of each table in it that is not PostgreSQL's own."""
+    with connect("postgres") as connection:
+        databases = [name for (name,) in connection.execute(DATABASES)]
+    for database in databases:
+        with connect(database) as connection:
+            found = [(schema, table) for schema, table in connection.execute(TABLES)]
+        yield database, found
+
+
+def as_text(cursor: psycopg.Cursor[Any]) -> dict[str, str | None] | None:
+    """The first row of a result, column → value as PostgreSQL writes it; None: there is none."""
     result = cursor.pgresult
     if result is None or not result.ntuples:
         return None
@@ -92,13 +95,23 @@ def _removed(
     }  # fmt: skip
 
 
+def _removed(
+    connection: psycopg.Connection[tuple[Any, ...]], which: Candidate
+) -> dict[str, str | None] | None:
+    """The row that is gone; None if something kept it."""
+    table, place = sql.Identifier(which.schema, which.table), sql.Literal(which.place)
+    try:
+        cursor = connection.execute(sql.SQL(GONE).format(table, place))
+    except psycopg.Error:
+        return None
+    return as_text(cursor)
+
+
 def _candidates(connect: Connect, most: int) -> Iterator[Candidate]:
     """The newest rows of every table, `most` of each."""
-    with connect("postgres") as connection:
-        databases = [name for (name,) in connection.execute(DATABASES)]
-    for database in databases:
+    for database, found in tables(connect):
         with connect(database) as connection:
-            for schema, table in connection.execute(TABLES).fetchall():
+            for schema, table in found:
                 newest = sql.SQL(NEWEST).format(sql.Identifier(schema, table), sql.Literal(most))
                 for age, place in connection.execute(newest):
                     yield Candidate(age, database, schema, table, place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,10 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
+
 from chaosaws_kms_ext.lab.aurora import Effect
 from chaosaws_kms_ext.lab.data_faults import DataFault
 from chaosaws_kms_ext.lab.faults import BadOrder
-from chaosaws_kms_ext.lab.servers import backups
+from chaosaws_kms_ext.lab.servers import backups, changes
 from chaosaws_kms_ext.lab.servers.archive import spread
 from chaosaws_kms_ext.lab.servers.backups import Seal
 from chaosaws_kms_ext.lab.servers.binaries import Binaries
@@ -226,9 +229,17 @@ class Servers:
             work = partial(backups.take_snapshot_of_nothing, self._template, to, seal)
         return Job(f"snapshot {cluster.id}", work)
 
-    def copy(self, source: Path, to: Path, opens: Seal, seals: Seal) -> Job:
-        """The same snapshot under another key."""
-        return Job(f"copy {source.name}", partial(backups.copy_snapshot, source, to, opens, seals))
+    def copy(
+        self, source: Path, to: Path, opens: Seal, seals: Seal, change: DataFault | None = None
+    ) -> Job:
+        """The same snapshot under another key, but for what was ordered to be changed in it."""
+        work = partial(backups.copy_snapshot, source, to, opens, seals)
+        if change and change.about:
+            data = self._directory / f"change-{secrets.token_hex(4)}" / "data"
+            server = Postgres(self._binaries, data, change.about.port, (backups.APART,))
+            at_work = partial(self._change, change, change.about)
+            work = partial(backups.copy_changed, server, source, to, opens, seals, at_work)
+        return Job(f"copy {source.name}", work)
 
     def restore(
         self, cluster: Cluster, source: Path, key: bytes | None, context: Mapping[str, str]
@@ -245,6 +256,17 @@ class Servers:
             return Job(f"restore {cluster.id}", lambda: None)
         volume = self._new_volume(cluster, holds=1)
         return Job(f"restore {cluster.id}", partial(backups.restore_to, volume, origin, when))
+
+    def _change(self, fault: DataFault, cluster: Cluster, server: Postgres) -> None:
+        """Changes a row, and notes which; the copy is made whether there was one or not."""
+        try:
+            if changed := changes.change(server.connected, fault.seed):
+                self._truth.tell(cluster, "changed row", seed=fault.seed, **changed._asdict())
+                return
+            why = "no table has a row with a column that could be changed"
+        except psycopg.Error as problem:
+            why = str(problem)
+        self._truth.tell(cluster, "fault failed", kind=fault.kind, why=why)
 
     def _new_volume(self, cluster: Cluster, holds: int = 0) -> Volume:
         directory = self._directory / cluster.resource_id

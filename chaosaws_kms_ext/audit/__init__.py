@@ -1,0 +1,1 @@
+"""The audit: what CloudTrail has of a run."""

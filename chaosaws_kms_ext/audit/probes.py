@@ -1,0 +1,204 @@
+"""Probes of the audit: does CloudTrail say who took the key away, and what that did to Aurora?"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chaoslib.types import Configuration, Secrets
+
+from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext.audit.api import SPACING, EventHistory, Logged
+from chaosaws_kms_ext.aurora import api as aurora_api
+from chaosaws_kms_ext.aurora.probes import go_on_after
+from chaosaws_kms_ext.aws import AwsError
+from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.kms import api as kms_api
+from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety.survey import CLUSTER_CONTEXT
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["audit_events"]
+
+AUDIT_TIMEOUT = 900.0
+"""AWS seconds to wait for events. CloudTrail User Guide, "Getting and viewing your CloudTrail log
+files": "within an average of about 5 minutes of an API call. This time is not guaranteed"."""
+
+SKEW = timedelta(seconds=5)
+"""By how much the date of a call of ours may differ from when it was answered here: by the whole
+seconds of a date, by the way there and back, and by how wrong this machine's clock is. If that is
+more wrong, our calls are not found, which is better than somebody else's."""
+
+AWAY = frozenset({
+    "AccessDenied", "AccessDeniedException", "DisabledException", "KMSInvalidStateException",
+})  # fmt: skip
+"""What Decrypt is refused with when the key is away (API reference, Decrypt)."""
+
+
+def audit_events(
+    key_id: str = "",
+    cluster_id: str = "",
+    since: str = "",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Who took the key away and put it back, and how often Aurora failed to use it, by CloudTrail.
+
+    Looks at the event history of the Region (management events, 90 days; no trail is needed) until
+    everything of this run is there, at most 900 AWS seconds. What is not there by then is reported
+    as unknown, not as something that did not happen.
+
+    Parameters
+    ----------
+    key_id : an id, an ARN or an alias; by default the key of this run's cluster.
+    cluster_id : the DB cluster whose Decrypts are counted; by default the one of this run.
+    since : an instant in ISO 8601 (UTC if it says no zone) from which on to look; by default the
+        start of this run.
+
+    Returns `complete` (bool), `disabled_by` and `enabled_by` (`who`: an ARN, `when`: UTC,
+    `event_id`; or null), `failed_decrypts` (at least so many with the cluster's encryption
+    context), `first_failed_decrypt` (UTC, or null) and `unknown` (a sentence for each thing that
+    was not delivered). Of DisableKey and EnableKey those count that are nearest to this run's own
+    in time, within 5 s; if it made none, the last ones. Recorded as the event `audit`.
+
+    Raises ActivityFailed.
+    IAM: cloudtrail:LookupEvents, kms:DescribeKey, rds:DescribeDBClusters,
+    rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        door = aws.of(run)
+        key = kms_api.describe(door, key_id or activities.key_id(run)).arn
+        cluster = aurora_api.describe(door, cluster_id or activities.cluster_id(run))
+        audit = _Audit(
+            EventHistory(door, run.settings.real(SPACING)),
+            key,
+            str(cluster.said.get("DbClusterResourceId", "")),
+            _instant(since) if since else run.started - SKEW,
+            _at(run, Happened.INJECTED, key=key, fault=DisableKey.name),
+            _at(run, Happened.PUT_BACK, key=key),
+        )
+
+        def delivered() -> bool:
+            try:
+                audit.find_calls()
+                if not audit.missing_calls():
+                    audit.count_decrypts()
+            except AwsError as problem:
+                go_on_after(run, problem)
+            return not audit.missing()
+
+        limit = run.settings.real(AUDIT_TIMEOUT)
+        what = "CloudTrail to deliver the events"
+        observer = run.part(Observer, Observer)
+        with contextlib.suppress(TimedOut):
+            Wait(what, limit, run.settings.status_poll, observer).until(delivered)
+        if audit.missing_calls():
+            audit.count_decrypts()  # of which there may be many, so not at every look
+        said = audit.said()
+        run.event(Happened.AUDIT, key=key, cluster=cluster.id, **said)
+        return said
+
+
+# Internals
+
+
+@dataclass
+class _Audit:
+    """What has been found so far."""
+
+    history: EventHistory
+    key: str
+    cluster: str
+    """Its resource id, which is its encryption context."""
+    since: datetime
+    injected: datetime | None
+    put_back: datetime | None
+    """When this run took the key away and put it back, by this machine's clock."""
+    disabled: Logged | None = None
+    enabled: Logged | None = None
+    decrypts: list[Logged] = field(default_factory=list)
+    all_read: bool = True
+
+    def find_calls(self) -> None:
+        """Looks for the calls that are still missing; raises AwsError."""
+        if self.disabled is None:
+            self.disabled = self._find("DisableKey", self.injected)
+        if self.enabled is None and self._is_back:
+            self.enabled = self._find("EnableKey", self.put_back)
+
+    def count_decrypts(self) -> None:
+        """Looks for what Aurora failed to decrypt while the key was away; raises AwsError."""
+        begun = self.disabled.at if self.disabled else (self.injected or self.since)
+        ended = self.enabled.at + SKEW if self.enabled else None
+        found, self.all_read = self.history.lookup("Decrypt", begun, ended)
+        self.decrypts = [each for each in found if self._failed(each)]
+
+    def missing_calls(self) -> list[str]:
+        """Which calls on the key are not there, in words."""
+        missing = [f"DisableKey of {self.key}"] if self.disabled is None else []
+        if self.enabled is None and self._is_back:
+            missing.append(f"EnableKey of {self.key}")
+        return missing
+
+    def missing(self) -> list[str]:
+        """What is not there, in words."""
+        decrypt = f"a failed Decrypt of the cluster ({CLUSTER_CONTEXT}: {self.cluster})"
+        return [*self.missing_calls(), *([] if self.decrypts else [decrypt])]
+
+    def said(self) -> dict[str, Any]:
+        """The report."""
+        unknown = [f"{what}: not delivered within {AUDIT_TIMEOUT:g} s" for what in self.missing()]
+        if not self.all_read:
+            unknown.append("whether there were more failed Decrypts: too many events to read")
+        return {
+            "complete": not unknown,
+            "disabled_by": _by(self.disabled),
+            "enabled_by": _by(self.enabled),
+            "failed_decrypts": len(self.decrypts),
+            "first_failed_decrypt": self.decrypts[0].at.isoformat() if self.decrypts else None,
+            "unknown": unknown,
+        }
+
+    @property
+    def _is_back(self) -> bool:
+        """Whether there should be an EnableKey: not as long as this run keeps the key away."""
+        return self.put_back is not None or self.injected is None
+
+    def _find(self, name: str, ours: datetime | None) -> Logged | None:
+        """The call on the key that is nearest to the run's own; if it made none, the last one."""
+        begun = max(self.since, ours - SKEW) if ours else self.since
+        found, _ = self.history.lookup(name, begun, ours + SKEW if ours else None)
+        done = [each for each in found if not each.error and each.about(self.key)]
+        if not done:
+            return None
+        return done[-1] if ours is None else min(done, key=lambda each: abs(each.at - ours))
+
+    def _failed(self, event: Logged) -> bool:
+        context = event.parameters.get("encryptionContext") or {}
+        return event.error in AWAY and bool(self.cluster) and (
+            context.get(CLUSTER_CONTEXT) == self.cluster
+        )  # fmt: skip
+
+
+def _at(run: Run, name: Happened, **details: str) -> datetime | None:
+    """When this run last did so."""
+    for event in reversed(run.events):
+        if event.name == name.value and details.items() <= event.details.items():
+            return run.anchor.utc(event.at)
+    return None
+
+
+def _by(event: Logged | None) -> dict[str, str] | None:
+    if event is None:
+        return None
+    return {"who": event.who, "when": event.at.isoformat(), "event_id": event.id}
+
+
+def _instant(text: str) -> datetime:
+    try:
+        read = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise Refused(f"since must be an instant as 2026-01-31T10:00:00Z, not {text!r}") from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -1,0 +1,44 @@
+"""The fault of a key policy: PutKeyPolicy, undone by putting the old one back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.kms import api
+from chaosaws_kms_ext.safety.undo import Call, Check, Undo
+
+__all__ = ["PutKeyPolicy"]
+
+
+@dataclass(frozen=True)
+class PutKeyPolicy:
+    """Gives the key `key` (an ARN) another policy."""
+
+    key: str
+    old: str
+    """The policy that it has, as KMS says it."""
+    new: Mapping[str, Any]
+
+    name = "put-key-policy"
+
+    def undo(self) -> Undo:
+        """What puts it back, wherever and by whomever it is replayed."""
+        of_it = {"KeyId": self.key, "PolicyName": "default"}
+        return Undo(
+            calls=(Call("kms", "PutKeyPolicy", {**of_it, "Policy": self.old}),),
+            checks=(Check(Call("kms", "GetKeyPolicy", of_it), "Policy", self.old),),
+        )
+
+    def inject(self, aws: Aws) -> None:
+        """Does it; raises AwsError. KMS refuses one with which the caller would lock itself out."""
+        new = json.dumps(self.new)
+        aws.call("kms", "PutKeyPolicy",
+                 {"KeyId": self.key, "PolicyName": "default", "Policy": new})  # fmt: skip
+
+    def shows(self, aws: Aws) -> bool:
+        """Whether KMS says that it is done; raises AwsError."""
+        return bool(json.loads(api.policy(aws, self.key)) == self.new)

@@ -1,0 +1,92 @@
+"""Actions on loads: starting one on a cluster of the run's own, ending it before that goes."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+from chaoslib.types import Configuration, Secrets
+
+from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext.aurora import api as aurora_api
+from chaosaws_kms_ext.load import loads
+from chaosaws_kms_ext.load.loads import Loads
+from chaosaws_kms_ext.load.reach import reach
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["run_on", "start_load", "stop_load"]
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
+
+
+def start_load(
+    cluster_id: str = "",
+    name: str = loads.MAIN,
+    file: str = "",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Start a load on a cluster, and wait until its arrivals are answered.
+
+    As many arrivals and connections, the same deadline and the same writes (schema `chaos_kms`) as
+    the run's other loads. What was recorded of it is in the summary under `loads`, by its name.
+
+    Parameters
+    ----------
+    cluster_id : the DB cluster; by default the one of this run.
+    name : of the load: `main` is the one whose figures are the run's; at most 30 lower-case letters
+        and digits.
+    file : a Locust file; by default the setting `load_file`.
+
+    Returns `load` and `cluster`. Raises ActivityFailed: no such cluster, not answered within 30 s,
+    no control `chaosaws_kms_ext.controls.run`. IAM: rds:DescribeDBClusters,
+    rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        if not NAME.fullmatch(str(name)):
+            raise Refused("a load's name has at most 30 lower-case letters and digits")
+        if file and not Path(file).is_file():
+            raise Refused(f"there is no Locust file {file!r}")
+        cluster = aurora_api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
+        loads.start(run, name, reach(run, cluster), file)
+        return {"load": name, "cluster": cluster.id}
+
+
+def run_on(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
+    """Let the loads run on for `hold` AWS seconds, so that what they miss is seen.
+
+    Returns `seconds`. Raises ActivityFailed when no load runs, or one ends.
+    """
+    with activities.plainly(configuration) as run:
+        running = [load for load in run.part(Loads, Loads) if load.running]
+        if not running:
+            raise Refused("no load runs")
+        seconds = run.settings.real(run.settings.hold)
+
+        def ended() -> bool:
+            return not all(load.running for load in running)
+
+        observer = run.part(Observer, Observer)
+        with contextlib.suppress(TimedOut):
+            Wait("the loads to run on", seconds, run.settings.status_poll, observer).until(ended)
+            raise Refused("a load has ended by itself")
+        return {"seconds": seconds}
+
+
+def stop_load(
+    name: str = loads.MAIN, configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """End a load while it is answered, and read back what it wrote.
+
+    Before its cluster is removed: what a load misses then would look like an outage. The loads that
+    are still running at the end of a run are ended by the control.
+
+    Returns `load`. Raises ActivityFailed: its arrivals are not answered, or its rows cannot be
+    read; it has ended then as well.
+    """
+    with activities.plainly(configuration) as run:
+        loads.stop(run, str(name))
+        return {"load": name}

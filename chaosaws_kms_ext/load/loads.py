@@ -1,0 +1,100 @@
+"""The loads of a run, by name: `main` on the cluster that it is about, others beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.load.load import Load, LoadConfig
+from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.waiting import Observer
+
+__all__ = ["MAIN", "STEADY_FOR", "STEADY_TIMEOUT", "Loads", "start", "steady", "stop"]
+
+MAIN = "main"
+
+STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
+"""Seconds in which the arrivals are answered, and within which that has to be so."""
+
+ROWS_TIMEOUT = 30.0
+"""Seconds to read the written rows back."""
+
+
+class Loads:
+    """What has been started, in that order."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Load] = {}
+        self.stopped: set[str] = set()
+        """Those that the experiment itself has stopped."""
+
+    def __iter__(self) -> Iterator[Load]:
+        return iter(list(self._by_name.values()))
+
+    def get(self, name: str) -> Load | None:
+        """The load of this name, if there is one."""
+        return self._by_name.get(name)
+
+    def add(self, load: Load) -> None:
+        """Raises Refused if there is one of its name."""
+        if load.config.name in self._by_name:
+            raise Refused(f"a load called {load.config.name} was started before: name this another")
+        self._by_name[load.config.name] = load
+
+
+def start(run: Run, name: str, database: str, file: str = "") -> Load:
+    """Starts a load and waits until it is steady; raises LoadFailed or Refused.
+
+    `database`: a conninfo without a password. `file`: a Locust file; by default what `load_file`
+    says, and without that a load that any PostgreSQL answers.
+    """
+    if run.folder is None:
+        raise Refused("a load needs the folder of the control chaosaws_kms_ext.controls.run")
+    settings = run.settings
+    config = LoadConfig(
+        database=database,
+        rate=settings.load_rate,
+        users=settings.load_users,
+        writes=settings.load_writes == "own-schema",
+        deadline=settings.query_deadline,
+        folder=run.folder / "history",
+        log=run.folder / ("load.log" if name == MAIN else f"load-{name}.log"),
+        name=name,
+    )
+    if path := file or settings.load_file:
+        config = LoadConfig(**{**vars(config), "file": Path(path)})
+    load = Load(config)
+    run.part(Loads, Loads).add(load)
+    load.start()
+    steady(run, load)
+    run.event(Happened.LOAD_STEADY, load=name)
+    return load
+
+
+def steady(run: Run, load: Load) -> None:
+    """Waits until the load's arrivals are answered; raises LoadFailed."""
+    observer = run.part(Observer, Observer)
+    load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, observer)
+
+
+def stop(run: Run, name: str) -> None:
+    """Ends a load whose arrivals are answered, and reads back what it wrote.
+
+    Raises Refused if there is none; LoadFailed if its arrivals are not answered, or nothing could
+    be read: it has ended then as well.
+    """
+    loads = run.part(Loads, Loads)
+    load = loads.get(name)
+    if load is None:
+        raise Refused(f"no load called {name} was started")
+    try:
+        steady(run, load)
+        run.event(Happened.LOAD_STOPPED, load=name)
+    except LoadFailed as problem:
+        raise LoadFailed(f"the load {name}: {problem}") from problem
+    finally:
+        load.stop()
+        loads.stopped.add(name)
+    load.read_rows_back(ROWS_TIMEOUT)
