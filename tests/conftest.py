@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import os
 import shutil
@@ -10,13 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader, Loader
 
 from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.local_lab import LocalLab
@@ -30,6 +32,17 @@ FAST = 300.0
 
 
 def pytest_configure() -> None:
+    """What would take most of the tests' time is done in memory, and once."""
+    _files_in_memory()
+    _models_once()
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made is no garbage: nobody has to look at it again."""
+    gc.freeze()
+
+
+def _files_in_memory() -> None:
     """Labs make and remove thousands of files: in memory where there is enough of it."""
     with contextlib.suppress(OSError):
         there = os.statvfs(SHARED_MEMORY)
@@ -37,6 +50,13 @@ def pytest_configure() -> None:
         if usable and there.f_bavail * there.f_frsize > ENOUGH:
             os.environ["TMPDIR"] = str(SHARED_MEMORY)
             tempfile.tempdir = None
+
+
+def _models_once() -> None:
+    """Each session of boto3 reads its services' models again, which nobody changes."""
+    read, named = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
+    JSONFileLoader.load_file = lambda _, path: read(path)
+    Loader.list_available_services = lambda _, type_name: named(type_name)
 
 
 def mostly_soak(cases: Sequence[Any], often: Callable[[Any], bool]) -> list[Any]:

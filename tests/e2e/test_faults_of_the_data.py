@@ -51,6 +51,7 @@ def test_a_slow_recovery_misses_the_objective(chaos):
     assert summary["writes"]["lost"] == 0
 
 
+@pytest.mark.soak
 def test_a_cluster_that_comes_back_elsewhere_has_not_come_back_for_its_clients(chaos):
     summary, reasons = with_fault(chaos, "other-address", CHAOS_RECOVERY_TIMEOUT="1500")
     assert (

@@ -98,6 +98,7 @@ def test_a_failover_makes_a_reader_the_writer_at_the_same_endpoint(rds, kms):
     assert f"Completed failover to DB instance: {name}-2." in told
 
 
+@pytest.mark.soak
 def test_a_failover_loses_no_acknowledged_write(rds, kms):
     cluster = with_reader(rds, kms)
     write(cluster)
@@ -150,6 +151,7 @@ def test_a_failover_needs_a_reader_that_can_take_over(rds, kms):
     assert writer_of(rds, cluster).endswith("-2")
 
 
+@pytest.mark.soak
 def test_writer_and_readers_freeze_and_come_back_together(rds, kms):
     cluster = with_reader(rds, kms)
     write(cluster, "before")
