@@ -79,6 +79,8 @@ class Run:
         """What did, in words; set by a signal's handler, which must not wait for any lock."""
         self.stopping = ""
         """Why the run is being stopped by itself."""
+        self.failed_at = ""
+        """The step of the method that failed, with which the method ended."""
         self.unrecorded = ""
         """Why an event could not be written down."""
         self.at_end = contextlib.ExitStack()
@@ -100,10 +102,18 @@ class Run:
                 self.unrecorded = str(problem)
         return event
 
-    def last(self, name: Happened) -> Event | None:
-        """The newest event called `name`."""
+    def last(self, name: Happened, **details: Any) -> Event | None:
+        """The newest event called `name` that has these details."""
+        wanted = details.items()
         with self._lock:
-            return next((e for e in reversed(self.events) if e.name == name), None)
+            return next(
+                (
+                    event
+                    for event in reversed(self.events)
+                    if event.name == name and wanted <= event.details.items()
+                ),
+                None,
+            )
 
     def seconds_since(self, event: Event) -> float:
         """How long ago `event` was."""

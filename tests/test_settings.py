@@ -106,6 +106,7 @@ WRONG = {
         "x" * 10_000_000,
         "arn:aws:iam::123456789012:role/" + "x" * 10_000_000,
     ],
+    "replacement_rto": ["0", "-1", "2 h", "nan", "inf", "1e9", "$(date)", "..", "1" * 10_000_000],
     "lab_tls": ["true", "on", "1", "YES"],
     "reports_dir": ["pyproject.toml", "a\0b"],
     "lab_speed": ["0", "-60", "inf", "fast"],

@@ -85,8 +85,10 @@ def audit_events(
                 audit.find_calls()
                 if not audit.missing_calls():
                     audit.count_decrypts()
+                audit.problem = ""
             except AwsError as problem:
                 go_on_after(run, problem)
+                audit.problem = str(problem)
             return not audit.missing()
 
         limit = run.settings.real(AUDIT_TIMEOUT)
@@ -95,7 +97,11 @@ def audit_events(
         with contextlib.suppress(TimedOut):
             Wait(what, limit, run.settings.status_poll, observer).until(delivered)
         if audit.missing_calls():
-            audit.count_decrypts()  # of which there may be many, so not at every look
+            try:
+                audit.count_decrypts()  # of which there may be many, so not at every look
+            except AwsError as problem:
+                go_on_after(run, problem)
+                audit.problem = str(problem)
         said = audit.said()
         run.event(Happened.AUDIT, key=key, cluster=cluster.id, **said)
         return said
@@ -120,6 +126,8 @@ class _Audit:
     enabled: Logged | None = None
     decrypts: list[Logged] = field(default_factory=list)
     all_read: bool = True
+    problem: str = ""
+    """Why the newest look told nothing."""
 
     def find_calls(self) -> None:
         """Looks for the calls that are still missing; raises AwsError."""
@@ -152,6 +160,8 @@ class _Audit:
         unknown = [f"{what}: not delivered within {AUDIT_TIMEOUT:g} s" for what in self.missing()]
         if not self.all_read:
             unknown.append("whether there were more failed Decrypts: too many events to read")
+        if unknown and self.problem:
+            unknown.append(f"CloudTrail could not be asked: {self.problem}")
         return {
             "complete": not unknown,
             "disabled_by": _by(self.disabled),

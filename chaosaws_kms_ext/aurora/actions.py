@@ -110,6 +110,10 @@ def wait_for_recovery(
         limit = run.settings.real(run.settings.recovery_timeout)
         seen: Cluster | None = None
 
+        def started() -> bool:
+            call = run.last(Happened.START_CALLED)
+            return call is not None and call.at >= back.at
+
         def recovered() -> bool:
             nonlocal seen
             try:
@@ -118,9 +122,7 @@ def wait_for_recovery(
                 go_on_after(run, problem)
                 return False
             since = run.seconds_since(back)
-            decision = plan.decide(
-                cluster.meaning, since, run.last(Happened.START_CALLED) is not None
-            )
+            decision = plan.decide(cluster.meaning, since, started())
             if decision == "lost":
                 raise Refused(f"{name} is {cluster.status}: only a restore brings its data back")
             if decision == "start":
@@ -134,7 +136,7 @@ def wait_for_recovery(
         except TimedOut as problem:
             raise TimedOut(f"{problem}; {_still(run, seen)}") from None
         settle(run)
-        path = "start-db-cluster" if run.last(Happened.START_CALLED) else "self-restart"
+        path = "start-db-cluster" if started() else "self-restart"
         return {"recovered": True, "path": path}
 
 

@@ -70,6 +70,7 @@ class Cluster:
 
 def describe(aws: Aws, cluster_id: str) -> Cluster:
     """The cluster with its instances; raises AwsError."""
+    _check(cluster_id)
     answer = aws.call("rds", "DescribeDBClusters", {"DBClusterIdentifier": cluster_id})
     if not answer.get("DBClusters"):
         raise AwsError(f"rds:DescribeDBClusters says nothing of {cluster_id}")
@@ -134,6 +135,7 @@ class Snapshot:
 
 def describe_snapshot(aws: Aws, snapshot_id: str) -> Snapshot:
     """The cluster snapshot; raises AwsError."""
+    _check(snapshot_id)
     asked = {"DBClusterSnapshotIdentifier": snapshot_id}
     answer = aws.call("rds", "DescribeDBClusterSnapshots", asked)
     if not answer.get("DBClusterSnapshots"):
@@ -151,6 +153,7 @@ def describe_snapshot(aws: Aws, snapshot_id: str) -> Snapshot:
 
 def describe_instance(aws: Aws, instance_id: str) -> Mapping[str, Any]:
     """What DescribeDBInstances says of one; raises AwsError."""
+    _check(instance_id)
     answer = aws.call("rds", "DescribeDBInstances", {"DBInstanceIdentifier": instance_id})
     if not answer.get("DBInstances"):
         raise AwsError(f"rds:DescribeDBInstances says nothing of {instance_id}")
@@ -234,6 +237,12 @@ def delete_snapshot(aws: Aws, snapshot_id: str) -> None:
     """Deletes a cluster snapshot; raises AwsError."""
     asked = {"DBClusterSnapshotIdentifier": snapshot_id}
     aws.call("rds", "DeleteDBClusterSnapshot", asked)
+
+
+def _check(name: str) -> None:
+    """Without a name RDS describes whatever there is, and the first of that would be taken."""
+    if name == "":
+        raise AwsError("RDS was not asked: the name is empty", "InvalidParameterValue")
 
 
 def _tag_list(tagged: Tags) -> list[dict[str, str]]:

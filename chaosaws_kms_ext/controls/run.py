@@ -22,6 +22,7 @@ import logging
 import re
 from typing import Any
 
+from chaoslib import substitute
 from chaoslib.exceptions import InterruptExecution
 from chaoslib.hypothesis import within_tolerance
 from chaoslib.types import Activity, Configuration, Experiment, Journal, Secrets
@@ -36,6 +37,7 @@ from chaosaws_kms_ext.local_lab import LabDidNotStart
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety.journal import JournalDamaged
+from chaosaws_kms_ext.safety.made import Made
 from chaosaws_kms_ext.settings import BadSetting
 
 __all__ = [
@@ -86,24 +88,42 @@ def before_experiment_control(
 def after_activity_control(
     context: Activity,
     state: dict[str, Any],
+    experiment: Experiment,
     configuration: Configuration = None,
     secrets: Secrets = None,
     **_: Any,
 ) -> None:
-    """Keeps what an activity returned, and holds a probe against its tolerance.
+    """Keeps what an activity returned, holds a probe against its tolerance, and ends a method with
+    the first step that fails.
 
     Chaos Toolkit does the second for a hypothesis only: in a method, a tolerance is nothing to it.
+    And it goes on with a method whatever fails: a key would be taken away although the backup is
+    not there.
     """
-    if state.get("status") != "succeeded":
-        return
-    output = state.get("output")
-    module = str((context.get("provider") or {}).get("module", ""))
-    if configuration is not None and module.startswith("chaosaws_kms_ext."):
-        configuration.update(_flat(re.sub(r"\W", "_", context.get("name", "")), output))
-    if "tolerance" in context and "tolerance_met" not in state:
-        state["tolerance_met"] = False  # whatever happens to the question
-        tolerance = context["tolerance"]
-        state["tolerance_met"] = within_tolerance(tolerance, output, configuration, secrets)
+    if state.get("status") == "succeeded":
+        output = state.get("output")
+        module = str((context.get("provider") or {}).get("module", ""))
+        if configuration is not None and module.startswith("chaosaws_kms_ext."):
+            name = re.sub(r"\W", "_", context.get("name", ""), flags=re.ASCII)
+            configuration.update(_flat(name, output))
+        if "tolerance" in context and "tolerance_met" not in state:
+            state["tolerance_met"] = _met(context["tolerance"], output, configuration, secrets)
+    failed = state.get("status") == "failed" or state.get("tolerance_met") is False
+    if failed and any(each is context for each in experiment.get("method") or []):
+        run = runs.current()
+        run.failed_at = run.failed_at or str(context.get("name", ""))
+        raise InterruptExecution(f"{run.failed_at} failed: nothing more of the method is done")
+
+
+def _met(tolerance: Any, output: Any, configuration: Configuration, secrets: Secrets) -> bool:
+    """Whether the output is in the tolerance; one that cannot be asked is not met."""
+    if isinstance(tolerance, str):
+        tolerance = substitute(tolerance, configuration, secrets)
+    try:
+        return within_tolerance(tolerance, output, configuration, secrets) is True
+    except Exception as problem:
+        logger.error(f"the tolerance {tolerance!r:.100} could not be asked: {problem!r:.300}")
+        return False
 
 
 def _flat(name: str, output: Any) -> dict[str, Any]:
@@ -121,6 +141,8 @@ def after_experiment_control(
     """Measures, judges and writes it down: fails closed, only a judged `passed` takes it back."""
     status, state["status"] = state["status"], "failed"
     run = runs.current()
+    if run.failed_at and not run.interrupted:
+        status = "failed"  # which Chaos Toolkit calls interrupted
     try:
         _redaction.clean(state)
         last_resort(run)
@@ -174,6 +196,7 @@ def _verdict(
 
 
 def _refused_by_guard(run: Run) -> str:
-    """Why the guard refused in the method, if it did and no fault was injected before."""
+    """Why the guard refused in the method, if nothing was changed before that is not undone."""
     event = run.last(Happened.GUARD_REFUSED)
-    return str(event.details["why"]) if event and not run.last(Happened.INJECTED) else ""
+    changed = run.last(Happened.INJECTED) or (run.has(Made) and run.part(Made).things)
+    return str(event.details["why"]) if event and not changed else ""

@@ -85,7 +85,7 @@ def begin(
     if experiment.get("dry"):
         raise Refused("a dry run measures nothing: run the experiment on the lab instead")
     if on not in ON:
-        raise Refused(f"the control's argument `on` must be one of {', '.join(ON)}, not {on!r}")
+        raise Refused(f"the control's argument `on` must be one of {', '.join(ON)}, not {on!r:.60}")
     _check_order(experiment, on)
     if unknown := set(objectives) - set(objective_table.OBJECTIVES):
         known = ", ".join(objective_table.OBJECTIVES)
@@ -99,12 +99,20 @@ def _check_order(experiment: Experiment, on: str) -> None:
     for part, allowed in STRATEGIES.items():
         outage = part == "hypothesis" and on != "nothing" and injects(experiment)
         wanted = (DURING_OUTAGE,) if outage else allowed
-        if (strategy := _strategy(experiment, part)) not in wanted:
+        declared, given = _strategies(experiment, part)
+        strategy = given or declared
+        if strategy not in wanted or strategy != (declared or strategy):
             raise Refused(
                 f"the {part} strategy is {strategy or 'not set'}, and must be "
-                f"{' or '.join(wanted)}: leave the command line's option and the experiment's "
-                "runtime block as they were"
+                f"{declared if declared in wanted else ' or '.join(wanted)}: leave the command "
+                "line's option and the experiment's runtime block as they were"
             )
+    if "disable_key" in done and on != "cluster":
+        raise Refused(
+            "the experiment takes a cluster's key away: its control's argument `on` must be cluster"
+        )
+    if dry := [each for each in _activities(experiment) if each.get("dry")]:
+        raise Refused(f"{dry[0].get('name')} is dry: what does not run measures nothing")
     for fault, undo in FAULTS.items():
         if fault in done and undo not in undone:
             raise Refused(f"the experiment takes a key away: its rollbacks must call {undo}")
@@ -131,12 +139,18 @@ def _functions(activities: list[dict[str, Any]]) -> set[str]:
     }
 
 
-def _strategy(experiment: Experiment, part: str) -> str:
-    """The strategy that the run really has: the command line overrides the experiment."""
+def _activities(experiment: Experiment) -> list[dict[str, Any]]:
+    hypothesis = experiment.get("steady-state-hypothesis") or {}
+    parts = (experiment.get("method"), hypothesis.get("probes"), experiment.get("rollbacks"))
+    return [activity for part in parts for activity in part or []]
+
+
+def _strategies(experiment: Experiment, part: str) -> tuple[str, str]:
+    """The experiment's own strategy, and that of the command line, which overrides it."""
     command = click.get_current_context(silent=True)
     given = command.params.get(OPTIONS[part]) if command else None
     declared = (experiment.get("runtime") or {}).get(part) or {}
-    return str(given or declared.get("strategy") or "")
+    return str(declared.get("strategy") or ""), str(given or "")
 
 
 def bring_up(
@@ -176,7 +190,7 @@ def bring_up(
             run_id=run.id,
             account=who.account,
             partition=who.arn.split(":")[1],
-            caller=who.principal,
+            caller=permissions.role_of(door, who) or who.principal,
         )
     _open_folder(run)
     conditions = StopConditions(run, door, settings.stop_alarms, settings.status_poll)

@@ -63,8 +63,9 @@ class StopConditions:
             except Exception as problem:
                 # Whoever counts on being stopped must not go on unwatched.
                 why = f"nobody watches its stop conditions any more: {problem!r}"
-            if self._run.last(Happened.PUT_BACK):
-                return  # there is nothing left to stop
+            mine = self._run.part(Injections, Injections)
+            if self._run.last(Happened.PUT_BACK) and not mine.open:
+                continue  # there is nothing left to stop, until the next fault
             if why and not self._end.is_set():
                 self._run.stop(why)
                 return

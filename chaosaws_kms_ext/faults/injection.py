@@ -157,9 +157,10 @@ def put_back(run: Run) -> list[Entry]:
 
 
 def _answered(run: Run, entry: Entry) -> bool:
-    """Whether AWS answered the call that the entry undoes."""
-    injected = run.last(Happened.INJECTED)
-    return injected is not None and injected.details["key"] == entry.key
+    """Whether AWS answered the call that the entry undoes: this one, and none before on its key."""
+    opened = run.last(Happened.JOURNAL_OPENED, entry=str(entry.path))
+    injected = run.last(Happened.INJECTED, key=entry.key)
+    return opened is not None and injected is not None and injected.at >= opened.at
 
 
 def settle(run: Run) -> list[str]:

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.faults.injection import inject, put_back
+from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.faults.key_policy import PutKeyPolicy
 from chaosaws_kms_ext.kms import api
 from chaosaws_kms_ext.kms.api import Key
@@ -113,6 +114,11 @@ def put_key_policy(
         if not isinstance(policy, dict):
             raise Refused("a key policy is a JSON object with Version and Statement")
         key = _own(run, door, key_id)
+        if cluster_id:
+            _check_under(door, cluster_id, key.arn)
+        if any(entry.key == key.arn for entry in run.part(Injections, Injections).open):
+            # Two undos of one policy would have to be replayed in their order, by whomever.
+            raise Refused(f"this run has changed {key.arn} already: put that back first")
         old = api.policy(door, key.arn)
         inject(run, PutKeyPolicy(key.arn, old, policy), cluster_id)
         return {"key": key.arn}
@@ -264,6 +270,12 @@ def _own(run: Run, door: Aws, key_id: str) -> Key:
             f"the key {key.arn} does not carry the tag {TAG}={run.id}: this run did not make it"
         )
     return key
+
+
+def _check_under(door: Aws, cluster_id: str, key_arn: str) -> None:
+    found = guard.find(door, cluster_id)
+    if found.key.arn != key_arn:
+        raise Refused(f"the cluster {found.cluster.id} is not encrypted under {key_arn}")
 
 
 def _on_demand(door: Aws, key_arn: str) -> list[api.Rotation]:

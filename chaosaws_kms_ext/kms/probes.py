@@ -175,9 +175,11 @@ def rotation_is_listed(
 
     `date` is what `rotate_key` returned (ISO 8601); `key_id` and IAM as in `rotation_status`.
     """
+    with activities.plainly(configuration):
+        wanted = _utc(_instant(date))
     status = rotation_status(key_id, configuration, secrets)
     listed = {each["date"] for each in status["rotations"] if each["type"] == "ON_DEMAND"}
-    return status["on_demand_started"] is None and _utc(datetime.fromisoformat(date)) in listed
+    return status["on_demand_started"] is None and wanted in listed
 
 
 def grants(
@@ -298,6 +300,16 @@ def _checked(context: object) -> dict[str, str]:
     raise Refused('an encryption context holds text by text: {"app": "shop"}')
 
 
+def _instant(text: object) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise Refused("the date must be an instant with its offset: what `rotate_key` returned")
+    return instant
+
+
 def _utc(date: datetime | None) -> str | None:
     return date.astimezone(UTC).isoformat() if date else None
 
@@ -350,19 +362,11 @@ def _asker(door: Aws, key: Key, principal: str, via_service: str) -> Asker:
     role = ""
     if not principal:
         me = permissions.identity(door)
-        principal, role = me.arn, _role(door, me.role)
+        principal, role = me.arn, permissions.role_of(door, me)
     try:
         return policy.asker(str(principal), key.arn, str(via_service), role)
     except ValueError as problem:
         raise Refused(str(problem)) from None
-
-
-def _role(door: Aws, name: str) -> str:
-    """The role's ARN, path and all; empty if there is none, or it may not be asked for."""
-    try:
-        return str(door.call("iam", "GetRole", {"RoleName": name})["Role"]["Arn"]) if name else ""
-    except AwsError:
-        return ""
 
 
 def _granted_to(there: list[dict[str, Any]], service: str) -> tuple[str, ...] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["run_on", "start_load", "stop_load"]
-
-NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
 
 
 def start_load(
@@ -46,10 +43,9 @@ def start_load(
     rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        if not NAME.fullmatch(str(name)):
-            raise Refused("a load's name has at most 30 lower-case letters and digits")
-        if file and not Path(file).is_file():
-            raise Refused(f"there is no Locust file {file!r}")
+        loads.named(name)
+        if file and not _is_file(file):
+            raise Refused("the Locust file that was named does not exist")
         cluster = aurora_api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
         loads.start(run, name, reach(run, cluster), file)
         return {"load": name, "cluster": cluster.id}
@@ -58,13 +54,17 @@ def start_load(
 def run_on(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
     """Let the loads run on for `hold` AWS seconds, so that what they miss is seen.
 
+    At least twice `query_deadline`: at the end of a load nobody knows what would still be answered.
+
     Returns `seconds`. Raises ActivityFailed when no load runs, or one ends.
     """
     with activities.plainly(configuration) as run:
-        running = [load for load in run.part(Loads, Loads) if load.running]
+        started = run.part(Loads, Loads)
+        running = [load for load in started if load.config.name not in started.stopped]
         if not running:
             raise Refused("no load runs")
-        seconds = run.settings.real(run.settings.hold)
+        settings = run.settings
+        seconds = max(settings.real(settings.hold), 2 * settings.query_deadline)
 
         def ended() -> bool:
             return not all(load.running for load in running)
@@ -84,9 +84,19 @@ def stop_load(
     Before its cluster is removed: what a load misses then would look like an outage. The loads that
     are still running at the end of a run are ended by the control.
 
-    Returns `load`. Raises ActivityFailed: its arrivals are not answered, or its rows cannot be
-    read; it has ended then as well.
+    Returns `load`. One that was never started is no error: a rollback has nothing to do then.
+    Raises ActivityFailed: its arrivals are not answered, or its rows cannot be read; it has ended
+    then as well.
     """
     with activities.plainly(configuration) as run:
-        loads.stop(run, str(name))
+        if run.part(Loads, Loads).get(loads.named(name)) is None:
+            return {"load": name, "why": "it was not started"}
+        loads.stop(run, name)
         return {"load": name}
+
+
+def _is_file(path: object) -> bool:
+    try:
+        return isinstance(path, str) and Path(path).is_file()
+    except (OSError, ValueError):
+        return False

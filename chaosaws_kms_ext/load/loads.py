@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["MAIN", "STEADY_FOR", "STEADY_TIMEOUT", "Loads", "start", "steady", "stop"]
+__all__ = ["MAIN", "STEADY_FOR", "STEADY_TIMEOUT", "Loads", "named", "start", "steady", "stop"]
 
 MAIN = "main"
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
 
 STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
 """Seconds in which the arrivals are answered, and within which that has to be so."""
@@ -42,6 +45,13 @@ class Loads:
         if load.config.name in self._by_name:
             raise Refused(f"a load called {load.config.name} was started before: name this another")
         self._by_name[load.config.name] = load
+
+
+def named(name: object) -> str:
+    """A load's name; raises Refused for what is none."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise Refused("a load's name has at most 30 lower-case letters and digits")
+    return name
 
 
 def start(run: Run, name: str, database: str, file: str = "") -> Load:
@@ -90,11 +100,12 @@ def stop(run: Run, name: str) -> None:
     if load is None:
         raise Refused(f"no load called {name} was started")
     try:
-        steady(run, load)
-        run.event(Happened.LOAD_STOPPED, load=name)
+        if not run.interrupted:  # else nothing is judged any more
+            steady(run, load)
     except LoadFailed as problem:
         raise LoadFailed(f"the load {name}: {problem}") from problem
     finally:
+        run.event(Happened.LOAD_STOPPED, load=name)
         load.stop()
         loads.stopped.add(name)
     load.read_rows_back(ROWS_TIMEOUT)

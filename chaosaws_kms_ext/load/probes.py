@@ -13,12 +13,12 @@ from psycopg.conninfo import make_conninfo
 from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.history import Event
-from chaosaws_kms_ext.load.load import Window
-from chaosaws_kms_ext.load.loads import MAIN, Loads
+from chaosaws_kms_ext.load.load import KEPT, Window
+from chaosaws_kms_ext.load.loads import MAIN, Loads, named
 from chaosaws_kms_ext.load.reach import reach
 from chaosaws_kms_ext.load.rows import Checksum, checksum
 from chaosaws_kms_ext.load.schema import Hopeless, LoadFailed, within
-from chaosaws_kms_ext.run import Happened, Run
+from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -32,11 +32,14 @@ __all__ = [
 
 logger = logging.getLogger("chaostoolkit")
 
+LONGEST = 1000
+"""Letters of a name in SQL, with its schema's: more than PostgreSQL has for two."""
+
 ANSWER_TIMEOUT = 5.0
 """Seconds for one attempt to connect and to be answered."""
 
-CHECKSUM_TIMEOUT = 600.0
-"""Seconds for the server to read the whole table, on AWS as on the lab."""
+CHECKSUM_TIMEOUT, LONGEST_CHECKSUM = 600.0, 86400.0
+"""Seconds for the server to read the whole table, on AWS as on the lab; and the most of them."""
 
 
 def answered_share(
@@ -67,7 +70,7 @@ def latency_p99(
     """
     p99 = _window(seconds, name, configuration).p99_ms
     if p99 is None:
-        raise ActivityFailed(f"nothing was answered in the last {seconds:g} s")
+        raise ActivityFailed(f"nothing was answered in the last {seconds} s")
     return p99
 
 
@@ -148,6 +151,8 @@ def rows_equal(
     """
     with activities.plainly(configuration) as run:
         other = other_cluster_id or activities.cluster_id(run)
+        if cluster_id in ("", other):
+            raise Refused("two clusters must be named: a table always equals itself")
         here, there = (
             _checksum(run, table, name, database, timeout) for name in (cluster_id, other)
         )
@@ -175,19 +180,23 @@ def rows_unchanged(
 
 
 def _checksum(run: Run, table: str, cluster_id: str, database: str, timeout: float) -> Checksum:
+    for what, given in {"table": table, "database": database}.items():
+        if not isinstance(given, str) or len(given) > LONGEST or not given.isprintable():
+            raise Refused(f"the {what} must be named by at most {LONGEST} printable letters")
     cluster = aurora_api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
     conninfo = reach(run, cluster)
     if database:
         conninfo = make_conninfo(conninfo, dbname=database)
     try:
-        return checksum(conninfo, table, float(timeout))
+        return checksum(conninfo, table, _seconds(timeout, LONGEST_CHECKSUM))
     except LoadFailed as problem:
         raise ActivityFailed(f"{table} of {cluster.id}: {problem}") from problem
 
 
 def _window(seconds: float, name: str, configuration: Configuration) -> Window:
     with activities.plainly(configuration) as run:
-        load = run.part(Loads, Loads).get(name)
+        load = run.part(Loads, Loads).get(named(name))
+        span = _seconds(seconds, KEPT)
         if load is None:
             raise ActivityFailed(
                 f"no load runs that is called {name}: the experiment must name the control "
@@ -195,4 +204,15 @@ def _window(seconds: float, name: str, configuration: Configuration) -> Window:
             )
         if not load.running:
             raise ActivityFailed(f"the load {name} has ended by itself")
-        return load.window(seconds)
+        return load.window(span)
+
+
+def _seconds(given: object, most: float) -> float:
+    """A number of seconds; raises Refused for what is none."""
+    try:
+        seconds = float(given) if isinstance(given, (int, float, str)) else 0.0
+    except (OverflowError, ValueError):
+        seconds = 0.0
+    if isinstance(given, bool) or not 0 < seconds <= most:
+        raise Refused(f"the seconds must be a number above 0, and at most {most:g}")
+    return seconds

@@ -55,7 +55,8 @@ class Measured:
 def measure(facts: Facts, history: History) -> Measured:
     """Everything that is measured of a run: of its load `main`, of its others, and besides."""
     main = _load(facts, history, MAIN, facts.outage)
-    others = {name: _load(facts, history, name, False) for name in _names(history) - {MAIN}}
+    names = _names(facts, history)
+    others = {name: _load(facts, history, name, False) for name in names - {MAIN}}
     injected = history.first(Happened.INJECTED)
     summary = {
         "schema": SCHEMA,
@@ -78,11 +79,12 @@ def measure(facts: Facts, history: History) -> Measured:
         "status_poll_seconds": facts.settings.status_poll,
         "objectives": [],
     }
-    spared = [*others.values(), *([] if facts.outage or MAIN not in _names(history) else [main])]
+    loads = [*others.values(), *([main] if facts.outage or MAIN in names else [])]
+    spared = [*others.values(), *([] if facts.outage or MAIN not in names else [main])]
     replacement = summary["replacement"]
     figures = Figures(
         time_to_recovery=main.figures["time_to_recovery_seconds"],
-        lost_writes=_sum([main.lost, *(other.lost for other in others.values())]),
+        lost_writes=_sum([load.lost for load in loads]),
         missed_arrivals=_sum([load.figures["missed_arrivals"] for load in spared]),
         time_to_replacement=replacement and replacement["time_to_first_answer_seconds"],
         wrong_contexts=_wrong_contexts(summary["contexts"]),
@@ -107,9 +109,9 @@ class _Load:
     unmeasured: list[str]
 
 
-def _names(history: History) -> set[str]:
-    """The loads."""
-    return set(history.rates)
+def _names(facts: Facts, history: History) -> set[str]:
+    """The loads: those that were recorded, and those that should have been."""
+    return {*history.rates, *facts.reconnect_spacing}
 
 
 def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
@@ -119,7 +121,7 @@ def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
     arrivals = history.arrivals(load)
     seen = _outage(facts, history, load, arrivals, injected)
     kept = durability.judge(arrivals, history.rows.get(load))
-    spared = None if suffers else _missed(history, load, arrivals)
+    spared = None if suffers else _missed(facts, history, load, arrivals)
     back_at = back.at if back else None
     recovery = seen.recovery if seen else None
     by_others = _put_back_by_others(history, injected, back, recovery)
@@ -176,7 +178,7 @@ def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
         "lost_writes": [list(row) for row in (kept.lost or ())],
     }
     unmeasured = [*by_others]
-    if load in _names(history) or suffers:
+    if load in _names(facts, history) or suffers:
         unmeasured += _unmeasured_outage(figures, seen) if suffers else []
         unmeasured += [spared.doubt] if spared and spared.doubt else []
         unmeasured += _unmeasured_writes(facts, kept, at_stake)
@@ -186,20 +188,27 @@ def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
     return _Load(figures, len(kept.lost or ()) if judged else None, unmeasured)
 
 
-def _missed(history: History, load: str, arrivals: list[Operation]) -> Missed:
+def _missed(facts: Facts, history: History, load: str, arrivals: list[Operation]) -> Missed | None:
+    """None: it was never steady, or nothing was recorded of it."""
     begin = history.first(Happened.LOAD_STEADY, load=load)
     end = history.first(Happened.LOAD_STOPPED, load=load)
+    if begin is None or end is None or load not in history.rates:
+        return None
     return missed.judge(
         arrivals,
         history.witness(load, "stall"),
-        begin.at if begin else END_OF_TIME,
-        end.at if end else END_OF_TIME,
+        begin.at,
+        end.at,
+        rate=history.rates[load],
+        deadline=facts.settings.query_deadline,
     )
 
 
 def _replacement(history: History) -> dict[str, Any] | None:
     """How long it took until something restored from a snapshot answered for the first time."""
-    answer = history.first(Happened.FIRST_ANSWER)
+    restored = {e.details["cluster"] for e in history.events if e.name == Happened.RESTORE_ORDERED}
+    answers = [e for e in history.events if e.name == Happened.FIRST_ANSWER]
+    answer = next((e for e in answers if e.details["cluster"] in restored), None)
     if answer is None:
         return None
     cluster = answer.details["cluster"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,23 +67,36 @@ def of_journal(journal: dict[str, Any], status: str) -> Course:
     failures = []
     asked = journal.get("steady_states") or {}
     before, after = asked.get("before") or {}, asked.get("after") or {}
-    if before.get("steady_state_met") is False:
+    shut = bool(before) and before.get("steady_state_met") is not True
+    if shut:
         failures.append(f"the gate: {_unmet(before)}")
-    elif after.get("steady_state_met") is False:
+    elif after and after.get("steady_state_met") is not True:
         failures.append(f"the hypothesis afterwards: {_unmet(after)}")
     elif not before and not after and status == "completed":
-        failures.append("the gate: the hypothesis was not asked before the method")
-    for part, runs in (("action", journal.get("run")), ("rollback", journal.get("rollbacks"))):
+        failures.append("the hypothesis was not asked")
+    declared = journal.get("experiment") or {}
+    for part, runs, all_of_them in (
+        ("action", journal.get("run"), [] if shut else declared.get("method")),
+        ("rollback", journal.get("rollbacks"), declared.get("rollbacks")),
+    ):
+        well = len(failures)
         for ran in runs or []:
             if ran.get("status") != "succeeded":
                 failures.append(f"{part} {ran['activity']['name']}: {_why(ran)}")
             elif "tolerance" in ran["activity"] and ran.get("tolerance_met") is not True:
                 failures.append(f"{part} {ran['activity']['name']} was {ran.get('output')!r}")
+        if status == "completed" and len(failures) == well:  # else it need not all have run
+            missing = _names(all_of_them) - Counter(each["activity"]["name"] for each in runs or [])
+            failures += [f"{part} {name} did not run" for name in missing.elements()]
     if status == "failed" and not failures:
         failures.append("Chaos Toolkit says that the experiment failed")
     if journal.get("deviated") and not after:
         failures.append("the hypothesis did not hold afterwards")
     return Course(interrupted=status in ("interrupted", "aborted"), failures=tuple(failures))
+
+
+def _names(activities: Sequence[dict[str, Any]] | None) -> Counter[str | None]:
+    return Counter(each.get("name") or each.get("ref") for each in activities or [])
 
 
 def _unmet(hypothesis: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused, unproven
 from chaosaws_kms_ext.safety.consent import ALLOW
 
-__all__ = ["Identity", "identity", "may_finish", "may_undo", "switch_may_undo"]
+__all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
 OF_IAM = "iam:"
 """Context keys of IAM's own actions alone (IAM User Guide, "IAM and AWS STS condition context
@@ -61,6 +61,19 @@ def identity(aws: Aws) -> Identity:
     """GetCallerIdentity, which needs no permission; raises AwsError."""
     said = aws.call("sts", "GetCallerIdentity", {})
     return Identity(said["Arn"], said["Account"])
+
+
+def role_of(aws: Aws, who: Identity) -> str:
+    """The ARN of a session's role with its path, as `aws:PrincipalArn` has it (IAM User Guide,
+    "AWS global condition context keys"); empty if it is no session, or may not ask.
+
+    IAM: iam:GetRole.
+    """
+    try:
+        found = aws.call("iam", "GetRole", {"RoleName": who.role}) if who.role else None
+    except AwsError:
+        return ""
+    return str(found["Role"]["Arn"]) if found else ""
 
 
 def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key) -> list[Finding]:

@@ -90,6 +90,7 @@ def _same(found: Any, wanted: Any) -> bool:
     if found == wanted:
         return True
     try:
-        return bool(json.loads(found) == json.loads(wanted))
+        document = json.loads(found)
+        return isinstance(document, dict) and bool(document == json.loads(wanted))
     except (TypeError, ValueError):
         return False

@@ -124,6 +124,20 @@ def test_a_silence_is_counted_from_the_last_answer(
     assert not signals
 
 
+def _entry(run):
+    return journal.write(
+        journal.new_entry(
+            run=run.id, target="aws", region="eu-west-1", endpoint="", lab="", cluster="orders",
+            key=KEY, undo=DisableKey(KEY).undo(),
+        )
+    )  # fmt: skip
+
+
+def _looks(lab, number):
+    before = _asked(lab)
+    until(lambda: _asked(lab) >= before + number)
+
+
 def _asked(lab):
     return lab.requests.read_text().count("DescribeAlarms")
 
@@ -148,12 +162,7 @@ def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
 
 @pytest.mark.parametrize("how", ["key_is_back", "close"])
 def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, signals, how):
-    entry = journal.write(
-        journal.new_entry(
-            run=run.id, target="aws", region="eu-west-1", endpoint="", lab="", cluster="orders",
-            key=KEY, undo=DisableKey(KEY).undo(),
-        )
-    )  # fmt: skip
+    entry = _entry(run)
     run.part(Injections, Injections).open.append(entry)
     watching()
     getattr(entry, how)()
@@ -161,14 +170,29 @@ def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, sig
     assert run.stopping == RED_BUTTON
 
 
-def test_when_the_key_is_back_there_is_nothing_left_to_stop(cloudwatch, watching, run, signals):
+def test_when_the_key_is_back_there_is_nothing_left_to_stop(
+    lab, cloudwatch, watching, run, signals
+):
     name = put(cloudwatch)
-    conditions = watching(name)
+    watching(name)
     run.event(Happened.PUT_BACK)
     go_off(cloudwatch, name)
-    until(lambda: not conditions._thread.is_alive())
+    _looks(lab, 3)
     assert not signals
     assert run.stopping == ""
+
+
+def test_a_second_fault_is_watched_as_the_first(lab, cloudwatch, watching, run, signals):
+    name = put(cloudwatch)
+    watching(name)
+    run.event(Happened.PUT_BACK)
+    _looks(lab, 3)
+    run.part(Injections, Injections).open.append(_entry(run))
+    _looks(lab, 3)
+    assert not signals
+    go_off(cloudwatch, name)
+    until(lambda: signals)
+    assert run.stopping == f"the CloudWatch alarm {name} went off"
 
 
 def test_a_hundred_alarms_are_watched_in_one_call(cloudwatch, watching, lab, signals):

@@ -7,7 +7,8 @@ import inspect
 import json
 
 import pytest
-from chaoslib.exceptions import ActivityFailed
+from chaoslib.exceptions import ActivityFailed, InvalidActivity
+from chaoslib.provider.python import validate_python_activity
 
 from chaosaws_kms_ext import discover
 from chaosaws_kms_ext import run as runs
@@ -21,13 +22,15 @@ from tests.conftest import client, until
 EVERYTHING = {
     "answered_share", "audit_events", "aurora_has_its_grant", "cancel_key_deletion", "clean_up",
     "cluster_is_available", "cluster_is_inaccessible", "clusters_using_key",
-    "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster", "create_key",
-    "decrypts", "delete_cluster", "delete_cluster_snapshot", "disable_key", "enable_key",
-    "encrypted_under", "encryption_state", "grants", "hold", "key_is_enabled", "key_manager",
-    "key_policy", "key_policy_allows", "key_policy_lets", "key_state", "latency_p99",
-    "restore_cluster", "restore_is_refused", "rotate_key", "rotation_status", "rows_equal",
-    "schedule_key_deletion", "sealed", "snapshot_encryption", "start_cluster", "table_checksum",
-    "wait_for_recovery", "wait_until_inaccessible",
+    "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
+    "create_is_refused", "create_key", "decrypts", "delete_cluster", "delete_cluster_snapshot",
+    "disable_key", "enable_key", "encrypted_under", "encryption_state", "first_answer", "grants",
+    "hold", "key_is_enabled", "key_manager", "key_policy", "key_policy_allows", "key_policy_lets",
+    "key_state", "latency_p99", "put_key_policy", "restore_cluster", "restore_is_refused",
+    "restore_key_policy", "rotate_key", "rotation_is_listed", "rotation_status", "rows_equal",
+    "rows_unchanged", "run_on", "schedule_key_deletion", "sealed", "snapshot_encryption",
+    "start_cluster", "start_load", "stop_load", "table_checksum", "wait_for_recovery",
+    "wait_until_inaccessible",
 }  # fmt: skip
 
 
@@ -108,6 +111,25 @@ def test_a_key_that_somebody_puts_back_ends_the_wait(on_lab):
     with pytest.raises(ActivityFailed, match="usable again: somebody put it back"):
         aurora_probes.wait_until_inaccessible()
     kms_actions.enable_key()
+
+
+@pytest.mark.usefixtures("on_lab")
+def test_required_arguments_are_asked_for_before_anything_runs():
+    for found in discover()["activities"]:
+        function = getattr(importlib.import_module(found["mod"]), found["name"])
+        required = {
+            name: "x"
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.default is inspect.Parameter.empty
+        }
+        for missing in required:
+            given = {name: "x" for name in required if name != missing}
+            provider = {
+                "type": "python", "module": found["mod"], "func": found["name"],
+                "arguments": given,
+            }  # fmt: skip
+            with pytest.raises(InvalidActivity, match=f"'{missing}'"):
+                validate_python_activity({"name": "x", "provider": provider})
 
 
 def test_starting_a_cluster_that_runs_is_no_error(on_lab):

@@ -225,10 +225,20 @@ def altered(tmp_path, change):
             (lambda e: e["runtime"].pop("rollbacks"), ["the rollbacks strategy is not set"]),
             (
                 lambda e: e["controls"][0]["provider"]["arguments"].update(objectives=["speed"]),
-                ["no objective is called speed: there are rto, lost_writes"],
+                ["no objective is called speed: there are rto, replacement_rto, lost_writes"],
             ),
             (lambda e: e["configuration"].update(rto="x"), ["CHAOS_RTO must be"]),
             (lambda e: e["rollbacks"].pop(0), ["its rollbacks must call enable_key"]),
+            (lambda e: e["rollbacks"][0].update(background=True), ["must call enable_key"]),
+            (
+                lambda e: e["controls"][0]["provider"]["arguments"].update(on="key"),
+                ["its control's argument `on` must be cluster"],
+            ),
+            (
+                lambda e: e["controls"][0]["provider"]["arguments"].update(on="everything"),
+                ["`on` must be one of cluster, key, nothing, not 'everything'"],
+            ),
+            (lambda e: e["method"][0].update(dry="actions"), ["is dry: what does not run"]),
             (lambda e: e["configuration"].update(rto=[1]), ["CHAOS_RTO must be text or a number"]),
         ],
         lambda case: case[1][0] in ("strategy is not set", "its rollbacks must call enable_key"),
@@ -247,7 +257,7 @@ def test_without_the_control_the_gate_does_not_open(played, tmp_path):
         ran = played.chaos.run(path)
         assert ran.status == 1
         journal = (played.chaos.folder / "journal.json").read_text()
-        assert "no load runs: the experiment must name the control" in journal
+        assert "no load runs that is called main: the experiment must name the control" in journal
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from chaosaws_kms_ext.report.objectives import Figures, judge
+from chaosaws_kms_ext.report.objectives import OBJECTIVES, Figures, judge
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.report.verdict import Course, decide, of_journal
 from chaosaws_kms_ext.settings import Settings
@@ -58,6 +58,11 @@ def ran(name, status="succeeded", **more):
 GATE = {"before": {"steady_state_met": True, "probes": []}}
 
 
+def probe(name, **more):
+    """A probe of a method that had a tolerance, and has run."""
+    return {**ran(name, **more), "activity": {"name": name, "tolerance": True}}
+
+
 @pytest.mark.parametrize(
     ("journal", "said"),
     [
@@ -72,7 +77,60 @@ GATE = {"before": {"steady_state_met": True, "probes": []}}
             },
             "the gate: key-is-enabled was False",
         ),
-        ({"steady_states": {"before": None}}, "the gate: the hypothesis was not asked"),
+        ({"steady_states": {"before": None}}, "the hypothesis was not asked"),
+        ({"steady_states": {"before": None, "after": None}}, "the hypothesis was not asked"),
+        (
+            {"steady_states": {"before": {"steady_state_met": None, "probes": []}}},
+            "the gate: the hypothesis did not hold",
+        ),
+        (
+            {"steady_states": {**GATE, "after": {"steady_state_met": None, "probes": []}}},
+            "the hypothesis afterwards: the hypothesis did not hold",
+        ),
+        (
+            {
+                "deviated": True,
+                "steady_states": {
+                    "after": {
+                        "steady_state_met": False,
+                        "probes": [ran("copy-is-there", tolerance_met=False, output=0)],
+                    }
+                },
+            },
+            "the hypothesis afterwards: copy-is-there was 0",
+        ),
+        (
+            {"steady_states": GATE, "run": [probe("rows-equal", tolerance_met=False, output=2)]},
+            "action rows-equal was 2",
+        ),
+        (
+            {"steady_states": GATE, "run": [probe("rows-equal", output=True)]},
+            "action rows-equal was True",
+        ),
+        (
+            {"steady_states": GATE, "rollbacks": [probe("is-back", tolerance_met=None)]},
+            "rollback is-back was None",
+        ),
+        (
+            {
+                "steady_states": GATE,
+                "experiment": {"method": [{"name": "a"}, {"ref": "a"}], "rollbacks": []},
+                "run": [ran("a")],
+            },
+            "action a did not run",
+        ),
+        (
+            {
+                "steady_states": GATE,
+                "experiment": {"rollbacks": [{"name": "enable-the-key"}, {"name": "b"}]},
+                "rollbacks": [ran("b")],
+            },
+            "rollback enable-the-key did not run",
+        ),
+        (
+            {"steady_states": GATE, "run": [{"activity": {"name": "in-the-background"}}]},
+            "action in-the-background: did not run",
+        ),
         (
             {
                 "steady_states": GATE,
@@ -101,6 +159,51 @@ GATE = {"before": {"steady_state_met": True, "probes": []}}
 def test_what_failed_is_read_from_the_journal(journal, said):
     (failure,) = of_journal(journal, "completed").failures
     assert failure.startswith(said)
+
+
+def test_where_the_gate_stays_shut_nothing_of_the_method_is_missed():
+    journal = {
+        "steady_states": {"before": {"steady_state_met": False}},
+        "experiment": {"method": [{"name": "a"}], "rollbacks": []},
+    }
+    assert of_journal(journal, "completed").failures == ("the gate: the hypothesis did not hold",)
+
+
+def test_what_comes_after_a_failure_is_not_missed():
+    journal = {
+        "steady_states": GATE,
+        "experiment": {"method": [{"name": "a"}, {"name": "b"}], "rollbacks": []},
+        "run": [ran("a", "failed")],
+    }
+    for status in ("completed", "failed", "interrupted"):
+        assert of_journal(journal, status).failures == ("action a: failed",)
+    assert of_journal({**journal, "run": []}, "interrupted").failures == ()
+
+
+def test_a_hypothesis_asked_afterwards_alone_will_do():
+    journal = {"steady_states": {"before": None, "after": {"steady_state_met": True}}}
+    assert of_journal(journal, "completed") == Course()
+
+
+def test_every_figure_that_objectives_are_held_against_can_be_missing():
+    for name, objective in OBJECTIVES.items():
+        judged_ = {"name": name, **objective(Figures(), LAB)}
+        assert judged_["met"] is None
+        assert decide(Course(), [judged_], []).word == "inconclusive"
+
+
+@pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"rto", "replacement_rto"}))
+def test_what_has_to_be_none_is_missed_by_one(name):
+    assert judge([name], Figures(**{name: 0}), LAB)[0]["met"] is True
+    assert judge([name], Figures(**{name: 1}), LAB)[0]["met"] is False
+
+
+def test_a_replacement_is_held_against_its_own_objective():
+    settings = Settings(lab_speed=60, rto=60, replacement_rto=600)
+    figures = Figures(time_to_recovery=1.5, time_to_replacement=9.0)
+    rto, replacement = judge(["rto", "replacement_rto"], figures, settings)
+    assert (rto["met"], replacement["met"]) == (False, True)
+    assert (replacement["limit_seconds"], replacement["limit_aws_seconds"]) == (10, 600)
 
 
 def test_a_journal_without_failures_has_none():

@@ -33,10 +33,10 @@ class Asked:
         self.calls = []
 
     def inspect(self, cluster="orders", key_id="", aws=None, **settings):
-        before = len(self._log())
+        before = len(self.log())
         wanted = Settings(target="aws", cluster_id="orders", **settings)
         found = guard.inspect(aws or self.aws, wanted, cluster, key_id)
-        self.calls = [json.loads(line)["operation"] for line in self._log()[before:]]
+        self.calls = [json.loads(line)["operation"] for line in self.log()[before:]]
         assert [call for call in self.calls if not call.startswith(LOOKS)] == []
         for finding in found.findings:
             assert "\n" not in finding.why
@@ -51,7 +51,7 @@ class Asked:
         (why,) = self.refusals(cluster, key_id, **settings)
         return why
 
-    def _log(self):
+    def log(self):
         return self._lab.requests.read_text().splitlines()
 
 
@@ -122,6 +122,56 @@ def test_its_key_may_be_named_in_every_way(asked, its_key):
     alias = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/orders"
     for name in (its_key, its_key.rsplit("/")[-1], "alias/orders", alias):
         assert asked.refusals(key_id=name) == []
+
+
+# Where no key is taken away
+
+
+def found(asked, cluster="orders", key_id=""):
+    return guard.find(asked.aws, cluster, key_id)
+
+
+def not_found(asked, cluster="orders", key_id=""):
+    before = len(asked.log())
+    with pytest.raises(Refused) as caught:
+        found(asked, cluster, key_id)
+    calls = [json.loads(line)["operation"] for line in asked.log()[before:]]
+    assert [call for call in calls if not call.startswith(LOOKS)] == []
+    said = str(caught.value)
+    assert "\n" not in said
+    assert len(said) < 3000
+    return said
+
+
+def test_a_cluster_that_nothing_happens_to_is_found_whoever_allows_it(asked, rds, kms, its_key):
+    """No tag, no backup and no consent are asked for: only its name and its key."""
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    name = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key)["DBClusterIdentifier"]
+    assert found(asked, name).key.arn == key
+    kms.disable_key(KeyId=key)
+    assert found(asked, name).key.state == "Disabled"
+    for named in ("", its_key, "alias/orders"):
+        assert found(asked, "ORDERS", named).key.arn == its_key
+
+
+def test_what_cannot_be_found_is_one_sentence(asked, rds, kms, its_key):
+    assert not_found(asked, "nobody") == (
+        "there is no DB cluster nobody in eu-west-1: check CHAOS_CLUSTER_ID and the Region"
+    )
+    assert not_found(asked, key_id="alias/nobody").startswith("there is no KMS key alias/nobody")
+    other = kms.create_key()["KeyMetadata"]["Arn"]
+    assert not_found(asked, key_id=other) == (
+        f"CHAOS_KEY_ID names {other}, but orders is encrypted under {its_key}"
+    )
+    plain = new_cluster(rds)["DBClusterIdentifier"]
+    assert not_found(asked, plain) == f"the cluster {plain} is not encrypted under a KMS key"
+
+
+def test_whatever_is_given_in_place_of_a_name_finds_nothing(asked):
+    for name in [*NO_CLUSTER, *NO_NAME]:
+        not_found(asked, name)
+    for name in [*NO_KEY, *filter(None, NO_NAME)]:
+        not_found(asked, key_id=name)
 
 
 # Each refusal

@@ -1,0 +1,149 @@
+"""The loads of a run by their names, on a PostgreSQL of the tests' own."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from chaoslib.exceptions import ActivityFailed
+
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.history import read_history
+from chaosaws_kms_ext.load import actions, loads, probes
+from chaosaws_kms_ext.load.loads import Loads
+from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.report.summary import Facts, measure
+from chaosaws_kms_ext.run import Happened, Refused
+from chaosaws_kms_ext.settings import Settings
+from tests.conftest import until
+from tests.load.conftest import RATE, freeze
+
+SETTINGS = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run with a folder, in this process."""
+    monkeypatch.setattr(loads, "STEADY_FOR", 0.5)
+    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 10.0)
+    monkeypatch.setattr(loads, "ROWS_TIMEOUT", 5.0)
+    runs.end()
+    run = runs.begin(SETTINGS, "x")
+    run.folder = tmp_path
+    (tmp_path / "history").mkdir()
+    yield run
+    for load in run.part(Loads, Loads):
+        load.stop()
+    runs.end()
+
+
+def happened(run, name):
+    return [event.details["load"] for event in run.events if event.name == name]
+
+
+def figures(run):
+    """As the control would have them."""
+    now = run.started
+    names = {load.config.name: load.config.reconnect_spacing for load in run.part(Loads)}
+    facts = Facts("x", run.settings, now, now, "eu-west-1", None, None, False, names)
+    run.event(Happened.READY, caller="arn:me")
+    recorded = read_history(run.folder / "history")
+    history = type(recorded)(
+        recorded.operations, run.events, recorded.rows, recorded.rates, recorded.anchor
+    )
+    return measure(facts, history)
+
+
+def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
+    loads.start(run, "main", postgres.conninfo)
+    # One database, one schema: only the first may write.
+    run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
+    loads.start(run, "copy", postgres.conninfo)
+    assert [load.config.name for load in run.part(Loads)] == ["main", "copy"]
+    assert happened(run, Happened.LOAD_STEADY) == ["main", "copy"]
+    assert actions.run_on() == {"seconds": 1.0}
+    for name in ("main", "copy"):
+        assert probes.answered_share(0.5, name) == pytest.approx(1, abs=0.02)
+        assert probes.latency_p99("0.5", name) < 500
+
+    assert actions.stop_load("copy") == {"load": "copy"}
+    assert run.part(Loads).stopped == {"copy"}
+    with pytest.raises(ActivityFailed, match="the load copy has ended by itself"):
+        probes.answered_share(0.5, "copy")
+    assert actions.run_on() == {"seconds": 1.0}
+    assert actions.stop_load() == {"load": "main"}
+    assert happened(run, Happened.LOAD_STOPPED) == ["copy", "main"]
+    with pytest.raises(ActivityFailed, match="no load runs"):
+        actions.run_on()
+
+    measured = figures(run)
+    assert measured.figures.missed_arrivals == 0
+    assert measured.summary["loads"]["copy"]["missed_arrivals"] == 0
+    assert measured.summary["writes"]["lost"] == 0
+
+
+def test_a_name_is_given_once(run, postgres):
+    loads.start(run, "main", postgres.conninfo)
+    with pytest.raises(Refused, match="a load called main was started before"):
+        loads.start(run, "main", postgres.conninfo)
+    assert run.part(Loads).get("main").running
+
+
+def test_without_a_folder_no_load_starts(run, postgres):
+    run.folder = None
+    with pytest.raises(Refused, match=r"the folder of the control chaosaws_kms_ext\.controls\.run"):
+        loads.start(run, "main", postgres.conninfo)
+    assert list(run.part(Loads, Loads)) == []
+
+
+def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monkeypatch):
+    load = loads.start(run, "main", postgres.conninfo)
+    freeze(postgres)
+    until(lambda: load.window(0.5).share < 0.5)
+    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 1.0)
+    with pytest.raises(ActivityFailed, match="the load main: the load was not steady within 1 s"):
+        actions.stop_load()
+    assert not load.running
+    assert happened(run, Happened.LOAD_STOPPED) == ["main"]
+    measured = figures(run)
+    assert measured.figures.missed_arrivals > RATE / 2
+    assert measured.figures.lost_writes is None
+
+
+def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgres):
+    load = loads.start(run, "main", postgres.conninfo)
+    load._child.process.send_signal(signal.SIGKILL)
+    until(lambda: not load.running)
+    killed = time.monotonic()
+    with pytest.raises(ActivityFailed, match="a load has ended by itself"):
+        actions.run_on()
+    with pytest.raises(ActivityFailed, match="the load main: the load ended"):
+        actions.stop_load()
+    stopped = run.last(Happened.LOAD_STOPPED).at / 1e9
+    assert figures(run).figures.missed_arrivals >= RATE * (stopped - killed) - 2
+
+
+def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run, postgres):
+    killed = loads.start(run, "main", postgres.conninfo)
+    run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
+    loads.start(run, "copy", postgres.conninfo)
+    killed._child.process.send_signal(signal.SIGKILL)
+    until(lambda: not killed.running)
+    with pytest.raises(ActivityFailed, match="a load has ended by itself"):
+        actions.run_on()
+
+
+def test_a_load_that_could_not_start_is_not_one_that_missed_nothing(run, postgres):
+    with pytest.raises(LoadFailed, match="nowhere"):
+        loads.start(run, "copy", f"{postgres.conninfo} dbname=nowhere")
+    assert happened(run, Happened.LOAD_STEADY) == []
+    run.event(Happened.LOAD_STOPPED, load="copy")
+    assert figures(run).figures.missed_arrivals is None
+
+
+def test_a_locust_file_of_ones_own_is_used(run, postgres, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise RuntimeError('not this one')")
+    with pytest.raises(LoadFailed, match="RuntimeError: not this one"):
+        loads.start(run, "copy", postgres.conninfo, str(broken))
