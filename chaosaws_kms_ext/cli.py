@@ -30,7 +30,6 @@ from chaosaws_kms_ext.safety import (
 )
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.made import Made
-from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting, parse
 
 __all__ = ["kms"]
@@ -246,9 +245,6 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
     """
     entries, problems = leftovers.readable(files, keep=dry_run)
     entries = [entry for entry in entries if run_id in ("", entry.run)]
-    ledgers, damaged = ([], []) if files else made.leftovers()
-    ledgers = [each for each in ledgers if run_id in ("", each.run)]
-    problems += damaged
     looked = [", ".join(map(str, files)) or f"the undo journal {journal.directory()}"]
     # No other setting matters here, and a wrong one must not keep a key away.
     if not files and os.environ.get("CHAOS_TARGET") == "aws":
@@ -259,24 +255,30 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
             looked.append(f"the schedules of group {switch.GROUP} in {aws.region}")
             unknown = [a for a in armed if (a.run, a.key) not in known]
             entries += restoring.adopted(aws, unknown, keep=not dry_run)
-        except (AwsError, OSError, Refused) as problem:
+        except (AwsError, Refused) as problem:
             problems.append(str(problem))
-    if not entries and not ledgers and not problems:
-        of_it = f" of run {run_id}" if run_id else ""
-        _tell(f"Nothing to put back{of_it}: looked into {' and '.join(looked)}.")
-    failed = [e for e in entries if not (_would_restore(e) if dry_run else _restored(e, force))]
+    if dry_run:
+        failed = list(filter(_would_restore, entries))
+    else:
+        failed = restoring.restore(entries, _tell, force)
     if failed:
         problems.append(f"{len(failed)} of {len(entries)} not put back: run it again")
-    # Only now: a cluster whose key is away may not be deletable.
+    # Only now: nothing may keep a key away, and a cluster without its key may not be deletable.
+    ledgers, damaged = ([], []) if files else made.leftovers()
+    ledgers = [each for each in ledgers if run_id in ("", each.run)]
+    problems += damaged
     left = [each for each in ledgers if not (_would_remove(each) if dry_run else _removed(each))]
     if left:
         problems.append(f"what {len(left)} of {len(ledgers)} runs made is left: run it again")
+    if not entries and not ledgers and not problems:
+        of_it = f" of run {run_id}" if run_id else ""
+        _tell(f"Nothing to put back{of_it}: looked into {' and '.join(looked)}.")
     if problems:
         raise click.ClickException("; ".join(problems))
 
 
 def _would_remove(ledger: Made) -> bool:
-    """Says what would be removed; false, as `_would_restore`."""
+    """Says what would be removed; false, so that the exit status says that something is left."""
     _tell(f"Made by run {ledger.run}, by {ledger.owner}")
     for thing in ledger.things:
         click.echo(f"  would remove the {thing}")
@@ -287,21 +289,11 @@ def _removed(ledger: Made) -> bool:
     _tell(f"Made by run {ledger.run}, by {ledger.owner}")
     try:
         left = removing.remove(restoring.door(ledger), ledger, lambda what: _tell(f"  {what}"))
-    except (AwsError, Refused, OSError) as problem:
-        left = [str(problem)]
+    except Exception as problem:  # the next one has its turn
+        left = [restoring.in_words(problem)]
     for why in left:
         _tell(f"  NOT removed: {why}", err=True)
     return not left
-
-
-def _restored(entry: Entry, force: bool) -> bool:
-    _name(entry)
-    try:
-        restoring.restore(restoring.door(entry), entry, lambda what: _tell(f"  {what}"), force)
-    except (AwsError, NotPutBack, Refused, OSError) as problem:
-        _tell(f"  NOT put back: {problem}", err=True)
-        return False
-    return True
 
 
 def _tell(what: str, err: bool = False) -> None:
@@ -311,17 +303,13 @@ def _tell(what: str, err: bool = False) -> None:
 
 
 def _would_restore(entry: Entry) -> bool:
-    """Says what would be done; false, so that the exit status says that something is left."""
-    _name(entry)
+    """Says what would be done; true: it is left."""
+    _tell(restoring.named(entry))
     for call in entry.undo.calls:
         click.echo(f"  would call {call.service}:{call.operation} {json.dumps(dict(call.params))}")
     if entry.cluster:
         click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
-    return False
-
-
-def _name(entry: Entry) -> None:
-    _tell(f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})")
+    return True
 
 
 STRAY = {

@@ -219,6 +219,7 @@ CALLS = (
         "RestoreDBClusterFromSnapshot", Resource.SNAPSHOTS, Resource.SURROUNDINGS,
         Resource.MADE_CLUSTERS, keys=True,
     ),
+    _call("rds", "StartDBCluster", MAKES, Resource.MADE_CLUSTERS, When.OF_RUN),
     _call("rds", "DeleteDBCluster", MAKES, Resource.MADE_CLUSTERS, When.OF_RUN),
     _call("rds", "DeleteDBInstance", MAKES, Resource.MADE_INSTANCES, When.OF_RUN),
     _call("rds", "DeleteDBClusterSnapshot", MAKES, Resource.MADE_SNAPSHOTS, When.OF_RUN),

@@ -165,7 +165,7 @@ class Run:
         if kind not in self._parts:
             if make is None:
                 raise LookupError(f"this run has no {kind.__name__}")
-            self._parts[kind] = make()
+            self._parts.setdefault(kind, make())  # another thread may have been faster
         part: Part = self._parts[kind]
         return part
 

@@ -168,14 +168,13 @@ def after_experiment_control(
 
 def cleanup_control() -> None:
     """Whatever is still up goes down; never raises, which would cost the journal."""
-    try:
-        _stack.close()
-    except (Exception, KeyboardInterrupt, SystemExit):
-        logger.debug("the run did not come down cleanly", exc_info=True)
-        logger.error("the run did not come down cleanly; what is left ends with this process")
-    finally:
-        logger.removeFilter(_redaction)
-        runs.end()
+    for goes_down in (_stack.close, runs.end):
+        try:
+            goes_down()
+        except (Exception, KeyboardInterrupt, SystemExit):
+            logger.debug("the run did not come down cleanly", exc_info=True)
+            logger.error("the run did not come down cleanly; what is left ends with this process")
+    logger.removeFilter(_redaction)
 
 
 def _verdict(

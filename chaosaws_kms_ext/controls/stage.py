@@ -113,6 +113,9 @@ def _check_order(experiment: Experiment, on: str) -> None:
         )
     if dry := [each for each in _activities(experiment) if each.get("dry")]:
         raise Refused(f"{dry[0].get('name')} is dry: what does not run measures nothing")
+    method = experiment.get("method") or []
+    if set(FAULTS) & _functions([each for each in method if each.get("background")]):
+        raise Refused("a fault in the background could not be put back in order: run it in turn")
     for fault, undo in FAULTS.items():
         if fault in done and undo not in undone:
             raise Refused(f"the experiment takes a key away: its rollbacks must call {undo}")

@@ -24,7 +24,7 @@ UNREADABLE_FOR = 60.0
 MOST = 100
 """Names that DescribeAlarms takes at once (API reference), and settings takes no more."""
 
-RED_BUTTON = "the red button: the entry of the undo journal is closed or gone (`chaos kms restore`)"
+RED_BUTTON = "the red button: the entry of the undo journal is closed (`chaos kms restore`)"
 
 
 class StopConditions:

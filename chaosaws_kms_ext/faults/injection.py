@@ -17,7 +17,7 @@ from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import journal, switch
 from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, is_back, replay
+from chaosaws_kms_ext.safety.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
@@ -132,28 +132,36 @@ def put_back(run: Run) -> list[Entry]:
     Signals wait meanwhile. A key counts as back when KMS says so; its entry stays in the journal
     until the cluster is back as well (`settle`).
     """
-    done = []
-    mine = run.part(Injections, Injections)
-    while mine.open:
-        entry = mine.open[-1]
+    done, wrong = [], []
+    for entry in reversed(list(run.part(Injections, Injections).open)):
         if run.has(LocalLab) and not run.part(LocalLab).running:
             raise NotPutBack("the lab has ended, and the key with it")
-        with deferred():
-            # An entry that is gone was closed by whoever put the key back, or else was lost.
-            others = not entry.is_open and is_back(aws.of(run), entry.undo)
-            by = {"by": "chaos kms restore"} if others else {}
-            answered = time.monotonic_ns() if others else replay(aws.of(run), entry.undo)
-            if not others and not _answered(run, entry):
-                # A call that was cut off may be carried out after its undo.
-                time.sleep(IN_FLIGHT)
-                replay(aws.of(run), entry.undo)
-            mine.open.pop()
-            run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster, **by)
-            with contextlib.suppress(OSError):  # the entry as it is does no harm either
-                entry = entry if others else entry.key_is_back()
-            mine.pending.append(entry)
-        done.append(entry)
+        try:
+            done.append(_put_one_back(run, entry))
+        except NotPutBack as problem:
+            wrong.append(str(problem))
+    if wrong:
+        raise NotPutBack("; ".join(wrong))
     return done
+
+
+def _put_one_back(run: Run, entry: Entry) -> Entry:
+    mine = run.part(Injections)
+    with deferred():
+        # Then whatever became of the key since is somebody else's will.
+        others = not entry.is_open
+        by = {"by": "chaos kms restore"} if others else {}
+        answered = time.monotonic_ns() if others else replay(aws.of(run), entry.undo)
+        if not others and not _answered(run, entry):
+            # A call that was cut off may be carried out after its undo.
+            time.sleep(IN_FLIGHT)
+            replay(aws.of(run), entry.undo)
+        mine.open.remove(entry)
+        run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster, **by)
+        with contextlib.suppress(OSError):  # the entry as it is does no harm either
+            entry = entry if others else entry.key_is_back()
+        mine.pending.append(entry)
+    return entry
 
 
 def _answered(run: Run, entry: Entry) -> bool:
@@ -173,8 +181,11 @@ def settle(run: Run) -> list[str]:
             continue
         try:
             status = describe(aws.of(run), entry.cluster)
-        except (AwsError, Refused) as problem:
-            left.append(f"whether {entry.cluster} is back is not known: {problem}")
+        except AwsError as problem:
+            if problem.code == "DBClusterNotFoundFault":  # it was made for this, and removed
+                _close(run, entry)
+            else:
+                left.append(f"whether {entry.cluster} is back is not known: {problem}")
             continue
         if status.meaning == "accessible":
             # First the switch: whoever finds the entry can still disarm it, and nothing else.

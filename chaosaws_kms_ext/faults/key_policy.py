@@ -26,7 +26,10 @@ class PutKeyPolicy:
     name = "put-key-policy"
 
     def undo(self) -> Undo:
-        """What puts it back, wherever and by whomever it is replayed."""
+        """What puts it back, wherever and by whomever it is replayed.
+
+        Whatever policy the key has by then: the run made it, so nobody else has a say in it.
+        """
         of_it = {"KeyId": self.key, "PolicyName": "default"}
         return Undo(
             calls=(Call("kms", "PutKeyPolicy", {**of_it, "Policy": self.old}),),

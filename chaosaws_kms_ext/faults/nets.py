@@ -65,34 +65,37 @@ class Nets:
         """Lets go of everything, the watchdog last; safe to call again."""
         self._holds.close()
         watchdog, self._watchdog = self._watchdog, None
-        if watchdog is None:
-            return
         mine = self._run.part(Injections, Injections)
-        if not mine.open and not mine.pending:
-            watchdog.dismiss()
+        if watchdog and (mine.open or mine.pending):
+            if mine.open:
+                logger.error(f"the watchdog goes on putting the key back; its log: {watchdog.log}")
+            else:
+                logger.warning(f"the watchdog sees to the cluster's return, see {watchdog.log}")
+            watchdog.leave()
             return
-        if mine.open:
-            logger.error(f"the watchdog goes on putting the key back; its log: {watchdog.log}")
-        else:
-            logger.warning(f"the watchdog sees to the cluster's return; its log: {watchdog.log}")
-        watchdog.leave()
+        if watchdog:
+            watchdog.dismiss()
+        journal.forget_closed(self._run.id)
 
     # Internals
 
     def _spread(self, cluster: str, key: str) -> None:
         for name in filter(None, (cluster, key)):
             leftovers.refuse(name)
-        try:
-            journal.check_writable()
-            self._holds.enter_context(journal.held(key))
-        except journal.Held as problem:
-            raise Refused(str(problem)) from None
-        except OSError as problem:
-            raise Refused(f"the undo journal cannot be written: {problem}") from None
-        if self._run.settings.target == "aws":  # the lab goes with us, and its keys with it
-            unknown = self._others(key)
-            self._watch()
-            logger.info(f"If this run dies the key is put back by: {self._in_words()}{unknown}")
+        with contextlib.ExitStack() as stack:  # for nothing, if anything is refused
+            try:
+                journal.check_writable()
+                stack.enter_context(journal.held(key))
+            except journal.Held as problem:
+                raise Refused(str(problem)) from None
+            except OSError as problem:
+                raise Refused(f"the undo journal cannot be written: {problem}") from None
+            if self._run.settings.target == "aws":  # the lab goes with us, and its keys with it
+                unknown = self._others(key)
+                self._watch()
+                said = f"{self._in_words()}{unknown}"
+                logger.info(f"If this run dies the key is put back by: {said}")
+            self._holds.push(stack.pop_all())
 
     def _others(self, key: str) -> str:
         """Whether a run on another machine holds the key, as far as that can be seen."""

@@ -14,9 +14,11 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,9 @@ __all__ = [
     "JournalDamaged",
     "check_writable",
     "directory",
+    "forget_closed",
     "held",
+    "listed",
     "new_entry",
     "open_entries",
     "paths",
@@ -39,6 +43,9 @@ __all__ = [
 ]
 
 SCHEMA = 1
+
+CLOSED_FOR = 86400.0
+"""Seconds that a closed entry is known as such: longer than its run and watchdog live on."""
 
 
 class JournalDamaged(Exception):
@@ -72,24 +79,41 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """Whether the key is still to be put back: nobody else has done it by this journal."""
+        """Whether the key is still to be put back: nobody has done it by this journal.
+
+        An entry that is gone, or cannot be read, and was not closed is lost: nothing was put back.
+        """
         try:
-            return bool(read(self.path).undo.calls)
-        except JournalDamaged as problem:
-            # One that is gone was closed; one that cannot be read has not been.
-            return not isinstance(problem.__cause__, FileNotFoundError)
+            return not self.was_closed and bool(read(self.path).undo.calls)
+        except JournalDamaged:
+            return True
+
+    @property
+    def was_closed(self) -> bool:
+        """Whether somebody closed it, on this machine."""
+        return _closed(self.path).exists()
 
     def key_is_back(self) -> Entry:
         """The same entry, with nothing left to undo: it still stands for the cluster.
 
         So a key that somebody else disables later is not enabled by whoever finds the entry.
         """
-        return _write(replace(self, undo=Undo((), ())))
+        return _write(self.without_calls())
+
+    def without_calls(self) -> Entry:
+        """The same, whatever the disk says."""
+        return replace(self, undo=Undo((), ()))
 
     def close(self) -> None:
-        """Everything is back: the entry goes. Safe to call again."""
-        with contextlib.suppress(FileNotFoundError):  # with its folder
-            self.path.unlink()
+        """Everything is back: it is no entry any more. Safe to call again; raises OSError.
+
+        That it was closed stays for a while: a run that is alive, or its watchdog, has to know.
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # with its folder
+            if self.path.parent == directory():
+                self.path.replace(_closed(self.path))
+            else:  # a copy from another machine
+                self.path.unlink()
             _sync(self.path.parent)
 
 
@@ -114,9 +138,8 @@ def new_entry(
     owner: str = "",
 ) -> Entry:
     """An entry that is not on disk yet: a new file of this machine's journal."""
-    folder = directory()
-    taken = [int(number) for p in paths(run) if (number := p.stem.rpartition("-")[2]).isdecimal()]
-    path = folder / f"{run}-{max(taken, default=0) + 1}.json"
+    # A name is never used again: whoever still holds an entry must not take another for it.
+    path = directory() / f"{run}-{time.time_ns()}.json"
     return Entry(
         run=run,
         owner=owner or whoami(),
@@ -134,9 +157,14 @@ def new_entry(
 
 
 def write(made: Entry) -> Entry:
-    """The entry, open, and safely on disk when this returns; raises OSError."""
+    """The entry, open, and safely on disk when this returns; raises OSError, and leaves none."""
     made.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _write(made)
+    try:
+        return _write(made)
+    except OSError:
+        with contextlib.suppress(OSError):
+            made.path.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -161,6 +189,7 @@ def check_writable() -> None:
     """Raises OSError if no entry could be written."""
     folder = directory()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    forget_closed()
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x" * 4096)
         file.flush()
@@ -181,8 +210,29 @@ def open_entries() -> list[Entry]:
 
 
 def paths(run: str = "") -> list[Path]:
-    """Where the open entries are: of one run, or of all."""
-    return sorted(directory().glob(f"{run}-*.json" if run else "*.json"))
+    """Where the open entries are: of one run, or of all. Raises OSError if nobody may look."""
+    return listed(directory(), f"{run}-*.json" if run else "*.json")
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """What in a folder is called so; a folder that is not there has nothing. Raises OSError.
+
+    (`Path.glob` takes one that cannot be read for an empty one.)
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(folder / name for name in names if fnmatchcase(name, pattern))
+
+
+def forget_closed(run: str = "") -> None:
+    """Removes what is left of a run's closed entries, or of all that are old."""
+    old = time.time() - CLOSED_FOR
+    with contextlib.suppress(OSError):
+        for path in listed(directory(), f"{run}-*.closed" if run else "*.closed"):
+            if run or path.stat().st_mtime < old:
+                path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Entry:
@@ -197,6 +247,10 @@ def read(path: Path) -> Entry:
             f"the undo journal's entry {path} cannot be read ({type(problem).__name__}): look "
             "into it, put back what it names by hand, and remove it"
         ) from problem
+
+
+def _closed(path: Path) -> Path:
+    return path.with_suffix(".closed")
 
 
 def whoami() -> str:

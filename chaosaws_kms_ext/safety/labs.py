@@ -8,25 +8,31 @@ from urllib.parse import urlsplit
 
 __all__ = ["is_gone"]
 
+LONGEST = 4096
+"""Bytes that are read of what it says."""
+
 IDENTITY = "/chaos-kms-lab"
 """Where a lab says which one it is."""
 
 
 def is_gone(endpoint: str, lab: str) -> bool:
-    """Whether nobody listens where the lab was, or another lab does; a slow one is not gone."""
-    address = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(
-        address.hostname or "127.0.0.1", address.port or 80, timeout=5
-    )
+    """Whether nobody listens where the lab was, or something else does; a slow one is not gone."""
+    try:
+        address = urlsplit(endpoint)
+        host, port = address.hostname or "127.0.0.1", address.port or 80
+    except ValueError:
+        return True  # no lab ever was there
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", IDENTITY)
-        said = json.loads(connection.getresponse().read())
-        return bool(said["lab"] != lab)
+        said = connection.getresponse().read(LONGEST)
     except ConnectionRefusedError:
         return True
-    except TimeoutError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
-        return True  # something answers, and it is no lab
+    except (OSError, http.client.HTTPException):
+        return False  # it may be about to answer
     finally:
         connection.close()
+    try:
+        return bool(json.loads(said)["lab"] != lab)
+    except (ValueError, KeyError, TypeError):
+        return True  # something answers, and it is no lab

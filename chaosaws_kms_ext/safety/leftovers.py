@@ -30,7 +30,11 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
     One that cannot be read must not keep the others from being put back.
     """
     entries, problems = [], []
-    for path in files or journal.paths():
+    try:
+        paths = files or journal.paths()
+    except OSError as problem:
+        return [], [f"the undo journal cannot be read: {problem}"]
+    for path in paths:
         try:
             entry = journal.read(path)
             if files or not entry.lab or not labs.is_gone(entry.endpoint, entry.lab):
@@ -40,6 +44,8 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
         except JournalDamaged as problem:
             if files or path.exists():
                 problems.append(str(problem))
+        except OSError as problem:
+            problems.append(f"the undo journal's entry {path} cannot be closed: {problem}")
     return entries, problems
 
 

@@ -110,9 +110,9 @@ class Made:
 
     @property
     def alive(self) -> bool:
-        """Whether the run that keeps it, or whoever clears it up, still lives."""
+        """Whether the run that keeps it, or whoever clears it up, still lives; raises OSError."""
         try:
-            with self._beside.open() as file:
+            with self._beside.open("r+") as file:  # NFS locks no other for oneself
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -137,7 +137,8 @@ class Made:
         with self._mutex:
             lock, self._lock = self._lock, None
             if lock:
-                self._beside.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self._beside.unlink(missing_ok=True)
                 lock.close()
 
     def close(self) -> None:
@@ -293,19 +294,24 @@ def leftovers() -> tuple[list[Made], list[str]]:
     Those of a lab that is surely gone are closed on the way.
     """
     found, problems = [], []
-    for path in sorted(_folder().glob("*.json")):
+    try:
+        paths = journal.listed(_folder(), "*.json")
+    except OSError as problem:
+        return [], [f"what earlier runs made cannot be read: {problem}"]
+    for path in paths:
         try:
             made = Made.read(path)
+            if made.alive:
+                continue
+            if made.lab and labs.is_gone(made.endpoint, made.lab):
+                made.close()
+            else:
+                found.append(made)
         except JournalDamaged as problem:
             if path.exists():
                 problems.append(str(problem))
-            continue
-        if made.alive:
-            continue
-        if made.lab and labs.is_gone(made.endpoint, made.lab):
-            made.close()
-        else:
-            found.append(made)
+        except OSError as problem:
+            problems.append(f"what a run made, {path}, cannot be looked at: {problem}")
     return found, problems
 
 

@@ -20,12 +20,17 @@ from chaosaws_kms_ext.kms.policy import KeyPolicy, asker, statements
 from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused, unproven
 from chaosaws_kms_ext.safety.consent import ALLOW
+from chaosaws_kms_ext.safety.made import TAG
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
-OF_IAM = "iam:"
-"""Context keys of IAM's own actions alone (IAM User Guide, "IAM and AWS STS condition context
-keys"): the simulator misses those of every policy, and no call that is asked about has them."""
+ABSENT = (
+    "iam:", "aws:requesttag/", "aws:tagkeys", f"aws:resourcetag/{TAG}", "kms:viaservice",
+)  # fmt: skip
+"""What the context keys begin with that no call has which is asked about: of IAM's own actions
+alone (IAM User Guide, "IAM and AWS STS condition context keys"), of calls that give tags, of what a
+run made, and of calls that a service makes. The simulator misses those of every policy, so also
+those of the policy `make`, and what it says without them is right."""
 
 SEVERITY = ("allowed", "implicitDeny", "explicitDeny")
 
@@ -220,7 +225,7 @@ def _answer(result: dict[str, Any]) -> _Answer:
         key
         for said in (result, *each)
         for key in said.get("MissingContextValues", [])
-        if not key.lower().startswith(OF_IAM)
+        if not key.lower().startswith(ABSENT)
     }
     return _Answer(max(decisions, key=SEVERITY.index), tuple(sorted(missing)))
 

@@ -17,6 +17,7 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms
 from chaosaws_kms_ext.safety.journal import Held
 from chaosaws_kms_ext.safety.made import TAG, Kind, Made, Thing
+from chaosaws_kms_ext.safety.survey import under
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["DAYS", "There", "databases", "look", "remove"]
@@ -32,6 +33,9 @@ there first."""
 
 SETTLED = 60.0
 """Seconds after which a key that was made shows by its tag: assumed, AWS promises nothing."""
+
+APPEARS = 15.0
+"""Seconds after which what RDS was asked for by a process that died is there: assumed."""
 
 UNANSWERED = 60.0
 """Seconds in which AWS has to answer at all."""
@@ -134,9 +138,10 @@ class _Removal:
         self._pending = dict.fromkeys(in_order, "")
         """What is still there, and why."""
         self._ordered: set[Thing] = set()
+        self._seen: set[Thing] = set()
         self._gone: set[str] = set()
         """Instances."""
-        self._answered = time.monotonic()
+        self._began = self._answered = time.monotonic()
         self.left: list[str] = []
 
     def goes_on(self) -> bool:
@@ -169,7 +174,11 @@ class _Removal:
         there = look(self._aws, thing.kind, thing.name)
         self._answered = time.monotonic()
         if there is None:
+            unseen = thing.state == "asked" and thing not in self._seen
+            if unseen and not _settled(thing, self._began, APPEARS):
+                return "it may still be made: AWS was asked a moment ago"
             return ""
+        self._seen.add(thing)
         _check_tag(self._made, str(thing), there.tags)
         if there.status == DELETING:
             return f"it is {there.status}"
@@ -212,7 +221,7 @@ def _keys(aws: Aws, made: Made, things: Sequence[Thing], say: Say) -> list[str]:
             left.append(str(problem))
     for arn in sorted(found):
         try:
-            _schedule(aws, made, arn, say)
+            _schedule(aws, made, arn, say, new=any(_is_new(each, arn) for each in things))
         except (_Left, AwsError) as problem:
             left.append(str(problem))
     if not left:
@@ -224,16 +233,25 @@ def _keys(aws: Aws, made: Made, things: Sequence[Thing], say: Say) -> list[str]:
 def _all_keys(aws: Aws, made: Made, things: Sequence[Thing]) -> set[str]:
     """Those that were heard of, and those that only their tag tells of."""
     heard = {thing.arn for thing in things if thing.arn}
-    unheard = [thing for thing in things if thing.state == "asked"]
+    unheard = [thing for thing in things if not thing.arn]
+    began = time.monotonic()
     while True:
         by_tag = set(kms.tagged(aws, TAG, made.run))
-        if len(by_tag - heard) >= len(unheard) or all(_settled(each) for each in unheard):
+        settled = all(_settled(each, began, SETTLED) for each in unheard)
+        if len(by_tag - heard) >= len(unheard) or settled:
             return heard | by_tag
         time.sleep(LOOK)
 
 
-def _settled(thing: Thing) -> bool:
-    return (datetime.now(UTC) - datetime.fromisoformat(thing.at)).total_seconds() > SETTLED
+def _settled(thing: Thing, began: float, within: float) -> bool:
+    """Whether what AWS was asked for would be there by now; `began`: when looking began, by the
+    monotonic clock, so that a wrong clock makes nobody wait longer."""
+    if time.monotonic() - began > within:
+        return True
+    with contextlib.suppress(ValueError):
+        age = (datetime.now(UTC) - datetime.fromisoformat(thing.at)).total_seconds()
+        return age > within
+    return False
 
 
 def _without_alias(aws: Aws, made: Made, thing: Thing, say: Say) -> set[str]:
@@ -249,12 +267,28 @@ def _without_alias(aws: Aws, made: Made, thing: Thing, say: Say) -> set[str]:
     return {key.arn}
 
 
-def _schedule(aws: Aws, made: Made, arn: str, say: Say) -> None:
+def _check_unused(aws: Aws, arn: str) -> None:
+    """Raises _Left if somebody has put something under the key: they would lose it."""
+    if users := under(aws, arn):
+        raise _Left(
+            f"the key {arn} is not scheduled for deletion: {', '.join(users)} would be lost"
+        )
+
+
+def _is_new(thing: Thing, arn: str) -> bool:
+    """Whether it is that key, and so new that KMS may not know it everywhere."""
+    return thing.arn == arn and not _settled(thing, time.monotonic(), SETTLED)
+
+
+def _schedule(aws: Aws, made: Made, arn: str, say: Say, new: bool) -> None:
     key = kms.find(aws, arn)
     if key is None:
+        if new:
+            raise _Left(f"KMS does not know the key {arn} yet")
         return
     _check_tag(made, f"key {arn}", kms.tags(aws, arn))
     if key.state != "PendingDeletion":
+        _check_unused(aws, arn)
         with _done_before("KMSInvalidStateException"):
             kms.schedule_deletion(aws, arn, DAYS)
         key = kms.describe(aws, arn)

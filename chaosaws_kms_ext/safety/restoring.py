@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aurora.starting import start
@@ -20,9 +21,11 @@ from chaosaws_kms_ext.safety.switch import Armed
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["adopted", "door", "restore"]
+__all__ = ["adopted", "door", "in_words", "named", "restore"]
 
 Say = Callable[[str], object]
+
+LOOKS = 3
 
 BACK_WITHIN, LOOK = 3600.0, 2.0
 """Seconds for a cluster to be started (Aurora User Guide, aurora-cluster-stop-start: "usually takes
@@ -34,40 +37,78 @@ def door(entry: Entry | Made) -> Aws:
     return Aws(entry.region, entry.endpoint, lab=bool(entry.lab))
 
 
-def restore(aws: Aws, entry: Entry, say: Say, force: bool = False, watching: bool = False) -> None:
-    """Puts the key back, sees to it that the cluster comes back, and only then closes the entry.
+def restore(
+    entries: Sequence[Entry], say: Say, force: bool = False, watching: bool = False
+) -> list[Entry]:
+    """Puts every key back, then sees to it that every cluster comes back: which entries are left.
 
-    With `force` also where its switch, which is gone, says that it was put back before. Who was
-    `watching` the run need not ask that, and knows that its last call may be on its way. Raises
-    AwsError, NotPutBack (also when schedules are still armed), Refused or OSError; what was done
-    until then is done, and the entry says what is left. Signals wait while the key is put back.
+    With `force` also where its switch, which is gone, says that a key was put back before. Who was
+    `watching` the run need not ask that, and knows that its last call may be on its way. No entry
+    keeps another from its turn, whatever is wrong with it; `say` is told what, and what was done.
+    Of what is left, those without calls have their keys. Signals wait while a key is put back.
     """
+    left, back = [], []
+    for entry in entries:
+        say(named(entry))
+        try:
+            back += _put_key_back(door(entry), entry, say, force, watching)
+        except Exception as problem:
+            say(f"  NOT put back: {in_words(problem)}")
+            left.append(entry)
+    for entry in back:
+        try:
+            _bring_back(door(entry), entry, say)
+        except Exception as problem:
+            say(f"  NOT put back: {entry.cluster}: {in_words(problem)}")
+            left.append(entry)
+    return left
+
+
+def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool) -> list[Entry]:
+    """The entry with nothing to undo any more; none where it was closed."""
     _check_account(aws, entry)
-    if entry.undo.calls and (other := _other_holder(aws, entry)):
-        say(f"run {other} holds this key now, so ours was put back before: it is left alone")
+    if not entry.undo.calls:
+        return [entry]
+    if other := _other_holder(aws, entry):
+        say(f"  run {other} holds this key now, so ours was put back before: it is left alone")
         entry.close()
-        return
-    if entry.undo.calls:
-        if not (force or watching) and _was_put_back(aws, entry):
-            raise Refused(
-                f"the switch of run {entry.run} is gone, so {entry.key} was put back before, and "
-                "somebody took it away again: it is left as it is; `chaos kms restore --force` "
-                "puts it back all the same"
-            )
-        with deferred():
+        return []
+    if not (force or watching) and (why := _was_put_back(aws, entry)):
+        raise Refused(f"{why}: it is left as it is; `--force` puts it back all the same")
+    with deferred():
+        replay(aws, entry.undo)
+        if watching:
+            time.sleep(IN_FLIGHT)
             replay(aws, entry.undo)
-            if watching:
-                time.sleep(IN_FLIGHT)
-                replay(aws, entry.undo)
-            with contextlib.suppress(OSError):  # the cluster matters more
-                entry = entry.key_is_back()
-        say("the key is back")
-    what = _until_back(aws, entry.cluster, say) if entry.cluster else ""
-    if left := switch.disarm(aws, entry.switch, entry.run):
-        raise NotPutBack("; ".join(left))
-    entry.close()
-    if what:
-        say(what)
+        say("  the key is back")
+        try:
+            return [entry.key_is_back()]
+        except OSError as problem:
+            say(f"  {entry.path} could not be written: {problem}")
+            return [entry.without_calls()]
+
+
+def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
+    """The cluster, the switch, and the entry's end."""
+    if entry.cluster:
+        say(f"  {_until_back(aws, entry.cluster, say)}")
+    if armed := switch.disarm(aws, entry.switch, entry.run):
+        raise NotPutBack("; ".join(armed))
+    try:
+        entry.close()
+    except OSError as problem:
+        raise NotPutBack(f"everything is back, but {entry.path} is not closed: {problem}") from None
+
+
+def named(entry: Entry) -> str:
+    """Which entry it is, for people."""
+    return f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})"
+
+
+def in_words(problem: Exception) -> str:
+    """What went wrong, in one sentence."""
+    known = isinstance(problem, (AwsError, NotPutBack, Refused, OSError))
+    return str(problem) if known else f"unexpected {problem!r:.300}"
 
 
 def _check_account(aws: Aws, entry: Entry) -> None:
@@ -91,14 +132,24 @@ def _other_holder(aws: Aws, entry: Entry) -> str:
     return ""
 
 
-def _was_put_back(aws: Aws, entry: Entry) -> bool:
-    """Whether the entry's switch is gone, with which whoever puts back takes leave; or it is too
-    old to know."""
+def _was_put_back(aws: Aws, entry: Entry) -> str:
+    """What tells that it was put back before, and the key taken away again; empty if nothing does.
+
+    Whoever puts a key back takes its switch away with it.
+    """
     if not entry.switch or is_back(aws, entry.undo):
-        return False
-    with contextlib.suppress(AwsError):
-        return switch.holder(aws, entry.switch[0]) != entry.run
-    return False
+        return ""
+    for _ in range(LOOKS):  # one answer may be stale
+        try:
+            if switch.holder(aws, entry.switch[0]) == entry.run:
+                return ""
+        except AwsError:
+            return ""
+        time.sleep(1)
+    gone = f"the switch of run {entry.run} is gone"
+    if datetime.now(UTC) - datetime.fromisoformat(entry.made) > switch.FOR:
+        return f"{gone}: {entry.key} was put back before, or the switch ended without it"
+    return f"{gone}, so {entry.key} was put back before, and somebody took it away again"
 
 
 def _until_back(aws: Aws, cluster_id: str, say: Say) -> str:
@@ -114,7 +165,7 @@ def _until_back(aws: Aws, cluster_id: str, say: Say) -> str:
         if cluster.meaning == "terminal":
             raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")
         if cluster.meaning == "recoverable":
-            start(aws, cluster.id, Observer(), lambda: say("the cluster was started"))
+            start(aws, cluster.id, Observer(), lambda: say("  the cluster was started"))
         if cluster.meaning == "accessible":
             return f"the cluster {cluster.id} is {cluster.status}"
         return None
@@ -128,7 +179,7 @@ def _until_back(aws: Aws, cluster_id: str, say: Say) -> str:
 def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
     """Journal entries for runs of which nothing but their schedules is known here.
 
-    They are written to this machine's journal unless `keep` is false. Raises OSError.
+    They are written to this machine's journal, if it can be, unless `keep` is false.
     """
     entries = []
     for run, key in dict.fromkeys((each.run, each.key) for each in schedules):
@@ -146,5 +197,8 @@ def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
             switch=[each.name for each in theirs],
             owner=theirs[0].owner,
         )
-        entries.append(journal.write(entry) if keep else entry)
+        if keep:
+            with contextlib.suppress(OSError):  # nothing may keep the key from being put back
+                entry = journal.write(entry)
+        entries.append(entry)
     return entries

@@ -31,13 +31,25 @@ def deferred() -> Iterator[None]:
         recorded.append(number)
         logger.warning("Not now: the key is being put back. The signal is taken afterwards.")
 
-    before = {number: signal.signal(number, record) for number in DEFERRED}
+    with _blocked():  # a handler that raised here would leave some of them exchanged
+        before = {number: signal.signal(number, record) for number in DEFERRED}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with _blocked():
+            for number, handler in before.items():
+                signal.signal(number, handler)
         _raise(recorded)
+
+
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Inside, none of them is delivered."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _raise(numbers: Sequence[int]) -> None:

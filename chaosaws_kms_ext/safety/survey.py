@@ -9,7 +9,7 @@ from typing import Any
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws
 
-__all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey"]
+__all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey", "under"]
 
 Described = Mapping[str, Any]
 
@@ -98,6 +98,21 @@ def clusters_under(aws: Aws, key_arn: str) -> list[str]:
     """The ids of the DB clusters that a key encrypts, in whole or in part; raises AwsError."""
     found = aws.pages("rds", "DescribeDBClusters", {"MaxRecords": MOST}, "DBClusters")
     return sorted(str(e["DBClusterIdentifier"]) for e in found if _is_under(e, key_arn))
+
+
+def under(aws: Aws, key_arn: str) -> list[str]:
+    """The clusters and cluster snapshots that a key encrypts, in words; raises AwsError."""
+    snapshots = aws.pages(
+        "rds", "DescribeDBClusterSnapshots", {"MaxRecords": MOST}, "DBClusterSnapshots"
+    )
+    return [
+        *(f"cluster {name}" for name in clusters_under(aws, key_arn)),
+        *(
+            f"cluster snapshot {each['DBClusterSnapshotIdentifier']}"
+            for each in snapshots
+            if _is_under(each, key_arn)
+        ),
+    ]
 
 
 # Internals

@@ -21,6 +21,7 @@ from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety.undo import Call, Check, Undo
 
 __all__ = [
+    "FOR",
     "GROUP",
     "PRINCIPAL",
     "Armed",

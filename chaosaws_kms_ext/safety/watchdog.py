@@ -15,6 +15,7 @@ import selectors
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +25,7 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
-from chaosaws_kms_ext.safety.replay import NotPutBack
-from chaosaws_kms_ext.safety.restoring import door, restore
+from chaosaws_kms_ext.safety.restoring import restore
 
 __all__ = ["Watchdog", "WatchdogFailed"]
 
@@ -90,8 +90,9 @@ class Watchdog:
         """Nothing is left for it to put back: it goes at once."""
         self.child.tell(DISMISSED)
         self.child.stop(grace=10)
-        if self.log.exists() and not self.log.stat().st_size:
-            self.log.unlink()
+        with contextlib.suppress(OSError):
+            if not self.log.stat().st_size:
+                self.log.unlink()
 
 
 def main(run: str, region: str, longest: float) -> int:
@@ -114,8 +115,11 @@ def main(run: str, region: str, longest: float) -> int:
             memory.look()
             if overdue := memory.away_for(longest):
                 _say(f"the key has been away for more than {longest:.0f} s: putting it back")
-                longest += AGAIN if _put_back(overdue, memory) else 0.0
-    return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(memory)
+                longest += AGAIN if memory.put_back(overdue) else 0.0
+    try:
+        return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(memory)
+    finally:
+        journal.forget_closed(run)
 
 
 class Memory:
@@ -129,21 +133,22 @@ class Memory:
 
     def look(self) -> list[Entry]:
         """What the journal says now; where it cannot be read, what it said."""
-        try:
-            there = set(os.listdir(journal.directory()))
-        except OSError:
-            return list(self._entries.values())
-        for path in [path for path in self._entries if path.name not in there]:
-            del self._entries[path]  # it was closed
-        for path in journal.paths(self._run):
+        for path in [path for path, entry in self._entries.items() if entry.was_closed]:
+            del self._entries[path]
+        paths = []
+        with contextlib.suppress(OSError):
+            paths = journal.paths(self._run)
+        for path in paths:
             self._seen.setdefault(path, time.monotonic())
             try:
-                self._entries[path] = journal.read(path)
+                now = journal.read(path)
             except JournalDamaged as problem:
-                if isinstance(problem.__cause__, FileNotFoundError):
-                    self._entries.pop(path, None)  # this moment
-                elif path not in self._entries:
+                if path not in self._entries and path.exists():
                     _say(str(problem))
+                continue
+            before = self._entries.get(path, now)
+            # What is back is back, also where that could not be written.
+            self._entries[path] = now if before.undo.calls else now.without_calls()
         return list(self._entries.values())
 
     def away_for(self, seconds: float) -> list[Entry]:
@@ -154,33 +159,25 @@ class Memory:
             if entry.undo.calls and time.monotonic() - self._seen[path] > seconds
         ]
 
-    def forget(self, entry: Entry) -> None:
-        """It is closed, also where that could not be written."""
-        self._entries.pop(entry.path, None)
+    def put_back(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Puts these back; those that could not be, as far as they are."""
+        left = {entry.path: entry for entry in restore(entries, _say, watching=True)}
+        for entry in entries:
+            if entry.path in left:
+                self._entries[entry.path] = left[entry.path]
+            else:
+                self._entries.pop(entry.path, None)
+        return list(left.values())
 
 
 def _put_all_back(memory: Memory) -> int:
     end = time.monotonic() + GIVE_UP_AFTER
-    while left := _put_back(memory.look(), memory):
+    while left := memory.put_back(memory.look()):
         if time.monotonic() > end:
             return 1
         _say(f"{len(left)} not put back yet, trying again")
         time.sleep(AGAIN)
     return 0
-
-
-def _put_back(entries: list[Entry], memory: Memory) -> list[Entry]:
-    """Those that could not be."""
-    left = []
-    for entry in entries:
-        _say(f"run {entry.run} has ended or hangs: {entry.key}, cluster {entry.cluster}")
-        try:
-            restore(door(entry), entry, _say, watching=True)
-            memory.forget(entry)
-        except (AwsError, NotPutBack, Refused, OSError) as problem:
-            _say(f"NOT put back: {problem}")
-            left.append(entry)
-    return left
 
 
 def _say(what: str) -> None:

@@ -283,7 +283,7 @@ def test_without_an_action_the_step_names_it_and_nothing_stays(
     [
         ("encryption-context", "kms:Decrypt", "hypothesis afterwards: the-same-context-decrypts: "),
         ("cmk-encryption", "kms:ListGrants", "hypothesis afterwards: aurora-has-its-grant-for-"),
-        ("audit-trail", "cloudtrail:LookupEvents", "rollback what-cloudtrail-tells: "),
+        ("audit-trail", "cloudtrail:LookupEvents", "action what-cloudtrail-tells: "),
     ],
 )
 def test_without_the_action_of_a_probe_it_names_it(strict, tmp_path, name, action, why):

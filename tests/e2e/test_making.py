@@ -189,7 +189,7 @@ def test_a_snapshot_whose_key_is_gone_is_not_restored_under_it(here, snapshot):
     assert (said["refused"], said["code"]) == (True, "KMSKeyNotAccessibleFault")
     assert "KMSKeyNotAccessibleFault" in said["why"]
     here.kms.enable_key(KeyId=key["key"])
-    with pytest.raises(ActivityFailed, match=f"{copy} was restored although its key is Enabled"):
+    with pytest.raises(ActivityFailed, match=f"{copy} was restored, whose key is Enabled"):
         aurora.restore_is_refused(copy)
     assert set(here.clusters()) == {"orders"}
 

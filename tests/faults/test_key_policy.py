@@ -188,9 +188,9 @@ def test_whoever_comes_after_a_dead_run_puts_the_policy_back(lab, kms, run, key)
     actions.put_key_policy(key, DENY)
     said = []
     (entry,) = journal.open_entries()
-    restoring.restore(Aws(lab.region, lab.endpoint, lab=True), entry, said.append)
+    assert restoring.restore([entry], said.append) == []
     assert policy_of(kms, key) == old
-    assert said == ["the key is back"]
+    assert said == [restoring.named(entry), "  the key is back"]
     assert journal.open_entries() == []
     # And the run itself, should it live, does nothing more.
     before = puts(lab)

@@ -15,7 +15,7 @@ import pytest
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.safety import journal, watchdog
+from chaosaws_kms_ext.safety import journal, leftovers, watchdog
 from chaosaws_kms_ext.safety.journal import JournalDamaged
 from chaosaws_kms_ext.safety.replay import NotPutBack, replay
 from chaosaws_kms_ext.safety.signals import deferred
@@ -43,11 +43,52 @@ def test_an_entry_is_open_until_it_is_closed():
     assert journal.open_entries() == [second]
 
 
-def test_an_entry_whose_folder_is_gone_is_closed():
+def test_an_entry_that_is_lost_is_not_taken_for_one_that_was_closed():
+    closed, lost = an_entry(), an_entry()
+    closed.close()
+    lost.path.unlink()
+    assert not closed.is_open
+    assert lost.is_open
+    shutil.rmtree(lost.path.parent)
+    assert lost.is_open
+    lost.close()
+    assert journal.open_entries() == []
+
+
+def test_what_was_closed_is_forgotten_after_a_while():
     entry = an_entry()
-    shutil.rmtree(entry.path.parent)
-    assert not entry.is_open
     entry.close()
+    journal.forget_closed()
+    assert entry.was_closed
+    os.utime(entry.path.with_suffix(".closed"), (0, 0))
+    journal.forget_closed()
+    assert not entry.was_closed
+    assert list(journal.directory().iterdir()) == []
+
+
+def test_a_journal_that_nobody_may_read_is_not_an_empty_one(monkeypatch):
+    an_entry()
+
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(PermissionError):
+        journal.paths()
+    entries, problems = leftovers.readable(())
+    assert entries == []
+    assert "cannot be read" in problems[0]
+    with pytest.raises(JournalDamaged):
+        leftovers.refuse("orders")
+
+
+def test_what_cannot_be_written_whole_leaves_no_entry(monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(journal, "_sync", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        an_entry()
     assert journal.open_entries() == []
 
 
@@ -64,7 +105,7 @@ def test_an_undo_survives_the_disk():
 
 def test_a_damaged_entry_is_said_and_never_passed_over():
     an_entry().path.write_text('{"schema": 1, "run"')
-    with pytest.raises(JournalDamaged, match=r"r1-1\.json cannot be read"):
+    with pytest.raises(JournalDamaged, match=r"r1-\d+\.json cannot be read"):
         journal.open_entries()
 
 
@@ -145,10 +186,13 @@ def test_outside_the_main_thread_nothing_is_deferred_and_nothing_breaks():
     assert done == [True]
 
 
-def test_the_next_entry_of_a_run_never_takes_the_place_of_an_open_one():
+def test_an_entry_never_has_the_name_of_another_that_was():
     first, second = an_entry(), an_entry()
     first.close()
-    assert an_entry().path not in (first.path, second.path)
+    third = an_entry()
+    assert third.path not in (first.path, second.path)
+    first.close()
+    assert third.is_open
 
 
 def test_a_watchdog_that_can_say_nothing_still_puts_back(monkeypatch):
@@ -156,11 +200,47 @@ def test_a_watchdog_that_can_say_nothing_still_puts_back(monkeypatch):
         def write(self, text):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    entry, restored = an_entry(), []
+    an_entry()
+    memory, restored = watchdog.Memory("r1"), []
     monkeypatch.setattr(
-        watchdog, "restore", lambda aws, entry, say, **_: restored.append(say("done"))
+        watchdog, "restore", lambda entries, say, **_: restored.append(say("done")) or []
     )
     monkeypatch.setattr(sys, "stderr", Full())
-    assert watchdog._put_back([entry], watchdog.Memory(entry.run)) == []
+    assert memory.put_back(memory.look()) == []
     monkeypatch.undo()
     assert restored == [None]
+
+
+def test_a_watchdog_puts_nothing_back_twice_although_the_disk_says_so(monkeypatch):
+    entry = an_entry()
+    memory = watchdog.Memory("r1")
+    memory.look()
+    assert [each.path for each in memory.away_for(-1)] == [entry.path]
+    monkeypatch.setattr(
+        watchdog, "restore", lambda entries, say, **_: [each.without_calls() for each in entries]
+    )
+    (left,) = memory.put_back(memory.look())
+    assert left.undo.calls == ()
+    assert [each.undo.calls for each in memory.look()] == [()]  # it is open on disk as before
+    assert memory.away_for(-1) == []
+
+
+def test_a_watchdog_takes_a_lost_entry_for_open_and_a_closed_one_for_closed():
+    closed, lost = an_entry(), an_entry()
+    memory = watchdog.Memory("r1")
+    memory.look()
+    closed.close()
+    shutil.rmtree(lost.path.parent / "made", ignore_errors=True)
+    lost.path.unlink()
+    assert [each.path for each in memory.look()] == [lost.path]
+
+
+def test_the_second_fault_of_a_run_is_not_as_old_as_the_first(monkeypatch):
+    memory = watchdog.Memory("r1")
+    first = an_entry()
+    memory.look()
+    memory._seen[first.path] -= 100
+    first.close()
+    an_entry()
+    memory.look()
+    assert memory.away_for(50) == []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chaosaws_kms_ext.aws import Aws
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.safety import journal, removing
 from chaosaws_kms_ext.safety.made import Made, Thing
 from chaosaws_kms_ext.safety.removing import remove
 from tests.conftest import client, until
@@ -95,6 +95,50 @@ def there(rds):
 
 def quick(door, made, said=None):
     return remove(door, made, (said if said is not None else []).append, within=30, interval=0.1)
+
+
+def test_what_was_asked_for_a_moment_ago_may_still_come(door, rds, monkeypatch):
+    monkeypatch.setattr(removing, "APPEARS", 2.0)
+    now = datetime.now(UTC).isoformat()
+    made = ledger(asked("cluster", "chaos-late", at=now))
+    look = removing.LOOKS["cluster"]
+    looks = []
+
+    def late(aws, name):
+        looks.append(name)
+        if len(looks) == 3:
+            cluster_of(rds, "chaos-late", RUN)
+        return look(aws, name)
+
+    monkeypatch.setitem(removing.LOOKS, "cluster", late)
+    assert quick(door, made) == []
+    assert len(looks) > 3
+    assert "chaos-late" not in there(rds)
+
+
+def test_a_clock_that_is_wrong_makes_nobody_wait_for_ever(door, monkeypatch):
+    monkeypatch.setattr(removing, "SETTLED", 1.0)
+    monkeypatch.setattr(removing, "APPEARS", 1.0)
+    made = ledger(
+        asked("key", "chaos-k", at="2100-01-01T00:00:00+00:00"), asked("cluster", "chaos-c", at=""),
+    )  # fmt: skip
+    assert quick(door, made) == []
+
+
+def test_a_key_under_which_somebody_put_a_cluster_stays(door, kms, rds):
+    key = key_of(kms, RUN)
+    rds.create_db_cluster(
+        DBClusterIdentifier="strangers", Engine="aurora-postgresql", MasterUsername="chaos",
+        MasterUserPassword="not-so-secret", StorageEncrypted=True, KmsKeyId=key,
+    )  # fmt: skip
+    made = ledger(asked("key", "chaos-k", arn=key, state="made"))
+    (why,) = quick(door, made)
+    assert "cluster strangers would be lost" in why
+    assert key_state(kms, key) == "Enabled"
+    until(lambda: status(rds, "strangers") == "available")
+    rds.delete_db_cluster(DBClusterIdentifier="strangers", SkipFinalSnapshot=True)
+    assert quick(door, Made.read(made.path)) == []
+    assert key_state(kms, key) == "PendingDeletion"
 
 
 def test_what_was_never_made_is_no_error(door, rds, kms):
