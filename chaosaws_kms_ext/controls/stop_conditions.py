@@ -24,6 +24,7 @@ UNREADABLE_FOR = 60.0
 MOST = 100
 """Names that DescribeAlarms takes at once (API reference), and settings takes no more."""
 
+LOST = "the entry of the undo journal is gone: nobody but this run could put the key back"
 RED_BUTTON = "the red button: the entry of the undo journal is closed (`chaos kms restore`)"
 
 
@@ -71,8 +72,10 @@ class StopConditions:
                 return
 
     def _pressed(self) -> str:
-        mine = self._run.part(Injections, Injections)
-        return RED_BUTTON if any(not entry.is_open for entry in list(mine.open)) else ""
+        entries = list(self._run.part(Injections, Injections).open)
+        if any(not entry.is_open for entry in entries):
+            return RED_BUTTON
+        return LOST if any(entry.is_lost for entry in entries) else ""
 
     def _torn(self) -> str:
         return self._run.part(Nets).torn() if self._run.has(Nets) else ""

@@ -89,6 +89,11 @@ class Entry:
             return True
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it is gone, and nobody closed it."""
+        return not self.path.exists() and not self.was_closed
+
+    @property
     def was_closed(self) -> bool:
         """Whether somebody closed it, on this machine."""
         return _closed(self.path).exists()

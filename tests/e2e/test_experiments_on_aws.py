@@ -251,7 +251,7 @@ MISSING = [
     ("key-rotation", "kms:RotateKeyOnDemand", "rotate-the-key", "arn:aws:kms:"),
     ("key-rotation", "kms:ListKeyRotations", "rotate-the-key", "arn:aws:kms:"),
     ("policy-deny", "kms:TagResource", "make-key", "arn:aws:kms:"),
-    ("policy-deny", "kms:PutKeyPolicy", "deny-everybody-but-us", "arn:aws:kms:"),
+    ("policy-deny", "kms:GetKeyPolicy", "deny-everybody-but-us", "arn:aws:kms:"),
 ]
 OFTEN = {"rds:CreateDBInstance"}
 
@@ -327,6 +327,24 @@ def test_what_may_not_be_removed_is_named_and_restore_removes_it(aws, action):
     restored = played.chaos.kms("restore", **maker(played).env)
     assert restored.status == 0, restored.output
     assert world.is_as_before(1)
+    assert nothing_is_left(played)
+
+
+@pytest.mark.soak
+def test_a_policy_that_may_not_be_changed_stays_in_the_journal_until_somebody_may(aws):
+    """A refusal is no proof: an earlier try may have been carried out, whose answer was lost."""
+    played = aws(iam=True)
+    world = World(played)
+    running = started(played, "policy-deny", **maker(played, but="kms:PutKeyPolicy").env)
+    ran = running.wait(300)
+    assert ran.status == 1
+    said = ran.summary["reasons"]
+    assert said[0].startswith("action deny-everybody-but-us: not allowed: kms:PutKeyPolicy on arn:")
+    assert any("was NOT put back: run `chaos kms restore`" in each for each in said)
+    restored = played.chaos.kms("restore", **maker(played).env)
+    assert restored.status == 0, restored.output
+    assert world.is_as_before(1)
+    until(lambda: not running.left(), timeout=40, every=0.2)
     assert nothing_is_left(played)
 
 

@@ -85,7 +85,7 @@ WHO = {Caller.RUN, Caller.MAKER}
 
 PROBES = {
     "Decrypt", "Encrypt", "GetKeyPolicy", "GetKeyRotationStatus", "ListGrants", "ListKeyRotations",
-    "LookupEvents", "PutKeyPolicy",
+    "LookupEvents", "PutKeyPolicy", "StartDBCluster",
 }  # fmt: skip
 """What the probes and the faults call."""
 
@@ -141,7 +141,7 @@ def test_without_any_one_action_the_sentence_names_it(somebody, action):
 @pytest.mark.soak
 def test_every_action_that_the_lab_knows_is_tried(somebody):
     elsewhere = {"rds:AddTagsToResource", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
-    probes = {f"{service}:{each}" for service in ("cloudtrail", "kms") for each in PROBES}
+    probes = {f"{service}:{each}" for service in ("cloudtrail", "kms", "rds") for each in PROBES}
     made = {p.action for c in CALLS if Caller.MAKER in c.callers for p in c.permissions}
     assert made - elsewhere - probes == set(MISSING)
 
