@@ -113,6 +113,10 @@ def _check_order(experiment: Experiment, on: str) -> None:
         )
     if dry := [each for each in _activities(experiment) if each.get("dry")]:
         raise Refused(f"{dry[0].get('name')} is dry: what does not run measures nothing")
+    for control in experiment.get("controls") or []:
+        module = (control.get("provider") or {}).get("module")
+        if module == "chaosaws_kms_ext.controls.run" and control.get("scope"):
+            raise Refused("the control has a scope, so nobody would judge the run: leave it out")
     method = experiment.get("method") or []
     if set(FAULTS) & _functions([each for each in method if each.get("background")]):
         raise Refused("a fault in the background could not be put back in order: run it in turn")

@@ -91,7 +91,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
 
 def _still_ours(door: Aws, entry: Entry) -> None:
     """Whoever put back meanwhile what was not even done wants it not to be done."""
-    if not entry.is_open:
+    if not entry.is_open or entry.is_lost:
         raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
     for _ in range(LOOKS):  # one answer may be older than the schedule
         if not entry.switch or switch.holder(door, entry.switch[0]) == entry.run:

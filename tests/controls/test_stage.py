@@ -186,3 +186,15 @@ def test_an_experiment_is_not_changed_by_the_question():
     before = copy.deepcopy(its)
     begun(its)
     assert its == before
+
+
+def test_a_fault_in_the_background_is_refused():
+    its = experiment([step("put_key_policy", background=True)], [step("restore_key_policy")])
+    assert "in the background" in refused(its)
+
+
+def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
+    its = experiment()
+    provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
+    its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
+    assert "nobody would judge the run" in refused(its)
