@@ -53,9 +53,12 @@ def _files_in_memory() -> None:
 
 
 def _models_once() -> None:
-    """Each session of boto3 reads its services' models again, which nobody changes."""
-    read, named = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
-    JSONFileLoader.load_file = lambda _, path: read(path)
+    """Each session of boto3 reads its services' models again, which nobody changes but S3's."""
+    once, named = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
+    always = JSONFileLoader.load_file
+    JSONFileLoader.load_file = lambda self, path: (
+        always(self, path) if f"{os.sep}s3{os.sep}" in path else once(path)
+    )
     Loader.list_available_services = lambda _, type_name: named(type_name)
 
 
@@ -72,7 +75,7 @@ def mostly_soak(cases: Sequence[Any], often: Callable[[Any], bool]) -> list[Any]
 LONG = (
     "e2e/test_kms_disable", "e2e/test_nets", "e2e/test_interrupts", "e2e/test_activities",
     "e2e/test_faults_of_the_data", "e2e/test_stop_conditions", "e2e/test_secrets", "test_tutorial",
-    "test_suite", "experiments/",
+    "test_suite", "e2e/test_experiments", "experiments/",
 )  # fmt: skip
 """Files of tests that take tens of seconds and mostly wait."""
 

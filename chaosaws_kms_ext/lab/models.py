@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from botocore.loaders import create_loader
-from botocore.model import ServiceModel
+from botocore.session import get_session
 
 __all__ = ["NAMES", "model"]
 
@@ -49,11 +48,10 @@ request that none of them knows is one for the last."""
 @cache
 def model(service: str) -> Any:
     """The model of a service, by either name; raises botocore's UnknownServiceError."""
-    name = NAMES.get(service, (service,))[-1]
-    return ServiceModel(_loader().load_service_model(name, "service-2"), name)
+    return _session().get_service_model(NAMES.get(service, (service,))[-1])
 
 
 @cache
-def _loader() -> Any:
+def _session() -> Any:
     # One for all: each lists every service that there is before it loads its first.
-    return create_loader()
+    return get_session()

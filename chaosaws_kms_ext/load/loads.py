@@ -99,8 +99,9 @@ def stop(run: Run, name: str) -> None:
     load = loads.get(name)
     if load is None:
         raise Refused(f"no load called {name} was started")
+    was_steady = run.last(Happened.LOAD_STEADY, load=name) is not None
     try:
-        if not run.interrupted:  # else nothing is judged any more
+        if was_steady and not run.interrupted:  # else nothing is judged any more
             steady(run, load)
     except LoadFailed as problem:
         raise LoadFailed(f"the load {name}: {problem}") from problem
@@ -108,4 +109,5 @@ def stop(run: Run, name: str) -> None:
         run.event(Happened.LOAD_STOPPED, load=name)
         load.stop()
         loads.stopped.add(name)
-    load.read_rows_back(ROWS_TIMEOUT)
+    if was_steady:  # else there may be nothing to read yet
+        load.read_rows_back(ROWS_TIMEOUT)

@@ -12,7 +12,7 @@ from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.permissions import Caller
 from chaosaws_kms_ext.policies import policy
 from tests.conftest import mostly_soak, until
-from tests.e2e.conftest import PlayedAws
+from tests.e2e.conftest import PlayedAws, marked
 from tests.e2e.test_experiments import TRIES, error, experiment
 from tests.e2e.test_least_privilege import PATIENT, place, somebody, table, without
 from tests.e2e.test_nets import nothing_is_left, schedules, watchdogs
@@ -235,7 +235,9 @@ def strict(tmp_path_factory):
     """One lab that holds its callers to IAM, for all who may not."""
     played = PlayedAws.start(tmp_path_factory.mktemp("makers"), iam=True, **PATIENT)
     yield played, World(played)
+    stayed = [(process.kill(), process.pid)[1] for process in marked(*played.chaos.marks)]
     played.lab.stop()
+    assert not stayed
 
 
 MISSING = [
@@ -482,8 +484,9 @@ def test_an_interrupted_run_removes_everything_itself(aws, name, said, there):
     ran = running.wait(200)
     assert ran.status == 1
     assert ran.summary["verdict"] == "aborted"
-    assert ran.summary["reasons"][0] == "the run was interrupted: SIGINT"
-    assert not any(each.startswith(("left behind", "rollback")) for each in ran.summary["reasons"])
+    said = ran.summary["reasons"]
+    assert said[0] == "the run was interrupted: SIGINT"
+    assert not [each for each in said if each.startswith(("left behind", "rollback"))]
     assert world.is_as_before(1)
     assert nothing_is_left(played)
 

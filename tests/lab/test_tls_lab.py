@@ -99,8 +99,8 @@ def test_snapshots_are_taken_and_restored_and_a_clusters_end_leaves_no_listener(
     restored = rds.restore_db_cluster_from_snapshot(
         DBClusterIdentifier=f"r-{name}", SnapshotIdentifier=snapshot, Engine="aurora-postgresql"
     )["DBCluster"]
-    up(rds, new_instance(rds, restored))
     becomes(rds, restored, AVAILABLE)
+    up(rds, new_instance(rds, restored))
     assert ask(described(rds, restored), "SELECT n FROM kept") == [7]
     rds.delete_db_instance(DBInstanceIdentifier=f"{name}-1")
     rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
