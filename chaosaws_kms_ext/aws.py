@@ -96,7 +96,8 @@ class Aws:
                 f"{name}: no AWS credentials found ({problem})", "NoCredentials"
             ) from problem
         except botocore_errors.ParamValidationError as problem:
-            raise AwsError(f"{name}: {' '.join(str(problem).split())}") from problem
+            words = " ".join(str(problem).split())
+            raise AwsError(f"{name}: {words}", "ParamValidation") from problem
         except botocore_errors.BotoCoreError as problem:
             raise AwsError(f"{name} got no answer: {problem}") from problem
         except UNUSABLE as problem:
@@ -191,8 +192,8 @@ passed or is no instant, and where a role wants a code and nobody can type one."
 PERMANENT = frozenset({
     "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException",
     "InvalidArnException", "InvalidClientTokenId", "KMSInvalidStateException", "NotFoundException",
-    "NoCredentials", "RequestExpired", "SignatureDoesNotMatch", "UnauthorizedOperation",
-    "UnrecognizedClientException",
+    "NoCredentials", "ParamValidation", "RequestExpired", "SignatureDoesNotMatch",
+    "UnauthorizedOperation", "UnrecognizedClientException",
 })  # fmt: skip
 """Error codes after which the same call will not succeed a minute later either."""
 

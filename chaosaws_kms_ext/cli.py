@@ -209,17 +209,17 @@ def doctor() -> None:
     try:
         settings = parse()
         with contextlib.ExitStack() as stack:
-            cluster = settings.cluster_id
+            cluster, lab_id = settings.cluster_id, ""
             if settings.target == "lab":
                 lab = LocalLab.start(settings.lab_speed, settings.lab_profile)
                 stack.callback(lab.stop)
                 stack.enter_context(only_the_lab(lab))
-                cluster = lab.clusters[0]["id"]
+                cluster, lab_id = lab.clusters[0]["id"], lab.id
             inspection = guard.inspect(Aws(), settings, cluster, settings.key_id)
             names = {cluster}
             if target := inspection.target:
                 names |= {target.cluster.id, target.key.arn}
-            findings = inspection.findings + leftovers.look(names)
+            findings = inspection.findings + leftovers.look(names, lab_id)
     except (BadSetting, LabDidNotStart, Refused) as problem:
         raise click.ClickException(str(problem)) from None
     for each in findings:

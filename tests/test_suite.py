@@ -69,6 +69,7 @@ def shows_no_traceback(result):
     assert "suite.py" not in shown
 
 
+@pytest.mark.soak
 def test_side_by_side_each_test_is_its_own_run_with_its_own_verdict(project):
     experiment(project, "passes")
     experiment(project, "misses", rto="1")

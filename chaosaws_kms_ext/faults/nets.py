@@ -14,6 +14,7 @@ from pathlib import Path
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.injections import Injections
+from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety import journal, leftovers, switch
 from chaosaws_kms_ext.safety.watchdog import Watchdog, WatchdogFailed
@@ -34,6 +35,7 @@ class Nets:
 
     def __init__(self, run: Run, aws: Aws) -> None:
         self._run, self._aws = run, aws
+        self._lab = run.part(LocalLab).id if run.has(LocalLab) else ""
         self._holds = contextlib.ExitStack()
         self._over: set[str] = set()
         self._watchdog: Watchdog | None = None
@@ -81,7 +83,7 @@ class Nets:
 
     def _spread(self, cluster: str, key: str) -> None:
         for name in filter(None, (cluster, key)):
-            leftovers.refuse(name)
+            leftovers.refuse(name, self._lab)
         with contextlib.ExitStack() as stack:  # for nothing, if anything is refused
             try:
                 journal.check_writable()

@@ -49,21 +49,29 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
     return entries, problems
 
 
-def refuse(name: str) -> None:
-    """Raises Refused if another run has, or has left, an open entry for this cluster or key."""
+def refuse(name: str, lab: str = "") -> None:
+    """Raises Refused if another run has, or has left, an open entry for this cluster or key.
+
+    `lab`: the id of the lab that they are of; every lab has a cluster of the same name.
+    """
     for entry in live_entries():
-        if name in (entry.cluster, entry.key):
+        if entry.lab == lab and name in (entry.cluster, entry.key):
             raise Refused(_left(entry, name))
 
 
-def look(names: Collection[str]) -> list[Finding]:
+def look(names: Collection[str], lab: str = "") -> list[Finding]:
     """Whether the journal can be written, and has no open entry for this cluster or key.
 
-    Closes none, not even those of a lab that is gone.
+    `lab` as in `refuse`. Closes none, not even those of a lab that is gone.
     """
     try:
         journal.check_writable()
-        entries = [e for e in live_entries(keep=True) if {e.cluster, e.key} & set(names)]
+        wanted = set(names)
+        entries = [
+            each
+            for each in live_entries(keep=True)
+            if each.lab == lab and {each.cluster, each.key} & wanted
+        ]
     except OSError as problem:
         return [refused("undo journal", f"it cannot be written: {problem}")]
     except JournalDamaged as problem:

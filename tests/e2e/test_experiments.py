@@ -84,6 +84,7 @@ def test_a_copy_that_stays_under_its_key_is_found_before_any_key_is_taken_away(c
     assert set(done(ran, "rollbacks").values()) == {"succeeded"}
 
 
+@pytest.mark.soak
 def test_a_copy_that_only_claims_to_be_under_another_key_keeps_the_guard_from_taking_the_key(chaos):
     """Aurora's grant for the restored cluster gives it away."""
     ran = misbehaving(chaos, "snapshot-rekey", of_orders("copy-hides-key"))

@@ -194,6 +194,7 @@ def test_a_lab_that_dies_ends_the_run(chaos):
     until(lambda: not running.left(), timeout=5, every=0.2)
 
 
+@pytest.mark.soak
 def test_over_tls_it_passes_too(chaos):
     ran = chaos.run(CHAOS_LAB_TLS="yes", CHAOS_RECOVERY_STRATEGY="start")
     assert ran.status == 0, ran.output

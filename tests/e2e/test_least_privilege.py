@@ -180,6 +180,7 @@ def table(caller):
 # With all of it
 
 
+@pytest.mark.soak
 def test_a_run_needs_what_its_policy_allows_and_uses_all_of_it(aws):
     played = aws(iam=True, **PATIENT)
     runner = somebody(played, Caller.RUN)

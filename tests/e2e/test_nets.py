@@ -267,6 +267,7 @@ def test_restore_lets_nothing_keep_it_from_the_key(aws, tmp_path):
     assert [path.name for path in state.glob("*.json")] == ["damaged-1.json"]
 
 
+@pytest.mark.soak
 def test_an_old_entry_does_not_enable_the_key_of_the_run_that_holds_it_now(aws, tmp_path):
     played = aws()
     role = switch_role(played)
@@ -313,7 +314,7 @@ def test_an_experiment_without_our_control_has_the_nets_too(aws, tmp_path):
 
 
 def test_a_run_whose_watchdog_ends_puts_its_key_back_and_stops(aws):
-    played = aws(CHAOS_HOLD="60")
+    played = aws(CHAOS_HOLD="60", CHAOS_RECOVERY_STRATEGY="start")
     running = played.chaos.start_run()
     running.until_said(MOMENTS["hold"])
     running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
@@ -337,6 +338,7 @@ def test_a_watchdog_needs_no_journal_that_it_has_once_read(aws):
     assert played.cluster_status() == "available"
 
 
+@pytest.mark.soak
 def test_a_key_that_was_put_back_before_is_left_to_whoever_disabled_it_since(aws, tmp_path):
     played = aws()
     killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(played))
@@ -358,6 +360,7 @@ def entry_left_in(played, **changed):
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
 
 
+@pytest.mark.soak
 def test_a_cluster_that_was_deleted_does_not_keep_its_entry_open(aws):
     played = aws()
     entry_left_in(played, cluster="another")

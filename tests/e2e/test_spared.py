@@ -80,6 +80,7 @@ def test_a_load_that_is_killed_unseen_has_missed_what_it_did_not_ask(chaos, tmp_
     assert "the load had ended by itself" in summary["reasons"]
 
 
+@pytest.mark.soak
 def test_an_objective_without_a_figure_does_not_pass(chaos, tmp_path):
     names = ["missed_arrivals", "wrong_contexts", "misattributed_calls", "replacement_rto", "rto"]
     ran = chaos.run(experiment(tmp_path, asleep(0.1), on="key", objectives=names))
@@ -103,6 +104,7 @@ def test_a_tolerance_of_the_method_that_is_not_met_ends_it(chaos, tmp_path, tole
     assert (ran.summary["verdict"], ran.summary["reasons"]) == ("failed", [reason])
 
 
+@pytest.mark.soak
 def test_a_hypothesis_that_does_not_hold_afterwards_fails(chaos, tmp_path):
     hypothesis = {
         "title": "It is away",

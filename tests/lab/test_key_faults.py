@@ -90,6 +90,7 @@ def test_a_copy_without_the_order_is_free_of_the_first_key(rds, kms, cluster, ke
 
 
 @pytest.mark.parametrize("kind", [KEEPS, HIDES])
+@pytest.mark.soak
 def test_only_the_next_copy_under_another_key_keeps_it(rds, faults, cluster, key_b, kind, kms):
     snapshot, other = take(rds, cluster), new_writer(rds, kms)
     faults.order(kind=kind, cluster=name_of(cluster))
@@ -104,6 +105,7 @@ def test_only_the_next_copy_under_another_key_keeps_it(rds, faults, cluster, key
 
 
 @pytest.mark.parametrize("kind", [KEEPS, HIDES])
+@pytest.mark.soak
 def test_what_kept_its_key_leaves_no_grant_behind(rds, kms, faults, cluster, key_b, kind):
     snapshot = take(rds, cluster)
     before = kms.list_grants(KeyId=key_of(cluster))["Grants"]
@@ -116,6 +118,7 @@ def test_what_kept_its_key_leaves_no_grant_behind(rds, kms, faults, cluster, key
     assert kms.list_grants(KeyId=key_b)["Grants"] == []
 
 
+@pytest.mark.soak
 def test_a_copy_that_is_refused_leaves_the_order_for_the_next(rds, faults, cluster):
     snapshot = take(rds, cluster)
     faults.order(kind=KEEPS, cluster=name_of(cluster))
@@ -171,6 +174,7 @@ def test_a_rotation_without_the_order_breaks_nothing(rds, kms, faults, cluster):
     assert kept(cluster) == ["before"]
 
 
+@pytest.mark.soak
 def test_a_key_is_whole_again_when_the_cluster_of_the_order_is_gone(rds, kms, faults):
     key = kms.create_key()["KeyMetadata"]["Arn"]
     empty = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key)
@@ -236,6 +240,7 @@ def test_a_row_that_is_changed_in_a_copy_is_told_and_no_other_is(lab, rds, fault
     assert kept(restore(rds, copy(rds, snapshot, KmsKeyId=key_b))) == rows
 
 
+@pytest.mark.soak
 def test_a_copy_of_nothing_has_nothing_that_could_be_changed(lab, rds, faults, key_b):
     empty = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key_b)
     becomes(rds, empty, AVAILABLE)
@@ -268,6 +273,7 @@ def plain(lab):
 
 
 @pytest.mark.parametrize("columns", KINDS_OF_COLUMNS)
+@pytest.mark.soak
 def test_a_column_of_every_usual_type_can_be_the_one_that_is_changed(plain, columns):
     with connect(plain) as connection:
         connection.execute("DROP TABLE IF EXISTS odd, older")
@@ -318,6 +324,7 @@ def test_an_order_that_makes_no_sense_is_one_sentence(faults, order, said):
 
 
 @pytest.mark.parametrize("kind", [KEEPS, HIDES, "rotation-breaks-reads"])
+@pytest.mark.soak
 def test_what_is_not_encrypted_has_no_key_that_could_go_wrong(rds, faults, kind):
     plain = new_cluster(rds)
     with pytest.raises(NotALab, match="is not encrypted: it has no key"):

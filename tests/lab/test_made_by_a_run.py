@@ -305,6 +305,7 @@ def test_a_rotation_is_listed_and_what_was_encrypted_before_decrypts(kms):
 
 
 @shows("kms:RotateKeyOnDemand")
+@pytest.mark.soak
 def test_a_key_is_rotated_on_demand_25_times_and_a_disabled_one_not_at_all(kms):
     key = make_key(kms)
     for _ in range(25):
