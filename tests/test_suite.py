@@ -308,6 +308,7 @@ def outage(played, project, monkeypatch):
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
 )
+@pytest.mark.soak
 def test_what_stops_pytest_puts_the_key_back_and_waits_for_the_cluster(
     played, project, outage, number
 ):

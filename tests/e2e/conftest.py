@@ -188,7 +188,8 @@ class PlayedAws:
         return {
             (CLIENTS.get(call["service"], call["service"]), call["operation"])
             for call in calls
-            if call["caller"] in access_keys
+            # A request that was cut off, as by a kill, has no operation.
+            if call["caller"] in access_keys and not call["operation"].startswith("POST ")
         }
 
     def truth(self) -> list[dict[str, Any]]:

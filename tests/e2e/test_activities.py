@@ -74,6 +74,7 @@ def test_everything_is_discovered_with_its_document(chaos):
 
 
 @pytest.mark.usefixtures("on_lab")
+@pytest.mark.soak
 def test_a_key_goes_and_comes_back_without_any_control(monkeypatch):
     monkeypatch.setenv("CHAOS_SELF_RESTART_WITHIN", "1")
     assert kms_probes.key_is_enabled(key_id="alias/orders")

@@ -353,6 +353,7 @@ def test_a_policy_that_may_not_be_changed_stays_in_the_journal_until_somebody_ma
 # Something fails in the middle
 
 
+@pytest.mark.soak
 def test_a_step_that_fails_in_the_middle_leaves_nothing(aws):
     played = aws()
     world = World(played)
@@ -444,6 +445,7 @@ def test_without_its_watchdog_restore_puts_the_key_back_as_well(aws):
     assert is_restored(played, world, keys=1)
 
 
+@pytest.mark.soak
 def test_the_watchdog_of_a_killed_run_puts_the_policy_back(aws):
     played = aws(profile="documented", CHAOS_HOLD="20")
     world = World(played)

@@ -109,6 +109,7 @@ def test_a_cluster_that_an_interrupt_left_down_is_said_and_restored(aws):
     assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
+@pytest.mark.soak
 def test_after_a_sigkill_of_run_and_watchdog_the_next_run_refuses_and_restore_puts_everything_back(
     aws,
 ):

@@ -30,6 +30,7 @@ POISON = {
 """Anything of it that were used on the lab would end the run."""
 
 
+@pytest.mark.soak
 def test_on_the_lab_it_passes_and_says_everything(chaos):
     ran = chaos.run(**POISON)
     assert ran.status == 0, ran.output

@@ -264,6 +264,7 @@ def test_what_names_nothing_is_one_sentence_and_makes_nothing(here, name):
     aurora.clean_up()
 
 
+@pytest.mark.soak
 def test_what_was_deleted_one_by_one_is_no_more_to_be_removed(here):
     snapshot = aurora.create_cluster_snapshot("orders")["snapshot"]
     assert aurora.delete_cluster_snapshot(snapshot) == {"snapshot": snapshot, "deleted": True}

@@ -124,6 +124,7 @@ def test_a_good_run_arms_its_switch_and_disarms_it(aws):
     assert schedules(played) == []
 
 
+@pytest.mark.soak
 def test_the_switch_is_a_lock_for_runs_on_other_machines(aws, tmp_path):
     played = aws(CHAOS_HOLD="20")
     env = {"CHAOS_SWITCH_ROLE": switch_role(played)}
@@ -326,6 +327,7 @@ def test_a_run_whose_watchdog_ends_puts_its_key_back_and_stops(aws):
     assert played.key_state() == "Enabled"
 
 
+@pytest.mark.soak
 def test_a_watchdog_needs_no_journal_that_it_has_once_read(aws):
     played = aws()
     running = played.chaos.start_run()

@@ -14,6 +14,8 @@ from hypothesis import strategies as some
 from chaosaws_kms_ext.lab.world import Fault
 from tests.lab.kms_world import REGION, Kms, user
 
+pytestmark = pytest.mark.common_lab
+
 
 @pytest.fixture
 def lab() -> Kms:

@@ -19,6 +19,8 @@ from tests.lab.kms_world import (
     user,
 )
 
+pytestmark = pytest.mark.common_lab
+
 ALICE, BOB = user("alice"), user("bob")
 USE = ["Decrypt", "Encrypt", "GenerateDataKey"]
 

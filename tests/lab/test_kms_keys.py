@@ -9,6 +9,8 @@ import pytest
 from chaosaws_kms_ext.lab import kms
 from tests.lab.kms_world import REGION, Kms
 
+pytestmark = pytest.mark.common_lab
+
 
 @pytest.fixture
 def lab() -> Kms:

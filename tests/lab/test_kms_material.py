@@ -19,6 +19,8 @@ from tests.lab.kms_world import (
     wrap,
 )
 
+pytestmark = pytest.mark.common_lab
+
 ALGORITHMS = [
     "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "RSA_AES_KEY_WRAP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256",
 ]  # fmt: skip

@@ -21,6 +21,8 @@ from tests.lab.kms_world import (
     user,
 )
 
+pytestmark = pytest.mark.common_lab
+
 ALICE = user()
 OUTSIDER = user("eve", allow("kms:*"), account=OTHER_ACCOUNT)
 LOCKOUT = "The new key policy will not allow you to update the key policy in the future."

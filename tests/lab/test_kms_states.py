@@ -18,6 +18,8 @@ from tests.lab.kms_world import (
     wrap,
 )
 
+pytestmark = pytest.mark.common_lab
+
 STATES = ["Enabled", "Disabled", "PendingImport", "PendingDeletion"]
 
 # AWS KMS Developer Guide, "Key states of AWS KMS keys": operation → the note in each state, of a
