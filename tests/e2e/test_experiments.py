@@ -95,6 +95,7 @@ def test_a_copy_that_only_claims_to_be_under_another_key_keeps_the_guard_from_ta
     assert "Probe: wait-until-the-cluster-is-inaccessible" not in ran.output
 
 
+@pytest.mark.soak
 def test_a_row_that_is_not_as_it_was_in_the_copy_is_found(chaos):
     ran = misbehaving(chaos, "snapshot-rekey", of_orders("row-changed-in-copy"))
     assert reasons(ran)[0] == "action the-rows-are-the-same was False"

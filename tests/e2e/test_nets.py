@@ -249,6 +249,7 @@ def test_a_switch_that_cannot_be_disarmed_is_no_pass(aws):
     assert nothing_is_left(played)
 
 
+@pytest.mark.soak
 def test_restore_lets_nothing_keep_it_from_the_key(aws, tmp_path):
     """A damaged entry beside, settings that are wrong, and nobody who hears what it says."""
     played = aws(profile="documented")

@@ -75,6 +75,7 @@ def test_cloudtrail_tells_who_disabled_the_key(lab, kms, key):
     assert [each["ResourceName"] for each in event["Resources"]] == [key]
 
 
+@pytest.mark.soak
 def test_a_schedule_puts_the_key_back(lab, kms, key):
     kms.disable_key(KeyId=key)
     aws(lab, "scheduler", "create-schedule-group", "--name", "switches")
@@ -97,6 +98,7 @@ def test_a_schedule_puts_the_key_back(lab, kms, key):
     until(lambda: kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled", 10)
 
 
+@pytest.mark.soak
 def test_a_role_may_what_it_may_and_no_more(lab, key):
     iam = client(lab, "iam")
     iam.create_user(UserName="alice")
@@ -117,6 +119,7 @@ def test_a_role_may_what_it_may_and_no_more(lab, key):
     assert "rds:StopDBCluster" in said
 
 
+@pytest.mark.soak
 def test_keys_and_clusters_are_found_by_a_tag(lab, kms, rds, key):
     kms.tag_resource(KeyId=key, Tags=[{"TagKey": "game-day", "TagValue": "yes"}])
     cluster = rds.describe_db_clusters(DBClusterIdentifier="orders")["DBClusters"][0]
@@ -135,6 +138,7 @@ def test_a_secret_goes_with_its_key(lab, kms, key):
     assert "is disabled" in said
 
 
+@pytest.mark.soak
 def test_a_stack_with_a_cluster_is_refused_in_plain_words(lab):
     body = json.dumps({"Resources": {"C": {"Type": "AWS::RDS::DBCluster"}}})
     create = ["cloudformation", "create-stack", "--stack-name", "s", "--template-body", body]

@@ -79,6 +79,7 @@ def test_a_copy_that_keeps_its_key_goes_with_it_whatever_it_says(
     becomes(rds, restored, RECOVERABLE)
 
 
+@pytest.mark.soak
 def test_a_copy_without_the_order_is_free_of_the_first_key(rds, kms, cluster, key_b):
     under_b = copy(rds, take(rds, cluster), KmsKeyId=key_b)
     assert key_of(under_b) == key_b
@@ -288,6 +289,7 @@ def test_a_column_of_every_usual_type_can_be_the_one_that_is_changed(plain, colu
     assert now == changed.after != changed.before
 
 
+@pytest.mark.soak
 def test_what_was_cleared_does_not_happen(lab, rds, kms, faults, cluster, key_b):
     for kind in (KEEPS, HIDES, "row-changed-in-copy", "rotation-breaks-reads"):
         faults.order(kind=kind, cluster=name_of(cluster))
@@ -332,6 +334,7 @@ def test_what_is_not_encrypted_has_no_key_that_could_go_wrong(rds, faults, kind)
     assert faults.holding() == []
 
 
+@pytest.mark.soak
 def test_they_are_ordered_from_a_shell(lab, faults):
     command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "data"]
     for asked, ordered in {

@@ -71,7 +71,7 @@ def test_what_the_witnesses_waited_for_at_the_stop_has_a_record(postgres, start_
     "query",
     [
         "connection.execute('BEGIN')",
-        "connection.autocommit = False",
+        pytest.param("connection.autocommit = False", marks=pytest.mark.soak),
     ],
 )
 def test_no_write_counts_as_lost_because_a_query_left_a_transaction_open(
@@ -102,7 +102,7 @@ def test_a_query_that_fails_in_a_transaction_does_not_fail_those_after_it(
     assert Outcome.ERROR not in writes
 
 
-@pytest.mark.alone
+@pytest.mark.soak
 def test_an_answer_that_trickles_in_for_ever_is_a_timeout(start_load, team):
     trickle = "SELECT pg_sleep(0.005), repeat(md5(i::text), 99) FROM generate_series(1, 9999) i"
     load = start_load(
