@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader, Loader
@@ -112,7 +113,31 @@ def _no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def _common_lab() -> Iterator[LocalLab]:
     running = LocalLab.start(FAST, "observed")
     yield running
-    running.stop()
+    stop_after_the_watchdogs(running)
+
+
+def stop_after_the_watchdogs(lab: LocalLab) -> None:
+    """On a lab that is gone, a watchdog that waits for its cluster would try for hours."""
+    end = time.monotonic() + 30
+    while stay := _watchdogs():
+        if time.monotonic() > end:
+            for each in stay:
+                each.kill()
+            lab.stop()
+            raise AssertionError(f"watchdogs that stayed: {stay}")
+        time.sleep(0.1)
+    lab.stop()
+
+
+def _watchdogs() -> list[psutil.Process]:
+    """Those that this process started."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            alive = child.status() != psutil.STATUS_ZOMBIE
+            if alive and "safety.watchdog" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +148,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LocalLab]:
         return
     running = LocalLab.start(FAST, "observed")
     yield running
-    running.stop()
+    stop_after_the_watchdogs(running)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 
-import psutil
 import pytest
 from chaoslib.exceptions import ActivityFailed, InvalidActivity
 from chaoslib.provider.python import validate_python_activity
@@ -45,15 +44,6 @@ def on_lab(lab, monkeypatch):
     runs.end()
     yield client(lab, "kms"), client(lab, "rds")
     runs.end()
-    until(lambda: not watchdogs())  # which may still wait for the cluster
-
-
-def watchdogs():
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and "watchdog" in " ".join(child.cmdline())
-    ]
 
 
 def status_of(rds):
