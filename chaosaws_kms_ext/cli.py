@@ -227,7 +227,8 @@ def doctor() -> None:
         click.echo(f"{state:<9} {each.about:<13} {each.why}")
     if wrong := sum(each.state == "refused" for each in findings):
         raise click.ClickException(f"{cluster} may not be attacked: {wrong} of these speak against")
-    click.echo(f"{cluster} may be attacked.")
+    where = "" if settings.target == "aws" else ", on a lab that was started for this"
+    click.echo(f"{cluster} may be attacked{where}.")
 
 
 @kms.command()
@@ -262,14 +263,16 @@ def restore(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
     else:
         failed = restoring.restore(entries, _tell, force)
     if failed:
-        problems.append(f"{len(failed)} of {len(entries)} not put back: run it again")
+        again = "would be put back" if dry_run else "not put back: run it again"
+        problems.append(f"{len(failed)} of {len(entries)} {again}")
     # Only now: nothing may keep a key away, and a cluster without its key may not be deletable.
     ledgers, damaged = ([], []) if files else made.leftovers()
     ledgers = [each for each in ledgers if run_id in ("", each.run)]
     problems += damaged
     left = [each for each in ledgers if not (_would_remove(each) if dry_run else _removed(each))]
     if left:
-        problems.append(f"what {len(left)} of {len(ledgers)} runs made is left: run it again")
+        again = "would be removed" if dry_run else "is left: run it again"
+        problems.append(f"what {len(left)} of {len(ledgers)} runs made {again}")
     if not entries and not ledgers and not problems:
         of_it = f" of run {run_id}" if run_id else ""
         _tell(f"Nothing to put back{of_it}: looked into {' and '.join(looked)}.")

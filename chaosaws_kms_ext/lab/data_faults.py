@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from chaosaws_kms_ext.lab.faults import BadOrder
+from chaosaws_kms_ext.lab.faults import BadOrder, check_fields
 
 if TYPE_CHECKING:
     from chaosaws_kms_ext.lab.world import Cluster, Key, World
@@ -80,6 +80,7 @@ class DataFault:
     @classmethod
     def ordered(cls, order: dict[str, Any]) -> DataFault:
         """Reads {"kind", "cluster", "writes", "seed", "seconds"}; raises BadOrder."""
+        check_fields(order, ("kind", "cluster", "writes", "seed", "seconds"))
         try:
             kind = str(order["kind"])
             if kind in OF_EVERY_KEY and "cluster" in order:

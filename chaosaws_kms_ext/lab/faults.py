@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,12 @@ class BadOrder(Exception):
     """An order for a fault that makes no sense; one sentence says why."""
 
 
+def check_fields(order: dict[str, Any], known: Sequence[str]) -> None:
+    """Raises BadOrder for a field that there is not: a misspelt one would be another order."""
+    if unknown := [name for name in order if name not in known]:
+        raise BadOrder(f"such a fault has no {unknown[0]!r}: {', '.join(known)}")
+
+
 @dataclass
 class ApiFault:
     """One fault, and for how long it holds."""
@@ -71,6 +77,7 @@ class ApiFault:
     @classmethod
     def ordered(cls, order: dict[str, Any]) -> ApiFault:
         """Reads {"kind", "service", "operation", "seconds", "count", "for"}; raises BadOrder."""
+        check_fields(order, ("kind", "service", "operation", "seconds", "count", "for"))
         try:
             service, operation = _named(str(order["service"]), str(order.get("operation") or "*"))
             made = cls(

@@ -12,7 +12,7 @@ from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import journal, switch
+from chaosaws_kms_ext.safety import journal, labs, switch
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.made import Made
 from chaosaws_kms_ext.safety.replay import IN_FLIGHT, NotPutBack, is_back, replay
@@ -90,8 +90,13 @@ def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool)
 
 def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
     """The cluster, the switch, and the entry's end."""
-    if entry.cluster:
-        say(f"  {_until_back(aws, entry.cluster, say)}")
+    try:
+        if entry.cluster:
+            say(f"  {_until_back(aws, entry.cluster, say)}")
+    except AwsError:
+        if not entry.lab or not labs.is_gone(entry.endpoint, entry.lab):
+            raise
+        say("  the run has ended, and its lab went with it")
     if armed := switch.disarm(aws, entry.switch, entry.run):
         raise NotPutBack("; ".join(armed))
     try:

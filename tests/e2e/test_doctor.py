@@ -46,7 +46,9 @@ def test_the_lab_may_be_attacked(chaos):
     assert ran.status == 0, ran.output
     assert {about for _, about in lines(ran)} == LOOKED_AT
     assert "REFUSED" not in ran.output
-    assert ran.output.splitlines()[-1] == "orders may be attacked."
+    assert ran.output.splitlines()[-1] == (
+        "orders may be attacked, on a lab that was started for this."
+    )
 
 
 def test_on_aws_it_looks_at_everything_and_changes_nothing(played):

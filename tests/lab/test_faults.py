@@ -125,6 +125,7 @@ def test_a_fault_ends_with_its_time(kms, faults):
         ({"kind": "delay", "service": "kms", "seconds": 1e9}, "at most 600"),
         ({"kind": "stale", "service": "rds", "seconds": 1}, "only kms DescribeKey"),
         ({"kind": "error"}, "needs a kind and a service"),
+        ({"kind": "error", "service": "kms", "cuont": 2}, "has no 'cuont'"),
         ({"kind": "error", "service": "kms", "count": 0}, "count is a number of calls"),
         ({"kind": "error", "service": "kms", "count": "x"}, "numbers"),
     ],
