@@ -25,8 +25,6 @@ from chaosaws_kms_ext.waiting import Observer, Wait
 __all__ = ["Fault", "inject", "put_back", "settle"]
 
 
-LOOKS = 3
-
 logger = logging.getLogger("chaostoolkit")
 
 
@@ -93,11 +91,8 @@ def _still_ours(door: Aws, entry: Entry) -> None:
     """Whoever put back meanwhile what was not even done wants it not to be done."""
     if not entry.is_open or entry.is_lost:
         raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
-    for _ in range(LOOKS):  # one answer may be older than the schedule
-        if not entry.switch or switch.holder(door, entry.switch[0]) == entry.run:
-            return
-        time.sleep(1)
-    raise Refused("the switch was disarmed by somebody else: the fault is not injected")
+    if entry.switch and not switch.is_held(door, entry.switch[0], entry.run):
+        raise Refused("the switch was disarmed by somebody else: the fault is not injected")
 
 
 def _arm(run: Run, door: Aws, entry: Entry) -> None:

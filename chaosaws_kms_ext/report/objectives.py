@@ -31,21 +31,11 @@ class Figures:
     """DisableKey and EnableKey, where CloudTrail names somebody else than this run."""
 
 
-def _rto(figures: Figures, settings: Settings) -> Judged:
-    limit, measured = settings.real(settings.rto), figures.time_to_recovery
+def _within(measured: float | None, aws_seconds: float, settings: Settings) -> Judged:
+    limit = settings.real(aws_seconds)
     return {
         "limit_seconds": limit,
-        "limit_aws_seconds": settings.rto,
-        "measured_seconds": measured,
-        "met": None if measured is None else measured <= limit,
-    }
-
-
-def _replacement_rto(figures: Figures, settings: Settings) -> Judged:
-    limit, measured = settings.real(settings.replacement_rto), figures.time_to_replacement
-    return {
-        "limit_seconds": limit,
-        "limit_aws_seconds": settings.replacement_rto,
+        "limit_aws_seconds": aws_seconds,
         "measured_seconds": measured,
         "met": None if measured is None else measured <= limit,
     }
@@ -56,8 +46,10 @@ def _none(measured: int | None) -> Judged:
 
 
 OBJECTIVES: Mapping[str, Callable[[Figures, Settings], Judged]] = {
-    "rto": _rto,
-    "replacement_rto": _replacement_rto,
+    "rto": lambda figures, its: _within(figures.time_to_recovery, its.rto, its),
+    "replacement_rto": lambda figures, its: _within(
+        figures.time_to_replacement, its.replacement_rto, its
+    ),
     "lost_writes": lambda figures, _: _none(figures.lost_writes),
     "missed_arrivals": lambda figures, _: _none(figures.missed_arrivals),
     "wrong_contexts": lambda figures, _: _none(figures.wrong_contexts),

@@ -25,8 +25,6 @@ __all__ = ["adopted", "door", "in_words", "named", "restore"]
 
 Say = Callable[[str], object]
 
-LOOKS = 3
-
 BACK_WITHIN, LOOK = 3600.0, 2.0
 """Seconds for a cluster to be started (Aurora User Guide, aurora-cluster-stop-start: "usually takes
 several minutes"), and between two looks."""
@@ -144,13 +142,11 @@ def _was_put_back(aws: Aws, entry: Entry) -> str:
     """
     if not entry.switch or is_back(aws, entry.undo):
         return ""
-    for _ in range(LOOKS):  # one answer may be stale
-        try:
-            if switch.holder(aws, entry.switch[0]) == entry.run:
-                return ""
-        except AwsError:
+    try:
+        if switch.is_held(aws, entry.switch[0], entry.run):
             return ""
-        time.sleep(1)
+    except AwsError:
+        return ""
     gone = f"the switch of run {entry.run} is gone"
     if datetime.now(UTC) - datetime.fromisoformat(entry.made) > switch.FOR:
         return f"{gone}: {entry.key} was put back before, or the switch ended without it"

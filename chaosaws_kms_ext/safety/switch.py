@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ __all__ = [
     "can",
     "disarm",
     "holder",
+    "is_held",
     "names",
 ]
 
@@ -46,6 +48,9 @@ MARGIN = timedelta(minutes=1)
 """What is due at the same minute as the run's own deadline must not come before it."""
 LONGEST_DESCRIPTION = 512
 """API reference, CreateSchedule."""
+
+LOOKS = 3
+"""Answers, a second apart, that have to say that a schedule is not there."""
 
 OPERATIONS = {"enableKey": "EnableKey", "startDBCluster": "StartDBCluster"}
 """How a universal target spells an operation, and how its service does."""
@@ -137,6 +142,18 @@ def holder(aws: Aws, lock: str) -> str:
     """The run that holds a key by this schedule; empty if none does. Raises AwsError."""
     found = _read(aws, lock)
     return found.run if found else ""
+
+
+def is_held(aws: Aws, lock: str, run: str) -> bool:
+    """Whether the run holds a key by this schedule: one answer that says no may be stale.
+
+    Raises AwsError.
+    """
+    for _ in range(LOOKS):
+        if holder(aws, lock) == run:
+            return True
+        time.sleep(1)
+    return False
 
 
 def can(undo: Undo) -> bool:
