@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.files import sync_folder, write_whole
 from chaosaws_kms_ext.safety.undo import Undo
 
 __all__ = [
@@ -119,7 +119,7 @@ class Entry:
                 self.path.replace(_closed(self.path))
             else:  # a copy from another machine
                 self.path.unlink()
-            _sync(self.path.parent)
+            sync_folder(self.path.parent)
 
 
 def directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -205,7 +205,7 @@ def _write(entry: Entry) -> Entry:
     said = {name: value for name, value in vars(entry).items() if name not in ("undo", "path")}
     text = json.dumps({"schema": SCHEMA, **said, "undo": entry.undo.as_json()}, indent=2) + "\n"
     write_whole(entry.path, text)
-    _sync(entry.path.parent)
+    sync_folder(entry.path.parent)
     return entry
 
 
@@ -268,12 +268,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def _sync(folder: Path) -> None:
-    """Makes a change of the folder itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,7 @@ from typing import IO, Any, Literal
 
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.files import sync_folder, write_whole
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety import journal, labs
@@ -147,7 +147,7 @@ class Made:
             self.things.clear()
             with contextlib.suppress(FileNotFoundError):
                 self.path.unlink()
-                _sync(self.path.parent)
+                sync_folder(self.path.parent)
 
     # Everything in it
 
@@ -235,7 +235,7 @@ class Made:
             "things": [asdict(each) for each in things],
         }
         write_whole(self.path, json.dumps(said, indent=2) + "\n")
-        _sync(self.path.parent)
+        sync_folder(self.path.parent)
         self.things = things
 
 
@@ -317,12 +317,3 @@ def leftovers() -> tuple[list[Made], list[str]]:
 
 def _folder() -> Path:
     return journal.directory() / "made"
-
-
-def _sync(folder: Path) -> None:
-    """Makes a change of the folder itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

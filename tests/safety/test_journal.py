@@ -86,7 +86,7 @@ def test_what_cannot_be_written_whole_leaves_no_entry(monkeypatch):
     def refuse(_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(journal, "_sync", refuse)
+    monkeypatch.setattr(journal, "sync_folder", refuse)
     with pytest.raises(OSError, match="Input/output"):
         an_entry()
     assert journal.open_entries() == []
