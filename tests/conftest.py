@@ -21,6 +21,9 @@ import pytest
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader, Loader
 
+from chaosaws_kms_ext.lab.reaper import new_directory
+from chaosaws_kms_ext.lab.servers.binaries import Binaries
+from chaosaws_kms_ext.lab.servers.postgres import Postgres
 from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.local_lab import LocalLab
 
@@ -32,10 +35,13 @@ FAST = 300.0
 """The speed of most labs: 450 AWS seconds until a cluster is inaccessible take 1.5 s."""
 
 
-def pytest_configure() -> None:
-    """What would take most of the tests' time is done in memory, and once."""
+def pytest_configure(config: pytest.Config) -> None:
+    """What would take most of the tests' time is done in memory, seldom, and once."""
     _files_in_memory()
     _models_once()
+    gc.set_threshold(100_000, 50, 50)
+    if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
+        _initdb_once(config)
 
 
 def pytest_collection_finish() -> None:
@@ -61,6 +67,36 @@ def _models_once() -> None:
         always(self, path) if f"{os.sep}s3{os.sep}" in path else once(path)
     )
     Loader.list_available_services = lambda _, type_name: named(type_name)
+
+
+INITDB_ONCE = """\
+#!/bin/sh
+case "$1" in --pgdata) exec cp -R '{template}/.' "$2" ;; esac
+exec '{initdb}' "$@"
+"""
+
+
+def _initdb_once(config: pytest.Config) -> None:
+    """Each lab begins with initdb, which makes the same each time: the others get a copy."""
+    directory, lock = new_directory()  # as a lab's: if we are killed, the next lab removes it
+    stack = contextlib.ExitStack()
+    config.add_cleanup(stack.close)
+    stack.enter_context(lock)
+    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    binaries = Binaries.find(directory)
+    template = Postgres(binaries, directory / "template", 0)
+    template.initialise()
+    programs = directory / "bin"
+    programs.mkdir()
+    for program in binaries.directory.iterdir():
+        (programs / program.name).symlink_to(program)
+    initdb = programs / "initdb"
+    initdb.unlink()
+    initdb.write_text(
+        INITDB_ONCE.format(template=template.data, initdb=binaries.directory / "initdb")
+    )
+    initdb.chmod(0o755)
+    os.environ["LAB_PG_BINDIR"] = str(programs)
 
 
 def mostly_soak(cases: Sequence[Any], often: Callable[[Any], bool]) -> list[Any]:

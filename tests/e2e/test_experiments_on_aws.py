@@ -416,7 +416,8 @@ def is_restored(played, world, keys):
     return True
 
 
-@pytest.mark.parametrize("moment", mostly_soak(list(MOMENTS), lambda moment: moment == "restoring"))
+@pytest.mark.soak
+@pytest.mark.parametrize("moment", list(MOMENTS))
 def test_what_a_killed_run_made_is_removed_by_restore(aws, moment):
     played = aws(profile="documented", CHAOS_HOLD="20")
     world = World(played)

@@ -25,7 +25,7 @@ from chaosaws_kms_ext.safety import journal, removing
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.made import Made, leftovers
 from chaosaws_kms_ext.safety.removing import remove
-from tests.conftest import FAST, client, until
+from tests.conftest import FAST, client, mostly_soak, until
 from tests.e2e.conftest import ROOT
 
 HERE = {"CHAOS_LAB_SPEED": str(FAST)}
@@ -373,7 +373,9 @@ aurora.create_encrypted_cluster(key)
 """
 
 
-@pytest.mark.parametrize("kind", ["key", "cluster", "instance"])
+@pytest.mark.parametrize(
+    "kind", mostly_soak(["key", "cluster", "instance"], lambda kind: kind != "cluster")
+)
 def test_what_a_killed_run_left_is_removed_and_nothing_else(here, kind, monkeypatch):
     monkeypatch.setattr(removing, "SETTLED", 2.0)
     env = {"CHAOS_TARGET": "aws", "CHAOS_CLUSTER_ID": "orders"}

@@ -174,6 +174,7 @@ def test_ctrl_c_once_puts_back_and_measures_and_says_so_in_one_line(aws):
     assert nothing_is_left(played)
 
 
+@pytest.mark.soak
 def test_ctrl_c_twice_puts_back_only_and_says_so(aws):
     played = aws("documented", AT_ONCE)
     # It would wait 60 s before it starts the cluster.

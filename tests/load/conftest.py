@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import random
 import shutil
 import socket
 import tempfile
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,17 +36,6 @@ def freeze(server: Postgres) -> None:
     freeze_trees([server.postmaster.pid])
 
 
-@cache
-def _empty():
-    """The data of a PostgreSQL that is as initdb makes it, which takes longer than most tests."""
-    folder = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    folder.chmod(0o711)
-    made = Postgres(Binaries.find(folder), folder / "data", 0)
-    made.initialise()
-    return made.data
-
-
 @contextlib.contextmanager
 def a_postgres():
     """A PostgreSQL that is gone afterwards."""
@@ -56,8 +43,7 @@ def a_postgres():
     folder.chmod(0o711)
     server = Postgres(Binaries.find(folder), folder / "data", free_port())
     try:
-        shutil.copytree(_empty(), server.data, symlinks=True)
-        server.binaries.own(server.data)
+        server.initialise()
         server.start()
         server.wait_until_ready()
         yield server

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.lab.rds import handle
+from chaosaws_kms_ext.lab.world import Call, administrator
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import guard
 from chaosaws_kms_ext.settings import Settings
@@ -594,20 +596,25 @@ class ManyClusters(Desk):
         super().__init__(log)
         self.log = log
         self.throttled = 0
-        kms, rds = self.client("kms"), self.client("rds")
+        kms = self.client("kms")
         self.key, other = (kms.create_key(Tags=KEY_ALLOWED)["KeyMetadata"]["Arn"] for _ in range(2))
         for number in range(1000):
             key = self.key if number < 600 else other
-            rds.create_db_cluster(
-                DBClusterIdentifier=f"many-{number:04}", Engine="aurora-postgresql",
-                StorageEncrypted=True, KmsKeyId=key, Tags=ALLOWED,
+            self._create(
+                "CreateDBCluster", DBClusterIdentifier=f"many-{number:04}",
+                Engine="aurora-postgresql", StorageEncrypted=True, KmsKeyId=key, Tags=ALLOWED,
             )  # fmt: skip
-        rds.create_db_instance(
+        self._create(
+            "CreateDBInstance",
             DBInstanceIdentifier="many-0000-1", DBClusterIdentifier="many-0000",
             DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
         )  # fmt: skip
         for _ in range(3):
             self.pass_time(600)
+
+    def _create(self, operation, **parameters):
+        """Past the wire, which would take most of the time."""
+        handle(self.rds, Call("rds", operation, parameters, REGION, administrator()))
 
     def door(self, every=0):
         """With `every`, one of so many calls is throttled."""
