@@ -315,11 +315,8 @@ def _would_restore(entry: Entry) -> bool:
     return True
 
 
-STRAY = {
-    "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_RDS",
-    "PGHOSTADDR", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT",
-}  # fmt: skip
-"""Variables that would lead the pasted commands elsewhere."""
+UNSET = "unset AWS_PROFILE $(env | grep -oE '^(AWS_|BOTO|PG)[A-Z0-9_]*')"
+"""Whatever would lead the pasted commands elsewhere goes; named, since zsh wants at least one."""
 
 
 def _as_json(running: LocalLab) -> str:
@@ -331,7 +328,7 @@ def _as_json(running: LocalLab) -> str:
 
 
 def _as_text(running: LocalLab) -> str:
-    lines = ["# Paste into another shell:", f"unset {' '.join(sorted(STRAY))}"]
+    lines = ["# Paste into another shell:", UNSET]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
     if running.ca:  # which the lab's own psql was built without
         lines.append("# The databases take TLS only: use a psql with TLS (postgresql-client).")

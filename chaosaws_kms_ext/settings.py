@@ -96,7 +96,8 @@ def _file(text: str) -> str:
     except (OSError, ValueError):
         found = False
     if not found:
-        raise ValueError("must be a Locust file that exists")
+        where = "" if Path(text).is_absolute() else f" (seen from {Path.cwd()})"
+        raise ValueError(f"must be a Locust file that exists{where}")
     return text
 
 
@@ -279,7 +280,8 @@ def parse(
         except ValueError as wrong:
             # A connection string is not repeated: it may hold a password.
             shown = "" if item.name == "database" else f", not {_shown(given)}"
-            problems.append(f"{variable} {wrong}{shown}")
+            by = "" if environ.get(variable) else f" (the experiment's {item.name})"
+            problems.append(f"{variable}{by} {wrong}{shown}")
     problems += _contradictions(values, needs_cluster)
     if problems:
         raise BadSetting("; ".join(problems))

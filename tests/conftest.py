@@ -21,6 +21,7 @@ import pytest
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader, Loader
 
+from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab.reaper import new_directory
 from chaosaws_kms_ext.lab.servers.binaries import Binaries
 from chaosaws_kms_ext.lab.servers.postgres import Postgres
@@ -193,6 +194,18 @@ def faults(lab: LocalLab) -> Iterator[LabFaults]:
     ordering = LabFaults(lab.endpoint)
     yield ordering
     ordering.clear()
+
+
+@pytest.fixture
+def on_aws(lab: LocalLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is on a lab that plays AWS, without any control; a run of its own a test."""
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CHAOS_TARGET", "aws")
+    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
+    runs.end()
+    yield
+    runs.end()
 
 
 @pytest.fixture

@@ -33,8 +33,10 @@ def test_empty_means_default(item):
 @pytest.mark.parametrize("item", fields(Settings), ids=lambda item: item.name)
 @pytest.mark.parametrize("value", [{"a": 1}, [1], True])
 def test_a_value_of_another_type_is_refused_by_name(item, value):
-    with pytest.raises(BadSetting, match=f"CHAOS_{item.name.upper()} must be text or a number"):
+    with pytest.raises(BadSetting) as caught:
         parse({item.name: value}, {})
+    name = f"CHAOS_{item.name.upper()} (the experiment's {item.name})"
+    assert str(caught.value).startswith(f"{name} must be text or a number")
 
 
 WRONG = {
@@ -128,7 +130,8 @@ def test_a_wrong_value_is_one_sentence_that_names_the_variable(name, value, wher
     with pytest.raises(BadSetting) as caught:
         parse(*given_)
     said = str(caught.value)
-    assert said.startswith(f"{variable} must ")
+    by = "" if where == "environment" else f" (the experiment's {name})"
+    assert said.startswith(f"{variable}{by} must ")
     assert len(said) < 400
     assert "\n" not in said
     if name == "database":
@@ -139,6 +142,12 @@ def test_a_password_in_the_conninfo_is_refused_and_not_repeated():
     said = refused(CHAOS_TARGET="aws", CHAOS_CLUSTER_ID="c", CHAOS_DATABASE="password=hunter2")
     assert "PGPASSWORD" in said
     assert "hunter2" not in said
+
+
+def test_a_file_that_is_not_there_says_from_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"a Locust file that exists (seen from {tmp_path})" in refused(CHAOS_LOAD_FILE="no.py")
+    assert "seen from" not in refused(CHAOS_LOAD_FILE="/no.py")
 
 
 def test_all_that_is_wrong_is_said_at_once():

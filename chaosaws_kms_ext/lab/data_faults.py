@@ -92,7 +92,9 @@ class DataFault:
                 seed=int(order.get("seed", 0)),
                 seconds=float(order.get("seconds", 0)),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as problem:
+        except KeyError as missing:
+            raise BadOrder(f"a fault of the data needs a {missing.args[0]}") from None
+        except (TypeError, ValueError, OverflowError) as problem:
             raise BadOrder(f"a fault needs a kind and a cluster, and numbers: {problem}") from None
         made._check()
         for name, kinds in NEEDED.items():

@@ -26,21 +26,13 @@ SKEW = timedelta(seconds=2)
 
 
 @pytest.fixture(autouse=True)
-def _on_lab(lab, monkeypatch):
-    """This process is on a lab that plays AWS, without any control; a run of its own a test."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CHAOS_TARGET", "aws")
-    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
+def _in_time(on_aws, monkeypatch):
     monkeypatch.setenv("CHAOS_SELF_RESTART_WITHIN", "1")
     # The clock of CHAOS_TARGET=aws is AWS' own: here, as fast as the lab's.
     monkeypatch.setattr(probes, "AUDIT_TIMEOUT", 10.0)
     monkeypatch.setattr(probes, "SPACING", 0.01)
     monkeypatch.setattr(probes, "SKEW", SKEW)
     monkeypatch.setattr(Settings, "status_poll", 0.2)
-    runs.end()
-    yield
-    runs.end()
 
 
 @pytest.fixture

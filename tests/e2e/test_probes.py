@@ -10,7 +10,6 @@ import logging
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import probes as load_probes
@@ -33,17 +32,7 @@ NUMBERS = itertools.count()
 AURORA = "rds.amazonaws.com"
 NOBODY = "12345678-1234-1234-1234-123456789012"
 
-
-@pytest.fixture(autouse=True)
-def _on_lab(lab, monkeypatch):
-    """This process is on a lab that plays AWS, without any control."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CHAOS_TARGET", "aws")
-    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
-    runs.end()
-    yield
-    runs.end()
+pytestmark = pytest.mark.usefixtures("on_aws")
 
 
 @pytest.fixture

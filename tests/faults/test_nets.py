@@ -25,21 +25,15 @@ class Played:
 
 
 @pytest.fixture
-def held(lab, monkeypatch, request):
+def held(lab, on_aws, monkeypatch, request):
     """A run in this process whose key is away, and whose switch is armed; its nets, the key."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CHAOS_TARGET", "aws")
-    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
     monkeypatch.setenv("CHAOS_SWITCH_ROLE", switch_role(Played(lab), request.node.name[:40]))
-    runs.end()
     until(aurora_probes.cluster_is_available)
     runs.end()
     until(lambda: client(lab, "scheduler").list_schedules()["Schedules"] == [])
     actions.disable_key()
     yield runs.current().part(Nets), lab.clusters[0]["key"].rpartition("/")[2]
     actions.enable_key()
-    runs.end()
 
 
 def test_a_switch_that_somebody_disarms_tears_the_nets(lab, held, monkeypatch):

@@ -248,7 +248,8 @@ def test_of_clusters_of_one_name_an_arn_says_which(lab, rds, faults):
         ({"kind": "lose-writes", "cluster": "orders", "seed": "x"}, "and numbers"),
         ({"kind": "slow-recovery", "cluster": "orders"}, "slow-recovery needs seconds"),
         ({"kind": "no-recovery", "cluster": "orders", "writes": 3}, "writes is for lose-writes"),
-        ({"cluster": "orders"}, "needs a kind and a cluster"),
+        ({"cluster": "orders"}, "^a fault of the data needs a kind$"),
+        ({"kind": "no-recovery"}, "^a fault of the data needs a cluster$"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_one_sentence(faults, order, said):

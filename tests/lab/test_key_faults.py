@@ -311,7 +311,7 @@ def test_what_was_cleared_does_not_happen(lab, rds, kms, faults, cluster, key_b)
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        ({"kind": KEEPS}, "needs a kind and a cluster"),
+        ({"kind": KEEPS}, "needs a cluster"),
         ({"kind": KEEPS, "cluster": "nobody"}, "there is no cluster 'nobody'"),
         ({"kind": "context-ignored", "cluster": "orders"}, "about every key: it names no cluster"),
         ({"kind": KEEPS, "cluster": "orders", "seed": 3},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chaosaws_kms_ext.cli import UNSET
 from tests.conftest import program
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.sh"
@@ -49,6 +50,23 @@ def test_the_scenarios_go_as_the_article_tells(pasted, path):
     assert done.stdout.count("Alice\nBob\nCharlie\nDavid\n") == 3
     assert done.stdout.count("KMSKeyNotAccessibleFault") == 2
     assert "timeout expired" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_what_could_lead_elsewhere_is_unset_however_it_is_called(shell):
+    stray = {
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": "https://example.org",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_CA_BUNDLE": "a=b\nPGNOT=c",
+        "PGHOSTADDR": "192.0.2.1",
+    }
+    left = subprocess.run(
+        [shell, "-c", f"{UNSET} && env"], env={"PATH": os.defpath, **stray},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert left.stderr == ""
+    assert not [line for line in left.stdout.splitlines() if line.startswith(("AWS_", "PG"))]
+    subprocess.run([shell, "-c", UNSET], env={"PATH": os.defpath}, check=True)
 
 
 def test_it_touches_nothing_but_the_lab():

@@ -158,12 +158,7 @@ def test_that_of_a_lab_that_runs_is_not(lab, monkeypatch):
         of_lab.close()
 
 
-def test_a_run_that_ends_lets_go_and_leaves_what_it_made(lab, monkeypatch):
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CHAOS_TARGET", "aws")
-    monkeypatch.setenv("CHAOS_CLUSTER_ID", "orders")
-    runs.end()
+def test_a_run_that_ends_lets_go_and_leaves_what_it_made(on_aws):
     ledger = made.of(runs.current())
     assert (ledger.run, ledger.account, ledger.region) == (
         runs.current().id, "123456789012", "eu-west-1",
