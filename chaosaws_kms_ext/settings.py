@@ -282,7 +282,8 @@ def parse(
             shown = "" if item.name == "database" else f", not {_shown(given)}"
             by = "" if environ.get(variable) else f" (the experiment's {item.name})"
             problems.append(f"{variable}{by} {wrong}{shown}")
-    problems += _contradictions(values, needs_cluster)
+    if not any(problem.startswith("CHAOS_TARGET ") for problem in problems):
+        problems += _contradictions(values, needs_cluster)
     if problems:
         raise BadSetting("; ".join(problems))
     return Settings(**values)

@@ -150,6 +150,10 @@ def test_a_file_that_is_not_there_says_from_where_it_was_looked_for(tmp_path, mo
     assert "seen from" not in refused(CHAOS_LOAD_FILE="/no.py")
 
 
+def test_a_target_that_there_is_not_contradicts_nothing():
+    assert ";" not in refused(CHAOS_TARGET="prod", CHAOS_CLUSTER_ID="orders")
+
+
 def test_all_that_is_wrong_is_said_at_once():
     said = refused(CHAOS_RTO="x", CHAOS_HOLD="y")
     assert "CHAOS_RTO" in said
