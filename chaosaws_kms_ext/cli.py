@@ -315,8 +315,8 @@ def _would_restore(entry: Entry) -> bool:
     return True
 
 
-UNSET = "unset AWS_PROFILE $(env | grep -oE '^(AWS_|BOTO|PG)[A-Z0-9_]*')"
-"""Whatever would lead the pasted commands elsewhere goes; named, since zsh wants at least one."""
+UNSET = "unset AWS_PROFILE $(env | command grep -oE '^(AWS_|BOTO|PG)[A-Z0-9_]*')"
+"""Whatever could lead the pasted commands elsewhere goes; one is named, since zsh wants one."""
 
 
 def _as_json(running: LocalLab) -> str:
@@ -339,7 +339,8 @@ def _as_text(running: LocalLab) -> str:
             "",
             f"# Cluster {cluster['id']}, encrypted under {cluster['key']}",
             f"psql {shlex.quote(cluster['database'])}",
-            f"aws kms disable-key --key-id {cluster['key']}   # and enable-key",
+            f"aws kms disable-key --key-id {cluster['key']}",
+            f"aws kms enable-key --key-id {cluster['key']}",
             f"aws rds describe-db-clusters --db-cluster-identifier {cluster['id']} "
             "--query 'DBClusters[0].Status'",
         ]

@@ -91,12 +91,14 @@ def _conninfo(text: str) -> str:
 
 
 def _file(text: str) -> str:
+    where = ""
     try:
         found = Path(text).is_file()
+        if not Path(text).is_absolute():
+            where = f" (seen from {Path.cwd()})"
     except (OSError, ValueError):
         found = False
     if not found:
-        where = "" if Path(text).is_absolute() else f" (seen from {Path.cwd()})"
         raise ValueError(f"must be a Locust file that exists{where}")
     return text
 
@@ -282,8 +284,8 @@ def parse(
             shown = "" if item.name == "database" else f", not {_shown(given)}"
             by = "" if environ.get(variable) else f" (the experiment's {item.name})"
             problems.append(f"{variable}{by} {wrong}{shown}")
-    if not any(problem.startswith("CHAOS_TARGET ") for problem in problems):
-        problems += _contradictions(values, needs_cluster)
+    # A value that could not be read contradicts nothing.
+    problems = problems or _contradictions(values, needs_cluster)
     if problems:
         raise BadSetting("; ".join(problems))
     return Settings(**values)

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -23,8 +24,8 @@ from botocore.loaders import JSONFileLoader, Loader
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab.reaper import new_directory
-from chaosaws_kms_ext.lab.servers.binaries import Binaries
-from chaosaws_kms_ext.lab.servers.postgres import Postgres
+from chaosaws_kms_ext.lab.servers.binaries import Binaries, LabCannotStart
+from chaosaws_kms_ext.lab.servers.postgres import CONF, Postgres
 from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.local_lab import LocalLab
 
@@ -72,8 +73,8 @@ def _models_once() -> None:
 
 INITDB_ONCE = """\
 #!/bin/sh
-case "$1" in --pgdata) exec cp -R '{template}/.' "$2" ;; esac
-exec '{initdb}' "$@"
+case "$1" in --pgdata) exec cp -R {template} "$2" ;; esac
+exec {initdb} "$@"
 """
 
 
@@ -84,17 +85,26 @@ def _initdb_once(config: pytest.Config) -> None:
     config.add_cleanup(stack.close)
     stack.enter_context(lock)
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
-    binaries = Binaries.find(directory)
+    try:
+        binaries = Binaries.find(directory)
+    except LabCannotStart:  # each test that needs a lab says so
+        return
     template = Postgres(binaries, directory / "template", 0)
     template.initialise()
+    conf = template.data / "postgresql.conf"
+    conf.write_text(conf.read_text().removesuffix(CONF))  # which each copy gets again
     programs = directory / "bin"
     programs.mkdir()
+    programs.chmod(0o755)
     for program in binaries.directory.iterdir():
         (programs / program.name).symlink_to(program)
     initdb = programs / "initdb"
     initdb.unlink()
     initdb.write_text(
-        INITDB_ONCE.format(template=template.data, initdb=binaries.directory / "initdb")
+        INITDB_ONCE.format(
+            template=shlex.quote(f"{template.data}/."),
+            initdb=shlex.quote(str(binaries.directory / "initdb")),
+        )
     )
     initdb.chmod(0o755)
     os.environ["LAB_PG_BINDIR"] = str(programs)

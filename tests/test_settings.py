@@ -150,8 +150,25 @@ def test_a_file_that_is_not_there_says_from_where_it_was_looked_for(tmp_path, mo
     assert "seen from" not in refused(CHAOS_LOAD_FILE="/no.py")
 
 
-def test_a_target_that_there_is_not_contradicts_nothing():
-    assert ";" not in refused(CHAOS_TARGET="prod", CHAOS_CLUSTER_ID="orders")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"CHAOS_TARGET": "prod", "CHAOS_CLUSTER_ID": "orders"},
+        {"CHAOS_TARGETS": "aws", "CHAOS_CLUSTER_ID": "orders"},
+        {"CHAOS_TARGET": "aws", "CHAOS_CLUSTER_ID": "two words"},
+        {"CHAOS_DATABASE_AUTH": "secrets", "CHAOS_DATABASE_SECRET": "login"},
+    ],
+)
+def test_what_could_not_be_read_contradicts_nothing(given):
+    assert ";" not in refused(**given)
+
+
+def test_a_folder_that_is_gone_is_no_traceback(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "must be a Locust file that exists" in refused(CHAOS_LOAD_FILE="no.py")
 
 
 def test_all_that_is_wrong_is_said_at_once():

@@ -139,12 +139,12 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket) -> dict[str, Any]:
     """Builds the world, opens the door, and says what there is."""
-    servers: list[Servers | LabCannotStart] = []
+    servers: list[Servers | Exception] = []
 
     def make_servers() -> None:
         try:
             servers.append(Servers(directory, options.speed, options.tls))
-        except LabCannotStart as problem:
+        except Exception as problem:
             servers.append(problem)
 
     if options.tls:
@@ -173,7 +173,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         gc.set_threshold(*COLLECT)
         gc.enable()
         making.join()
-    if isinstance(servers[0], LabCannotStart):
+    if isinstance(servers[0], Exception):
         raise servers[0]
 
     lab_id = uuid.uuid4().hex

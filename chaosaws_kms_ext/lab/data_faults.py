@@ -81,8 +81,10 @@ class DataFault:
     def ordered(cls, order: dict[str, Any]) -> DataFault:
         """Reads {"kind", "cluster", "writes", "seed", "seconds"}; raises BadOrder."""
         check_fields(order, ("kind", "cluster", "writes", "seed", "seconds"))
+        kind = str(order.get("kind", ""))
+        if kind not in KINDS:
+            raise BadOrder(f"there is no fault of the data {kind!r}: {', '.join(KINDS)}")
         try:
-            kind = str(order["kind"])
             if kind in OF_EVERY_KEY and "cluster" in order:
                 raise BadOrder(f"{kind} is about every key: it names no cluster")
             made = cls(
@@ -93,9 +95,9 @@ class DataFault:
                 seconds=float(order.get("seconds", 0)),
             )
         except KeyError as missing:
-            raise BadOrder(f"a fault of the data needs a {missing.args[0]}") from None
+            raise BadOrder(f"{kind} needs a {missing.args[0]}") from None
         except (TypeError, ValueError, OverflowError) as problem:
-            raise BadOrder(f"a fault needs a kind and a cluster, and numbers: {problem}") from None
+            raise BadOrder(f"writes, seed and seconds are numbers: {problem}") from None
         made._check()
         for name, kinds in NEEDED.items():
             if name in order and made.kind not in kinds:
@@ -103,8 +105,6 @@ class DataFault:
         return made
 
     def _check(self) -> None:
-        if self.kind not in KINDS:
-            raise BadOrder(f"there is no fault of the data {self.kind!r}: {', '.join(KINDS)}")
         if not 1 <= self.writes <= MOST_WRITES:
             raise BadOrder(f"writes is a number of rows from 1 to {MOST_WRITES}")
         if self.kind == SLOW_RECOVERY and not 0 < self.seconds <= LONGEST:

@@ -88,8 +88,12 @@ class ApiFault:
                 count=None if order.get("count") is None else int(order["count"]),
                 until=time.monotonic() + float(order["for"]) if order.get("for") else math.inf,
             )
-        except (KeyError, TypeError, ValueError) as problem:
-            raise BadOrder(f"a fault needs a kind and a service, and numbers: {problem}") from None
+        except KeyError as missing:
+            raise BadOrder(
+                f"a fault of the API needs a kind and a service: there is no {missing.args[0]}"
+            ) from None
+        except (TypeError, ValueError) as problem:
+            raise BadOrder(f"seconds, count and for are numbers: {problem}") from None
         made._check()
         return made
 

