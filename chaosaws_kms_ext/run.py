@@ -169,6 +169,10 @@ class Run:
         part: Part = self._parts[kind]
         return part
 
+    def find(self, kind: type[Part]) -> Part | None:
+        """What serves this run as `kind`, if something does."""
+        return self._parts.get(kind)
+
     def has(self, kind: type) -> bool:
         """Whether something serves this run as `kind`."""
         return kind in self._parts

@@ -272,7 +272,8 @@ def parse(
     values: dict[str, Any] = {}
     for item in fields(Settings):
         variable = f"CHAOS_{item.name.upper()}"
-        given = environ.get(variable) or (configuration or {}).get(item.name)
+        of_environment = environ.get(variable)
+        given = of_environment or (configuration or {}).get(item.name)
         if given in (None, ""):
             continue
         try:
@@ -282,7 +283,7 @@ def parse(
         except ValueError as wrong:
             # A connection string is not repeated: it may hold a password.
             shown = "" if item.name == "database" else f", not {_shown(given)}"
-            by = "" if environ.get(variable) else f" (the experiment's {item.name})"
+            by = "" if of_environment else f" (the experiment's {item.name})"
             problems.append(f"{variable}{by} {wrong}{shown}")
     # A value that could not be read contradicts nothing.
     problems = problems or _contradictions(values, needs_cluster)

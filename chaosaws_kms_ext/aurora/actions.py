@@ -349,7 +349,7 @@ def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> di
         if not run.has(Made) or not run.part(Made).things:
             return {"removed": [], "left": [], "why": "this run has made nothing"}
         ledger = run.part(Made)
-        lab = run.part(LocalLab) if run.has(LocalLab) else None
+        lab = run.find(LocalLab)
         if lab and (run.interrupted or not lab.running):
             ledger.close()
             return {"removed": [], "left": [], "why": "it goes with the lab"}

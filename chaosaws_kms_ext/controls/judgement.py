@@ -95,7 +95,7 @@ def _with_seed_rows(course: Course, summary: dict[str, Any]) -> Course:
 
 
 def _facts(run: Run, outage: bool) -> Facts:
-    target = run.part(Target) if run.has(Target) else None
+    target = run.find(Target)
     return Facts(
         experiment=run.experiment,
         settings=run.settings,

@@ -231,7 +231,8 @@ def _target(run: Run, door: aws.Aws, cluster_id: str, attacked: bool) -> Target:
     """The cluster and its key: guarded if the key is to be taken away, else as they are."""
     if not attacked:
         return guard.find(door, cluster_id, run.settings.key_id)
-    leftovers.refuse(cluster_id, run.part(LocalLab).id if run.has(LocalLab) else "")
+    lab = run.find(LocalLab)
+    leftovers.refuse(cluster_id, lab.id if lab else "")
     target = guard.ask(door, run.settings, cluster_id, run.settings.key_id)
     Nets.over(run, door, target.cluster.id, target.key.arn)
     return target

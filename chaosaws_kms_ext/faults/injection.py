@@ -54,7 +54,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     entry that can be replayed without harm. Raises OSError, AwsError, Refused or TimedOut.
     """
     door = aws.of(run)
-    lab = run.part(LocalLab) if run.has(LocalLab) else None
+    lab = run.find(LocalLab)
     nets = Nets.over(run, door, cluster, fault.key)
     if torn := nets.torn():
         raise Refused(torn)

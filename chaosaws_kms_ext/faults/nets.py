@@ -35,7 +35,8 @@ class Nets:
 
     def __init__(self, run: Run, aws: Aws) -> None:
         self._run, self._aws = run, aws
-        self._lab = run.part(LocalLab).id if run.has(LocalLab) else ""
+        lab = run.find(LocalLab)
+        self._lab = lab.id if lab else ""
         self._holds = contextlib.ExitStack()
         self._over: set[str] = set()
         self._watchdog: Watchdog | None = None

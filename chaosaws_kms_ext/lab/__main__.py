@@ -16,6 +16,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -139,20 +140,12 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket) -> dict[str, Any]:
     """Builds the world, opens the door, and says what there is."""
-    servers: list[Servers | Exception] = []
-
-    def make_servers() -> None:
-        try:
-            servers.append(Servers(directory, options.speed, options.tls))
-        except Exception as problem:
-            servers.append(problem)
-
     if options.tls:
         # What passes TLS on shares this process: it must not wait long for the other threads.
         sys.setswitchinterval(SWITCH_EVERY)
     # initdb takes as long as the imports of moto: side by side.
-    making = threading.Thread(target=make_servers)
-    making.start()
+    aside = ThreadPoolExecutor(1)
+    making = aside.submit(Servers, directory, options.speed, options.tls)
     gc.disable()  # of what the imports make nothing is garbage, and looking takes a sixth of them
     try:
         from werkzeug.serving import make_server
@@ -172,13 +165,12 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         gc.freeze()
         gc.set_threshold(*COLLECT)
         gc.enable()
-        making.join()
-    if isinstance(servers[0], Exception):
-        raise servers[0]
+        aside.shutdown()
+    servers = making.result()
 
     lab_id = uuid.uuid4().hex
     world = World(Clock(options.speed), PROFILES[options.profile])
-    rds = Rds(world, servers[0])
+    rds = Rds(world, servers)
     cluster = seed.orders(rds, options.region)
     requests = directory / "requests.jsonl"
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -200,8 +192,8 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         "endpoint": endpoint,
         "region": options.region,
         "clusters": [cluster],
-        "ca": str(ca) if (ca := servers[0].ca) else None,
-        "psql": str(psql) if (psql := servers[0].binaries.psql) else None,
+        "ca": str(ca) if (ca := servers.ca) else None,
+        "psql": str(psql) if (psql := servers.binaries.psql) else None,
         "requests": str(requests),
         "truth": str(directory / "truth.jsonl"),
     }

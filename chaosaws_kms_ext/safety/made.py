@@ -247,7 +247,7 @@ def of(run: Run) -> Made:
 
     def new() -> Made:
         door = aws.of(run)
-        lab = run.part(LocalLab) if run.has(LocalLab) else None
+        lab = run.find(LocalLab)
         made = Made(
             run=run.id,
             owner=journal.whoami(),
