@@ -15,7 +15,7 @@ from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.journal import Held
+from chaosaws_kms_ext.safety.journal import Held, JournalDamaged
 from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import TimedOut
@@ -32,7 +32,9 @@ def plainly(configuration: dict[str, Any] | None) -> Iterator[Run]:
         raise ActivityFailed(
             f"the key was NOT put back: {problem}. Run `chaos kms restore` until it is."
         ) from problem
-    except (AwsError, BadSetting, Held, LoadFailed, Refused, TimedOut) as problem:
+    except (
+        AwsError, BadSetting, Held, JournalDamaged, LoadFailed, Refused, TimedOut,
+    ) as problem:  # fmt: skip
         raise ActivityFailed(str(problem)) from problem
     except OSError as problem:
         raise ActivityFailed(f"{type(problem).__name__}: {problem}") from problem

@@ -17,6 +17,7 @@ import click
 from chaosaws_kms_ext import cli_policy
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
+from chaosaws_kms_ext.load import leftover
 from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import (
@@ -28,6 +29,7 @@ from chaosaws_kms_ext.safety import (
     restoring,
     switch,
 )
+from chaosaws_kms_ext.safety.door import door
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.made import Made
 from chaosaws_kms_ext.settings import BadSetting, parse
@@ -290,10 +292,16 @@ def _would_remove(ledger: Made) -> bool:
 
 def _removed(ledger: Made) -> bool:
     _tell(f"Made by run {ledger.run}, by {ledger.owner}")
-    try:
-        left = removing.remove(restoring.door(ledger), ledger, lambda what: _tell(f"  {what}"))
-    except Exception as problem:  # the next one has its turn
-        left = [restoring.in_words(problem)]
+
+    def say(what: str) -> None:
+        _tell(f"  {what.strip()}")
+
+    left = []
+    for work in (leftover.drop, removing.remove):
+        try:
+            left += work(door(ledger, say), ledger, say)
+        except Exception as problem:  # the next one has its turn
+            left.append(restoring.in_words(problem))
     for why in left:
         _tell(f"  NOT removed: {why}", err=True)
     return not left
@@ -309,7 +317,7 @@ def _would_restore(entry: Entry) -> bool:
     """Says what would be done; true: it is left."""
     _tell(restoring.named(entry))
     for call in entry.undo.calls:
-        click.echo(f"  would call {call.service}:{call.operation} {json.dumps(dict(call.params))}")
+        click.echo(f"  would call {call}")
     if entry.cluster:
         click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
     return True

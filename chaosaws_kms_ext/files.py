@@ -1,17 +1,40 @@
-"""Files that are there whole or not at all, whenever we are killed."""
+"""Files that are there whole or not at all, whenever we are killed; private to this user."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+from typing import IO
 
-__all__ = ["sync_folder", "write_whole"]
+__all__ = [
+    "NotPrivate",
+    "check_private",
+    "open_private",
+    "private_folder",
+    "read_private",
+    "sync_folder",
+    "write_whole",
+]
+
+LARGEST = 16 * 2**20
+"""Bytes of a file that is read at once."""
+
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+"""An access control list for writing shows as the group's right."""
+
+
+class NotPrivate(PermissionError):
+    """Others own a file or folder, or can write it: one sentence that says what to do."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def write_whole(path: Path, text: str) -> None:
     """Writes `text` to `path` in one step, safely on disk; raises OSError."""
     new = path.with_suffix(".new")
-    with new.open("w") as file:
+    with open_private(new, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -25,3 +48,60 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_private(path: Path, mode: str, buffering: int = -1) -> IO[str]:
+    """Opens a text file for writing (`w`, `a`); if it is new, only this user may read it.
+
+    Whatever the umask. Raises OSError.
+    """
+    return open(path, mode, buffering, encoding="utf-8", opener=_for_us)
+
+
+def private_folder(path: Path) -> None:
+    """Makes a folder, and those above it that are missing, which only this user may enter.
+
+    Whatever the umask; what is there already stays as it is. Raises OSError: FileExistsError only
+    where a file is in its place.
+    """
+    for folder in reversed([path, *path.parents]):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that nobody else can have written; raises NotPrivate or OSError.
+
+    What is looked at is the file that was opened, whatever is at `path` by then.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        said = os.fstat(file.fileno())
+        if not stat.S_ISREG(said.st_mode):
+            raise NotPrivate(f"{path} is no plain file")
+        _check(path, said)
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise NotPrivate(f"{path} is larger than {LARGEST} bytes: it is none of ours")
+    return text.decode()
+
+
+def check_private(folder: Path) -> None:
+    """Raises NotPrivate if others own this folder, or can put something into it; OSError."""
+    _check(folder, folder.stat())
+
+
+def _check(path: Path, said: os.stat_result) -> None:
+    if said.st_uid not in (os.geteuid(), 0):
+        raise NotPrivate(f"{path} belongs to another user (uid {said.st_uid}): it is not believed")
+    if said.st_mode & OTHERS_MAY_WRITE:
+        raise NotPrivate(
+            f"others can write {path}: look into it, and if it is right, `chmod go-w` it"
+        )
+
+
+def _for_us(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe has no end

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from chaosaws_kms_ext.files import open_private
+
 __all__ = ["LIFELINE", "Child", "first_line"]
 
 LIFELINE = "CHAOSAWS_KMS_LIFELINE"
@@ -51,7 +53,7 @@ class Child:
     ) -> None:
         """Starts `command`; what it prints goes to `log`, or its standard output to `stdout`."""
         with contextlib.ExitStack() as stack:
-            out = stack.enter_context(log.open("ab")) if isinstance(log, Path) else log
+            out = stack.enter_context(open_private(log, "a")) if isinstance(log, Path) else log
             theirs, self._lifeline = os.pipe()
             stack.callback(os.close, theirs)
             self.process = subprocess.Popen(

@@ -6,6 +6,7 @@ somewhere: here, and nowhere else. Without the control there is a run too; it li
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -15,15 +16,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from chaosaws_kms_ext.files import open_private, private_folder
 from chaosaws_kms_ext.history import Anchor, Event
 from chaosaws_kms_ext.settings import Settings, parse
 
-__all__ = ["Happened", "Refused", "Run", "begin", "current", "end"]
+__all__ = ["Happened", "Instant", "Refused", "Run", "begin", "current", "end"]
 
 Part = TypeVar("Part")
 
@@ -89,9 +92,11 @@ class Run:
         self._parts: dict[type, Any] = {}
         self._lock = threading.Lock()
 
-    def event(self, name: Happened, at: int | None = None, /, **details: Any) -> Event:
-        """Records that something happened: now, or at the CLOCK_MONOTONIC instant `at` (ns)."""
-        event = Event(time.monotonic_ns() if at is None else at, name.value, details)
+    def event(self, name: Happened, when: Instant | None = None, /, **details: Any) -> Event:
+        """Records that something happened: now, or `when`, with how exact that is."""
+        if when is not None:
+            details["within_seconds"] = when.within_seconds
+        event = Event(time.monotonic_ns() if when is None else when.at, name.value, details)
         with self._lock:
             self.events.append(event)
             try:
@@ -125,20 +130,25 @@ class Run:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def open_folder(self) -> Path:
-        """Makes `<reports>/<experiment>/<UTC time>/`, and keeps events in it from now on."""
+        """Makes `<reports>/<experiment>/<UTC time>/`, and keeps events in it from now on.
+
+        Nobody else may read it: the database's words may quote data. Raises OSError.
+        """
         parent = Path(self.settings.reports_dir) / (self.experiment or "run")
         stamp = f"{self.started:%Y-%m-%dT%H%M%SZ}"
+        private_folder(parent)
         for number in range(1, 1000):
             self.folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
             try:
-                (self.folder / "history").mkdir(parents=True)
+                self.folder.mkdir(mode=0o700)
                 break
             except FileExistsError:
                 continue
         assert self.folder is not None
+        private_folder(self.folder / "history")
         with self._lock:
             # Line by line, so that a crash leaves every event before it.
-            self._file = (self.folder / "history" / "events.jsonl").open("a", buffering=1)
+            self._file = open_private(self.folder / "history" / "events.jsonl", "a", buffering=1)
             header = {"schema": 1, "anchor": self.anchor._asdict()}
             self._file.write(json.dumps(header) + "\n")
             self._file.writelines(_line(event) for event in self.events)
@@ -189,6 +199,22 @@ class Run:
                 file.close()
 
 
+@dataclass(frozen=True)
+class Instant:
+    """When something happened, as exactly as that is known."""
+
+    at: int
+    """CLOCK_MONOTONIC, ns: when it had happened at the latest."""
+    within_seconds: float
+    """At most that much earlier."""
+
+    @classmethod
+    def now(cls, after: int) -> Instant:
+        """Now, or since the CLOCK_MONOTONIC instant `after` (ns): when a call was made, say."""
+        at = time.monotonic_ns()
+        return cls(at, round((at - after) / 1e9, 3))
+
+
 def _line(event: Event) -> str:
     return json.dumps({"at": event.at, "name": event.name, "details": event.details}) + "\n"
 
@@ -229,3 +255,7 @@ def end() -> None:
             ended.at_end.close()
         finally:
             ended.close()
+
+
+# Without the control nobody else ends it: what is open then is put back.
+atexit.register(end)

@@ -28,6 +28,10 @@ STEADY_SPAN = 10.0
 FEWEST_ARRIVALS = 20
 """In how many arrivals at least that is judged, however fast the lab runs."""
 
+RUN_MARGIN, WATCHDOG_MARGIN = 30.0, 3.0
+"""Seconds before `max_key_unusable` that EnableKey is called by the run, and by its watchdog; of a
+short limit a fourth and an eighth of it."""
+
 MOST_NAMES = 100
 """As many alarms as CloudWatch describes at once (API reference, DescribeAlarms)."""
 
@@ -236,6 +240,16 @@ class Settings:
     def longest_key_unusable(self) -> float:
         """`max_key_unusable`, or what follows from the other settings; seconds, not compressed."""
         return self.max_key_unusable or self.impact_timeout + self.hold + 600
+
+    @property
+    def put_back_after(self) -> float:
+        """Seconds from DisableKey after which the run puts the key back: in time for the limit."""
+        return self.longest_key_unusable - min(RUN_MARGIN, self.longest_key_unusable / 4)
+
+    @property
+    def watchdog_after(self) -> float:
+        """Seconds after which its watchdog does, if the run has not: in time for the limit too."""
+        return self.longest_key_unusable - min(WATCHDOG_MARGIN, self.longest_key_unusable / 8)
 
     @property
     def longest_run(self) -> float:

@@ -41,13 +41,22 @@ class Wait:
         The condition is asked once more when the deadline has passed, so that a slow last look
         does not turn a success into a failure.
         """
+        return self.found(condition)[0]
+
+    def found(self, condition: Callable[[], Answer | None]) -> tuple[Answer, int]:
+        """As `until`; and when the look before began, which did not find it (CLOCK_MONOTONIC, ns).
+
+        It held at the earliest from then on. Without a look before: when the wait began.
+        """
         start = time.monotonic()
+        before = looked = time.monotonic_ns()
         try:
             while True:
                 elapsed = time.monotonic() - start
+                before, looked = looked, time.monotonic_ns()
                 answer = condition()
                 if answer is not None and answer is not False:
-                    return answer
+                    return answer, before
                 if elapsed >= self.limit:
                     raise TimedOut(f"{self.what}: not within {self.limit:.0f} s")
                 self.observer.waiting(self.what, elapsed, self.limit)

@@ -22,7 +22,7 @@ from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.load.loads import MAIN, Loads
 from chaosaws_kms_ext.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
 from chaosaws_kms_ext.safety import made, removing
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.made import TAG, Made, Thing
@@ -346,7 +346,7 @@ def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> di
     kms:ScheduleKeyDeletion, tag:GetResources.
     """
     with activities.plainly(configuration) as run:
-        if not run.has(Made) or not run.part(Made).things:
+        if not run.has(Made) or not run.part(Made).resources:
             return {"removed": [], "left": [], "why": "this run has made nothing"}
         ledger = run.part(Made)
         lab = run.find(LocalLab)
@@ -401,7 +401,7 @@ def _start(run: Run, cluster_id: str) -> None:
         aws.of(run),
         cluster_id,
         run.part(Observer, Observer),
-        lambda: run.event(Happened.START_CALLED, cluster=cluster_id),
+        lambda asked: run.event(Happened.START_CALLED, Instant.now(asked), cluster=cluster_id),
     )
 
 

@@ -14,7 +14,7 @@ from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aurora.statuses import AVAILABLE
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
 from chaosaws_kms_ext.safety import made, removing
 from chaosaws_kms_ext.safety.made import TAG, Kind, Thing
 from chaosaws_kms_ext.waiting import Observer, Wait
@@ -40,7 +40,8 @@ def create(run: Run, key_id: str, name: str) -> Cluster:
     """A new encrypted cluster with one instance. Raises AwsError, Refused, TimedOut, OSError."""
     key = kms_api.describe(aws.of(run), key_id).arn
     cluster_id = _created(run, key, name)
-    return _with_instance(run, cluster_id, key, run.settings.instance_class or CLASS)
+    cluster, _ = _with_instance(run, cluster_id, key, run.settings.instance_class or CLASS)
+    return cluster
 
 
 def snapshot(run: Run, cluster_id: str, name: str) -> Snapshot:
@@ -80,10 +81,10 @@ def restore(run: Run, snapshot_id: str, key_id: str, name: str, like: str) -> Cl
     key = kms_api.describe(door, key_id).arn if key_id else ""
     model = api.describe(door, like)
     cluster_id = _restored(run, source, key, name, model)
-    cluster = _with_instance(
+    cluster, before = _with_instance(
         run, cluster_id, key or source.key, run.settings.instance_class or _class_of(run, model)
     )
-    run.event(Happened.RESTORED, cluster=cluster.id)
+    run.event(Happened.RESTORED, Instant.now(before), cluster=cluster.id)
     return cluster
 
 
@@ -190,8 +191,8 @@ def _surroundings(model: Cluster) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> Cluster:
-    """Adds the instance once the cluster is there, and waits for both.
+def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> tuple[Cluster, int]:
+    """Adds the instance once the cluster is there, and waits for both: as `Wait.found`.
 
     API reference, RestoreDBClusterFromSnapshot: "You can create DB instances only after [it] has
     completed and the DB cluster is available".
@@ -206,26 +207,29 @@ def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> 
             aws.of(run), instance_id, cluster_id, instance_class, _tags(run)
         ),
     )
-    cluster = _until(run, f"{instance_id} to be available", lambda: _available(run, cluster_id, 1))
+    cluster, before = _found(
+        run, f"{instance_id} to be available", lambda: _available(run, cluster_id, 1)
+    )
     _check_key(f"the cluster {cluster.id}", cluster.key, key)
-    return cluster
+    return cluster, before
 
 
-def _order(run: Run, kind: Kind, name: str, call: Callable[[], None]) -> int:
-    """Writes it down, and then asks for it: the instant of AWS' answer (CLOCK_MONOTONIC, ns).
+def _order(run: Run, kind: Kind, name: str, call: Callable[[], None]) -> Instant:
+    """Writes it down, and then asks for it: when AWS answered.
 
     An earlier try of the very call may have made it, whose answer was lost: then it is there, and
     carries this run's tag.
     """
     ledger = made.of(run)
     with made.asked_for(ledger, kind, name) as thing:
+        asked = time.monotonic_ns()
         try:
             call()
         except AwsError as problem:
             there = removing.look(aws.of(run), kind, name) if problem.code in TAKEN else None
             if there is None or there.tags.get(TAG) != run.id:
                 raise
-        answered = time.monotonic_ns()
+        answered = Instant.now(asked)
         ledger.heard(thing)
     return answered
 
@@ -259,6 +263,12 @@ def _available_snapshot(run: Run, snapshot_id: str) -> Snapshot:
 
 
 def _until(run: Run, what: str, look: Callable[[], Answer | None]) -> Answer:
+    return _found(run, what, look)[0]
+
+
+def _found(run: Run, what: str, look: Callable[[], Answer | None]) -> tuple[Answer, int]:
+    """As `Wait.found`."""
+
     def looked() -> Answer | None:
         try:
             return look()
@@ -267,7 +277,7 @@ def _until(run: Run, what: str, look: Callable[[], Answer | None]) -> Answer:
             return None
 
     wait = Wait(what, limit(run), run.settings.status_poll, run.part(Observer, Observer))
-    return wait.until(looked)
+    return wait.found(looked)
 
 
 def _check_key(what: str, found: str, wanted: str) -> None:

@@ -216,11 +216,11 @@ def go_on_after(run: Run, problem: AwsError) -> None:
 
 
 def time_left(run: Run) -> float:
-    """Seconds that the key may stay unusable; raises Refused if this run took none away."""
+    """Seconds until the run has to put the key back; raises Refused if it took none away."""
     injected = run.last(Happened.INJECTED)
     if injected is None or not run.part(Injections, Injections).open:
         raise Refused("this run has taken no key away, so there is nothing to wait for")
-    return run.settings.longest_key_unusable - run.seconds_since(injected)
+    return run.settings.put_back_after - run.seconds_since(injected)
 
 
 def _terminal_not_before(door: Aws, instances: list[str]) -> str | None:

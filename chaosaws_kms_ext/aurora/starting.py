@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from chaosaws_kms_ext.aurora import api
@@ -17,28 +18,32 @@ TIMEOUT, AGAIN = 300.0, 2.0
 """Seconds."""
 
 
-def start(aws: Aws, cluster_id: str, observer: Observer, called: Callable[[], object]) -> None:
+def start(aws: Aws, cluster_id: str, observer: Observer, called: Callable[[int], object]) -> None:
     """Starts the cluster; raises AwsError when AWS does not accept it within some minutes.
 
     `called` is told once when a call of ours was accepted, or may have been: its answer can be
-    lost. A cluster that somebody else, or Aurora itself, has started is left alone.
+    lost. It gets the instant at which the call was made (CLOCK_MONOTONIC, ns). A cluster that
+    somebody else, or Aurora itself, has started is left alone.
     """
     refused: AwsError | None = None
-    unanswered = False
+    unanswered: int | None = None
 
     def accepted() -> bool:
         nonlocal refused, unanswered
+        asked = time.monotonic_ns()
         try:
             api.start(aws, cluster_id)
         except AwsError as problem:
             if problem.permanent or (problem.code and problem.code not in PASSING):
                 raise
-            refused, unanswered = problem, unanswered or not problem.code
+            refused = problem
+            if not problem.code and unanswered is None:
+                unanswered = asked
             if api.describe(aws, cluster_id).meaning not in ("changing", "accessible"):
                 return False
-            if not unanswered:
+            if unanswered is None:
                 return True
-        called()
+        called(asked if unanswered is None else unanswered)
         return True
 
     try:

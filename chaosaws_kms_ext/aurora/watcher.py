@@ -11,7 +11,7 @@ from chaosaws_kms_ext.aurora import api
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.run import Happened, Run
+from chaosaws_kms_ext.run import Happened, Instant, Run
 
 __all__ = ["Look", "Watcher", "watch"]
 
@@ -20,8 +20,9 @@ __all__ = ["Look", "Watcher", "watch"]
 class Look:
     """Key and cluster at one instant."""
 
+    began: int
     at: int
-    """CLOCK_MONOTONIC, ns: when the answer had come."""
+    """CLOCK_MONOTONIC, ns: when AWS was asked, and when the answers had come."""
     key_state: str
     cluster: Cluster
 
@@ -65,19 +66,19 @@ class Watcher:
                 failing = True
 
     def _look(self, before: Look | None) -> Look:
+        began = time.monotonic_ns()
         key = kms_api.describe(self._aws, self._key_arn)
         cluster = api.describe(self._aws, self._cluster_id)
-        look = Look(time.monotonic_ns(), key.state, cluster)
+        look = Look(began, time.monotonic_ns(), key.state, cluster)
         if before is None or _visible(before) != _visible(look):
-            earlier = look.at if before is None else before.at
+            earlier = look.at if before is None else before.began
             self._run.event(
                 Happened.STATUS,
-                look.at,
+                Instant(look.at, round((look.at - earlier) / 1e9, 3)),
                 key=look.key_state,
                 cluster=cluster.status,
                 instances=dict(cluster.instances),
                 meaning=cluster.meaning,
-                within_seconds=round((look.at - earlier) / 1e9, 3),
             )
         return look
 

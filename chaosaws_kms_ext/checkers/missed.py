@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from chaosaws_kms_ext.checkers.outage import LONG_STALL, stood_still
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 
 __all__ = ["Missed", "judge"]
-
-LONG_STALL = 1.0
-"""Seconds for which a client that stood still makes the count worthless."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,7 @@ def judge(
     longest = max((done - due for due, done in stood if done > begin and due < end), default=0)
     doubt = ""
     if longest / SECOND > LONG_STALL:
-        stood_for = f"{longest / SECOND:.1f} s"
-        doubt = f"the load itself stood still for {stood_for}: the machine was too busy"
+        doubt = stood_still(longest / SECOND)
     missed = sum(o.outcome != Outcome.OK for o in judged) + holes
     return Missed(missed if judged or holes else None, len(judged) + holes, doubt)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from chaosaws_kms_ext.checkers.latency import nearest_rank
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 
-__all__ = ["ANSWERED", "Outage", "judge"]
+__all__ = ["ANSWERED", "LONG_STALL", "Outage", "judge", "stood_still"]
 
 ANSWERED = 0.99
 """The share of arrivals that have to be answered."""
@@ -79,12 +79,14 @@ def judge(
 
     silence = _first_silence(arrivals, fault_at, span)
     if silence is None:
-        failed = _failed(arrivals, fault_at, 2**63)
+        failed = _failed(arrivals, fault_at, 2**63, stalls)
         if failed > HICCUP:
             return none(
                 f"{failed} arrivals failed after the fault, but answers never ceased: a partial "
                 "outage is not measured"
             )
+        if (stall := _longest(stalls, fault_at, 2**63)) > LONG_STALL:
+            return none(stood_still(stall))
         return none("no silence followed the fault: it never showed")
     if silence < fault_at - round(bound * SECOND):
         return none("the database was silent before the fault already")
@@ -100,12 +102,26 @@ def judge(
         resolution_seconds=resolution,
         error_bound_seconds=bound + stall,
         reason=reason,
-        doubt=_doubt(_failed(arrivals, fault_at, silence), stall),
+        doubt=_doubt(_failed(arrivals, fault_at, silence, stalls), stall),
     )
 
 
-def _failed(arrivals: Sequence[Operation], begin: int, end: int) -> int:
-    return sum(1 for o in arrivals if begin <= o.due < end and o.outcome != Outcome.OK)
+def stood_still(seconds: float) -> str:
+    """What a stall of the load's own means, in a sentence."""
+    return f"the load itself stood still for {seconds:.1f} s: the machine was too busy"
+
+
+def _failed(
+    arrivals: Sequence[Operation], begin: int, end: int, stalls: Sequence[Operation]
+) -> int:
+    """The arrivals that were not answered, but for those that the client itself kept from it."""
+    return sum(
+        1
+        for o in arrivals
+        if begin <= o.due < end
+        and o.outcome != Outcome.OK
+        and not any(stall.due <= o.done and o.due <= stall.done for stall in stalls)
+    )
 
 
 def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
@@ -115,13 +131,13 @@ def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
 
 
 def _doubt(failed_before: int, stall: float) -> str:
+    if stall > LONG_STALL:
+        return stood_still(stall)
     if failed_before > HICCUP:
         return (
             f"{failed_before} arrivals had failed before the database fell silent: the outage "
             "began earlier than it could be measured"
         )
-    if stall > LONG_STALL:
-        return f"the load itself stood still for {stall:.1f} s: the machine was too busy"
     return ""
 
 

@@ -19,14 +19,14 @@ from chaosaws_kms_ext.client.connection import DeadlineConnection
 from chaosaws_kms_ext.faults.injection import settle
 from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.files import write_whole
-from chaosaws_kms_ext.history import read_history
+from chaosaws_kms_ext.history import History, HistoryDamaged, read_history
 from chaosaws_kms_ext.load import loads
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.load.loads import STEADY_FOR, Loads
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.report import objectives as objective_table
-from chaosaws_kms_ext.report.summary import Facts, measure
+from chaosaws_kms_ext.report.summary import Facts, Measured, measure
 from chaosaws_kms_ext.report.table import table
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide, of_journal
 from chaosaws_kms_ext.run import Happened, Run
@@ -53,23 +53,37 @@ def conclude(
     assert run.folder is not None
     course = _course(run, journal, status)
     problems = _stop_and_collect(run, course)
-    measured = measure(_facts(run, outage), read_history(run.folder / "history"))
+    history, damage = _history(run)
+    measured = measure(_facts(run, outage), history)
     judged = objective_table.judge(objectives, measured.figures, run.settings)
-    verdict = decide(
-        _with_seed_rows(course, measured.summary), judged, [*measured.unmeasured, *problems]
-    )
-    summary = {
-        **measured.summary,
-        "verdict": verdict.word,
-        "reasons": list(verdict.reasons),
-        "objectives": judged,
-    }
-    _write(run.folder / "summary.json", summary)
+    course = _with_failures(course, measured)
+    unmeasured = [*measured.unmeasured, *damage, *problems]
+    verdict = decide(course, judged, unmeasured, measured.causes)
+    summary = {**measured.summary, "objectives": judged}
     kept = {**journal, "status": status if verdict.passed else "failed"}
-    _write(run.folder / "journal.json", {**kept, "kms": {"verdict": verdict.word}})
-    run.point_latest()
-    print(table(summary, str(run.folder)), flush=True)
+    try:
+        _write(run.folder / "journal.json", {**kept, "kms": {"verdict": verdict.word}})
+        _write(run.folder / "summary.json", summary | verdict.as_json())
+        run.point_latest()
+    except OSError as problem:
+        verdict = verdict.with_doubt(f"the report could not be written: {problem}")
+    print(table(summary | verdict.as_json(), str(run.folder)), flush=True)
     return verdict
+
+
+def _history(run: Run) -> tuple[History, list[str]]:
+    """What was recorded, and what is wrong with it.
+
+    Events and rows are those in memory: the disk may have had no room for the last of them.
+    """
+    assert run.folder is not None
+    try:
+        found, damage = read_history(run.folder / "history"), []
+    except (HistoryDamaged, OSError) as problem:
+        found = History([], [], {}, {}, run.anchor)
+        damage = [f"what was recorded of the load cannot be read: {problem}"]
+    rows = {**found.rows, **run.part(Loads, Loads).rows}
+    return replace(found, events=list(run.events), rows=rows, anchor=run.anchor), damage
 
 
 def _course(run: Run, journal: Journal, status: str) -> Course:
@@ -80,18 +94,19 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     ]
     if not run.has(LocalLab):  # whose cluster goes with it
         broken += settle(run)
-        if run.has(Made) and (left := run.part(Made).things):
+        if run.has(Made) and (left := run.part(Made).resources):
             things = ", ".join(map(str, left))
             broken.append(f"left behind: {things}; `chaos kms restore` removes it")
     return replace(course, by=run.interrupted, failures=(*course.failures, *broken))
 
 
-def _with_seed_rows(course: Course, summary: dict[str, Any]) -> Course:
-    rows = summary["seed_rows"]
-    if not rows or rows["present"] in (None, rows["expected"]):
-        return course
-    why = f"{rows['present']} of {rows['expected']} seeded rows are there"
-    return replace(course, failures=(*course.failures, why))
+def _with_failures(course: Course, measured: Measured) -> Course:
+    """With what the figures say that no objective names."""
+    failures = list(measured.broken)
+    rows = measured.summary["seed_rows"]
+    if rows and rows["present"] not in (None, rows["expected"]):
+        failures.append(f"{rows['present']} of {rows['expected']} seeded rows are there")
+    return replace(course, failures=(*course.failures, *failures))
 
 
 def _facts(run: Run, outage: bool) -> Facts:
@@ -116,7 +131,8 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     problems = []
     running = [each for each in run.part(Loads) if each.config.name not in run.part(Loads).stopped]
     main = run.part(Loads).get(loads.MAIN)
-    if main in running and run.last(Happened.PUT_BACK) and not _broken(course):
+    asked = run.last(Happened.PUT_BACK) and not _broken(course)
+    if asked and main and main in running and main.running:
         try:
             loads.steady(run, main)
         except LoadFailed as problem:
@@ -138,22 +154,19 @@ def _broken(course: Course) -> bool:
 
 def _end(run: Run, load: Load, interrupted: bool) -> list[str]:
     """Stops a load and reads its rows back; what went wrong with it."""
-    name, problems = load.config.name, []
+    name = load.config.name
     of_it = "" if name == loads.MAIN else f" of the load {name}"
-    ran, answered = load.running, load.window(STEADY_FOR).answered
-    run.event(Happened.LOAD_STOPPED, load=name)
-    load.stop()
-    if not ran:
-        problems.append(f"the load{'' if name == loads.MAIN else f' {name}'} had ended by itself")
+    answered = load.window(STEADY_FOR).answered
+    ran = loads.end(run, load)
     if run.has(LocalLab) and (interrupted or not run.part(LocalLab).running):
         why = "the run was interrupted" if interrupted else "the lab has ended"
-        return [*problems, f"nothing was read back: {why}"]
+        return [f"nothing was read back: {why}"]
     try:
         patience = ROWS_TIMEOUT if answered or not ran else UNANSWERED
-        load.read_rows_back(HURRY if interrupted else patience)
+        loads.read_rows_back(run, load, HURRY if interrupted else patience)
     except LoadFailed as problem:
-        problems.append(f"the written rows{of_it} could not be read back: {problem}")
-    return problems
+        return [f"the written rows{of_it} could not be read back: {problem}"]
+    return []
 
 
 def _of_the_lab(run: Run) -> bool:

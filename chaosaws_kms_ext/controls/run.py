@@ -31,7 +31,8 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.controls.judgement import conclude
 from chaosaws_kms_ext.controls.redaction import Redaction
-from chaosaws_kms_ext.controls.stage import begin, bring_up, injects, last_resort
+from chaosaws_kms_ext.controls.stage import begin, bring_up, injects
+from chaosaws_kms_ext.faults.injection import last_resort
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.local_lab import LabDidNotStart
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
@@ -197,5 +198,5 @@ def _verdict(
 def _refused_by_guard(run: Run) -> str:
     """Why the guard refused in the method, if nothing was changed before that is not undone."""
     event = run.last(Happened.GUARD_REFUSED)
-    changed = run.last(Happened.INJECTED) or (run.has(Made) and run.part(Made).things)
+    changed = run.last(Happened.INJECTED) or (run.has(Made) and run.part(Made).resources)
     return str(event.details["why"]) if event and not changed else ""

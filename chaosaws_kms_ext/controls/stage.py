@@ -17,7 +17,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aurora.watcher import Watcher, watch
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
-from chaosaws_kms_ext.faults.injection import put_back
+from chaosaws_kms_ext.faults.injection import last_resort
 from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.faults.nets import Nets
 from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
@@ -32,11 +32,10 @@ from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import guard, leftovers, made, permissions
 from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.replay import NotPutBack
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["ON", "begin", "bring_up", "injects", "last_resort"]
+__all__ = ["ON", "begin", "bring_up", "injects"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -212,7 +211,7 @@ def bring_up(
             configuration.update(cluster_id=target.cluster.id, key_arn=target.key.arn)
     if on == "cluster":
         stack.callback(watch(run, door, target.cluster.id, target.key.arn).stop)
-        loads.start(run, loads.MAIN, reach(run, target.cluster))
+        loads.start(run, loads.MAIN, target.cluster.id, reach(run, target.cluster))
     run.event(Happened.READY, caller=who.arn)
     what = f"cluster {run.part(Target).cluster.id}" if run.has(Target) else "nothing of others"
     logger.info(f"Run {run.id} on {settings.target}: {what}, {run.folder}")
@@ -297,17 +296,6 @@ def _keep_passwords(run: Run, door: aws.Aws, target: Target, stack: contextlib.E
     run.put(Passwords, kept)
 
 
-def last_resort(run: Run) -> None:
-    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again."""
-    if not run.part(Injections, Injections).open:
-        return
-    logger.warning("the rollbacks left a key away: putting it back now")
-    try:
-        put_back(run)
-    except (NotPutBack, OSError) as problem:
-        logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
-
-
 def _open_folder(run: Run) -> None:
     try:
         run.open_folder()
@@ -320,12 +308,13 @@ def _open_folder(run: Run) -> None:
 def _put_loads_away(run: Run) -> None:
     for load in run.part(Loads):
         load.stop()
-        if run.has(LocalLab) or load.config.name in run.part(Loads).stopped:
-            continue  # its database goes with the lab, or with the cluster
         try:
-            load.drop(timeout=1 if run.interrupted else 10)
+            loads.drop_schema(run, load, timeout=1 if run.interrupted else 10)
         except LoadFailed as problem:
-            logger.warning(f"the load's schema chaos_kms could not be dropped: {problem}")
+            logger.warning(
+                f"the load's schema chaos_kms could not be dropped: {problem}; "
+                "`chaos kms restore` drops it"
+            )
 
 
 def _facts(run: Run) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from typing import Protocol
 
@@ -13,8 +12,9 @@ from chaosaws_kms_ext.aurora.api import describe
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.faults.nets import Nets
+from chaosaws_kms_ext.faults.strategy import refuse_without_rollbacks
 from chaosaws_kms_ext.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
 from chaosaws_kms_ext.safety import journal, switch
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
@@ -22,8 +22,7 @@ from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, Wait
 
-__all__ = ["Fault", "inject", "put_back", "settle"]
-
+__all__ = ["Fault", "inject", "last_resort", "put_back", "settle"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -51,8 +50,11 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     """Injects `fault`, which somebody has allowed, on a key and the cluster that it encrypts.
 
     First the undo is safe on disk, then the call is made: whatever ends us in between leaves an
-    entry that can be replayed without harm. Raises OSError, AwsError, Refused or TimedOut.
+    entry that can be replayed without harm. A run that ends in order puts back what is still away
+    then, whatever kept its rollbacks from it. Raises OSError, AwsError, JournalDamaged, Refused or
+    TimedOut.
     """
+    refuse_without_rollbacks()
     door = aws.of(run)
     lab = run.find(LocalLab)
     nets = Nets.over(run, door, cluster, fault.key)
@@ -64,7 +66,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
         run=run.id,
         target=run.settings.target,
         region=door.region,
-        endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+        endpoint=lab.endpoint if lab else "",
         lab=lab.id if lab else "",
         cluster=cluster,
         key=fault.key,
@@ -72,6 +74,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
         switch=switch.names(fault.key) if armed else (),
     )
     mine = run.part(Injections, Injections)
+    run.at_end.callback(last_resort, run)
     with deferred():
         entry = journal.write(made)
         mine.open.append(entry)
@@ -79,8 +82,10 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     if armed:
         _arm(run, door, entry)
     _still_ours(door, entry)
+    asked = time.monotonic_ns()
     fault.inject(door)
-    run.event(Happened.INJECTED, fault=fault.name, key=entry.key, cluster=cluster)
+    answer = Instant.now(asked)
+    run.event(Happened.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
         lambda: fault.shows(door)
     )
@@ -146,13 +151,14 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
         # Then whatever became of the key since is somebody else's will.
         others = not entry.is_open
         by = {"by": "chaos kms restore"} if others else {}
-        answered = time.monotonic_ns() if others else replay(aws.of(run), entry.undo)
+        now = time.monotonic_ns()
+        answer = Instant.now(now) if others else replay(aws.of(run), entry.undo)
         if not others and not _answered(run, entry):
             # A call that was cut off may be carried out after its undo.
             time.sleep(IN_FLIGHT)
             replay(aws.of(run), entry.undo)
         mine.open.remove(entry)
-        run.event(Happened.PUT_BACK, answered, key=entry.key, cluster=entry.cluster, **by)
+        run.event(Happened.PUT_BACK, answer, key=entry.key, cluster=entry.cluster, **by)
         with contextlib.suppress(OSError):  # the entry as it is does no harm either
             entry = entry if others else entry.key_is_back()
         mine.pending.append(entry)
@@ -164,6 +170,18 @@ def _answered(run: Run, entry: Entry) -> bool:
     opened = run.last(Happened.JOURNAL_OPENED, entry=str(entry.path))
     injected = run.last(Happened.INJECTED, key=entry.key)
     return opened is not None and injected is not None and injected.at >= opened.at
+
+
+def last_resort(run: Run) -> None:
+    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again."""
+    lab = run.find(LocalLab)
+    if not run.part(Injections, Injections).open or (lab and not lab.running):
+        return
+    logger.warning("the rollbacks left a key away: putting it back now")
+    try:
+        put_back(run)
+    except (NotPutBack, OSError) as problem:
+        logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
 
 
 def settle(run: Run) -> list[str]:

@@ -23,9 +23,6 @@ __all__ = ["Nets", "confined"]
 
 logger = logging.getLogger("chaostoolkit")
 
-OVERDUE = 30.0
-"""Seconds that a run has to keep its own deadline before its watchdog does."""
-
 LOCK_LOOK, LOCK_LOOKS = 60.0, 2
 """Seconds between two looks whether the switch is still ours, and how many have to say no."""
 
@@ -119,7 +116,7 @@ class Nets:
     def _watch(self) -> None:
         if self._watchdog is not None:
             return
-        longest = self._run.settings.longest_key_unusable + OVERDUE
+        longest = self._run.settings.watchdog_after
         try:
             self._watchdog = Watchdog.start(self._run.id, self._aws.region, longest)
         except (WatchdogFailed, OSError) as problem:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.files import open_private, write_whole
 from chaosaws_kms_ext.history.records import Operation, WrittenRow
 
 __all__ = ["SCHEMA", "OperationWriter", "write_rows"]
@@ -25,7 +25,7 @@ class OperationWriter:
             "rate": rate,
             "columns": list(Operation._fields[1:]),
         }
-        self._file = (folder / f"{load}-{os.getpid()}.jsonl").open("a")
+        self._file = open_private(folder / f"{load}-{os.getpid()}.jsonl", "a")
         self._file.write(json.dumps(header) + "\n")
         self._file.flush()
 

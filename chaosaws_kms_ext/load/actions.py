@@ -47,7 +47,7 @@ def start_load(
         if file and not _is_file(file):
             raise Refused("the Locust file that was named does not exist")
         cluster = aurora_api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
-        loads.start(run, name, reach(run, cluster), file)
+        loads.start(run, name, cluster.id, reach(run, cluster), file)
         return {"load": name, "cluster": cluster.id}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from typing import Any
 from chaosaws_kms_ext.checkers.latency import nearest_rank
 from chaosaws_kms_ext.client import config as client
 from chaosaws_kms_ext.client.spacing import spacing_for
-from chaosaws_kms_ext.history import SECOND, Operation, Outcome, Tail, write_rows
+from chaosaws_kms_ext.history import SECOND, Operation, Outcome, Tail, WrittenRow
 from chaosaws_kms_ext.history.reader import operations_of, read_header
 from chaosaws_kms_ext.history.records import ARRIVALS
 from chaosaws_kms_ext.load import schema
@@ -125,7 +126,7 @@ class Load:
 
         def steady() -> bool:
             if not self.running:
-                raise LoadFailed(self._why_ended())
+                raise LoadFailed(f"the load ended: {self.why_ended()}")
             return self.window(seconds).share >= share
 
         try:
@@ -154,16 +155,26 @@ class Load:
         if self._child is not None:
             self._child.stop(grace=10, ask=self._child.process.terminate)
 
-    def read_rows_back(self, timeout: float) -> None:
-        """Puts the rows that the writes left into the history; raises LoadFailed."""
-        if self.config.writes:
-            found = schema.rows(self.config.database, timeout)
-            write_rows(self.config.folder, self.config.name, found)
+    def rows(self, timeout: float) -> list[WrittenRow] | None:
+        """The rows that the writes left in the database; None without writes. Raises LoadFailed."""
+        return schema.rows(self.config.database, timeout) if self.config.writes else None
 
     def drop(self, timeout: float) -> None:
         """Removes what the load made in the database; raises LoadFailed."""
         if self.config.writes:
             schema.drop(self.config.database, timeout)
+
+    def why_ended(self) -> str:
+        """What is known of why Locust ended, in a sentence."""
+        # What the load itself said, else how its traceback ends, else the last line.
+        for telling in (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
+            said = [match[1] for line in self._log() if (match := re.match(telling, line))]
+            if said:
+                return said[-1][:300]
+        status = self._child.process.poll() if self._child else None
+        if status is not None and status < 0:
+            return f"it was killed by {signal.Signals(-status).name}"
+        return "it said nothing"
 
     def _read(self) -> None:
         for path in self.config.folder.glob(f"{self.config.name}-*.jsonl"):
@@ -180,14 +191,6 @@ class Load:
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         while self._recent and self._recent[0].done < oldest:
             self._recent.popleft()
-
-    def _why_ended(self) -> str:
-        # What the load itself said, else how its traceback ends, else the last line.
-        for telling in (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
-            said = [match[1] for line in self._log() if (match := re.match(telling, line))]
-            if said:
-                return f"the load ended: {said[-1][:300]}"
-        return "the load ended and said nothing"
 
     def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
         seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"

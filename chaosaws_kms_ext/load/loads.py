@@ -7,12 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.history import WrittenRow, write_rows
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.safety import made
+from chaosaws_kms_ext.safety.made import Thing
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["MAIN", "STEADY_FOR", "STEADY_TIMEOUT", "Loads", "named", "start", "steady", "stop"]
+__all__ = [
+    "MAIN",
+    "STEADY_FOR",
+    "STEADY_TIMEOUT",
+    "Loads",
+    "drop_schema",
+    "end",
+    "named",
+    "read_rows_back",
+    "start",
+    "steady",
+    "stop",
+]
 
 MAIN = "main"
 
@@ -32,6 +47,10 @@ class Loads:
         self._by_name: dict[str, Load] = {}
         self.stopped: set[str] = set()
         """Those that the experiment itself has stopped."""
+        self.schemas: dict[str, Thing] = {}
+        """Load → its schema, where that has to be dropped."""
+        self.rows: dict[str, frozenset[WrittenRow]] = {}
+        """Load → what its writes left in the database, as far as it was read."""
 
     def __iter__(self) -> Iterator[Load]:
         return iter(list(self._by_name.values()))
@@ -54,8 +73,11 @@ def named(name: object) -> str:
     return name
 
 
-def start(run: Run, name: str, database: str, file: str = "") -> Load:
-    """Starts a load and waits until it is steady; raises LoadFailed or Refused.
+def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -> Load:
+    """Starts a load on a cluster and waits until it is steady.
+
+    Its schema is in the run's ledger before it is made, so that whoever comes after a run that was
+    killed drops it. Raises LoadFailed, Refused, AwsError or OSError.
 
     `database`: a conninfo without a password. `file`: a Locust file; by default what `load_file`
     says, and without that a load that any PostgreSQL answers.
@@ -77,10 +99,33 @@ def start(run: Run, name: str, database: str, file: str = "") -> Load:
         config = LoadConfig(**{**vars(config), "file": Path(path)})
     load = Load(config)
     run.part(Loads, Loads).add(load)
+    # The lab goes with the run, and so do the clusters that it makes.
+    if config.writes and settings.target == "aws" and not made.is_of(run, cluster_id):
+        run.part(Loads).schemas[name] = made.of(run).record("schema", cluster_id)
     load.start()
     steady(run, load)
     run.event(Happened.LOAD_STEADY, load=name)
     return load
+
+
+def end(run: Run, load: Load) -> bool:
+    """Stops a load, and records when, and whether it still ran: that. Safe to call again."""
+    ran = load.running
+    if run.last(Happened.LOAD_STOPPED, load=load.config.name) is None:
+        why = {} if ran else {"why": load.why_ended()}
+        run.event(Happened.LOAD_STOPPED, load=load.config.name, ran=ran, **why)
+    load.stop()
+    return ran
+
+
+def drop_schema(run: Run, load: Load, timeout: float) -> None:
+    """Removes what a load made in a database that stays, within about `timeout` seconds.
+
+    Raises LoadFailed.
+    """
+    if schema := run.part(Loads).schemas.get(load.config.name):
+        load.drop(timeout)
+        made.of(run).gone(schema)
 
 
 def steady(run: Run, load: Load) -> None:
@@ -106,8 +151,22 @@ def stop(run: Run, name: str) -> None:
     except LoadFailed as problem:
         raise LoadFailed(f"the load {name}: {problem}") from problem
     finally:
-        run.event(Happened.LOAD_STOPPED, load=name)
-        load.stop()
+        end(run, load)
         loads.stopped.add(name)
     if was_steady:  # else there may be nothing to read yet
-        load.read_rows_back(ROWS_TIMEOUT)
+        read_rows_back(run, load, ROWS_TIMEOUT)
+
+
+def read_rows_back(run: Run, load: Load, timeout: float) -> None:
+    """Keeps the rows that a load's writes left, in memory and in the history.
+
+    Raises LoadFailed, also where they could be read and not written down.
+    """
+    found = load.rows(timeout)
+    if found is None:
+        return
+    run.part(Loads).rows[load.config.name] = frozenset(found)
+    try:
+        write_rows(load.config.folder, load.config.name, found)
+    except OSError as problem:
+        raise LoadFailed(f"they cannot be written down: {problem}") from problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
@@ -12,13 +11,12 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.history import Event
 from chaosaws_kms_ext.load.load import KEPT, Window
 from chaosaws_kms_ext.load.loads import MAIN, Loads, named
 from chaosaws_kms_ext.load.reach import reach
 from chaosaws_kms_ext.load.rows import Checksum, checksum
 from chaosaws_kms_ext.load.schema import Hopeless, LoadFailed, within
-from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -89,22 +87,29 @@ def first_answer(
         cluster = aurora_api.describe(aws.of(run), cluster_id)
         conninfo = reach(run, cluster)
 
-        def answered() -> Event | None:
-            began = time.monotonic()
+        silent = False
+
+        def answered() -> bool:
+            nonlocal silent
             try:
                 within(conninfo, ANSWER_TIMEOUT, lambda c: c.execute("SELECT 1").fetchone())
             except Hopeless:
                 raise
             except LoadFailed:
-                return None
-            bound = round(run.settings.status_poll + time.monotonic() - began, 3)
-            return run.event(Happened.FIRST_ANSWER, cluster=cluster.id, within_seconds=bound)
+                silent = True
+                return False
+            return True
 
         limit = run.settings.real(run.settings.provision_timeout)
-        found = Wait(
+        _, before = Wait(
             f"{cluster.id} to answer", limit, run.settings.status_poll, run.part(Observer, Observer)
-        ).until(answered)
-        return {"cluster": cluster.id, "within_seconds": found.details["within_seconds"]}
+        ).found(answered)
+        restored = run.last(Happened.RESTORED, cluster=cluster.id)
+        if restored and not silent:  # it could have answered since
+            before = restored.at
+        when = Instant.now(before)
+        run.event(Happened.FIRST_ANSWER, when, cluster=cluster.id)
+        return {"cluster": cluster.id, "within_seconds": when.within_seconds}
 
 
 def table_checksum(

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from chaosaws_kms_ext.checkers import counts, durability, hang, latency, missed, outage
+from chaosaws_kms_ext.checkers import counts, durability, exactness, hang, latency, missed, outage
 from chaosaws_kms_ext.checkers.durability import Durability
+from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.missed import Missed
 from chaosaws_kms_ext.checkers.outage import Outage
 from chaosaws_kms_ext.history import SECOND, Event, History, Operation, Outcome
@@ -50,6 +51,10 @@ class Measured:
     summary: dict[str, Any]
     figures: Figures
     unmeasured: tuple[str, ...]
+    causes: tuple[str, ...]
+    """What went wrong with the loads themselves: it explains what else is missing."""
+    broken: tuple[str, ...]
+    """Limits that the run itself did not keep."""
 
 
 def measure(facts: Facts, history: History) -> Measured:
@@ -58,6 +63,7 @@ def measure(facts: Facts, history: History) -> Measured:
     names = _names(facts, history)
     others = {name: _load(facts, history, name, False) for name in names - {MAIN}}
     injected = history.first(Happened.INJECTED)
+    replaced = Durations(facts.settings.status_poll)
     summary = {
         "schema": SCHEMA,
         "experiment": facts.experiment,
@@ -73,7 +79,7 @@ def measure(facts: Facts, history: History) -> Measured:
         **main.figures,
         "loads": {name: other.figures for name, other in sorted(others.items())},
         "seed_rows": _seed_rows(history),
-        "replacement": _replacement(history),
+        "replacement": _replacement(history, replaced),
         "contexts": _contexts(history),
         "audit": _audit(history),
         "status_poll_seconds": facts.settings.status_poll,
@@ -93,11 +99,23 @@ def measure(facts: Facts, history: History) -> Measured:
     unmeasured = [*main.unmeasured, *(why for other in others.values() for why in other.unmeasured)]
     if facts.outage and injected is None:
         unmeasured = ["no fault was injected"]
+    unmeasured += replaced.doubts
     rows = summary["seed_rows"]
     if rows and rows["present"] is None:
         unmeasured.append("the seeded rows could not be counted")
     unmeasured += (summary["audit"] or {}).get("unknown", [])
-    return Measured(summary, figures, tuple(unmeasured))
+    causes = [*main.causes, *(why for other in others.values() for why in other.causes)]
+    broken = _broken_limit(facts.settings, main.figures["key_unusable_seconds"])
+    return Measured(summary, figures, tuple(unmeasured), tuple(causes), tuple(broken))
+
+
+def _broken_limit(settings: Settings, seconds: float | None) -> list[str]:
+    limit = settings.longest_key_unusable
+    if seconds is None or seconds <= limit:
+        return []
+    return [
+        f"the key was unusable for {seconds:.1f} s, longer than CHAOS_MAX_KEY_UNUSABLE={limit:g}"
+    ]
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,7 @@ class _Load:
     figures: dict[str, Any]
     lost: int | None
     unmeasured: list[str]
+    causes: list[str]
 
 
 def _names(facts: Facts, history: History) -> set[str]:
@@ -125,13 +144,14 @@ def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
     back_at = back.at if back else None
     recovery = seen.recovery if seen else None
     by_others = _put_back_by_others(history, injected, back, recovery)
-    ttr = None if by_others else _between(back_at, recovery)
     start = history.first(Happened.START_CALLED, after=back.at) if back else None
     lost = _status(history, injected, ("recoverable", "terminal"))
     available = _status(history, back, ("accessible",)) if lost else None
     at_stake = _acknowledged_before(arrivals, seen) if suffers else kept.acknowledged
+    durations = Durations(facts.settings.status_poll)
+    times = _times(durations, seen, injected, lost, None if by_others else back, start, available)
     path = None
-    if ttr is not None:
+    if times["time_to_recovery_seconds"] is not None:
         path = "start-db-cluster" if start else "self-restart"
     figures = {
         "timeline": _timeline(
@@ -144,22 +164,10 @@ def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
             available=available.at if available else None,
             recovery=recovery,
         ),
-        "time_to_impact_seconds": _to_impact(seen, injected),
-        "time_to_inaccessible_seconds": _since(injected, lost),
-        "outage_seconds": _rounded(seen.seconds) if seen else None,
-        "time_to_recovery_seconds": ttr,
-        "time_to_available_seconds": _since(back, available),
+        **times,
         "recovery_path": path,
-        "recovery": {
-            "waited_seconds": _since(back, start) if start else ttr,
-            "start_called_after_seconds": _since(back, start),
-            "start_to_available_seconds": _since(start, available),
-            # The status is looked at now and then: answers may come before it is seen.
-            "available_to_first_answer_seconds": _not_negative(
-                _between(available.at if available else None, recovery)
-            ),
-        },
         "hang": _hang(history, load, seen, back),
+        "bounds": durations.bounds,
         "resolution_seconds": _rounded(seen.resolution_seconds) if seen else None,
         "error_bound_seconds": _rounded(seen.error_bound_seconds) if seen else None,
         "answered_between": seen.answered_between if seen else None,
@@ -177,15 +185,72 @@ def _load(facts: Facts, history: History, load: str, suffers: bool) -> _Load:
         },
         "lost_writes": [list(row) for row in (kept.lost or ())],
     }
+    causes = _ended_by_itself(history, load)
     unmeasured = [*by_others]
     if load in _names(facts, history) or suffers:
-        unmeasured += _unmeasured_outage(figures, seen) if suffers else []
+        if suffers and not (causes and recovery is None):  # else nobody knows what it missed
+            unmeasured += _unmeasured_outage(figures, seen, lost)
+        unmeasured += durations.doubts
         unmeasured += [spared.doubt] if spared and spared.doubt else []
         unmeasured += _unmeasured_writes(facts, kept, at_stake)
         if load != MAIN:
             unmeasured = [f"of the load {load}: {why}" for why in unmeasured]
     judged = kept.lost is not None and at_stake
-    return _Load(figures, len(kept.lost or ()) if judged else None, unmeasured)
+    return _Load(figures, len(kept.lost or ()) if judged else None, unmeasured, causes)
+
+
+def _times(
+    durations: Durations,
+    seen: Outage | None,
+    injected: Event | None,
+    lost: Event | None,
+    back: Event | None,
+    start: Event | None,
+    available: Event | None,
+) -> dict[str, Any]:
+    """How long everything took. `back` is None where the key was put back by others."""
+    off = seen.error_bound_seconds if seen else 0.0
+    impact: Instant | None = (seen.impact, off) if seen and seen.impact is not None else None
+    first: Instant | None = (seen.recovery, off) if seen and seen.recovery is not None else None
+    at = exactness.of
+    between = durations.between
+    recovered = between("time_to_recovery_seconds", at(back), first)
+    started = between("start_called_after_seconds", at(back), at(start))
+    return {
+        "time_to_impact_seconds": _not_negative(
+            between("time_to_impact_seconds", at(injected), impact)
+        ),
+        "time_to_inaccessible_seconds": between(
+            "time_to_inaccessible_seconds", at(injected), at(lost)
+        ),
+        "key_unusable_seconds": between("key_unusable_seconds", at(injected), at(back)),
+        "outage_seconds": durations.keep(
+            "outage_seconds", _rounded(seen.seconds) if seen else None, off
+        ),
+        "time_to_recovery_seconds": recovered,
+        "time_to_available_seconds": between("time_to_available_seconds", at(back), at(available)),
+        "recovery": {
+            "waited_seconds": started if start else recovered,
+            "start_called_after_seconds": started,
+            "start_to_available_seconds": between(
+                "start_to_available_seconds", at(start), at(available)
+            ),
+            # The status is looked at now and then: answers may come before it is seen.
+            "available_to_first_answer_seconds": _not_negative(
+                between("available_to_first_answer_seconds", at(available), first)
+            ),
+        },
+    }
+
+
+def _ended_by_itself(history: History, load: str) -> list[str]:
+    """Why a load ended before it was stopped, in a sentence; none if it did not."""
+    stopped = history.first(Happened.LOAD_STOPPED, load=load)
+    if stopped is None or stopped.details.get("ran", True):
+        return []
+    which = "load" if load == MAIN else f"load {load}"
+    return [f"the {which} ended by itself, so nothing after that was recorded: "
+            f"{stopped.details.get('why') or 'it said nothing'}"]  # fmt: skip
 
 
 def _missed(facts: Facts, history: History, load: str, arrivals: list[Operation]) -> Missed | None:
@@ -204,7 +269,7 @@ def _missed(facts: Facts, history: History, load: str, arrivals: list[Operation]
     )
 
 
-def _replacement(history: History) -> dict[str, Any] | None:
+def _replacement(history: History, durations: Durations) -> dict[str, Any] | None:
     """How long it took until something restored from a snapshot answered for the first time."""
     restored = {e.details["cluster"] for e in history.events if e.name == Happened.RESTORE_ORDERED}
     answers = [e for e in history.events if e.name == Happened.FIRST_ANSWER]
@@ -212,13 +277,15 @@ def _replacement(history: History) -> dict[str, Any] | None:
     if answer is None:
         return None
     cluster = answer.details["cluster"]
-    ordered = history.first(Happened.RESTORE_ORDERED, cluster=cluster)
-    available = history.first(Happened.RESTORED, cluster=cluster)
+    ordered = exactness.of(history.first(Happened.RESTORE_ORDERED, cluster=cluster))
+    available = exactness.of(history.first(Happened.RESTORED, cluster=cluster))
+    between = durations.between
+    first = "time_to_first_answer_seconds"
     return {
         "cluster": cluster,
-        "time_to_available_seconds": _since(ordered, available),
-        "time_to_first_answer_seconds": _since(ordered, answer),
-        "error_bound_seconds": answer.details["within_seconds"],
+        "time_to_available_seconds": between("time_to_available_seconds", ordered, available),
+        first: between(first, ordered, exactness.of(answer)),
+        "error_bound_seconds": durations.bounds[first],
     }
 
 
@@ -294,7 +361,9 @@ def _outage(
     )
 
 
-def _unmeasured_outage(figures: dict[str, Any], seen: Outage | None) -> list[str]:
+def _unmeasured_outage(
+    figures: dict[str, Any], seen: Outage | None, lost: Event | None
+) -> list[str]:
     """Why figures of the outage are missing, and why some cannot be trusted."""
     missing = []
     if seen is None:
@@ -303,7 +372,7 @@ def _unmeasured_outage(figures: dict[str, Any], seen: Outage | None) -> list[str
         missing.append(f"the outage could not be measured: {seen.reason}")
     elif seen.doubt:
         missing.append(seen.doubt)
-    if figures["time_to_inaccessible_seconds"] is None:
+    if lost is None:
         missing.append("the cluster was never seen to be inaccessible")
     for kind, hung in figures["hang"].items():
         if hung is None and seen is not None and seen.impact is not None:
@@ -311,13 +380,13 @@ def _unmeasured_outage(figures: dict[str, Any], seen: Outage | None) -> list[str
     return missing
 
 
-def _unmeasured_writes(facts: Facts, kept: Durability, at_stake: int) -> list[str]:
+def _unmeasured_writes(facts: Facts, kept: Durability, at_stake: int | None) -> list[str]:
     missing = []
     if facts.settings.load_writes == "none":
         missing.append("no writes were made (CHAOS_LOAD_WRITES=none), so none can be missed")
     elif kept.reason:
         missing.append(f"lost writes could not be counted: {kept.reason}")
-    elif not at_stake:
+    elif at_stake == 0:
         missing.append("no write was acknowledged before the impact, so none was at stake")
     if kept.unexpected:
         missing.append(
@@ -327,10 +396,10 @@ def _unmeasured_writes(facts: Facts, kept: Durability, at_stake: int) -> list[st
     return missing
 
 
-def _acknowledged_before(arrivals: list[Operation], seen: Outage | None) -> int:
-    """The writes that the outage could have lost."""
+def _acknowledged_before(arrivals: list[Operation], seen: Outage | None) -> int | None:
+    """The writes that the outage could have lost; None: when it began is not known."""
     if seen is None or seen.impact is None:
-        return 0
+        return None
     return sum(
         1
         for o in arrivals
@@ -400,23 +469,6 @@ def _status(history: History, since: Event | None, meanings: tuple[str, ...]) ->
         ),
         None,
     )
-
-
-def _to_impact(seen: Outage | None, injected: Event | None) -> float | None:
-    if seen is None or injected is None:
-        return None
-    found = _between(injected.at, seen.impact)
-    return None if found is None else max(found, 0.0)
-
-
-def _since(begin: Event | None, end: Event | None) -> float | None:
-    return _between(begin.at if begin else None, end.at if end else None)
-
-
-def _between(begin: int | None, end: int | None) -> float | None:
-    if begin is None or end is None:
-        return None
-    return _rounded((end - begin) / SECOND)
 
 
 def _not_negative(seconds: float | None) -> float | None:

@@ -24,7 +24,7 @@ def _rows(summary: dict[str, Any], folder: str) -> Iterator[tuple[str, str]]:
     yield "experiment", f"{summary['experiment']}, {_where(summary)}"
     if summary["timeline"]["fault_injected"]:
         yield "time to impact", _impact(summary)
-        yield "outage", _seconds(summary["outage_seconds"], summary["error_bound_seconds"])
+        yield "outage", _bounded(summary, "outage_seconds")
         yield "time to recovery", _recovery(summary)
         yield "while it hung", _hang(summary["hang"])
     if replaced := summary["replacement"]:
@@ -78,13 +78,13 @@ def _where(summary: dict[str, Any]) -> str:
 
 
 def _impact(summary: dict[str, Any]) -> str:
-    impact = _seconds(summary["time_to_impact_seconds"], summary["error_bound_seconds"])
+    impact = _bounded(summary, "time_to_impact_seconds")
     status = summary["time_to_inaccessible_seconds"]
     return impact if status is None else f"{impact}; status inaccessible after {status:.1f} s"
 
 
 def _recovery(summary: dict[str, Any]) -> str:
-    found = _seconds(summary["time_to_recovery_seconds"], summary["error_bound_seconds"])
+    found = _bounded(summary, "time_to_recovery_seconds")
     paths = {"self-restart": "by itself", "start-db-cluster": "by StartDBCluster"}
     path = paths.get(summary["recovery_path"])
     return f"{found}, {path}" if path else found
@@ -106,6 +106,10 @@ def _objective(objective: dict[str, Any]) -> str:
             limit += f" ({objective['limit_aws_seconds']:g} AWS seconds)"
         return f"{met}: {_seconds(objective['measured_seconds'], None)} of {limit}"
     return f"{met}: {_or_unknown(objective['measured'])} of {objective['limit']}"
+
+
+def _bounded(summary: dict[str, Any], figure: str) -> str:
+    return _seconds(summary[figure], summary["bounds"].get(figure))
 
 
 def _seconds(value: float | None, bound: float | None) -> str:

@@ -40,25 +40,37 @@ class Verdict:
         """Whether the exit status is 0."""
         return self.word == "passed"
 
+    def with_doubt(self, why: str) -> Verdict:
+        """The same with one more reason, with which nothing passes."""
+        return Verdict("inconclusive" if self.passed else self.word, (*self.reasons, why))
+
+    def as_json(self) -> dict[str, Any]:
+        """As summary.json has it."""
+        return {"verdict": self.word, "reasons": list(self.reasons)}
+
 
 def decide(
-    course: Course, objectives: Sequence[dict[str, Any]], unmeasured: Sequence[str]
+    course: Course,
+    objectives: Sequence[dict[str, Any]],
+    unmeasured: Sequence[str],
+    causes: Sequence[str] = (),
 ) -> Verdict:
     """The verdict: the first of these that applies.
 
-    `unmeasured`: what could not be measured, or cannot be trusted, each in a sentence.
+    `unmeasured`: what could not be measured, or cannot be trusted, each in a sentence. `causes`:
+    what went wrong with the measuring itself; it comes first, since the rest may follow from it.
     """
     if course.refused:
         return Verdict("refused", (course.refused,))
     if course.interrupted:
         why = f"the run was interrupted: {course.by}" if course.by else "the run was interrupted"
-        return Verdict("aborted", (why, *course.failures, *unmeasured))
+        return Verdict("aborted", (why, *causes, *course.failures, *unmeasured))
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:
-        return Verdict("failed", (*course.failures, *missed, *unmeasured))
+        return Verdict("failed", (*causes, *course.failures, *missed, *unmeasured))
     unknown = [f"objective {o['name']} could not be judged" for o in objectives if o["met"] is None]
-    if unknown or unmeasured:
-        return Verdict("inconclusive", (*unmeasured, *unknown))
+    if unknown or unmeasured or causes:
+        return Verdict("inconclusive", (*causes, *unmeasured, *unknown))
     return Verdict("passed")
 
 

@@ -20,10 +20,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from chaosaws_kms_ext.files import sync_folder, write_whole
-from chaosaws_kms_ext.safety.undo import Undo
+from chaosaws_kms_ext.files import (
+    check_private,
+    open_private,
+    private_folder,
+    sync_folder,
+    write_whole,
+)
+from chaosaws_kms_ext.safety import stored, switch
+from chaosaws_kms_ext.safety.stored import BadRecord
+from chaosaws_kms_ext.safety.undo import NotAnUndo, Undo
 
 __all__ = [
     "Entry",
@@ -38,11 +45,19 @@ __all__ = [
     "open_entries",
     "paths",
     "read",
+    "ready_directory",
     "whoami",
     "write",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
+READ = (1, 2)
+"""Schemas that are read; 1 wrote its undo's checks down as well, which nobody asks any more."""
+
+FIELDS = (
+    "cluster", "endpoint", "key", "lab", "made", "owner", "region", "run", "switch", "target",
+    "undo",
+)  # fmt: skip
 
 CLOSED_FOR = 86400.0
 """Seconds that a closed entry is known as such: longer than its run and watchdog live on."""
@@ -98,27 +113,31 @@ class Entry:
         """Whether somebody closed it, on this machine."""
         return _closed(self.path).exists()
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether its file is no part of this machine's journal: it stays as it is."""
+        return self.path.parent.absolute() != directory().absolute()
+
     def key_is_back(self) -> Entry:
         """The same entry, with nothing left to undo: it still stands for the cluster.
 
         So a key that somebody else disables later is not enabled by whoever finds the entry.
         """
-        return _write(self.without_calls())
+        return self.without_calls() if self.is_copy else _write(self.without_calls())
 
     def without_calls(self) -> Entry:
         """The same, whatever the disk says."""
-        return replace(self, undo=Undo((), ()))
+        return replace(self, undo=Undo())
 
     def close(self) -> None:
         """Everything is back: it is no entry any more. Safe to call again; raises OSError.
 
         That it was closed stays for a while: a run that is alive, or its watchdog, has to know.
         """
+        if self.is_copy:
+            return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # with its folder
-            if self.path.parent == directory():
-                self.path.replace(_closed(self.path))
-            else:  # a copy from another machine
-                self.path.unlink()
+            self.path.replace(_closed(self.path))
             sync_folder(self.path.parent)
 
 
@@ -127,6 +146,14 @@ def directory(environ: Mapping[str, str] = os.environ) -> Path:
     state = environ.get("XDG_STATE_HOME") or ""
     base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
     return base / "chaosaws-kms"
+
+
+def ready_directory() -> Path:
+    """The journal's folder, made if it is missing; raises OSError, also if it is others' too."""
+    folder = directory()
+    private_folder(folder)
+    check_private(folder)
+    return folder
 
 
 def new_entry(
@@ -142,10 +169,13 @@ def new_entry(
     switch: Sequence[str] = (),
     owner: str = "",
 ) -> Entry:
-    """An entry that is not on disk yet: a new file of this machine's journal."""
+    """An entry that is not on disk yet: a new file of this machine's journal.
+
+    Raises JournalDamaged for one that could not be read back.
+    """
     # A name is never used again: whoever still holds an entry must not take another for it.
     path = directory() / f"{run}-{time.time_ns()}.json"
-    return Entry(
+    entry = Entry(
         run=run,
         owner=owner or whoami(),
         target=target,
@@ -159,11 +189,16 @@ def new_entry(
         path=path,
         switch=tuple(switch),
     )
+    try:
+        _check(entry)
+    except (BadRecord, NotAnUndo) as problem:
+        raise JournalDamaged(f"an entry of the undo journal that {problem}") from problem
+    return entry
 
 
 def write(made: Entry) -> Entry:
     """The entry, open, and safely on disk when this returns; raises OSError, and leaves none."""
-    made.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ready_directory()
     try:
         return _write(made)
     except OSError:
@@ -175,10 +210,8 @@ def write(made: Entry) -> Entry:
 @contextlib.contextmanager
 def held(key: str) -> Iterator[None]:
     """Holds the key for this process, on this machine; raises Held if another does."""
-    folder = directory()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
-    with path.open("a+") as file:
+    path = ready_directory() / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
+    with open_private(path, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -192,8 +225,7 @@ def held(key: str) -> Iterator[None]:
 
 def check_writable() -> None:
     """Raises OSError if no entry could be written."""
-    folder = directory()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = ready_directory()
     forget_closed()
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x" * 4096)
@@ -220,11 +252,13 @@ def paths(run: str = "") -> list[Path]:
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """What in a folder is called so; a folder that is not there has nothing. Raises OSError.
+    """What in a folder is called so; a folder that is not there has nothing.
 
-    (`Path.glob` takes one that cannot be read for an empty one.)
+    Raises OSError, also for a folder into which others can put something. (`Path.glob` takes one
+    that cannot be read for an empty one.)
     """
     try:
+        check_private(folder)
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -243,15 +277,45 @@ def forget_closed(run: str = "") -> None:
 def read(path: Path) -> Entry:
     """One entry, wherever its file is; raises JournalDamaged."""
     try:
-        said: dict[str, Any] = json.loads(path.read_text())
-        said.pop("schema")
-        said["switch"] = tuple(said.get("switch", ()))
-        return Entry(**{**said, "undo": Undo.of_json(said["undo"]), "path": path})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        said = stored.document(path, READ, FIELDS)
+        if isinstance(said["undo"], dict):
+            said["undo"].pop("checks", None)
+        if not isinstance(said["switch"], list):
+            raise BadRecord("has a switch that is no list")
+        entry = Entry(
+            **{**said, "switch": tuple(said["switch"]), "undo": Undo.of_json(said["undo"])},
+            path=path,
+        )
+        _check(entry)
+        return entry
+    except (BadRecord, NotAnUndo) as problem:
         raise JournalDamaged(
-            f"the undo journal's entry {path} cannot be read ({type(problem).__name__}): look "
-            "into it, put back what it names by hand, and remove it"
+            f"the undo journal's entry {path} {problem}: look into it, put back what it names by "
+            "hand, and remove it"
         ) from problem
+
+
+def _check(entry: Entry) -> None:
+    """Raises BadRecord or NotAnUndo unless everything in it goes together."""
+    said = vars(entry)
+    stored.check_texts(said, [name for name in FIELDS if name not in ("switch", "undo")])
+    stored.check_place(said)
+    key = stored.KEY.fullmatch(entry.key)
+    if not key or key["region"] != entry.region:
+        raise BadRecord(f"names no key of {entry.region or 'a Region'}: {entry.key!r:.100}")
+    if not stored.RUN.fullmatch(entry.run):
+        raise BadRecord(f"names no run: {entry.run!r:.100}")
+    if entry.cluster and not stored.CLUSTER.fullmatch(entry.cluster):
+        raise BadRecord(f"names no cluster: {entry.cluster!r:.100}")
+    if not set(entry.switch) <= set(switch.names(entry.key)):
+        raise BadRecord(f"names schedules that are not its key's: {entry.switch!r:.200}")
+    try:
+        made = datetime.fromisoformat(entry.made)
+    except ValueError:
+        made = None
+    if made is None or made.tzinfo is None:
+        raise BadRecord(f"was made at no instant: {entry.made!r:.100}")
+    entry.undo.check_about(entry.key)
 
 
 def _closed(path: Path) -> Path:

@@ -9,24 +9,42 @@ import contextlib
 import fcntl
 import json
 import logging
-import os
 import re
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.files import sync_folder, write_whole
+from chaosaws_kms_ext.files import (
+    check_private,
+    open_private,
+    private_folder,
+    sync_folder,
+    write_whole,
+)
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.safety import journal, labs
+from chaosaws_kms_ext.safety import journal, labs, stored
 from chaosaws_kms_ext.safety.journal import Held, JournalDamaged
+from chaosaws_kms_ext.safety.stored import BadRecord
 
-__all__ = ["PREFIX", "TAG", "Kind", "Made", "Thing", "asked_for", "leftovers", "name_of", "of"]
+__all__ = [
+    "PREFIX",
+    "TAG",
+    "Database",
+    "Kind",
+    "Made",
+    "Thing",
+    "asked_for",
+    "is_of",
+    "leftovers",
+    "name_of",
+    "of",
+]
 
 TAG = "chaos:run"
 """The tag with the run's id that everything carries which a run makes."""
@@ -34,13 +52,18 @@ TAG = "chaos:run"
 PREFIX = "chaos-"
 """What the names of all of that begin with."""
 
-SCHEMA = 1
+SCHEMA = 2
+READ = (1, 2)
+"""Schemas that are read; 1 had no `database`."""
+FIELDS = (
+    "account", "database", "endpoint", "lab", "owner", "region", "run", "target", "things",
+)  # fmt: skip
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST = 30
 """Letters: with the run's id before it and an instance's number behind, 63 at most (RDS API
 reference, CreateDBInstance, DBInstanceIdentifier)."""
 
-Kind = Literal["key", "cluster", "instance", "snapshot"]
+Kind = Literal["key", "cluster", "instance", "snapshot", "schema"]
 State = Literal["asked", "answered", "made"]
 
 logger = logging.getLogger("chaostoolkit")
@@ -52,7 +75,7 @@ class Thing:
 
     kind: Kind
     name: str
-    """Its id; of a key, that of its alias without `alias/`."""
+    """Its id; of a key, that of its alias without `alias/`; of the load's schema, the cluster's."""
     state: State = "asked"
     """`asked`: AWS may have made it; `answered`: AWS said that it did not; `made`."""
     arn: str = ""
@@ -61,7 +84,18 @@ class Thing:
     """UTC, ISO 8601: when AWS was to be asked."""
 
     def __str__(self) -> str:
+        if self.kind == "schema":
+            return f"schema chaos_kms of the load in the cluster {self.name}"
         return f"{self.kind} {self.arn or self.name}"
+
+
+@dataclass(frozen=True)
+class Database:
+    """How the run logged in to the cluster's database; the settings of that name."""
+
+    database: str = ""
+    database_auth: str = "libpq"
+    database_secret: str = ""
 
 
 class Made:
@@ -78,6 +112,7 @@ class Made:
         endpoint: str,
         lab: str,
         path: Path,
+        database: Database = Database(),
         things: list[Thing] | None = None,
     ) -> None:
         self.run = run
@@ -90,6 +125,7 @@ class Made:
         self.lab = lab
         """The lab's id; empty on AWS."""
         self.path = path
+        self.database = database
         self.things = things or []
         self._mutex = threading.RLock()
         self._lock: IO[str] | None = None
@@ -98,15 +134,22 @@ class Made:
     def read(cls, path: Path) -> Made:
         """The ledger in a file; raises JournalDamaged."""
         try:
-            said: dict[str, Any] = json.loads(path.read_text())
-            said.pop("schema")
-            things = [Thing(**each) for each in said.pop("things")]
-            return cls(**said, path=path, things=things)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            said = stored.document(path, READ, FIELDS, optional=("database",))
+            things = [_thing(each) for each in said.pop("things")]
+            database = Database(**said.pop("database", {}))
+            _check(said, path)
+            return cls(**said, path=path, database=database, things=things)
+        except (BadRecord, TypeError, AttributeError) as problem:
+            why = problem if isinstance(problem, BadRecord) else "is not as we write it"
             raise JournalDamaged(
-                f"what a run made, {path}, cannot be read ({type(problem).__name__}): look into "
-                "it, remove by hand what it names, and then the file"
+                f"what a run made, {path}, {why}: look into it, remove by hand what it names, and "
+                "then the file"
             ) from problem
+
+    @property
+    def resources(self) -> list[Thing]:
+        """What it has of AWS' own: everything but the load's schemas."""
+        return [thing for thing in self.things if thing.kind != "schema"]
 
     @property
     def alive(self) -> bool:
@@ -200,8 +243,9 @@ class Made:
         return self.path.with_suffix(".lock")
 
     def _hold(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = self._beside.open("a+")
+        private_folder(self.path.parent)
+        check_private(self.path.parent)
+        file = open_private(self._beside, "a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -232,6 +276,7 @@ class Made:
             "region": self.region,
             "endpoint": self.endpoint,
             "lab": self.lab,
+            "database": asdict(self.database),
             "things": [asdict(each) for each in things],
         }
         write_whole(self.path, json.dumps(said, indent=2) + "\n")
@@ -254,9 +299,12 @@ def of(run: Run) -> Made:
             target=run.settings.target,
             account=door.call("sts", "GetCallerIdentity", {})["Account"],
             region=door.region,
-            endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+            endpoint=lab.endpoint if lab else "",
             lab=lab.id if lab else "",
             path=_folder() / f"{run.id}.json",
+            database=Database(
+                run.settings.database, run.settings.database_auth, run.settings.database_secret
+            ),
         )
         run.at_end.callback(made.release)
         return made
@@ -273,7 +321,12 @@ def name_of(run: Run, name: str) -> str:
         raise Refused(
             f"a name is at most {LONGEST} letters, digits and single hyphens between them"
         )
-    return f"{PREFIX}{run.id}-{name}".lower()
+    return f"{_prefix(run.id)}{name}".lower()
+
+
+def is_of(run: Run, name: str) -> bool:
+    """Whether something of this name is what this run makes."""
+    return name.startswith(_prefix(run.id))
 
 
 @contextlib.contextmanager
@@ -315,5 +368,30 @@ def leftovers() -> tuple[list[Made], list[str]]:
     return found, problems
 
 
+def _prefix(run: str) -> str:
+    return f"{PREFIX}{run}-".lower()
+
+
 def _folder() -> Path:
     return journal.directory() / "made"
+
+
+def _check(said: dict[str, Any], path: Path) -> None:
+    """Raises BadRecord unless everything in it goes together."""
+    stored.check_texts(said, said)
+    stored.check_place(said)
+    if not stored.RUN.fullmatch(said["run"]) or path.stem != said["run"]:
+        raise BadRecord(f"names another run than its file: {said['run']!r:.100}")
+
+
+def _thing(said: dict[str, Any]) -> Thing:
+    """Raises BadRecord for what is none."""
+    thing = Thing(**said)
+    stored.check_texts(said, said)
+    if thing.kind not in get_args(Kind) or thing.state not in get_args(State):
+        raise BadRecord(f"names what it is not for: {thing.kind!r:.50}, {thing.state!r:.50}")
+    if not stored.CLUSTER.fullmatch(thing.name):
+        raise BadRecord(f"has a {thing.kind} without a name: {thing.name!r:.100}")
+    if thing.arn and not stored.KEY.fullmatch(thing.arn):
+        raise BadRecord(f"has a {thing.kind} whose ARN is none: {thing.arn!r:.100}")
+    return thing

@@ -20,7 +20,7 @@ from chaosaws_kms_ext.safety.made import TAG, Kind, Made, Thing
 from chaosaws_kms_ext.safety.survey import under
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["DAYS", "There", "databases", "look", "remove"]
+__all__ = ["DAYS", "There", "databases", "look", "remove", "wrong_account"]
 
 Say = Callable[[str], object]
 
@@ -74,22 +74,23 @@ def remove(
 ) -> list[str]:
     """Removes everything that the ledger's run made: what is left of it, each in a sentence.
 
-    Clusters first, then their keys, whose deletion is only scheduled (`DAYS` days). When nothing
-    is left the ledger is closed. Waits at most `within` seconds until clusters are gone. Calls can
-    be repeated; what is not there any more, or never was, is no error. Raises OSError.
+    Clusters first, then their keys, whose deletion is only scheduled (`DAYS` days); not the schema
+    of a load (load/leftover.py). When nothing is left the ledger is closed. Waits at most `within`
+    seconds until clusters are gone. Calls can be repeated; what is not there any more, or never
+    was, is no error. Raises OSError.
     """
     try:
         with made.held():
-            if wrong := _wrong_account(aws, made):
+            if wrong := wrong_account(aws, made):
                 return [wrong]
-            things = [thing for thing in made.things if thing.kind != "key"]
+            things = [thing for thing in made.resources if thing.kind != "key"]
             left = databases(aws, made, things, say, within, interval, observer)
             if keys := [thing for thing in made.things if thing.kind == "key"]:
                 if left:
                     left.append(f"the keys of run {made.run} stay until that is gone")
                 else:
                     left = _keys(aws, made, keys, say)
-            if not left:
+            if not left and not made.things:
                 made.close()
             return left
     except Held as problem:
@@ -124,6 +125,23 @@ def look(aws: Aws, kind: Kind, name: str) -> There | None:
         if problem.code in NOT_FOUND:
             return None
         raise
+
+
+def wrong_account(aws: Aws, made: Made) -> str:
+    """Why these credentials cannot find what the run made; empty if they can.
+
+    In another account nothing would be found, and that would look like being over.
+    """
+    try:
+        account = aws.call("sts", "GetCallerIdentity", {})["Account"]
+    except AwsError as problem:
+        return f"what run {made.run} made is not removed: {problem}"
+    if account == made.account:
+        return ""
+    return (
+        f"what run {made.run} made is in account {made.account}, and these credentials are of "
+        f"{account}"
+    )
 
 
 # Internals
@@ -313,20 +331,6 @@ def _check_tag(made: Made, what: str, tags: Mapping[str, str]) -> None:
             f"the {what} does not carry the tag {TAG}={made.run}, so it is left alone: look "
             f"whose it is, and take it out of {made.path}"
         )
-
-
-def _wrong_account(aws: Aws, made: Made) -> str:
-    """In another account nothing would be found, and that would look like being over."""
-    try:
-        account = aws.call("sts", "GetCallerIdentity", {})["Account"]
-    except AwsError as problem:
-        return f"what run {made.run} made is not removed: {problem}"
-    if account == made.account:
-        return ""
-    return (
-        f"what run {made.run} made is in account {made.account}, and these credentials are of "
-        f"{account}"
-    )
 
 
 def _cluster(aws: Aws, name: str) -> There:

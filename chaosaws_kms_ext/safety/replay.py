@@ -10,9 +10,17 @@ from typing import Any
 import jmespath
 
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.run import Instant
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["IN_FLIGHT", "VERIFY_TIMEOUT", "NotPutBack", "is_back", "replay", "still_wrong"]
+__all__ = [
+    "IN_FLIGHT",
+    "VERIFY_TIMEOUT",
+    "NotPutBack",
+    "is_back",
+    "replay",
+    "still_wrong",
+]
 
 VERIFY_TIMEOUT = 300.0
 """Seconds. KMS: eventual consistency takes "several minutes in some cases" (KMS Developer Guide,
@@ -35,29 +43,31 @@ class NotPutBack(Exception):
     """The undo did not show within its time: what is still wrong."""
 
 
-def replay(aws: Aws, undo: Undo) -> int:
+def replay(aws: Aws, undo: Undo) -> Instant:
     """Makes every call of `undo` and verifies its checks; raises NotPutBack.
 
     Every call can be repeated without harm. All of it is tried again until it is right: for
     VERIFY_TIMEOUT seconds while AWS answers, for ANSWER_TIMEOUT while it does not, and not at all
-    after a refusal that will not pass. Returns the instant (CLOCK_MONOTONIC, ns) of AWS' first
-    answer to the last call.
+    after a refusal that will not pass. Returns when AWS first answered the last call.
     """
-    begin, answered, said = time.monotonic(), 0, ""
+    begin, said = time.monotonic(), ""
+    answer: Instant | None = None
     while True:
         limit = VERIFY_TIMEOUT
         try:
+            asked = time.monotonic_ns()
             for call in undo.calls:
+                asked = time.monotonic_ns()
                 aws.call(call.service, call.operation, dict(call.params))
-            answered = answered or time.monotonic_ns()
+            answer = answer or Instant.now(asked)
             wrong = still_wrong(aws, undo)
         except AwsError as problem:
             wrong = str(problem)
             if problem.permanent:
                 raise NotPutBack(wrong) from problem
             limit = ANSWER_TIMEOUT
-        if not wrong:
-            return answered
+        if not wrong and answer:
+            return answer
         if time.monotonic() - begin > limit:
             raise NotPutBack(wrong)
         if wrong != said:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,28 +10,25 @@ from datetime import UTC, datetime
 from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.kms import api as kms
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import journal, labs, switch
-from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.safety import consent, journal, labs, switch
+from chaosaws_kms_ext.safety.door import door
+from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.safety.made import TAG
 from chaosaws_kms_ext.safety.replay import IN_FLIGHT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.switch import Armed
 from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["adopted", "door", "in_words", "named", "restore"]
+__all__ = ["adopted", "in_words", "named", "restore"]
 
 Say = Callable[[str], object]
 
 BACK_WITHIN, LOOK = 3600.0, 2.0
 """Seconds for a cluster to be started (Aurora User Guide, aurora-cluster-stop-start: "usually takes
 several minutes"), and between two looks."""
-
-
-def door(entry: Entry | Made) -> Aws:
-    """AWS, or the lab, as the run that wrote this down had it; raises Refused."""
-    return Aws(entry.region, entry.endpoint, lab=bool(entry.lab))
 
 
 def restore(
@@ -42,20 +38,21 @@ def restore(
 
     With `force` also where its switch, which is gone, says that a key was put back before. Who was
     `watching` the run need not ask that, and knows that its last call may be on its way. No entry
-    keeps another from its turn, whatever is wrong with it; `say` is told what, and what was done.
+    keeps another from its turn, whatever is wrong with it; `say` is told what, and every call that
+    is made. A copy of an entry that came from elsewhere stays as it is.
     Of what is left, those without calls have their keys. Signals wait while a key is put back.
     """
     left, back = [], []
     for entry in entries:
         say(named(entry))
         try:
-            back += _put_key_back(door(entry), entry, say, force, watching)
+            back += _put_key_back(door(entry, say), entry, say, force, watching)
         except Exception as problem:
             say(f"  NOT put back: {in_words(problem)}")
             left.append(entry)
     for entry in back:
         try:
-            _bring_back(door(entry), entry, say)
+            _bring_back(door(entry, say), entry, say)
         except Exception as problem:
             say(f"  NOT put back: {entry.cluster}: {in_words(problem)}")
             left.append(entry)
@@ -65,6 +62,8 @@ def restore(
 def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool) -> list[Entry]:
     """The entry with nothing to undo any more; none where it was closed."""
     _check_account(aws, entry)
+    if entry.is_copy and not force:
+        _check_copy(aws, entry)
     if not entry.undo.calls:
         return [entry]
     if other := _other_holder(aws, entry):
@@ -90,7 +89,7 @@ def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
     """The cluster, the switch, and the entry's end."""
     try:
         if entry.cluster:
-            say(f"  {_until_back(aws, entry.cluster, say)}")
+            say(f"  {_until_back(aws, entry, say)}")
     except AwsError:
         if not entry.lab or not labs.is_gone(entry.endpoint, entry.lab):
             raise
@@ -124,6 +123,23 @@ def _check_account(aws: Aws, entry: Entry) -> None:
             raise Refused(f"{entry.key} is of account {theirs}, these credentials of {account}")
 
 
+def _check_copy(aws: Aws, entry: Entry) -> None:
+    """What a file from elsewhere says is believed of a key that may be attacked, or that its run
+    made; and of a key that is back only if it is."""
+    carried = kms.tags(aws, entry.key)
+    name, value = consent.ALLOW
+    if carried.get(name) != value and carried.get(TAG) != entry.run:
+        raise Refused(
+            f"{entry.path} names a key that carries neither the tag {name}={value} nor "
+            f"{TAG}={entry.run}: `--force` believes it all the same"
+        )
+    state = kms.describe(aws, entry.key).state
+    if not entry.undo.calls and state != "Enabled":
+        raise Refused(
+            f"{entry.path} says that the key is back, and it is {state}: its switch stays armed"
+        )
+
+
 def _other_holder(aws: Aws, entry: Entry) -> str:
     """The run that holds the entry's key, if it is another; empty if that is not known.
 
@@ -153,8 +169,9 @@ def _was_put_back(aws: Aws, entry: Entry) -> str:
     return f"{gone}, so {entry.key} was put back before, and somebody took it away again"
 
 
-def _until_back(aws: Aws, cluster_id: str, say: Say) -> str:
+def _until_back(aws: Aws, entry: Entry, say: Say) -> str:
     """Starts the cluster if it must, and waits until it is available; says what came of it."""
+    cluster_id, key = entry.cluster, entry.key
 
     def back() -> str | None:
         try:
@@ -163,10 +180,12 @@ def _until_back(aws: Aws, cluster_id: str, say: Say) -> str:
             if problem.code == "DBClusterNotFoundFault":
                 return f"the cluster {cluster_id} is not there any more"
             raise
+        if cluster.key != key:
+            raise Refused(f"the cluster {cluster.id} is not encrypted under {key}")
         if cluster.meaning == "terminal":
             raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")
         if cluster.meaning == "recoverable":
-            start(aws, cluster.id, Observer(), lambda: say("  the cluster was started"))
+            start(aws, cluster.id, Observer(), lambda _: say("  the cluster was started"))
         if cluster.meaning == "accessible":
             return f"the cluster {cluster.id} is {cluster.status}"
         return None
@@ -185,19 +204,22 @@ def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
     entries = []
     for run, key in dict.fromkeys((each.run, each.key) for each in schedules):
         theirs = [each for each in schedules if (each.run, each.key) == (run, key)]
-        undo = next((each.undo for each in theirs if each.undo.calls), Undo((), ()))
-        entry = journal.new_entry(
-            run=run,
-            target="aws",
-            region=aws.region,
-            endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
-            lab="",
-            cluster=theirs[0].cluster,
-            key=key,
-            undo=undo,
-            switch=[each.name for each in theirs],
-            owner=theirs[0].owner,
-        )
+        undo = next((each.undo for each in theirs if each.undo.calls), Undo())
+        try:
+            entry = journal.new_entry(
+                run=run,
+                target="aws",
+                region=aws.region,
+                endpoint="",
+                lab="",
+                cluster=theirs[0].cluster,
+                key=key,
+                undo=undo,
+                switch=[each.name for each in theirs],
+                owner=theirs[0].owner,
+            )
+        except JournalDamaged:
+            continue  # nobody of ours made them
         if keep:
             with contextlib.suppress(OSError):  # nothing may keep the key from being put back
                 entry = journal.write(entry)

@@ -19,7 +19,7 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety.undo import Call, Check, Undo
+from chaosaws_kms_ext.safety.undo import Call, Undo
 
 __all__ = [
     "FOR",
@@ -77,11 +77,7 @@ class Armed:
     @property
     def undo(self) -> Undo:
         """What it does, for whoever wants it done now."""
-        if self.call.operation != "EnableKey":
-            return Undo((), ())
-        enabled = Check(Call("kms", "DescribeKey", self.call.params), "KeyMetadata.KeyState",
-                        "Enabled")  # fmt: skip
-        return Undo((self.call,), (enabled,))
+        return Undo((self.call,) if self.call.operation == "EnableKey" else ())
 
 
 def arm(

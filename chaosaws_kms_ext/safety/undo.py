@@ -1,16 +1,25 @@
-"""An undo as data: the calls that put things back, and how to see that they did.
+"""An undo as data: the calls that put things back.
 
 A fault makes one before it acts. It goes to the journal as JSON, and whoever finds it there can
-replay it without knowing the fault.
+replay it without knowing the fault. What an undo can consist of is one table (`UNDOES`), with the
+look that shows whether such a call has had its effect: a file can name nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Call", "Check", "Undo"]
+__all__ = ["UNDOES", "Call", "Check", "NotAnUndo", "Undo", "in_words"]
+
+LONGEST = 200
+"""Letters of a call's parameters that are said."""
+
+
+class NotAnUndo(ValueError):
+    """What cannot be replayed, and why; ends a sentence."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,9 @@ class Call:
     operation: str
     params: Mapping[str, Any]
 
+    def __str__(self) -> str:
+        return in_words(self.service, self.operation, self.params)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -30,9 +42,16 @@ class Call:
         }
 
     @classmethod
-    def of_json(cls, said: Mapping[str, Any]) -> Call:
-        """The opposite of `as_json`."""
-        return cls(said["service"], said["operation"], said["params"])
+    def of_json(cls, said: Any) -> Call:
+        """The opposite of `as_json`; raises NotAnUndo."""
+        if not isinstance(said, dict) or said.keys() != {"service", "operation", "params"}:
+            raise NotAnUndo(f"has a call with other fields than those of a call: {said!r:.200}")
+        call = cls(said["service"], said["operation"], said["params"])
+        if not all(isinstance(each, str) for each in (call.service, call.operation)):
+            raise NotAnUndo(f"has a call without a name: {said!r:.200}")
+        if not isinstance(call.params, dict):
+            raise NotAnUndo(f"has a call whose parameters are none: {said!r:.200}")
+        return call
 
 
 @dataclass(frozen=True)
@@ -45,28 +64,73 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Undoing:
+    """One call that an undo can have."""
+
+    params: Mapping[str, str | None]
+    """Beside `KeyId`: name → the value that it has; None: any text."""
+    check: Callable[[Mapping[str, Any]], Check]
+    """What shows that it has had its effect, from its parameters."""
+
+
+def _enabled(params: Mapping[str, Any]) -> Check:
+    key = {"KeyId": params["KeyId"]}
+    return Check(Call("kms", "DescribeKey", key), "KeyMetadata.KeyState", "Enabled")
+
+
+def _policy(params: Mapping[str, Any]) -> Check:
+    of_it = {"KeyId": params["KeyId"], "PolicyName": params["PolicyName"]}
+    return Check(Call("kms", "GetKeyPolicy", of_it), "Policy", params["Policy"])
+
+
+UNDOES: Mapping[tuple[str, str], Undoing] = {
+    ("kms", "EnableKey"): Undoing({}, _enabled),
+    ("kms", "PutKeyPolicy"): Undoing({"PolicyName": "default", "Policy": None}, _policy),
+}
+"""Service and operation of every call that puts something back; each is about one key."""
+
+
+@dataclass(frozen=True)
 class Undo:
     """What puts one fault back."""
 
-    calls: tuple[Call, ...]
-    checks: tuple[Check, ...]
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What shows that everything is back: by the table, whoever wrote the calls down."""
+        return tuple(UNDOES[call.service, call.operation].check(call.params) for call in self.calls)
+
+    def check_about(self, key: str) -> None:
+        """Raises NotAnUndo unless every call can be one of an undo, and is about this key."""
+        for call in self.calls:
+            known = UNDOES.get((call.service, call.operation))
+            if known is None:
+                raise NotAnUndo(f"has a call that puts nothing back: {call}")
+            if call.params.get("KeyId") != key:
+                raise NotAnUndo(f"is about the key {key}, and has a call for another: {call}")
+            wanted = {"KeyId": key, **known.params}
+            if call.params.keys() != wanted.keys() or not all(
+                isinstance(call.params[name], str) and value in (None, call.params[name])
+                for name, value in wanted.items()
+            ):
+                raise NotAnUndo(f"has a call with other parameters than an undo's: {call}")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "calls": [call.as_json() for call in self.calls],
-            "checks": [
-                {"call": c.call.as_json(), "jmespath": c.jmespath, "equals": c.equals}
-                for c in self.checks
-            ],
-        }
+        return {"calls": [call.as_json() for call in self.calls]}
 
     @classmethod
-    def of_json(cls, said: Mapping[str, Any]) -> Undo:
-        """The opposite of `as_json`."""
-        return cls(
-            calls=tuple(Call.of_json(call) for call in said["calls"]),
-            checks=tuple(
-                Check(Call.of_json(c["call"]), c["jmespath"], c["equals"]) for c in said["checks"]
-            ),
-        )
+    def of_json(cls, said: Any) -> Undo:
+        """The opposite of `as_json`; raises NotAnUndo."""
+        if not isinstance(said, dict) or said.keys() != {"calls"}:
+            raise NotAnUndo("has an undo with other fields than `calls`")
+        if not isinstance(said["calls"], list):
+            raise NotAnUndo("has an undo whose calls are no list")
+        return cls(tuple(Call.of_json(call) for call in said["calls"]))
+
+
+def in_words(service: str, operation: str, params: Mapping[str, Any]) -> str:
+    """`kms:EnableKey {"KeyId": …}`, for people."""
+    said = json.dumps(dict(params), default=str)
+    return f"{service}:{operation} {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}"

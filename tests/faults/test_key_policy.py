@@ -190,7 +190,9 @@ def test_whoever_comes_after_a_dead_run_puts_the_policy_back(lab, kms, run, key)
     (entry,) = journal.open_entries()
     assert restoring.restore([entry], said.append) == []
     assert policy_of(kms, key) == old
-    assert said == [restoring.named(entry), "  the key is back"]
+    assert said == [
+        restoring.named(entry), f"  calls {entry.undo.calls[0]}", "  the key is back",
+    ]  # fmt: skip
     assert journal.open_entries() == []
     # And the run itself, should it live, does nothing more.
     before = puts(lab)

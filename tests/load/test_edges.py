@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.checkers import durability
-from chaosaws_kms_ext.history import Outcome, read_history
+from chaosaws_kms_ext.history import Outcome, read_history, write_rows
 from chaosaws_kms_ext.load import schema
 from chaosaws_kms_ext.load.load import DEFAULT_LOAD
 from chaosaws_kms_ext.load.schema import LoadFailed
@@ -80,7 +80,7 @@ def test_no_write_counts_as_lost_because_a_query_left_a_transaction_open(
     load = start_load(steady=False, file=team(query))
     time.sleep(2.5)
     load.stop()
-    load.read_rows_back(5)
+    write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
     found = durability.judge(history.arrivals("main"), history.rows["main"])
     assert found.acknowledged > 5

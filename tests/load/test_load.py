@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.checkers import counts, durability, hang, outage
-from chaosaws_kms_ext.history import WrittenRow, read_history
+from chaosaws_kms_ext.history import WrittenRow, read_history, write_rows
 from chaosaws_kms_ext.load import schema
 from chaosaws_kms_ext.load.load import DEFAULT_LOAD, Load, LoadConfig
 from chaosaws_kms_ext.load.schema import LoadFailed
@@ -70,7 +70,7 @@ def test_every_acknowledged_row_that_disappears_is_reported_and_no_other(postgre
             "DELETE FROM chaos_kms.writes WHERE (writer + sequence) % 3 = 0 "
             "RETURNING writer, sequence"
         ).fetchall()
-    load.read_rows_back(5)
+    write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
     arrivals = history.arrivals("main")
     acknowledged = {(o.writer, o.sequence) for o in arrivals if o.kind == "write"} - {
@@ -95,7 +95,7 @@ def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_loa
     assert len(due) == len(set(due))
     assert {later - earlier for earlier, later in itertools.pairwise(due)} == {5_000_000}
     assert due[-1] > stopped - 10_000_000
-    load.read_rows_back(5)
+    write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
     assert durability.judge(arrivals, history.rows["main"]).lost == ()
     assert durability.judge(arrivals, history.rows["main"]).unexpected == ()

@@ -56,10 +56,10 @@ def figures(run):
 
 
 def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
-    loads.start(run, "main", postgres.conninfo)
+    loads.start(run, "main", "orders", postgres.conninfo)
     # One database, one schema: only the first may write.
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
-    loads.start(run, "copy", postgres.conninfo)
+    loads.start(run, "copy", "orders", postgres.conninfo)
     assert [load.config.name for load in run.part(Loads)] == ["main", "copy"]
     assert happened(run, Happened.LOAD_STEADY) == ["main", "copy"]
     assert actions.run_on() == {"seconds": 1.0}
@@ -84,21 +84,21 @@ def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
 
 
 def test_a_name_is_given_once(run, postgres):
-    loads.start(run, "main", postgres.conninfo)
+    loads.start(run, "main", "orders", postgres.conninfo)
     with pytest.raises(Refused, match="a load called main was started before"):
-        loads.start(run, "main", postgres.conninfo)
+        loads.start(run, "main", "orders", postgres.conninfo)
     assert run.part(Loads).get("main").running
 
 
 def test_without_a_folder_no_load_starts(run, postgres):
     run.folder = None
     with pytest.raises(Refused, match=r"the folder of the control chaosaws_kms_ext\.controls\.run"):
-        loads.start(run, "main", postgres.conninfo)
+        loads.start(run, "main", "orders", postgres.conninfo)
     assert list(run.part(Loads, Loads)) == []
 
 
 def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monkeypatch):
-    load = loads.start(run, "main", postgres.conninfo)
+    load = loads.start(run, "main", "orders", postgres.conninfo)
     freeze(postgres)
     until(lambda: load.window(0.5).share < 0.5)
     monkeypatch.setattr(loads, "STEADY_TIMEOUT", 1.0)
@@ -112,7 +112,7 @@ def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monke
 
 
 def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgres):
-    load = loads.start(run, "main", postgres.conninfo)
+    load = loads.start(run, "main", "orders", postgres.conninfo)
     load._child.process.send_signal(signal.SIGKILL)
     until(lambda: not load.running)
     killed = time.monotonic()
@@ -125,9 +125,9 @@ def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgr
 
 
 def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run, postgres):
-    killed = loads.start(run, "main", postgres.conninfo)
+    killed = loads.start(run, "main", "orders", postgres.conninfo)
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
-    loads.start(run, "copy", postgres.conninfo)
+    loads.start(run, "copy", "orders", postgres.conninfo)
     killed._child.process.send_signal(signal.SIGKILL)
     until(lambda: not killed.running)
     with pytest.raises(ActivityFailed, match="a load has ended by itself"):
@@ -136,7 +136,7 @@ def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run
 
 def test_a_load_that_could_not_start_is_not_one_that_missed_nothing(run, postgres):
     with pytest.raises(LoadFailed, match="nowhere"):
-        loads.start(run, "copy", f"{postgres.conninfo} dbname=nowhere")
+        loads.start(run, "copy", "orders", f"{postgres.conninfo} dbname=nowhere")
     assert happened(run, Happened.LOAD_STEADY) == []
     run.event(Happened.LOAD_STOPPED, load="copy")
     assert figures(run).figures.missed_arrivals is None
@@ -146,4 +146,4 @@ def test_a_locust_file_of_ones_own_is_used(run, postgres, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("raise RuntimeError('not this one')")
     with pytest.raises(LoadFailed, match="RuntimeError: not this one"):
-        loads.start(run, "copy", postgres.conninfo, str(broken))
+        loads.start(run, "copy", "orders", postgres.conninfo, str(broken))

@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.history import write_rows
 from chaosaws_kms_ext.load.passfile import Line, Passfile
 from chaosaws_kms_ext.load.passwords import passwords
 from chaosaws_kms_ext.run import Refused
@@ -195,7 +196,7 @@ def test_a_load_logs_in_anew_with_a_password_that_was_rotated_while_it_ran(
     time.sleep(0.5)
     shop.postgres.start()
     load.wait_until_steady(0.5, 0.99, 20, Observer())
-    load.read_rows_back(5)
+    write_rows(load.config.folder, load.config.name, load.rows(5))
     load.stop()
     log = (tmp_path / "load.log").read_text()
     assert "first" not in log

@@ -15,6 +15,8 @@ from chaosaws_kms_ext.safety import journal, made
 from chaosaws_kms_ext.safety.journal import Held
 from chaosaws_kms_ext.safety.made import Made, asked_for, leftovers
 
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+
 
 @pytest.fixture
 def ledger():
@@ -40,7 +42,7 @@ def test_it_is_on_disk_before_the_call_and_knows_afterwards_what_came_of_it(ledg
     assert not ledger.path.exists()
     with asked_for(ledger, "key", "chaos-k") as thing:
         assert on_disk(ledger) == [("key", "chaos-k", "asked", "")]
-        ledger.heard(thing, "arn:k")
+        ledger.heard(thing, KEY)
     with pytest.raises(AwsError), asked_for(ledger, "cluster", "chaos-c"):
         raise AwsError("no", "AccessDenied")
     with pytest.raises(AwsError), asked_for(ledger, "snapshot", "chaos-s"):
@@ -48,7 +50,7 @@ def test_it_is_on_disk_before_the_call_and_knows_afterwards_what_came_of_it(ledg
     with pytest.raises(KeyboardInterrupt), asked_for(ledger, "instance", "chaos-i"):
         raise KeyboardInterrupt
     assert on_disk(ledger) == [
-        ("key", "chaos-k", "made", "arn:k"),
+        ("key", "chaos-k", "made", KEY),
         ("cluster", "chaos-c", "answered", ""),
         ("snapshot", "chaos-s", "asked", ""),
         ("instance", "chaos-i", "asked", ""),
@@ -139,7 +141,9 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(ledger):
 
 
 def test_that_of_a_lab_that_is_gone_is_closed(ledger):
-    gone = new("20261124T130000Z-000000", endpoint="http://127.0.0.1:1", lab="some-lab")
+    gone = new(
+        "20261124T130000Z-000000", target="lab", endpoint="http://127.0.0.1:1", lab="some-lab"
+    )
     for each in (ledger, gone):
         each.record("cluster", "a")
         each.release()
@@ -151,7 +155,7 @@ def test_that_of_a_lab_that_runs_is_not(lab, monkeypatch):
     for name, value in lab.environment.items():
         monkeypatch.setenv(name, value)
     for identity, count in ((lab.id, 1), ("another", 0)):
-        of_lab = new(f"20261124T130000Z-{count}", endpoint=lab.endpoint, lab=identity)
+        of_lab = new(f"20261124T130000Z-{count}", target="lab", endpoint=lab.endpoint, lab=identity)
         of_lab.record("cluster", "a")
         of_lab.release()
         assert len(leftovers()[0]) == count

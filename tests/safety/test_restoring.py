@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chaosaws_kms_ext.faults.disable_key import DisableKey
@@ -62,7 +64,7 @@ def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):
 
 def test_an_entry_that_makes_no_sense_keeps_no_other_from_its_turn(lab, kms):
     key = disabled(kms)
-    entries = [left_by(lab, "r1", "no ARN"), left_by(lab, "r2", key)]
+    entries = [replace(left_by(lab, "r1", key), lab="another"), left_by(lab, "r2", key)]
     said = []
     (left,) = restoring.restore(entries, said.append)
     assert left.run == "r1"

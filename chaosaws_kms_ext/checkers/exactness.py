@@ -1,0 +1,55 @@
+"""How exact a figure is: a duration is as exact as the two instants that it lies between."""
+
+from __future__ import annotations
+
+from chaosaws_kms_ext.history import SECOND, Event
+
+__all__ = ["Durations", "Instant", "of"]
+
+Instant = tuple[int, float]
+"""CLOCK_MONOTONIC (ns), and the seconds that it can be off."""
+
+LEAST = 1.0
+"""Seconds that any figure may be off."""
+SHARE = 0.5
+"""Of a figure that it may be off."""
+
+
+def of(event: Event | None) -> Instant | None:
+    """When an event was."""
+    return None if event is None else (event.at, float(event.details.get("within_seconds", 0.0)))
+
+
+class Durations:
+    """The durations of a run, and the bound of each; one that says too little is left out.
+
+    `usual`: seconds between two looks; three of them are no reason to leave a figure out.
+    """
+
+    def __init__(self, usual: float) -> None:
+        self._tolerated = max(LEAST, 3 * usual)
+        self.bounds: dict[str, float] = {}
+        """Figure → seconds that it can be off."""
+        self.doubts: list[str] = []
+        """Why figures were left out, each in a sentence."""
+
+    def between(self, name: str, begin: Instant | None, end: Instant | None) -> float | None:
+        """Seconds from one instant to the other; None: one is not known, or too little is."""
+        if begin is None or end is None:
+            return None
+        seconds = round((end[0] - begin[0]) / SECOND, 3)
+        return self.keep(name, seconds, begin[1] + end[1])
+
+    def keep(self, name: str, seconds: float | None, bound: float) -> float | None:
+        """The figure, if it is exact enough; raises nothing."""
+        if seconds is None:
+            return None
+        self.bounds[name] = round(bound, 3)
+        if bound <= max(self._tolerated, SHARE * seconds):
+            return seconds
+        what = name.removesuffix("_seconds").replace("_", " ")
+        self.doubts.append(
+            f"{what} is not known: {seconds:.1f} s can be off by {bound:.1f} s, "
+            "since this process, its load or AWS stood still"
+        )
+        return None

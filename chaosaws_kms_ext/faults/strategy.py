@@ -1,0 +1,57 @@
+"""How `chaos run` was started: whether it will play the rollbacks that put a key back.
+
+Chaos Toolkit tells an action nothing of it; the control, where an experiment names it, holds the
+whole experiment against stricter rules (controls/stage.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import click
+from chaoslib.exceptions import ChaosException
+from chaoslib.loader import load_experiment
+from chaoslib.settings import get_loaded_settings
+
+from chaosaws_kms_ext.run import Refused
+
+__all__ = ["LEAVES_IT", "refuse_without_rollbacks", "rollback_strategy"]
+
+LEAVES_IT = frozenset({"deviated", "never"})
+"""Rollback strategies under which a run that goes well leaves its key away."""
+
+
+def refuse_without_rollbacks() -> None:
+    """Raises Refused where the rollbacks of this run will not be played."""
+    if (strategy := rollback_strategy()) in LEAVES_IT:
+        raise Refused(
+            f"the rollbacks strategy is {strategy}, so nobody would put the key back: the fault is "
+            "not injected. Leave the option --rollback-strategy and the runtime block out, or make "
+            "it always"
+        )
+
+
+def rollback_strategy() -> str:
+    """What Chaos Toolkit goes by: the command line, else the experiment, else the settings file.
+
+    Empty where that is not known, as outside of `chaos run`.
+    """
+    command = click.get_current_context(silent=True)
+    if command is None:
+        return ""
+    if given := command.params.get("rollback_strategy"):
+        return str(given)
+    settings = get_loaded_settings() or {}
+    with contextlib.suppress(ChaosException, OSError):
+        experiment = load_experiment(str(command.params.get("source") or ""))
+        if experiment.get("runtime"):
+            return _declared(experiment)
+    return _declared(settings)
+
+
+def _declared(said: Any) -> str:
+    try:
+        return str(said["runtime"]["rollbacks"]["strategy"])
+    except (KeyError, TypeError):
+        return ""

@@ -1,0 +1,66 @@
+"""Drops the schema that a run which was killed left in a database that it did not make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from chaosaws_kms_ext.aurora import api as aurora
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.load import schema
+from chaosaws_kms_ext.load.passwords import passwords
+from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.safety.removing import wrong_account
+from chaosaws_kms_ext.settings import Settings
+
+__all__ = ["drop"]
+
+Say = Callable[[str], object]
+
+WITHIN = 20.0
+"""Seconds for one database."""
+
+
+def drop(aws: Aws, made: Made, say: Say) -> list[str]:
+    """Drops the schemas of a run's loads, which its ledger names: what is left, in sentences.
+
+    Passwords are found as the run found them: by libpq, IAM or Secrets Manager. A schema that does
+    not say that it is ours is left alone.
+    """
+    schemas = [each for each in made.things if each.kind == "schema"]
+    if schemas and (wrong := wrong_account(aws, made)):
+        return [wrong]
+    left = []
+    for thing in schemas:
+        try:
+            said = _drop(aws, made, thing.name)
+        except (AwsError, LoadFailed, Refused, OSError) as problem:
+            left.append(f"the {thing} is not dropped: {problem}")
+            continue
+        made.gone(thing)
+        say(f"{thing}: {said}")
+    return left
+
+
+def _drop(aws: Aws, made: Made, cluster_id: str) -> str:
+    try:
+        cluster = aurora.describe(aws, cluster_id)
+    except AwsError as problem:
+        if problem.code == "DBClusterNotFoundFault":
+            return "the cluster is not there any more"
+        raise
+    if cluster.meaning != "accessible":
+        raise Refused(f"the cluster is {cluster.status}")
+    settings = Settings(target="aws", cluster_id=cluster_id, **asdict(made.database))
+    if settings.database_auth == "libpq":
+        schema.drop(aurora.conninfo(cluster, settings.database), WITHIN)
+        return "dropped"
+    renewed = passwords(aws, settings, cluster, cluster.key)
+    try:
+        renewed.start()
+        schema.drop(renewed.database, WITHIN)
+    finally:
+        renewed.stop()
+    return "dropped"

@@ -1,0 +1,61 @@
+"""AWS for whoever puts back what a file names: no call but those that do, and each is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.safety import labs
+from chaosaws_kms_ext.safety.journal import Entry
+from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.safety.undo import UNDOES, in_words
+
+__all__ = ["CALLS", "Restorer", "door"]
+
+Say = Callable[[str], object]
+
+LOOKS = ("Describe", "Get", "List")
+"""What the names of operations begin with that change nothing."""
+
+CALLS = frozenset({
+    *UNDOES,
+    ("rds", "StartDBCluster"),
+    ("scheduler", "DeleteSchedule"),
+    # What a run made is removed.
+    ("kms", "DeleteAlias"),
+    ("kms", "ScheduleKeyDeletion"),
+    ("rds", "DeleteDBCluster"),
+    ("rds", "DeleteDBClusterSnapshot"),
+    ("rds", "DeleteDBInstance"),
+})  # fmt: skip
+"""Service and operation of every call that puts something back."""
+
+
+class Restorer(Aws):
+    """Makes no other call that changes something than those of `CALLS`, and says each."""
+
+    def __init__(self, region: str, endpoint: str, say: Say, lab: bool = False) -> None:
+        super().__init__(region, endpoint, lab)
+        self._say = say
+
+    def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """As `Aws.call`; raises Refused for what puts nothing back."""
+        if not operation.startswith(LOOKS):
+            if (service, operation) not in CALLS:
+                raise Refused(f"{service}:{operation} puts nothing back: it is not called")
+            self._say(f"  calls {in_words(service, operation, params)}")
+        return super().call(service, operation, params)
+
+
+def door(entry: Entry | Made, say: Say) -> Restorer:
+    """AWS, or the lab of the run that wrote this down; raises Refused.
+
+    AWS is where this process' own configuration says; no file names an endpoint of it.
+    """
+    if not entry.lab:
+        return Restorer(entry.region, "", say)
+    if not labs.is_there(entry.endpoint, entry.lab):
+        raise Refused(f"the lab {entry.lab} of run {entry.run} does not answer: {entry.endpoint}")
+    return Restorer(entry.region, entry.endpoint, say, lab=True)
