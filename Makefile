@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 .PHONY: gameday test soak lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
-	$(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
+	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
 test: $(READY) lint  ## every test, and every experiment on the lab
 	$(BIN)/python -m pytest -m "not alone and not soak" \

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,8 +16,10 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
 from chaosaws_kms_ext import __version__
+from chaosaws_kms_ext.files import read_private
 from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.text import printable
 
 __all__ = ["Aws", "AwsError", "Credentials", "of"]
 
@@ -55,14 +59,18 @@ class Aws:
     role, an instance's role, SSO).
     """
 
-    def __init__(self, region: str = "", endpoint: str = "", lab: bool = False) -> None:
-        """By default everything comes from the environment; a `lab` takes any credentials."""
-        anybody = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"} if lab else {}
+    def __init__(self, region: str = "", endpoint: str = "", lab: Path | None = None) -> None:
+        """By default everything comes from the environment.
+
+        `lab`: the file with a lab's credentials; then nothing of the environment goes there. Raises
+        Refused.
+        """
+        keys = _of_lab(lab) if lab else {}
         self._endpoint = endpoint or None
         try:
             # AWS_REGION is the variable of every SDK but boto3.
             wanted = region or os.environ.get("AWS_REGION") or None
-            self._session = boto3.Session(region_name=wanted, **anybody)
+            self._session = boto3.Session(region_name=wanted, **keys)
         except botocore_errors.ProfileNotFound as problem:
             raise Refused(f"{problem}: AWS_PROFILE must name one of ~/.aws/config") from None
         except botocore_errors.BotoCoreError as problem:
@@ -207,6 +215,17 @@ REFUSAL = re.compile(r"not authorized to perform: ([\w-]+:\w+) on resource: ((?:
 """IAM User Guide, "Troubleshoot access denied error messages"."""
 
 
+def _of_lab(path: Path) -> dict[str, str]:
+    try:
+        said = json.loads(read_private(path))
+        return {
+            "aws_access_key_id": str(said["access_key"]),
+            "aws_secret_access_key": str(said["secret_key"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise Refused(f"the lab's credentials cannot be read: {problem}") from None
+
+
 def _unusable(what: str, problem: Exception) -> AwsError:
     if isinstance(problem, RuntimeError) and "expired" in str(problem):
         return AwsError(f"the AWS credentials have expired ({what}): renew them", "ExpiredToken")
@@ -216,7 +235,8 @@ def _unusable(what: str, problem: Exception) -> AwsError:
 
 
 def _sentence(name: str, params: dict[str, Any], error: dict[str, str]) -> str:
-    code, message = error.get("Code", "unknown error"), " ".join(error.get("Message", "").split())
+    code = printable(error.get("Code", "unknown error"))
+    message = printable(" ".join(error.get("Message", "").split()))
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
     if code in DENIED:
         # AWS' words say more: a call may take a permission of another name, and names no ARN.

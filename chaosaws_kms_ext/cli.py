@@ -317,7 +317,7 @@ def _would_restore(entry: Entry) -> bool:
     """Says what would be done; true: it is left."""
     _tell(restoring.named(entry))
     for call in entry.undo.calls:
-        click.echo(f"  would call {call}")
+        click.echo(f"  would call {call.whole}")
     if entry.cluster:
         click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
     return True
@@ -331,6 +331,7 @@ def _as_json(running: LocalLab) -> str:
     return json.dumps({
         "endpoint": running.endpoint,
         "region": running.region,
+        "environment": running.environment,
         "clusters": list(running.clusters),
     })  # fmt: skip
 
@@ -347,6 +348,7 @@ def _as_text(running: LocalLab) -> str:
             "",
             f"# Cluster {cluster['id']}, encrypted under {cluster['key']}",
             f"psql {shlex.quote(cluster['database'])}",
+            f"# Its password, for what knows no PGPASSFILE: {cluster['password']}",
             f"aws kms disable-key --key-id {cluster['key']}",
             f"aws kms enable-key --key-id {cluster['key']}",
             f"aws rds describe-db-clusters --db-cluster-identifier {cluster['id']} "

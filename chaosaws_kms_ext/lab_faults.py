@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 __all__ = ["LabFaults", "NotALab"]
 
 PATH = "/chaos-kms-lab/faults"
+SERVICE = "chaos-kms-lab"
+"""What its requests are signed for."""
+JSON = {"Content-Type": "application/json"}
 TIMEOUT = 10.0
 """Seconds."""
 
@@ -22,7 +30,8 @@ class NotALab(Exception):
 class LabFaults:
     """The faults of the lab at `endpoint`, which has to be on this machine."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, access_key: str = "", secret_key: str = "") -> None:
+        """The keys are those that the lab printed; by default they are in the environment."""
         address = urlsplit(endpoint)
         if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost"):
             what = f"{endpoint} is not a lab on this machine" if endpoint else "No lab is named"
@@ -30,6 +39,10 @@ class LabFaults:
                 f"{what}: paste what 'chaos kms lab' printed, or give --endpoint after 'fault'"
             )
         self._url = endpoint.rstrip("/") + PATH
+        self._keys = Credentials(
+            access_key or os.environ.get("AWS_ACCESS_KEY_ID", ""),
+            secret_key or os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+        )
 
     def order(self, **fault: Any) -> list[dict[str, Any]]:
         """Orders one more fault (lab/faults.py, data_faults.py), and says it as it is taken."""
@@ -45,7 +58,11 @@ class LabFaults:
 
     def _ask(self, method: str, body: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url, data=data, method=method)
+        # Signed, so that the secret goes to nobody, whoever answers there.
+        asked = AWSRequest(method=method, url=self._url, data=data or b"", headers=JSON)
+        SigV4Auth(self._keys, SERVICE, "local").add_auth(asked)
+        headers = dict(asked.headers.items())
+        request = urllib.request.Request(self._url, data=data, method=method, headers=headers)
         # No proxy: it is this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +40,13 @@ class LocalLab:
     endpoint: str
     region: str
     clusters: Sequence[Mapping[str, str]]
+    access_key: str
+    secret_key: str = field(repr=False)
+    """What requests to it are signed with; both mean nothing elsewhere."""
+    credentials: Path
+    """A file with these two that nobody else may read."""
+    passfile: Path
+    """Where libpq finds the password of its databases."""
     requests: Path
     """The log of every API call: one JSON object a line."""
     ca: str | None
@@ -89,6 +96,10 @@ class LocalLab:
             endpoint=ready["endpoint"],
             region=ready["region"],
             clusters=ready["clusters"],
+            access_key=ready["access_key"],
+            secret_key=ready["secret_key"],
+            credentials=Path(ready["credentials"]),
+            passfile=Path(ready["passfile"]),
             requests=Path(ready["requests"]),
             ca=ready["ca"],
             psql=ready["psql"],
@@ -110,14 +121,15 @@ class LocalLab:
     def environment(self) -> dict[str, str]:
         """What leads an AWS client to the lab, with credentials that mean nothing elsewhere.
 
-        And, where there is TLS, libpq to verify its servers.
+        And libpq to the passwords of its databases and, where there is TLS, to verify them.
         """
         tls = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.ca} if self.ca else {}
         return {
             **tls,
+            "PGPASSFILE": str(self.passfile),
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "lab",
-            "AWS_SECRET_ACCESS_KEY": "lab",
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
         }
@@ -139,9 +151,8 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
-        # Files that cannot exist: libpq warns of /dev/null.
+        # A file that cannot exist: libpq warns of /dev/null.
         PGSERVICEFILE=f"{os.devnull}/none",
-        PGPASSFILE=f"{os.devnull}/none",
         NO_PROXY="127.0.0.1",
         no_proxy="127.0.0.1",
     )

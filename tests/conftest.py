@@ -18,14 +18,16 @@ from typing import Any
 
 import boto3
 import psutil
+import psycopg
 import pytest
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader, Loader
+from psycopg.conninfo import conninfo_to_dict
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab.reaper import new_directory
 from chaosaws_kms_ext.lab.servers.binaries import Binaries, LabCannotStart
-from chaosaws_kms_ext.lab.servers.postgres import CONF, Postgres
+from chaosaws_kms_ext.lab.servers.postgres import CONF, OWN_DATABASE, SUPERUSER, Postgres
 from chaosaws_kms_ext.lab_faults import LabFaults
 from chaosaws_kms_ext.local_lab import LocalLab
 
@@ -198,10 +200,19 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LocalLab]:
     stop_after_the_watchdogs(running)
 
 
+@pytest.fixture(autouse=True)
+def _passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libpq finds the passwords of the lab of the module, if the test has one."""
+    if "lab" in request.fixturenames:
+        lab = request.getfixturevalue("lab")
+        if isinstance(lab, LocalLab):  # some have no servers
+            monkeypatch.setenv("PGPASSFILE", str(lab.passfile))
+
+
 @pytest.fixture
 def faults(lab: LocalLab) -> Iterator[LabFaults]:
     """What goes wrong by order on the lab of the module; nothing any more after the test."""
-    ordering = LabFaults(lab.endpoint)
+    ordering = LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
     yield ordering
     ordering.clear()
 
@@ -233,20 +244,49 @@ def start_lab() -> Iterator[Callable[..., LocalLab]]:
 
 
 def client(lab: LocalLab, service: str, region: str | None = None, access_key: str = "lab") -> Any:
-    """A boto3 client of `lab` that tries once."""
-    return _client(lab.endpoint, service, region or lab.region, access_key)
+    """A boto3 client of `lab` that tries once; of a user of IAM's, with the secret it was given."""
+    secret_key = GIVEN.get(access_key, lab.secret_key)
+    return _client(lab.endpoint, service, region or lab.region, access_key, secret_key)
+
+
+def as_superuser(lab: LocalLab, database: str = OWN_DATABASE) -> psycopg.Connection[Any]:
+    """A connection of the lab's own user to the server of its first cluster."""
+    port = conninfo_to_dict(lab.clusters[0]["database"])["port"]
+    (socket,) = (lab.requests.parent / "run").glob(f"*/.s.PGSQL.{port}")
+    return psycopg.connect(
+        host=str(socket.parent), port=port, dbname=database, user=SUPERUSER, autocommit=True
+    )
+
+
+def credentials(folder: Path) -> Path:
+    """Those of a lab that is none."""
+    path = folder / "credentials"
+    path.write_text('{"access_key": "lab", "secret_key": "lab"}')
+    path.chmod(0o600)
+    return path
+
+
+GIVEN: dict[str, str] = {}
+"""Access key → its secret, as IAM gave them out to clients of the tests."""
+
+
+def _remember(parsed: dict[str, Any], **_: Any) -> None:
+    if key := parsed.get("AccessKey"):
+        GIVEN[key["AccessKeyId"]] = key["SecretAccessKey"]
 
 
 @lru_cache(maxsize=32)  # to make one takes as long as many calls
-def _client(endpoint: str, service: str, region: str, access_key: str) -> Any:
-    return boto3.client(
+def _client(endpoint: str, service: str, region: str, access_key: str, secret_key: str) -> Any:
+    made = boto3.client(
         service,
         endpoint_url=endpoint,
         region_name=region,
         aws_access_key_id=access_key,
-        aws_secret_access_key="lab",
+        aws_secret_access_key=secret_key,
         config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
     )
+    made.meta.events.register("after-call.iam.CreateAccessKey", _remember)
+    return made
 
 
 def until(condition: Callable[[], Any], timeout: float = 20, every: float = 0.02) -> Any:

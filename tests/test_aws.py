@@ -6,6 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from chaosaws_kms_ext.aws import Aws, AwsError
+from tests.conftest import credentials
 
 USER = "User: arn:aws:sts::123456789012:assumed-role/chaos/me is not authorized to perform: "
 ROLE = "arn:aws:iam::123456789012:role/chaos-kms-switch"
@@ -36,9 +37,9 @@ ROLE = "arn:aws:iam::123456789012:role/chaos-kms-switch"
     ],
     ids=["of another name", "a role by its name", "no reason", "nothing named"],
 )  # fmt: skip
-def test_a_refusal_names_the_permission_and_what_it_is_for(call, message, names):
+def test_a_refusal_names_the_permission_and_what_it_is_for(call, message, names, tmp_path):
     service, operation, params = call
-    aws = Aws("eu-west-1", lab=True)
+    aws = Aws("eu-west-1", lab=credentials(tmp_path))
     client = aws._client(service)
     method = next(k for k, v in client.meta.method_to_api_mapping.items() if v == operation)
     with Stubber(client) as stub:

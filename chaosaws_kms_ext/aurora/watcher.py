@@ -36,7 +36,7 @@ class Watcher:
 
     def __init__(self, run: Run, aws: Aws, cluster_id: str, key_arn: str, interval: float) -> None:
         self._run, self._aws = run, aws
-        self._cluster_id, self._key_arn = cluster_id, key_arn
+        self._cluster_id, self.key = cluster_id, key_arn
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -67,7 +67,7 @@ class Watcher:
 
     def _look(self, before: Look | None) -> Look:
         began = time.monotonic_ns()
-        key = kms_api.describe(self._aws, self._key_arn)
+        key = kms_api.describe(self._aws, self.key)
         cluster = api.describe(self._aws, self._cluster_id)
         look = Look(began, time.monotonic_ns(), key.state, cluster)
         if before is None or _visible(before) != _visible(look):

@@ -23,11 +23,11 @@ def of(event: Event | None) -> Instant | None:
 class Durations:
     """The durations of a run, and the bound of each; one that says too little is left out.
 
-    `usual`: seconds between two looks; three of them are no reason to leave a figure out.
+    `usual`: seconds between two looks; two of them are no reason to leave a figure out.
     """
 
     def __init__(self, usual: float) -> None:
-        self._tolerated = max(LEAST, 3 * usual)
+        self._tolerated = max(LEAST, 2 * usual)
         self.bounds: dict[str, float] = {}
         """Figure → seconds that it can be off."""
         self.doubts: list[str] = []

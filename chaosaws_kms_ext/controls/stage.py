@@ -281,7 +281,7 @@ def _what_follows(run: Run) -> str:
 def _order_faults(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
     try:
         for order in orders:
-            LabFaults(lab.endpoint).order(**order)
+            LabFaults(lab.endpoint, lab.access_key, lab.secret_key).order(**order)
     except (NotALab, TypeError) as problem:
         raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aurora.api import describe
+from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.faults.nets import Nets
@@ -64,10 +65,8 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     armed = bool(run.settings.switch_role and not lab and switch.can(undo))
     made = journal.new_entry(
         run=run.id,
-        target=run.settings.target,
         region=door.region,
-        endpoint=lab.endpoint if lab else "",
-        lab=lab.id if lab else "",
+        lab=lab,
         cluster=cluster,
         key=fault.key,
         undo=undo,
@@ -151,8 +150,7 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
         # Then whatever became of the key since is somebody else's will.
         others = not entry.is_open
         by = {"by": "chaos kms restore"} if others else {}
-        now = time.monotonic_ns()
-        answer = Instant.now(now) if others else replay(aws.of(run), entry.undo)
+        answer = _seen_back(run, entry) if others else replay(aws.of(run), entry.undo)
         if not others and not _answered(run, entry):
             # A call that was cut off may be carried out after its undo.
             time.sleep(IN_FLIGHT)
@@ -163,6 +161,20 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
             entry = entry if others else entry.key_is_back()
         mine.pending.append(entry)
     return entry
+
+
+def _seen_back(run: Run, entry: Entry) -> Instant:
+    """When somebody else put the key back, as exactly as this run has seen it."""
+    injected = run.last(Happened.INJECTED, key=entry.key)
+    after = injected.at if injected else time.monotonic_ns()
+    watcher = run.find(Watcher)
+    if watcher and watcher.key == entry.key:
+        seen = run.last(Happened.STATUS, key="Enabled")
+        if seen and seen.at > after:
+            return Instant(seen.at, float(seen.details["within_seconds"]))
+        if watcher.latest and watcher.latest.key_state != "Enabled":
+            after = max(after, watcher.latest.began)
+    return Instant.now(after)
 
 
 def _answered(run: Run, entry: Entry) -> bool:

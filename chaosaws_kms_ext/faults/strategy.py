@@ -22,6 +22,11 @@ LEAVES_IT = frozenset({"deviated", "never"})
 """Rollback strategies under which a run that goes well leaves its key away."""
 
 
+STARTED = click.get_current_context(silent=True)
+"""The command in which this module was imported: Chaos Toolkit does that when it looks through the
+experiment, before anything is run."""
+
+
 def refuse_without_rollbacks() -> None:
     """Raises Refused where the rollbacks of this run will not be played."""
     if (strategy := rollback_strategy()) in LEAVES_IT:
@@ -37,7 +42,8 @@ def rollback_strategy() -> str:
 
     Empty where that is not known, as outside of `chaos run`.
     """
-    command = click.get_current_context(silent=True)
+    # In a thread (of an activity in the background) there is no context of its own.
+    command = click.get_current_context(silent=True) or STARTED
     if command is None:
         return ""
     if given := command.params.get("rollback_strategy"):

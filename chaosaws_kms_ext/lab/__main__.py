@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from chaosaws_kms_ext.lab.aurora import PROFILES
+from chaosaws_kms_ext.lab.private import open_private
 from chaosaws_kms_ext.lab.reaper import Reaper, new_directory
 from chaosaws_kms_ext.lab.servers import LabCannotStart, Servers
 
@@ -39,6 +41,10 @@ COLLECT = (20_000, 20, 20)
 """When garbage is looked for: with Python's own thresholds, in the middle of most calls."""
 
 REGION = "eu-west-1"
+
+ACCESS_KEY = "lab"
+SECRET = 24
+"""Bytes of its secret."""
 
 
 def main() -> int:
@@ -174,8 +180,14 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
     cluster = seed.orders(rds, options.region)
     requests = directory / "requests.jsonl"
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    schedules = Scheduler(world.clock, RoleInvoker(endpoint))
-    door = Door(world, rds, schedules, lab_id, requests, iam=options.iam)
+    secret_key, own_secret = secrets.token_urlsafe(SECRET), secrets.token_urlsafe(SECRET)
+    credentials = directory / "credentials"
+    with open_private(credentials) as file:
+        file.write(json.dumps({"access_key": ACCESS_KEY, "secret_key": secret_key}) + "\n")
+    schedules = Scheduler(world.clock, RoleInvoker(endpoint, own_secret))
+    keys = wire.Secrets(secret_key, own_secret)
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=options.iam)
     server = make_server(
         "127.0.0.1",
         listener.getsockname()[1],
@@ -191,6 +203,10 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         "lab": lab_id,
         "endpoint": endpoint,
         "region": options.region,
+        "access_key": ACCESS_KEY,
+        "secret_key": secret_key,
+        "credentials": str(credentials),
+        "passfile": str(servers.passfile),
         "clusters": [cluster],
         "ca": str(ca) if (ca := servers.ca) else None,
         "psql": str(psql) if (psql := servers.binaries.psql) else None,

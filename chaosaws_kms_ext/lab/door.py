@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab import (
     borders,
+    browsers,
     data_faults,
     identity,
     kms,
@@ -35,8 +36,10 @@ from chaosaws_kms_ext.lab import (
 from chaosaws_kms_ext.lab.bus import Bus
 from chaosaws_kms_ext.lab.data_faults import DataFault
 from chaosaws_kms_ext.lab.faults import ApiFault, BadOrder, Faults
+from chaosaws_kms_ext.lab.private import open_private
 from chaosaws_kms_ext.lab.scheduler import Scheduler
 from chaosaws_kms_ext.lab.secrets_manager import Moto, Secrets
+from chaosaws_kms_ext.lab.signatures import credential, is_signed
 from chaosaws_kms_ext.lab.trail import Trail
 from chaosaws_kms_ext.lab.world import Call, Cluster, Fault, World
 
@@ -55,8 +58,14 @@ class Door:
         schedules: Scheduler,
         lab_id: str,
         log: Path,
+        address: str,
+        keys: wire.Secrets,
         iam: bool = False,
     ) -> None:
+        """`address`: where it is asked, host and port; `keys`: what requests are signed with."""
+        port = address.rpartition(":")[2]
+        self._addresses = frozenset({address, f"localhost:{port}"})
+        self._keys = keys
         self._iam = iam
         self._world = world
         self._lab_id = lab_id
@@ -79,26 +88,37 @@ class Door:
             "tagging": self._tagged,
         }
         self._moto = wire.moto()
-        self._log = log.open("a", buffering=1)
+        self._log = open_private(log)
         self._log_lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI."""
+        request = Request(dict(environ))
+        if why := browsers.refusal(request, self._addresses):
+            return Response(f"{why}\n", 403, content_type="text/plain")(environ, start)
         try:
             body = _body(environ)
-        except ValueError:
+        except (ValueError, OSError):
             return Response("Content-Length is not a length", 400)(environ, start)
-        request = Request(dict(environ))
         if request.path in CONTROL:
             return CONTROL[request.path](self, request, body)(environ, start)
-        if wire.unsigned(request, body):
-            return UNSIGNED(environ, start)
+        if request.path.startswith(MOTOS_OWN):
+            return NOT_HERE(environ, start)
+        named = wire.access_key(request)
+        if not named:
+            public = wire.reads_a_public_object(request)
+            answer = self._unnamed(wire.for_s3(environ)) if public else UNSIGNED
+            return answer(environ, start)
+        wrong = bool(named) and not is_signed(request, body, self._keys.of(named))
         try:
             envelope = wire.read(request, body)
         except Exception:  # a protocol that the service does not speak
             logger.debug("unreadable", exc_info=True)
             return UNREADABLE(environ, start)
         environ["wsgi.input"] = io.BytesIO(body)
+        if wrong:
+            refused = envelope.answer(_wrongly_signed(envelope)) if envelope else WRONGLY_SIGNED
+            return refused(environ, start)
         if envelope is None:
             return self._unnamed(environ)(environ, start)
         answer = self._answered(envelope, environ)
@@ -137,13 +157,19 @@ class Door:
         return answer
 
     def _control_faults(self, request: Request, body: bytes) -> Response:
+        signed = credential(request)
+        ours = signed and (signed.access_key, signed.service) == ("lab", CONTROL_SERVICE)
+        if not ours or not is_signed(request, body, self._keys.lab):
+            return _said({"error": "only who has the lab's secret access key orders a fault"}, 403)
+        if request.method == "POST" and request.mimetype != "application/json":
+            return _said({"error": "an order is JSON (application/json)"}, 415)
         with self._world.lock:
             if request.method == "DELETE":
                 self._clear_faults()
             elif request.method == "POST":
                 try:
                     return _said({"faults": [self._order(json.loads(body)).described()]})
-                except (BadOrder, ValueError, AttributeError, TypeError) as problem:
+                except (BadOrder, ValueError, AttributeError, TypeError, RecursionError) as problem:
                     return _said({"error": str(problem)}, 400)
             ordered = self._world.data_faults
             for fault in ordered:
@@ -187,7 +213,7 @@ class Door:
     ) -> Response:
         if envelope.operation in OURS.get(envelope.service, ()):
             return self._ours(envelope, met)
-        if envelope.service in ALONE:
+        if envelope.service in ALONE or (envelope.service, envelope.operation) in UNKNOWN_KEYS:
             return _not_implemented(envelope)
         call = _readable(envelope)
         if refused := self._refused(envelope, call):
@@ -282,11 +308,14 @@ class Door:
         return result
 
     def _motos(self, envelope: wire.Envelope, environ: dict[str, Any]) -> Response:
+        if envelope.service == "s3" and "HTTP_AUTHORIZATION" not in environ:
+            environ = wire.for_s3(environ)  # it was signed in its URL
         try:
             answer = Response.from_app(self._moto, environ, buffered=True)
         except Exception:
             logger.debug("moto failed", exc_info=True)
             return _not_implemented(envelope)
+        browsers.without_cors(answer.headers)
         # What moto does not know it answers with an HTML page; some good answers say HTML as well.
         if answer.status_code >= (400 if answer.mimetype == "text/html" else 500):
             return _not_implemented(envelope)
@@ -295,10 +324,12 @@ class Door:
     def _unnamed(self, environ: dict[str, Any]) -> Response:
         """A request that names no service that we know: by its path moto may."""
         try:
-            return Response.from_app(self._moto, environ, buffered=True)
+            answer = Response.from_app(self._moto, environ, buffered=True)
         except Exception:
             logger.debug("moto failed", exc_info=True)
             return UNREADABLE
+        browsers.without_cors(answer.headers)
+        return answer
 
     def _write(self, envelope: wire.Envelope, answer: Response) -> None:
         told = {
@@ -312,6 +343,9 @@ class Door:
         with self._log_lock:
             self._log.write(json.dumps(told) + "\n")
 
+
+CONTROL_SERVICE = "chaos-kms-lab"
+"""What orders of faults are signed for."""
 
 # Paths that no AWS service has: which lab this is, and the faults that are ordered.
 CONTROL: dict[str, Callable[[Door, Request, bytes], Response]] = {
@@ -335,6 +369,9 @@ TOGETHER: dict[str, Collection[str]] = {
 ALONE = frozenset({"kms", "rds", "rds-data", "scheduler"})
 """Of these services nothing is moto's: its keys, clusters and schedules would be others."""
 
+
+UNKNOWN_KEYS = frozenset({("sts", "GetSessionToken"), ("sts", "GetFederationToken")})
+"""Of moto's they give keys of nobody, whose signatures nothing can verify."""
 
 ASSUME_ROLE = ("sts", "AssumeRole")
 
@@ -384,6 +421,24 @@ UNSIGNED = _json(
     "The lab takes calls that are signed (Signature Version 4), in their header or their URL.",
     403,
 )
+WRONG_SIGNATURE = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS "
+    "Secret Access Key and signing method."
+)
+WRONGLY_SIGNED = _json("SignatureDoesNotMatch", WRONG_SIGNATURE, 403)
+NOT_HERE = _json("UnknownOperationException", "The lab has nothing there.", 404)
+MOTOS_OWN = "/moto-api"
+"""What moto has for its own tests: it would forget everything for whoever asks."""
+INVALID_SIGNATURE = frozenset({"kms", "scheduler", "secretsmanager", "tagging", "events"})
+"""Services that call it so; RDS, IAM, STS and S3 say SignatureDoesNotMatch."""
+
+
+def _wrongly_signed(envelope: wire.Envelope) -> Fault:
+    json_service = envelope.service in INVALID_SIGNATURE
+    code = "InvalidSignatureException" if json_service else "SignatureDoesNotMatch"
+    return Fault(code, WRONG_SIGNATURE, 403)
+
+
 UNREADABLE = _json("UnknownOperationException", "The lab cannot read this request.", 400)
 
 

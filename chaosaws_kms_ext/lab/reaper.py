@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
+from chaosaws_kms_ext.lab.private import open_private
 from chaosaws_kms_ext.lab.processes import kill_everything_in
 
 __all__ = ["Reaper", "new_directory"]
@@ -27,7 +30,7 @@ HALF_REMOVED = 60.0
 """Seconds after which a folder without a lock is nobody's any more."""
 
 
-def new_directory() -> tuple[Path, IO[str]]:
+def new_directory() -> tuple[Path, TextIO]:
     """A folder for a lab, and the lock that says that it is in use.
 
     Folders of labs that are gone, reaper and all (after a power cut, say), are removed first.
@@ -41,7 +44,7 @@ def new_directory() -> tuple[Path, IO[str]]:
     # Under a name that no other lab looks at, until it is locked.
     new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
     new.chmod(0o711)  # the servers' account has to reach its data through it
-    lock = (new / "lock").open("w")
+    lock = open_private(new / "lock")
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     directory = new.with_name(new.name.removeprefix("."))
     new.rename(directory)
@@ -49,6 +52,8 @@ def new_directory() -> tuple[Path, IO[str]]:
 
 
 def _remove_if_left_behind(directory: Path) -> None:
+    if not _is_ours(directory):
+        return
     try:
         with (directory / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,6 +66,14 @@ def _remove_if_left_behind(directory: Path) -> None:
         return
 
 
+def _is_ours(directory: Path) -> bool:
+    """Whether a user made it who is this one; what it is called says nothing."""
+    with contextlib.suppress(OSError):
+        found = directory.lstat()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return False
+
+
 def _clean(directory: Path) -> None:
     kill_everything_in(directory)
     shutil.rmtree(directory, ignore_errors=True)
@@ -69,7 +82,7 @@ def _clean(directory: Path) -> None:
 class Reaper:
     """The lab's hold on its reaper."""
 
-    def __init__(self, directory: Path, lock: IO[str]) -> None:
+    def __init__(self, directory: Path, lock: TextIO) -> None:
         self._directory = directory
         # It inherits the lock, so the folder counts as in use until it is done.
         self._process = subprocess.Popen(

@@ -73,6 +73,7 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
         port=cluster.port,
         dbname=DATABASE,
         user=USER,
+        passfile=str(service.servers.passfile),
         sslmode="verify-full" if ca else None,
         sslrootcert=str(ca) if ca else None,
     )
@@ -82,7 +83,12 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
     cluster.state = State(AVAILABLE, since=now, key_since=now)
     instance.available_at = now
     _back_up(service, region)
-    return {"id": cluster.id, "key": key.arn, "database": database}
+    return {
+        "id": cluster.id,
+        "key": key.arn,
+        "database": database,
+        "password": service.servers.password,
+    }
 
 
 def _back_up(service: Rds, region: Region) -> None:

@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from itertools import zip_longest
@@ -35,18 +35,23 @@ from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_ext.lab.models import NAMES
 from chaosaws_kms_ext.lab.scheduler import roles
+from chaosaws_kms_ext.lab.signatures import credential
 from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, administrator
 
 __all__ = [
     "Envelope",
     "MotoRequestHandler",
+    "Secrets",
     "Wsgi",
+    "access_key",
     "attached_policies",
     "check",
     "emit",
+    "for_s3",
     "has_rules",
     "moto",
     "read",
+    "reads_a_public_object",
     "shapes",
     "stored_template",
     "trust_policy",
@@ -56,9 +61,8 @@ logger = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
-S3_URL = frozenset({"AWSAccessKeyId", "Expires", "Signature"})
-"""What a URL of S3 has that is signed with Signature Version 2, as boto3 does by itself."""
+S3 = "moto.s3.models"
+NO_MORE = "SignedHeaders=host, Signature=0"
 LABEL = re.compile(r"\{(\w+)\+?\}")
 
 SERVICES = {roles.ACCESS_KEY: roles.PRINCIPAL}
@@ -145,24 +149,67 @@ def _in_utc(parsed: Any) -> Any:
     return parsed
 
 
-def unsigned(request: Request, body: bytes) -> bool:
-    """Whether it is a call of the kind that KMS and RDS take, but for a signature.
+@dataclass(frozen=True)
+class Secrets:
+    """The secret access keys that signatures are made with."""
 
-    Other services have requests without one (an object of S3 that is public, say).
-    """
-    if _credential(request):
+    lab: str = field(repr=False)
+    """Of every access key that IAM does not know."""
+    own: str = field(repr=False)
+    """Of the lab's own services."""
+
+    def of(self, access_key: str) -> str:
+        """The secret of an access key: of the lab's services, of IAM's users and of sessions."""
+        if access_key in SERVICES:
+            return self.own
+        if not {"moto.iam.models", "moto.sts.models"} & set(sys.modules):
+            return self.lab
+        from moto.iam.models import get_account_id_from, iam_backends
+
+        account = get_account_id_from(access_key)
+        if (session := _session(account, access_key)) is not None:
+            return str(session.secret_access_key)
+        known = iam_backends[account]["aws"].access_keys.get(access_key)
+        return str(known.secret_access_key) if known else self.lab
+
+
+def access_key(request: Request) -> str:
+    """Whose key a request names in its signature; empty if it names none."""
+    signed = credential(request)
+    return signed.access_key if signed else ""
+
+
+def reads_a_public_object(request: Request) -> bool:
+    """Whether it asks for an object of S3 that everybody may read, without a signature."""
+    bucket, _, key = request.path.removeprefix("/").partition("/")
+    bare = not request.args and not {"Authorization", "X-Amz-Target"} & set(request.headers.keys())
+    if request.method not in ("GET", "HEAD") or not (bare and key) or S3 not in sys.modules:
         return False
-    named = "X-Amz-Target" in request.headers or "Action" in request.args
-    return named or (request.path == "/" and body.startswith(b"Action="))
+    from moto.s3.exceptions import MissingBucket
+    from moto.s3.models import s3_backends
+
+    try:
+        found = s3_backends[ACCOUNT]["aws"].get_object(bucket, key)
+    except MissingBucket:
+        return False
+    return bool(found and found.acl and found.acl.public_read)
+
+
+def for_s3(environ: dict[str, Any]) -> dict[str, Any]:
+    """The same request, which nothing in it can make one to another service of moto's.
+
+    moto goes by what is in a header or a body; whoever may ask has been looked at before.
+    """
+    meant = f"AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request, {NO_MORE}"
+    return environ | {"HTTP_AUTHORIZATION": meant}
 
 
 def read(request: Request, body: bytes) -> Envelope | None:
     """The AWS request in an HTTP request, or None when it is none (or is not signed)."""
-    signed = _credential(request)
+    signed = credential(request)
     if not signed:
         return None
     access_key, region, service = signed
-    service = service.lower()
     models = list(_models(service))
     if not models:
         return None
@@ -170,19 +217,6 @@ def read(request: Request, body: bytes) -> Envelope | None:
     model, operation, named, _ = next((each for each in meant if each[3]), meant[-1])
     protocol = determine_request_protocol(model, request.content_type)
     return Envelope(service, operation, region, access_key, request, body, model, protocol, named)
-
-
-def _credential(request: Request) -> tuple[str, str, str] | None:
-    """The access key, the Region and the service that a request is signed for, in its header or
-    in its URL."""
-    url = request.args
-    said = request.headers.get("Authorization", f"Credential={url.get('X-Amz-Credential')}")
-    if signed := CREDENTIAL.search(said):
-        access_key, region, service = signed.groups()
-        return access_key, region, service
-    if url.keys() >= S3_URL:
-        return url["AWSAccessKeyId"], "us-east-1", "s3"  # no Region is named
-    return None
 
 
 def _headers(request: Request) -> Headers:
@@ -302,7 +336,7 @@ def _needed(operation: Any, location: str) -> list[str]:
 def _caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:
     """Whose access key it is: a user's or a role session's of moto's IAM, else an administrator's.
 
-    Signatures are not checked.
+    Its signature has been checked (signatures.py).
     """
     if access_key in SERVICES:
         return Caller(SERVICES[access_key], ACCOUNT, access_key=access_key)
@@ -449,7 +483,8 @@ def moto() -> Wsgi:
 def check() -> None:
     """Raises RuntimeError unless moto still parses and serialises as we rely on."""
     headers = {
-        "Authorization": "AWS4-HMAC-SHA256 Credential=lab/20260101/eu-west-1/{}/aws4_request",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=lab/20260101/eu-west-1/{}/aws4_request, "
+        f"SignedHeaders=host, Signature={'0' * 64}",
         "X-Amz-Target": "TrentService.DescribeKey",
         "Content-Type": "application/x-amz-json-1.1",
     }

@@ -246,6 +246,8 @@ class Cluster:
     resource_id: str
     engine_version: str
     master_username: str
+    master_password: str = field(repr=False)
+    """What its master user is made with; in data that were restored there is one already."""
     database: str | None
     port: int
     state: State

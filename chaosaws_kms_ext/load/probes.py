@@ -105,8 +105,8 @@ def first_answer(
             f"{cluster.id} to answer", limit, run.settings.status_poll, run.part(Observer, Observer)
         ).found(answered)
         restored = run.last(Happened.RESTORED, cluster=cluster.id)
-        if restored and not silent:  # it could have answered since
-            before = restored.at
+        if restored and not silent:  # it could have answered as soon as it was available
+            before = restored.at - int(restored.details["within_seconds"] * 1e9)
         when = Instant.now(before)
         run.event(Happened.FIRST_ANSWER, when, cluster=cluster.id)
         return {"cluster": cluster.id, "within_seconds": when.within_seconds}

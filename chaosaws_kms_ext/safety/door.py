@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from chaosaws_kms_ext.aws import Aws
@@ -10,7 +11,7 @@ from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import labs
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.made import Made
-from chaosaws_kms_ext.safety.undo import UNDOES, in_words
+from chaosaws_kms_ext.safety.undo import UNDOES, Call
 
 __all__ = ["CALLS", "Restorer", "door"]
 
@@ -36,7 +37,7 @@ CALLS = frozenset({
 class Restorer(Aws):
     """Makes no other call that changes something than those of `CALLS`, and says each."""
 
-    def __init__(self, region: str, endpoint: str, say: Say, lab: bool = False) -> None:
+    def __init__(self, region: str, endpoint: str, say: Say, lab: Path | None = None) -> None:
         super().__init__(region, endpoint, lab)
         self._say = say
 
@@ -45,7 +46,7 @@ class Restorer(Aws):
         if not operation.startswith(LOOKS):
             if (service, operation) not in CALLS:
                 raise Refused(f"{service}:{operation} puts nothing back: it is not called")
-            self._say(f"  calls {in_words(service, operation, params)}")
+            self._say(f"  calls {Call(service, operation, params).whole}")
         return super().call(service, operation, params)
 
 
@@ -58,4 +59,4 @@ def door(entry: Entry | Made, say: Say) -> Restorer:
         return Restorer(entry.region, "", say)
     if not labs.is_there(entry.endpoint, entry.lab):
         raise Refused(f"the lab {entry.lab} of run {entry.run} does not answer: {entry.endpoint}")
-    return Restorer(entry.region, entry.endpoint, say, lab=True)
+    return Restorer(entry.region, entry.endpoint, say, Path(entry.credentials))

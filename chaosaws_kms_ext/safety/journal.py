@@ -28,6 +28,7 @@ from chaosaws_kms_ext.files import (
     sync_folder,
     write_whole,
 )
+from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.safety import stored, switch
 from chaosaws_kms_ext.safety.stored import BadRecord
 from chaosaws_kms_ext.safety.undo import NotAnUndo, Undo
@@ -55,9 +56,11 @@ READ = (1, 2)
 """Schemas that are read; 1 wrote its undo's checks down as well, which nobody asks any more."""
 
 FIELDS = (
-    "cluster", "endpoint", "key", "lab", "made", "owner", "region", "run", "switch", "target",
-    "undo",
+    "cluster", "credentials", "endpoint", "key", "lab", "made", "owner", "region", "run", "switch",
+    "target", "undo",
 )  # fmt: skip
+NEW = ("credentials",)
+"""Of them what schema 1 did not have."""
 
 CLOSED_FOR = 86400.0
 """Seconds that a closed entry is known as such: longer than its run and watchdog live on."""
@@ -83,6 +86,8 @@ class Entry:
     """The lab's endpoint; empty on AWS."""
     lab: str
     """The lab's id; empty on AWS."""
+    credentials: str
+    """The file with the lab's credentials; empty on AWS."""
     cluster: str
     key: str
     made: str
@@ -116,7 +121,7 @@ class Entry:
     @property
     def is_copy(self) -> bool:
         """Whether its file is no part of this machine's journal: it stays as it is."""
-        return self.path.parent.absolute() != directory().absolute()
+        return self.path.parent.resolve() != directory().resolve()
 
     def key_is_back(self) -> Entry:
         """The same entry, with nothing left to undo: it still stands for the cluster.
@@ -159,10 +164,8 @@ def ready_directory() -> Path:
 def new_entry(
     *,
     run: str,
-    target: str,
     region: str,
-    endpoint: str,
-    lab: str,
+    lab: LocalLab | None,
     cluster: str,
     key: str,
     undo: Undo,
@@ -178,10 +181,8 @@ def new_entry(
     entry = Entry(
         run=run,
         owner=owner or whoami(),
-        target=target,
         region=region,
-        endpoint=endpoint,
-        lab=lab,
+        **stored.place_of(lab),
         cluster=cluster,
         key=key,
         made=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -277,11 +278,12 @@ def forget_closed(run: str = "") -> None:
 def read(path: Path) -> Entry:
     """One entry, wherever its file is; raises JournalDamaged."""
     try:
-        said = stored.document(path, READ, FIELDS)
+        said = {"credentials": ""} | stored.document(path, READ, FIELDS, optional=NEW)
         if isinstance(said["undo"], dict):
             said["undo"].pop("checks", None)
-        if not isinstance(said["switch"], list):
-            raise BadRecord("has a switch that is no list")
+        names = said["switch"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadRecord("has a switch that is no list of names")
         entry = Entry(
             **{**said, "switch": tuple(said["switch"]), "undo": Undo.of_json(said["undo"])},
             path=path,

@@ -17,6 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.files import (
@@ -54,9 +57,12 @@ PREFIX = "chaos-"
 
 SCHEMA = 2
 READ = (1, 2)
-"""Schemas that are read; 1 had no `database`."""
+"""Schemas that are read."""
+NEW = ("credentials", "database")
+"""What schema 1 did not have."""
 FIELDS = (
-    "account", "database", "endpoint", "lab", "owner", "region", "run", "target", "things",
+    "account", "credentials", "database", "endpoint", "lab", "owner", "region", "run", "target",
+    "things",
 )  # fmt: skip
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST = 30
@@ -111,6 +117,7 @@ class Made:
         region: str,
         endpoint: str,
         lab: str,
+        credentials: str = "",
         path: Path,
         database: Database = Database(),
         things: list[Thing] | None = None,
@@ -124,6 +131,8 @@ class Made:
         """The lab's endpoint; empty on AWS."""
         self.lab = lab
         """The lab's id; empty on AWS."""
+        self.credentials = credentials
+        """The file with the lab's credentials; empty on AWS."""
         self.path = path
         self.database = database
         self.things = things or []
@@ -134,12 +143,14 @@ class Made:
     def read(cls, path: Path) -> Made:
         """The ledger in a file; raises JournalDamaged."""
         try:
-            said = stored.document(path, READ, FIELDS, optional=("database",))
+            said = {"credentials": ""} | stored.document(path, READ, FIELDS, optional=NEW)
             things = [_thing(each) for each in said.pop("things")]
-            database = Database(**said.pop("database", {}))
+            database = _database(said.pop("database", {}))
             _check(said, path)
+            if said["lab"] and any(thing.kind == "schema" for thing in things):
+                raise BadRecord("names a schema in a lab, which goes with all of its schemas")
             return cls(**said, path=path, database=database, things=things)
-        except (BadRecord, TypeError, AttributeError) as problem:
+        except (BadRecord, TypeError, AttributeError, KeyError) as problem:
             why = problem if isinstance(problem, BadRecord) else "is not as we write it"
             raise JournalDamaged(
                 f"what a run made, {path}, {why}: look into it, remove by hand what it names, and "
@@ -276,6 +287,7 @@ class Made:
             "region": self.region,
             "endpoint": self.endpoint,
             "lab": self.lab,
+            "credentials": self.credentials,
             "database": asdict(self.database),
             "things": [asdict(each) for each in things],
         }
@@ -296,11 +308,9 @@ def of(run: Run) -> Made:
         made = Made(
             run=run.id,
             owner=journal.whoami(),
-            target=run.settings.target,
             account=door.call("sts", "GetCallerIdentity", {})["Account"],
             region=door.region,
-            endpoint=lab.endpoint if lab else "",
-            lab=lab.id if lab else "",
+            **stored.place_of(lab),
             path=_folder() / f"{run.id}.json",
             database=Database(
                 run.settings.database, run.settings.database_auth, run.settings.database_secret
@@ -382,6 +392,17 @@ def _check(said: dict[str, Any], path: Path) -> None:
     stored.check_place(said)
     if not stored.RUN.fullmatch(said["run"]) or path.stem != said["run"]:
         raise BadRecord(f"names another run than its file: {said['run']!r:.100}")
+
+
+def _database(said: dict[str, Any]) -> Database:
+    """Raises BadRecord for what is none."""
+    database = Database(**said)
+    stored.check_texts(said, [name for name in said if name != "database"])
+    try:
+        conninfo_to_dict(database.database)
+    except (ProgrammingError, TypeError, AttributeError, ValueError):
+        raise BadRecord("has a database that libpq cannot read") from None
+    return database
 
 
 def _thing(said: dict[str, Any]) -> Thing:

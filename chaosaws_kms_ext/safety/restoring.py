@@ -208,10 +208,8 @@ def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
         try:
             entry = journal.new_entry(
                 run=run,
-                target="aws",
                 region=aws.region,
-                endpoint="",
-                lab="",
+                lab=None,
                 cluster=theirs[0].cluster,
                 key=key,
                 undo=undo,

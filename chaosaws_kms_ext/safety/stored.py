@@ -9,12 +9,23 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from chaosaws_kms_ext.files import NotPrivate, read_private
+from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.safety.labs import is_endpoint
+from chaosaws_kms_ext.text import printable
 
-__all__ = ["CLUSTER", "KEY", "RUN", "BadRecord", "check_place", "check_texts", "document"]
+__all__ = [
+    "CLUSTER",
+    "KEY",
+    "RUN",
+    "BadRecord",
+    "check_place",
+    "check_texts",
+    "document",
+    "place_of",
+]
 
 RUN = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
 CLUSTER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}", re.ASCII)
@@ -26,8 +37,20 @@ LONGEST = 300
 """Letters of a text that people read."""
 
 
+class Place(TypedDict):
+    """Where a run is, as it is written down."""
+
+    target: str
+    endpoint: str
+    lab: str
+    credentials: str
+
+
 class BadRecord(ValueError):
     """Why a file of ours is not believed; ends a sentence that begins with its name."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(printable(why))
 
 
 def document(
@@ -61,18 +84,28 @@ def check_texts(said: Mapping[str, Any], fields: Collection[str]) -> None:
     for name in fields:
         value = said[name]
         if not isinstance(value, str) or len(value) > LONGEST or not (value + " ").isprintable():
-            raise BadRecord(f"has a {name} that is none: {value!r:.100}")
+            raise BadRecord(f"says what cannot be its {name}: {value!r:.100}")
+
+
+def place_of(lab: LocalLab | None) -> Place:
+    """Where a run is, as it is written down."""
+    return {
+        "target": "lab" if lab else "aws",
+        "endpoint": lab.endpoint if lab else "",
+        "lab": lab.id if lab else "",
+        "credentials": str(lab.credentials) if lab else "",
+    }
 
 
 def check_place(said: Mapping[str, Any]) -> None:
-    """Raises BadRecord unless `target`, `endpoint` and `lab` go together.
+    """Raises BadRecord unless what `place_of` says goes together.
 
     Only a lab has an endpoint, on this machine: credentials go nowhere else because of a file.
     """
     if said["target"] == "aws":
-        if said["endpoint"] or said["lab"]:
+        if said["endpoint"] or said["lab"] or said["credentials"]:
             raise BadRecord("is about AWS, and names an endpoint or a lab")
     elif said["target"] != "lab":
-        raise BadRecord(f"has a target that is none: {said['target']!r:.100}")
-    elif not said["lab"] or not is_endpoint(said["endpoint"]):
+        raise BadRecord(f"has no target that there is: {said['target']!r:.100}")
+    elif not (said["lab"] and said["credentials"]) or not is_endpoint(said["endpoint"]):
         raise BadRecord(f"names no lab of this machine: {said['endpoint']!r:.100}")

@@ -7,10 +7,13 @@ look that shows whether such a call has had its effect: a file can name nothing 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from chaosaws_kms_ext.text import printable
 
 __all__ = ["UNDOES", "Call", "Check", "NotAnUndo", "Undo", "in_words"]
 
@@ -20,6 +23,9 @@ LONGEST = 200
 
 class NotAnUndo(ValueError):
     """What cannot be replayed, and why; ends a sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(printable(why))
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,15 @@ class Call:
 
     def __str__(self) -> str:
         return in_words(self.service, self.operation, self.params)
+
+    @property
+    def whole(self) -> str:
+        """All of it, with the documents in it (a key policy) as they are."""
+        said = [in_words(self.service, self.operation, self.params)]
+        for name, value in self.params.items():
+            if isinstance(value, str) and len(value) > LONGEST // 2:
+                said.append(f"  whose {name} is {_document(value)}")
+        return "\n".join(said)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -103,6 +118,8 @@ class Undo:
 
     def check_about(self, key: str) -> None:
         """Raises NotAnUndo unless every call can be one of an undo, and is about this key."""
+        if len({(call.service, call.operation) for call in self.calls}) < len(self.calls):
+            raise NotAnUndo("has a call more than once")
         for call in self.calls:
             known = UNDOES.get((call.service, call.operation))
             if known is None:
@@ -133,4 +150,11 @@ class Undo:
 def in_words(service: str, operation: str, params: Mapping[str, Any]) -> str:
     """`kms:EnableKey {"KeyId": …}`, for people."""
     said = json.dumps(dict(params), default=str)
-    return f"{service}:{operation} {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}"
+    shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+    return printable(f"{service}:{operation} {shown}")
+
+
+def _document(text: str) -> str:
+    with contextlib.suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=2)
+    return "\n".join(map(printable, text.splitlines()))

@@ -157,7 +157,7 @@ def test_a_lookup_reads_every_page_and_keeps_its_distance(lab, kms, monkeypatch)
     began = datetime.now(UTC) - timedelta(seconds=1)
     for _ in range(120):
         kms.list_aliases(Limit=7)
-    history = EventHistory(Aws(lab.region, lab.endpoint, lab=True), 0.3)
+    history = EventHistory(Aws(lab.region, lab.endpoint, lab=lab.credentials), 0.3)
     ours = until(lambda: len(seen := history.lookup("ListAliases", began)[0]) >= 120 and seen)
     assert {event.who for event in ours} == {LAB_USER}
     assert [event.at for event in ours] == sorted(event.at for event in ours)

@@ -45,7 +45,7 @@ def watching(lab, run):
     started = []
 
     def watching(*alarms, aws=None):
-        door = aws or Aws(lab.region, lab.endpoint, lab=True)
+        door = aws or Aws(lab.region, lab.endpoint, lab=lab.credentials)
         conditions = StopConditions(run, door, alarms, 0.05)
         conditions.start()
         started.append(conditions)
@@ -97,7 +97,7 @@ def test_an_alarm_that_is_gone_ends_the_run(cloudwatch, watching, run, signals):
 def test_a_silence_that_passes_is_let_be_and_one_that_lasts_is_not(
     lab, cloudwatch, watching, run, signals, monkeypatch
 ):
-    name, faults = put(cloudwatch), LabFaults(lab.endpoint)
+    name, faults = put(cloudwatch), LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
     watching(name)
     try:
         faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
@@ -114,7 +114,7 @@ def test_a_silence_is_counted_from_the_last_answer(
     lab, cloudwatch, watching, run, signals, monkeypatch
 ):
     monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 0.5)
-    name, faults = put(cloudwatch), LabFaults(lab.endpoint)
+    name, faults = put(cloudwatch), LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
     watching(name)
     time.sleep(0.7)
     order = {"service": "cloudwatch", "operation": "DescribeAlarms", "count": 1}
@@ -127,7 +127,7 @@ def test_a_silence_is_counted_from_the_last_answer(
 def _entry(run):
     return journal.write(
         journal.new_entry(
-            run=run.id, target="aws", region="eu-west-1", endpoint="", lab="", cluster="orders",
+            run=run.id, region="eu-west-1", lab=None, cluster="orders",
             key=KEY, undo=DisableKey(KEY).undo(),
         )
     )  # fmt: skip
@@ -153,7 +153,7 @@ def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
                 raise OSError("no file descriptor is left")
             return super().call(service, operation, params)
 
-    door = Breaks(lab.region, lab.endpoint, lab=True)
+    door = Breaks(lab.region, lab.endpoint, lab=lab.credentials)
     watching(put(cloudwatch), aws=door)
     door.broken = True
     until(lambda: signals)
@@ -210,7 +210,7 @@ def test_what_cannot_be_watched_is_refused_at_the_start(lab, cloudwatch, watchin
     go_off(cloudwatch, name)
     with pytest.raises(Refused, match=f"the alarm {name} of CHAOS_STOP_ALARMS is in state ALARM"):
         watching(name)
-    faults = LabFaults(lab.endpoint)
+    faults = LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
     faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
     try:
         with pytest.raises(Refused, match="the alarms of CHAOS_STOP_ALARMS cannot be read: "):

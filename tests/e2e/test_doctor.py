@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_what_speaks_against_it_is_said_with_what_to_do(played):
 def test_what_an_earlier_run_left_speaks_against_it_by_cluster_and_by_key(played, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(played.chaos.folder / "state"))
     entry = journal.new_entry(
-        run="earlier", target="aws", region="eu-west-1", endpoint="", lab="",
+        run="earlier", region="eu-west-1", lab=None,
         cluster="before-its-name-changed", key=played.key, undo=DisableKey(played.key).undo(),
     )  # fmt: skip
     journal.write(entry)
@@ -100,7 +101,7 @@ def test_what_an_earlier_run_left_speaks_against_it_by_cluster_and_by_key(played
 def test_not_even_the_entry_of_a_lab_that_is_gone_is_closed(played, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(played.chaos.folder / "state"))
     entry = journal.new_entry(
-        run="gone", target="lab", region="eu-west-1", endpoint="http://127.0.0.1:9", lab="x",
+        run="gone", region="eu-west-1", lab=replace(played.lab, endpoint="http://127.0.0.1:9"),
         cluster="orders", key=played.key, undo=DisableKey(played.key).undo(),
     )  # fmt: skip
     journal.write(entry)
@@ -151,7 +152,7 @@ def test_what_cannot_be_right_is_one_sentence(played, env, said):
 
 
 def test_aws_failing_on_the_way_is_a_reason_not_a_crash(played):
-    faults = LabFaults(played.lab.endpoint)
+    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
     faults.order(kind="expired-token", service="kms", operation="ListGrants")
     faults.order(kind="expired-token", service="rds", operation="DescribeGlobalClusters")
     try:

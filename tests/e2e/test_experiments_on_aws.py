@@ -357,7 +357,9 @@ def test_a_policy_that_may_not_be_changed_stays_in_the_journal_until_somebody_ma
 def test_a_step_that_fails_in_the_middle_leaves_nothing(aws):
     played = aws()
     world = World(played)
-    LabFaults(played.lab.endpoint).order(**error("rds", "CreateDBInstance", TRIES))
+    LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key).order(
+        **error("rds", "CreateDBInstance", TRIES)
+    )
     ran = run(played, "cmk-encryption")
     assert ran.status == 1
     assert ran.summary["reasons"] == [

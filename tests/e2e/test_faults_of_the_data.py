@@ -27,7 +27,7 @@ def with_fault(chaos, kind, seconds=None, **env):
 def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     played = aws()
     order = {"kind": "lose-writes", "cluster": "orders", "writes": 40, "seed": 5}
-    LabFaults(played.lab.endpoint).order(**order)
+    LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key).order(**order)
     summary, reasons = failed(played.chaos.run())
     (loss,) = [told for told in played.truth() if told["what"] == "lost writes"]
     lost = {

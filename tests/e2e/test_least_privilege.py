@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import boto3
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from chaosaws_kms_ext.lab.scheduler.roles import InvocationFailed, RoleInvoker
 from chaosaws_kms_ext.permissions import CALLS, Caller
 from chaosaws_kms_ext.policies import Place, policy, trust
 from tests.conftest import mostly_soak, until
@@ -257,10 +257,23 @@ def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path)
 
 def test_the_switch_may_put_back_and_do_nothing_else(aws):
     played = aws(iam=True, profile="documented")
-    role, invoke = switch_role(played), RoleInvoker(played.lab.endpoint)
+    role = switch_role(played)
+    # Only the lab's own scheduler signs as the service: here the role lets the test in as well.
+    everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    played.client("iam").update_assume_role_policy(
+        RoleName=role.rpartition("/")[2],
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}),
+    )
+    given = played.client("sts").assume_role(RoleArn=role, RoleSessionName="switch")["Credentials"]
 
     def call(service, operation, **params):
-        invoke(service, operation, params, played.lab.region, role)
+        asked = boto3.client(
+            service, endpoint_url=played.lab.endpoint, region_name=played.lab.region,
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+        )  # fmt: skip
+        getattr(asked, xform_name(operation))(**params)
 
     played.client("kms").disable_key(KeyId=played.key)
     until(lambda: played.cluster_status().startswith("inaccessible"))
@@ -269,12 +282,12 @@ def test_the_switch_may_put_back_and_do_nothing_else(aws):
     call("rds", "StartDBCluster", DBClusterIdentifier="orders")
     until(lambda: played.cluster_status() == "available")
     for operation in ("DisableKey", "DescribeKey"):
-        with pytest.raises(InvocationFailed, match="AccessDenied"):
+        with pytest.raises(ClientError, match="AccessDenied"):
             call("kms", operation, KeyId=played.key)
     other = played.client("kms").create_key(
         Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}]
     )["KeyMetadata"]["Arn"]  # fmt: skip
-    with pytest.raises(InvocationFailed, match="AccessDenied"):
+    with pytest.raises(ClientError, match="AccessDenied"):
         call("kms", "EnableKey", KeyId=other)
     assert {(each.service, each.operation) for each in CALLS if Caller.SWITCH in each.callers} == {
         ("kms", "EnableKey"), ("rds", "StartDBCluster"),

@@ -37,7 +37,7 @@ class OnLab:
     def __init__(self, lab: LocalLab) -> None:
         self.lab = lab
         self.kms, self.rds = client(lab, "kms"), client(lab, "rds")
-        self.door = Aws(lab.region, lab.endpoint, lab=True)
+        self.door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
         self.begin()
 
     @property

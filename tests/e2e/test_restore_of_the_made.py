@@ -81,7 +81,7 @@ def test_what_a_killed_run_made_is_named_left_to_others_and_removed(killed):
     assert other.output.startswith("Nothing to put back of run 20260101T000000Z-aaaaaa: ")
     assert len(snapshots(played, run)) == 1
 
-    faults = LabFaults(played.lab.endpoint)
+    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
     faults.order(kind="expired-token", service="rds", operation="DeleteDBClusterSnapshot")
     failed = played.chaos.kms("restore")
     assert failed.status == 1

@@ -7,11 +7,10 @@ import secrets
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.conftest import mostly_soak
+from tests.conftest import as_superuser, mostly_soak
 from tests.e2e.conftest import EXPERIMENT, PlayedAws
 from tests.load.test_passwords import asks
 from tests.load.token_gate import standing_before
@@ -30,7 +29,8 @@ def give_roles(played, password):
     """Two users of the played cluster's: one has to give a password, the other does not."""
     (data,) = played.lab.requests.parent.glob("cluster-*/data")
     asks(data, ASKED)
-    with psycopg.connect(played.database, autocommit=True) as connection:
+    asks(data, TRUSTED, "trust")
+    with as_superuser(played.lab, "shop") as connection:
         for role, more in ((ASKED, f"PASSWORD '{password}'"), (TRUSTED, "")):
             connection.execute(f"CREATE ROLE {role} LOGIN {more}")
             connection.execute(f"GRANT CREATE ON DATABASE shop TO {role}")
@@ -124,7 +124,8 @@ def test_with_tokens_of_iam_it_passes_too(played):
     give_roles(played, "unused")
     at = conninfo_to_dict(played.database)
     server = (str(at["host"]), int(at["port"]))
-    with standing_before(server, played.lab.region, played.chaos.folder) as gate:
+    lab = played.lab
+    with standing_before(server, lab.region, lab.secret_key, played.chaos.folder) as gate:
         ran = played.chaos.run(
             CHAOS_DATABASE_AUTH="iam",
             CHAOS_DATABASE=f"host=127.0.0.1 port={gate.port} user={TRUSTED}",

@@ -110,7 +110,7 @@ def test_without_alarms_that_can_be_watched_nothing_begins(aws):
     set_alarm(played, "orders-errors")
     assert refused() == "the alarm orders-errors of CHAOS_STOP_ALARMS is in state ALARM already"
     set_alarm(played, "orders-errors", "OK")
-    faults = LabFaults(played.lab.endpoint)
+    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
     faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
     said = refused()
     assert said.startswith("the alarms of CHAOS_STOP_ALARMS cannot be read: ")

@@ -99,9 +99,9 @@ def test_the_old_policy_is_back_however_kms_writes_it(lab, kms, key):
     spread = json.dumps({"Statement": [OF_IAM], "Version": "2012-10-17"}, indent=7)
     undo = PutKeyPolicy(key, spread, DENY).undo()
     kms.put_key_policy(KeyId=key, Policy=json.dumps(json.loads(spread), sort_keys=True))
-    assert replay.is_back(Aws(lab.region, lab.endpoint, lab=True), undo)
+    assert replay.is_back(Aws(lab.region, lab.endpoint, lab=lab.credentials), undo)
     kms.put_key_policy(KeyId=key, Policy=json.dumps(DENY))
-    assert not replay.is_back(Aws(lab.region, lab.endpoint, lab=True), undo)
+    assert not replay.is_back(Aws(lab.region, lab.endpoint, lab=lab.credentials), undo)
 
 
 def test_a_second_policy_waits_for_the_first_to_be_back(lab, kms, run, key):
@@ -191,7 +191,7 @@ def test_whoever_comes_after_a_dead_run_puts_the_policy_back(lab, kms, run, key)
     assert restoring.restore([entry], said.append) == []
     assert policy_of(kms, key) == old
     assert said == [
-        restoring.named(entry), f"  calls {entry.undo.calls[0]}", "  the key is back",
+        restoring.named(entry), f"  calls {entry.undo.calls[0].whole}", "  the key is back",
     ]  # fmt: skip
     assert journal.open_entries() == []
     # And the run itself, should it live, does nothing more.

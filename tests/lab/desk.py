@@ -41,10 +41,15 @@ class Work:
     error: str | None = None
 
 
+ADDRESS = "127.0.0.1:1"
+
+
 class NoServers:
     """A data plane without data: everything that is asked of it has just been done."""
 
     ca = None
+    password = "not-so-secret"
+    passfile = Path("/nowhere")
 
     def __init__(self) -> None:
         self.effects: list[tuple[str, Effect]] = []
@@ -114,6 +119,15 @@ class NoServers:
         return self.jobs[-1]
 
 
+class OneSecret:
+    """Everybody signs with the same one."""
+
+    lab = "lab"
+
+    def of(self, access_key: str) -> str:
+        return self.lab
+
+
 class Desk:
     """A lab without a process of its own."""
 
@@ -124,17 +138,18 @@ class Desk:
         self.rds = Rds(self.world, self.servers)
         self.invoked: list[tuple[str, str]] = []
         self.scheduler = Scheduler(self.clock, self._invoke)
-        self._door = Client(Door(self.world, self.rds, self.scheduler, "desk", log, iam))
+        door = Door(self.world, self.rds, self.scheduler, "desk", log, ADDRESS, OneSecret(), iam)
+        self._door = Client(door)
 
     def client(
         self, service: str, access_key: str = "lab", region: str = REGION, token: str | None = None
     ) -> Any:
         made = boto3.client(
             service,
-            endpoint_url="http://127.0.0.1:1",
+            endpoint_url=f"http://{ADDRESS}",
             region_name=region,
             aws_access_key_id=access_key,
-            aws_secret_access_key="lab",
+            aws_secret_access_key=OneSecret.lab,
             aws_session_token=token,
             config=Config(retries={"total_max_attempts": 1}),
         )
@@ -154,6 +169,7 @@ class Desk:
         sent = urlsplit(request.url)
         answer = self._door.open(
             path=sent.path or "/",
+            base_url=f"http://{ADDRESS}",
             query_string=sent.query,
             method=request.method,
             headers=_plain(request.headers),

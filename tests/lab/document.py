@@ -95,7 +95,10 @@ Throughout:
   What makes a cluster or an instance takes the permission on its parameter, option and subnet
   groups too, and what makes anything with tags takes `rds:AddTagsToResource`. AssumeRole then takes
   the role's trust policy too, and lets an administrator in where that trusts the account.
-  Signatures are not checked.
+  Every request has to be signed, with the secret of its access key; that of every key that IAM
+  does not know is the lab's. Web pages are not answered.
+- The master user of a cluster has the password that it was made with, else the lab's; it is no
+  superuser, and owns its databases. ModifyDBCluster does not change a password.
 - `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: `user/lab` for
   an access key that IAM does not know. `SimulatePrincipalPolicy` decides as the lab does over the
   identity policies of a user, a group or a role, and knows of tags, Region and time only what

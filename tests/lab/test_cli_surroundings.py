@@ -157,7 +157,8 @@ def test_a_stack_with_a_cluster_is_refused_in_plain_words(lab):
 def test_a_fault_that_was_ordered_is_what_the_cli_meets(lab, kms, key, kind, said):
     order = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "--endpoint",
              lab.endpoint, "add", kind, "kms", "encrypt", "--count", "1"]  # fmt: skip
-    subprocess.run(order, check=True, capture_output=True, timeout=30)
+    env = os.environ | lab.environment
+    subprocess.run(order, check=True, capture_output=True, timeout=30, env=env)
     text = base64.b64encode(b"x").decode()
     assert said in refused(lab, "kms", "encrypt", "--key-id", key, "--plaintext", text)
     kms.encrypt(KeyId=key, Plaintext=b"x")  # it was ordered for one call

@@ -272,7 +272,7 @@ def test_they_are_ordered_from_a_shell(lab, faults):
     command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "data"]
     ran = subprocess.run(
         [*command, "lose-writes", "orders", "--writes", "3", "--seed", "7"],
-        env={"AWS_ENDPOINT_URL": lab.endpoint}, capture_output=True, text=True,
+        env=lab.environment, capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     ordered = {"kind": "lose-writes", "cluster": "orders", "writes": 3, "seed": 7}

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.conftest import client
@@ -90,12 +93,12 @@ def test_junk_is_answered_and_the_door_stays_open(lab, junk):
 
 def raw(lab, body, service="kms", target="TrentService.CreateKey", **headers):
     """The status and the body of what a request without any SDK is answered."""
-    scope = f"lab/20260101/eu-west-1/{service}/aws4_request"
-    sent = {
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}",
-        "X-Amz-Target": target,
-        "Content-Type": "application/x-amz-json-1.1",
-    } | headers  # fmt: skip
+    asked = AWSRequest(
+        method="POST", url=f"{lab.endpoint}/", data=body,
+        headers={"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"} | headers,
+    )  # fmt: skip
+    SigV4Auth(Credentials("lab", lab.secret_key), service, "eu-west-1").add_auth(asked)
+    sent = dict(asked.headers.items()) | headers
     request = urllib.request.Request(
         lab.endpoint, data=body, headers={k: v for k, v in sent.items() if v}
     )
@@ -152,7 +155,8 @@ def test_the_name_of_a_service_may_be_in_capitals(lab):
 def test_a_length_that_is_none_is_refused_at_once(lab, length):
     address = urlsplit(lab.endpoint)
     with socket.create_connection((address.hostname, address.port), timeout=5) as sent:
-        sent.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        head = f"POST / HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {length}"
+        sent.sendall(f"{head}\r\n\r\n".encode())
         assert b" 400 " in sent.recv(4096)
 
 

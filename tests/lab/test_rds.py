@@ -42,7 +42,6 @@ def test_a_cluster_reports_its_key_by_arn_whatever_it_was_named_by(rds, kms, nam
 
 
 @deviates("rds:CreateDBCluster", "a server is started with the first instance, not before")
-@deviates("rds:CreateDBInstance", "no password is asked for: the server trusts loopback")
 def test_a_new_cluster_is_an_empty_postgresql_with_its_user_and_database(rds):
     cluster = new_cluster(rds, MasterUsername="root_of_db", DatabaseName="my-db")
     assert cluster["Status"] == "creating"

@@ -48,6 +48,7 @@ class Data(Servers):
             resource_id=f"cluster-{name}",
             engine_version="15.15",
             master_username="app",
+            master_password=self.password,
             database="shop",
             port=self.choose_port(),
             state=State(AVAILABLE, since=0),
@@ -157,8 +158,9 @@ def own_data():
 
 def connect(cluster, host=WRITER):
     return psycopg.connect(
-        host=host, port=cluster.port, user="app", dbname="shop", autocommit=True, connect_timeout=5
-    )
+        host=host, port=cluster.port, user="app", password=cluster.master_password, dbname="shop",
+        autocommit=True, connect_timeout=5,
+    )  # fmt: skip
 
 
 def run(cluster, query, *params, host=WRITER):
@@ -171,6 +173,13 @@ def write(cluster, *words):
     run(cluster, "CREATE TABLE IF NOT EXISTS words (word text)")
     for word in words:
         run(cluster, "INSERT INTO words VALUES (%s)", word)
+
+
+def checkpoint(data, cluster):
+    """By the lab's superuser, which no client is."""
+    server = data._volumes[cluster.resource_id].writer.server
+    with server.connected("shop") as connection:
+        connection.execute("CHECKPOINT")
 
 
 def words(cluster, host=WRITER):
@@ -665,7 +674,7 @@ def test_more_log_than_a_server_keeps_is_recovered_from_the_archive(data):
             cluster,
             "INSERT INTO filling SELECT repeat(md5(n::text), 9) FROM generate_series(1, 60000) n",
         )
-        run(cluster, "CHECKPOINT")
+        checkpoint(data, cluster)
     write(cluster, "last")
     folder = data.directory / cluster.resource_id
     assert len(list((folder / "wal").iterdir())) > len(list((folder / "data/pg_wal").iterdir()))
@@ -703,8 +712,9 @@ def test_nothing_is_left_of_a_data_plane_that_is_closed(own_data):
     assert processes_of(own_data.directory) == []
     assert len(myself.net_connections()) == sockets
     until(lambda: {p.name for p in own_data.directory.iterdir()} <= {
-        "template", "truth.jsonl", "snapshots",
+        "pgpass", "run", "template", "truth.jsonl", "snapshots",
     })  # fmt: skip
+    assert list((own_data.directory / "run").iterdir()) == []
     ids = {line.split()[1] for line in segments.splitlines()}
     left = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()]
     assert [line for line in left if line[1] not in ids and line[6] == "0"] == []

@@ -31,8 +31,8 @@ from chaosaws_kms_ext.lab.servers.binaries import Binaries
 from chaosaws_kms_ext.lab.servers.certificates import Certificates
 from chaosaws_kms_ext.lab.servers.front import Fronts
 from chaosaws_kms_ext.lab.servers.ports import Ports
-from chaosaws_kms_ext.lab.servers.postgres import SUPERUSER, Postgres
 from tests.conftest import until
+from tests.load.conftest import Trusting
 
 PUBLIC, ALSO_PUBLIC, NOT_IN_THE_CERTIFICATE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 PRIVATE = "127.255.0.1"
@@ -76,10 +76,11 @@ def directory():
 @pytest.fixture(scope="module")
 def postgres(directory):
     """One server for all, at an address that no client knows."""
-    server = Postgres(Binaries.find(directory), directory / "data", Ports().choose(), (PRIVATE,))
+    server = Trusting(Binaries.find(directory), directory / "data", Ports().choose(), (PRIVATE,))
     server.initialise()
     server.start()
     server.wait_until_ready()
+    server.trust()
     yield server
     server.kill()
 
@@ -111,7 +112,7 @@ def connect(front, postgres, certificates):
 
         def connected(**params):
             given = {
-                "host": PUBLIC, "port": postgres.port, "user": SUPERUSER, "connect_timeout": 5,
+                "host": PUBLIC, "port": postgres.port, "user": "postgres", "connect_timeout": 5,
                 "sslmode": "verify-full", "sslrootcert": certificates.ca, "autocommit": True,
             }  # fmt: skip
             connection = psycopg.connect(**given | params)
@@ -144,7 +145,7 @@ def spoken(bare, certificates):
         client.sendall(SSL_REQUEST)
         assert client.recv(1) == b"S"
         tls = context.wrap_socket(client, server_hostname=PUBLIC)
-        tls.sendall(startup(user=SUPERUSER, database="postgres"))
+        tls.sendall(startup(user="postgres", database="postgres"))
         said = b""
         while not said.endswith(b"Z\0\0\0\5I"):
             said += tls.recv(65536)
@@ -225,7 +226,7 @@ def test_psql_connects_under_tls_1_3(front, postgres, certificates):
         pytest.skip("no psql here was built with TLS")
     said = subprocess.run(
         [
-            psql, f"host={PUBLIC} port={postgres.port} user={SUPERUSER} connect_timeout=5 "
+            psql, f"host={PUBLIC} port={postgres.port} user=postgres connect_timeout=5 "
             f"sslmode=verify-full sslrootcert={certificates.ca}",
             "-XAtc", r"\conninfo", "-c", "SELECT 6 * 7",
         ],
@@ -581,7 +582,7 @@ def test_thirty_lives_leave_no_descriptor_and_no_thread(postgres, certificates):
             connection.close()
         greeting.close()
 
-    conninfo = f"host={PUBLIC} port={postgres.port} user={SUPERUSER} sslmode=require"
+    conninfo = f"host={PUBLIC} port={postgres.port} user=postgres sslmode=require"
     process = psutil.Process()
     before = process.num_fds(), threading.active_count()
     fronts = Fronts(certificates.context())
@@ -640,7 +641,7 @@ def test_who_does_not_get_under_tls_in_time_is_let_go(postgres, certificates):
                 began = time.monotonic()
                 ends(client)
                 assert HANGS - 0.1 < time.monotonic() - began < 3
-        conninfo = f"host={PUBLIC} port={postgres.port} user={SUPERUSER} sslmode=require"
+        conninfo = f"host={PUBLIC} port={postgres.port} user=postgres sslmode=require"
         with psycopg.connect(conninfo) as connection:
             connection.execute("SELECT pg_sleep(%s)", (2 * HANGS,))
     finally:

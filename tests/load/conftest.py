@@ -10,6 +10,7 @@ import socket
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab.processes import freeze_trees, kill_everything_in
@@ -18,6 +19,8 @@ from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 
 RATE = 200.0
+
+TRUST = "host all all 127.0.0.0/8 trust\n"
 
 
 def free_port() -> int:
@@ -36,16 +39,34 @@ def freeze(server: Postgres) -> None:
     freeze_trees([server.postmaster.pid])
 
 
+class Trusting(Postgres):
+    """A server of the tests' own: whoever comes by TCP may be a superuser."""
+
+    @property
+    def conninfo(self) -> str:
+        return f"host={self.listens[0]} port={self.port} dbname=postgres user=postgres"
+
+    def initialise(self) -> None:
+        super().initialise()
+        hba = self.data / "pg_hba.conf"
+        hba.write_text(TRUST + hba.read_text())
+
+    def trust(self) -> None:
+        with psycopg.connect(super().conninfo, autocommit=True) as connection:
+            connection.execute("CREATE ROLE postgres LOGIN SUPERUSER")
+
+
 @contextlib.contextmanager
 def a_postgres():
     """A PostgreSQL that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
     folder.chmod(0o711)
-    server = Postgres(Binaries.find(folder), folder / "data", free_port())
+    server = Trusting(Binaries.find(folder), folder / "data", free_port())
     try:
         server.initialise()
         server.start()
         server.wait_until_ready()
+        server.trust()
         yield server
     finally:
         kill_everything_in(folder)

@@ -38,7 +38,7 @@ SOON = 0.1
 
 @pytest.fixture
 def door(lab):
-    return Aws(lab.region, lab.endpoint, lab=True)
+    return Aws(lab.region, lab.endpoint, lab=lab.credentials)
 
 
 @dataclass
@@ -63,10 +63,10 @@ def shop(postgres):
     return Shop(postgres)
 
 
-def asks(data, user):
+def asks(data, user, how="scram-sha-256"):
     """From the next reload on, the server asks this user for a password."""
     hba = data / "pg_hba.conf"
-    hba.write_text(f"host all {user} all scram-sha-256\n{hba.read_text()}")
+    hba.write_text(f"host all {user} all {how}\n{hba.read_text()}")
 
 
 @pytest.fixture
@@ -310,7 +310,8 @@ def test_a_password_that_libpq_would_prefer_is_refused(
 @pytest.fixture
 def gate(lab, postgres, tmp_path):
     """The server's IAM database authentication."""
-    with standing_before(("127.0.0.1", postgres.port), lab.region, tmp_path) as opened:
+    server = ("127.0.0.1", postgres.port)
+    with standing_before(server, lab.region, lab.secret_key, tmp_path) as opened:
         yield opened
 
 
@@ -402,7 +403,7 @@ def test_a_conninfo_that_would_send_it_in_the_clear_is_refused(gate, kept, mode)
 
 
 def test_without_credentials_no_token_is_signed(lab, postgres):
-    cluster = aurora_api.describe(Aws(lab.region, lab.endpoint, lab=True), "orders")
+    cluster = aurora_api.describe(Aws(lab.region, lab.endpoint, lab=lab.credentials), "orders")
     nobody = Aws(lab.region, lab.endpoint)
     settings = Settings(target="aws", database_auth="iam")
     found = passwords(nobody, settings, cluster, cluster.key)

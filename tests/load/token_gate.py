@@ -25,10 +25,12 @@ BEHIND = "127.128.0.1"
 
 
 @contextlib.contextmanager
-def standing_before(server: tuple[str, int], region: str, folder: Path) -> Iterator[TokenGate]:
+def standing_before(
+    server: tuple[str, int], region: str, secret: str, folder: Path
+) -> Iterator[TokenGate]:
     """A gate at 127.0.0.1 under TLS, whose certificate authority is `folder`/tls/ca.pem."""
     fronts = Fronts(Certificates.make(folder / "tls", ["127.0.0.1"]).context())
-    with TokenGate(server, free_port(), region) as gate, contextlib.closing(fronts):
+    with TokenGate(server, free_port(), region, secret) as gate, contextlib.closing(fronts):
         fronts.front().open(["127.0.0.1"], gate.port, BEHIND)
         yield gate
 
@@ -36,10 +38,10 @@ def standing_before(server: tuple[str, int], region: str, folder: Path) -> Itera
 class TokenGate:
     """Stands before a server that trusts everybody."""
 
-    def __init__(self, server: tuple[str, int], port: int, region: str) -> None:
+    def __init__(self, server: tuple[str, int], port: int, region: str, secret: str) -> None:
         """Tokens must be for `signed_for`, in `region`, signed with the `secret` access key."""
         self._server, self.port, self._region = server, port, region
-        self.secret = "lab"
+        self.secret = secret
         self.signed_for = f"127.0.0.1:{port}"
         self.lifetime = LIFETIME
         self.taken: list[datetime] = []

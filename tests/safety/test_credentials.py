@@ -139,7 +139,7 @@ def test_an_end_that_botocore_cannot_use_is_a_sentence(environment, ends, said):
 SOURCE = """
 [profile source]
 aws_access_key_id = lab
-aws_secret_access_key = lab
+aws_secret_access_key = {secret}
 """
 ROLE = """
 [profile role]
@@ -152,7 +152,7 @@ def test_a_profile_with_a_role_renews_itself(environment, lab):
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     client(lab, "iam").create_role(RoleName="tester", AssumeRolePolicyDocument=policy)
-    environment("role", SOURCE + ROLE)
+    environment("role", SOURCE.format(secret=lab.secret_key) + ROLE)
     assert found() == Credentials("assume-role", temporary=True, renewed=True)
     identity = Aws().call("sts", "GetCallerIdentity", {})
     assert "assumed-role/tester/" in identity["Arn"]
@@ -170,15 +170,15 @@ def found_with_input(typed):
     )  # fmt: skip
 
 
-def test_a_role_that_asks_for_a_code_does_not(environment):
+def test_a_role_that_asks_for_a_code_does_not(environment, lab):
     """botocore asks once, and raises RefreshWithMFAUnsupportedError the second time."""
-    environment("role", SOURCE + ROLE + MFA)
+    environment("role", SOURCE.format(secret=lab.secret_key) + ROLE + MFA)
     said = found_with_input("123456\n")
     assert said.stdout.strip() == str(Credentials("assume-role", temporary=True, renewed=False))
 
 
-def test_a_role_that_asks_for_a_code_where_nobody_can_type_is_a_sentence(environment):
-    environment("role", SOURCE + ROLE + MFA)
+def test_a_role_that_asks_for_a_code_where_nobody_can_type_is_a_sentence(environment, lab):
+    environment("role", SOURCE.format(secret=lab.secret_key) + ROLE + MFA)
     last = found_with_input("").stderr.strip().splitlines()[-1]
     assert last.startswith("chaosaws_kms_ext.aws.AwsError: the AWS credentials: ")
     assert last.endswith("cannot be used: EOFError")

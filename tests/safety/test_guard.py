@@ -15,7 +15,7 @@ from chaosaws_kms_ext.lab.world import Call, administrator
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import guard
 from chaosaws_kms_ext.settings import Settings
-from tests.conftest import client
+from tests.conftest import client, credentials
 from tests.lab.clusters import becomes, new_cluster, new_instance, new_writer, up
 from tests.lab.desk import REGION, Desk
 
@@ -31,7 +31,7 @@ class Asked:
 
     def __init__(self, lab):
         self._lab = lab
-        self.aws = Aws(lab.region, lab.endpoint, lab=True)
+        self.aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
         self.calls = []
 
     def inspect(self, cluster="orders", key_id="", aws=None, **settings):
@@ -340,7 +340,7 @@ def test_a_replica_and_its_source_are_refused(asked, lab, rds, made):
     )  # fmt: skip
     why = asked.why(made["DBClusterIdentifier"], **WITHOUT_BACKUP)
     assert f"is replicated by {replica['DBClusterArn']}" in why
-    there = Aws("us-east-1", lab.endpoint, lab=True)
+    there = Aws("us-east-1", lab.endpoint, lab=lab.credentials)
     whys = asked.refusals(replica["DBClusterIdentifier"], aws=there, **WITHOUT_BACKUP)
     assert any(f"replicates {made['DBClusterArn']}" in each for each in whys)
 
@@ -357,7 +357,7 @@ class Altered(Aws):
     """The lab, with what it has not put into the cluster's description."""
 
     def __init__(self, lab, said):
-        super().__init__(lab.region, lab.endpoint, lab=True)
+        super().__init__(lab.region, lab.endpoint, lab=lab.credentials)
         self._said = said
 
     def call(self, service, operation, params):
@@ -487,7 +487,7 @@ def test_a_throttling_that_ends_is_no_reason(asked, faults, service, operation):
 def hurried(lab, monkeypatch):
     """A door whose botocore does not wait between its tries."""
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
-    return Aws(lab.region, lab.endpoint, lab=True)
+    return Aws(lab.region, lab.endpoint, lab=lab.credentials)
 
 
 @pytest.mark.parametrize(
@@ -618,7 +618,7 @@ class ManyClusters(Desk):
 
     def door(self, every=0):
         """With `every`, one of so many calls is throttled."""
-        aws = Aws(REGION, "http://127.0.0.1:1", lab=True)
+        aws = Aws(REGION, "http://127.0.0.1:1", lab=credentials(self.log.parent))
         count = 0
 
         def send(request, **more):

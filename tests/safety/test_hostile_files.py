@@ -9,7 +9,9 @@ import contextlib
 import http.server
 import json
 import os
+import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from click.testing import CliRunner
 from chaosaws_kms_ext.cli import kms as chaos_kms
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import journal, leftovers, switch
+from chaosaws_kms_ext.safety import journal, labs, leftovers, switch
 from chaosaws_kms_ext.safety.door import Restorer
 from chaosaws_kms_ext.safety.journal import JournalDamaged
 from chaosaws_kms_ext.safety.made import Made
@@ -48,8 +50,8 @@ def entry_of(key, **more):
     """What a run on another machine may have written down."""
     return {
         "schema": 2, "run": "r1", "owner": "somebody@elsewhere pid 1", "target": "aws",
-        "region": "eu-west-1", "endpoint": "", "lab": "", "cluster": "", "key": key,
-        "made": "2026-11-27T10:00:00.000+00:00", "switch": [],
+        "region": "eu-west-1", "endpoint": "", "lab": "", "credentials": "", "cluster": "",
+        "key": key, "made": "2026-11-27T10:00:00.000+00:00", "switch": [],
         "undo": {"calls": [call("kms", "EnableKey", KeyId=key)]},
     } | more  # fmt: skip
 
@@ -119,7 +121,7 @@ def test_no_call_of_a_file_is_made_that_puts_nothing_back(lab, kms, key, tmp_pat
 
 def test_whoever_restores_makes_no_other_calls_and_says_each(lab, key):
     said = []
-    aws = Restorer(lab.region, lab.endpoint, said.append, lab=True)
+    aws = Restorer(lab.region, lab.endpoint, said.append, lab.credentials)
     with pytest.raises(Refused, match="kms:DisableKey puts nothing back"):
         aws.call("kms", "DisableKey", {"KeyId": key})
     aws.call("kms", "DescribeKey", {"KeyId": key})
@@ -205,8 +207,8 @@ def listening():
     ("where", "place"),
     [
         ("AWS at an endpoint", {"target": "aws"}),
-        ("a lab that is not there", {"target": "lab", "lab": "the-lab"}),
-        ("a lab without a name", {"target": "lab", "lab": ""}),
+        ("a lab that is not there", {"target": "lab", "lab": "the-lab", "credentials": "/c"}),
+        ("a lab without a name", {"target": "lab", "lab": "", "credentials": "/c"}),
         ("AWS with a lab's name", {"target": "aws", "lab": "another"}),
     ],
 )
@@ -227,7 +229,9 @@ def test_credentials_go_to_no_endpoint_that_a_file_names(key, tmp_path, where, p
     ],
 )  # fmt: skip
 def test_a_lab_is_a_port_of_this_machine_and_nothing_else(key, tmp_path, endpoint):
-    ran = restore(file_of(tmp_path, entry_of(key, target="lab", lab="l", endpoint=endpoint)))
+    ran = restore(
+        file_of(tmp_path, entry_of(key, target="lab", lab="l", credentials="/c", endpoint=endpoint))
+    )
     assert ran.exit_code == 1
     assert "names no lab of this machine" in ran.output
 
@@ -248,7 +252,7 @@ NEWER = {
 def test_an_entry_that_this_version_does_not_know_is_named_and_left_as_it_is(lab, kms, key, what):
     path = journal.write(
         journal.new_entry(
-            run="r1", target="aws", region="eu-west-1", endpoint="", lab="", cluster="", key=key,
+            run="r1", region="eu-west-1", lab=None, cluster="", key=key,
             undo=DisableKey(key).undo(),
         )
     ).path  # fmt: skip
@@ -272,6 +276,12 @@ DAMAGED = {
     "an instant without a zone": {"made": "2026-11-27T10:00:00"},
     "schedules of another key": {"switch": list(switch.names(ELSEWHERE))},
     "schedules that are no list": {"switch": "undo-1"},
+    "schedules that are no names": {"switch": [["a"], {"a": 1}]},
+    "a field that writes on the screen": {"\x1b[31mput back\n: everything is fine": 1},
+    "an operation that writes on the screen": {
+        "undo": {"calls": [call("kms\x1b[2J", "X\nEverything is back")]},
+    },
+    "one call many times": {"undo": {"calls": [call("kms", "EnableKey", KeyId=ELSEWHERE)] * 3}},
     "a target that is none": {"target": "azure"},
 }
 
@@ -284,6 +294,7 @@ def test_a_damaged_entry_is_said_in_one_sentence(key, tmp_path, what):
     assert ran.output.startswith(f"Error: the undo journal's entry {path} ")
     assert "look into it" in ran.output
     assert "\x1b" not in ran.output
+    assert len(ran.output.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -302,6 +313,71 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "entry.json", 0o600)
     with pytest.raises(JournalDamaged, match="is no plain file"):
         journal.read(tmp_path / "entry.json")
+
+
+POLICY = json.dumps({
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Sid": f"s{n}", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{n:012}:root"},
+         "Action": "kms:*", "Resource": "*"}
+        for n in (123456789012, 666666666666)
+    ],
+})  # fmt: skip
+
+
+def test_a_policy_is_shown_whole_before_it_is_put(key, tmp_path):
+    policy = call("kms", "PutKeyPolicy", KeyId=key, PolicyName="default", Policy=POLICY)
+    path = file_of(tmp_path, entry_of(key, undo={"calls": [policy]}))
+    for options in (["--dry-run"], []):
+        assert '"AWS": "arn:aws:iam::666666666666:root"' in restore(*options, path).output
+
+
+@contextlib.contextmanager
+def playing_a_lab(answer):
+    """A port of this machine whose answers to whoever asks which lab it is `answer` writes."""
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        port.listen()
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    with port.accept()[0] as asked:
+                        asked.recv(4096)
+                        answer(asked)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{port.getsockname()[1]}"
+        finally:
+            port.shutdown(socket.SHUT_RDWR)
+
+
+def deep(asked):
+    asked.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 4000)
+
+
+def dripping(asked):
+    for _ in range(100):
+        asked.sendall(b"x")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("answer", [deep, dripping])
+def test_who_plays_a_lab_that_is_gone_keeps_no_key_of_aws_waiting(kms, key, monkeypatch, answer):
+    monkeypatch.setattr(labs, "WITHIN", 0.3)
+    folder = journal.ready_directory()
+    with playing_a_lab(answer) as endpoint:
+        place = {"target": "lab", "lab": "gone", "endpoint": endpoint, "credentials": "/nowhere"}
+        for name, said in [("a", entry_of(ELSEWHERE, **place)), ("b", entry_of(key))]:
+            path = folder / f"{name}-1.json"
+            path.write_text(json.dumps(said))
+            path.chmod(0o600)
+        began = time.monotonic()
+        ran = restore("--force")
+        assert time.monotonic() - began < 30
+    assert state(kms, key) == "Enabled", ran.output
+    assert not isinstance(ran.exception, RecursionError)
 
 
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +446,7 @@ def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
     folder.mkdir(mode=0o700)
     said = {
         "schema": 2, "run": "r1", "owner": "somebody", "target": "aws", "account": "123456789012",
-        "region": "eu-west-1", "endpoint": "", "lab": "",
+        "region": "eu-west-1", "endpoint": "", "lab": "", "credentials": "",
         "database": {"database": "", "database_auth": "libpq", "database_secret": ""},
         "things": [{"kind": "key", "name": "chaos-r1-k", "state": "made", "arn": key, "at": ""}],
     }  # fmt: skip
@@ -401,6 +477,6 @@ def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
 def test_an_undo_that_nobody_could_replay_is_not_written_down(key):
     with pytest.raises(JournalDamaged, match="puts nothing back"):
         journal.new_entry(
-            run="r1", target="aws", region="eu-west-1", endpoint="", lab="", cluster="", key=key,
+            run="r1", region="eu-west-1", lab=None, cluster="", key=key,
             undo=Undo((Call("kms", "DisableKey", {"KeyId": key}),)),
         )  # fmt: skip

@@ -29,7 +29,7 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-0000000000
 
 def an_entry(**more):
     told = {
-        "run": "r1", "target": "aws", "region": "eu-west-1", "endpoint": "", "lab": "",
+        "run": "r1", "region": "eu-west-1", "lab": None,
         "cluster": "orders", "key": KEY, "undo": DisableKey(KEY).undo(),
     }  # fmt: skip
     return journal.write(journal.new_entry(**{**told, **more}))
@@ -126,7 +126,7 @@ def test_replaying_puts_the_key_back_and_sees_it(lab):
     kms = client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.disable_key(KeyId=key)
-    door = Aws(lab.region, lab.endpoint, lab=True)
+    door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
     for _ in range(2):
         replay(door, DisableKey(key).undo())
         assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
@@ -136,7 +136,7 @@ def test_a_key_that_does_not_come_back_is_said(lab):
     kms = client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.schedule_key_deletion(KeyId=key)
-    door = Aws(lab.region, lab.endpoint, lab=True)
+    door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
     with pytest.raises(NotPutBack, match="KMSInvalidStateException"):
         replay(door, DisableKey(key).undo())
 
@@ -145,7 +145,7 @@ def test_a_refusal_that_passes_does_not_keep_the_key_away(lab):
     kms = client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.disable_key(KeyId=key)
-    door = Aws(lab.region, lab.endpoint, lab=True)
+    door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
     call, failures = door.call, iter([True, True])
 
     def flaky(*asked):

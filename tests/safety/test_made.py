@@ -142,7 +142,11 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(ledger):
 
 def test_that_of_a_lab_that_is_gone_is_closed(ledger):
     gone = new(
-        "20261124T130000Z-000000", target="lab", endpoint="http://127.0.0.1:1", lab="some-lab"
+        "20261124T130000Z-000000",
+        target="lab",
+        endpoint="http://127.0.0.1:1",
+        lab="some-lab",
+        credentials="/c",
     )
     for each in (ledger, gone):
         each.record("cluster", "a")
@@ -155,7 +159,13 @@ def test_that_of_a_lab_that_runs_is_not(lab, monkeypatch):
     for name, value in lab.environment.items():
         monkeypatch.setenv(name, value)
     for identity, count in ((lab.id, 1), ("another", 0)):
-        of_lab = new(f"20261124T130000Z-{count}", target="lab", endpoint=lab.endpoint, lab=identity)
+        of_lab = new(
+            f"20261124T130000Z-{count}",
+            target="lab",
+            endpoint=lab.endpoint,
+            lab=identity,
+            credentials="/c",
+        )
         of_lab.record("cluster", "a")
         of_lab.release()
         assert len(leftovers()[0]) == count

@@ -43,7 +43,7 @@ def lab() -> Iterator[LocalLab]:
 
 @pytest.fixture
 def admin(lab):
-    return Aws(lab.region, lab.endpoint, lab=True)
+    return Aws(lab.region, lab.endpoint, lab=lab.credentials)
 
 
 @pytest.fixture

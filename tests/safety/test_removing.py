@@ -20,7 +20,7 @@ ORDERS = "orders"
 
 @pytest.fixture
 def door(lab):
-    return Aws(lab.region, lab.endpoint, lab=True)
+    return Aws(lab.region, lab.endpoint, lab=lab.credentials)
 
 
 @pytest.fixture

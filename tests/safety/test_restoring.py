@@ -36,7 +36,7 @@ def left_by(lab, run, key, cluster=""):
     """The entry of a run that was killed."""
     return journal.write(
         journal.new_entry(
-            run=run, target="lab", region=lab.region, endpoint=lab.endpoint, lab=lab.id,
+            run=run, region=lab.region, lab=lab,
             cluster=cluster, key=key, undo=DisableKey(key).undo(),
         )
     )  # fmt: skip
@@ -45,7 +45,7 @@ def left_by(lab, run, key, cluster=""):
 def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):
     monkeypatch.setattr(restoring, "BACK_WITHIN", 1.0)
     orders, other = lab.clusters[0]["key"], disabled(kms)
-    faults = LabFaults(lab.endpoint)
+    faults = LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
     faults.order(kind="no-recovery", cluster="orders")
     kms.disable_key(KeyId=orders)
     status = lambda: client(lab, "rds").describe_db_clusters()["DBClusters"][0]["Status"]  # noqa: E731

@@ -10,7 +10,7 @@ import pytest
 from chaosaws_kms_ext.lab_faults import LabFaults
 from tests.conftest import until
 from tests.e2e.test_interrupts import MOMENTS
-from tests.e2e.test_nets import nothing_is_left, schedules, switch_role
+from tests.e2e.test_nets import at_most_its_schema_is_left, schedules, switch_role
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 
@@ -59,7 +59,7 @@ def comes_back(played, running, faults):
         restored = played.chaos.kms("restore")
         assert restored.status == 0, restored.output
     until(lambda: played.cluster_status() == "available", 60, every=0.2)
-    assert nothing_is_left(played)
+    assert at_most_its_schema_is_left(played)
     assert schedules(played) == []
     return ran
 
@@ -69,7 +69,7 @@ def comes_back(played, running, faults):
 def test_the_key_comes_back_whatever_a_call_meets(aws, service, operation, kind):
     played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
     env = {"CHAOS_SWITCH_ROLE": switch_role(played)}
-    faults = LabFaults(played.lab.endpoint)
+    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
     faults.order(service=service, operation=operation, **KINDS[kind])
     ran = comes_back(played, played.chaos.start_run(**env), faults)
     if KINDS[kind].get("count") == 1 and ran.status:
@@ -92,7 +92,7 @@ def test_the_key_comes_back_whatever_a_call_meets(aws, service, operation, kind)
 def test_the_key_comes_back_when_everything_fails_for_a_while(aws, order, moment):
     """Credentials that have expired are renewed by nobody: the watchdog waits until they are."""
     played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
-    faults = LabFaults(played.lab.endpoint)
+    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
     running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
     running.until_said(MOMENTS[moment])
     faults.order(**order)

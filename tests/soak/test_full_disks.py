@@ -6,10 +6,9 @@ import os
 import shutil
 import subprocess
 
-import psycopg
 import pytest
 
-from tests.conftest import program, until
+from tests.conftest import as_superuser, program, until
 from tests.e2e.test_interrupts import MOMENTS
 
 pytestmark = pytest.mark.soak
@@ -57,9 +56,10 @@ def environment(played):
 def test_a_database_that_lets_nobody_in_any_more_does_not_keep_the_key_away(aws):
     """The load's role is locked during the run: its credentials have become worthless."""
     played = aws(CHAOS_RECOVERY_TIMEOUT="12")
-    with psycopg.connect(played.database, autocommit=True) as connection:
-        connection.execute("CREATE ROLE load LOGIN SUPERUSER")
-        running = played.chaos.start_run(CHAOS_DATABASE="user=load")
+    with as_superuser(played.lab) as connection:
+        connection.execute("CREATE ROLE load LOGIN PASSWORD 'let-in'")
+        connection.execute("GRANT app TO load")
+        running = played.chaos.start_run(CHAOS_DATABASE="user=load", PGPASSWORD="let-in")
         running.until_said("Steady state hypothesis is met!")
         connection.execute("ALTER ROLE load NOLOGIN")
     ran = running.wait()

@@ -35,6 +35,7 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     name = check_new(region, params["DBClusterIdentifier"])
     _check_engine(params)
+    _refuse(call, "ManageMasterUserPassword")
     wanted = _wants_encryption(rds, call)
     if group := params.get("GlobalClusterIdentifier"):
         global_clusters.check_can_join(rds.world, group, call.region, wanted)
@@ -46,6 +47,7 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
         rds, call, name, resource_id, held,
         engine_version=params.get("EngineVersion", ENGINE_VERSION),
         master_username=params.get("MasterUsername", "postgres"),
+        master_password=params.get("MasterUserPassword") or rds.servers.password,
         database=params.get("DatabaseName"),
     )  # fmt: skip
     if group:
@@ -81,6 +83,7 @@ def stop_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
 
 def modify_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
+    _refuse(call, "ManageMasterUserPassword", "MasterUserPassword")
     cluster = find.legal_cluster(region, call)
     if new := params.get("NewDBClusterIdentifier"):
         _rename(rds, region, cluster, check_new(region, new))
@@ -170,6 +173,14 @@ def new_cluster(
 
 
 # Internals
+
+
+def _refuse(call: Call, *parameters: str) -> None:
+    """Raises NotImplemented for what the lab would have to do in a database, and does not."""
+    for parameter in parameters:
+        if call.params.get(parameter):
+            why = f"The lab does not do rds:{call.operation} with {parameter}."
+            raise Fault("NotImplemented", why, 501)
 
 
 def _check_engine(params: dict[str, Any]) -> None:

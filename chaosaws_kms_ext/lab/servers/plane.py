@@ -23,6 +23,7 @@ import psycopg
 from chaosaws_kms_ext.lab.aurora import Effect
 from chaosaws_kms_ext.lab.data_faults import DataFault
 from chaosaws_kms_ext.lab.faults import BadOrder
+from chaosaws_kms_ext.lab.private import open_private
 from chaosaws_kms_ext.lab.servers import backups, changes
 from chaosaws_kms_ext.lab.servers.archive import spread
 from chaosaws_kms_ext.lab.servers.backups import Seal
@@ -43,6 +44,9 @@ INSTANCE = "127.0.1.{}"
 
 NAMES = ("localhost", *WRITERS, READER, *(INSTANCE.format(number) for number in range(1, 255)))
 """Every name under which a server may be connected to."""
+
+PASSWORD = 24
+"""Bytes of a password that the lab makes."""
 
 CLOSE_WITHIN = 60.0
 """Seconds for the servers of one cluster to end and its files to be removed."""
@@ -77,6 +81,12 @@ class Servers:
         """
         self._directory = directory
         spread(directory)
+        self.password: str = secrets.token_urlsafe(PASSWORD)
+        """Of every master user for whom none was given."""
+        self.passfile: Path = directory / "pgpass"
+        """Where libpq finds it (PostgreSQL manual, "The Password File")."""
+        with open_private(self.passfile) as file:
+            file.writelines(f"{name}:*:*:*:{self.password}\n" for name in NAMES)
         self._binaries = Binaries.find(directory)
         self._template = Postgres(self._binaries, directory / "template", 0)
         self._template.initialise()
@@ -280,7 +290,7 @@ class Truth:
     """What really happened and when, for tests: nothing that measures may read it."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", buffering=1)
+        self._file = open_private(path)
         self._lock = threading.Lock()
 
     def tell(self, cluster: Cluster, what: str, **details: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,23 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from chaosaws_kms_ext.lab.private import open_private, passable
 from chaosaws_kms_ext.lab.processes import free_shared_memory, kill_trees
 from chaosaws_kms_ext.lab.servers.binaries import Binaries
 from chaosaws_kms_ext.lab.servers.front import Front
 
-__all__ = ["SUPERUSER", "Postgres", "ServerFailed"]
+__all__ = ["OWN_DATABASE", "SUPERUSER", "Postgres", "ServerFailed"]
 
-SUPERUSER = "postgres"
+SUPERUSER = "rdsadmin"
+"""As on RDS it is nobody's but the service's; it comes in by a socket that only the lab reaches."""
+
+OWN_DATABASE = "template1"
+"""Where the lab's own sessions are: every cluster has it, and no user of a cluster can drop it."""
 
 LAST_WORDS = 1.0
 """Seconds for clients to hear what a server said that has ended."""
+
+SOCKET = 103
+"""Bytes that the path of a socket may have (unix(7) of macOS; 107 on Linux)."""
 
 CONNECT_WITHIN = 10
 """Seconds for one connection of the lab's own."""
 
 CONF = """\
-unix_socket_directories = ''
 shared_buffers = 16MB
 max_connections = 100
 # A killed process loses nothing that it had written: only a machine's crash would.
@@ -54,6 +65,15 @@ max_logical_replication_workers = 0
 dynamic_shared_memory_type = mmap
 """
 
+
+HBA = f"""\
+local all         {SUPERUSER} peer map=lab
+local replication {SUPERUSER} peer map=lab
+host  all         {SUPERUSER} all reject
+host  replication all         all reject
+host  all         all         127.0.0.0/8 scram-sha-256
+"""
+"""Who may connect, and how (PostgreSQL manual, "The pg_hba.conf File")."""
 
 BEHIND = ("127.0.", "127.128.")
 """A public address begins so, and that of the server behind its front so."""
@@ -88,9 +108,25 @@ class Postgres:
     @property
     def conninfo(self) -> str:
         """libpq's connection string of the superuser."""
-        return f"host={self.listens[0]} port={self.port} dbname=postgres user={SUPERUSER}"
+        return make_conninfo(
+            host=str(self.socket), port=self.port, dbname=OWN_DATABASE, user=SUPERUSER
+        )
 
-    def connected(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+    @property
+    def source(self) -> str:
+        """libpq's connection string for a server that replicates this one."""
+        return make_conninfo(host=str(self.socket), port=self.port, user=SUPERUSER)
+
+    @property
+    def socket(self) -> Path:
+        """The folder of its socket, which only the lab and its servers may enter.
+
+        Its name is short: so is SOCKET.
+        """
+        name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:8]
+        return self.binaries.scratch / "run" / name
+
+    def connected(self, database: str = OWN_DATABASE) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection of the superuser's that commits every statement, whatever the database's
         own settings."""
         return psycopg.connect(
@@ -98,7 +134,9 @@ class Postgres:
             dbname=database,
             autocommit=True,
             connect_timeout=CONNECT_WITHIN,
-            options="-c default_transaction_read_only=off -c statement_timeout=0",
+            # Nothing that the cluster's user has made is taken for PostgreSQL's own.
+            options="-c default_transaction_read_only=off -c statement_timeout=0 "
+            "-c search_path=pg_catalog",
         )
 
     @property
@@ -123,9 +161,12 @@ class Postgres:
         self.binaries.own(self.data)
         self.binaries.run(
             "initdb", "--pgdata", str(self.data), "--no-sync", "--wal-segsize=1", "--locale=C",
-            "--encoding=UTF8", "--auth=trust", f"--username={SUPERUSER}", "--no-instructions",
-            cwd=self.data,
+            "--encoding=UTF8", "--auth-local=peer", "--auth-host=scram-sha-256",
+            f"--username={SUPERUSER}", "--no-instructions", cwd=self.data,
         )  # fmt: skip
+        (self.data / "pg_hba.conf").write_text(HBA)
+        mapped = "".join(f'lab "{name}" {SUPERUSER}\n' for name in self.binaries.accounts)
+        (self.data / "pg_ident.conf").write_text(mapped)
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.write(CONF)
 
@@ -134,12 +175,21 @@ class Postgres:
         settings = {
             "port": str(self.port),
             "listen_addresses": ",".join(self.listens),
+            "unix_socket_directories": f'"{self.socket}"',
             **self.settings,
         }
+        if len(os.fsencode(self.socket / ".s.PGSQL.65535")) > SOCKET:
+            raise ServerFailed(f"{self.socket} is too long for a socket: set TMPDIR to a short one")
+        shutil.rmtree(self.socket, ignore_errors=True)  # of a server that was killed
+        passable(self.socket.parent, exist_ok=True)
+        self.socket.mkdir(mode=0o700)
+        self.binaries.own(self.socket)
         if self.tls:
             self.tls.open(self.addresses, self.port, self.listens[0])
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with self.log.open("ab") as log:
+        with open_private(self.log) as text:
+            log = text.buffer
+            log.seek(0, os.SEEK_END)
             self.stopping, self.log_start = False, log.tell()
             self.postmaster = self.binaries.start(
                 "postgres", "-D", str(self.data), *arguments, cwd=self.data, stdout=log, stderr=log
@@ -173,6 +223,7 @@ class Postgres:
             kill_trees([postmaster.pid], timeout)
             postmaster.wait(timeout)
             free_shared_memory(self.data)
+            shutil.rmtree(self.socket, ignore_errors=True)
         self.postmaster = None
 
     def leave(self, grace: float = 0.0) -> None:
@@ -200,6 +251,7 @@ class Postgres:
             except subprocess.TimeoutExpired:
                 ended = False
                 self.kill()
+            shutil.rmtree(self.socket, ignore_errors=True)
         self.postmaster = None
         self.leave(LAST_WORDS)
         return ended

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -27,6 +27,7 @@ from chaosaws_kms_ext.lab.data_faults import (
     SLOW_RECOVERY,
     DataFault,
 )
+from chaosaws_kms_ext.lab.private import passable
 from chaosaws_kms_ext.lab.servers.losses import lose
 from chaosaws_kms_ext.lab.servers.members import ASIDE, READER, WRITERS, Interrupted, Member, Power
 from chaosaws_kms_ext.lab.servers.postgres import LAST_WORDS, Postgres, ServerFailed
@@ -187,7 +188,7 @@ class Settling:
             return
         self._wait_for_jobs()
         binaries, data = volume.template.binaries, _unfinished(volume.data)
-        volume.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        passable(volume.directory, parents=True, exist_ok=True)
         volume.wal.mkdir(mode=0o700, exist_ok=True)
         binaries.own(volume.wal)
         if not volume.data.exists():
@@ -198,18 +199,21 @@ class Settling:
 
     def _prepare(self, server: Postgres) -> None:
         """The cluster's master user and its database, unless they are there."""
-        user, database = self.volume.cluster.master_username, self.volume.cluster.database
+        cluster = self.volume.cluster
+        user, database = cluster.master_username, cluster.database
         with server.connected() as connection:
 
             def exists(catalogue: str, name: str) -> bool:
                 return connection.execute(catalogue, (name,)).fetchone() is not None
 
             if not exists("SELECT FROM pg_roles WHERE rolname = %s", user):
-                role = sql.Identifier(user)
-                connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN").format(role))
+                connection.execute(_new_role(connection, user, cluster.master_password))
             if database and not exists("SELECT FROM pg_database WHERE datname = %s", database):
                 name = sql.Identifier(database)
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+            for each in dict.fromkeys(("postgres", database or "postgres")):
+                own = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+                connection.execute(own.format(sql.Identifier(each), sql.Identifier(user)))
 
     def _start_reader(self, reader: Member, writer: Member) -> None:
         assert reader.clone is not None
@@ -217,8 +221,8 @@ class Settling:
             self._clone(reader, writer)
         front = (READER,) if reader is self.volume.front else ()
         assert writer.server is not None
-        source = writer.server.conninfo.replace("dbname=postgres", "")
-        follows = {"primary_conninfo": f"{source} application_name={reader.instance.resource_id}"}
+        name = reader.instance.resource_id
+        follows = {"primary_conninfo": f"{writer.server.source} application_name={name}"}
         self._start(reader, (reader.address, *front), ARCHIVING | FROM_ARCHIVE | follows)
 
     def _clone(self, reader: Member, writer: Member) -> None:
@@ -359,6 +363,19 @@ SUFFER: dict[str, Callable[[Settling, Member, DataFault], None]] = {
     OTHER_ADDRESS: Settling._move,
     NO_RECOVERY: Settling._stay_away,
 }
+
+
+def _new_role(connection: psycopg.Connection[Any], user: str, password: str) -> sql.Composed:
+    """The statement that makes a master user, who is no superuser; its password only as a hash.
+
+    CREATEROLE lets a user of PostgreSQL before 16 give itself any role but a superuser's, and so
+    programs and files of the server.
+    """
+    hashed = connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256")
+    may = "CREATEDB CREATEROLE" if connection.info.server_version >= 160000 else "CREATEDB"
+    return sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}").format(
+        sql.Identifier(user), sql.SQL(may), sql.Literal(hashed.decode())
+    )
 
 
 def _unfinished(path: Path) -> Path:

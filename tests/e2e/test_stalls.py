@@ -1,0 +1,154 @@
+"""What stands still or ends under a run: the figures say so, the limit holds, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.controls import judgement
+from chaosaws_kms_ext.load.loads import Loads
+from chaosaws_kms_ext.settings import Settings
+from tests.conftest import until
+from tests.e2e.conftest import marked
+from tests.e2e.test_interrupts import MOMENTS
+
+
+def stopped(running, seconds):
+    """It stands still for so long."""
+    running.signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    running.signal(signal.SIGCONT)
+
+
+def test_a_run_that_stood_still_gives_no_figure_it_has_not_seen_and_breaks_no_limit_unsaid(chaos):
+    running = chaos.start_run(CHAOS_MAX_KEY_UNUSABLE="4")
+    running.until_said("Probe: wait-until-the-cluster-is-inaccessible")
+    stopped(running, 6)
+    ran = running.wait()
+    assert ran.status == 1
+    summary = ran.summary
+    assert summary["verdict"] == "failed"
+    assert summary["time_to_inaccessible_seconds"] is None
+    assert summary["bounds"]["time_to_inaccessible_seconds"] > 5
+    assert any(why.startswith("time to inaccessible is not known: ") for why in summary["reasons"])
+    assert summary["key_unusable_seconds"] > 5
+    broken = re.compile(r"the key was unusable for [\d.]+ s, longer than CHAOS_MAX_KEY_UNUSABLE=4")
+    assert any(broken.fullmatch(why) for why in summary["reasons"])
+    # What the load saw beside it is as exact as ever.
+    assert summary["time_to_impact_seconds"] == pytest.approx(1.5, abs=0.7)
+    assert summary["bounds"]["time_to_impact_seconds"] < 1
+
+
+def test_at_most_means_at_most_also_for_a_run_that_stands_still(aws):
+    """Its watchdog puts the key back in time."""
+    limit = 12
+    played = aws(CHAOS_MAX_KEY_UNUSABLE=str(limit), CHAOS_HOLD="60")
+    running = played.chaos.start_run()
+    running.until_said(MOMENTS["impact"])
+    until(lambda: played.key_state() == "Disabled")
+    running.signal(signal.SIGSTOP)
+    try:
+        until(lambda: played.key_state() == "Enabled", timeout=limit + 2)
+    finally:
+        running.signal(signal.SIGCONT)
+    ran = running.wait()
+    assert ran.status == 1
+    assert ran.summary["verdict"] != "passed"
+    calls = [json.loads(line) for line in played.lab.requests.read_text().splitlines()]
+    at = {call["operation"]: call["at"] / 1e9 for call in reversed(calls)}
+    assert at["EnableKey"] - at["DisableKey"] <= limit
+
+
+def bare(folder, **runtime):
+    """An experiment without our control."""
+    action = {
+        "type": "action", "name": "disable-the-key",
+        "provider": {
+            "type": "python", "module": "chaosaws_kms_ext.kms.actions", "func": "disable_key",
+        },
+    }  # fmt: skip
+    said = {
+        "title": "A key is disabled", "description": "-", "method": [action], "rollbacks": [],
+        **({"runtime": {"rollbacks": runtime}} if runtime else {}),
+    }  # fmt: skip
+    path = folder / "bare.json"
+    path.write_text(json.dumps(said))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "runtime"),
+    [
+        (["--rollback-strategy=never"], {}),
+        (["--rollback-strategy=deviated"], {"strategy": "always"}),
+        ([], {"strategy": "never"}),
+    ],
+)
+def test_without_our_control_no_fault_is_injected_that_no_rollback_puts_back(
+    aws, tmp_path, options, runtime
+):
+    played = aws()
+    ran = played.chaos.run(bare(tmp_path, **runtime), *options)
+    assert "so nobody would put the key back: the fault is not injected" in ran.output
+    assert played.mutating_calls() == []
+
+
+def test_a_fault_in_the_background_is_refused_as_well(aws, tmp_path):
+    """Its thread does not know the command."""
+    played = aws()
+    path = bare(tmp_path)
+    said = json.loads(path.read_text())
+    said["method"][0]["background"] = True
+    path.write_text(json.dumps(said))
+    ran = played.chaos.run(path, "--rollback-strategy=never")
+    assert "so nobody would put the key back: the fault is not injected" in ran.output
+    assert played.mutating_calls() == []
+
+
+def test_a_run_that_ends_with_the_key_away_puts_it_back_itself(aws, tmp_path):
+    played = aws()
+    ran = played.chaos.run(bare(tmp_path))
+    assert "the rollbacks left a key away: putting it back now" in ran.output
+    assert played.key_state() == "Enabled"
+    until(lambda: not marked(ran.mark), timeout=15, every=0.2)
+    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+
+
+@pytest.mark.soak
+def test_a_load_that_is_killed_in_the_outage_is_the_first_reason(chaos):
+    running = chaos.start_run()
+    running.until_said(MOMENTS["hold"])
+    (locust,) = [p for p in marked(running.mark) if "locust" in p.info["cmdline"]]
+    locust.kill()
+    ran = running.wait()
+    assert ran.status == 1
+    reasons = ran.summary["reasons"]
+    assert reasons[0] == (
+        "the load ended by itself, so nothing after that was recorded: it was killed by SIGKILL"
+    )
+    for false in ("never showed", "no write was acknowledged", "partial outage", "began earlier"):
+        assert not [why for why in reasons if false in why]
+
+
+def test_reports_without_room_do_not_keep_the_judgement_away(on_aws, tmp_path, monkeypatch, capsys):
+    run = runs.begin(Settings(target="aws", reports_dir=str(tmp_path)), "full")
+    run.open_folder()
+    run.put(Loads, Loads())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(judgement, "write_whole", full)
+    journal = {"steady_states": {"before": {"steady_state_met": True}}}
+    verdict = judgement.conclude(run, False, journal, "completed", [])
+    assert verdict.word == "inconclusive"
+    assert verdict.reasons[-1] == (
+        "the report could not be written: [Errno 28] No space left on device"
+    )
+    assert "verdict" in (shown := capsys.readouterr().out)
+    assert "No space left on device" in shown
