@@ -17,7 +17,7 @@ from botocore.credentials import RefreshableCredentials
 
 from chaosaws_kms_ext import __version__
 from chaosaws_kms_ext.files import read_private
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.text import printable
 

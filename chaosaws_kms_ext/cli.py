@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import click
 
 from chaosaws_kms_ext import cli_policy
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
+from chaosaws_kms_ext.faults import FAULTS
+from chaosaws_kms_ext.lab_client.local_lab import LabDidNotStart, LocalLab, only_the_lab
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_ext.load import leftover
-from chaosaws_kms_ext.local_lab import LabDidNotStart, LocalLab, only_the_lab
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import (
     guard,
@@ -32,6 +33,7 @@ from chaosaws_kms_ext.safety import (
 from chaosaws_kms_ext.safety.door import door
 from chaosaws_kms_ext.safety.journal import Entry
 from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.settings import BadSetting, parse
 
 __all__ = ["kms"]
@@ -138,7 +140,7 @@ def fault(context: click.Context, endpoint: str) -> None:
 )
 @click.pass_obj
 def add(endpoint: str, /, **order: Any) -> None:
-    """Order a fault of the API: KIND of SERVICE and OPERATION (every one, if none is named).
+    """Order a misbehaviour of the API: KIND of SERVICE and OPERATION (every one, if none is named).
 
     For a number of calls (--count), for a time (--for), or until `clear`.
 
@@ -146,7 +148,7 @@ def add(endpoint: str, /, **order: Any) -> None:
     DescribeKey only). An SDK tries again by itself: AWS_MAX_ATTEMPTS=1 shows the error.
     """
     order["for"] = order.pop("lasting")
-    _show(lambda: LabFaults(endpoint).order(**order))
+    _show(lambda: Misbehaviours(endpoint).order(**order))
 
 
 @fault.command()
@@ -161,7 +163,7 @@ def add(endpoint: str, /, **order: Any) -> None:
 )
 @click.pass_obj
 def data(endpoint: str, /, **order: Any) -> None:
-    """Order a fault of the data of CLUSTER, or of what its key protects.
+    """Order a misbehaviour of the data of CLUSTER, or of what its key protects.
 
     For the next time that its servers come back: lose-writes (a crash loses rows that had been
     acknowledged), slow-recovery, other-address (of the cluster endpoint), no-recovery (not before
@@ -176,36 +178,45 @@ def data(endpoint: str, /, **order: Any) -> None:
 
     What really happened to data stands in the lab's truth.jsonl.
     """
-    _show(lambda: LabFaults(endpoint).order(**order))
+    _show(lambda: Misbehaviours(endpoint).order(**order))
 
 
 @fault.command("list")
 @click.pass_obj
 def list_(endpoint: str) -> None:
-    """Show the faults that hold."""
-    _show(lambda: LabFaults(endpoint).holding())
+    """Show the misbehaviours that hold."""
+    _show(lambda: Misbehaviours(endpoint).holding())
 
 
 @fault.command()
 @click.pass_obj
 def clear(endpoint: str) -> None:
-    """End all faults."""
-    _show(lambda: LabFaults(endpoint).clear())
+    """End all misbehaviours."""
+    _show(lambda: Misbehaviours(endpoint).clear())
 
 
 def _show(ask: Callable[[], list[dict[str, Any]]]) -> None:
     try:
-        faults = ask()
+        holding = ask()
     except NotALab as problem:
         raise click.ClickException(str(problem)) from None
-    click.echo("\n".join(map(json.dumps, faults)) or "No faults.")
+    click.echo("\n".join(map(json.dumps, holding)) or "No misbehaviours.")
 
 
 @kms.command()
-def doctor() -> None:
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice(sorted(name for name, each in FAULTS.items() if each.on == "target")),
+    default=["disable-key"],
+    show_default=True,
+    help="That is to be injected; can be repeated.",
+)
+def doctor(faults: Sequence[str]) -> None:
     """May this target be attacked? Looks at everything that the guard asks before a fault.
 
-    Changes nothing, and never calls EnableKey. The target is that of the CHAOS_ variables; without
+    Changes nothing, and puts nothing back. The target is that of the CHAOS_ variables; without
     any it is a lab, started for this. Exits with 0 if nothing speaks against it.
     """
     try:
@@ -217,7 +228,8 @@ def doctor() -> None:
                 stack.callback(lab.stop)
                 stack.enter_context(only_the_lab(lab))
                 cluster, lab_id = lab.clusters[0]["id"], lab.id
-            inspection = guard.inspect(Aws(), settings, cluster, settings.key_id)
+            needs = Needs.all_of(FAULTS[each].needs for each in faults)
+            inspection = guard.inspect(Aws(), settings, cluster, needs, settings.key_id)
             names = {cluster}
             if target := inspection.target:
                 names |= {target.cluster.id, target.key.arn}

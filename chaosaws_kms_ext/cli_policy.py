@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 import click
 
+from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.permissions import Caller
-from chaosaws_kms_ext.policies import SWITCH_ROLE, Place, policy, trust
+from chaosaws_kms_ext.policies import SWITCH_ROLE, USUAL, Place, policy, trust
 
 __all__ = ["command"]
 
@@ -58,8 +60,17 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     envvar="CHAOS_DATABASE_SECRET",
     help="With the database's password; else CHAOS_DATABASE_SECRET.",
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice(sorted(FAULTS)),
+    default=USUAL,
+    show_default=True,
+    help="That is to be injected; can be repeated.",
+)
 @click.option("--database-user", default="", help="Who logs in with CHAOS_DATABASE_AUTH=iam.")
-def command(name: str, **given: str) -> None:
+def command(name: str, faults: Sequence[str], **given: str) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 
     `probe` for probes and the doctor, `run` for experiments, `make` beside it for those that make
@@ -71,7 +82,7 @@ def command(name: str, **given: str) -> None:
     tag chaos:run, and nothing without it can be removed.
     """
     place = _place(given)
-    document = trust(place) if name == TRUST else policy(Caller(name), place)
+    document = trust(place) if name == TRUST else policy(Caller(name), place, faults)
     click.echo(json.dumps(document, indent=2))
 
 

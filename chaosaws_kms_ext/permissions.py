@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["CALLS", "Call", "Caller", "Permission", "Resource", "When"]
+__all__ = ["CALLS", "Call", "Caller", "Permission", "Resource", "When", "of_own", "of_target"]
 
 
 class Caller(Enum):
@@ -146,8 +146,6 @@ CALLS = (
     _call("kms", "ListKeyRotations", LOOKS_OF_MAKER, Resource.KEYS),
     # Service Authorization Reference, AWS CloudTrail: it has no resource type.
     _call("cloudtrail", "LookupEvents", LOOKS_OF_MAKER, Resource.ANYTHING),
-    _call("kms", "DisableKey", RUNS, Resource.KEY, When.TAGGED),
-    _call("kms", "EnableKey", UNDOES, Resource.KEY, When.TAGGED_OR_NAMED),
     _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
     _call("rds", "DescribeDBInstances", LOOKS, Resource.INSTANCES),
     _call("rds", "DescribeDBClusterSnapshots", LOOKS, Resource.ANYTHING),
@@ -189,9 +187,7 @@ CALLS = (
     ),
     _of_run("ScheduleKeyDeletion"),
     _of_run("CancelKeyDeletion"),
-    _of_run("EnableKey"),
-    _of_run("PutKeyPolicy"),
-    _of_run("GetKeyPolicy"),
+    _of_run("EnableKey"),  # after CancelKeyDeletion
     _of_run("ListGrants"),
     _call("kms", "ListResourceTags", MAKES, Resource.KEYS),
     *(
@@ -224,3 +220,22 @@ CALLS = (
     _call("rds", "DeleteDBInstance", MAKES, Resource.MADE_INSTANCES, When.OF_RUN),
     _call("rds", "DeleteDBClusterSnapshot", MAKES, Resource.MADE_SNAPSHOTS, When.OF_RUN),
 )  # fmt: skip
+
+
+def of_target(inject: Sequence[str], undo: Sequence[str], look: Sequence[str]) -> list[Call]:
+    """The calls of a fault that takes the key of the run's cluster away, from their actions."""
+    return [
+        *(_call(*_named(each), RUNS, Resource.KEY, When.TAGGED) for each in inject),
+        *(_call(*_named(each), UNDOES, Resource.KEY, When.TAGGED_OR_NAMED) for each in undo),
+        *(_call(*_named(each), RUNS, Resource.KEY) for each in look),
+    ]
+
+
+def of_own(*actions: str) -> list[Call]:
+    """The calls of a fault that is about a key that the run made, from their actions."""
+    return [_of_run(_named(each)[1]) for each in dict.fromkeys(actions)]
+
+
+def _named(action: str) -> tuple[str, str]:
+    service, _, operation = action.partition(":")
+    return service, operation

@@ -5,21 +5,34 @@ What is not named is `*`; what takes the key away is then still held to the opt-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosaws_kms_ext.permissions import CALLS, Caller, Permission, Resource, When
+from chaosaws_kms_ext.faults import FAULTS
+from chaosaws_kms_ext.permissions import (
+    CALLS,
+    Call,
+    Caller,
+    Permission,
+    Resource,
+    When,
+    of_own,
+    of_target,
+)
 from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.consent import ALLOW
 from chaosaws_kms_ext.safety.made import PREFIX, TAG
 
-__all__ = ["SWITCH_ROLE", "Place", "policy", "trust"]
+__all__ = ["SWITCH_ROLE", "USUAL", "Place", "calls", "policy", "trust"]
 
 Document = dict[str, Any]
 
 SWITCH_ROLE = "chaos-kms-switch"
 """What the switch's role is called if nobody says otherwise."""
+
+USUAL = ("disable-key", "put-key-policy")
+"""The faults of our experiments."""
 
 VERSION = "2012-10-17"
 
@@ -48,10 +61,13 @@ class Place:
     database_user: str = ""
     """If it is a token of IAM's."""
 
-    def arns(self, resource: Resource) -> list[str]:
-        """What a policy's Resource element says for it."""
+    def arns(self, resource: Resource, undo_calls: int = 1) -> list[str]:
+        """What a policy's Resource element says for it.
+
+        `undo_calls`: how many putting the key back takes; for each the switch has a schedule.
+        """
         of_group = f"schedule/{switch.GROUP}/"
-        named = switch.names(self.key) if self.key != "*" else ("*",)
+        named = switch.names(self.key, undo_calls) if self.key != "*" else ("*",)
         passed = self.switch_role or self._of("iam", f"role/{SWITCH_ROLE}")
         roles, users = self._of("iam", "role/*"), self._of("iam", "user/*")
         principal = [self.principal] if self.principal else [roles, users]
@@ -104,12 +120,29 @@ class Place:
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{what}"
 
 
-def policy(caller: Caller, place: Place) -> Document:
-    """Everything that `caller` needs, and nothing else: a statement for each kind of resource."""
+def calls(faults: Iterable[str] = USUAL) -> list[Call]:
+    """Every call of ours, with those of the faults of these names."""
+    found: list[Call] = []
+    for each in map(FAULTS.__getitem__, faults):
+        needs = each.needs
+        if each.on == "target":
+            found += of_target(needs.inject, needs.undo, needs.look)
+        else:
+            found += of_own(*needs.inject, *needs.undo, *needs.look)
+    return [*found, *CALLS]
+
+
+def policy(caller: Caller, place: Place, faults: Sequence[str] = USUAL) -> Document:
+    """Everything that `caller` needs for these faults, and nothing else.
+
+    A statement for each kind of resource.
+    """
+    targeted = [FAULTS[name] for name in faults if FAULTS[name].on == "target"]
+    longest = max((len(each.needs.undo) for each in targeted), default=1)
     wanted: dict[tuple[tuple[str, ...], When], list[Permission]] = {}
-    for call in CALLS:
+    for call in calls(faults):
         for each in call.permissions if caller in call.callers else ():
-            if arns := tuple(place.arns(each.resource)):
+            if arns := tuple(place.arns(each.resource, longest)):
                 wanted.setdefault((arns, _when(each, place)), []).append(each)
     return {
         "Version": VERSION,

@@ -216,6 +216,9 @@ class Settings:
     backup_within: float = _setting(
         _seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a copy may be old"
     )
+    without_switch: str = _setting(
+        _choice("no", "yes"), "no", "whether a fault that no switch can put back will do with one"
+    )
     switch_role: str = _setting(
         _role, "", "the role as which EventBridge Scheduler puts the key back if we do not (aws)"
     )

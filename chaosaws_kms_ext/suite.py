@@ -345,7 +345,7 @@ def _stop(process: subprocess.Popen[bytes], target: str) -> str:
             process.wait(GRACE[target if target in GRACE else "lab"])
             return ""
     if target == "aws":
-        return f"it still runs, as process {process.pid}: it puts the key back, or its nets do"
+        return f"it still runs, as process {process.pid}: it or its watchdog puts the key back"
     process.kill()
     process.wait()
     return "it had to be killed"

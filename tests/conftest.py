@@ -25,11 +25,11 @@ from botocore.loaders import JSONFileLoader, Loader
 from psycopg.conninfo import conninfo_to_dict
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.lab.reaper import new_directory
-from chaosaws_kms_ext.lab.servers.binaries import Binaries, LabCannotStart
-from chaosaws_kms_ext.lab.servers.postgres import CONF, OWN_DATABASE, SUPERUSER, Postgres
-from chaosaws_kms_ext.lab_faults import LabFaults
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
+from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
+from chaosaws_kms_lab.data_plane.postgres import CONF, OWN_DATABASE, SUPERUSER, Postgres
+from chaosaws_kms_lab.reaper import new_directory
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
@@ -210,9 +210,9 @@ def _passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def faults(lab: LocalLab) -> Iterator[LabFaults]:
+def misbehaviours(lab: LocalLab) -> Iterator[Misbehaviours]:
     """What goes wrong by order on the lab of the module; nothing any more after the test."""
-    ordering = LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
+    ordering = Misbehaviours.of(lab)
     yield ordering
     ordering.clear()
 

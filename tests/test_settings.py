@@ -84,6 +84,7 @@ WRONG = {
         "1" * 10_000_000,
     ],
     "blast_radius": ["-1", "1.5", "all", "100001", "1e3", "0x10", "$(id)", "9" * 10_000_000],
+    "without_switch": ["true", "YES", "1", "no switch"],
     "without_backup": ["true", "YES", "1", "no backup", "; yes", "yes\0", "y" * 10_000_000],
     "backup_within": ["0", "-1", "7d", "nan", "inf", "3651 days", "$(date)", "1" * 10_000_000],
     "stop_alarms": [

@@ -9,12 +9,11 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext import activities, aws, faults
 from chaosaws_kms_ext.audit.api import SPACING, EventHistory, Logged
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety.survey import CLUSTER_CONTEXT
@@ -30,6 +29,9 @@ SKEW = timedelta(seconds=5)
 """By how much the date of a call of ours may differ from when it was answered here: by the whole
 seconds of a date, by the way there and back, and by how wrong this machine's clock is. If that is
 more wrong, our calls are not found, which is better than somebody else's."""
+
+UNLESS_OURS = "disable-key"
+"""The fault whose calls are looked for if this run has injected none."""
 
 AWAY = frozenset({
     "AccessDenied", "AccessDeniedException", "DisabledException", "KMSInvalidStateException",
@@ -60,8 +62,9 @@ def audit_events(
     Returns `complete` (bool), `disabled_by` and `enabled_by` (`who`: an ARN, `when`: UTC,
     `event_id`; or null), `failed_decrypts` (at least so many with the cluster's encryption
     context), `first_failed_decrypt` (UTC, or null) and `unknown` (a sentence for each thing that
-    was not delivered). Of DisableKey and EnableKey those count that are nearest to this run's own
-    in time, within 5 s; if it made none, the last ones. Recorded as the event `audit`.
+    was not delivered). The calls are those of this run's fault (of a disabled key, if it injected
+    none). Those count that are nearest to this run's own in time, within 5 s; if it made none, the
+    last ones. Recorded as the event `audit`.
 
     Raises ActivityFailed.
     IAM: cloudtrail:LookupEvents, kms:DescribeKey, rds:DescribeDBClusters,
@@ -71,12 +74,16 @@ def audit_events(
         door = aws.of(run)
         key = kms_api.describe(door, key_id or activities.key_id(run)).arn
         cluster = aurora_api.describe(door, cluster_id or activities.cluster_id(run))
+        injected = run.last(Happened.INJECTED, key=key)
+        needs = faults.named(injected.details["fault"] if injected else UNLESS_OURS).needs
         audit = _Audit(
+            _event(needs.inject[-1]),
+            _event(needs.undo[-1]),
             EventHistory(door, run.settings.real(SPACING)),
             key,
             str(cluster.said.get("DbClusterResourceId", "")),
             _instant(since) if since else run.started - SKEW,
-            _at(run, Happened.INJECTED, key=key, fault=DisableKey.name),
+            _at(run, Happened.INJECTED, key=key),
             _at(run, Happened.PUT_BACK, key=key),
         )
 
@@ -114,6 +121,10 @@ def audit_events(
 class _Audit:
     """What has been found so far."""
 
+    takes: str
+    """The event's name of the call that takes the key away."""
+    gives: str
+    """The event's name of the last call that puts it back."""
     history: EventHistory
     key: str
     cluster: str
@@ -132,9 +143,9 @@ class _Audit:
     def find_calls(self) -> None:
         """Looks for the calls that are still missing; raises AwsError."""
         if self.disabled is None:
-            self.disabled = self._find("DisableKey", self.injected)
+            self.disabled = self._find(self.takes, self.injected)
         if self.enabled is None and self._is_back:
-            self.enabled = self._find("EnableKey", self.put_back)
+            self.enabled = self._find(self.gives, self.put_back)
 
     def count_decrypts(self) -> None:
         """Looks for what Aurora failed to decrypt while the key was away; raises AwsError."""
@@ -145,9 +156,9 @@ class _Audit:
 
     def missing_calls(self) -> list[str]:
         """Which calls on the key are not there, in words."""
-        missing = [f"DisableKey of {self.key}"] if self.disabled is None else []
+        missing = [f"{self.takes} of {self.key}"] if self.disabled is None else []
         if self.enabled is None and self._is_back:
-            missing.append(f"EnableKey of {self.key}")
+            missing.append(f"{self.gives} of {self.key}")
         return missing
 
     def missing(self) -> list[str]:
@@ -173,7 +184,7 @@ class _Audit:
 
     @property
     def _is_back(self) -> bool:
-        """Whether there should be an EnableKey: not as long as this run keeps the key away."""
+        """Whether it should be put back: not as long as this run keeps the key away."""
         return self.put_back is not None or self.injected is None
 
     def _find(self, name: str, ours: datetime | None) -> Logged | None:
@@ -190,6 +201,11 @@ class _Audit:
         return event.error in AWAY and bool(self.cluster) and (
             context.get(CLUSTER_CONTEXT) == self.cluster
         )  # fmt: skip
+
+
+def _event(action: str) -> str:
+    """CloudTrail's name of an IAM action's call."""
+    return action.partition(":")[2]
 
 
 def _at(run: Run, name: Happened, **details: str) -> datetime | None:

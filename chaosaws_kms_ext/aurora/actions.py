@@ -17,11 +17,11 @@ from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aurora.watcher import watch
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.checkers.outage import ANSWERED
-from chaosaws_kms_ext.faults.injection import settle
-from chaosaws_kms_ext.faults.injections import Injections
+from chaosaws_kms_ext.inject.injection import settle
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import api as kms_api
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.load.loads import MAIN, Loads
-from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
 from chaosaws_kms_ext.safety import made, removing
 from chaosaws_kms_ext.safety.guard import Target
@@ -97,7 +97,7 @@ def wait_for_recovery(
     with activities.plainly(configuration) as run:
         back = run.last(Happened.PUT_BACK)
         if back is None:
-            if run.part(Injections, Injections).open:
+            if run.part(OpenFaults, OpenFaults).key_away:
                 raise Refused("the key has not been put back, so nothing can recover")
             return {"recovered": False, "path": None, "why": "nothing to wait for"}
         if run.interrupted and run.settings.target == "lab":

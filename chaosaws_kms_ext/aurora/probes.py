@@ -13,9 +13,9 @@ from chaosaws_kms_ext import activities, aws
 from chaosaws_kms_ext.aurora import api
 from chaosaws_kms_ext.aurora.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.faults.injections import Injections
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety.replay import still_wrong
 from chaosaws_kms_ext.safety.survey import clusters_under
@@ -196,7 +196,7 @@ class KeyStaysAway:
 
     def look(self) -> None:
         """Raises Refused when the key was back in several looks, one after the other."""
-        entry = self._run.part(Injections).open[-1]
+        entry = self._run.part(OpenFaults).key_away[-1]
         try:
             back = not still_wrong(aws.of(self._run), entry.undo)
         except AwsError as problem:
@@ -218,7 +218,7 @@ def go_on_after(run: Run, problem: AwsError) -> None:
 def time_left(run: Run) -> float:
     """Seconds until the run has to put the key back; raises Refused if it took none away."""
     injected = run.last(Happened.INJECTED)
-    if injected is None or not run.part(Injections, Injections).open:
+    if injected is None or not run.part(OpenFaults, OpenFaults).key_away:
         raise Refused("this run has taken no key away, so there is nothing to wait for")
     return run.settings.put_back_after - run.seconds_since(injected)
 

@@ -16,15 +16,15 @@ from chaoslib.types import Journal
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.client.connection import DeadlineConnection
-from chaosaws_kms_ext.faults.injection import settle
-from chaosaws_kms_ext.faults.injections import Injections
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import History, HistoryDamaged, read_history
+from chaosaws_kms_ext.inject.injection import settle
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.load import loads
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.load.loads import STEADY_FOR, Loads
 from chaosaws_kms_ext.load.schema import LoadFailed
-from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.report import objectives as objective_table
 from chaosaws_kms_ext.report.summary import Facts, Measured, measure
 from chaosaws_kms_ext.report.table import table
@@ -90,7 +90,7 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     course = of_journal(journal, status)
     broken = [
         f"the key {entry.key} was NOT put back: run `chaos kms restore`"
-        for entry in run.part(Injections, Injections).open
+        for entry in run.part(OpenFaults, OpenFaults).key_away
     ]
     if not run.has(LocalLab):  # whose cluster goes with it
         broken += settle(run)

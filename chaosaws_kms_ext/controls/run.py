@@ -32,9 +32,9 @@ from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.controls.judgement import conclude
 from chaosaws_kms_ext.controls.redaction import Redaction
 from chaosaws_kms_ext.controls.stage import begin, bring_up, injects
-from chaosaws_kms_ext.faults.injection import last_resort
+from chaosaws_kms_ext.inject.injection import last_resort
+from chaosaws_kms_ext.lab_client.local_lab import LabDidNotStart
 from chaosaws_kms_ext.load.schema import LoadFailed
-from chaosaws_kms_ext.local_lab import LabDidNotStart
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety.journal import JournalDamaged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -17,21 +17,24 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aurora.watcher import Watcher, watch
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
-from chaosaws_kms_ext.faults.injection import last_resort
-from chaosaws_kms_ext.faults.injections import Injections
-from chaosaws_kms_ext.faults.nets import Nets
-from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
+from chaosaws_kms_ext.faults import Fault, named
+from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.inject.safeguards import Safeguards
+from chaosaws_kms_ext.kms.actions import FACES, UNDO
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_ext.load import loads
 from chaosaws_kms_ext.load.loads import Loads
 from chaosaws_kms_ext.load.passwords import Passwords, passwords
 from chaosaws_kms_ext.load.reach import reach
 from chaosaws_kms_ext.load.schema import LoadFailed
-from chaosaws_kms_ext.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.report import objectives as objective_table
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import guard, leftovers, made, permissions
 from chaosaws_kms_ext.safety.guard import Target
+from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
 
@@ -52,9 +55,6 @@ STRATEGIES = {
 DURING_OUTAGE = "before-method-only"
 """The only strategy of an experiment that takes the key of somebody's cluster away: there is no
 fault before the gate has held, and afterwards an outage would count as a deviation."""
-
-FAULTS = {"disable_key": "enable_key", "put_key_policy": "restore_key_policy"}
-"""Which action takes a key away, and which one puts it back."""
 
 MAKERS = frozenset({
     "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
@@ -94,7 +94,8 @@ def begin(
 
 def _check_order(experiment: Experiment, on: str) -> None:
     """Raises Refused where the experiment, as it would run, could leave something undone."""
-    done, undone = _functions(experiment.get("method") or []), _rollbacks(experiment)
+    method = experiment.get("method") or []
+    done, undone = _functions(method), _rollbacks(experiment)
     for part, allowed in STRATEGIES.items():
         outage = part == "hypothesis" and on != "nothing" and injects(experiment)
         wanted = (DURING_OUTAGE,) if outage else allowed
@@ -106,7 +107,7 @@ def _check_order(experiment: Experiment, on: str) -> None:
                 f"{declared if declared in wanted else ' or '.join(wanted)}: leave the command "
                 "line's option and the experiment's runtime block as they were"
             )
-    if "disable_key" in done and on != "cluster":
+    if any(each.on == "target" for each in injected(method)) and on != "cluster":
         raise Refused(
             "the experiment takes a cluster's key away: its control's argument `on` must be cluster"
         )
@@ -116,19 +117,32 @@ def _check_order(experiment: Experiment, on: str) -> None:
         module = (control.get("provider") or {}).get("module")
         if module == "chaosaws_kms_ext.controls.run" and control.get("scope"):
             raise Refused("the control has a scope, so nobody would judge the run: leave it out")
-    method = experiment.get("method") or []
-    if set(FAULTS) & _functions([each for each in method if each.get("background")]):
+    if injected([each for each in method if each.get("background")]):
         raise Refused("a fault in the background could not be put back in order: run it in turn")
-    for fault, undo in FAULTS.items():
-        if fault in done and undo not in undone:
-            raise Refused(f"the experiment takes a key away: its rollbacks must call {undo}")
+    for provider in _ours(method):
+        face = FACES.get(str(provider.get("func")))
+        if face and _fault_of(provider) and not {face.undo, UNDO} & undone:
+            raise Refused(f"the experiment takes a key away: its rollbacks must call {face.undo}")
     if (making := sorted(MAKERS & done)) and "clean_up" not in undone:
         raise Refused(f"the experiment calls {making[0]}: its rollbacks must call clean_up")
 
 
 def injects(experiment: Experiment) -> bool:
     """Whether it takes a key away."""
-    return bool(set(FAULTS) & _functions(experiment.get("method") or []))
+    return bool(injected(experiment.get("method") or []))
+
+
+def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:
+    """The faults that these activities inject; raises Refused for a name that there is not."""
+    found = [_fault_of(provider) for provider in _ours(activities)]
+    return [each for each in found if each]
+
+
+def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
+    face = FACES.get(str(provider.get("func")))
+    arguments = provider.get("arguments")
+    name = face.fault(arguments if isinstance(arguments, dict) else {}) if face else ""
+    return named(name) if name else None
 
 
 def _rollbacks(experiment: Experiment) -> set[str]:
@@ -137,12 +151,12 @@ def _rollbacks(experiment: Experiment) -> set[str]:
 
 def _functions(activities: list[dict[str, Any]]) -> set[str]:
     """The names of our functions that these activities call."""
+    return {str(provider.get("func")) for provider in _ours(activities)}
+
+
+def _ours(activities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     providers = [activity.get("provider", {}) for activity in activities]
-    return {
-        str(p.get("func"))
-        for p in providers
-        if str(p.get("module", "")).startswith("chaosaws_kms_ext.")
-    }
+    return [p for p in providers if str(p.get("module", "")).startswith("chaosaws_kms_ext.")]
 
 
 def _activities(experiment: Experiment) -> list[dict[str, Any]]:
@@ -182,10 +196,12 @@ def bring_up(
         _order_faults(lab, settings.lab_faults)
     door = aws.of(run)
     _tell_of_leftovers()
+    for each in injected(experiment.get("method") or []):
+        refuse_without_switch(run, each.needs.undo)
     if on != "nothing":
         cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
-        attacked = on == "cluster" and injects(experiment)
-        run.put(Target, _target(run, door, cluster_id, attacked))
+        faults = injected(experiment.get("method") or []) if on == "cluster" else []
+        run.put(Target, _target(run, door, cluster_id, faults))
         _keep_passwords(run, door, run.part(Target), stack)
     stack.callback(last_resort, run)
     who = permissions.identity(door)
@@ -226,14 +242,15 @@ def _tell_of_leftovers() -> None:
         logger.warning(problem)
 
 
-def _target(run: Run, door: aws.Aws, cluster_id: str, attacked: bool) -> Target:
+def _target(run: Run, door: aws.Aws, cluster_id: str, faults: Sequence[type[Fault]]) -> Target:
     """The cluster and its key: guarded if the key is to be taken away, else as they are."""
-    if not attacked:
+    needs = Needs.all_of(each.needs for each in faults if each.on == "target")
+    if not needs.inject:
         return guard.find(door, cluster_id, run.settings.key_id)
     lab = run.find(LocalLab)
     leftovers.refuse(cluster_id, lab.id if lab else "")
-    target = guard.ask(door, run.settings, cluster_id, run.settings.key_id)
-    Nets.over(run, door, target.cluster.id, target.key.arn)
+    target = guard.ask(door, run.settings, cluster_id, needs, run.settings.key_id)
+    Safeguards.ensure(run, door, target.cluster.id, target.key.arn, needs.undo)
     return target
 
 
@@ -268,7 +285,7 @@ def _arm_signals(run: Run, stack: contextlib.ExitStack) -> None:
 
 def _what_follows(run: Run) -> str:
     """What a run still does that was interrupted once."""
-    if not run.part(Injections, Injections).open:
+    if not run.part(OpenFaults, OpenFaults).key_away:
         return "no key is away; what is up goes down."
     if run.settings.target == "lab":
         return "the key is put back, and the lab goes down."
@@ -281,7 +298,7 @@ def _what_follows(run: Run) -> str:
 def _order_faults(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
     try:
         for order in orders:
-            LabFaults(lab.endpoint, lab.access_key, lab.secret_key).order(**order)
+            Misbehaviours.of(lab).order(**order)
     except (NotALab, TypeError) as problem:
         raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.faults.injections import Injections
-from chaosaws_kms_ext.faults.nets import Nets
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.run import Happened, Refused, Run
 
 __all__ = ["RED_BUTTON", "StopConditions"]
@@ -29,7 +29,7 @@ RED_BUTTON = "the red button: the entry of the undo journal is closed (`chaos km
 
 
 class StopConditions:
-    """A thread that looks every `interval` seconds at the alarms, the journal and the nets."""
+    """A thread that looks every `interval` seconds: alarms, journal, safeguards."""
 
     def __init__(self, run: Run, aws: Aws, alarms: Sequence[str], interval: float) -> None:
         self._run, self._aws, self._alarms = run, aws, tuple(dict.fromkeys(alarms))
@@ -64,21 +64,21 @@ class StopConditions:
             except Exception as problem:
                 # Whoever counts on being stopped must not go on unwatched.
                 why = f"nobody watches its stop conditions any more: {problem!r}"
-            mine = self._run.part(Injections, Injections)
-            if self._run.last(Happened.PUT_BACK) and not mine.open:
+            mine = self._run.part(OpenFaults, OpenFaults)
+            if self._run.last(Happened.PUT_BACK) and not mine.key_away:
                 continue  # there is nothing left to stop, until the next fault
             if why and not self._end.is_set():
                 self._run.stop(why)
                 return
 
     def _pressed(self) -> str:
-        entries = list(self._run.part(Injections, Injections).open)
+        entries = list(self._run.part(OpenFaults, OpenFaults).key_away)
         if any(not entry.is_open for entry in entries):
             return RED_BUTTON
         return LOST if any(entry.is_lost for entry in entries) else ""
 
     def _torn(self) -> str:
-        return self._run.part(Nets).torn() if self._run.has(Nets) else ""
+        return self._run.part(Safeguards).why_broken() if self._run.has(Safeguards) else ""
 
     def _gone_off(self) -> str:
         try:

@@ -1,1 +1,9 @@
 """Every way to lose a key, one file each: what it would do, how that is undone, doing it."""
+
+from __future__ import annotations
+
+from chaosaws_kms_ext.faults.base import FAULTS, Fault, fault, load, make, named
+
+__all__ = ["FAULTS", "Fault", "fault", "load", "make", "named"]
+
+load(__path__, __name__)

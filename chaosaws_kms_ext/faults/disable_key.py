@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.faults.base import On, fault
 from chaosaws_kms_ext.kms import api
+from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.safety.undo import Call, Undo
 
 __all__ = ["DisableKey"]
 
 
+@fault
 @dataclass(frozen=True)
 class DisableKey:
     """Takes the key `key` (an ARN) away from everything that is encrypted under it."""
 
     key: str
 
-    name = "disable-key"
+    name: ClassVar[str] = "disable-key"
+    on: ClassVar[On] = "target"
+    needs: ClassVar[Needs] = Needs(inject=("kms:DisableKey",), undo=("kms:EnableKey",))
+
+    @classmethod
+    def of(cls, aws: Aws, key: str, /) -> Self:
+        """For this key."""
+        return cls(key)
 
     def undo(self) -> Undo:
         """What puts it back, wherever and by whomever it is replayed."""

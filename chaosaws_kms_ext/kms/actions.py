@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws
+from chaosaws_kms_ext import activities, aws, faults
 from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.faults.injection import inject, put_back
-from chaosaws_kms_ext.faults.injections import Injections
-from chaosaws_kms_ext.faults.key_policy import PutKeyPolicy
+from chaosaws_kms_ext.faults import Fault
+from chaosaws_kms_ext.inject.injection import inject, put_back
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import api
 from chaosaws_kms_ext.kms.api import Key
 from chaosaws_kms_ext.run import Happened, Refused, Run
@@ -26,11 +27,40 @@ __all__ = [
     "create_key",
     "disable_key",
     "enable_key",
+    "inject_fault",
     "put_key_policy",
     "restore_key_policy",
     "rotate_key",
     "schedule_key_deletion",
+    "undo_faults",
 ]
+
+UNDO = "undo_faults"
+"""The action that puts every fault back."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """An action that injects a fault, as it reads in an experiment."""
+
+    fault: Callable[[Mapping[str, Any]], str]
+    """The fault's name, from the action's arguments; empty if it injects none with these."""
+    undo: str
+    """The action that puts it back."""
+
+
+FACES = {
+    "inject_fault": Face(lambda given: str(given.get("name", "")), UNDO),
+    "disable_key": Face(lambda given: "disable-key", "enable_key"),
+    "put_key_policy": Face(lambda given: "put-key-policy", "restore_key_policy"),
+    "schedule_key_deletion": Face(
+        lambda given: "" if given.get("key_id") else "schedule-key-deletion", UNDO
+    ),
+}
+"""Action → what it injects."""
+
+SHORTEST_DELETION = 7
+"""Days (API reference, ScheduleKeyDeletion)."""
 
 KNOWN_WITHIN = 300.0
 """Seconds until everybody knows a new key: KMS is eventually consistent, which takes "several
@@ -60,16 +90,62 @@ def disable_key(
     AWS does, when the journal cannot be written. IAM: kms:DisableKey, kms:DescribeKey,
     rds:DescribeDBClusters, rds:DescribeDBInstances.
     """
+    return inject_fault("disable-key", cluster_id, key_id, None, configuration, secrets)
+
+
+def inject_fault(
+    name: str,
+    cluster_id: str = "",
+    key_id: str = "",
+    arguments: dict[str, Any] | None = None,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """Inject a fault by its name, until `undo_faults` puts it back.
+
+    Before the call, what undoes it is written to the journal; after it, AWS has to say that it is
+    done. A fault of the run's target (`chaos kms policy --help` lists the names) needs what the
+    guard asks for; one of the run's own key needs a key that the run made.
+
+    Parameters
+    ----------
+    name : the fault: `disable-key`, say.
+    cluster_id : the DB cluster; by default the one of this run (CHAOS_CLUSTER_ID, or the lab's). Of
+        a fault of the run's own key the cluster that the run made under it, if there is one: it is
+        waited for when the fault is undone.
+    key_id : id, ARN or alias. Of a fault of the target it is only held against the cluster's own.
+    arguments : what the fault takes besides.
+
+    Returns the cluster's id and its key's ARN. Raises ActivityFailed: when the guard refuses, when
+    AWS does, when the journal cannot be written. IAM: `chaos kms policy run --fault NAME`.
+    """
     with activities.plainly(configuration) as run:
+        kind = faults.named(name)
+        if arguments is not None and not isinstance(arguments, dict):
+            raise Refused("the arguments of a fault are a JSON object")
+        if kind.on == "target":
+            cluster, key = _guarded(run, kind, cluster_id, key_id)
+        else:
+            cluster, key = cluster_id, _own_unchanged(run, key_id, cluster_id).arn
+        inject(run, faults.make(kind, aws.of(run), key, arguments or {}), cluster)
+        return {"cluster": cluster, "key": key}
+
+
+def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> tuple[str, str]:
+    """The cluster (its id) and its key (the ARN), if the guard allows the fault."""
+    try:
         cluster = cluster_id or activities.cluster_id(run)
-        try:
-            named = key_id or run.settings.key_id
-            target = guard.ask(aws.of(run), run.settings, cluster, named)
-        except Refused as why:
-            run.event(Happened.GUARD_REFUSED, why=str(why))
-            raise
-        inject(run, DisableKey(target.key.arn), target.cluster.id)
-        return {"cluster": target.cluster.id, "key": target.key.arn}
+        named = key_id or run.settings.key_id
+        target = guard.ask(aws.of(run), run.settings, cluster, kind.needs, named)
+    except Refused as why:
+        run.event(Happened.GUARD_REFUSED, why=str(why))
+        raise
+    return target.cluster.id, target.key.arn
+
+
+def undo_faults(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
+    """Put back every fault of this run, as `enable_key` does."""
+    return enable_key(configuration, secrets)
 
 
 def enable_key(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
@@ -109,19 +185,12 @@ def put_key_policy(
     Returns `key` (ARN). Raises ActivityFailed. IAM: kms:PutKeyPolicy, kms:GetKeyPolicy,
     kms:DescribeKey, kms:ListResourceTags.
     """
-    with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        if not isinstance(policy, dict):
-            raise Refused("a key policy is a JSON object with Version and Statement")
-        key = _own(run, door, key_id)
-        if cluster_id:
-            _check_under(door, cluster_id, key.arn)
-        if any(entry.key == key.arn for entry in run.part(Injections, Injections).open):
-            # Two undos of one policy would have to be replayed in their order, by whomever.
-            raise Refused(f"this run has changed {key.arn} already: put that back first")
-        old = api.policy(door, key.arn)
-        inject(run, PutKeyPolicy(key.arn, old, policy), cluster_id)
-        return {"key": key.arn}
+    if not isinstance(policy, dict):
+        raise ActivityFailed("a key policy is a JSON object with Version and Statement")
+    done = inject_fault(
+        "put-key-policy", cluster_id, key_id, {"policy": policy}, configuration, secrets
+    )
+    return {"key": done["key"]}
 
 
 def restore_key_policy(
@@ -171,25 +240,33 @@ def create_key(
 
 
 def schedule_key_deletion(
-    key_id: str, days: int = 7, configuration: Configuration = None, secrets: Secrets = None
+    key_id: str = "", days: int = 0, configuration: Configuration = None, secrets: Secrets = None
 ) -> dict[str, Any]:
-    """Schedule the deletion of a key that this run made: it is unusable at once.
+    """Schedule the deletion of a key: it is unusable at once.
 
-    Until the day has come `cancel_key_deletion` keeps it. What is encrypted under a key that was
-    deleted is lost for good, so no key of anybody else's is taken.
+    A key that this run made stays so, until the day has come or `cancel_key_deletion` keeps it. The
+    key of the run's cluster is taken away as by every fault, if the guard allows it, until
+    `undo_faults` puts it back: what is encrypted under a key that was deleted is lost for good.
 
     Parameters
     ----------
-    key_id : id, ARN or alias.
-    days : until it is deleted, 7 to 30.
+    key_id : id, ARN or alias of a key that this run made; by default the key of this run's cluster.
+    days : until it is deleted, 7 to 30; by default 7 for a key that this run made, else 30.
 
     Returns `key` (ARN) and `deletion_date` (UTC, ISO 8601). Raises ActivityFailed.
-    IAM: kms:ScheduleKeyDeletion, kms:DescribeKey, kms:ListResourceTags.
+    IAM: kms:ScheduleKeyDeletion, kms:DescribeKey, kms:ListResourceTags; for the cluster's key
+    `chaos kms policy run --fault schedule-key-deletion`.
     """
+    if not key_id:
+        given = {"days": days} if days else None
+        done = inject_fault("schedule-key-deletion", "", "", given, configuration, secrets)
+        with activities.plainly(configuration) as run:
+            date = api.describe(aws.of(run), done["key"]).deletion_date
+            return {"key": done["key"], "deletion_date": date.isoformat() if date else None}
     with activities.plainly(configuration) as run:
         door = aws.of(run)
         key = _own(run, door, key_id)
-        when = api.schedule_deletion(door, key.arn, days)
+        when = api.schedule_deletion(door, key.arn, days or SHORTEST_DELETION)
         return {"key": key.arn, "deletion_date": when.isoformat()}
 
 
@@ -260,6 +337,18 @@ def rotate_key(
             run.part(Observer, Observer),
         ).until(listed)
         return {"key": key.arn, "rotation_date": rotation.at.isoformat()}
+
+
+def _own_unchanged(run: Run, key_id: str, cluster_id: str) -> Key:
+    """A key that this run made, under which this cluster is, and that it has not changed yet."""
+    door = aws.of(run)
+    key = _own(run, door, key_id)
+    if cluster_id:
+        _check_under(door, cluster_id, key.arn)
+    if any(entry.key == key.arn for entry in run.part(OpenFaults, OpenFaults).key_away):
+        # Two undos of one key would have to be replayed in their order, by whomever.
+        raise Refused(f"this run has changed {key.arn} already: put that back first")
+    return key
 
 
 def _own(run: Run, door: Aws, key_id: str) -> Key:

@@ -47,6 +47,7 @@ class Key:
     manager: str
     """CUSTOMER or AWS."""
     account: str
+    deletion_date: datetime | None = None
 
     @property
     def enabled(self) -> bool:
@@ -69,6 +70,7 @@ def describe(aws: Aws, key_id: str) -> Key:
         state=said.get("KeyState", "unknown"),
         manager=said.get("KeyManager", "unknown"),
         account=said.get("AWSAccountId", ""),
+        deletion_date=said.get("DeletionDate"),
     )
 
 

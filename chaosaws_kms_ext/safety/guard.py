@@ -17,10 +17,11 @@ from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.kms.api import Key
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import consent, credentials, permissions
+from chaosaws_kms_ext.safety import consent, credentials, permissions, switch
 from chaosaws_kms_ext.safety.backups import backup
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused
 from chaosaws_kms_ext.safety.kinds import kind
+from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.safety.permissions import Identity
 from chaosaws_kms_ext.safety.survey import Survey, survey
 from chaosaws_kms_ext.settings import Settings
@@ -57,12 +58,13 @@ class Inspection:
         return [finding.why for finding in self.findings if finding.state == "refused"]
 
 
-def ask(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> Target:
+def ask(aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
     """The target, if it may be attacked; raises Refused with every reason otherwise.
 
-    The cluster's own key counts; `key_id` (id, ARN or alias) is only held against it.
+    The cluster's own key counts; `key_id` (id, ARN or alias) is only held against it. `needs`: what
+    the faults take that are to be injected.
     """
-    inspection = inspect(aws, settings, cluster_id, key_id)
+    inspection = inspect(aws, settings, cluster_id, needs, key_id)
     if inspection.refusals or inspection.target is None:
         raise Refused("; ".join(inspection.refusals))
     return inspection.target
@@ -82,11 +84,13 @@ def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
     return Target(cluster, key)
 
 
-def inspect(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> Inspection:
+def inspect(
+    aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = ""
+) -> Inspection:
     """Looks at everything; as many calls as there are pages, and none that changes anything."""
     found = Inspection()
     try:
-        _inspect(found, aws, settings, cluster_id, key_id)
+        _inspect(found, aws, settings, cluster_id, needs, key_id)
     except AwsError as problem:
         found.findings.append(refused("aws", str(problem)))
     return found
@@ -95,7 +99,9 @@ def inspect(aws: Aws, settings: Settings, cluster_id: str, key_id: str = "") -> 
 # Internals
 
 
-def _inspect(found: Inspection, aws: Aws, settings: Settings, cluster_id: str, key_id: str) -> None:
+def _inspect(
+    found: Inspection, aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str
+) -> None:
     if wrong := [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]:
         found.findings += wrong
         return
@@ -120,7 +126,7 @@ def _inspect(found: Inspection, aws: Aws, settings: Settings, cluster_id: str, k
         *consent.tags(f"the cluster {cluster.id}", aurora_api.tags(cluster)),
         *_looked(lambda: consent.tags(f"the key {key.arn}", kms_api.tags(aws, key.arn))),
         *_looked(lambda: _of_the_rest(aws, settings, cluster, key)),
-        *_of_permissions(aws, settings, who, cluster, key),
+        *_of_permissions(aws, settings, who, cluster, key, needs),
     ]
 
 
@@ -227,15 +233,15 @@ def _of_the_rest(aws: Aws, settings: Settings, cluster: Cluster, key: Key) -> li
 
 
 def _of_permissions(
-    aws: Aws, settings: Settings, who: Identity, cluster: Cluster, key: Key
+    aws: Aws, settings: Settings, who: Identity, cluster: Cluster, key: Key, needs: Needs
 ) -> list[Finding]:
     """Whether the run can be carried through, and who is sure to be able to put the key back."""
-    role = settings.switch_role if settings.target == "aws" else ""
-    undo = permissions.may_undo(aws, who, cluster, key)
-    by_switch = permissions.switch_may_undo(aws, role, cluster, key) if role else []
+    role = settings.switch_role if settings.target == "aws" and switch.can(needs.undo) else ""
+    undo = permissions.may_undo(aws, who, cluster, key, needs)
+    by_switch = permissions.switch_may_undo(aws, role, cluster, key, needs) if role else []
     if not role or any(finding.state != "ok" for finding in by_switch):
         undo = [_alone(finding) for finding in undo]
-    rest = permissions.may_finish(aws, who, key, role)
+    rest = permissions.may_finish(aws, who, key, needs, role)
     return list(dict.fromkeys([*undo, *by_switch, *rest]))
 
 

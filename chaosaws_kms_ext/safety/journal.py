@@ -28,7 +28,7 @@ from chaosaws_kms_ext.files import (
     sync_folder,
     write_whole,
 )
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.safety import stored, switch
 from chaosaws_kms_ext.safety.stored import BadRecord
 from chaosaws_kms_ext.safety.undo import NotAnUndo, Undo

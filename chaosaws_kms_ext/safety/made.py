@@ -29,7 +29,7 @@ from chaosaws_kms_ext.files import (
     sync_folder,
     write_whole,
 )
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety import journal, labs, stored
 from chaosaws_kms_ext.safety.journal import Held, JournalDamaged

@@ -21,6 +21,7 @@ from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.checklist import Finding, ok, refused, unproven
 from chaosaws_kms_ext.safety.consent import ALLOW
 from chaosaws_kms_ext.safety.made import TAG
+from chaosaws_kms_ext.safety.needs import Needs
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
@@ -81,8 +82,8 @@ def role_of(aws: Aws, who: Identity) -> str:
     return str(found["Role"]["Arn"]) if found else ""
 
 
-def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key) -> list[Finding]:
-    """Whether EnableKey, DescribeKey and StartDBCluster are allowed to the caller.
+def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
+    """Whether what puts the key back, looks at it and starts the cluster is allowed to the caller.
 
     IAM: iam:SimulatePrincipalPolicy, kms:GetKeyPolicy; for a role with a path iam:GetRole. Who may
     not ask is refused, as with everything that cannot be looked at.
@@ -90,13 +91,15 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key) -> list[Findin
     if who.is_root:
         return [ok("permissions", "the account's root user may undo it")]
     found = _judged_all(aws, who, key, UNDO, (
-        (key.arn, ("kms:EnableKey", "kms:DescribeKey")),
+        (key.arn, (*needs.undo, "kms:DescribeKey", *needs.look)),
         (cluster.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")),
     ))  # fmt: skip
     return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
 
 
-def may_finish(aws: Aws, who: Identity, key: Key, switch_role: str = "") -> list[Finding]:
+def may_finish(
+    aws: Aws, who: Identity, key: Key, needs: Needs, switch_role: str = ""
+) -> list[Finding]:
     """What speaks against the caller doing all else that a run needs, after the guard has looked.
 
     `switch_role`: the ARN of the switch's role, if there is to be a switch. IAM: as `may_undo`.
@@ -104,11 +107,11 @@ def may_finish(aws: Aws, who: Identity, key: Key, switch_role: str = "") -> list
     if who.is_root:
         return []
     asked: list[tuple[str, Sequence[str]]] = [
-        (key.arn, ("kms:DisableKey",)),
+        (key.arn, needs.inject),
         ("*", ("rds:DescribeEvents",)),
     ]
     if switch_role:
-        group, *schedules = switch.arns(key.arn)
+        group, *schedules = switch.arns(key.arn, len(needs.undo))
         asked += [
             (group, ("scheduler:CreateScheduleGroup",)),
             *((arn, SCHEDULE) for arn in schedules),
@@ -117,11 +120,11 @@ def may_finish(aws: Aws, who: Identity, key: Key, switch_role: str = "") -> list
     return _judged_all(aws, who, key, FINISH, asked)
 
 
-def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key) -> list[Finding]:
+def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
     """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
     who = Identity(role, role.split(":")[4])
     found = _judged_all(aws, who, key, UNDO, (
-        (key.arn, ("kms:EnableKey",)), (cluster.arn, ("rds:StartDBCluster",)),
+        (key.arn, needs.undo), (cluster.arn, ("rds:StartDBCluster",)),
     ))  # fmt: skip
     return found or [ok("switch", f"{role} may put it back, by IAM's simulator")]
 

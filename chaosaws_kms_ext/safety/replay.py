@@ -11,7 +11,7 @@ import jmespath
 
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.run import Instant
-from chaosaws_kms_ext.safety.undo import Undo
+from chaosaws_kms_ext.safety.undo import Call, Undo
 
 __all__ = [
     "IN_FLIGHT",
@@ -58,7 +58,7 @@ def replay(aws: Aws, undo: Undo) -> Instant:
             asked = time.monotonic_ns()
             for call in undo.calls:
                 asked = time.monotonic_ns()
-                aws.call(call.service, call.operation, dict(call.params))
+                _make(aws, call)
             answer = answer or Instant.now(asked)
             wrong = still_wrong(aws, undo)
         except AwsError as problem:
@@ -74,6 +74,15 @@ def replay(aws: Aws, undo: Undo) -> Instant:
             logger.warning(f"not put back yet, trying on: {wrong}")
         said = wrong
         time.sleep(TRY_AGAIN)
+
+
+def _make(aws: Aws, call: Call) -> None:
+    """Makes one call; that it was made before is no error."""
+    try:
+        aws.call(call.service, call.operation, dict(call.params))
+    except AwsError as problem:
+        if problem.code not in call.already_done:
+            raise
 
 
 def is_back(aws: Aws, undo: Undo) -> bool:

@@ -19,7 +19,6 @@ from chaosaws_kms_ext.safety.made import TAG
 from chaosaws_kms_ext.safety.replay import IN_FLIGHT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.safety.signals import deferred
 from chaosaws_kms_ext.safety.switch import Armed
-from chaosaws_kms_ext.safety.undo import Undo
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["adopted", "in_words", "named", "restore"]
@@ -204,7 +203,7 @@ def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
     entries = []
     for run, key in dict.fromkeys((each.run, each.key) for each in schedules):
         theirs = [each for each in schedules if (each.run, each.key) == (run, key)]
-        undo = next((each.undo for each in theirs if each.undo.calls), Undo())
+        undo = switch.undo_of(theirs)
         try:
             entry = journal.new_entry(
                 run=run,

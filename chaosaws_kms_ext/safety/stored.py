@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from chaosaws_kms_ext.files import NotPrivate, read_private
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.safety.labs import is_endpoint
 from chaosaws_kms_ext.text import printable
 

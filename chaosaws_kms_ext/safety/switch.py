@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,10 +30,12 @@ __all__ = [
     "armed",
     "arns",
     "can",
+    "cannot",
     "disarm",
     "holder",
     "is_held",
     "names",
+    "undo_of",
 ]
 
 GROUP = "chaos-kms"
@@ -52,8 +54,18 @@ LONGEST_DESCRIPTION = 512
 LOOKS = 3
 """Answers, a second apart, that have to say that a schedule is not there."""
 
-OPERATIONS = {"enableKey": "EnableKey", "startDBCluster": "StartDBCluster"}
-"""How a universal target spells an operation, and how its service does."""
+OPERATIONS = {
+    "cancelKeyDeletion": "CancelKeyDeletion",
+    "enableKey": "EnableKey",
+    "startDBCluster": "StartDBCluster",
+}
+"""How a universal target spells an operation, and how its service does. PutKeyPolicy is not among
+them: a role that may put any policy on a key may take it away from everybody."""
+
+START = ("rds", "StartDBCluster")
+
+MOST = 2
+"""Calls that one undo can have."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +87,20 @@ class Armed:
         return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
 
     @property
-    def undo(self) -> Undo:
-        """What it does, for whoever wants it done now."""
-        return Undo((self.call,) if self.call.operation == "EnableKey" else ())
+    def is_lock(self) -> bool:
+        """Whether its name is what a second run on the key finds taken."""
+        return self.name == names(self.key)[0]
+
+    @property
+    def starts(self) -> bool:
+        """Whether it starts the cluster; else it is a call of the undo."""
+        return (self.call.service, self.call.operation) == START
+
+
+def undo_of(schedules: Iterable[Armed]) -> Undo:
+    """What the schedules of one key do to it, for whoever wants it done now."""
+    found = sorted(schedules, key=lambda each: names(each.key).index(each.name))
+    return Undo(tuple(each.call for each in found if not each.starts))
 
 
 def arm(
@@ -87,14 +110,16 @@ def arm(
 
     Raises Refused if another run holds the key, or AwsError; `disarm` removes what was made then.
     """
+    if not can(undo.actions):
+        raise Refused(cannot(undo.actions))
     due = datetime.now(UTC) + timedelta(seconds=after) + MARGIN
     told = {"run": run, "owner": owner, "cluster": cluster, "key": key}
     description = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
     if len(description) > LONGEST_DESCRIPTION:
         raise Refused(f"the switch cannot name its owner in {LONGEST_DESCRIPTION} letters: {owner}")
-    start = Call("rds", "StartDBCluster", {"DBClusterIdentifier": cluster})
+    start = Call(*START, {"DBClusterIdentifier": cluster})
     _make_group(aws)
-    for name, call in zip(names(key), (_only(undo), start), strict=True):
+    for name, call in zip(names(key, len(undo.calls)), (*undo.calls, start), strict=True):
         try:
             aws.call("scheduler", "CreateSchedule", _schedule(name, call, role, due, description))
         except AwsError as problem:
@@ -106,17 +131,18 @@ def arm(
     return due
 
 
-def names(key: str) -> tuple[str, ...]:
-    """The schedules of a key, the lock first."""
+def names(key: str, calls: int = MOST) -> tuple[str, ...]:
+    """The schedules of a key whose undo has so many calls, the lock first."""
     key_id = key.rsplit("/", 1)[-1]
-    return f"undo-{key_id}", f"start-{key_id}"
+    undoing = (f"undo-{key_id}", *(f"undo-{n}-{key_id}" for n in range(2, calls + 1)))
+    return *undoing, f"start-{key_id}"
 
 
-def arns(key: str) -> tuple[str, ...]:
-    """Of the group, and of the schedules of a key (its ARN)."""
+def arns(key: str, calls: int = MOST) -> tuple[str, ...]:
+    """Of the group, and of the schedules of a key (its ARN) whose undo has so many calls."""
     _, partition, _, region, account, _ = key.split(":", 5)
     place = f"arn:{partition}:scheduler:{region}:{account}"
-    schedules = (f"{place}:schedule/{GROUP}/{name}" for name in names(key))
+    schedules = (f"{place}:schedule/{GROUP}/{name}" for name in names(key, calls))
     return f"{place}:schedule-group/{GROUP}", *schedules
 
 
@@ -152,9 +178,19 @@ def is_held(aws: Aws, lock: str, run: str) -> bool:
     return False
 
 
-def can(undo: Undo) -> bool:
-    """Whether a switch can do it."""
-    return [call.operation for call in undo.calls] == ["EnableKey"]
+def can(undo: Sequence[str]) -> bool:
+    """Whether a switch can make these calls of an undo (`kms:EnableKey`, say), each by a universal
+    target."""
+    known = {f"kms:{operation}" for operation in OPERATIONS.values()}
+    return 0 < len(undo) <= MOST and set(undo) <= known
+
+
+def cannot(undo: Sequence[str]) -> str:
+    """Why it cannot, in a sentence."""
+    return (
+        f"no switch can put this back ({', '.join(undo)}), only this machine's watchdog: set "
+        "CHAOS_WITHOUT_SWITCH=yes if that will do, or leave CHAOS_SWITCH_ROLE out"
+    )
 
 
 def armed(aws: Aws) -> list[Armed]:
@@ -166,15 +202,10 @@ def armed(aws: Aws) -> list[Armed]:
             return []
         raise
     found = [each for name in listed if (each := _read(aws, name))]
-    return sorted(found, key=lambda each: each.call.operation != "EnableKey")
+    return sorted(found, key=lambda each: not each.is_lock)
 
 
 # Internals
-
-
-def _only(undo: Undo) -> Call:
-    (call,) = undo.calls
-    return call
 
 
 def _make_group(aws: Aws) -> None:

@@ -40,6 +40,12 @@ class Call:
         return in_words(self.service, self.operation, self.params)
 
     @property
+    def already_done(self) -> frozenset[str]:
+        """The error codes after which it need not be repeated: every replay can be repeated."""
+        known = UNDOES.get((self.service, self.operation))
+        return known.already_done if known else frozenset()
+
+    @property
     def whole(self) -> str:
         """All of it, with the documents in it (a key policy) as they are."""
         said = [in_words(self.service, self.operation, self.params)]
@@ -86,11 +92,19 @@ class Undoing:
     """Beside `KeyId`: name → the value that it has; None: any text."""
     check: Callable[[Mapping[str, Any]], Check]
     """What shows that it has had its effect, from its parameters."""
+    already_done: frozenset[str] = frozenset()
+    """Error codes with which AWS answers when there is nothing to put back any more."""
 
 
 def _enabled(params: Mapping[str, Any]) -> Check:
     key = {"KeyId": params["KeyId"]}
     return Check(Call("kms", "DescribeKey", key), "KeyMetadata.KeyState", "Enabled")
+
+
+def _not_deleted(params: Mapping[str, Any]) -> Check:
+    key = {"KeyId": params["KeyId"]}
+    pending = "KeyMetadata.KeyState == 'PendingDeletion'"
+    return Check(Call("kms", "DescribeKey", key), pending, False)
 
 
 def _policy(params: Mapping[str, Any]) -> Check:
@@ -101,6 +115,10 @@ def _policy(params: Mapping[str, Any]) -> Check:
 UNDOES: Mapping[tuple[str, str], Undoing] = {
     ("kms", "EnableKey"): Undoing({}, _enabled),
     ("kms", "PutKeyPolicy"): Undoing({"PolicyName": "default", "Policy": None}, _policy),
+    # KMS API reference, CancelKeyDeletion: the key must be pending deletion.
+    ("kms", "CancelKeyDeletion"): Undoing(
+        {}, _not_deleted, frozenset({"KMSInvalidStateException"})
+    ),
 }
 """Service and operation of every call that puts something back; each is about one key."""
 
@@ -115,6 +133,11 @@ class Undo:
     def checks(self) -> tuple[Check, ...]:
         """What shows that everything is back: by the table, whoever wrote the calls down."""
         return tuple(UNDOES[call.service, call.operation].check(call.params) for call in self.calls)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The IAM action of each call, e.g. `kms:EnableKey`."""
+        return tuple(f"{call.service}:{call.operation}" for call in self.calls)
 
     def check_about(self, key: str) -> None:
         """Raises NotAnUndo unless every call can be one of an undo, and is about this key."""

@@ -10,7 +10,8 @@ import click
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls.stage import FAULTS, MAKERS, OPTIONS, begin, injects
+from chaosaws_kms_ext.controls.stage import MAKERS, OPTIONS, begin, injects
+from chaosaws_kms_ext.kms.actions import FACES
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import BadSetting
 
@@ -23,9 +24,14 @@ def _no_run_stays():
     runs.end()
 
 
+GIVEN = {"inject_fault": {"name": "disable-key"}}
+"""Arguments without which an action injects nothing."""
+
+
 def step(function, **more):
     module = "chaosaws_kms_ext.kms.actions"
-    provider = {"type": "python", "module": module, "func": function}
+    given = GIVEN.get(function, {})
+    provider = {"type": "python", "module": module, "func": function, "arguments": given}
     return {"type": "action", "name": function.replace("_", "-"), "provider": provider, **more}
 
 
@@ -99,7 +105,7 @@ def test_a_clusters_key_is_taken_away_after_the_gate_only():
 
 @pytest.mark.parametrize("on", ["key", "nothing"])
 def test_a_clusters_key_is_taken_away_only_in_an_experiment_about_it(on):
-    """Else there would be neither a load nor a gate nor the nets."""
+    """Else there would be neither a load nor a gate nor the safeguards."""
     its = experiment([step("disable_key")], [step("enable_key")], "before-method-only")
     assert "its control's argument `on` must be cluster" in refused(its, on)
 
@@ -110,7 +116,7 @@ def test_the_policy_of_a_key_of_ones_own_is_changed_with_a_hypothesis_afterwards
     begun(its, "nothing")
 
 
-@pytest.mark.parametrize(("fault", "undo"), FAULTS.items())
+@pytest.mark.parametrize(("fault", "undo"), [(name, face.undo) for name, face in FACES.items()])
 @pytest.mark.parametrize(
     "rollbacks",
     [

@@ -12,8 +12,8 @@ from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.controls import stop_conditions
 from chaosaws_kms_ext.controls.stop_conditions import RED_BUTTON, StopConditions
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.faults.injections import Injections
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.settings import Settings
@@ -97,16 +97,16 @@ def test_an_alarm_that_is_gone_ends_the_run(cloudwatch, watching, run, signals):
 def test_a_silence_that_passes_is_let_be_and_one_that_lasts_is_not(
     lab, cloudwatch, watching, run, signals, monkeypatch
 ):
-    name, faults = put(cloudwatch), LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
+    name, misbehaviours = put(cloudwatch), Misbehaviours.of(lab)
     watching(name)
     try:
-        faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
+        misbehaviours.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
         until(lambda: _asked(lab) > 5)
         assert not signals
         monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 0.1)
         until(lambda: signals)
     finally:
-        faults.clear()
+        misbehaviours.clear()
     assert run.stopping.startswith("the alarms cannot be read: the AWS credentials have expired")
 
 
@@ -114,11 +114,11 @@ def test_a_silence_is_counted_from_the_last_answer(
     lab, cloudwatch, watching, run, signals, monkeypatch
 ):
     monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 0.5)
-    name, faults = put(cloudwatch), LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
+    name, misbehaviours = put(cloudwatch), Misbehaviours.of(lab)
     watching(name)
     time.sleep(0.7)
     order = {"service": "cloudwatch", "operation": "DescribeAlarms", "count": 1}
-    faults.order(kind="expired-token", **order)
+    misbehaviours.order(kind="expired-token", **order)
     before = _asked(lab)
     until(lambda: _asked(lab) > before + 2)
     assert not signals
@@ -163,7 +163,7 @@ def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
 @pytest.mark.parametrize("how", ["key_is_back", "close"])
 def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, signals, how):
     entry = _entry(run)
-    run.part(Injections, Injections).open.append(entry)
+    run.part(OpenFaults, OpenFaults).key_away.append(entry)
     watching()
     getattr(entry, how)()
     until(lambda: signals)
@@ -187,7 +187,7 @@ def test_a_second_fault_is_watched_as_the_first(lab, cloudwatch, watching, run, 
     watching(name)
     run.event(Happened.PUT_BACK)
     _looks(lab, 3)
-    run.part(Injections, Injections).open.append(_entry(run))
+    run.part(OpenFaults, OpenFaults).key_away.append(_entry(run))
     _looks(lab, 3)
     assert not signals
     go_off(cloudwatch, name)
@@ -210,11 +210,11 @@ def test_what_cannot_be_watched_is_refused_at_the_start(lab, cloudwatch, watchin
     go_off(cloudwatch, name)
     with pytest.raises(Refused, match=f"the alarm {name} of CHAOS_STOP_ALARMS is in state ALARM"):
         watching(name)
-    faults = LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
-    faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
+    misbehaviours = Misbehaviours.of(lab)
+    misbehaviours.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
     try:
         with pytest.raises(Refused, match="the alarms of CHAOS_STOP_ALARMS cannot be read: "):
             watching(name)
     finally:
-        faults.clear()
+        misbehaviours.clear()
     assert not signals

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from chaosaws_kms_ext.local_lab import LocalLab
-from chaosaws_kms_ext.permissions import CALLS
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.policies import calls
 from tests.conftest import FAST, client, program, until
 
 ROOT = Path(__file__).parents[2]
@@ -240,4 +240,4 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., PlayedAws]]:
     for each in played:
         each.lab.stop()
     assert not stayed
-    assert called <= {(call.service, call.operation) for call in CALLS}
+    assert called <= {(call.service, call.operation) for call in calls()}

@@ -25,7 +25,7 @@ EVERYTHING = {
     "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
     "create_is_refused", "create_key", "decrypts", "delete_cluster", "delete_cluster_snapshot",
     "disable_key", "enable_key", "encrypted_under", "encryption_state", "first_answer", "grants",
-    "hold", "key_is_enabled", "key_manager", "key_policy", "key_policy_allows", "key_policy_lets",
+    "inject_fault", "undo_faults", "hold", "key_is_enabled", "key_manager", "key_policy", "key_policy_allows", "key_policy_lets",
     "key_state", "latency_p99", "put_key_policy", "restore_cluster", "restore_is_refused",
     "restore_key_policy", "rotate_key", "rotation_is_listed", "rotation_status", "rows_equal",
     "rows_unchanged", "run_on", "schedule_key_deletion", "sealed", "snapshot_encryption",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.safety import journal
 from tests.conftest import mostly_soak
 from tests.e2e.conftest import OURS, PlayedAws
@@ -152,13 +152,13 @@ def test_what_cannot_be_right_is_one_sentence(played, env, said):
 
 
 def test_aws_failing_on_the_way_is_a_reason_not_a_crash(played):
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(kind="expired-token", service="kms", operation="ListGrants")
-    faults.order(kind="expired-token", service="rds", operation="DescribeGlobalClusters")
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(kind="expired-token", service="kms", operation="ListGrants")
+    misbehaviours.order(kind="expired-token", service="rds", operation="DescribeGlobalClusters")
     try:
         ran = played.chaos.kms("doctor")
     finally:
-        faults.clear()
+        misbehaviours.clear()
     assert ran.status == 1
     refused = [line for line in ran.output.splitlines() if line.startswith("REFUSED")]
     assert len(refused) == 2

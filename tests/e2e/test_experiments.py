@@ -20,11 +20,11 @@ def experiment(name):
     return ROOT / "experiments" / f"{name}.json"
 
 
-def misbehaving(chaos, name, *faults, **env):
-    """A run on a lab with these faults, and what its verdict says."""
+def misbehaving(chaos, name, *misbehaviours, **env):
+    """A run on a lab with these misbehaviours, and what its verdict says."""
     ran = chaos.run(
         experiment(name),
-        CHAOS_LAB_FAULTS=json.dumps(faults), CHAOS_RECOVERY_STRATEGY="start", **env,
+        CHAOS_LAB_FAULTS=json.dumps(misbehaviours), CHAOS_RECOVERY_STRATEGY="start", **env,
     )  # fmt: skip
     assert ran.status == 1, ran.output
     assert "Traceback" not in ran.output

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.permissions import Caller
 from chaosaws_kms_ext.policies import policy
 from tests.conftest import mostly_soak, until
@@ -357,9 +357,7 @@ def test_a_policy_that_may_not_be_changed_stays_in_the_journal_until_somebody_ma
 def test_a_step_that_fails_in_the_middle_leaves_nothing(aws):
     played = aws()
     world = World(played)
-    LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key).order(
-        **error("rds", "CreateDBInstance", TRIES)
-    )
+    Misbehaviours.of(played.lab).order(**error("rds", "CreateDBInstance", TRIES))
     ran = run(played, "cmk-encryption")
     assert ran.status == 1
     assert ran.summary["reasons"] == [

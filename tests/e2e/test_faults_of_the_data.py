@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import FAST
 
 
@@ -27,7 +27,7 @@ def with_fault(chaos, kind, seconds=None, **env):
 def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     played = aws()
     order = {"kind": "lose-writes", "cluster": "orders", "writes": 40, "seed": 5}
-    LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key).order(**order)
+    Misbehaviours.of(played.lab).order(**order)
     summary, reasons = failed(played.chaos.run())
     (loss,) = [told for told in played.truth() if told["what"] == "lost writes"]
     lost = {
@@ -73,4 +73,4 @@ def test_a_cluster_that_never_comes_back_is_said_to_be_what_it_is(chaos):
 def test_a_fault_that_there_is_not_is_refused(chaos):
     ran = chaos.run(CHAOS_LAB_FAULTS='[{"kind": "nonsense", "cluster": "orders"}]')
     assert ran.status == 1
-    assert ran.said.startswith("CHAOS_LAB_FAULTS: there is no fault of the data 'nonsense'")
+    assert ran.said.startswith("CHAOS_LAB_FAULTS: there is no misbehaviour of the data 'nonsense'")

@@ -187,7 +187,7 @@ def test_a_load_that_dies_is_no_pass(chaos):
 def test_a_lab_that_dies_ends_the_run(chaos):
     running = chaos.start_run()
     running.until_said("Probe: wait-until-the-cluster-is-inaccessible")
-    for process in children(running, "chaosaws_kms_ext.lab"):
+    for process in children(running, "chaosaws_kms_lab"):
         if "reaper" not in " ".join(process.cmdline()):
             process.kill()
     ran = running.wait(60)

@@ -19,7 +19,7 @@ from chaosaws_kms_ext.aurora.masters import MasterPasswords
 from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened
 from chaosaws_kms_ext.safety import journal, removing
 from chaosaws_kms_ext.safety.guard import Target
@@ -168,9 +168,9 @@ def snapshot(here):
     aurora.clean_up()
 
 
-def test_a_copy_that_is_not_under_the_key_that_was_asked_for_fails(here, snapshot, faults):
+def test_a_copy_that_is_not_under_the_key_that_was_asked_for_fails(here, snapshot, misbehaviours):
     key = kms_actions.create_key()
-    faults.order(kind="copy-keeps-key", cluster="orders")
+    misbehaviours.order(kind="copy-keeps-key", cluster="orders")
     with pytest.raises(ActivityFailed) as failed:
         aurora.copy_cluster_snapshot(snapshot, key["key"])
     own = here.clusters()["orders"]["KmsKeyId"]
@@ -330,14 +330,14 @@ def test_where_nothing_can_be_written_down_nothing_is_made(here, tmp_path, monke
 
 
 @pytest.mark.parametrize("kind", ["cut-after", "error-after"])
-def test_an_answer_that_is_lost_costs_nothing(here, faults, kind):
+def test_an_answer_that_is_lost_costs_nothing(here, misbehaviours, kind):
     for service, operation in (
         ("kms", "CreateKey"), ("kms", "CreateAlias"), ("rds", "RestoreDBClusterFromSnapshot"),
         ("rds", "CreateDBInstance"), ("rds", "CreateDBClusterSnapshot"),
         ("rds", "DeleteDBInstance"), ("rds", "DeleteDBCluster"),
         ("rds", "DeleteDBClusterSnapshot"), ("kms", "DeleteAlias"), ("kms", "ScheduleKeyDeletion"),
     ):  # fmt: skip
-        faults.order(kind=kind, service=service, operation=operation, count=1)
+        misbehaviours.order(kind=kind, service=service, operation=operation, count=1)
     kms_actions.create_key()
     snapshot = aurora.create_cluster_snapshot("orders")["snapshot"]
     aurora.restore_cluster(snapshot)
@@ -346,13 +346,13 @@ def test_an_answer_that_is_lost_costs_nothing(here, faults, kind):
     aurora.clean_up()
     assert [here.key_state(key) for key in keys] == ["PendingDeletion"] * 2
     assert set(here.clusters()) == {"orders"}
-    assert faults.holding() == []
+    assert misbehaviours.holding() == []
 
 
-def test_what_is_left_is_named_and_removed_later(here, faults):
+def test_what_is_left_is_named_and_removed_later(here, misbehaviours):
     key = kms_actions.create_key()["key"]
     snapshot = aurora.create_cluster_snapshot("orders")["snapshot"]
-    faults.order(kind="expired-token", service="rds", operation="DeleteDBClusterSnapshot")
+    misbehaviours.order(kind="expired-token", service="rds", operation="DeleteDBClusterSnapshot")
     with pytest.raises(ActivityFailed) as failed:
         aurora.clean_up()
     said = str(failed.value)
@@ -360,7 +360,7 @@ def test_what_is_left_is_named_and_removed_later(here, faults):
     assert f"the keys of run {here.run.id} stay until that is gone" in said
     assert "`chaos kms restore` removes what this run made" in said
     assert here.key_state(key) == "Enabled"
-    faults.clear()
+    misbehaviours.clear()
     assert aurora.clean_up()["left"] == []
     assert here.key_state(key) == "PendingDeletion"
 

@@ -13,9 +13,9 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
 from chaosaws_kms_ext.kms import actions as kms_actions
-from chaosaws_kms_ext.local_lab import LocalLab
-from chaosaws_kms_ext.permissions import CALLS, Caller
-from chaosaws_kms_ext.policies import Place, policy
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.permissions import Caller
+from chaosaws_kms_ext.policies import Place, calls, policy
 from tests.conftest import FAST, client, mostly_soak
 from tests.e2e.conftest import CLIENTS
 from tests.e2e.test_least_privilege import ACCOUNT, ROOT, without
@@ -99,9 +99,9 @@ def test_a_run_that_makes_things_needs_what_the_policies_allow(somebody, strict)
         for each in lines
         if each["caller"] == os.environ["AWS_ACCESS_KEY_ID"]
     }
-    table = {(call.service, call.operation) for call in CALLS if Caller.MAKER in call.callers}
+    table = {(call.service, call.operation) for call in calls() if Caller.MAKER in call.callers}
     assert {call for call in table if call[1] not in PROBES} <= ours
-    assert ours <= {(c.service, c.operation) for c in CALLS if {*c.callers} & WHO}
+    assert ours <= {(c.service, c.operation) for c in calls() if {*c.callers} & WHO}
 
 
 AT = "eu-west-1:123456789012"
@@ -142,7 +142,7 @@ def test_without_any_one_action_the_sentence_names_it(somebody, action):
 def test_every_action_that_the_lab_knows_is_tried(somebody):
     elsewhere = {"rds:AddTagsToResource", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
     probes = {f"{service}:{each}" for service in ("cloudtrail", "kms", "rds") for each in PROBES}
-    made = {p.action for c in CALLS if Caller.MAKER in c.callers for p in c.permissions}
+    made = {p.action for c in calls() if Caller.MAKER in c.callers for p in c.permissions}
     assert made - elsewhere - probes == set(MISSING)
 
 

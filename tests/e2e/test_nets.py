@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import program, until
 from tests.e2e.test_interrupts import MOMENTS
 
@@ -232,13 +232,13 @@ def test_without_its_switch_no_key_is_taken_away(aws):
     played = aws()
     ran = played.chaos.run(CHAOS_SWITCH_ROLE="arn:aws:iam::123456789012:role/switch?")
     assert "CHAOS_SWITCH_ROLE must be the ARN of an IAM role" in ran.said
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(kind="expired-token", service="scheduler", operation="CreateSchedule")
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(kind="expired-token", service="scheduler", operation="CreateSchedule")
     ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played))
     assert ran.status == 1
     assert played.key_state() == "Enabled"
     assert "DisableKey" not in played.mutating_calls()
-    faults.clear()
+    misbehaviours.clear()
     assert nothing_is_left(played)
 
 
@@ -246,14 +246,14 @@ def test_without_its_switch_no_key_is_taken_away(aws):
 def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     """AWS refuses the run's EnableKey for good; the watchdog finds it open again later."""
     played = aws()
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(kind="expired-token", service="kms", operation="EnableKey")
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(kind="expired-token", service="kms", operation="EnableKey")
     running = played.chaos.start_run()
     ran = running.wait()
     assert ran.status == 1
     assert "the watchdog goes on putting the key back" in ran.output
     assert played.key_state() == "Disabled"
-    faults.clear()
+    misbehaviours.clear()
     until(lambda: played.key_state() == "Enabled", timeout=30)
     until(lambda: not running.left(), timeout=15, every=0.2)
     assert at_most_its_schema_is_left(played)
@@ -262,14 +262,14 @@ def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
 @pytest.mark.soak
 def test_a_switch_that_cannot_be_disarmed_is_no_pass(aws):
     played = aws()
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(kind="expired-token", service="scheduler", operation="DeleteSchedule")
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(kind="expired-token", service="scheduler", operation="DeleteSchedule")
     ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played), CHAOS_RECOVERY_STRATEGY="start")
     assert ran.status == 1
     said = " ".join(ran.summary["reasons"])
     assert "is still armed" in said
     assert "`chaos kms restore` disarms it" in said
-    faults.clear()
+    misbehaviours.clear()
     assert played.chaos.kms("restore").status == 0
     assert schedules(played) == []
     assert nothing_is_left(played)

@@ -13,8 +13,8 @@ from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.load import probes as load_probes
-from chaosaws_kms_ext.local_lab import LocalLab
 from chaosaws_kms_ext.run import Happened
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.made import Made

@@ -22,7 +22,7 @@ def is_a_clean_refusal(ran, *words):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One lab that plays AWS for every refusal: none of them may change it."""
-    from chaosaws_kms_ext.local_lab import LocalLab
+    from chaosaws_kms_ext.lab_client.local_lab import LocalLab
     from tests.e2e.conftest import Chaos, PlayedAws
 
     lab = LocalLab.start(FAST, "observed")

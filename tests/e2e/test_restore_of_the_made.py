@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.safety import journal
 from tests.conftest import until
 from tests.e2e.conftest import ROOT
@@ -81,8 +81,8 @@ def test_what_a_killed_run_made_is_named_left_to_others_and_removed(killed):
     assert other.output.startswith("Nothing to put back of run 20260101T000000Z-aaaaaa: ")
     assert len(snapshots(played, run)) == 1
 
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(kind="expired-token", service="rds", operation="DeleteDBClusterSnapshot")
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(kind="expired-token", service="rds", operation="DeleteDBClusterSnapshot")
     failed = played.chaos.kms("restore")
     assert failed.status == 1
     assert "NOT removed: the snapshot " in failed.output
@@ -90,7 +90,7 @@ def test_what_a_killed_run_made_is_named_left_to_others_and_removed(killed):
     assert "Traceback" not in failed.output
     assert state(played, key) == "Enabled"
 
-    faults.clear()
+    misbehaviours.clear()
     restored = played.chaos.kms("restore")
     assert restored.status == 0, restored.output
     assert snapshots(played, run) == []

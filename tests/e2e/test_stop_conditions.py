@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import until
 from tests.e2e.conftest import EXPERIMENT
 from tests.e2e.test_interrupts import MOMENTS
@@ -110,11 +110,11 @@ def test_without_alarms_that_can_be_watched_nothing_begins(aws):
     set_alarm(played, "orders-errors")
     assert refused() == "the alarm orders-errors of CHAOS_STOP_ALARMS is in state ALARM already"
     set_alarm(played, "orders-errors", "OK")
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
     said = refused()
     assert said.startswith("the alarms of CHAOS_STOP_ALARMS cannot be read: ")
-    faults.clear()
+    misbehaviours.clear()
     assert calls(played, "DisableKey") == 0
     assert nothing_is_left(played)
 

@@ -17,7 +17,7 @@ from chaosaws_kms_ext.kms.policy import (
     granted,
     statements,
 )
-from chaosaws_kms_ext.lab.world import ACCOUNT, Fault
+from chaosaws_kms_lab.calls import ACCOUNT, AwsError
 from tests.lab.kms_world import OTHER_ACCOUNT, RDS, REGION, Kms, allow, deny, user
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -407,7 +407,7 @@ def test_one_more_deny_never_allows_anything(policy, who, context, more, place):
 @given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
 def test_a_pattern_fits_as_the_lab_says(pattern, value):
     from chaosaws_kms_ext.kms.policy import _matches
-    from chaosaws_kms_ext.lab.conditions import matches
+    from chaosaws_kms_lab.conditions import matches
 
     assert _matches(pattern, value) is matches(pattern, value, {})
 
@@ -466,7 +466,7 @@ def test_the_lab_agrees_with_what_can_be_told(caller, policy, action, context, c
     try:
         lab.ask(action, who, KeyId=lab.arn(key), **params)
         really = True
-    except Fault as refused:
+    except AwsError as refused:
         assert refused.code == "AccessDeniedException"
         really = False
     assert told.allowed in (None, really), told.why

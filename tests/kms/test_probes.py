@@ -10,7 +10,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.history import Anchor, History
 from chaosaws_kms_ext.kms import actions, probes
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.report.summary import Facts, measure
 from chaosaws_kms_ext.run import Happened
 from tests.conftest import client

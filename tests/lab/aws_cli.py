@@ -7,7 +7,7 @@ import os
 import subprocess
 from typing import Any
 
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import program
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from chaosaws_kms_ext.lab.world import Clock
+from chaosaws_kms_lab.clock import Clock
 
 
 class HandClock(Clock):

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
-from tests.lab.desk import Desk
 from tests.lab.document import marked
+from tests.lab.in_process_lab import Desk
 
 
 @pytest.fixture

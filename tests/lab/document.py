@@ -105,7 +105,7 @@ Throughout:
   ContextEntries tell it.
 - A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
   errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
-  their seconds are real ones. So do faults of the data (`chaos kms lab fault data`), in seconds of
+  their seconds are real ones. So do those of the data (`chaos kms lab fault data`), in seconds of
   AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never; a copy
   of a snapshot that stays under its first key, whether it says so or not, or has a row changed; a
   rotation after which nothing opens that was encrypted before; a KMS that ignores the encryption

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from chaosaws_kms_ext.lab import kms
-from chaosaws_kms_ext.lab.aurora import PROFILES
-from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Caller, Fault, World, administrator
+from chaosaws_kms_lab import kms
+from chaosaws_kms_lab.aurora import PROFILES
+from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller, administrator
+from chaosaws_kms_lab.world import World
 from tests.lab.clock import HandClock
 
 REGION = "eu-west-1"
@@ -45,13 +46,13 @@ class Kms:
         """What KMS answers; whatever it refuses with must be an error of that operation."""
         try:
             return kms.handle(self.world, Call("kms", operation, params, region, caller))
-        except Fault as fault:
+        except AwsError as fault:
             assert fault.code in errors(operation), f"{operation} has no {fault.code}"
             raise
 
-    def refusal(self, operation: str, caller: Caller = ADMINISTRATOR, **params: Any) -> Fault:
+    def refusal(self, operation: str, caller: Caller = ADMINISTRATOR, **params: Any) -> AwsError:
         """The error that KMS answers."""
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(AwsError) as caught:
             self.ask(operation, caller, **params)
         return caught.value
 

@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import client
 from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import refusal
-from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
+from tests.lab.in_process_lab import REGION
 
 pytestmark = pytest.mark.common_lab
 

@@ -19,11 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chaosaws_kms_ext.lab import kms as lab_kms
-from chaosaws_kms_ext.lab import rds as lab_rds
-from chaosaws_kms_ext.lab.aurora import AVAILABLE, PROFILES, RECOVERABLE, TERMINAL
+from chaosaws_kms_lab import kms as lab_kms
+from chaosaws_kms_lab import rds as lab_rds
+from chaosaws_kms_lab.aurora import AVAILABLE, PROFILES, RECOVERABLE, TERMINAL
 from tests.conftest import mostly_soak
-from tests.lab.desk import Desk
+from tests.lab.in_process_lab import Desk
 
 # What every operation of a service may answer: the API references' pages "Common errors".
 COMMON = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.lab.aurora import (
+from chaosaws_kms_lab.aurora import (
     AVAILABLE,
     CREATING,
     DEAD_STATUSES,
@@ -20,7 +20,7 @@ from chaosaws_kms_ext.lab.aurora import (
     at_rest,
     request,
 )
-from chaosaws_kms_ext.lab.aurora import step as full_step
+from chaosaws_kms_lab.aurora import step as full_step
 
 OBSERVED, DOCUMENTED = PROFILES["observed"], PROFILES["documented"]
 FRESH = State(AVAILABLE, since=0)

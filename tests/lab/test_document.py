@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.lab.door import OURS
+from chaosaws_kms_lab.door import OURS
 from tests.lab.document import DOCUMENT, marked, render
 
 

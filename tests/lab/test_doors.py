@@ -24,14 +24,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from chaosaws_kms_ext.lab import reaper
-from chaosaws_kms_ext.lab.reaper import new_directory
-from chaosaws_kms_ext.lab.servers import Postgres, losses
-from chaosaws_kms_ext.lab.servers.changes import change
-from chaosaws_kms_ext.lab.servers.losses import lose
-from chaosaws_kms_ext.lab.servers.postgres import OWN_DATABASE
-from chaosaws_kms_ext.lab.signatures import is_signed
-from chaosaws_kms_ext.lab_faults import LabFaults, NotALab
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
+from chaosaws_kms_lab import reaper
+from chaosaws_kms_lab.data_plane import Postgres, lost_rows
+from chaosaws_kms_lab.data_plane.changed_rows import change
+from chaosaws_kms_lab.data_plane.lost_rows import lose
+from chaosaws_kms_lab.data_plane.postgres import OWN_DATABASE
+from chaosaws_kms_lab.reaper import new_directory
+from chaosaws_kms_lab.signatures import is_signed
 from tests.conftest import client
 
 pytestmark = pytest.mark.common_lab
@@ -115,7 +115,7 @@ def test_no_code_of_the_clusters_user_runs_as_the_superuser_when_rows_go_wrong(l
                     with patch.object(Postgres, "socket", socket.parent):
                         return server.connected("traps" if name == OWN_DATABASE else name)
 
-                with patch.object(losses, "DATABASES", "SELECT 'traps'"):
+                with patch.object(lost_rows, "DATABASES", "SELECT 'traps'"):
                     lose(connect, 100, 0)
                     change(connect, 0)
                 assert trapping.execute("SELECT count(*) FROM seen").fetchone() == (0,)
@@ -530,14 +530,16 @@ OF_PAGES = {
 def test_no_web_page_is_answered_even_if_it_signs_rightly(lab, what):
     port = str(urlsplit(lab.endpoint).port)
     headers = {k: v.replace("{port}", port) for k, v in OF_PAGES[what].items()}
-    for path in ("/", "/chaos-kms-lab", "/chaos-kms-lab/faults"):
+    for path in ("/", "/chaos-kms-lab", "/chaos-kms-lab/misbehaviours"):
         status, said, sent = answer(lab, "POST", path, b"{}", signed(lab) | headers)
         assert (status, b"lab" in said) == (403, True), path
         assert not [name for name in sent if name.lower().startswith("access-control")]
     assert answer(lab, "POST", "/", b"{}", signed(lab))[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/chaos-kms-lab/faults", "/bucket/key", "/moto-api/reset"])
+@pytest.mark.parametrize(
+    "path", ["/", "/chaos-kms-lab/misbehaviours", "/bucket/key", "/moto-api/reset"]
+)
 def test_a_preflight_is_refused(lab, path):
     headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x"}
     for more in ({}, {"Origin": "https://evil.example.com"}):
@@ -592,17 +594,19 @@ def test_motos_own_doors_are_shut(lab):
 
 @pytest.fixture
 def misbehaviours_path():
-    return "/chaos-kms-lab/faults"
+    return "/chaos-kms-lab/misbehaviours"
 
 
 def test_an_order_that_is_too_deep_is_one_sentence(lab):
     deep = "[" * 100_000
     asked = AWSRequest(
-        method="POST", url=f"{lab.endpoint}/chaos-kms-lab/faults", data=deep.encode(),
+        method="POST", url=f"{lab.endpoint}/chaos-kms-lab/misbehaviours", data=deep.encode(),
         headers={"Content-Type": "application/json"},
     )  # fmt: skip
     SigV4Auth(Credentials("lab", lab.secret_key), "chaos-kms-lab", "local").add_auth(asked)
-    status, said = ask(lab, "POST", "/chaos-kms-lab/faults", deep, **dict(asked.headers.items()))
+    status, said = ask(
+        lab, "POST", "/chaos-kms-lab/misbehaviours", deep, **dict(asked.headers.items())
+    )
     assert (status, list(json.loads(said))) == (400, ["error"])
 
 
@@ -610,8 +614,8 @@ ORDER = json.dumps({"kind": "throttling", "service": "kms", "operation": "Rotate
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_an_order_is_signed_and_json(lab, faults, kind):
-    path = "/chaos-kms-lab/faults"
+def test_an_order_is_signed_and_json(lab, misbehaviours, kind):
+    path = "/chaos-kms-lab/misbehaviours"
     status, _ = ask(lab, "POST", path, ORDER, **{"Content-Type": kind})
     assert status == 403
     status, _ = ask(lab, "POST", path, ORDER, **{"Content-Type": "application/json"})
@@ -622,17 +626,17 @@ def test_an_order_is_signed_and_json(lab, faults, kind):
                        headers={"Content-Type": kind})  # fmt: skip
     SigV4Auth(Credentials("lab", lab.secret_key), "chaos-kms-lab", "local").add_auth(asked)
     assert ask(lab, "POST", path, ORDER, **dict(asked.headers.items()))[0] == 415
-    assert faults.holding() == []
+    assert misbehaviours.holding() == []
 
 
-def test_only_who_has_the_labs_secret_orders_what_goes_wrong(lab, faults):
+def test_only_who_has_the_labs_secret_orders_what_goes_wrong(lab, misbehaviours):
     for secret in ("lab", "", lab.clusters[0]["password"]):
         with pytest.raises(NotALab, match="secret access key"):
-            LabFaults(lab.endpoint, "lab", secret).order(**json.loads(ORDER))
+            Misbehaviours(lab.endpoint, "lab", secret).order(**json.loads(ORDER))
     with pytest.raises(NotALab, match="secret access key"):
-        LabFaults(lab.endpoint, "another", lab.secret_key).holding()
-    assert faults.holding() == []
-    assert faults.order(**json.loads(ORDER))
+        Misbehaviours(lab.endpoint, "another", lab.secret_key).holding()
+    assert misbehaviours.holding() == []
+    assert misbehaviours.order(**json.loads(ORDER))
 
 
 def test_who_asks_which_lab_it_is_needs_no_secret(lab):

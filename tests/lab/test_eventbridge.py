@@ -13,13 +13,14 @@ from functools import partial
 
 import pytest
 
-from chaosaws_kms_ext.lab import bus, wire
-from chaosaws_kms_ext.lab.world import ACCOUNT, Event
+from chaosaws_kms_lab import bus, wire
+from chaosaws_kms_lab.calls import ACCOUNT
+from chaosaws_kms_lab.world import Event
 from tests.conftest import client, until
 from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import new_writer, refusal
-from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
+from tests.lab.in_process_lab import REGION
 from tests.lab.kms_world import DAY, MATERIAL, parameters, wrapped
 
 pytestmark = pytest.mark.common_lab

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from chaosaws_kms_ext.lab.world import Fault
+from chaosaws_kms_lab.calls import AwsError
 from tests.lab.kms_world import REGION, Kms, user
 
 pytestmark = pytest.mark.common_lab
@@ -57,7 +57,7 @@ def test_no_bit_of_a_ciphertext_can_be_changed(data):
     blob = bytearray(sealed(lab, lab.key()))
     place = data.draw(some.integers(0, len(blob) - 1))
     blob[place] ^= 1 << data.draw(some.integers(0, 7))
-    with pytest.raises(Fault) as refused:
+    with pytest.raises(AwsError) as refused:
         lab.ask("Decrypt", CiphertextBlob=bytes(blob))
     # Where the key's own id was hit, it names a key that does not exist.
     assert refused.value.code in ("InvalidCiphertextException", "AccessDeniedException")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaosaws_kms_ext.lab.world import ACCOUNT, Caller
+from chaosaws_kms_lab.calls import ACCOUNT, Caller
 from tests.lab.kms_world import (
     ADMINISTRATOR,
     DAY,

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from chaosaws_kms_ext.lab.kms import authorize, states
-from chaosaws_kms_ext.lab.world import ACCOUNT, Caller
+from chaosaws_kms_lab.calls import ACCOUNT, Caller
+from chaosaws_kms_lab.kms import authorize, states
 from tests.lab.kms_world import (
     ADMINISTRATOR,
     OTHER_ACCOUNT,

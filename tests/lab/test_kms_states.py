@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.lab import kms
-from chaosaws_kms_ext.lab.world import Fault
+from chaosaws_kms_lab import kms
+from chaosaws_kms_lab.calls import AwsError
 from tests.lab.kms_world import (
     ADMINISTRATOR,
     DAY,
@@ -186,7 +186,7 @@ def test_a_fault_that_an_operation_does_not_have_would_be_noticed(monkeypatch):
     key = lab.key()
 
     def wrong(world, call):
-        raise Fault("InvalidMarkerException", "")
+        raise AwsError("InvalidMarkerException", "")
 
     monkeypatch.setitem(kms.OPERATIONS, "EnableKey", wrong)
     assert "InvalidMarkerException" not in errors("EnableKey")

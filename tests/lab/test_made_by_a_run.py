@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import FAST, client, until
 from tests.lab.clusters import (
     AVAILABLE,

@@ -14,9 +14,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from chaosaws_kms_ext.lab import borders
+from chaosaws_kms_lab import unsupported
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk, OneSecret
+from tests.lab.in_process_lab import Desk, OneSecret
 from tests.lab.test_identities import document, session
 from tests.lab.test_permissions import allow, somebody
 from tests.lab.test_trail import DELIVERY, look
@@ -524,7 +524,7 @@ def test_a_failure_of_the_lab_is_an_error_in_the_services_protocol(desk, monkeyp
     def broken(*_):
         raise RuntimeError("of the lab")
 
-    monkeypatch.setattr(borders, "beyond", broken)
+    monkeypatch.setattr(unsupported, "reason", broken)
     for service, call in [("sns", "list_topics"), ("logs", "describe_log_groups")]:
         with pytest.raises(ClientError) as failed:
             getattr(desk.client(service), call)()

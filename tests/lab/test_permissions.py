@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
+from tests.lab.in_process_lab import Desk
 from tests.lab.test_identities import document, session, user
 
 ACCOUNT = "123456789012"

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.lab import scheduler
-from chaosaws_kms_ext.lab.scheduler import InvocationFailed, Scheduler, plans, retries
-from chaosaws_kms_ext.lab.world import ACCOUNT, Call, Fault, administrator
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_lab import scheduler
+from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, administrator
+from chaosaws_kms_lab.scheduler import InvocationFailed, Scheduler, plans, retries
 from tests.conftest import client, until
 from tests.lab.clock import HandClock
 from tests.lab.clusters import new_cluster, refusal
@@ -84,14 +84,14 @@ def test_a_rate_ends_before_its_end_date(instant: datetime, end: datetime) -> No
     ],
 )  # fmt: skip
 def test_an_expression_that_is_none_is_refused(expression: str) -> None:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AwsError) as caught:
         plan(expression)
     assert caught.value.code == "ValidationException"
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "/etc/passwd", "Europe", "a\0b"])
 def test_a_zone_that_is_none_is_refused(zone: str) -> None:
-    with pytest.raises(Fault, match="Timezone"):
+    with pytest.raises(AwsError, match="Timezone"):
         plan("rate(1 hour)", zone)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.lab.servers.sealed import MAGIC, PREFIX, TAG, Broken, opened, sealing
+from chaosaws_kms_lab.data_plane.sealed import MAGIC, PREFIX, TAG, Broken, opened, sealing
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 CONTEXT = {"aws:rds:dbc-id": "cluster-A", "purpose": "test"}

@@ -20,10 +20,10 @@ import psutil
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.lab.aurora import AVAILABLE, Effect, State
-from chaosaws_kms_ext.lab.processes import alive, kill_everything_in
-from chaosaws_kms_ext.lab.servers import Servers
-from chaosaws_kms_ext.lab.world import Cluster, Instance
+from chaosaws_kms_lab.aurora import AVAILABLE, Effect, State
+from chaosaws_kms_lab.data_plane import Servers
+from chaosaws_kms_lab.processes import alive, kill_everything_in
+from chaosaws_kms_lab.world import Cluster, Instance
 from tests.conftest import mostly_soak, until
 
 NUMBERS = itertools.count()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
 from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
 from tests.lab.document import deviates, shows
+from tests.lab.in_process_lab import Desk
 from tests.lab.test_identities import NUMBERS, TRUST, document, user
 from tests.lab.test_permissions import allow, somebody
 from tests.lab.test_trail import DELIVERY, look

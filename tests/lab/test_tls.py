@@ -26,11 +26,11 @@ import psycopg
 import pytest
 from psycopg import pq
 
-from chaosaws_kms_ext.lab.processes import kill_everything_in
-from chaosaws_kms_ext.lab.servers.binaries import Binaries
-from chaosaws_kms_ext.lab.servers.certificates import Certificates
-from chaosaws_kms_ext.lab.servers.front import Fronts
-from chaosaws_kms_ext.lab.servers.ports import Ports
+from chaosaws_kms_lab.data_plane.binaries import Binaries
+from chaosaws_kms_lab.data_plane.certificates import Certificates
+from chaosaws_kms_lab.data_plane.ports import Ports
+from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
+from chaosaws_kms_lab.processes import kill_everything_in
 from tests.conftest import until
 from tests.load.conftest import Trusting
 
@@ -49,11 +49,11 @@ LEAVES_IT_OPEN = """
 import sys
 import psycopg
 from pathlib import Path
-from chaosaws_kms_ext.lab.servers.certificates import Certificates
-from chaosaws_kms_ext.lab.servers.front import Fronts
+from chaosaws_kms_lab.data_plane.certificates import Certificates
+from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 folder, port, frozen = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "frozen"
 certificates = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-fronts = Fronts(certificates.context())
+fronts = TlsProxies(certificates.context())
 front = fronts.front()
 front.open(["127.0.0.1"], port, "127.255.0.1")
 sessions = [psycopg.connect(f"host=127.0.0.1 port={port} user=postgres sslmode=require")
@@ -92,7 +92,7 @@ def certificates(directory):
 
 @pytest.fixture(scope="module")
 def fronts(certificates):
-    made = Fronts(certificates.context())
+    made = TlsProxies(certificates.context())
     yield made
     made.close()
 
@@ -585,7 +585,7 @@ def test_thirty_lives_leave_no_descriptor_and_no_thread(postgres, certificates):
     conninfo = f"host={PUBLIC} port={postgres.port} user=postgres sslmode=require"
     process = psutil.Process()
     before = process.num_fds(), threading.active_count()
-    fronts = Fronts(certificates.context())
+    fronts = TlsProxies(certificates.context())
     front = fronts.front()
     life(freeze=False)
     inside = process.num_fds(), threading.active_count()
@@ -631,7 +631,7 @@ def test_clients_that_misbehave_or_go_away_leave_nothing(
 
 
 def test_who_does_not_get_under_tls_in_time_is_let_go(postgres, certificates):
-    fronts = Fronts(certificates.context(), authentication_timeout=HANGS)
+    fronts = TlsProxies(certificates.context(), authentication_timeout=HANGS)
     front = fronts.front()
     front.open([PUBLIC], postgres.port, PRIVATE)
     try:

@@ -9,7 +9,7 @@ import time
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import FAST, program, until
 from tests.lab.clusters import (
     AVAILABLE,

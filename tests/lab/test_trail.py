@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from chaosaws_kms_ext.lab import wire
-from chaosaws_kms_ext.lab.trail import Trail
-from chaosaws_kms_ext.lab.world import Call, administrator
+from chaosaws_kms_lab import wire
+from chaosaws_kms_lab.calls import Call, administrator
+from chaosaws_kms_lab.trail import Trail
 from tests.lab.clusters import refusal
-from tests.lab.desk import REGION
 from tests.lab.document import deviates, shows
+from tests.lab.in_process_lab import REGION
 from tests.lab.test_identities import session
 
 LAG, DELIVERY, RETRY = 450.0, 300.0, 60.0

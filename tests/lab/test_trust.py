@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chaosaws_kms_ext.lab.scheduler import roles
+from chaosaws_kms_lab.scheduler import roles
 from tests.lab.clusters import refusal
-from tests.lab.desk import Desk
+from tests.lab.in_process_lab import Desk
 from tests.lab.test_identities import document, user
 from tests.lab.test_permissions import allow, somebody
 

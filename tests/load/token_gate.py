@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from chaosaws_kms_ext.lab.servers.certificates import Certificates
-from chaosaws_kms_ext.lab.servers.front import Fronts
+from chaosaws_kms_lab.data_plane.certificates import Certificates
+from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from tests.load.conftest import free_port
 
 LIFETIME = timedelta(minutes=15)
@@ -29,7 +29,7 @@ def standing_before(
     server: tuple[str, int], region: str, secret: str, folder: Path
 ) -> Iterator[TokenGate]:
     """A gate at 127.0.0.1 under TLS, whose certificate authority is `folder`/tls/ca.pem."""
-    fronts = Fronts(Certificates.make(folder / "tls", ["127.0.0.1"]).context())
+    fronts = TlsProxies(Certificates.make(folder / "tls", ["127.0.0.1"]).context())
     with TokenGate(server, free_port(), region, secret) as gate, contextlib.closing(fronts):
         fronts.front().open(["127.0.0.1"], gate.port, BEHIND)
         yield gate

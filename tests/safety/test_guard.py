@@ -10,19 +10,21 @@ from types import SimpleNamespace
 import pytest
 
 from chaosaws_kms_ext.aws import Aws
-from chaosaws_kms_ext.lab.rds import handle
-from chaosaws_kms_ext.lab.world import Call, administrator
+from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import guard
 from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_lab.calls import Call, administrator
+from chaosaws_kms_lab.rds import handle
 from tests.conftest import client, credentials
 from tests.lab.clusters import becomes, new_cluster, new_instance, new_writer, up
-from tests.lab.desk import REGION, Desk
+from tests.lab.in_process_lab import REGION, Desk
 
 ALLOWED = [{"Key": "chaos:allow", "Value": "kms"}]
 KEY_ALLOWED = [{"TagKey": "chaos:allow", "TagValue": "kms"}]
 ACCOUNT = "123456789012"
 LOOKS = ("Describe", "Get", "List", "Simulate")
+NEEDS = FAULTS["disable-key"].needs
 WITHOUT_BACKUP = {"without_backup": "yes"}
 
 
@@ -37,7 +39,7 @@ class Asked:
     def inspect(self, cluster="orders", key_id="", aws=None, **settings):
         before = len(self.log())
         wanted = Settings(target="aws", cluster_id="orders", **settings)
-        found = guard.inspect(aws or self.aws, wanted, cluster, key_id)
+        found = guard.inspect(aws or self.aws, wanted, cluster, NEEDS, key_id)
         self.calls = [json.loads(line)["operation"] for line in self.log()[before:]]
         assert [call for call in self.calls if not call.startswith(LOOKS)] == []
         for finding in found.findings:
@@ -109,7 +111,7 @@ def test_the_labs_own_cluster_may_be_attacked(asked, its_key):
         "identity", "account", "credentials", "key", "cluster", "kind", "consent", "blast radius",
         "backup", "permissions",
     }  # fmt: skip
-    assert guard.ask(asked.aws, Settings(), "orders").cluster.id == "orders"
+    assert guard.ask(asked.aws, Settings(), "orders", NEEDS).cluster.id == "orders"
 
 
 @pytest.mark.parametrize(
@@ -400,7 +402,7 @@ def test_all_reasons_are_told_at_once(asked, rds, kms):
     name = cluster["DBClusterIdentifier"]
     with pytest.raises(Refused) as refused:
         settings = Settings(target="aws", allowed_accounts=("9" * 12,), blast_radius=7)
-        guard.ask(asked.aws, settings, name, "alias/orders")
+        guard.ask(asked.aws, settings, name, NEEDS, "alias/orders")
     for word in (
         "none of CHAOS_ALLOWED_ACCOUNTS", "CHAOS_KEY_ID names", "has no instance", "env=live",
         f"the cluster {name} does not carry", f"the key {key} does not carry",
@@ -469,17 +471,19 @@ LOOKED_AT = [
 
 
 @pytest.mark.parametrize(("service", "operation"), LOOKED_AT, ids=lambda value: value)
-def test_a_call_that_fails_for_good_refuses_and_says_which(asked, faults, service, operation):
-    faults.order(kind="expired-token", service=service, operation=operation)
+def test_a_call_that_fails_for_good_refuses_and_says_which(
+    asked, misbehaviours, service, operation
+):
+    misbehaviours.order(kind="expired-token", service=service, operation=operation)
     whys = asked.refusals()
     assert any(f"credentials have expired ({service}:{operation})" in why for why in whys)
     with pytest.raises(Refused):
-        guard.ask(asked.aws, Settings(), "orders")
+        guard.ask(asked.aws, Settings(), "orders", NEEDS)
 
 
 @pytest.mark.parametrize(("service", "operation"), LOOKED_AT[1:], ids=lambda value: value)
-def test_a_throttling_that_ends_is_no_reason(asked, faults, service, operation):
-    faults.order(kind="throttling", service=service, operation=operation, count=1)
+def test_a_throttling_that_ends_is_no_reason(asked, misbehaviours, service, operation):
+    misbehaviours.order(kind="throttling", service=service, operation=operation, count=1)
     assert asked.refusals() == []
 
 
@@ -498,15 +502,17 @@ def hurried(lab, monkeypatch):
         ("cut", "got no answer: Connection was closed before we received a valid response"),
     ],
 )
-def test_a_failure_that_does_not_end_refuses_after_the_last_try(asked, faults, hurried, kind, said):
-    faults.order(kind=kind, service="kms", operation="ListGrants")
+def test_a_failure_that_does_not_end_refuses_after_the_last_try(
+    asked, misbehaviours, hurried, kind, said
+):
+    misbehaviours.order(kind=kind, service="kms", operation="ListGrants")
     (why,) = asked.refusals(aws=hurried)
     assert said in why
     assert asked.calls.count("ListGrants") >= (5 if kind != "cut" else 0)
 
 
-def test_nothing_answered_at_all_is_one_sentence(asked, lab, faults, hurried):
-    faults.order(kind="error", service="*")
+def test_nothing_answered_at_all_is_one_sentence(asked, lab, misbehaviours, hurried):
+    misbehaviours.order(kind="error", service="*")
     whys = asked.refusals(aws=hurried)
     assert len(whys) == 1
     assert whys[0].startswith("sts:GetCallerIdentity failed with InternalFailure")
@@ -626,7 +632,7 @@ class ManyClusters(Desk):
             count += 1
             if every and count % every == 0:
                 self.throttled += 1
-                self._door.application.faults.add(
+                self._door.application.misbehaviours.add(
                     {"kind": "throttling", "service": "*", "count": 1}, []
                 )
             return self._send(request, **more)
@@ -648,7 +654,7 @@ def many(tmp_path_factory):
 
 def of_the_first(aws):
     settings = Settings(target="aws", blast_radius=599, **WITHOUT_BACKUP)
-    return guard.inspect(aws, settings, "many-0000")
+    return guard.inspect(aws, settings, "many-0000", NEEDS)
 
 
 def test_a_thousand_clusters_take_as_many_calls_as_there_are_pages(many):
@@ -673,6 +679,6 @@ def test_a_thousand_clusters_are_read_though_every_third_call_is_throttled(many)
 
 def test_one_more_or_less_of_many_is_not_consented(many):
     settings = Settings(target="aws", blast_radius=598, **WITHOUT_BACKUP)
-    (why,) = guard.inspect(many.door(), settings, "many-0000").refusals
+    (why,) = guard.inspect(many.door(), settings, "many-0000", NEEDS).refusals
     assert why.startswith("599 other things use the key of many-0000")
     assert len(why) < 1000

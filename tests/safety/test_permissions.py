@@ -11,8 +11,9 @@ import pytest
 
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.permissions import (
     Identity,
@@ -23,6 +24,7 @@ from chaosaws_kms_ext.safety.permissions import (
 )
 from tests.conftest import client, mostly_soak
 
+NEEDS = FAULTS["disable-key"].needs
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/lab"
@@ -96,7 +98,7 @@ def somebody(lab, monkeypatch):
 
 def found(aws, cluster, key):
     """State and reason of every finding."""
-    findings = may_undo(aws, identity(aws), cluster, key)
+    findings = may_undo(aws, identity(aws), cluster, key, NEEDS)
     assert {finding.about for finding in findings} == {"permissions"}
     return [(finding.state, finding.why) for finding in findings]
 
@@ -214,8 +216,8 @@ def test_what_a_run_will_need_is_asked_for_before(somebody, cluster, key, withou
     passed = {"StringEqualsIfExists": {"iam:PassedToService": "scheduler.amazonaws.com"}}
     left = [action for action in REST if action != without]
     aws, role = somebody(allow(*ASK), allow(*left, Condition=passed))
-    whys = [finding.why for finding in may_finish(aws, identity(aws), key, SWITCH)]
-    group, *schedules = switch.arns(key.arn)
+    whys = [finding.why for finding in may_finish(aws, identity(aws), key, NEEDS, SWITCH)]
+    group, *schedules = switch.arns(key.arn, 1)
     on = {
         None: [],
         "kms:DisableKey": [key.arn],
@@ -229,17 +231,17 @@ def test_what_a_run_will_need_is_asked_for_before(somebody, cluster, key, withou
 
 def test_without_a_switch_nothing_is_asked_about_it(somebody, key):
     aws, _ = somebody(allow(*ASK, "kms:DisableKey", "rds:DescribeEvents"))
-    assert may_finish(aws, identity(aws), key) == []
+    assert may_finish(aws, identity(aws), key, NEEDS) == []
 
 
 def test_a_switch_that_could_not_put_it_back_is_none(somebody, admin, cluster, key):
     _, role = somebody(allow("kms:EnableKey", "rds:StartDBCluster"))
-    assert [f.state for f in switch_may_undo(admin, role, cluster, key)] == ["ok"]
+    assert [f.state for f in switch_may_undo(admin, role, cluster, key, NEEDS)] == ["ok"]
     _, role = somebody(allow("rds:StartDBCluster"))
-    (finding,) = switch_may_undo(admin, role, cluster, key)
+    (finding,) = switch_may_undo(admin, role, cluster, key, NEEDS)
     assert finding.state == "refused"
     assert f"{role} may not kms:EnableKey on {key.arn}" in finding.why
-    (finding,) = switch_may_undo(admin, f"{role}-of-nobody", cluster, key)
+    (finding,) = switch_may_undo(admin, f"{role}-of-nobody", cluster, key, NEEDS)
     assert finding.state == "refused"
     assert "cannot be found" in finding.why
 
@@ -312,5 +314,5 @@ def test_the_path_of_a_session_s_role_is_found_out(somebody, cluster, key):
 
 
 def test_the_account_itself_has_no_policies(admin, cluster, key):
-    ((root),) = may_undo(admin, Identity(ROOT, ACCOUNT), cluster, key)
+    ((root),) = may_undo(admin, Identity(ROOT, ACCOUNT), cluster, key, NEEDS)
     assert root.state == "ok"

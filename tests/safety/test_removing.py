@@ -265,15 +265,15 @@ def test_what_somebody_else_is_removing_is_left_to_them(door):
     assert why.startswith(f"another process holds what run {RUN} made")
 
 
-def test_what_does_not_go_in_time_is_said_with_its_reason(door, rds, faults):
+def test_what_does_not_go_in_time_is_said_with_its_reason(door, rds, misbehaviours):
     snapshot_of(rds, "chaos-slow", RUN)
     until(lambda: rds.describe_db_cluster_snapshots(
         DBClusterSnapshotIdentifier="chaos-slow"
     )["DBClusterSnapshots"][0]["Status"] == "available")  # fmt: skip
-    faults.order(kind="throttling", service="rds", operation="DeleteDBClusterSnapshot")
+    misbehaviours.order(kind="throttling", service="rds", operation="DeleteDBClusterSnapshot")
     made = ledger(asked("snapshot", "chaos-slow"))
     (why,) = remove(door, made, print, within=0, interval=0.1)
     assert why.startswith("the snapshot chaos-slow is still there after 0 s: rds:DeleteDBCluster")
     assert "Throttling" in why
-    faults.clear()
+    misbehaviours.clear()
     assert quick(door, made) == []

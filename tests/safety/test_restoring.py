@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.safety import journal, restoring
 from tests.conftest import client, until
 
@@ -45,15 +45,15 @@ def left_by(lab, run, key, cluster=""):
 def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):
     monkeypatch.setattr(restoring, "BACK_WITHIN", 1.0)
     orders, other = lab.clusters[0]["key"], disabled(kms)
-    faults = LabFaults(lab.endpoint, lab.access_key, lab.secret_key)
-    faults.order(kind="no-recovery", cluster="orders")
+    misbehaviours = Misbehaviours.of(lab)
+    misbehaviours.order(kind="no-recovery", cluster="orders")
     kms.disable_key(KeyId=orders)
     status = lambda: client(lab, "rds").describe_db_clusters()["DBClusters"][0]["Status"]  # noqa: E731
     until(lambda: status().startswith("inaccessible"))
     entries = [left_by(lab, "r1", orders, "orders"), left_by(lab, "r2", other)]
     said = []
     (left,) = restoring.restore(entries, said.append)
-    faults.clear()
+    misbehaviours.clear()
     assert (left.run, left.undo.calls) == ("r1", ())
     assert state(kms, other) == state(kms, orders) == "Enabled"
     assert restoring.restore([left], said.append) == [] or until(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import until
 from tests.e2e.test_interrupts import MOMENTS
 from tests.e2e.test_nets import at_most_its_schema_is_left, schedules, switch_role
@@ -48,11 +48,11 @@ CLIENT_TRIES_ON_FOR = 150.0
 """Seconds: five times 20 s without an answer, and what lies between."""
 
 
-def comes_back(played, running, faults):
+def comes_back(played, running, misbehaviours):
     """The run ends by itself, says what it has to say, and the key is back, or comes back."""
     ran = running.wait(CLIENT_TRIES_ON_FOR + 120)
     assert "Traceback" not in ran.output, ran.output
-    faults.clear()
+    misbehaviours.clear()
     until(lambda: played.key_state() == "Enabled", 40, every=0.2)
     until(lambda: not running.left(), 40, every=0.2)
     if ran.status:
@@ -69,9 +69,9 @@ def comes_back(played, running, faults):
 def test_the_key_comes_back_whatever_a_call_meets(aws, service, operation, kind):
     played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
     env = {"CHAOS_SWITCH_ROLE": switch_role(played)}
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
-    faults.order(service=service, operation=operation, **KINDS[kind])
-    ran = comes_back(played, played.chaos.start_run(**env), faults)
+    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours.order(service=service, operation=operation, **KINDS[kind])
+    ran = comes_back(played, played.chaos.start_run(**env), misbehaviours)
     if KINDS[kind].get("count") == 1 and ran.status:
         verdict = json.loads((ran.reports / "latest" / "summary.json").read_text())["verdict"]
         assert verdict in ("failed", "inconclusive"), ran.output
@@ -92,10 +92,10 @@ def test_the_key_comes_back_whatever_a_call_meets(aws, service, operation, kind)
 def test_the_key_comes_back_when_everything_fails_for_a_while(aws, order, moment):
     """Credentials that have expired are renewed by nobody: the watchdog waits until they are."""
     played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
+    misbehaviours = Misbehaviours.of(played.lab)
     running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
     running.until_said(MOMENTS[moment])
-    faults.order(**order)
+    misbehaviours.order(**order)
     time.sleep(12)
-    faults.clear()
-    comes_back(played, running, faults)
+    misbehaviours.clear()
+    comes_back(played, running, misbehaviours)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from chaosaws_kms_ext.lab_faults import LabFaults
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import until
 from tests.e2e.test_interrupts import MOMENTS
 from tests.e2e.test_nets import at_most_its_schema_is_left, killed_in, schedules, switch_role
@@ -63,16 +63,16 @@ def test_a_run_that_is_killed_between_two_of_its_steps_leaves_nothing_broken(aws
     """Before: the call has not been made. After: it was, and its answer has not come."""
     service, operation, times = BOUNDARIES[boundary]
     played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="5")
-    faults = LabFaults(played.lab.endpoint, played.lab.access_key, played.lab.secret_key)
+    misbehaviours = Misbehaviours.of(played.lab)
     order = {"service": service, "operation": operation, "count": times, "seconds": 3.0}
-    faults.order(kind="delay", **order)
+    misbehaviours.order(kind="delay", **order)
     if when == "after":
         # Carried out at once, and then the answer is lost: the SDK tries again, and waits here.
-        faults.clear()
-        faults.order(kind="error-after", service=service, operation=operation, count=times)
-        faults.order(kind="delay", **{**order, "count": times + 1})
+        misbehaviours.clear()
+        misbehaviours.order(kind="error-after", service=service, operation=operation, count=times)
+        misbehaviours.order(kind="delay", **{**order, "count": times + 1})
     running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
-    until(lambda: not faults.holding() or running.process.poll() is not None, 90, every=0.01)
+    until(lambda: not misbehaviours.holding() or running.process.poll() is not None, 90, every=0.01)
     assert running.process.poll() is None, running.output
     running.signal(signal.SIGKILL)
     running.wait(5)

@@ -25,7 +25,7 @@ GONE_WITHIN = 10.0
 
 BUSY = """
 import random, sys, time
-from chaosaws_kms_ext.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
 draw = random.Random(int(sys.argv[1]))
 lab = LocalLab.start(300, "observed")

@@ -1,0 +1,224 @@
+"""Injecting a fault and putting it back: the order in which that is safe, once for every fault."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+
+from chaosaws_kms_ext import aws
+from chaosaws_kms_ext.aurora.api import describe
+from chaosaws_kms_ext.aurora.watcher import Watcher
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.faults import Fault
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.inject.safeguards import Safeguards
+from chaosaws_kms_ext.inject.strategy import refuse_without_rollbacks
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
+from chaosaws_kms_ext.safety import journal, switch
+from chaosaws_kms_ext.safety.journal import Entry
+from chaosaws_kms_ext.safety.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
+from chaosaws_kms_ext.safety.signals import deferred
+from chaosaws_kms_ext.waiting import Observer, Wait
+
+__all__ = ["inject", "last_resort", "put_back", "refuse_without_switch", "settle"]
+
+logger = logging.getLogger("chaostoolkit")
+
+
+def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
+    """Injects `fault`, which somebody has allowed, on a key and the cluster that it encrypts.
+
+    First the undo is safe on disk, then the call is made: whatever ends us in between leaves an
+    entry that can be replayed without harm. A run that ends in order puts back what is still away
+    then, whatever kept its rollbacks from it. Raises OSError, AwsError, JournalDamaged, Refused or
+    TimedOut.
+    """
+    refuse_without_rollbacks()
+    door = aws.of(run)
+    lab = run.find(LocalLab)
+    undo = fault.undo()
+    refuse_without_switch(run, undo.actions)
+    safeguards = Safeguards.ensure(run, door, cluster, fault.key, undo.actions)
+    if broken := safeguards.why_broken():
+        raise Refused(broken)
+    armed = bool(run.settings.switch_role and not lab and switch.can(undo.actions))
+    made = journal.new_entry(
+        run=run.id,
+        region=door.region,
+        lab=lab,
+        cluster=cluster,
+        key=fault.key,
+        undo=undo,
+        switch=switch.names(fault.key, len(undo.calls)) if armed else (),
+    )
+    mine = run.part(OpenFaults, OpenFaults)
+    run.at_end.callback(last_resort, run)
+    with deferred():
+        entry = journal.write(made)
+        mine.key_away.append(entry)
+    run.event(Happened.JOURNAL_OPENED, entry=str(entry.path))
+    if armed:
+        _arm(run, door, entry)
+    _still_ours(door, entry)
+    asked = time.monotonic_ns()
+    fault.inject(door)
+    answer = Instant.now(asked)
+    run.event(Happened.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster)
+    Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
+        lambda: fault.shows(door)
+    )
+    return entry
+
+
+def refuse_without_switch(run: Run, undo: Sequence[str]) -> None:
+    """Raises Refused where a switch is wanted that cannot make these calls (`kms:EnableKey`, say),
+    unless the settings go without."""
+    settings = run.settings
+    wanted = settings.switch_role and settings.target == "aws" and settings.without_switch == "no"
+    if wanted and not switch.can(undo):
+        raise Refused(switch.cannot(undo))
+
+
+def _still_ours(door: Aws, entry: Entry) -> None:
+    """Whoever put back meanwhile what was not even done wants it not to be done."""
+    if not entry.is_open or entry.is_lost:
+        raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
+    if entry.switch and not switch.is_held(door, entry.switch[0], entry.run):
+        raise Refused("the switch was disarmed by somebody else: the fault is not injected")
+
+
+def _arm(run: Run, door: Aws, entry: Entry) -> None:
+    """Without its switch no fault is injected, and then nothing of either is left."""
+    try:
+        due = switch.arm(
+            door,
+            run.settings.switch_role,
+            run=entry.run,
+            owner=entry.owner,
+            cluster=entry.cluster,
+            key=entry.key,
+            undo=entry.undo,
+            after=run.settings.longest_key_unusable,
+        )
+    except BaseException:
+        with deferred():
+            run.part(OpenFaults).key_away.remove(entry)
+            if left := switch.disarm(door, entry.switch, entry.run):
+                entry.key_is_back()  # it stays, for its schedules alone
+                logger.error(f"{'; '.join(left)}: run `chaos kms restore`")
+            else:
+                entry.close()
+        raise
+    run.event(Happened.SWITCH_ARMED, schedules=list(entry.switch), due=due.isoformat())
+    logger.info(f"The switch is armed: {', '.join(entry.switch)} from {due:%Y-%m-%d %H:%M} UTC on")
+
+
+def put_back(run: Run) -> list[Entry]:
+    """Puts back every key that this run took away, and only those; raises NotPutBack.
+
+    Signals wait meanwhile. A key counts as back when KMS says so; its entry stays in the journal
+    until the cluster is back as well (`settle`).
+    """
+    done, wrong = [], []
+    for entry in reversed(list(run.part(OpenFaults, OpenFaults).key_away)):
+        if run.has(LocalLab) and not run.part(LocalLab).running:
+            raise NotPutBack("the lab has ended, and the key with it")
+        try:
+            done.append(_put_one_back(run, entry))
+        except NotPutBack as problem:
+            wrong.append(str(problem))
+    if wrong:
+        raise NotPutBack("; ".join(wrong))
+    return done
+
+
+def _put_one_back(run: Run, entry: Entry) -> Entry:
+    mine = run.part(OpenFaults)
+    with deferred():
+        # Then whatever became of the key since is somebody else's will.
+        others = not entry.is_open
+        by = {"by": "chaos kms restore"} if others else {}
+        answer = _seen_back(run, entry) if others else replay(aws.of(run), entry.undo)
+        if not others and not _answered(run, entry):
+            # A call that was cut off may be carried out after its undo.
+            time.sleep(IN_FLIGHT)
+            replay(aws.of(run), entry.undo)
+        mine.key_away.remove(entry)
+        run.event(Happened.PUT_BACK, answer, key=entry.key, cluster=entry.cluster, **by)
+        with contextlib.suppress(OSError):  # the entry as it is does no harm either
+            entry = entry if others else entry.key_is_back()
+        mine.awaiting_cluster.append(entry)
+    return entry
+
+
+def _seen_back(run: Run, entry: Entry) -> Instant:
+    """When somebody else put the key back, as exactly as this run has seen it."""
+    injected = run.last(Happened.INJECTED, key=entry.key)
+    after = injected.at if injected else time.monotonic_ns()
+    watcher = run.find(Watcher)
+    if watcher and watcher.key == entry.key:
+        seen = run.last(Happened.STATUS, key="Enabled")
+        if seen and seen.at > after:
+            return Instant(seen.at, float(seen.details["within_seconds"]))
+        if watcher.latest and watcher.latest.key_state != "Enabled":
+            after = max(after, watcher.latest.began)
+    return Instant.now(after)
+
+
+def _answered(run: Run, entry: Entry) -> bool:
+    """Whether AWS answered the call that the entry undoes: this one, and none before on its key."""
+    opened = run.last(Happened.JOURNAL_OPENED, entry=str(entry.path))
+    injected = run.last(Happened.INJECTED, key=entry.key)
+    return opened is not None and injected is not None and injected.at >= opened.at
+
+
+def last_resort(run: Run) -> None:
+    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again."""
+    lab = run.find(LocalLab)
+    if not run.part(OpenFaults, OpenFaults).key_away or (lab and not lab.running):
+        return
+    logger.warning("the rollbacks left a key away: putting it back now")
+    try:
+        put_back(run)
+    except (NotPutBack, OSError) as problem:
+        logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
+
+
+def settle(run: Run) -> list[str]:
+    """Closes the journal where the clusters are back; says what is not, each in a sentence."""
+    mine = run.part(OpenFaults, OpenFaults)
+    left = []
+    for entry in list(mine.awaiting_cluster):
+        if not entry.cluster:  # a key of our own, under which nothing is
+            _close(run, entry)
+            continue
+        try:
+            status = describe(aws.of(run), entry.cluster)
+        except AwsError as problem:
+            if problem.code == "DBClusterNotFoundFault":  # it was made for this, and removed
+                _close(run, entry)
+            else:
+                left.append(f"whether {entry.cluster} is back is not known: {problem}")
+            continue
+        if status.meaning == "accessible":
+            # First the switch: whoever finds the entry can still disarm it, and nothing else.
+            if armed := switch.disarm(aws.of(run), entry.switch, entry.run):
+                left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
+                continue
+            _close(run, entry)
+        else:
+            still = ", and the switch stays armed" if entry.switch else ""
+            left.append(
+                f"the cluster {entry.cluster} is {status.status}: `chaos kms restore` starts it"
+                f"{still}"
+            )
+    return left
+
+
+def _close(run: Run, entry: Entry) -> None:
+    entry.close()
+    run.part(OpenFaults).awaiting_cluster.remove(entry)
+    run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))

@@ -1,0 +1,174 @@
+"""Who puts a key back if this process cannot, and that nobody else touches it meanwhile.
+
+Set up for a key before its fault: by the control before the gate, else by the fault itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.safety import journal, leftovers, switch
+from chaosaws_kms_ext.safety.watchdog import Watchdog, WatchdogFailed
+
+__all__ = ["Safeguards", "confined"]
+
+logger = logging.getLogger("chaostoolkit")
+
+LOCK_LOOK, LOCK_LOOKS = 60.0, 2
+"""Seconds between two looks whether the switch is still ours, and how many have to say no."""
+
+
+class Safeguards:
+    """Those of one run. They go with it; a watchdog that has something to put back stays."""
+
+    def __init__(self, run: Run, aws: Aws) -> None:
+        self._run, self._aws = run, aws
+        lab = run.find(LocalLab)
+        self._lab = lab.id if lab else ""
+        self._holds = contextlib.ExitStack()
+        self._keys: set[str] = set()
+        self._watchdog: Watchdog | None = None
+        self._looked, self._lost = time.monotonic(), 0
+        run.at_end.callback(self.close)
+
+    @classmethod
+    def ensure(cls, run: Run, aws: Aws, cluster: str, key: str, undo: Sequence[str]) -> Safeguards:
+        """Sees that this key (an ARN) and what it encrypts have them.
+
+        `undo`: the calls that put it back (`kms:EnableKey`, say).
+
+        Raises Refused: another run has it or has left it, or there would be none.
+        """
+        safeguards = run.part(cls, lambda: cls(run, aws))
+        if key not in safeguards._keys:
+            safeguards._set_up(cluster, key, undo)
+            safeguards._keys.add(key)
+        return safeguards
+
+    def why_broken(self) -> str:
+        """Why they protect nothing any more; empty if they do."""
+        if self._watchdog and not self._watchdog.running:
+            return (
+                f"its watchdog has ended, see {self._watchdog.log}: nobody would put the key back "
+                "if this process died"
+            )
+        return self._lock_lost()
+
+    def close(self) -> None:
+        """Lets go of everything, the watchdog last; safe to call again."""
+        self._holds.close()
+        watchdog, self._watchdog = self._watchdog, None
+        mine = self._run.part(OpenFaults, OpenFaults)
+        if watchdog and (mine.key_away or mine.awaiting_cluster):
+            if mine.key_away:
+                logger.error(f"the watchdog goes on putting the key back; its log: {watchdog.log}")
+            else:
+                logger.warning(f"the watchdog sees to the cluster's return, see {watchdog.log}")
+            watchdog.leave()
+            return
+        if watchdog:
+            watchdog.dismiss()
+        journal.forget_closed(self._run.id)
+
+    # Internals
+
+    def _set_up(self, cluster: str, key: str, undo: Sequence[str]) -> None:
+        for name in filter(None, (cluster, key)):
+            leftovers.refuse(name, self._lab)
+        with contextlib.ExitStack() as stack:  # for nothing, if anything is refused
+            try:
+                journal.check_writable()
+                stack.enter_context(journal.held(key))
+            except journal.Held as problem:
+                raise Refused(str(problem)) from None
+            except OSError as problem:
+                raise Refused(f"the undo journal cannot be written: {problem}") from None
+            if self._run.settings.target == "aws":  # the lab goes with us, and its keys with it
+                unknown = self._others(key)
+                self._watch()
+                said = f"{self._in_words(undo)}{unknown}"
+                logger.info(f"If this run dies the key is put back by: {said}")
+            self._holds.push(stack.pop_all())
+
+    def _others(self, key: str) -> str:
+        """Whether a run on another machine holds the key, as far as that can be seen."""
+        lock, *_ = switch.names(key)
+        try:
+            holder = switch.holder(self._aws, lock)
+        except AwsError as problem:
+            if self._run.settings.switch_role:
+                raise Refused(f"whether another run holds {key} is not known: {problem}") from None
+            return f"; whether a run elsewhere holds the key is not known: {problem}"
+        if holder:
+            raise Refused(
+                f"run {holder} holds the key {key}, by the schedule {lock} of group "
+                f"{switch.GROUP}. If that run is over, put it back with `chaos kms restore`"
+            )
+        return ""
+
+    def _watch(self) -> None:
+        if self._watchdog is not None:
+            return
+        longest = self._run.settings.watchdog_after
+        try:
+            self._watchdog = Watchdog.start(self._run.id, self._aws.region, longest)
+        except (WatchdogFailed, OSError) as problem:
+            raise Refused(str(problem)) from None
+
+    def _in_words(self, undo: Sequence[str]) -> str:
+        assert self._watchdog is not None
+        role = self._run.settings.switch_role
+        where = confined()
+        if where:
+            logger.warning(
+                f"This run is in {where}, which its watchdog does not outlive"
+                + ("" if role else ": set CHAOS_SWITCH_ROLE, so that AWS itself puts the key back")
+            )
+        if not role:
+            armed = "no schedules on AWS (CHAOS_SWITCH_ROLE): if this machine goes, nobody does"
+        elif switch.can(undo):
+            armed = f"schedules on AWS, as {role}, which are armed just before the fault"
+        else:
+            armed = "no schedules on AWS, which cannot do it: if this machine goes, nobody does"
+        return (
+            f"a watchdog (pid {self._watchdog.child.process.pid}); {armed}; "
+            f"`chaos kms restore`, from {journal.directory()}"
+        )
+
+    def _lock_lost(self) -> str:
+        """Looks now and then; AWS' one stale or missing answer is no proof."""
+        armed = [
+            entry for entry in list(self._run.part(OpenFaults, OpenFaults).key_away) if entry.switch
+        ]
+        if not armed or time.monotonic() - self._looked < LOCK_LOOK:
+            return ""
+        self._looked = time.monotonic()
+        with contextlib.suppress(AwsError):
+            ours = all(switch.holder(self._aws, e.switch[0]) == e.run for e in armed)
+            self._lost = 0 if ours else self._lost + 1
+        if self._lost < LOCK_LOOKS:
+            return ""
+        return "its switch is gone: somebody disarmed it (`chaos kms restore` elsewhere?)"
+
+
+def confined(environ: Mapping[str, str] = os.environ, root: Path = Path("/")) -> str:
+    """What this process would not outlive, in words; empty if nothing is known.
+
+    Docker and Podman leave these files, Kubernetes and CI services these variables.
+    """
+    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
+        return "a container"
+    if environ.get("KUBERNETES_SERVICE_HOST"):
+        return "a Kubernetes pod"
+    if environ.get("ECS_CONTAINER_METADATA_URI_V4"):
+        return "an ECS task"
+    return "a CI job" if environ.get("CI") else ""

@@ -1,0 +1,1 @@
+"""Our side of a lab: starts it, masks the environment, orders what it does wrong."""

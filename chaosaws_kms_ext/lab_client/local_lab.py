@@ -1,0 +1,172 @@
+"""Starts the lab and points this process at it, and at nothing else.
+
+The lab is a program of its own; all that is known of it here is the line that it prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+
+from chaosaws_kms_ext.processes import Child, first_line
+
+__all__ = ["LabDidNotStart", "LocalLab", "only_the_lab"]
+
+START_TIMEOUT = 30.0
+"""Seconds; about one is usual."""
+
+HIDDEN = ("AWS_", "BOTO", "PG")
+"""Environment variables that could lead to a real account or database (PGHOSTADDR beats host=)."""
+
+
+class LabDidNotStart(Exception):
+    """One sentence: why there is no lab."""
+
+
+@dataclass(frozen=True)
+class LocalLab:
+    """A running lab."""
+
+    id: str
+    endpoint: str
+    region: str
+    clusters: Sequence[Mapping[str, str]]
+    access_key: str
+    secret_key: str = field(repr=False)
+    """What requests to it are signed with; both mean nothing elsewhere."""
+    credentials: Path
+    """A file with these two that nobody else may read."""
+    passfile: Path
+    """Where libpq finds the password of its databases."""
+    requests: Path
+    """The log of every API call: one JSON object a line."""
+    ca: str | None
+    """What clients of its databases have to trust; None: there is no TLS."""
+    psql: str | None
+    """Where PostgreSQL's client is, if the lab's PostgreSQL came with one."""
+    _child: Child
+    _log: IO[bytes]
+
+    @classmethod
+    def start(
+        cls, speed: float, profile: str, port: int = 0, iam: bool = False, tls: bool = False
+    ) -> LocalLab:
+        """Starts a lab that dies with this process; raises LabDidNotStart.
+
+        With `iam` it holds callers that its IAM knows to their policies in every service; with
+        `tls` its databases take nothing else.
+        """
+        # Unnamed: a crash leaves nothing behind.
+        log = tempfile.TemporaryFile()  # noqa: SIM115
+        command = [
+            sys.executable, "-m", "chaosaws_kms_lab",
+            "--speed", str(speed), "--profile", profile, "--port", str(port),
+            *(["--iam"] if iam else []),
+            *(["--tls"] if tls else []),
+        ]  # fmt: skip
+        ours, theirs = os.pipe()
+        try:
+            child = Child(command, log=log, stdout=theirs)
+        finally:
+            os.close(theirs)
+        try:
+            said = first_line(ours, START_TIMEOUT)
+            ready: dict[str, Any] = json.loads(said) if said else {"error": _last_line(log)}
+            if "error" in ready:
+                raise LabDidNotStart(ready["error"])
+        except BaseException as problem:
+            child.stop()
+            log.close()
+            if isinstance(problem, ValueError):
+                raise LabDidNotStart("the lab said something that is not JSON") from problem
+            raise
+        finally:
+            os.close(ours)
+        return cls(
+            id=ready["lab"],
+            endpoint=ready["endpoint"],
+            region=ready["region"],
+            clusters=ready["clusters"],
+            access_key=ready["access_key"],
+            secret_key=ready["secret_key"],
+            credentials=Path(ready["credentials"]),
+            passfile=Path(ready["passfile"]),
+            requests=Path(ready["requests"]),
+            ca=ready["ca"],
+            psql=ready["psql"],
+            _child=child,
+            _log=log,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._child.running
+
+    def stop(self) -> None:
+        """Ends it with all its servers; safe to call again."""
+        self._child.stop(grace=10)
+        self._log.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads an AWS client to the lab, with credentials that mean nothing elsewhere.
+
+        And libpq to the passwords of its databases and, where there is TLS, to verify them.
+        """
+        tls = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.ca} if self.ca else {}
+        return {
+            **tls,
+            "PGPASSFILE": str(self.passfile),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+
+
+@contextlib.contextmanager
+def only_the_lab(lab: LocalLab) -> Iterator[None]:
+    """Inside, no credential, profile or endpoint of the environment can be used but the lab's.
+
+    Everything is put back at the end.
+    """
+    before = dict(os.environ)
+    session = boto3.DEFAULT_SESSION
+    for name in before:
+        if name.startswith(HIDDEN):
+            del os.environ[name]
+    os.environ.update(
+        lab.environment,
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        AWS_EC2_METADATA_DISABLED="true",
+        # A file that cannot exist: libpq warns of /dev/null.
+        PGSERVICEFILE=f"{os.devnull}/none",
+        NO_PROXY="127.0.0.1",
+        no_proxy="127.0.0.1",
+    )
+    boto3.DEFAULT_SESSION = None
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+        boto3.DEFAULT_SESSION = session
+
+
+def _last_line(log: IO[Any]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return f"the lab did not start: {lines[-1] if lines else 'it said nothing'}"

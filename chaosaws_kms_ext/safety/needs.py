@@ -1,0 +1,29 @@
+"""Which IAM actions a fault takes, as values: whoever asks for them knows no fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Needs"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """IAM actions on the key, beside those that every run needs, e.g. `kms:EnableKey`."""
+
+    inject: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    """One for each call of the undo, in their order."""
+    look: tuple[str, ...] = ()
+    """What shows that it is done or undone, beside `kms:DescribeKey`."""
+
+    @classmethod
+    def all_of(cls, needs: Iterable[Needs]) -> Needs:
+        """What several faults need together."""
+        listed = list(needs)
+        return cls(
+            tuple(dict.fromkeys(action for each in listed for action in each.inject)),
+            tuple(dict.fromkeys(action for each in listed for action in each.undo)),
+            tuple(dict.fromkeys(action for each in listed for action in each.look)),
+        )

@@ -1,0 +1,48 @@
+"""The lab's KMS: keys, policies, grants, key material and the cryptographic operations.
+
+`handle` answers a call and `tick` lets time pass, both with the world's lock held by the caller.
+Who may use a key is asked in one place (authorize.py), for people and for Aurora alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosaws_kms_lab.calls import Call
+from chaosaws_kms_lab.kms import (
+    aliases,
+    crypto,
+    datakeys,
+    grants,
+    keys,
+    material,
+    policies,
+    rotation,
+    tags,
+)
+from chaosaws_kms_lab.kms.authorize import Version, version
+from chaosaws_kms_lab.kms.expiry import tick
+from chaosaws_kms_lab.kms.making import create_key
+from chaosaws_kms_lab.kms.states import Handler
+from chaosaws_kms_lab.parameters import check
+from chaosaws_kms_lab.world import World
+
+__all__ = ["OPERATIONS", "Version", "create_key", "handle", "tick", "version"]
+
+OPERATIONS: dict[str, Handler] = {
+    **aliases.OPERATIONS,
+    **crypto.OPERATIONS,
+    **datakeys.OPERATIONS,
+    **grants.OPERATIONS,
+    **keys.OPERATIONS,
+    **material.OPERATIONS,
+    **policies.OPERATIONS,
+    **rotation.OPERATIONS,
+    **tags.OPERATIONS,
+}
+
+
+def handle(world: World, call: Call) -> dict[str, Any]:
+    """Answers one call; raises AwsError as AWS would."""
+    check(call)
+    return OPERATIONS[call.operation](world, call)

@@ -1,0 +1,56 @@
+"""What time brings to keys: deletion, the end of imported material, automatic rotation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chaosaws_kms_lab import bus
+from chaosaws_kms_lab.kms import material, rotation
+from chaosaws_kms_lab.kms.making import DAY, YEAR_DAYS
+from chaosaws_kms_lab.world import Key, Region, World
+
+__all__ = ["tick"]
+
+
+def tick(world: World) -> None:
+    """Lets everything happen that is due."""
+    now, today = world.clock.now(), world.clock.utc()
+    for region in world.regions():
+        # Most keys wait for nothing, and this runs many times a second.
+        waiting = [
+            key
+            for key in region.keys.values()
+            if key.deletion_at is not None
+            or key.valid_to is not None
+            or key.next_rotation_at is not None
+        ]
+        for key in waiting:
+            if _age(world, region, key, now, today):
+                key.changes += 1
+
+
+def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:
+    if key.deletion_at is not None and key.deletion_at <= now:
+        _delete(region, key)
+        world.publish(bus.kms_event("KMS CMK Deletion", key, today))
+        return True
+    changed = False
+    if key.valid_to is not None and key.valid_to <= today:
+        material.forget(key)
+        world.publish(bus.kms_event("KMS Imported Key Material Expiration", key, today))
+        changed = True
+    # A key that is not enabled is rotated when it is again (the API reference,
+    # GetKeyRotationStatus).
+    if key.next_rotation_at is None or key.next_rotation_at > now or key.state != "Enabled":
+        return changed
+    rotation.rotate(world, key, rotation.AUTOMATIC)
+    period = (key.rotation_period_days or YEAR_DAYS) * DAY
+    scheduled = key.next_rotation_at + period
+    key.next_rotation_at = scheduled if scheduled > now else now + period
+    return True
+
+
+def _delete(region: Region, key: Key) -> None:
+    del region.keys[key.id]
+    for name in [name for name, target in region.aliases.items() if target == key.id]:
+        del region.aliases[name]

@@ -1,0 +1,163 @@
+"""Keys: made, described, listed, enabled, disabled, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
+from chaosaws_kms_lab.kms import making, policies, tags
+from chaosaws_kms_lab.kms.authorize import authorize_account
+from chaosaws_kms_lab.kms.lookup import key_for
+from chaosaws_kms_lab.kms.making import DAY
+from chaosaws_kms_lab.kms.paging import HUNDRED, page
+from chaosaws_kms_lab.kms.states import Handler
+from chaosaws_kms_lab.world import Key, World
+
+__all__ = ["OPERATIONS"]
+
+DELETION_DAYS = range(7, 31)
+"""The API reference, ScheduleKeyDeletion, parameter PendingWindowInDays."""
+DEFAULT_DELETION_DAYS = 30
+
+
+def create_key(world: World, call: Call) -> dict[str, Any]:
+    """CreateKey: symmetric encryption keys, with material from KMS or to be imported."""
+    params, region = call.params, world.region(call.region)
+    authorize_account(world, call, "CreateKey")
+    _check_kind(call)
+    given = params.get("Tags", [])
+    key_id = making.new_id(multi_region=params.get("MultiRegion", False))
+    if given:
+        authorize_account(world, call, "TagResource", region.arn("kms", f"key/{key_id}"))
+    key = making.create_key(
+        region,
+        world,
+        params.get("Description", ""),
+        id=key_id,
+        origin=params.get("Origin", "AWS_KMS"),
+        multi_region=params.get("MultiRegion", False),
+        tags=tags.added({}, given),
+    )
+    try:
+        if "Policy" in params:
+            policies.check(world, call, key, params["Policy"])
+            key.policy = params["Policy"]
+    except BaseException:
+        del region.keys[key.id]
+        raise
+    return {"KeyMetadata": _metadata(world, key)}
+
+
+def _check_kind(call: Call) -> None:
+    params = call.params
+    if call.caller.account != ACCOUNT:
+        raise AwsError("UnsupportedOperationException", f"The lab has keys of {ACCOUNT} only.")
+    spec = params.get("KeySpec") or params.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
+    usage, origin = params.get("KeyUsage", "ENCRYPT_DECRYPT"), params.get("Origin", "AWS_KMS")
+    if (spec, usage) == ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT") and (
+        origin in ("AWS_KMS", "EXTERNAL") and not params.get("CustomKeyStoreId")
+    ):
+        return
+    raise AwsError(
+        "UnsupportedOperationException",
+        f"The lab makes symmetric encryption keys, of KMS' own or imported material, and not "
+        f"({spec}, {usage}, {origin}).",
+    )
+
+
+def describe_key(world: World, call: Call) -> dict[str, Any]:
+    """DescribeKey; that of alias/aws/rds makes the AWS managed key."""
+    return {"KeyMetadata": _metadata(world, key_for(world, call))}
+
+
+def list_keys(world: World, call: Call) -> dict[str, Any]:
+    """ListKeys: of the caller's own account."""
+    authorize_account(world, call, "ListKeys")
+    keys = world.region(call.region).keys.values() if call.caller.account == ACCOUNT else ()
+    return page(HUNDRED, "Keys", [{"KeyId": k.id, "KeyArn": k.arn} for k in keys], call.params)
+
+
+def enable_key(world: World, call: Call) -> dict[str, Any]:
+    """EnableKey."""
+    key_for(world, call).state = "Enabled"
+    return {}
+
+
+def disable_key(world: World, call: Call) -> dict[str, Any]:
+    """DisableKey."""
+    key_for(world, call).state = "Disabled"
+    return {}
+
+
+def schedule_key_deletion(world: World, call: Call) -> dict[str, Any]:
+    """ScheduleKeyDeletion: the days are AWS' own, so they pass as fast as the lab's clock."""
+    key = key_for(world, call)
+    days = call.params.get("PendingWindowInDays", DEFAULT_DELETION_DAYS)
+    if days not in DELETION_DAYS:
+        raise AwsError("ValidationException", "PendingWindowInDays must be between 7 and 30")
+    key.state, key.pending_window_days = "PendingDeletion", days
+    key.deletion_at = world.clock.now() + days * DAY
+    return {
+        "KeyId": key.arn,
+        "DeletionDate": world.clock.date(key.deletion_at),
+        "KeyState": key.state,
+        "PendingWindowInDays": days,
+    }
+
+
+def cancel_key_deletion(world: World, call: Call) -> dict[str, Any]:
+    """CancelKeyDeletion: the key is disabled afterwards, and has to be enabled."""
+    key = key_for(world, call)
+    key.deletion_at, key.pending_window_days = None, None
+    # assumed: a key whose imported material went in the meantime waits for it again
+    gone = not key.materials or key.materials[-1].secret is None
+    key.state = "PendingImport" if gone else "Disabled"
+    return {"KeyId": key.arn}
+
+
+def update_key_description(world: World, call: Call) -> dict[str, Any]:
+    """UpdateKeyDescription."""
+    key_for(world, call).description = call.params["Description"]
+    return {}
+
+
+def _metadata(world: World, key: Key) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "AWSAccountId": ACCOUNT,
+        "KeyId": key.id,
+        "Arn": key.arn,
+        "CreationDate": key.created,
+        "Enabled": key.state == "Enabled",
+        "Description": key.description,
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeyState": key.state,
+        "Origin": key.origin,
+        "KeyManager": key.manager,
+        "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
+        "MultiRegion": key.multi_region,
+        "DeletionDate": world.clock.date(key.deletion_at) if key.deletion_at else None,
+        "ValidTo": key.valid_to,
+        "ExpirationModel": key.expiration_model,
+        "CurrentKeyMaterialId": key.materials[-1].id if key.materials else None,
+        "MultiRegionConfiguration": _multi_region(key) if key.multi_region else None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _multi_region(key: Key) -> dict[str, Any]:
+    primary = {"Arn": key.arn, "Region": key.region}
+    return {"MultiRegionKeyType": "PRIMARY", "PrimaryKey": primary, "ReplicaKeys": []}
+
+
+OPERATIONS: dict[str, Handler] = {
+    "CancelKeyDeletion": cancel_key_deletion,
+    "CreateKey": create_key,
+    "DescribeKey": describe_key,
+    "DisableKey": disable_key,
+    "EnableKey": enable_key,
+    "ListKeys": list_keys,
+    "ScheduleKeyDeletion": schedule_key_deletion,
+    "UpdateKeyDescription": update_key_description,
+}

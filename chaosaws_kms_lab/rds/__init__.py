@@ -1,0 +1,39 @@
+"""The lab's RDS: Aurora clusters, their instances and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chaosaws_kms_lab import parameters
+from chaosaws_kms_lab.calls import Call
+from chaosaws_kms_lab.rds import (
+    blue_green,
+    clusters,
+    events,
+    global_clusters,
+    instances,
+    limits,
+    restores,
+    snapshots,
+)
+from chaosaws_kms_lab.rds.service import DataPlane, Rds
+
+__all__ = ["OPERATIONS", "DataPlane", "Rds", "handle"]
+
+OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
+    **blue_green.OPERATIONS,
+    **clusters.OPERATIONS,
+    **events.OPERATIONS,
+    **global_clusters.OPERATIONS,
+    **instances.OPERATIONS,
+    **restores.OPERATIONS,
+    **snapshots.OPERATIONS,
+}
+
+
+def handle(rds: Rds, call: Call) -> dict[str, Any]:
+    """Answers one call; the world's lock is held by whoever calls."""
+    parameters.check(call)
+    limits.check(call.params)
+    return OPERATIONS[call.operation](rds, call)

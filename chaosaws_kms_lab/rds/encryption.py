@@ -1,0 +1,165 @@
+"""Aurora's use of a KMS key: envelope encryption, by the very calls that anyone makes.
+
+What is encrypted takes a grant on the key, made in the name of whoever creates it, and a data key,
+which only that grant opens again. So there is one answer to "may the key be used?", whatever the
+cause: disabled, pending deletion, deleted, denied by its policy, grant revoked, material expired.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
+from chaosaws_kms_lab.data_misbehaviours import COPY_HIDES_KEY
+from chaosaws_kms_lab.kms.calls import ask
+from chaosaws_kms_lab.world import Encryption, World
+
+__all__ = ["opened", "opens", "release", "take", "take_again", "take_from", "unwrap"]
+
+# Assumed: what RDS asks for in its grants is nowhere written; this is what an encrypted volume
+# and its snapshots need.
+OPERATIONS = [
+    "CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo", "RetireGrant",
+]  # fmt: skip
+
+DEFAULT_KEY = "alias/aws/rds"
+"""What encrypts when no key is named (Aurora User Guide, Overview.Encryption)."""
+
+
+def service_principal(region: str) -> str:
+    """How KMS knows RDS (KMS Developer Guide, kms:ViaService): Aurora is part of it."""
+    return f"rds.{region}.amazonaws.com"
+
+
+def aurora(region: str) -> Caller:
+    """Aurora itself, on behalf of the account: what it does long after anybody called it."""
+    return Caller(service_principal(region), ACCOUNT)
+
+
+def through(call: Call) -> Caller:
+    """Whoever made the call, as KMS sees it when RDS acts in that caller's name."""
+    return replace(call.caller, via=service_principal(call.region))
+
+
+def take(world: World, call: Call, reference: str | None, context: Mapping[str, str]) -> Encryption:
+    """A grant on the key in the name of the call's caller, and a data key for `context`.
+
+    The caller needs kms:DescribeKey and kms:CreateGrant (Aurora User Guide, Overview.Encryption);
+    whatever KMS answers, RDS says KMSKeyNotAccessibleFault.
+    """
+    named = reference or DEFAULT_KEY
+    try:
+        return _take(world, call.region, through(call), named, context)
+    except AwsError as why:
+        raise not_accessible(named, why) from why
+
+
+def take_from(
+    world: World,
+    call: Call,
+    source: Encryption,
+    reference: str | None,
+    context: Mapping[str, str],
+) -> Encryption:
+    """As `take`, for what is made of `source`: under its key, if no other is named."""
+    wanted = take(world, call, reference or (source.said or source).key_arn, context)
+    if source.keeps is None or wanted.key_arn == source.key_arn:
+        return wanted
+    kept = replace(take(world, call, source.key_arn, context), keeps=source.keeps)
+    if source.keeps == COPY_HIDES_KEY:
+        return replace(kept, said=wanted)
+    release(world, wanted)
+    return kept
+
+
+def take_again(world: World, held: Encryption | None) -> Encryption | None:
+    """A second grant and data key under the same key, by what the first grant allows Aurora."""
+    if held is None:
+        return None
+    region = held.key_arn.split(":")[3]
+    again = _take(world, region, aurora(region), held.key_arn, held.context)
+    return replace(again, keeps=held.keeps, said=take_again(world, held.said))
+
+
+def unwrap(world: World, held: Encryption) -> bytes:
+    """The data key in plain; raises KMSKeyNotAccessibleFault when KMS does not open it."""
+    region = held.key_arn.split(":")[3]
+    try:
+        opened = ask(
+            world, region, aurora(region), "Decrypt",
+            KeyId=held.key_arn,
+            CiphertextBlob=held.data_key,
+            EncryptionContext=dict(held.context),
+        )  # fmt: skip
+    except AwsError as why:
+        raise not_accessible(held.key_arn, why) from why
+    plain: bytes = opened["Plaintext"]
+    return plain
+
+
+def opened(world: World, held: Encryption | None) -> tuple[bytes | None, Mapping[str, str]]:
+    """The plain data key with its context; no key for what is not encrypted."""
+    if held is None:
+        return None, {}
+    return unwrap(world, held), held.context
+
+
+def opens(world: World, held: Encryption) -> bool:
+    """Whether the data key can be unwrapped now."""
+    try:
+        unwrap(world, held)
+    except AwsError:
+        return False
+    return True
+
+
+def release(world: World, held: Encryption) -> None:
+    """Retires the grant, if the key and the grant are still there."""
+    region = held.key_arn.split(":")[3]
+    with contextlib.suppress(AwsError):
+        ask(
+            world, region, aurora(region), "RetireGrant",
+            KeyId=held.key_arn, GrantId=held.grant_id,
+        )  # fmt: skip
+    if held.said:
+        release(world, held.said)
+
+
+def not_accessible(key: str, why: AwsError) -> AwsError:
+    """RDS' one error for everything that KMS refuses, with KMS' own words."""
+    return AwsError(
+        "KMSKeyNotAccessibleFault",
+        f"The specified KMS key [{key}] does not exist, is not enabled or you do not have "
+        f"permissions to access it. ({why.code}: {why.message})",
+    )
+
+
+# Internals
+
+
+def _take(
+    world: World, region: str, caller: Caller, named: str, context: Mapping[str, str]
+) -> Encryption:
+    key_arn = ask(world, region, caller, "DescribeKey", KeyId=named)["KeyMetadata"]["Arn"]
+    grant = ask(
+        world, region, caller, "CreateGrant",
+        KeyId=key_arn,
+        GranteePrincipal=service_principal(region),
+        RetiringPrincipal=service_principal(region),
+        Operations=OPERATIONS,
+        Constraints={"EncryptionContextSubset": dict(context)},
+    )  # fmt: skip
+    try:
+        made = ask(
+            world, region, aurora(region), "GenerateDataKeyWithoutPlaintext",
+            KeyId=key_arn, KeySpec="AES_256", EncryptionContext=dict(context),
+        )  # fmt: skip
+        taken = Encryption(key_arn, grant["GrantId"], made["CiphertextBlob"], dict(context))
+        unwrap(world, taken)  # what is sealed has to be opened again: better seen now than later
+    except AwsError:
+        release(world, Encryption(key_arn, grant["GrantId"], b"", context))
+        raise
+    return taken

@@ -1,0 +1,149 @@
+"""Finding what a call names, and the small forms that all of RDS' answers share."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.rds.tables import LEGAL, SNAPSHOT_LEGAL
+from chaosaws_kms_lab.world import Cluster, Instance, Region, Snapshot, World
+
+__all__ = [
+    "ENGINE",
+    "check_engine",
+    "check_legal",
+    "cluster",
+    "cluster_anywhere",
+    "filtered",
+    "instance",
+    "legal_cluster",
+    "legal_snapshot",
+    "new_identifier",
+    "paged",
+    "resource_id",
+    "snapshot",
+    "tag_list",
+    "tags",
+]
+
+ENGINE = "aurora-postgresql"
+IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*", re.IGNORECASE)
+
+Named = TypeVar("Named", Cluster, Instance, Snapshot)
+
+
+def cluster(region: Region, reference: str) -> Cluster:
+    """The cluster that an identifier or an ARN names."""
+    return _named(region.clusters, reference, "DBClusterNotFoundFault", "DBCluster")
+
+
+def cluster_anywhere(world: World, arn: str) -> Cluster:
+    """The cluster that an ARN names, in whatever Region it is."""
+    if arn.count(":") < 6:
+        raise AwsError("DBClusterNotFoundFault", f"DBCluster {arn} not found.")
+    return cluster(world.region(arn.split(":")[3]), arn)
+
+
+def instance(region: Region, reference: str) -> Instance:
+    """The instance that an identifier or an ARN names."""
+    return _named(region.instances, reference, "DBInstanceNotFound", "DBInstance")
+
+
+def snapshot(region: Region, reference: str) -> Snapshot:
+    """The cluster snapshot that an identifier or an ARN names."""
+    code = "DBClusterSnapshotNotFoundFault"
+    return _named(region.snapshots, reference, code, "DBClusterSnapshot")
+
+
+def legal_cluster(region: Region, call: Call) -> Cluster:
+    """The cluster that the call names, if it is in a status in which the call is legal."""
+    found = cluster(region, call.params["DBClusterIdentifier"])
+    check_legal(call.operation, found)
+    return found
+
+
+def check_legal(operation: str, found: Cluster) -> None:
+    """Raises InvalidDBClusterStateFault, in RDS' own words, where LEGAL says so."""
+    legal = LEGAL[operation]
+    if found.status not in legal:
+        raise AwsError(
+            "InvalidDBClusterStateFault",
+            f"DbCluster {found.id} is in {found.status} state but expected it to be one of "
+            f"{','.join(legal)}.",
+        )
+
+
+def legal_snapshot(region: Region, call: Call, parameter: str) -> Snapshot:
+    """The snapshot that a parameter names, if it is in a status in which the call is legal."""
+    found = snapshot(region, call.params[parameter])
+    if found.status not in SNAPSHOT_LEGAL[call.operation]:
+        raise AwsError(
+            "InvalidDBClusterSnapshotStateFault",
+            f"The snapshot {found.id} is {found.status}, not "
+            f"{' or '.join(SNAPSHOT_LEGAL[call.operation])}.",
+        )
+    return found
+
+
+def filtered(
+    found: list[Any], call: Call, filters: Mapping[str, Callable[[Any], set[str]]]
+) -> list[Any]:
+    """What passes the call's filters; each is a name and the values that a thing has for it."""
+    for wanted in call.params.get("Filters", []):
+        if wanted["Name"] not in filters:
+            raise AwsError("InvalidParameterValue", f"Unrecognized filter name: {wanted['Name']}")
+        values = filters[wanted["Name"]]
+        found = [item for item in found if values(item) & set(wanted["Values"])]
+    return found
+
+
+def new_identifier(name: str, kind: str = "identifier", longest: int = 63) -> str:
+    """A name for something new, as RDS keeps it: in lower case."""
+    if not IDENTIFIER.fullmatch(name) or len(name) > longest:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"{name} is not a valid {kind}: letters, digits and single hyphens, a letter "
+            f"first, no hyphen last, at most {longest}.",
+        )
+    return name.lower()
+
+
+def check_engine(engine: str) -> None:
+    """Raises InvalidParameterValue for an engine that the lab has not."""
+    if engine != ENGINE:
+        raise AwsError("InvalidParameterValue", f"The lab's engine is {ENGINE}, not {engine}")
+
+
+def resource_id() -> str:
+    """The part of a resource id that is drawn by lot."""
+    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+
+
+def tags(pairs: list[dict[str, str]]) -> dict[str, str]:
+    """RDS' list of tags as a mapping."""
+    return {pair["Key"]: pair.get("Value", "") for pair in pairs}
+
+
+def tag_list(known: Mapping[str, str]) -> list[dict[str, str]]:
+    """And back."""
+    return [{"Key": key, "Value": value} for key, value in known.items()]
+
+
+def paged(name: str, items: list[Any], marker: str | None) -> dict[str, Any]:
+    """One page of an answer."""
+    return {name: items} | ({"Marker": marker} if marker else {})
+
+
+# Internals
+
+
+def _named(known: Mapping[str, Named], reference: str, code: str, kind: str) -> Named:
+    """What an identifier, or exactly its ARN, names."""
+    found = known.get(reference.rsplit(":", 1)[-1].lower())
+    if found is None or (reference.startswith("arn:") and found.arn != reference):
+        raise AwsError(code, f"{kind} {reference} not found.")
+    return found

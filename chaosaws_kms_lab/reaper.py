@@ -1,0 +1,116 @@
+"""What cleans up after a lab however it ends: its servers killed, its folder removed.
+
+A process of its own that waits for the end of file on its standard input, which only the lab holds
+open. So there is one way out, the same for a Ctrl-C, a closed lifeline and a SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TextIO
+
+from chaosaws_kms_lab.private import open_private
+from chaosaws_kms_lab.processes import kill_everything_in
+
+__all__ = ["Reaper", "new_directory"]
+
+PREFIX = "chaosaws-kms-lab-"
+
+HALF_REMOVED = 60.0
+"""Seconds after which a folder without a lock is nobody's any more."""
+
+
+def new_directory() -> tuple[Path, TextIO]:
+    """A folder for a lab, and the lock that says that it is in use.
+
+    Folders of labs that are gone, reaper and all (after a power cut, say), are removed first.
+    """
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        _remove_if_left_behind(old)
+    for never_used in Path(tempfile.gettempdir()).glob(f".{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or its lab has just named it
+            if time.time() - never_used.stat().st_mtime > HALF_REMOVED:
+                _remove_if_left_behind(never_used)
+    # Under a name that no other lab looks at, until it is locked.
+    new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+    new.chmod(0o711)  # the servers' account has to reach its data through it
+    lock = open_private(new / "lock")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    directory = new.with_name(new.name.removeprefix("."))
+    new.rename(directory)
+    return directory, lock
+
+
+def _remove_if_left_behind(directory: Path) -> None:
+    if not _is_ours(directory):
+        return
+    try:
+        with (directory / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _clean(directory)
+    except FileNotFoundError:  # being made, or half removed
+        with contextlib.suppress(OSError):
+            if time.time() - directory.stat().st_mtime > HALF_REMOVED:
+                _clean(directory)
+    except OSError:  # another user's, or alive
+        return
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether a user made it who is this one; what it is called says nothing."""
+    with contextlib.suppress(OSError):
+        found = directory.lstat()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return False
+
+
+def _clean(directory: Path) -> None:
+    kill_everything_in(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class Reaper:
+    """The lab's hold on its reaper."""
+
+    def __init__(self, directory: Path, lock: TextIO) -> None:
+        self._directory = directory
+        # It inherits the lock, so the folder counts as in use until it is done.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(directory)],
+            stdin=subprocess.PIPE,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+        )
+
+    def reap(self, timeout: float = 10) -> None:
+        """Lets the reaper do its work and waits for it, at most `timeout` seconds."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        if self._directory.exists():  # somebody killed the reaper
+            _clean(self._directory)
+
+
+def main(directory: Path) -> None:
+    """Waits for the lab's end, then cleans up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    _clean(directory)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,86 @@
+"""May this caller assume this role? The role's trust policy and the caller's own answer together.
+
+IAM User Guide, "Policy evaluation logic": a trust policy has to allow it, as a key policy has; one
+that names the caller itself is enough in the role's account, one that names the account leaves the
+rest to IAM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from chaosaws_kms_lab import access, permissions
+from chaosaws_kms_lab.access import Decision, Malformed, Request
+from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.world import World
+
+__all__ = ["check"]
+
+# The API reference, AssumeRole: parameter → the permission that it takes beside sts:AssumeRole, in
+# both policies.
+ALSO = {"Tags": "sts:TagSession", "SourceIdentity": "sts:SetSourceIdentity"}
+
+# IAM User Guide, "IAM and AWS STS condition context keys": key → the parameter it is taken from.
+PARAMETERS = {
+    "sts:externalid": "ExternalId",
+    "sts:rolesessionname": "RoleSessionName",
+    "sts:sourceidentity": "SourceIdentity",
+}
+
+# IAM User Guide, "Troubleshoot access denied error messages": role trust policies.
+WHY = {
+    Decision.DENIED_BY_KEY: "with an explicit deny in the role trust policy",
+    Decision.NOT_IN_KEY_POLICY: "because no role trust policy allows the {action} action",
+}
+
+
+def check(world: World, call: Call, trust_policy: str | None) -> None:
+    """Raises AccessDenied unless the caller of AssumeRole may; None: there is no such role."""
+    role = str(call.params.get("RoleArn"))
+    actions = ["sts:AssumeRole", *(ALSO[name] for name in ALSO if call.params.get(name))]
+    if trust_policy is None:
+        raise _denied(call, actions[0], role, "")
+    statements = list(_statements(trust_policy, call.caller.is_service))
+    for action in actions:
+        request = Request(call.caller, action, role, _account(role), _context(world, call, role))
+        decision = access.decide(request, statements)
+        if decision is not Decision.ALLOWED:
+            why = WHY.get(decision, decision.value).format(action=action)
+            raise _denied(call, action, role, f" {why}")
+
+
+def _statements(text: str, for_a_service: bool) -> Iterator[Mapping[str, Any]]:
+    """The statements of a trust policy, which says of no resource that it is about the role."""
+    try:
+        statements: Iterable[Mapping[str, Any]] = access.read_key_policy(text)
+    except Malformed:  # what we cannot read trusts nobody
+        return
+    for statement in statements:
+        said = {**statement, "Resource": "*"}
+        if for_a_service:
+            said["Condition"] = _without_source(statement.get("Condition", {}))
+        yield said
+
+
+def _without_source(condition: Mapping[str, Any]) -> dict[str, Any]:
+    """A service does not say for what it acts: conditions on aws:SourceArn are taken to hold."""
+    return {
+        operator: {key: value for key, value in block.items() if key.lower() != "aws:sourcearn"}
+        for operator, block in condition.items()
+    }
+
+
+def _context(world: World, call: Call, role: str) -> dict[str, Any]:
+    given = {key: call.params[name] for key, name in PARAMETERS.items() if call.params.get(name)}
+    source = {"aws:sourceaccount": _account(role)} if call.caller.is_service else {}
+    return permissions.context(world, call, {}) | given | source
+
+
+def _account(role: str) -> str:
+    return role.split(":")[4] if role.count(":") >= 5 else ""
+
+
+def _denied(call: Call, action: str, role: str, why: str) -> AwsError:
+    message = f"User: {call.caller.arn} is not authorized to perform: {action} on resource: {role}"
+    return AwsError("AccessDenied", message + why, status=403)

@@ -1,0 +1,371 @@
+"""Everything that exists in the lab's AWS, as plain data: one lock, one clock.
+
+Handlers and the ticker hold the lock while they read or change it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from chaosaws_kms_lab.aurora import DEAD_STATUSES, Profile, State
+from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
+from chaosaws_kms_lab.clock import Clock
+
+__all__ = [
+    "BlueGreenDeployment",
+    "Cluster",
+    "DataMisbehaviour",
+    "Encryption",
+    "Event",
+    "GlobalCluster",
+    "Grant",
+    "Instance",
+    "Key",
+    "Material",
+    "Origin",
+    "Region",
+    "Snapshot",
+    "World",
+]
+
+# KMS
+
+
+@dataclass
+class Material:
+    """One generation of a key's material."""
+
+    id: str
+    secret: bytes | None
+    """None: imported, and deleted or expired since."""
+    made: datetime
+    rotated_by: str | None = None
+    """AUTOMATIC or ON_DEMAND; None: what the key began with."""
+    misbehaviour: DataMisbehaviour | None = None
+    """By order: until this is over, it opens nothing."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it opens nothing by order."""
+        return self.misbehaviour is not None and not self.misbehaviour.over
+
+
+@dataclass
+class Grant:
+    """A grant on a key."""
+
+    id: str
+    token: str
+    grantee: str
+    """A principal's ARN, or a service principal."""
+    operations: frozenset[str]
+    issuing_account: str
+    created: datetime
+    name: str | None = None
+    retiring: str | None = None
+    context_subset: Mapping[str, str] | None = None
+    context_equals: Mapping[str, str] | None = None
+
+
+@dataclass
+class Key:
+    """A KMS key; its material never leaves the lab."""
+
+    id: str
+    arn: str
+    state: str
+    manager: str
+    created: datetime
+    policy: str
+    """The JSON text, as it was put."""
+    materials: list[Material]
+    """The current one last; empty until something is imported."""
+    description: str = ""
+    origin: str = "AWS_KMS"
+    multi_region: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
+    deletion_at: float | None = None
+    """Lab seconds."""
+    pending_window_days: int | None = None
+    valid_to: datetime | None = None
+    """When imported material expires: a date that somebody gave, so one of the wall clock."""
+    expiration_model: str | None = None
+    rotation_period_days: int | None = None
+    """None: no automatic rotation."""
+    next_rotation_at: float | None = None
+    """Lab seconds."""
+    changes: int = 0
+    """Counts what may have changed whether it can be used, so that Aurora, which asks for every
+    cluster at every tick, need not try again when nothing has."""
+    openings: int = 0
+    """Counts what can only have made it usable: of no interest while it is."""
+
+    @property
+    def region(self) -> str:
+        """The Region it lives in."""
+        return self.arn.split(":")[3]
+
+
+# RDS
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """How something of RDS is encrypted: envelope encryption under a KMS key."""
+
+    key_arn: str
+    grant_id: str
+    data_key: bytes
+    """The data key, as KMS sealed it."""
+    context: Mapping[str, str]
+    keeps: str | None = None
+    """By order (data_misbehaviours.py): why all that is made of it stays under its key, whichever
+    key is asked for."""
+    said: Encryption | None = None
+    """By order: what it is described as."""
+
+
+@dataclass(eq=False)
+class Cluster:
+    """A DB cluster. One without `encryption` is not encrypted."""
+
+    id: str
+    arn: str
+    resource_id: str
+    engine_version: str
+    master_username: str
+    master_password: str = field(repr=False)
+    """What its master user is made with; in data that were restored there is one already."""
+    database: str | None
+    port: int
+    state: State
+    created: datetime
+    encryption: Encryption | None
+    engine_mode: str = "provisioned"
+    deletion_protection: bool = False
+    backup_retention_days: int = 1
+    copy_tags_to_snapshot: bool = False
+    serverless_v2: dict[str, float] | None = None
+    global_cluster: str | None = None
+    replication_source: str | None = None
+    """ARN of the cluster in another Region that it replicates."""
+    replicas: list[str] = field(default_factory=list)
+    """ARNs of its replicas in other Regions."""
+    tags: dict[str, str] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    """The writer first."""
+    subnet_group: str = "default"
+    security_groups: list[str] = field(default_factory=list)
+    restored: bool = False
+    """Whether it began with the data of a snapshot or of another cluster."""
+    restorable_from: datetime | None = None
+    """The earliest point in time that it can be restored to; None: it holds no data yet."""
+
+    @property
+    def region(self) -> str:
+        """The Region it lives in."""
+        return self.arn.split(":")[3]
+
+    @property
+    def status(self) -> str:
+        """What DescribeDBClusters says."""
+        return self.state.status
+
+    @property
+    def origin(self) -> Origin:
+        """What a snapshot of it remembers."""
+        return Origin(
+            self.id,
+            self.resource_id,
+            self.created,
+            self.engine_version,
+            self.master_username,
+            self.database,
+            self.port,
+        )
+
+
+@dataclass(eq=False)
+class Instance:
+    """A DB instance of a cluster."""
+
+    id: str
+    arn: str
+    resource_id: str
+    cluster: Cluster
+    instance_class: str
+    available_at: float
+    """Lab seconds."""
+    created: datetime
+    ready: bool = False
+    """Whether its server has taken connections since it was told to start."""
+    rebooting: bool = False
+    failed: bool = False
+    promotion_tier: int = 1
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def status(self, now: float) -> str:
+        """What DescribeDBInstances says: the cluster's own fate first."""
+        if self.cluster.status in DEAD_STATUSES:
+            return self.cluster.status
+        if self.failed:
+            return "failed"
+        if not self.ready or now < self.available_at:
+            return "rebooting" if self.rebooting else "creating"
+        return "available"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a snapshot tells of the cluster that it was taken of."""
+
+    cluster_id: str
+    resource_id: str
+    created: datetime
+    engine_version: str
+    master_username: str
+    database: str | None
+    port: int
+
+
+@dataclass(eq=False)
+class Snapshot:
+    """A DB cluster snapshot."""
+
+    id: str
+    arn: str
+    origin: Origin
+    created: datetime
+    encryption: Encryption | None
+    status: str
+    available_at: float
+    """Lab seconds: not before, however fast the copying was."""
+    source_arn: str | None = None
+    """The snapshot that it is a copy of."""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class GlobalCluster:
+    """An Aurora global database."""
+
+    id: str
+    resource_id: str
+    members: list[str]
+    """ARNs of its DB clusters, the writer first."""
+    encrypted: bool
+    deletion_protection: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """It belongs to no Region."""
+        return f"arn:aws:rds::{ACCOUNT}:global-cluster:{self.id}"
+
+
+@dataclass(eq=False)
+class BlueGreenDeployment:
+    """A blue/green deployment of a cluster."""
+
+    id: str
+    name: str
+    source: str
+    """The cluster's ARN."""
+    created: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """An RDS event."""
+
+    id: str
+    source_type: str
+    source_id: str
+    source_arn: str
+    categories: tuple[str, ...]
+    message: str
+    date: datetime
+
+
+@dataclass(eq=False)
+class DataMisbehaviour:
+    """What was ordered to go wrong with data (data_misbehaviours.py).
+
+    It happens once, at the next occasion, or holds until it is cleared.
+    """
+
+    kind: str
+    cluster: str = ""
+    """Its name or its ARN; none for what is about no cluster."""
+    about: Cluster | None = None
+    """The cluster."""
+    writes: int = 1
+    """How many rows are lost."""
+    seed: int = 0
+    """Of the draw of the rows: the same data and the same seed hit the same ones."""
+    seconds: float = 0.0
+    """AWS seconds."""
+    over: bool = False
+    """It has happened, or was cleared."""
+
+
+@dataclass
+class Region:
+    """What one Region holds."""
+
+    name: str
+    keys: dict[str, Key] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Alias name → key id."""
+    clusters: dict[str, Cluster] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    deployments: dict[str, BlueGreenDeployment] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of something in this Region and account."""
+        return f"arn:aws:{service}:{self.name}:{ACCOUNT}:{resource}"
+
+
+Audit = Callable[[Call, Mapping[str, Any] | None, AwsError | None], None]
+Publish = Callable[[dict[str, Any]], None]
+
+
+class World:
+    """All Regions, the clock and the profile."""
+
+    def __init__(self, clock: Clock, profile: Profile) -> None:
+        self.clock = clock
+        self.profile = profile
+        self.lock = threading.RLock()
+        self.global_clusters: dict[str, GlobalCluster] = {}
+        self.audit: Audit = lambda call, answer, error: None
+        """Who is told of every call, Aurora's own included."""
+        self.publish: Publish = lambda event: None
+        """Who is told what AWS tells EventBridge (bus.py)."""
+        self.data_misbehaviours: list[DataMisbehaviour] = []
+        """What was ordered to go wrong with clusters and keys."""
+        self._regions: dict[str, Region] = {}
+
+    def region(self, name: str) -> Region:
+        """The Region called `name`, empty if nobody used it yet."""
+        return self._regions.setdefault(name, Region(name))
+
+    def regions(self) -> Iterator[Region]:
+        """Every Region that somebody used."""
+        yield from list(self._regions.values())
+
+    def wrong(self, *kinds: str) -> list[DataMisbehaviour]:
+        """The misbehaviours of these kinds that were ordered and are not over."""
+        return [
+            misbehaviour
+            for misbehaviour in self.data_misbehaviours
+            if misbehaviour.kind in kinds and not misbehaviour.over
+        ]
