@@ -27,8 +27,9 @@ lint: $(READY)
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
 
-docs: $(READY)  ## docs/lab.md, from the tests
+docs: $(READY)  ## the pages of docs/ that are made from the code and from the tests
 	$(BIN)/python -m tests.lab.document
+	$(BIN)/python docs/generate.py
 
 policies: $(READY)  ## policies/*.json, from the table in the code
 	for name in probe run make switch switch-trust; do \

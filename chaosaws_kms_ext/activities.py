@@ -11,14 +11,10 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext import aws
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.journal import Held, JournalDamaged
 from chaosaws_kms_ext.safety.replay import NotPutBack
-from chaosaws_kms_ext.settings import BadSetting
-from chaosaws_kms_ext.waiting import TimedOut
 
 __all__ = ["cluster_id", "key_id", "plainly"]
 
@@ -32,9 +28,7 @@ def plainly(configuration: dict[str, Any] | None) -> Iterator[Run]:
         raise ActivityFailed(
             f"the key was NOT put back: {problem}. Run `chaos kms restore` until it is."
         ) from problem
-    except (
-        AwsError, BadSetting, Held, JournalDamaged, LoadFailed, Refused, TimedOut,
-    ) as problem:  # fmt: skip
+    except PlainError as problem:
         raise ActivityFailed(str(problem)) from problem
     except OSError as problem:
         raise ActivityFailed(f"{type(problem).__name__}: {problem}") from problem

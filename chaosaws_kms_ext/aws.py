@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
 from chaosaws_kms_ext import __version__
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_private
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
@@ -27,7 +28,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 20, 5
 """Seconds, seconds, tries (botocore's standard mode: throttling and 5xx, with back-off)."""
 
 
-class AwsError(Exception):
+class AwsError(PlainError):
     """A call that AWS refused or did not answer, in one sentence."""
 
     def __init__(self, sentence: str, code: str = "") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -10,13 +12,17 @@ from typing import IO
 __all__ = [
     "NotPrivate",
     "check_private",
+    "lock",
     "open_private",
     "private_folder",
     "read_private",
     "sync_folder",
+    "unlock",
     "write_whole",
 ]
 
+TRIES = 100
+"""How often a lock may be taken and let go of by others while we open it."""
 LARGEST = 16 * 2**20
 """Bytes of a file that is read at once."""
 
@@ -105,3 +111,34 @@ def _for_us(path: str, flags: int) -> int:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe has no end
+
+
+def lock(path: Path) -> IO[str]:
+    """Opens a file that is there only while somebody holds it, and holds it for this process.
+
+    It goes with the process, or by `unlock`. Raises BlockingIOError, with whoever's words are in
+    it, where another process holds it; OSError.
+    """
+    for _ in range(TRIES):
+        file = open_private(path, "a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except BlockingIOError:
+            file.seek(0)
+            words = file.read().strip()
+            file.close()
+            raise BlockingIOError(words) from None
+        except FileNotFoundError:
+            pass
+        file.close()  # it was unlocked, and so removed, since we opened it
+    raise BlockingIOError
+
+
+def unlock(path: Path, file: IO[str]) -> None:
+    """Removes a file that `lock` opened, and lets go of it."""
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it is another's
+            path.unlink()
+    file.close()

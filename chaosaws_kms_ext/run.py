@@ -22,6 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import open_private, private_folder
 from chaosaws_kms_ext.history import Anchor, Event
 from chaosaws_kms_ext.settings import Settings, parse
@@ -63,7 +64,7 @@ class Happened(StrEnum):
     """What CloudTrail says of the fault."""
 
 
-class Refused(Exception):
+class Refused(PlainError):
     """The run may not go on; nothing was changed. One sentence that says why and what to do."""
 
 

@@ -12,13 +12,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
+
+from chaosaws_kms_ext.errors import PlainError
 
 __all__ = ["BadSetting", "Settings", "parse"]
 
@@ -36,7 +38,7 @@ MOST_NAMES = 100
 """As many alarms as CloudWatch describes at once (API reference, DescribeAlarms)."""
 
 
-class BadSetting(Exception):
+class BadSetting(PlainError):
     """One sentence for each setting that is wrong: its name, what is wrong, what to do."""
 
 
@@ -47,13 +49,17 @@ def _setting(parse: Parser, default: Any, doc: str) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
 
-def _choice(*names: str) -> Parser:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
+class _Choice(tuple[str, ...]):
+    """One of these words."""
+
+    def __call__(self, text: str) -> str:
+        if text not in self:
+            raise ValueError(f"must be one of {', '.join(self)}")
         return text
 
-    return parse
+
+def _choice(*names: str) -> Parser:
+    return _Choice(names)
 
 
 def _number(least: float, most: float, unit: str, whole: bool = False) -> Parser:
@@ -159,81 +165,123 @@ AURORA = _seconds(1, 7 * DAY)
 class Settings:
     """The settings of one run. Durations of Aurora's are AWS seconds, the others seconds."""
 
-    target: str = _setting(_choice("lab", "aws"), "lab", "where to act")
-    cluster_id: str = _setting(_name, "", "the DB cluster to attack (target=aws)")
-    key_id: str = _setting(_name, "", "its key, to cross-check: id, ARN or alias (target=aws)")
+    target: str = _setting(_choice("lab", "aws"), "lab", "where to act: the local lab, or AWS")
+    cluster_id: str = _setting(_name, "", "the DB cluster whose key is taken away (aws)")
+    key_id: str = _setting(_name, "", "its key, only to cross-check: id, ARN or alias (aws)")
     database: str = _setting(
-        _conninfo, "", "libpq conninfo without password; what is missing is the cluster's own"
+        _conninfo,
+        "",
+        "libpq conninfo without password; what is left out is the cluster's own (aws)",
     )
     database_auth: str = _setting(
-        _choice("libpq", "iam", "secret"), "libpq", "where the database's password comes from"
+        _choice("libpq", "iam", "secret"),
+        "libpq",
+        "where its password comes from: libpq (PGPASSWORD, ~/.pgpass), a token of IAM, or Secrets "
+        "Manager (aws)",
     )
     database_secret: str = _setting(
-        _name, "", "the Secrets Manager secret that holds it, by name or ARN (secret)"
+        _name, "", "the secret, by name or ARN: JSON with username and password, as RDS writes it"
     )
-    load_rate: float = _setting(_number(1, 5000, " of arrivals a second"), 200.0, "arrivals/s")
+    load_rate: float = _setting(
+        _number(1, 5000, " of arrivals a second"), 200.0, "arrivals a second"
+    )
     load_users: int = _setting(_number(1, 1000, "", whole=True), 16, "connections of the load")
-    load_file: str = _setting(_file, "", "a Locust file with the reads; the default load if none")
-    load_writes: str = _setting(_choice("own-schema", "none"), "own-schema", "where writes go")
-    query_deadline: float = _setting(_seconds(0.1, 60), 2.0, "seconds for an answer, from due")
-    hold: float = _setting(AURORA, 600.0, "AWS seconds the key stays off once it shows")
-    impact_timeout: float = _setting(AURORA, 10800.0, "AWS seconds until it must have shown")
+    load_file: str = _setting(
+        _file, "", "a Locust file; without one, a load that any PostgreSQL answers"
+    )
+    load_writes: str = _setting(
+        _choice("own-schema", "none"), "own-schema", "where the load writes"
+    )
+    query_deadline: float = _setting(
+        _seconds(0.1, 60), 2.0, "seconds for an answer, from when it was due; never compressed"
+    )
+    hold: float = _setting(AURORA, 600.0, "AWS seconds that the outage is held")
+    impact_timeout: float = _setting(
+        AURORA, 10800.0, "AWS seconds until the loss of the key has to show"
+    )
     recovery_strategy: str = _setting(
         _choice("wait-then-start", "start", "self-only"),
         "wait-then-start",
         "how the cluster is brought back",
     )
-    self_restart_within: float = _setting(AURORA, 2700.0, "AWS seconds to wait before a start")
-    recovery_timeout: float = _setting(AURORA, 7200.0, "AWS seconds to wait for recovery")
+    self_restart_within: float = _setting(
+        AURORA, 2700.0, "AWS seconds to wait before StartDBCluster"
+    )
+    recovery_timeout: float = _setting(AURORA, 7200.0, "AWS seconds to wait for the recovery")
     provision_timeout: float = _setting(
-        AURORA, 7200.0, "AWS seconds to wait for what is made, copied or restored"
+        AURORA, 7200.0, "AWS seconds to wait for what is made, copied, restored or removed"
     )
     instance_class: str = _setting(
-        _name, "", "of instances that are made; that of the source if there is one, if none"
+        _name, "", "of instances that are made; by default the source's, or db.t4g.medium"
     )
     subnet_group: str = _setting(
-        _name, "", "the DB subnet group of clusters that are made from nothing; the default if none"
+        _name,
+        "",
+        "the DB subnet group of clusters that are made from nothing; by default the account's",
     )
     security_groups: tuple[str, ...] = _setting(
-        _names, (), "their VPC security groups, by id; the default if none"
+        _names, (), "their VPC security groups: ids, with commas; by default the account's"
     )
     max_key_unusable: float = _setting(
-        _seconds(1, 7 * DAY), 0.0, "seconds from DisableKey to EnableKey at most"
+        _seconds(1, 7 * DAY),
+        0.0,
+        "seconds that the key is away at most: the run puts it back some seconds earlier, or else "
+        "its watchdog; never compressed; by default impact timeout, hold and 600",
     )
-    rto: float = _setting(AURORA, 3600.0, "AWS seconds from EnableKey to recovery: the objective")
+    rto: float = _setting(
+        AURORA,
+        3600.0,
+        "objective: AWS seconds from the key's return to the first answer of a steady service",
+    )
     replacement_rto: float = _setting(
-        AURORA, 7200.0, "AWS seconds from restore until the copy answers: the objective"
+        AURORA,
+        7200.0,
+        "objective: AWS seconds from the order to restore until the restored cluster answers",
     )
     allowed_accounts: tuple[str, ...] = _setting(
-        _accounts, (), "accounts in which a key may be taken away; any that the tags allow if none"
+        _accounts, (), "account numbers, with commas; by default any that the tags allow"
     )
     blast_radius: int = _setting(
-        _number(0, 100_000, "", whole=True), 0, "how many others may lose the key too, exactly"
+        _number(0, 100_000, "", whole=True),
+        0,
+        "how many other things may lose the key too, exactly",
     )
     without_backup: str = _setting(
-        _choice("no", "yes"), "no", "whether a cluster without a copy under another key will do"
+        _choice("no", "yes"), "no", "whether to go without a snapshot under another key"
     )
     backup_within: float = _setting(
-        _seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a copy may be old"
+        _seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a snapshot may be old"
     )
     without_switch: str = _setting(
-        _choice("no", "yes"), "no", "whether a fault that no switch can put back will do with one"
+        _choice("no", "yes"),
+        "no",
+        "whether a fault that no switch can put back is injected all the same",
     )
-    switch_role: str = _setting(
-        _role, "", "the role as which EventBridge Scheduler puts the key back if we do not (aws)"
-    )
+    switch_role: str = _setting(_role, "", "the role of the dead man's switch: its ARN (aws)")
     stop_alarms: tuple[str, ...] = _setting(
-        _names, (), "CloudWatch alarms that end the run at once when they go off"
+        _names, (), "CloudWatch alarms, with commas, that end the run when they go off"
     )
     reports_dir: str = _setting(_folder, "reports", "where runs leave their folders")
-    lab_speed: float = _setting(_number(0.1, 10_000, ""), 60.0, "AWS seconds in one on the lab")
-    lab_profile: str = _setting(_choice("observed", "documented"), "observed", "the lab's Aurora")
-    lab_tls: str = _setting(
-        _choice("no", "yes"), "no", "whether the lab's databases take TLS, and nothing else"
+    lab_speed: float = _setting(
+        _number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"
     )
+    lab_profile: str = _setting(
+        _choice("observed", "documented"), "observed", "how the lab's Aurora behaves"
+    )
+    lab_tls: str = _setting(_choice("no", "yes"), "no", "whether the lab's databases take TLS only")
     lab_faults: tuple[dict[str, Any], ...] = _setting(
-        _orders, (), "what goes wrong on the lab, as a JSON list of faults"
+        _orders,
+        (),
+        "what goes wrong on the lab: a JSON list, as `chaos kms lab fault list` prints it",
     )
+
+    @classmethod
+    def documented(cls) -> Iterator[tuple[str, Any, Sequence[str], str]]:
+        """Each setting: its name, default, choices if there are some, and what it is."""
+        for each in fields(cls):
+            parse = each.metadata["parse"]
+            choices = parse if isinstance(parse, _Choice) else ()
+            yield each.name, each.default, choices, each.metadata["doc"]
 
     def real(self, aws_seconds: float) -> float:
         """AWS seconds as seconds of this run's clock."""

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from chaosaws_kms_ext.errors import PlainError
+
 __all__ = ["Observer", "TimedOut", "Wait"]
 
 Answer = TypeVar("Answer")
 
 
-class TimedOut(Exception):
+class TimedOut(PlainError):
     """The deadline passed before the condition held."""
 
 

@@ -83,7 +83,7 @@ class Reaper:
     """The lab's hold on its reaper."""
 
     def __init__(self, directory: Path, lock: TextIO) -> None:
-        self._directory = directory
+        self.directory = directory
         # It inherits the lock, so the folder counts as in use until it is done.
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(directory)],
@@ -100,8 +100,8 @@ class Reaper:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        if self._directory.exists():  # somebody killed the reaper
-            _clean(self._directory)
+        if self.directory.exists():  # somebody killed the reaper
+            _clean(self.directory)
 
 
 def main(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib.util
@@ -29,7 +30,7 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, OWN_DATABASE, SUPERUSER, Postgres
-from chaosaws_kms_lab.reaper import new_directory
+from chaosaws_kms_lab.reaper import Reaper, new_directory
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
@@ -73,6 +74,21 @@ def _models_once() -> None:
     Loader.list_available_services = lambda _, type_name: named(type_name)
 
 
+@cache
+def scratch_reaper() -> Reaper:
+    """What cleans up after this process however it ends: servers killed, the folder removed."""
+    directory, lock = new_directory()
+    reaper = Reaper(directory, lock)
+    lock.close()  # the reaper has it
+    atexit.register(reaper.reap)
+    return reaper
+
+
+def scratch() -> Path:
+    """A folder for the servers that the tests start themselves, and for their data."""
+    return scratch_reaper().directory
+
+
 INITDB_ONCE = """\
 #!/bin/sh
 case "$1" in --pgdata) exec cp -R {template} "$2" ;; esac
@@ -82,11 +98,8 @@ exec {initdb} "$@"
 
 def _initdb_once(config: pytest.Config) -> None:
     """Each lab begins with initdb, which makes the same each time: the others get a copy."""
-    directory, lock = new_directory()  # as a lab's: if we are killed, the next lab removes it
-    stack = contextlib.ExitStack()
-    config.add_cleanup(stack.close)
-    stack.enter_context(lock)
-    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    directory = scratch()
+    config.add_cleanup(scratch_reaper().reap)
     try:
         binaries = Binaries.find(directory)
     except LabCannotStart:  # each test that needs a lab says so
@@ -123,7 +136,7 @@ def mostly_soak(cases: Sequence[Any], often: Callable[[Any], bool]) -> list[Any]
 
 
 LONG = (
-    "e2e/test_kms_disable", "e2e/test_nets", "e2e/test_interrupts", "e2e/test_activities",
+    "e2e/test_kms_disable", "e2e/test_safeguards", "e2e/test_interrupts", "e2e/test_activities",
     "e2e/test_faults_of_the_data", "e2e/test_stop_conditions", "e2e/test_secrets", "test_tutorial",
     "test_suite", "e2e/test_experiments", "experiments/",
 )  # fmt: skip

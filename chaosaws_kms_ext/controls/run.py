@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 from typing import Any
 
@@ -28,18 +29,14 @@ from chaoslib.hypothesis import within_tolerance
 from chaoslib.types import Activity, Configuration, Experiment, Journal, Secrets
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.controls.judgement import conclude
 from chaosaws_kms_ext.controls.redaction import Redaction
-from chaosaws_kms_ext.controls.stage import begin, bring_up, injects
+from chaosaws_kms_ext.controls.stage import begin, bring_up, injects, ours
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.inject.injection import last_resort
-from chaosaws_kms_ext.lab_client.local_lab import LabDidNotStart
-from chaosaws_kms_ext.load.schema import LoadFailed
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
-from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety.journal import JournalDamaged
+from chaosaws_kms_ext.run import Happened, Run
 from chaosaws_kms_ext.safety.made import Made
-from chaosaws_kms_ext.settings import BadSetting
 
 __all__ = [
     "after_activity_control",
@@ -50,14 +47,21 @@ __all__ = [
 
 logger = logging.getLogger("chaostoolkit")
 
-REFUSALS = (AwsError, BadSetting, JournalDamaged, LabDidNotStart, LoadFailed, Refused)
-"""What says in one sentence why a run cannot begin."""
-
 _stack = contextlib.ExitStack()
 """What is up, to be put down in turn. Chaos Toolkit copies controls, so it lives in the module."""
 
 _refused = ""
 _redaction = Redaction()
+
+
+def _silence(record: logging.LogRecord) -> bool:
+    """Of a refused run Chaos Toolkit plays the rollbacks, in which there is nothing to undo.
+
+    That is not told, unless something fails in them: so the reason comes last, and once.
+    """
+    ours = f"{os.sep}chaosaws_kms_ext{os.sep}" in record.pathname
+    fails = record.levelno >= logging.ERROR and not record.getMessage().startswith("refused: ")
+    return ours or fails or record.levelno < logging.INFO
 
 
 def before_experiment_control(
@@ -76,13 +80,15 @@ def before_experiment_control(
     try:
         run = begin(context, experiment_name, objectives or [], on, configuration)
         bring_up(run, context, on, configuration, _stack)
-    except REFUSALS as problem:
+    except PlainError as problem:
         _refused = str(problem)
     except Exception as problem:
         # Chaos Toolkit would swallow it and go on.
         logger.debug("the run could not begin", exc_info=True)
         _refused = f"the run could not begin: {problem!r}"
     if _refused:
+        if all(ours(each) for each in context.get("rollbacks") or []):
+            logger.addFilter(_silence)
         raise InterruptExecution(f"refused: {_refused}")
 
 
@@ -141,6 +147,7 @@ def after_experiment_control(
 ) -> None:
     """Measures, judges and writes it down: fails closed, only a judged `passed` takes it back."""
     status, state["status"] = state["status"], "failed"
+    logger.removeFilter(_silence)
     run = runs.current()
     if run.failed_at and not run.interrupted:
         status = "failed"  # which Chaos Toolkit calls interrupted
@@ -175,6 +182,7 @@ def cleanup_control() -> None:
         except (Exception, KeyboardInterrupt, SystemExit):
             logger.debug("the run did not come down cleanly", exc_info=True)
             logger.error("the run did not come down cleanly; what is left ends with this process")
+    logger.removeFilter(_silence)
     logger.removeFilter(_redaction)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,11 +19,11 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aurora.watcher import Watcher, watch
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
-from chaosaws_kms_ext.faults import Fault, named
+from chaosaws_kms_ext.faults import Fault, check_arguments, named
 from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.safeguards import Safeguards
-from chaosaws_kms_ext.kms.actions import FACES, UNDO
+from chaosaws_kms_ext.kms.actions import FACES
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_ext.load import loads
@@ -38,7 +40,7 @@ from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["ON", "begin", "bring_up", "injects"]
+__all__ = ["ON", "begin", "bring_up", "injects", "ours"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -56,11 +58,20 @@ DURING_OUTAGE = "before-method-only"
 """The only strategy of an experiment that takes the key of somebody's cluster away: there is no
 fault before the gate has held, and afterwards an outage would count as a deviation."""
 
+UNDOES = frozenset(face.undo for face in FACES.values())
+"""Actions that put back every fault of the run."""
+
 MAKERS = frozenset({
     "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
     "create_is_refused", "create_key", "restore_cluster", "restore_is_refused",
 })  # fmt: skip
 """Actions that make what `clean_up` removes."""
+
+MB = 2**20
+ROOM = 16 * MB
+"""Bytes that a report may need beside its records."""
+RECORD = 100
+"""Bytes of one operation's record at most; measured: 65."""
 
 OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
 """The parameters of `chaos run` that override them."""
@@ -121,7 +132,7 @@ def _check_order(experiment: Experiment, on: str) -> None:
         raise Refused("a fault in the background could not be put back in order: run it in turn")
     for provider in _ours(method):
         face = FACES.get(str(provider.get("func")))
-        if face and _fault_of(provider) and not {face.undo, UNDO} & undone:
+        if face and _fault_of(provider) and not UNDOES & undone:
             raise Refused(f"the experiment takes a key away: its rollbacks must call {face.undo}")
     if (making := sorted(MAKERS & done)) and "clean_up" not in undone:
         raise Refused(f"the experiment calls {making[0]}: its rollbacks must call clean_up")
@@ -141,8 +152,15 @@ def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:
 def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
     face = FACES.get(str(provider.get("func")))
     arguments = provider.get("arguments")
-    name = face.fault(arguments if isinstance(arguments, dict) else {}) if face else ""
-    return named(name) if name else None
+    given = arguments if isinstance(arguments, dict) else {}
+    name = face.fault(given) if face else ""
+    if not name:
+        return None
+    kind = named(name)
+    more = given.get("arguments")
+    if provider.get("func") == "inject_fault" and isinstance(more, dict):
+        check_arguments(kind, more)
+    return kind
 
 
 def _rollbacks(experiment: Experiment) -> set[str]:
@@ -155,8 +173,12 @@ def _functions(activities: list[dict[str, Any]]) -> set[str]:
 
 
 def _ours(activities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    providers = [activity.get("provider", {}) for activity in activities]
-    return [p for p in providers if str(p.get("module", "")).startswith("chaosaws_kms_ext.")]
+    return [activity["provider"] for activity in activities if ours(activity)]
+
+
+def ours(activity: dict[str, Any]) -> bool:
+    """Whether an activity is one of this extension's."""
+    return str(activity.get("provider", {}).get("module", "")).startswith("chaosaws_kms_ext.")
 
 
 def _activities(experiment: Experiment) -> list[dict[str, Any]]:
@@ -193,11 +215,12 @@ def bring_up(
         stack.callback(lab.stop)
         run.put(LocalLab, lab)
         stack.enter_context(only_the_lab(lab))
-        _order_faults(lab, settings.lab_faults)
+        _order_misbehaviours(lab, settings.lab_faults)
     door = aws.of(run)
     _tell_of_leftovers()
     for each in injected(experiment.get("method") or []):
-        refuse_without_switch(run, each.needs.undo)
+        if each.on == "target":
+            refuse_without_switch(run, each.needs.undo)
     if on != "nothing":
         cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
         faults = injected(experiment.get("method") or []) if on == "cluster" else []
@@ -214,7 +237,7 @@ def bring_up(
             partition=who.arn.split(":")[1],
             caller=permissions.role_of(door, who) or who.principal,
         )
-    _open_folder(run)
+    _open_folder(run, on)
     conditions = StopConditions(run, door, settings.stop_alarms, settings.status_poll)
     conditions.start()
     stack.callback(conditions.stop)
@@ -295,7 +318,7 @@ def _what_follows(run: Run) -> str:
     )
 
 
-def _order_faults(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
+def _order_misbehaviours(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
     try:
         for order in orders:
             Misbehaviours.of(lab).order(**order)
@@ -313,13 +336,27 @@ def _keep_passwords(run: Run, door: aws.Aws, target: Target, stack: contextlib.E
     run.put(Passwords, kept)
 
 
-def _open_folder(run: Run) -> None:
+def _open_folder(run: Run, on: str) -> None:
+    """Makes it, if there is room for all that the run may write; raises Refused."""
+    settings = run.settings
+    where = f"CHAOS_REPORTS_DIR={settings.reports_dir}"
+    records = settings.load_rate * settings.longest_run if on == "cluster" else 0.0
+    needed = int(ROOM + records * RECORD)
     try:
+        disk = shutil.disk_usage(_existing(Path(settings.reports_dir)))
+        if disk.total and disk.free < needed:  # one without any room is none: /proc, say
+            raise Refused(
+                f"there is room for {disk.free / MB:.0f} MB at {where}, and a run as long as its "
+                f"limits may write {needed / MB:.0f} MB: make room, or lower CHAOS_LOAD_RATE"
+            )
         run.open_folder()
     except OSError as problem:
-        raise Refused(
-            f"no report can be written to CHAOS_REPORTS_DIR={run.settings.reports_dir}: {problem}"
-        ) from None
+        raise Refused(f"no report can be written to {where}: {problem}") from None
+
+
+def _existing(path: Path) -> Path:
+    """The folder, or the one in which it would be made."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 def _put_loads_away(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What ends a run at once, with the undo: an alarm that goes off, the red button, a torn net.
+"""What ends a run at once, with the undo: an alarm, the red button, a safeguard that broke.
 
 The alarms are CloudWatch's (`CHAOS_STOP_ALARMS`), as AWS FIS has its stop conditions. The red
 button is `chaos kms restore` in another shell: it closes the entry of the undo journal.

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from chaosaws_kms_ext.faults.base import FAULTS, Fault, fault, load, make, named
+from chaosaws_kms_ext.faults.base import (
+    BROKEN,
+    FAULTS,
+    Fault,
+    check_arguments,
+    fault,
+    load,
+    make,
+    named,
+)
 
-__all__ = ["FAULTS", "Fault", "fault", "load", "make", "named"]
+__all__ = ["BROKEN", "FAULTS", "Fault", "check_arguments", "fault", "load", "make", "named"]
 
 load(__path__, __name__)

@@ -7,17 +7,21 @@ fault needs as values (`Needs`), the undo journal, the watchdog and the switch i
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import logging
 import pkgutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 
 from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.safety.undo import Undo
 
-__all__ = ["FAULTS", "Fault", "On", "fault", "load", "make", "named"]
+__all__ = ["BROKEN", "FAULTS", "Fault", "On", "check_arguments", "fault", "load", "make", "named"]
+
+logger = logging.getLogger("chaostoolkit")
 
 
 On = Literal["target", "own"]
@@ -62,8 +66,14 @@ FAULTS: dict[str, type[Fault]] = {}
 """Name → the fault."""
 
 
+BROKEN: dict[str, str] = {}
+"""The files of faults that cannot be imported, and why."""
+
+
 def fault(kind: Kind) -> Kind:
     """Registers a fault by its name; a name twice is an error."""
+    if kind.on not in get_args(On):
+        raise ValueError(f"a fault is on one of {', '.join(get_args(On))}, not {kind.on!r}")
     if (name := kind.name) in FAULTS:
         raise ValueError(f"two faults are called {name}: {FAULTS[name]} and {kind}")
     FAULTS[name] = kind
@@ -73,25 +83,42 @@ def fault(kind: Kind) -> Kind:
 def named(name: str) -> type[Fault]:
     """The fault of this name; raises Refused."""
     if name not in FAULTS:
-        raise Refused(f"there is no fault {name!r:.60}: {', '.join(sorted(FAULTS))}")
+        known = ", ".join(sorted(FAULTS))
+        if why := BROKEN.get(name.replace("-", "_")):
+            raise Refused(f"the fault {name} cannot be used, its file is broken: {why}")
+        raise Refused(f"there is no fault {name!r:.60}: {known}")
     return FAULTS[name]
 
 
 def make(kind: type[Fault], aws: Aws, key: str, arguments: Mapping[str, Any]) -> Fault:
     """The fault for a key, with the arguments of an experiment; raises AwsError or Refused."""
+    check_arguments(kind, arguments)
+    return kind.of(aws, key, **arguments)
+
+
+def check_arguments(kind: type[Fault], arguments: Mapping[str, Any]) -> None:
+    """Raises Refused for arguments that the fault does not take, or lacks."""
     try:
-        return kind.of(aws, key, **arguments)
+        inspect.signature(kind.of).bind(None, "", **arguments)
     except TypeError as problem:
         raise Refused(f"the fault {kind.name} does not take these arguments: {problem}") from None
 
 
 def load(folders: Iterable[str | Path], package: str = "") -> None:
-    """Imports every module of these folders, so that the faults in them are registered."""
+    """Imports every module of these folders, so that the faults in them are registered.
+
+    One that cannot be imported is left out, and said: nothing of it may keep `chaos kms restore`
+    from its work.
+    """
     for found in pkgutil.iter_modules(map(str, folders), f"{package}." if package else ""):
-        if package:
-            importlib.import_module(found.name)
-            continue
-        spec = found.module_finder.find_spec(found.name, None)
-        assert spec
-        assert spec.loader
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        try:
+            if package:
+                importlib.import_module(found.name)
+                continue
+            spec = found.module_finder.find_spec(found.name, None)
+            assert spec
+            assert spec.loader
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except Exception as problem:
+            BROKEN[found.name.rpartition(".")[2]] = repr(problem)
+            logger.error(f"the fault in {found.name} cannot be used: {problem!r}")

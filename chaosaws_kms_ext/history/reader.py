@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history.records import Anchor, Event, History, Operation, WrittenRow
 from chaosaws_kms_ext.history.writer import SCHEMA
 
 __all__ = ["HistoryDamaged", "Tail", "read_history"]
 
 
-class HistoryDamaged(Exception):
+class HistoryDamaged(PlainError):
     """A file is no history, or is broken elsewhere than in its last line."""
 
 

@@ -40,7 +40,14 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     door = aws.of(run)
     lab = run.find(LocalLab)
     undo = fault.undo()
-    refuse_without_switch(run, undo.actions)
+    if undo.actions != fault.needs.undo:
+        raise Refused(
+            f"the fault {fault.name} needs {', '.join(fault.needs.undo)} to be undone, and its "
+            f"undo calls {', '.join(undo.actions)}: make them the same"
+        )
+    if fault.on == "target":
+        refuse_without_switch(run, undo.actions)
+    _refuse_second(run, fault.key)
     safeguards = Safeguards.ensure(run, door, cluster, fault.key, undo.actions)
     if broken := safeguards.why_broken():
         raise Refused(broken)
@@ -71,6 +78,24 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
         lambda: fault.shows(door)
     )
     return entry
+
+
+def _refuse_second(run: Run, key: str) -> None:
+    """Raises Refused while a fault of this run on the key is not over.
+
+    Two undos of one key would have to be replayed in their order, by whomever, and one switch
+    cannot hold both.
+    """
+    mine = run.part(OpenFaults, OpenFaults)
+    if any(entry.key == key for entry in mine.key_away):
+        raise Refused(f"this run has changed {key} already: put that back first")
+    if any(entry.key == key for entry in mine.awaiting_cluster):
+        settle(run)
+    if any(entry.key == key for entry in mine.awaiting_cluster):
+        raise Refused(
+            f"the cluster under {key} is not back from this run's fault before: call "
+            "wait_for_recovery first"
+        )
 
 
 def refuse_without_switch(run: Run, undo: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from chaosaws_kms_ext import activities, aws, faults
 from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import Aws, AwsError
 from chaosaws_kms_ext.faults import Fault
+from chaosaws_kms_ext.faults.schedule_key_deletion import SHORTEST
 from chaosaws_kms_ext.inject.injection import inject, put_back
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import api
 from chaosaws_kms_ext.kms.api import Key
 from chaosaws_kms_ext.run import Happened, Refused, Run
@@ -38,6 +38,9 @@ __all__ = [
 UNDO = "undo_faults"
 """The action that puts every fault back."""
 
+TARGET = "target"
+"""The key of this run's cluster, where a key can be named; an empty name is none."""
+
 
 @dataclass(frozen=True)
 class Face:
@@ -54,13 +57,10 @@ FACES = {
     "disable_key": Face(lambda given: "disable-key", "enable_key"),
     "put_key_policy": Face(lambda given: "put-key-policy", "restore_key_policy"),
     "schedule_key_deletion": Face(
-        lambda given: "" if given.get("key_id") else "schedule-key-deletion", UNDO
+        lambda given: "schedule-key-deletion" if given.get("key_id", TARGET) == TARGET else "", UNDO
     ),
 }
 """Action → what it injects."""
-
-SHORTEST_DELETION = 7
-"""Days (API reference, ScheduleKeyDeletion)."""
 
 KNOWN_WITHIN = 300.0
 """Seconds until everybody knows a new key: KMS is eventually consistent, which takes "several
@@ -125,8 +125,10 @@ def inject_fault(
             raise Refused("the arguments of a fault are a JSON object")
         if kind.on == "target":
             cluster, key = _guarded(run, kind, cluster_id, key_id)
+        elif not key_id:
+            raise Refused(f"{name} is for a key that the run made: name it by key_id")
         else:
-            cluster, key = cluster_id, _own_unchanged(run, key_id, cluster_id).arn
+            cluster, key = cluster_id, _own_with(run, key_id, cluster_id).arn
         inject(run, faults.make(kind, aws.of(run), key, arguments or {}), cluster)
         return {"cluster": cluster, "key": key}
 
@@ -240,7 +242,10 @@ def create_key(
 
 
 def schedule_key_deletion(
-    key_id: str = "", days: int = 0, configuration: Configuration = None, secrets: Secrets = None
+    key_id: str = TARGET,
+    days: int = 0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
 ) -> dict[str, Any]:
     """Schedule the deletion of a key: it is unusable at once.
 
@@ -250,14 +255,15 @@ def schedule_key_deletion(
 
     Parameters
     ----------
-    key_id : id, ARN or alias of a key that this run made; by default the key of this run's cluster.
+    key_id : id, ARN or alias of a key that this run made; or `target`, the key of this run's
+        cluster.
     days : until it is deleted, 7 to 30; by default 7 for a key that this run made, else 30.
 
     Returns `key` (ARN) and `deletion_date` (UTC, ISO 8601). Raises ActivityFailed.
     IAM: kms:ScheduleKeyDeletion, kms:DescribeKey, kms:ListResourceTags; for the cluster's key
     `chaos kms policy run --fault schedule-key-deletion`.
     """
-    if not key_id:
+    if key_id == TARGET:
         given = {"days": days} if days else None
         done = inject_fault("schedule-key-deletion", "", "", given, configuration, secrets)
         with activities.plainly(configuration) as run:
@@ -266,7 +272,7 @@ def schedule_key_deletion(
     with activities.plainly(configuration) as run:
         door = aws.of(run)
         key = _own(run, door, key_id)
-        when = api.schedule_deletion(door, key.arn, days or SHORTEST_DELETION)
+        when = api.schedule_deletion(door, key.arn, days or SHORTEST)
         return {"key": key.arn, "deletion_date": when.isoformat()}
 
 
@@ -339,15 +345,12 @@ def rotate_key(
         return {"key": key.arn, "rotation_date": rotation.at.isoformat()}
 
 
-def _own_unchanged(run: Run, key_id: str, cluster_id: str) -> Key:
-    """A key that this run made, under which this cluster is, and that it has not changed yet."""
+def _own_with(run: Run, key_id: str, cluster_id: str) -> Key:
+    """A key that this run made, under which this cluster is."""
     door = aws.of(run)
     key = _own(run, door, key_id)
     if cluster_id:
         _check_under(door, cluster_id, key.arn)
-    if any(entry.key == key.arn for entry in run.part(OpenFaults, OpenFaults).key_away):
-        # Two undos of one key would have to be replayed in their order, by whomever.
-        raise Refused(f"this run has changed {key.arn} already: put that back first")
     return key
 
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import boto3
 
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.processes import Child, first_line
 
 __all__ = ["LabDidNotStart", "LocalLab", "only_the_lab"]
@@ -28,7 +29,7 @@ HIDDEN = ("AWS_", "BOTO", "PG")
 """Environment variables that could lead to a real account or database (PGHOSTADDR beats host=)."""
 
 
-class LabDidNotStart(Exception):
+class LabDidNotStart(PlainError):
     """One sentence: why there is no lab."""
 
 

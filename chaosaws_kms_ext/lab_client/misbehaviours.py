@@ -13,6 +13,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 
 __all__ = ["Misbehaviours", "NotALab"]
@@ -25,7 +26,7 @@ TIMEOUT = 10.0
 """Seconds."""
 
 
-class NotALab(Exception):
+class NotALab(PlainError):
     """One sentence: why no misbehaviour could be ordered."""
 
 

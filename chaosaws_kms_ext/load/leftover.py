@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.load import schema
 from chaosaws_kms_ext.load.passwords import passwords
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.load.schema import NotOurs
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety.made import Made
 from chaosaws_kms_ext.safety.removing import wrong_account
@@ -36,7 +37,9 @@ def drop(aws: Aws, made: Made, say: Say) -> list[str]:
     for thing in schemas:
         try:
             said = _drop(aws, made, thing.name)
-        except (AwsError, LoadFailed, Refused, OSError) as problem:
+        except NotOurs:
+            said = "left alone, it is somebody else's"
+        except (PlainError, OSError) as problem:
             left.append(f"the {thing} is not dropped: {problem}")
             continue
         made.gone(thing)

@@ -9,7 +9,7 @@ from pathlib import Path
 from chaosaws_kms_ext.checkers.outage import ANSWERED
 from chaosaws_kms_ext.history import WrittenRow, write_rows
 from chaosaws_kms_ext.load.load import Load, LoadConfig
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.load.schema import Hopeless, LoadFailed
 from chaosaws_kms_ext.run import Happened, Refused, Run
 from chaosaws_kms_ext.safety import made
 from chaosaws_kms_ext.safety.made import Thing
@@ -102,7 +102,12 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
     # The lab goes with the run, and so do the clusters that it makes.
     if config.writes and settings.target == "aws" and not made.is_of(run, cluster_id):
         run.part(Loads).schemas[name] = made.of(run).record("schema", cluster_id)
-    load.start()
+    try:
+        load.start()
+    except Hopeless:
+        if schema := run.part(Loads).schemas.pop(name, None):
+            made.of(run).gone(schema)  # the database said that it was not made
+        raise
     steady(run, load)
     run.event(Happened.LOAD_STEADY, load=name)
     return load

@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from chaosaws_kms_ext.aurora import api as aurora_api
 from chaosaws_kms_ext.aurora.api import Cluster
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.load.passfile import Line, Passfile, fits
 from chaosaws_kms_ext.run import Refused
@@ -80,7 +81,7 @@ class Passwords:
                 self._ask()
             except Exception as problem:
                 # Of what is not ours only the kind is said: its words may hold the password.
-                known = isinstance(problem, (AwsError, Refused, OSError))
+                known = isinstance(problem, (PlainError, OSError))
                 if not failing and not self._end.is_set():
                     why = problem if known else type(problem).__name__
                     logger.warning(

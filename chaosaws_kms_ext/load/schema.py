@@ -9,9 +9,10 @@ from typing import TypeVar
 import psycopg
 
 from chaosaws_kms_ext.client.connection import DeadlineConnection
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import WrittenRow
 
-__all__ = ["Hopeless", "LoadFailed", "drop", "make", "rows", "within"]
+__all__ = ["Hopeless", "LoadFailed", "NotOurs", "drop", "make", "rows", "within"]
 
 OURS = "made by chaostoolkit-aws-kms for its load; dropped by it"
 """The comment on a schema of ours: one without it is never touched."""
@@ -21,12 +22,16 @@ Answer = TypeVar("Answer")
 CONNECT_AGAIN = 0.25
 
 
-class LoadFailed(Exception):
+class LoadFailed(PlainError):
     """The load could not do its work: one sentence."""
 
 
 class Hopeless(LoadFailed):
     """And to try again cannot help."""
+
+
+class NotOurs(Hopeless):
+    """And there is a schema of that name that somebody else made."""
 
 
 def make(database: str, timeout: float) -> None:
@@ -89,7 +94,7 @@ def _drop(connection: DeadlineConnection) -> None:
     if found is None:
         return
     if found[0] != OURS:
-        raise LoadFailed(
+        raise NotOurs(
             "the database has a schema chaos_kms that is not ours: rename it, or set "
             "CHAOS_LOAD_WRITES=none"
         )

@@ -7,7 +7,6 @@ is there is open; closing it removes it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import getpass
 import hashlib
 import json
@@ -21,11 +20,13 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import (
     check_private,
-    open_private,
+    lock,
     private_folder,
     sync_folder,
+    unlock,
     write_whole,
 )
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
@@ -62,15 +63,20 @@ FIELDS = (
 NEW = ("credentials",)
 """Of them what schema 1 did not have."""
 
+WATCHED = ".watchdog.log"
+"""What the names of the watchdogs' logs end with."""
+LOGS_FOR = 30 * 86400.0
+"""Seconds that they are kept."""
+
 CLOSED_FOR = 86400.0
 """Seconds that a closed entry is known as such: longer than its run and watchdog live on."""
 
 
-class JournalDamaged(Exception):
+class JournalDamaged(PlainError):
     """An entry cannot be read: which, and what to do."""
 
 
-class Held(Exception):
+class Held(PlainError):
     """Another process holds a key: which, in one sentence."""
 
 
@@ -212,16 +218,17 @@ def write(made: Entry) -> Entry:
 def held(key: str) -> Iterator[None]:
     """Holds the key for this process, on this machine; raises Held if another does."""
     path = ready_directory() / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
-    with open_private(path, "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise Held(f"{file.read().strip() or 'another run'} holds the key {key}") from None
+    try:
+        file = lock(path)
+    except BlockingIOError as problem:
+        raise Held(f"{problem or 'another run'} holds the key {key}") from None
+    try:
         file.truncate(0)
         file.write(whoami())
         file.flush()
         yield
+    finally:
+        unlock(path, file)
 
 
 def check_writable() -> None:
@@ -267,12 +274,14 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 def forget_closed(run: str = "") -> None:
-    """Removes what is left of a run's closed entries, or of all that are old."""
-    old = time.time() - CLOSED_FOR
+    """Removes what is left of a run's closed entries; or of all, and of watchdogs, that is old."""
+    kept = {f"{run}-*.closed": 0.0} if run else {"*.closed": CLOSED_FOR, f"*{WATCHED}": LOGS_FOR}
     with contextlib.suppress(OSError):
-        for path in listed(directory(), f"{run}-*.closed" if run else "*.closed"):
-            if run or path.stat().st_mtime < old:
-                path.unlink(missing_ok=True)
+        for pattern, seconds in kept.items():
+            old = time.time() - seconds
+            for path in listed(directory(), pattern):
+                if run or path.stat().st_mtime < old:
+                    path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Entry:

@@ -46,8 +46,7 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
                 problems.append(str(problem))
         except OSError as problem:
             problems.append(f"the undo journal's entry {path} cannot be closed: {problem}")
-    # Who plays a lab that is gone must not keep a key of AWS' waiting.
-    return sorted(entries, key=lambda entry: bool(entry.lab)), problems
+    return entries, problems
 
 
 def refuse(name: str, lab: str = "") -> None:

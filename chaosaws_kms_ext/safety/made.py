@@ -24,9 +24,10 @@ from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aws import AwsError
 from chaosaws_kms_ext.files import (
     check_private,
-    open_private,
+    lock,
     private_folder,
     sync_folder,
+    unlock,
     write_whole,
 )
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
@@ -189,11 +190,9 @@ class Made:
     def release(self) -> None:
         """Lets go of it; what it names stays in it. Safe to call again."""
         with self._mutex:
-            lock, self._lock = self._lock, None
-            if lock:
-                with contextlib.suppress(OSError):
-                    self._beside.unlink(missing_ok=True)
-                lock.close()
+            held, self._lock = self._lock, None
+            if held:
+                unlock(self._beside, held)
 
     def close(self) -> None:
         """Nothing of it is left: it goes. Safe to call again."""
@@ -256,13 +255,10 @@ class Made:
     def _hold(self) -> None:
         private_folder(self.path.parent)
         check_private(self.path.parent)
-        file = open_private(self._beside, "a+")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock(self._beside)
         except BlockingIOError:
-            file.close()
             raise Held(f"another process holds what run {self.run} made ({self.path})") from None
-        self._lock = file
 
     def _become(self, before: Thing, after: Thing) -> Thing:
         with self._mutex:

@@ -10,6 +10,7 @@ from typing import Any
 import jmespath
 
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.run import Instant
 from chaosaws_kms_ext.safety.undo import Call, Undo
 
@@ -39,7 +40,7 @@ TRY_AGAIN = 1.0
 logger = logging.getLogger("chaostoolkit")
 
 
-class NotPutBack(Exception):
+class NotPutBack(PlainError):
     """The undo did not show within its time: what is still wrong."""
 
 

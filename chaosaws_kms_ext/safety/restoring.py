@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from chaosaws_kms_ext.aurora import api as aurora
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.kms import api as kms
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import consent, journal, labs, switch
@@ -42,7 +43,9 @@ def restore(
     Of what is left, those without calls have their keys. Signals wait while a key is put back.
     """
     left, back = [], []
-    for entry in entries:
+    # Of one key the newest undo comes first. And who plays a lab that is gone keeps nobody waiting.
+    newest = sorted(entries, key=lambda entry: entry.made, reverse=True)
+    for entry in sorted(newest, key=lambda entry: bool(entry.lab)):
         say(named(entry))
         try:
             back += _put_key_back(door(entry, say), entry, say, force, watching)
@@ -108,7 +111,7 @@ def named(entry: Entry) -> str:
 
 def in_words(problem: Exception) -> str:
     """What went wrong, in one sentence."""
-    known = isinstance(problem, (AwsError, NotPutBack, Refused, OSError))
+    known = isinstance(problem, (PlainError, OSError))
     return str(problem) if known else f"unexpected {problem!r:.300}"
 
 
@@ -195,12 +198,14 @@ def _until_back(aws: Aws, entry: Entry, say: Say) -> str:
         raise NotPutBack(str(problem)) from None
 
 
-def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
+def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> tuple[list[Entry], list[str]]:
     """Journal entries for runs of which nothing but their schedules is known here.
+
+    And what is wrong with those of which there can be none, each in a sentence.
 
     They are written to this machine's journal, if it can be, unless `keep` is false.
     """
-    entries = []
+    entries, problems = [], []
     for run, key in dict.fromkeys((each.run, each.key) for each in schedules):
         theirs = [each for each in schedules if (each.run, each.key) == (run, key)]
         undo = switch.undo_of(theirs)
@@ -215,10 +220,14 @@ def adopted(aws: Aws, schedules: Sequence[Armed], keep: bool) -> list[Entry]:
                 switch=[each.name for each in theirs],
                 owner=theirs[0].owner,
             )
-        except JournalDamaged:
-            continue  # nobody of ours made them
+        except JournalDamaged as problem:
+            names = ", ".join(each.name for each in theirs)
+            problems.append(
+                f"the schedules {names} of run {run} are not as we make them: {problem}"
+            )
+            continue
         if keep:
             with contextlib.suppress(OSError):  # nothing may keep the key from being put back
                 entry = journal.write(entry)
         entries.append(entry)
-    return entries
+    return entries, problems

@@ -78,6 +78,7 @@ class Armed:
     owner: str
     cluster: str
     key: str
+    due: datetime | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -126,7 +127,9 @@ def arm(
             if problem.code != "ConflictException":
                 raise
             holder = _read(aws, name)
-            if holder is None or holder.run != run:  # else an answer was lost
+            if holder is None or (holder.run, holder.call) != (run, call):
+                raise Refused(_held(name, holder)) from None
+            if holder.due is None or abs(holder.due - due) > MARGIN:  # else an answer was lost
                 raise Refused(_held(name, holder)) from None
     return due
 
@@ -274,7 +277,8 @@ def _read(aws: Aws, name: str) -> Armed | None:
         service, operation = said["Target"]["Arn"].split(":")[-2:]
         params = {k.replace("Db", "DB"): v for k, v in json.loads(said["Target"]["Input"]).items()}
         call = Call(service, OPERATIONS[operation], params)
-        found = Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"])
+        found = Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"],
+                      said.get("StartDate"))  # fmt: skip
         return found if found.is_ours else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

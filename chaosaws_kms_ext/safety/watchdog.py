@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chaosaws_kms_ext import processes
-from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.safety import journal
 from chaosaws_kms_ext.safety.journal import Entry, JournalDamaged
 from chaosaws_kms_ext.safety.restoring import restore
@@ -41,7 +41,7 @@ LOOK = 0.5
 """Seconds between two looks at the journal, for a key that has been away for too long."""
 
 
-class WatchdogFailed(Exception):
+class WatchdogFailed(PlainError):
     """One sentence: why there is none."""
 
 
@@ -63,7 +63,7 @@ class Watchdog:
 
         `longest`: seconds since the journal entry was made after which a key is put back anyway.
         """
-        log = journal.directory() / f"{run}.watchdog.log"
+        log = journal.directory() / f"{run}{journal.WATCHED}"
         ours, theirs = os.pipe()
         try:
             child = processes.Child(
@@ -103,7 +103,7 @@ def main(run: str, region: str, longest: float) -> int:
     try:
         aws = Aws(region, os.environ.get("AWS_ENDPOINT_URL", ""))
         aws.warm("kms", "rds")
-    except (AwsError, Refused) as problem:
+    except PlainError as problem:
         print(problem, file=sys.stderr)
         return 1
     print(READY, flush=True)

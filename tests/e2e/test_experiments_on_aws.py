@@ -15,7 +15,7 @@ from tests.conftest import mostly_soak, until
 from tests.e2e.conftest import PlayedAws, marked
 from tests.e2e.test_experiments import TRIES, error, experiment
 from tests.e2e.test_least_privilege import PATIENT, place, somebody, table, without
-from tests.e2e.test_nets import nothing_is_left, schedules, watchdogs
+from tests.e2e.test_safeguards import nothing_is_left, schedules, watchdogs
 
 pytestmark = pytest.mark.timeout(400)  # nothing is compressed there but the cluster's own times
 

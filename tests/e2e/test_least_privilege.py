@@ -18,7 +18,7 @@ from chaosaws_kms_ext.policies import Place, calls, policy, trust
 from tests.conftest import mostly_soak, until
 from tests.e2e.conftest import PlayedAws
 from tests.e2e.test_interrupts import MOMENTS
-from tests.e2e.test_nets import nothing_is_left, schedules
+from tests.e2e.test_safeguards import nothing_is_left, schedules
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

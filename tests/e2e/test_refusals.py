@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 
 from tests.conftest import FAST, mostly_soak
@@ -16,6 +17,10 @@ def is_a_clean_refusal(ran, *words):
     for word in words:
         assert word in ran.said, ran.said
     assert "Traceback" not in ran.output
+    # The sentence comes once, last, and after nothing that only looks like work.
+    assert "verdict: refused: " in ran.output.rstrip().splitlines()[-1]
+    assert ran.output.count(ran.said[:60]) == 1
+    assert "Rollback: " not in ran.output
     assert not ran.reports.exists()
 
 
@@ -261,6 +266,18 @@ def test_without_the_control_the_gate_does_not_open(played, tmp_path):
 
 
 @pytest.mark.usefixtures("unchanged")
+def test_a_run_that_was_refused_for_its_database_leaves_nothing_to_restore(played):
+    is_a_clean_refusal(played.chaos.run(CHAOS_DATABASE="dbname=nowhere"), "does not exist")
+    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    with psycopg.connect(played.database, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA chaos_kms")
+        try:
+            is_a_clean_refusal(played.chaos.run(), "has a schema chaos_kms that is not ours")
+            assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+        finally:
+            connection.execute("DROP SCHEMA chaos_kms")
+
+
 def test_a_run_that_is_refused_does_not_move_latest(played):
     old = played.chaos.folder / "reports" / "kms-disable" / "2026-01-01T000000Z"
     old.mkdir(parents=True)
@@ -269,3 +286,15 @@ def test_a_run_that_is_refused_does_not_move_latest(played):
     assert ran.status == 1
     assert (ran.reports / "latest").resolve() == old.resolve()
     assert list((ran.reports / "kms-disable").iterdir()) == [old]
+
+
+def test_what_somebody_elses_rollback_does_is_told_of_a_refused_run_too(played, tmp_path):
+    touch = {
+        "type": "action", "name": "theirs",
+        "provider": {"type": "process", "path": "touch", "arguments": str(tmp_path / "touched")},
+    }  # fmt: skip
+    path = altered(tmp_path, lambda e: e["rollbacks"].append(touch))
+    ran = played.chaos.run(path, CHAOS_RTO="soon")
+    assert ran.status == 1
+    assert "Rollback: theirs" in ran.output
+    assert (tmp_path / "touched").exists()

@@ -10,14 +10,17 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import faults, policies
 from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.faults import FAULTS, fault, load, named
+from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.inject.injection import _refuse_second
 from chaosaws_kms_ext.kms import actions
 from chaosaws_kms_ext.permissions import Caller
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.safety import switch
 from chaosaws_kms_ext.safety.replay import replay
-from chaosaws_kms_ext.safety.undo import UNDOES
+from chaosaws_kms_ext.safety.undo import UNDOES, Undo
 from tests.conftest import client, until
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +43,7 @@ def test_every_file_of_the_folder_has_its_fault_under_its_own_name():
 
 def test_a_name_twice_is_an_error(registered):
     with pytest.raises(ValueError, match="two faults are called disable-key"):
-        fault(type("Another", (), {"name": "disable-key"}))
+        fault(type("Another", (), {"name": "disable-key", "on": "target"}))
 
 
 def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
@@ -85,6 +88,43 @@ def test_the_printed_policies_allow_what_a_fault_needs_and_only_then(name):
         assert not {*needs.inject, *needs.undo} & allowed()
 
 
+def test_a_file_that_is_broken_is_left_out_and_named(registered, tmp_path, monkeypatch):
+    """So that `chaos kms restore` works in spite of it."""
+    assert faults.BROKEN == {}
+    monkeypatch.setattr("chaosaws_kms_ext.faults.base.BROKEN", {})
+    (tmp_path / "broken_one.py").write_text('raise RuntimeError("x")')
+    load([tmp_path])
+    with pytest.raises(Refused, match="broken-one cannot be used, its file is broken: RuntimeErr"):
+        named("broken-one")
+
+
+def test_a_fault_is_on_the_target_or_on_a_key_of_its_own(registered):
+    with pytest.raises(ValueError, match="is on one of target, own, not 'targt'"):
+        fault(type("Another", (), {"name": "another", "on": "targt"}))
+
+
+def test_an_undo_that_is_not_what_the_fault_needs_is_not_relied_on(lab, on_aws, monkeypatch):
+    until(aurora_probes.cluster_is_available)
+    monkeypatch.setattr(DisableKey, "undo", lambda self: Undo())
+    with pytest.raises(ActivityFailed, match="make them the same"):
+        actions.disable_key()
+
+
+def test_a_second_fault_on_a_key_waits_until_the_first_is_over(lab, on_aws, monkeypatch):
+    """Else one switch would hold two undos, and whoever replays them the wrong one last."""
+    until(aurora_probes.cluster_is_available)
+    actions.disable_key()
+    with pytest.raises(ActivityFailed, match=r"is Disabled already|put that back first"):
+        actions.inject_fault("schedule-key-deletion")
+    until(aurora_probes.cluster_is_inaccessible)
+    actions.undo_faults()
+    key = lab.clusters[0]["key"]
+    with pytest.raises(Refused, match="call wait_for_recovery first"):
+        _refuse_second(runs.current(), key)
+    until(aurora_probes.cluster_is_available)
+    _refuse_second(runs.current(), key)  # which is over now
+
+
 def test_arguments_that_a_fault_does_not_take_are_one_sentence(lab, on_aws):
     with pytest.raises(ActivityFailed, match="the fault disable-key does not take these arguments"):
         actions.inject_fault("disable-key", arguments={"days": 7})
@@ -97,7 +137,7 @@ def test_arguments_that_a_fault_does_not_take_are_one_sentence(lab, on_aws):
 # The page's example
 
 
-def test_the_example_of_the_page_is_a_fault(lab, on_aws, registered, tmp_path, monkeypatch):
+def test_the_example_of_the_page_is_a_fault(lab, on_aws, registered, tmp_path, monkeypatch, caplog):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.splitlines()) < 60
     (tmp_path / "deny_decrypt.py").write_text(code)
@@ -116,8 +156,11 @@ def test_the_example_of_the_page_is_a_fault(lab, on_aws, registered, tmp_path, m
 
     monkeypatch.setenv("CHAOS_WITHOUT_SWITCH", "yes")
     runs.end()
+    caplog.set_level("INFO", "chaostoolkit")
     assert actions.inject_fault("deny-decrypt") == {"cluster": "orders", "key": key}
     assert '"chaos"' in kms.get_key_policy(KeyId=key)["Policy"]
+    assert "no schedules on AWS, which cannot do it" in caplog.text
+    assert "The switch is armed" not in caplog.text
     assert actions.undo_faults() == {"undone": [key]}
     assert kms.get_key_policy(KeyId=key)["Policy"] == old
 
@@ -166,6 +209,9 @@ def test_the_deletion_of_the_clusters_key_goes_through_the_gate_of_every_fault(
     kms.tag_resource(KeyId=key, Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])
     with pytest.raises(ActivityFailed, match="this run did not make it"):
         actions.schedule_key_deletion(key)
+    for nothing in ("", None):  # a variable that was not set, say
+        with pytest.raises(ActivityFailed):
+            actions.schedule_key_deletion(nothing)
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     done = actions.schedule_key_deletion()
     assert done["key"] == key

@@ -13,7 +13,7 @@ from chaosaws_kms_ext.kms import actions
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import client, until
-from tests.e2e.test_nets import switch_role
+from tests.e2e.test_safeguards import switch_role
 
 
 class Played:

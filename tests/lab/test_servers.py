@@ -24,7 +24,7 @@ from chaosaws_kms_lab.aurora import AVAILABLE, Effect, State
 from chaosaws_kms_lab.data_plane import Servers
 from chaosaws_kms_lab.processes import alive, kill_everything_in
 from chaosaws_kms_lab.world import Cluster, Instance
-from tests.conftest import mostly_soak, until
+from tests.conftest import mostly_soak, scratch, until
 
 NUMBERS = itertools.count()
 WRITER, READER = "127.0.0.1", "127.0.0.2"
@@ -117,15 +117,9 @@ class Data(Servers):
         return [line["what"] for line in told if line["cluster"] == cluster.id]
 
 
-def in_memory():
-    """A folder in memory, if there is one with room: most of the time goes into making files."""
-    shm = Path("/dev/shm")
-    return shm if shm.is_dir() and shutil.disk_usage(shm).free > 4 << 30 else None
-
-
 @contextlib.contextmanager
 def a_data_plane():
-    directory = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-", dir=in_memory()))
+    directory = Path(tempfile.mkdtemp(dir=scratch()))
     directory.chmod(0o711)
     try:
         made = Data(directory)

@@ -31,7 +31,7 @@ from chaosaws_kms_lab.data_plane.certificates import Certificates
 from chaosaws_kms_lab.data_plane.ports import Ports
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from chaosaws_kms_lab.processes import kill_everything_in
-from tests.conftest import until
+from tests.conftest import scratch, until
 from tests.load.conftest import Trusting
 
 PUBLIC, ALSO_PUBLIC, NOT_IN_THE_CERTIFICATE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -66,7 +66,7 @@ print("done", flush=True)
 
 @pytest.fixture(scope="module")
 def directory():
-    made = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
+    made = Path(tempfile.mkdtemp(dir=scratch()))
     made.chmod(0o711)
     yield made
     kill_everything_in(made)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosaws_kms_ext.cli import UNSET
+from chaosaws_kms_ext.cli.lab import UNSET
 from tests.conftest import program
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.sh"

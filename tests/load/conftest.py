@@ -17,6 +17,7 @@ from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 from chaosaws_kms_lab.data_plane import PORTS, Binaries, Postgres
 from chaosaws_kms_lab.processes import freeze_trees, kill_everything_in
+from tests.conftest import scratch
 
 RATE = 200.0
 
@@ -59,7 +60,7 @@ class Trusting(Postgres):
 @contextlib.contextmanager
 def a_postgres():
     """A PostgreSQL that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="chaosaws-kms-test-"))
+    folder = Path(tempfile.mkdtemp(dir=scratch()))
     folder.chmod(0o711)
     server = Trusting(Binaries.find(folder), folder / "data", free_port())
     try:

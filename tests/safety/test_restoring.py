@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from chaosaws_kms_ext.aws import Aws
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.safety import journal, restoring
+from chaosaws_kms_ext.safety import journal, restoring, switch
+from chaosaws_kms_ext.safety.switch import Armed
+from chaosaws_kms_ext.safety.undo import Call, Undo
 from tests.conftest import client, until
 
 
@@ -86,3 +90,36 @@ def test_an_entry_that_cannot_be_closed_is_said_and_its_key_is_back(lab, kms, mo
 
 def broken(*_):
     raise OSError("read-only")
+
+
+def test_of_two_policies_of_one_key_the_first_one_is_put_back_last(lab, kms):
+    """Two runs that were killed, the second of which knew only what the first had left."""
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    old = kms.get_key_policy(KeyId=key)["Policy"]
+    broken = json.dumps(json.loads(old) | {"Id": "broken"})
+    kms.put_key_policy(KeyId=key, Policy=json.dumps(json.loads(old) | {"Id": "more"}))
+
+    def left(run, policy, made):
+        put = Call("kms", "PutKeyPolicy", {"KeyId": key, "PolicyName": "default", "Policy": policy})
+        entry = journal.new_entry(
+            run=run, region=lab.region, lab=lab, cluster="", key=key, undo=Undo((put,))
+        )
+        return journal.write(replace(entry, made=made))
+
+    entries = [
+        left("r1", old, "2026-11-27T10:00:00+00:00"),
+        left("r2", broken, "2026-11-27T10:00:05+00:00"),
+    ]
+    assert restoring.restore(entries, lambda _: None) == []
+    assert json.loads(kms.get_key_policy(KeyId=key)["Policy"]) == json.loads(old)
+
+
+def test_schedules_that_make_no_undo_are_named_and_not_passed_over(lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    key = lab.clusters[0]["key"]
+    enable = Call("kms", "EnableKey", {"KeyId": key})
+    two = [Armed(name, enable, "r1", "somebody", "orders", key) for name in switch.names(key)[:2]]
+    aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
+    entries, (problem,) = restoring.adopted(aws, two, keep=False)
+    assert entries == []
+    assert f"{two[0].name}, {two[1].name} of run r1 are not as we make them" in problem

@@ -10,7 +10,7 @@ import pytest
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import until
 from tests.e2e.test_interrupts import MOMENTS
-from tests.e2e.test_nets import at_most_its_schema_is_left, schedules, switch_role
+from tests.e2e.test_safeguards import at_most_its_schema_is_left, schedules, switch_role
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 

@@ -327,7 +327,7 @@ BARE = {
 }  # fmt: skip
 
 
-def test_an_experiment_without_our_control_has_the_nets_too(aws, tmp_path):
+def test_an_experiment_without_our_control_has_the_safeguards_too(aws, tmp_path):
     played = aws(profile="documented")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps(BARE))

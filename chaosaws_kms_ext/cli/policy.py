@@ -11,6 +11,7 @@ import click
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.permissions import Caller
 from chaosaws_kms_ext.policies import SWITCH_ROLE, USUAL, Place, policy, trust
+from chaosaws_kms_ext.safety import switch
 
 __all__ = ["command"]
 
@@ -82,6 +83,9 @@ def command(name: str, faults: Sequence[str], **given: str) -> None:
     tag chaos:run, and nothing without it can be removed.
     """
     place = _place(given)
+    undoes = [FAULTS[each].needs.undo for each in faults if FAULTS[each].on == "target"]
+    if name == Caller.SWITCH.value and not any(map(switch.can, undoes)):
+        raise click.ClickException(f"no switch can put back {', '.join(faults)}")
     document = trust(place) if name == TRUST else policy(Caller(name), place, faults)
     click.echo(json.dumps(document, indent=2))
 

@@ -1,0 +1,60 @@
+"""`chaos kms doctor`: may this target be attacked?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import click
+
+from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.faults import FAULTS
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
+from chaosaws_kms_ext.safety import guard, leftovers
+from chaosaws_kms_ext.safety.needs import Needs
+from chaosaws_kms_ext.settings import parse
+
+__all__ = ["command"]
+
+
+@click.command("doctor")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice(sorted(name for name, each in FAULTS.items() if each.on == "target")),
+    default=["disable-key"],
+    show_default=True,
+    help="That is to be injected; can be repeated.",
+)
+def command(faults: Sequence[str]) -> None:
+    """May this target be attacked? Looks at everything that the guard asks before a fault.
+
+    Changes nothing, and puts nothing back. The target is that of the CHAOS_ variables; without
+    any it is a lab, started for this. Exits with 0 if nothing speaks against it.
+    """
+    try:
+        settings = parse()
+        with contextlib.ExitStack() as stack:
+            cluster, lab_id = settings.cluster_id, ""
+            if settings.target == "lab":
+                lab = LocalLab.start(settings.lab_speed, settings.lab_profile)
+                stack.callback(lab.stop)
+                stack.enter_context(only_the_lab(lab))
+                cluster, lab_id = lab.clusters[0]["id"], lab.id
+            needs = Needs.all_of(FAULTS[each].needs for each in faults)
+            inspection = guard.inspect(Aws(), settings, cluster, needs, settings.key_id)
+            names = {cluster}
+            if target := inspection.target:
+                names |= {target.cluster.id, target.key.arn}
+            findings = inspection.findings + leftovers.look(names, lab_id)
+    except PlainError as problem:
+        raise click.ClickException(str(problem)) from None
+    for each in findings:
+        state = each.state.upper() if each.state == "refused" else each.state
+        click.echo(f"{state:<9} {each.about:<13} {each.why}")
+    if wrong := sum(each.state == "refused" for each in findings):
+        raise click.ClickException(f"{cluster} may not be attacked: {wrong} of these speak against")
+    where = "" if settings.target == "aws" else ", on a lab that was started for this"
+    click.echo(f"{cluster} may be attacked{where}.")

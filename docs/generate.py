@@ -1,0 +1,83 @@
+"""Writes the pages of this folder that are made from the code: `make docs`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chaosaws_kms_ext.settings import Settings
+
+FOLDER = Path(__file__).parent
+MADE = "<!-- Made from the code by `make docs`: do not edit. -->\n"
+
+SETTINGS = """\
+# Settings
+
+Environment variables, or keys of the experiment's `configuration` (`rto` for `CHAOS_RTO`). The
+environment wins; empty means the default. Durations about Aurora are AWS seconds: on the lab they
+pass `CHAOS_LAB_SPEED` times as fast. A wrong value is one sentence, before anything was touched.
+(aws): only with `CHAOS_TARGET=aws`.
+
+| variable | default | |
+|---|---|---|
+"""
+
+CATALOGUE = """\
+# Actions and probes
+
+All are in `chaosaws_kms_ext`. `chaos discover chaostoolkit-aws-kms --no-install` writes them down
+with their whole documentation: parameters, what they return, when they fail, IAM actions. They work
+beside those of `chaostoolkit-aws`. The control `chaosaws_kms_ext.controls.run` sets for all of them
+`${cluster_id}`, `${key_arn}`, `${aws_region}`, `${account}`, `${partition}`, `${caller}` and
+`${run_id}`.
+"""
+
+MODULES = (
+    "kms.actions", "kms.probes", "aurora.actions", "aurora.probes", "load.actions", "load.probes",
+    "audit.probes",
+)  # fmt: skip
+
+
+def settings() -> str:
+    """Every setting, from its own declaration."""
+    rows = []
+    for name, default, choices, doc in Settings.documented():
+        said = f"`{choices}`" if (choices := "`, `".join(choices)) else ""
+        shown = _default(default)
+        rows.append(f"| `CHAOS_{name.upper()}` | {shown} | {doc}{f': {said}' if said else ''} |\n")
+    return f"{MADE}{SETTINGS}{''.join(rows)}"
+
+
+def catalogue() -> str:
+    """Every action and probe, with the first sentence of its document."""
+    parts = [MADE, CATALOGUE]
+    for name in MODULES:
+        module = importlib.import_module(f"chaosaws_kms_ext.{name}")
+        parts.append(f"\n## `{name}`\n\n| | |\n|---|---|\n")
+        parts += [_row(getattr(module, each)) for each in module.__all__]
+    return "".join(parts)
+
+
+def _row(function: Callable[..., Any]) -> str:
+    names = [n for n in inspect.signature(function).parameters if n not in HIDDEN]
+    first = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
+    return f"| `{function.__name__}({', '.join(names)})` | {first} |\n"
+
+
+HIDDEN = ("configuration", "secrets")
+
+
+def _default(value: Any) -> str:
+    if value in ("", (), 0.0) and not isinstance(value, int):
+        return ""
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": settings, "catalogue.md": catalogue}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (FOLDER / page).write_text(make())
