@@ -201,14 +201,18 @@ def _answered(run: Run, entry: Entry) -> bool:
 
 
 def last_resort(run: Run) -> None:
-    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again."""
-    lab = run.find(LocalLab)
-    if not run.part(OpenFaults, OpenFaults).key_away or (lab and not lab.running):
+    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again.
+
+    What it could not put back it leaves to the watchdog, which begins when this process ends.
+    """
+    mine, lab = run.part(OpenFaults, OpenFaults), run.find(LocalLab)
+    if not mine.key_away or mine.given_up or (lab and not lab.running):
         return
     logger.warning("the rollbacks left a key away: putting it back now")
     try:
         put_back(run)
     except (NotPutBack, OSError) as problem:
+        mine.given_up = True
         logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
 
 

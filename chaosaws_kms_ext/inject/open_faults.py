@@ -14,3 +14,5 @@ class OpenFaults:
         self.key_away: list[Entry] = []
         self.awaiting_cluster: list[Entry] = []
         """Their keys are back."""
+        self.given_up = False
+        """The last resort has failed as well: what is left is the watchdog's."""

@@ -23,15 +23,16 @@ def namespaces():
 @pytest.mark.skipif(not namespaces(), reason="needs user namespaces, for a disk that is full")
 @pytest.mark.parametrize("full", ["reports", "state"])
 def test_a_disk_that_is_full_does_not_keep_the_key_away(aws, tmp_path, full):
-    """A disk of 300 kB for the reports is full in seconds; that of the journal is filled here."""
+    """It has room for the run as planned; then somebody else fills it."""
     played = aws()
     folder = played.chaos.folder / full
     folder.mkdir()
     command = [
         "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
-        f"mount -t tmpfs -o size=300k none {folder} && "
+        f"mount -t tmpfs -o size=64m none {folder} && "
         f"{{ (while ! grep -q hold-the-outage {tmp_path}/out; do sleep 0.1; done; "
-        f"dd if=/dev/zero of={folder}/filling bs=1k 2>/dev/null; sync) & exec "
+        f"dd if=/dev/zero of={folder}/filling bs=64k 2>/dev/null; "
+        f"dd if=/dev/zero of={folder}/crumbs bs=1 2>/dev/null; sync) & exec "
         f"{program('chaos')} --no-version-check run --journal-path {tmp_path}/journal.json "
         "experiments/kms-disable.json; }",
     ]  # fmt: skip
@@ -67,6 +68,11 @@ def test_a_database_that_lets_nobody_in_any_more_does_not_keep_the_key_away(aws)
     assert ran.summary["verdict"] != "passed"
     assert played.key_state() == "Enabled"
     until(lambda: played.cluster_status() == "available", 60)
+    assert "NOT removed: the schema chaos_kms" in played.chaos.kms("restore").output
+    with as_superuser(played.lab) as connection:
+        connection.execute("ALTER ROLE load LOGIN")
+    restored = played.chaos.kms("restore", PGPASSWORD="let-in")
+    assert restored.status == 0, restored.output
     assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
