@@ -104,14 +104,14 @@ class Door:
             return CONTROL[request.path](self, request, body)(environ, start)
         if request.path.startswith(MOTOS_OWN):
             return NOT_HERE(environ, start)
-        named = wire.access_key(request)
-        if not named:
+        signed = credential(request)
+        if signed is None:
             public = wire.reads_a_public_object(request)
             answer = self._unnamed(wire.for_s3(environ)) if public else UNSIGNED
             return answer(environ, start)
-        wrong = bool(named) and not is_signed(request, body, self._keys.of(named))
+        wrong = not is_signed(request, body, self._keys.of(signed.access_key))
         try:
-            envelope = wire.read(request, body)
+            envelope = wire.read(request, body, signed)
         except Exception:  # a protocol that the service does not speak
             logger.debug("unreadable", exc_info=True)
             return UNREADABLE(environ, start)

@@ -210,10 +210,8 @@ def _event(action: str) -> str:
 
 def _at(run: Run, name: Happened, **details: str) -> datetime | None:
     """When this run last did so."""
-    for event in reversed(run.events):
-        if event.name == name.value and details.items() <= event.details.items():
-            return run.anchor.utc(event.at)
-    return None
+    event = run.last(name, **details)
+    return run.anchor.utc(event.at) if event else None
 
 
 def _by(event: Logged | None) -> dict[str, str] | None:

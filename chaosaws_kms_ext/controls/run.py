@@ -59,9 +59,9 @@ def _silence(record: logging.LogRecord) -> bool:
 
     That is not told, unless something fails in them: so the reason comes last, and once.
     """
-    ours = f"{os.sep}chaosaws_kms_ext{os.sep}" in record.pathname
+    told_by_us = f"{os.sep}chaosaws_kms_ext{os.sep}" in record.pathname
     fails = record.levelno >= logging.ERROR and not record.getMessage().startswith("refused: ")
-    return ours or fails or record.levelno < logging.INFO
+    return told_by_us or fails or record.levelno < logging.INFO
 
 
 def before_experiment_control(

@@ -218,12 +218,11 @@ def bring_up(
         _order_misbehaviours(lab, settings.lab_faults)
     door = aws.of(run)
     _tell_of_leftovers()
-    for each in injected(experiment.get("method") or []):
-        if each.on == "target":
-            refuse_without_switch(run, each.needs.undo)
+    faults = [each for each in injected(experiment.get("method") or []) if each.on == "target"]
+    for each in faults:
+        refuse_without_switch(run, each.needs.undo)
     if on != "nothing":
         cluster_id = settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
-        faults = injected(experiment.get("method") or []) if on == "cluster" else []
         run.put(Target, _target(run, door, cluster_id, faults))
         _keep_passwords(run, door, run.part(Target), stack)
     stack.callback(last_resort, run)
@@ -267,11 +266,11 @@ def _tell_of_leftovers() -> None:
 
 def _target(run: Run, door: aws.Aws, cluster_id: str, faults: Sequence[type[Fault]]) -> Target:
     """The cluster and its key: guarded if the key is to be taken away, else as they are."""
-    needs = Needs.all_of(each.needs for each in faults if each.on == "target")
-    if not needs.inject:
+    if not faults:
         return guard.find(door, cluster_id, run.settings.key_id)
     lab = run.find(LocalLab)
     leftovers.refuse(cluster_id, lab.id if lab else "")
+    needs = Needs.all_of(each.needs for each in faults)
     target = guard.ask(door, run.settings, cluster_id, needs, run.settings.key_id)
     Safeguards.ensure(run, door, target.cluster.id, target.key.arn, needs.undo)
     return target

@@ -6,12 +6,11 @@ fault needs as values (`Needs`), the undo journal, the watchdog and the switch i
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
 import logging
 import pkgutil
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 
 from chaosaws_kms_ext.aws import Aws
@@ -104,21 +103,15 @@ def check_arguments(kind: type[Fault], arguments: Mapping[str, Any]) -> None:
         raise Refused(f"the fault {kind.name} does not take these arguments: {problem}") from None
 
 
-def load(folders: Iterable[str | Path], package: str = "") -> None:
-    """Imports every module of these folders, so that the faults in them are registered.
+def load(folders: Iterable[str], package: str) -> None:
+    """Imports every module of a package's folders, so that the faults in them are registered.
 
     One that cannot be imported is left out, and said: nothing of it may keep `chaos kms restore`
     from its work.
     """
-    for found in pkgutil.iter_modules(map(str, folders), f"{package}." if package else ""):
+    for found in pkgutil.iter_modules(folders, f"{package}."):
         try:
-            if package:
-                importlib.import_module(found.name)
-                continue
-            spec = found.module_finder.find_spec(found.name, None)
-            assert spec
-            assert spec.loader
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+            importlib.import_module(found.name)
         except Exception as problem:
             BROKEN[found.name.rpartition(".")[2]] = repr(problem)
             logger.error(f"the fault in {found.name} cannot be used: {problem!r}")

@@ -60,8 +60,8 @@ FIELDS = (
     "cluster", "credentials", "endpoint", "key", "lab", "made", "owner", "region", "run", "switch",
     "target", "undo",
 )  # fmt: skip
-NEW = ("credentials",)
-"""Of them what schema 1 did not have."""
+NEW = {"credentials": ""}
+"""What schema 1 did not have, as it was then."""
 
 WATCHED = ".watchdog.log"
 """What the names of the watchdogs' logs end with."""
@@ -287,7 +287,7 @@ def forget_closed(run: str = "") -> None:
 def read(path: Path) -> Entry:
     """One entry, wherever its file is; raises JournalDamaged."""
     try:
-        said = {"credentials": ""} | stored.document(path, READ, FIELDS, optional=NEW)
+        said = stored.document(path, READ, FIELDS, NEW)
         if isinstance(said["undo"], dict):
             said["undo"].pop("checks", None)
         names = said["switch"]

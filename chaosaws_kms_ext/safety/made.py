@@ -59,8 +59,8 @@ PREFIX = "chaos-"
 SCHEMA = 2
 READ = (1, 2)
 """Schemas that are read."""
-NEW = ("credentials", "database")
-"""What schema 1 did not have."""
+NEW: dict[str, Any] = {"credentials": "", "database": {}}
+"""What schema 1 did not have, as it was then."""
 FIELDS = (
     "account", "credentials", "database", "endpoint", "lab", "owner", "region", "run", "target",
     "things",
@@ -144,9 +144,9 @@ class Made:
     def read(cls, path: Path) -> Made:
         """The ledger in a file; raises JournalDamaged."""
         try:
-            said = {"credentials": ""} | stored.document(path, READ, FIELDS, optional=NEW)
+            said = stored.document(path, READ, FIELDS, NEW)
             things = [_thing(each) for each in said.pop("things")]
-            database = _database(said.pop("database", {}))
+            database = _database(said.pop("database"))
             _check(said, path)
             if said["lab"] and any(thing.kind == "schema" for thing in things):
                 raise BadRecord("names a schema in a lab, which goes with all of its schemas")

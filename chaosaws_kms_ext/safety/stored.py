@@ -54,12 +54,12 @@ class BadRecord(ValueError):
 
 
 def document(
-    path: Path, schemas: Collection[int], fields: Collection[str], optional: Collection[str] = ()
+    path: Path, schemas: Collection[int], fields: Collection[str], new: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The JSON object in a file, without its schema; raises BadRecord.
 
-    It has one of these schemas and exactly these fields, but for the `optional` ones: a newer
-    version may have written down what this one would drop.
+    It has one of these schemas and exactly these fields: a newer version may have written
+    down what this one would drop. `new`: those that an older one did not have, with what they were.
     """
     try:
         said = json.loads(read_private(path))
@@ -74,9 +74,9 @@ def document(
         raise BadRecord(f"has the schema {schema!r:.20}, and this version reads {known}")
     if unknown := sorted(said.keys() - set(fields)):
         raise BadRecord(f"has fields that this version does not know: {', '.join(unknown):.200}")
-    if missing := sorted(set(fields) - set(optional) - said.keys()):
+    if missing := sorted(set(fields) - new.keys() - said.keys()):
         raise BadRecord(f"has no {', '.join(missing)}")
-    return said
+    return {**new, **said}
 
 
 def check_texts(said: Mapping[str, Any], fields: Collection[str]) -> None:

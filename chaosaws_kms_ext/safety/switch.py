@@ -127,9 +127,8 @@ def arm(
             if problem.code != "ConflictException":
                 raise
             holder = _read(aws, name)
-            if holder is None or (holder.run, holder.call) != (run, call):
-                raise Refused(_held(name, holder)) from None
-            if holder.due is None or abs(holder.due - due) > MARGIN:  # else an answer was lost
+            ours = holder and (holder.run, holder.call) == (run, call) and holder.due
+            if not ours or abs(ours - due) > MARGIN:  # else an answer was lost
                 raise Refused(_held(name, holder)) from None
     return due
 

@@ -30,10 +30,17 @@ PAGE = ROOT / "docs" / "adding-a-fault.md"
 @pytest.fixture
 def registered():
     """What a test registers is forgotten again."""
-    before = dict(FAULTS)
+    before, folders = dict(FAULTS), list(faults.__path__)
     yield FAULTS
     FAULTS.clear()
     FAULTS.update(before)
+    faults.__path__[:] = folders
+
+
+def load_from(folder):
+    """As if the files of this folder were in that of the faults."""
+    faults.__path__.append(str(folder))
+    load(faults.__path__, faults.__name__)
 
 
 def test_every_file_of_the_folder_has_its_fault_under_its_own_name():
@@ -93,7 +100,7 @@ def test_a_file_that_is_broken_is_left_out_and_named(registered, tmp_path, monke
     assert faults.BROKEN == {}
     monkeypatch.setattr("chaosaws_kms_ext.faults.base.BROKEN", {})
     (tmp_path / "broken_one.py").write_text('raise RuntimeError("x")')
-    load([tmp_path])
+    load_from(tmp_path)
     with pytest.raises(Refused, match="broken-one cannot be used, its file is broken: RuntimeErr"):
         named("broken-one")
 
@@ -141,7 +148,7 @@ def test_the_example_of_the_page_is_a_fault(lab, on_aws, registered, tmp_path, m
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.splitlines()) < 60
     (tmp_path / "deny_decrypt.py").write_text(code)
-    load([tmp_path])
+    load_from(tmp_path)
     kms, key = client(lab, "kms"), lab.clusters[0]["key"]
     old = kms.get_key_policy(KeyId=key)["Policy"]
     until(
