@@ -177,11 +177,11 @@ def new_cluster(
 
 
 def _refuse(call: Call, *parameters: str) -> None:
-    """Raises NotImplemented for what the lab would have to do in a database, and does not."""
+    """Raises InvalidParameterValue: the lab would have to do it in a database, and does not."""
     for parameter in parameters:
         if call.params.get(parameter):
             why = f"The lab does not do rds:{call.operation} with {parameter}."
-            raise AwsError("NotImplemented", why, 501)
+            raise AwsError("InvalidParameterValue", why)
 
 
 def _check_engine(params: dict[str, Any]) -> None:
