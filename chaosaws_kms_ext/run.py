@@ -18,50 +18,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import open_private, private_folder
-from chaosaws_kms_ext.history import Anchor, Event
+from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName
 from chaosaws_kms_ext.settings import Settings, parse
 
 __all__ = ["Happened", "Instant", "Refused", "Run", "begin", "current", "end"]
 
 Part = TypeVar("Part")
 
-
-class Happened(StrEnum):
-    """The events of a run, by name: who writes them and who judges them meet here."""
-
-    JOURNAL_OPENED = "journal-opened"
-    INJECTED = "fault-injected"
-    """At the instant of AWS' answer, as PUT_BACK and START_CALLED."""
-    PUT_BACK = "fault-put-back"
-    SWITCH_ARMED = "switch-armed"
-    JOURNAL_CLOSED = "journal-closed"
-    START_CALLED = "cluster-start-called"
-    RESTORE_ORDERED = "restore-ordered"
-    """At the instant of AWS' answer."""
-    RESTORED = "restored"
-    """A cluster that was restored from a snapshot is available, with an instance."""
-    STATUS = "status"
-    STATUS_UNKNOWN = "status-unknown"
-    READY = "ready"
-    """Everything is up that the gate needs; who the run is to AWS."""
-    SEALED = "sealed"
-    DECRYPTED = "decrypted"
-    """An attempt, with some encryption context."""
-    LOAD_STEADY = "load-steady"
-    LOAD_STOPPED = "load-stopped"
-    """Each of one load, by name."""
-    FIRST_ANSWER = "first-answer"
-    """Of a cluster that was restored."""
-    SEED_ROWS = "seed-rows"
-    GUARD_REFUSED = "guard-refused"
-    AUDIT = "audit"
-    """What CloudTrail says of the fault."""
+Happened = EventName
 
 
 class Refused(PlainError):
@@ -79,6 +48,8 @@ class Run:
         self.anchor = Anchor.now()
         self.events: list[Event] = []
         self.folder: Path | None = None
+        self.conditions: Conditions | None = None
+        """What its judgement depends on; in its folder as well."""
         self.interrupted = ""
         """What did, in words; set by a signal's handler, which must not wait for any lock."""
         self.stopping = ""
@@ -97,7 +68,9 @@ class Run:
         """Records that something happened: now, or `when`, with how exact that is."""
         if when is not None:
             details["within_seconds"] = when.within_seconds
-        event = Event(time.monotonic_ns() if when is None else when.at, name.value, details)
+        at = time.monotonic_ns() if when is None else when.at
+        # As the file has it, so that whoever judges the file again judges the same.
+        event = Event(at, name.value, json.loads(json.dumps(details)))
         with self._lock:
             self.events.append(event)
             try:

@@ -283,6 +283,19 @@ class Settings:
             choices = parse if isinstance(parse, _Choice) else ()
             yield each.name, each.default, choices, each.metadata["doc"]
 
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> Settings:
+        """Settings as a run has written them down; a new one has its default.
+
+        Raises ValueError for one that there is not.
+        """
+        if unknown := set(said) - {each.name for each in fields(cls)}:
+            raise ValueError(f"no setting is called {', '.join(sorted(unknown))}")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
+        }
+        return cls(**values)
+
     def real(self, aws_seconds: float) -> float:
         """AWS seconds as seconds of this run's clock."""
         return aws_seconds / self.lab_speed if self.target == "lab" else aws_seconds

@@ -16,7 +16,7 @@ from chaosaws_kms_ext.aurora.recovery import Plan
 from chaosaws_kms_ext.aurora.starting import start
 from chaosaws_kms_ext.aurora.watcher import watch
 from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.checkers.outage import ANSWERED
+from chaosaws_kms_ext.checkers.silence import ANSWERED
 from chaosaws_kms_ext.inject.injection import settle
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import api as kms_api
@@ -170,6 +170,7 @@ def create_encrypted_cluster(
         if not run.has(Target):
             key = kms_api.describe(aws.of(run), cluster.key)
             run.put(Target, Target(cluster, key))
+            run.event(Happened.TARGET, cluster=cluster.id, key=key.arn)
             watch(run, aws.of(run), cluster.id, key.arn)
         return _described(cluster)
 

@@ -1,5 +1,21 @@
-"""Judgement: pure functions from what was recorded to a result.
+"""Judgement: one question about a run a file, each a pure function of what was recorded.
 
 A result that could not be had is None and has a reason; nothing here reads a clock, a file or a
 database.
 """
+
+from __future__ import annotations
+
+from chaosaws_kms_ext.checkers.base import (
+    CHECKERS,
+    OBJECTIVES,
+    Checker,
+    Objective,
+    Result,
+    checker,
+    load,
+)
+
+__all__ = ["CHECKERS", "OBJECTIVES", "Checker", "Objective", "Result", "checker", "load"]
+
+load(__path__, __name__)

@@ -4,13 +4,107 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from chaosaws_kms_ext.history import Operation, Outcome, WrittenRow
+from chaosaws_kms_ext.checkers.base import (
+    Checker,
+    Objective,
+    Result,
+    checker,
+    every_load,
+    never_injected,
+    of_load,
+    suffers,
+    total,
+)
+from chaosaws_kms_ext.checkers.outage import find
+from chaosaws_kms_ext.history import MAIN, Conditions, History, Operation, Outcome, WrittenRow
 
-__all__ = ["Durability", "judge"]
+__all__ = ["Durability", "DurabilityChecker", "judge"]
 
 UNKNOWN = frozenset({Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED})
 """Such a write may or may not be there: neither is a fault."""
+
+
+@checker
+class DurabilityChecker(Checker):
+    """Counts the lost writes of every load."""
+
+    name = "durability"
+    place = 60
+    objectives = (Objective("lost_writes", "lost_writes"),)
+    fields = {
+        "writes": "acknowledged; present: rows found in the end; lost: acknowledged and not found; "
+        "unknown: timed out, lost or cut, so that it may be there or not",
+        "lost_writes": "the lost ones, each as writer and sequence",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Holds each load's writes against its rows."""
+        loads, doubts, rows = {}, [], []
+        lost: list[int | None] = []
+        for load in every_load(history):
+            arrivals = history.arrivals(load)
+            kept = judge(arrivals, history.rows.get(load))
+            at_stake: int | None = kept.acknowledged
+            if suffers(conditions, load):
+                at_stake = _acknowledged_before_impact(history, conditions, arrivals)
+            loads[load] = _figures(kept)
+            if arrivals or load != MAIN:
+                rows.append(("writes" if load == MAIN else f"load {load}", _in_words(kept)))
+            if load in history.loads or suffers(conditions, load):
+                lost.append(len(kept.lost) if kept.lost is not None and at_stake else None)
+                doubts += of_load(load, _doubts(conditions, kept, at_stake))
+        return Result(
+            loads=loads,
+            measured={"lost_writes": total(lost)},
+            doubts=() if never_injected(history, conditions) else doubts,
+            rows=rows,
+        )
+
+
+def _acknowledged_before_impact(
+    history: History, conditions: Conditions, arrivals: Iterable[Operation]
+) -> int | None:
+    """The writes that the outage could have lost; None: when it began is not known."""
+    seen = find(history, conditions, MAIN)
+    if seen is None or seen.impact is None:
+        return None
+    writes = (o for o in arrivals if o.kind == "write" and o.outcome == Outcome.OK)
+    return sum(o.done <= seen.impact for o in writes)
+
+
+def _figures(kept: Durability) -> dict[str, Any]:
+    return {
+        "writes": {
+            "acknowledged": kept.acknowledged,
+            "present": kept.present,
+            "lost": None if kept.lost is None else len(kept.lost),
+            "unknown": kept.unknown,
+        },
+        "lost_writes": [list(row) for row in kept.lost or ()],
+    }
+
+
+def _in_words(kept: Durability) -> str:
+    lost = "not measured" if kept.lost is None else len(kept.lost)
+    return f"{kept.acknowledged} acknowledged · {kept.unknown} unknown · {lost} lost"
+
+
+def _doubts(conditions: Conditions, kept: Durability, at_stake: int | None) -> list[str]:
+    doubts = []
+    if conditions.settings.load_writes == "none":
+        doubts.append("no writes were made (CHAOS_LOAD_WRITES=none), so none can be missed")
+    elif kept.reason:
+        doubts.append(f"lost writes could not be counted: {kept.reason}")
+    elif at_stake == 0:
+        doubts.append("no write was acknowledged before the impact, so none was at stake")
+    if kept.unexpected:
+        doubts.append(
+            f"{len(kept.unexpected)} rows are there that no client can have written: "
+            "the figures cannot be trusted"
+        )
+    return doubts
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.history import SECOND, Event
 
-__all__ = ["Durations", "Instant", "of"]
+__all__ = ["Durations", "Instant", "in_words", "of"]
 
 Instant = tuple[int, float]
 """CLOCK_MONOTONIC (ns), and the seconds that it can be off."""
@@ -18,6 +18,13 @@ SHARE = 0.5
 def of(event: Event | None) -> Instant | None:
     """When an event was."""
     return None if event is None else (event.at, float(event.details.get("within_seconds", 0.0)))
+
+
+def in_words(seconds: float | None, bound: float | None = None) -> str:
+    """`38.20 s ± 0.06`; one that is not known, `not measured`."""
+    if seconds is None:
+        return "not measured"
+    return f"{seconds:.2f} s" + (f" ± {bound:.2f}" if bound is not None else "")
 
 
 class Durations:

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
-from chaosaws_kms_ext.history import Operation, Outcome
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, suffers
+from chaosaws_kms_ext.checkers.outage import find
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.history import Conditions, EventName, History, Operation, Outcome
 
-__all__ = ["Latency", "judge", "nearest_rank"]
+__all__ = ["Latency", "LatencyChecker", "judge"]
+
+END_OF_TIME = 2**63
+
+
+@checker
+class LatencyChecker(Checker):
+    """Before the fault and after the recovery; without a fault, of the whole run."""
+
+    name = "latency"
+    place = 70
+    fields = {
+        "latency_ms": "milliseconds from the instant an arrival was due to its answer, of those "
+        "that were answered: before the fault (without one: of the whole run) and after the "
+        "recovery",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Measures each load."""
+        loads = {}
+        for load in every_load(history):
+            injected = history.first(EventName.INJECTED) if suffers(conditions, load) else None
+            seen = find(history, conditions, load)
+            recovery = seen.recovery if seen else None
+            arrivals = history.arrivals(load)
+            before = judge(arrivals, 0, injected.at if injected else END_OF_TIME)
+            after = judge(arrivals, recovery or END_OF_TIME, END_OF_TIME)
+            loads[load] = {"latency_ms": {"before": asdict(before), "after": asdict(after)}}
+        return Result(loads=loads)
 
 
 @dataclass(frozen=True)
@@ -25,11 +55,6 @@ def judge(arrivals: Iterable[Operation], begin: int, end: int) -> Latency:
         o.done - o.due for o in arrivals if o.outcome == Outcome.OK and begin <= o.due < end
     )
     return Latency(_ms(nearest_rank(took, 0.50)), _ms(nearest_rank(took, 0.99)))
-
-
-def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
-    """The percentile of ordered values by nearest rank; None of none."""
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
 
 
 def _ms(nanoseconds: int | None) -> float | None:

@@ -1,187 +1,283 @@
-"""When the database stopped answering, when it answered again, and how exact that is.
-
-A *silence* is a time without any answer in which at least one arrival was due that got none. The
-impact is the begin of the first silence that is long enough to be no hiccup and ends after the
-fault. The database is back with the first answer of the first window in which 99 % of all arrivals
-were answered; the outage is what lies between. A partial outage, in which some arrivals are still
-answered, has no such edges: it is said, and not measured.
-"""
+"""The outage: when what happened, how long everything took, and how exact that is."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from chaosaws_kms_ext.checkers.latency import nearest_rank
-from chaosaws_kms_ext.history import SECOND, Operation, Outcome
+from chaosaws_kms_ext.checkers import exactness, silence
+from chaosaws_kms_ext.checkers.base import (
+    Checker,
+    Objective,
+    Result,
+    checker,
+    every_load,
+    never_injected,
+    suffers,
+)
+from chaosaws_kms_ext.checkers.exactness import Durations, Instant
+from chaosaws_kms_ext.checkers.load_ended import why_ended
+from chaosaws_kms_ext.checkers.silence import Outage
+from chaosaws_kms_ext.history import MAIN, Conditions, Event, EventName, History, utc
 
-__all__ = ["ANSWERED", "LONG_STALL", "Outage", "judge", "stood_still"]
-
-ANSWERED = 0.99
-"""The share of arrivals that have to be answered."""
-
-HICCUP = 5
-"""Unanswered arrivals before a silence that are no partial outage: those in flight, or a hiccup."""
-
-LONG_STALL = 1.0
-"""Seconds for which a client that stood still makes a figure worthless."""
+__all__ = [
+    "KeyEvents",
+    "OutageChecker",
+    "find",
+    "put_back_by_others",
+    "times",
+    "unexplained",
+]
 
 
 @dataclass(frozen=True)
-class Outage:
-    """The outage of one load; instants are CLOCK_MONOTONIC ns."""
+class KeyEvents:
+    """What happened to the key and to the cluster; None: it did not, or nobody saw it."""
 
-    impact: int | None
-    """The last answer before."""
-    recovery: int | None
-    """The first answer of the first window that was answered again."""
-    answered_between: int
-    """Arrivals answered after the impact and before the recovery: it flapped if there are any."""
-    resolution_seconds: float
-    error_bound_seconds: float
-    """How far instants can be off: arrivals are that far apart, attempts to reconnect are, and an
-    answer takes that long."""
-    reason: str
-    """Why `impact` or `recovery` is None; empty if neither is."""
-    doubt: str = ""
-    """Why the figures, although there, cannot be trusted."""
+    injected: Event | None
+    put_back: Event | None
+    start: Event | None
+    """StartDBCluster."""
+    inaccessible: Event | None
+    available: Event | None
+    """Seen again, after the key was put back; None where it was never seen to be gone."""
 
-    @property
-    def seconds(self) -> float | None:
-        """From the last answer before to the first answer after."""
-        if self.impact is None or self.recovery is None:
-            return None
-        return (self.recovery - self.impact) / SECOND
+    @classmethod
+    def of(cls, history: History) -> KeyEvents:
+        """Those of a run."""
+        injected = history.first(EventName.INJECTED)
+        back = history.first(EventName.PUT_BACK)
+        start = history.first(EventName.START_CALLED, after=back.at) if back else None
+        gone = _status(history, injected, ("recoverable", "terminal"))
+        available = _status(history, back, ("accessible",)) if gone else None
+        return cls(injected, back, start, gone, available)
 
 
-def judge(
-    arrivals: Sequence[Operation],
-    *,
-    rate: float,
-    fault_at: int,
-    window: float,
-    reconnect_spacing: float,
-    stalls: Sequence[Operation] = (),
-) -> Outage:
-    """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
-
-    `arrivals`: of one load, in order of `due`; `rate`: arrivals a second; `window` and
-    `reconnect_spacing`: seconds; `stalls`: when the client itself stood still.
-    """
-    span = round(window * SECOND)
-    resolution = 1 / rate
-    bound = resolution + reconnect_spacing + _delay(arrivals, fault_at)
-
-    def none(reason: str) -> Outage:
-        return Outage(None, None, 0, resolution, bound, reason)
-
-    silence = _first_silence(arrivals, fault_at, span)
-    if silence is None:
-        failed = _failed(arrivals, fault_at, 2**63, stalls)
-        if failed > HICCUP:
-            return none(
-                f"{failed} arrivals failed after the fault, but answers never ceased: a partial "
-                "outage is not measured"
-            )
-        if (stall := _longest(stalls, fault_at, 2**63)) > LONG_STALL:
-            return none(stood_still(stall))
-        return none("no silence followed the fault: it never showed")
-    if silence < fault_at - round(bound * SECOND):
-        return none("the database was silent before the fault already")
-    recovery, reason = _recovery(arrivals, silence, span, rate)
-    end = arrivals[-1].done if recovery is None else recovery
-    stall = _longest(stalls, silence - span, end + span)
-    return Outage(
-        impact=silence,
-        recovery=recovery,
-        answered_between=sum(
-            1 for o in arrivals if o.outcome == Outcome.OK and silence < o.done < end
-        ),
-        resolution_seconds=resolution,
-        error_bound_seconds=bound + stall,
-        reason=reason,
-        doubt=_doubt(_failed(arrivals, fault_at, silence, stalls), stall),
-    )
+NOTHING = KeyEvents(None, None, None, None, None)
 
 
-def stood_still(seconds: float) -> str:
-    """What a stall of the load's own means, in a sentence."""
-    return f"the load itself stood still for {seconds:.1f} s: the machine was too busy"
+@checker
+class OutageChecker(Checker):
+    """Answers how long everything took."""
 
+    name = "outage"
+    place = 30
+    objectives = (Objective("rto", "time_to_recovery_seconds", "rto", "seconds"),)
+    fields = {
+        "timeline": "when what happened, UTC",
+        "time_to_impact_seconds": "from the key being taken away to the last answer before the "
+        "outage; 0 if that came first",
+        "time_to_inaccessible_seconds": "from the key being taken away until the status was seen "
+        "to be inaccessible",
+        "key_unusable_seconds": "from the key being taken away to its being put back, by AWS' "
+        "answers",
+        "outage_seconds": "from the last answer before to the first answer after",
+        "time_to_recovery_seconds": "from the key being put back to the first answer of the first "
+        "window in which 99 % of the arrivals are answered; the window is 10 AWS seconds, or 20 "
+        "arrivals if those take longer",
+        "time_to_available_seconds": "from the key being put back until the status was seen to be "
+        "available, if it was seen to be inaccessible before",
+        "recovery": "where the time to recovery went: until StartDBCluster was called (or all of "
+        "it), from there until the status was available, from there to the first answer",
+        "recovery_path": "`self-restart` or `start-db-cluster`",
+        "bounds": "how far each of these durations can be off: how far apart the looks, the calls "
+        "and the arrivals at its ends were. A duration that can be off by more than half of itself "
+        "(and than a second, and than two looks) is `null`, with the reason: something stood still",
+        "resolution_seconds": "the time between two arrivals: nothing shorter can be seen",
+        "error_bound_seconds": "how far the instants of impact and recovery may be from the truth; "
+        "a duration between the two, by as much at either end",
+        "answered_between": "arrivals that were answered between impact and recovery (if there was "
+        "none: until the end)",
+        "status_poll_seconds": "the time between two looks at the status: so much later, and the "
+        "call's own time, it may have been seen",
+    }
 
-def _failed(
-    arrivals: Sequence[Operation], begin: int, end: int, stalls: Sequence[Operation]
-) -> int:
-    """The arrivals that were not answered, but for those that the client itself kept from it."""
-    return sum(
-        1
-        for o in arrivals
-        if begin <= o.due < end
-        and o.outcome != Outcome.OK
-        and not any(stall.due <= o.done and o.due <= stall.done for stall in stalls)
-    )
-
-
-def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
-    """The longest stall between two instants, seconds."""
-    found = [o.done - o.due for o in stalls if o.done > begin and o.due < end]
-    return max(found, default=0) / SECOND
-
-
-def _doubt(failed_before: int, stall: float) -> str:
-    if stall > LONG_STALL:
-        return stood_still(stall)
-    if failed_before > HICCUP:
-        return (
-            f"{failed_before} arrivals had failed before the database fell silent: the outage "
-            "began earlier than it could be measured"
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Measures the load that suffers; the figures of the others are null."""
+        found = {load: _Measured(history, conditions, load) for load in every_load(history)}
+        main = found[MAIN]
+        return Result(
+            figures={"status_poll_seconds": conditions.settings.status_poll},
+            loads={load: its.figures for load, its in found.items()},
+            measured={"time_to_recovery_seconds": main.figures["time_to_recovery_seconds"]},
+            doubts=main.doubts(),
+            rows=list(main.rows()),
         )
+
+
+@lru_cache(maxsize=4)
+def find(history: History, conditions: Conditions, load: str) -> Outage | None:
+    """The silence of a load after the fault; None: no fault, or nothing recorded of the load."""
+    injected = history.first(EventName.INJECTED)
+    arrivals = history.arrivals(load)
+    if not suffers(conditions, load) or injected is None or not arrivals:
+        return None
+    started = history.first(EventName.LOAD_STARTED, load=load)
+    spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
+    return silence.judge(
+        arrivals,
+        rate=history.rates[load],
+        fault_at=injected.at,
+        window=conditions.settings.steady_window,
+        reconnect_spacing=spacing,
+        stalls=history.witness(load, "stall"),
+    )
+
+
+def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]:
+    """The durations of a load, as summary.json has them."""
+    return _Measured(history, conditions, load).figures
+
+
+def unexplained(history: History, conditions: Conditions) -> bool:
+    """Whether no load that had ended explains what is missing of the outage."""
+    seen = find(history, conditions, MAIN)
+    return not (why_ended(history, MAIN) and (seen is None or seen.recovery is None))
+
+
+def put_back_by_others(history: History, conditions: Conditions) -> str:
+    """What tells that the key did not come back by this run; empty if nothing does."""
+    seen, events = find(history, conditions, MAIN), KeyEvents.of(history)
+    injected, back = events.injected, events.put_back
+    if not conditions.expects_outage or injected is None or back is None:
+        return ""
+    if by := back.details.get("by"):
+        return f"the key was put back by `{by}`, not by this run"
+    seen_disabled = False
+    for event in history.all(EventName.STATUS):
+        if injected.at < event.at < back.at:
+            enabled = event.details.get("key") == "Enabled"
+            if enabled and seen_disabled:
+                return "the key was Enabled before this run put it back: somebody else did"
+            seen_disabled = seen_disabled or not enabled
+    if seen is not None and seen.recovery is not None and seen.recovery < back.at:
+        return "the database answered again before this run put the key back"
     return ""
 
 
-def _first_silence(arrivals: Sequence[Operation], fault_at: int, span: int) -> int | None:
-    """The begin of the first silence of at least `span` that ends after `fault_at`."""
-    answers = sorted(o.done for o in arrivals if o.outcome == Outcome.OK)
-    unanswered = [o.due for o in arrivals if o.outcome != Outcome.OK]
-    if not arrivals or not answers:
+class _Measured:
+    """The instants and durations of one load."""
+
+    def __init__(self, history: History, conditions: Conditions, load: str) -> None:
+        self._history, self._conditions = history, conditions
+        self._events = KeyEvents.of(history) if suffers(conditions, load) else NOTHING
+        self._seen = find(history, conditions, load)
+        self._durations = Durations(conditions.settings.status_poll)
+        times = self._times()
+        seen, path = self._seen, None
+        if times["time_to_recovery_seconds"] is not None:
+            path = "start-db-cluster" if self._events.start else "self-restart"
+        self.figures: dict[str, Any] = {
+            "timeline": self._timeline(),
+            **times,
+            "recovery_path": path,
+            "bounds": self._durations.bounds,
+            "resolution_seconds": _rounded(seen.resolution_seconds) if seen else None,
+            "error_bound_seconds": _rounded(seen.error_bound_seconds) if seen else None,
+            "answered_between": seen.answered_between if seen else None,
+        }
+
+    def doubts(self) -> list[str]:
+        """Why figures are missing, and why some cannot be trusted."""
+        if never_injected(self._history, self._conditions):
+            return ["no fault was injected"]
+        if not self._conditions.expects_outage:
+            return []
+        doubts = []
+        if unexplained(self._history, self._conditions):
+            if self._seen is None:
+                doubts.append("nothing was recorded of the load, so the outage is not known")
+            elif self._seen.reason:
+                doubts.append(f"the outage could not be measured: {self._seen.reason}")
+            elif self._seen.doubt:
+                doubts.append(self._seen.doubt)
+            if self._events.inaccessible is None:
+                doubts.append("the cluster was never seen to be inaccessible")
+        return doubts + self._durations.doubts
+
+    def rows(self) -> Sequence[tuple[str, str]]:
+        """For a person."""
+        if self._events.injected is None:
+            return ()
+        gone = self.figures["time_to_inaccessible_seconds"]
+        status = "" if gone is None else f"; status inaccessible after {gone:.1f} s"
+        paths = {"self-restart": ", by itself", "start-db-cluster": ", by StartDBCluster"}
+        path = paths.get(self.figures["recovery_path"], "")
+        return (
+            ("time to impact", f"{self._bounded('time_to_impact_seconds')}{status}"),
+            ("outage", self._bounded("outage_seconds")),
+            ("time to recovery", f"{self._bounded('time_to_recovery_seconds')}{path}"),
+        )
+
+    # Internals
+
+    def _bounded(self, figure: str) -> str:
+        return exactness.in_words(self.figures[figure], self._durations.bounds.get(figure))
+
+    def _times(self) -> dict[str, Any]:
+        """How long everything took."""
+        its, seen = self._events, self._seen
+        off = seen.error_bound_seconds if seen else 0.0
+        impact: Instant | None = (seen.impact, off) if seen and seen.impact is not None else None
+        first: Instant | None = (seen.recovery, off) if seen and seen.recovery is not None else None
+        injected, gone = exactness.of(its.injected), exactness.of(its.inaccessible)
+        start, available = exactness.of(its.start), exactness.of(its.available)
+        # A key that others put back was not back at the instant that this run knows.
+        others = put_back_by_others(self._history, self._conditions)
+        back = None if others else exactness.of(its.put_back)
+        between = self._durations.between
+        recovered = between("time_to_recovery_seconds", back, first)
+        started = between("start_called_after_seconds", back, start)
+        impact_after = between("time_to_impact_seconds", injected, impact)
+        seconds = _rounded(seen.seconds) if seen else None
+        return {
+            "time_to_impact_seconds": _not_negative(impact_after),
+            "time_to_inaccessible_seconds": between("time_to_inaccessible_seconds", injected, gone),
+            "key_unusable_seconds": between("key_unusable_seconds", injected, back),
+            "outage_seconds": self._durations.keep("outage_seconds", seconds, off),
+            "time_to_recovery_seconds": recovered,
+            "time_to_available_seconds": between("time_to_available_seconds", back, available),
+            "recovery": {
+                "waited_seconds": started if start else recovered,
+                "start_called_after_seconds": started,
+                "start_to_available_seconds": between(
+                    "start_to_available_seconds", start, available
+                ),
+                # The status is looked at now and then: answers may come before it is seen.
+                "available_to_first_answer_seconds": _not_negative(
+                    between("available_to_first_answer_seconds", available, first)
+                ),
+            },
+        }
+
+    def _timeline(self) -> dict[str, str | None]:
+        its, seen = self._events, self._seen
+        instants: dict[str, int | None] = {
+            "fault_injected": its.injected and its.injected.at,
+            "impact": seen.impact if seen else None,
+            "inaccessible": its.inaccessible and its.inaccessible.at,
+            "put_back": its.put_back and its.put_back.at,
+            "start_called": its.start and its.start.at,
+            "available": its.available and its.available.at,
+            "recovery": seen.recovery if seen else None,
+        }
+        anchor = self._history.anchor
+        return {name: None if at is None else utc(anchor.utc(at)) for name, at in instants.items()}
+
+
+def _status(history: History, since: Event | None, meanings: Sequence[str]) -> Event | None:
+    """The first look after `since` that saw one of these."""
+    if since is None:
         return None
-    last = max(o.done for o in arrivals)
-    for begin, end in zip(answers, [*answers[1:], last], strict=True):
-        if end <= fault_at or end - begin < span:
-            continue
-        first = bisect_left(unanswered, begin)
-        if first < len(unanswered) and unanswered[first] <= end:
-            return begin
-    return None
+    looks = (event for event in history.all(EventName.STATUS) if event.at >= since.at)
+    return next((event for event in looks if event.details.get("meaning") in meanings), None)
 
 
-def _recovery(
-    arrivals: Sequence[Operation], impact: int, span: int, rate: float
-) -> tuple[int | None, str]:
-    """The first answer of the first whole window that was answered, from the impact on."""
-    dues = [o.due for o in arrivals]
-    answered = [0]
-    for o in arrivals:
-        answered.append(answered[-1] + (o.outcome == Outcome.OK))
-    expected = math.floor(rate * span / SECOND) - 1
-    for number in range(bisect_left(dues, impact), len(arrivals)):
-        if arrivals[number].outcome != Outcome.OK:
-            continue
-        end = bisect_left(dues, dues[number] + span)
-        if end == len(dues):
-            return None, "the record ends before enough arrivals were answered again"
-        # A hole in the record counts as not answered.
-        due = max(end - number, expected)
-        if (answered[end] - answered[number]) / due >= ANSWERED:
-            ok = [o.done for o in arrivals[number:end] if o.outcome == Outcome.OK]
-            return min(ok), ""
-    return None, "it was not answered again"
+def _not_negative(seconds: float | None) -> float | None:
+    return None if seconds is None else max(seconds, 0.0)
 
 
-def _delay(arrivals: Sequence[Operation], fault_at: int) -> float:
-    """How long an answer took before the fault, the client's own lateness included: the 99th
-    percentile, seconds."""
-    took = sorted(o.done - o.due for o in arrivals if o.done < fault_at and o.outcome == Outcome.OK)
-    return (nearest_rank(took, 0.99) or 0) / SECOND
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

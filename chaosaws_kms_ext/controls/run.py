@@ -29,9 +29,10 @@ from chaoslib.hypothesis import within_tolerance
 from chaoslib.types import Activity, Configuration, Experiment, Journal, Secrets
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls.judgement import conclude
+from chaosaws_kms_ext.controls.conclude import conclude
+from chaosaws_kms_ext.controls.experiment_rules import ours
+from chaosaws_kms_ext.controls.lifecycle import begin, bring_up
 from chaosaws_kms_ext.controls.redaction import Redaction
-from chaosaws_kms_ext.controls.stage import begin, bring_up, injects, ours
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.inject.injection import last_resort
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
@@ -78,8 +79,8 @@ def before_experiment_control(
     _refused, _redaction = "", Redaction(secrets)
     logger.addFilter(_redaction)
     try:
-        run = begin(context, experiment_name, objectives or [], on, configuration)
-        bring_up(run, context, on, configuration, _stack)
+        start = begin(context, experiment_name, objectives or [], on, configuration)
+        bring_up(start, _stack)
     except PlainError as problem:
         _refused = str(problem)
     except Exception as problem:
@@ -142,7 +143,6 @@ def _flat(name: str, output: Any) -> dict[str, Any]:
 def after_experiment_control(
     context: Experiment,
     state: Journal,
-    objectives: list[str] | None = None,
     **_: Any,
 ) -> None:
     """Measures, judges and writes it down: fails closed, only a judged `passed` takes it back."""
@@ -154,7 +154,7 @@ def after_experiment_control(
     try:
         _redaction.clean(state)
         last_resort(run)
-        verdict = _verdict(run, context, state, status, objectives or [])
+        verdict = _verdict(run, state, status)
     except (KeyboardInterrupt, SystemExit):
         verdict = Verdict("aborted", ("the run was interrupted while it was judged",))
         logger.error("verdict: aborted: the run was interrupted while it was judged")
@@ -186,9 +186,7 @@ def cleanup_control() -> None:
     logger.removeFilter(_redaction)
 
 
-def _verdict(
-    run: Run, experiment: Experiment, state: Journal, status: str, objectives: list[str]
-) -> Verdict:
+def _verdict(run: Run, state: Journal, status: str) -> Verdict:
     if refused := _refused or _refused_by_guard(run):
         verdict = Verdict("refused", (refused,))
     elif run.last(Happened.READY) is None:
@@ -196,7 +194,7 @@ def _verdict(
         nothing = "nothing was measured: the gate was never reached"
         verdict = decide(of_journal(state, status), [], [nothing])
     else:
-        return conclude(run, injects(experiment), state, status, objectives)
+        return conclude(run, state, status)
     _stack.close()
     run.discard_folder()
     logger.error(f"verdict: {verdict.word}: {verdict.reasons[0]}")

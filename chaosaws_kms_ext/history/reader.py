@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history.records import Anchor, Event, History, Operation, WrittenRow
 from chaosaws_kms_ext.history.writer import SCHEMA
 
-__all__ = ["HistoryDamaged", "Tail", "read_history"]
+__all__ = ["HistoryDamaged", "Tail", "read_events", "read_history", "read_what_is_there"]
 
 
 class HistoryDamaged(PlainError):
@@ -58,33 +59,61 @@ def read_header(line: bytes) -> dict[str, Any]:
     return header
 
 
+def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
+    """The events in a run's `history/` folder; raises HistoryDamaged."""
+    path = folder / "events.jsonl"
+    lines = Tail(path).lines()
+    if not lines:
+        return Anchor(0, 0), []
+    with _named(path):
+        anchor = Anchor(**read_header(lines[0])["anchor"])
+        return anchor, [Event(**json.loads(line)) for line in lines[1:]]
+
+
 def read_history(folder: Path) -> History:
     """Everything in a run's `history/` folder; raises HistoryDamaged.
 
     A torn last line (of a process that was killed while it wrote) is left out; any other damage is
     an error: a history with holes must not be judged.
     """
+    anchor, events = read_events(folder)
     operations: list[Operation] = []
-    events: list[Event] = []
     rows: dict[str, frozenset[WrittenRow]] = {}
     rates: dict[str, float] = {}
-    anchor = Anchor(0, 0)
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(set(folder.glob("*.jsonl")) - {folder / "events.jsonl"}):
         lines = Tail(path).lines()
-        try:
+        with _named(path):
             if path.name.startswith("rows-"):
                 load = path.stem.removeprefix("rows-")
                 rows[load] = frozenset(WrittenRow(*json.loads(line)) for line in lines)
-                continue
-            if not lines:
-                continue
-            header = read_header(lines[0])
-            if path.name == "events.jsonl":
-                anchor = Anchor(**header["anchor"])
-                events = [Event(**json.loads(line)) for line in lines[1:]]
-            else:
+            elif lines:
+                header = read_header(lines[0])
                 rates[header["load"]] = header["rate"]
                 operations += operations_of(header, lines[1:])
-        except (ValueError, TypeError, KeyError) as problem:
-            raise HistoryDamaged(f"{path} is damaged: {problem}") from problem
     return History(operations, events, rows, rates, anchor)
+
+
+def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
+    """The history in a folder, and what is wrong with it, each in a sentence; raises nothing.
+
+    Where any record of a load is damaged, none is taken: a history with holes is not judged.
+    """
+    try:
+        return read_history(folder), []
+    except (HistoryDamaged, OSError) as problem:
+        damage = [f"what was recorded of the load cannot be read: {problem}"]
+    anchor, events = Anchor(0, 0), list[Event]()
+    try:
+        anchor, events = read_events(folder)
+    except (HistoryDamaged, OSError) as problem:
+        damage = [f"what was recorded of the run cannot be read: {problem}"]
+    return History([], events, {}, {}, anchor), damage
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What is wrong inside is wrong with this file."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as problem:
+        raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem

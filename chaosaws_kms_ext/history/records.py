@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
-__all__ = ["ARRIVALS", "SECOND", "Anchor", "Event", "History", "Operation", "Outcome", "WrittenRow"]
+from chaosaws_kms_ext.history.events import EventName
+
+__all__ = [
+    "ARRIVALS",
+    "MAIN",
+    "SECOND",
+    "Anchor",
+    "Event",
+    "History",
+    "Operation",
+    "Outcome",
+    "WrittenRow",
+    "utc",
+]
 
 SECOND = 1_000_000_000
 """In nanoseconds."""
+
+MAIN = "main"
+"""The load on the cluster that a run is about: its figures are the run's."""
 
 ARRIVALS = frozenset({"read", "write"})
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
@@ -65,6 +82,11 @@ class WrittenRow(NamedTuple):
     sequence: int
 
 
+def utc(instant: datetime) -> str:
+    """`2026-11-23T10:00:00.000Z`."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03}Z"
+
+
 class Anchor(NamedTuple):
     """One instant on both clocks."""
 
@@ -82,36 +104,50 @@ class Anchor(NamedTuple):
         return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=since_epoch / 1000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """Everything that was recorded of a run."""
 
     operations: Sequence[Operation]
     events: Sequence[Event]
-    rows: dict[str, frozenset[WrittenRow]]
+    rows: Mapping[str, frozenset[WrittenRow]]
     """Load → its rows in the database afterwards; a load whose rows were not read is not there."""
-    rates: dict[str, float]
+    rates: Mapping[str, float]
     """Load → arrivals a second."""
     anchor: Anchor
 
-    def arrivals(self, load: str) -> list[Operation]:
-        """The load's reads and writes, in the order in which they were due."""
-        mine = [o for o in self.operations if o.load == load and o.kind in ARRIVALS]
-        return sorted(mine, key=lambda operation: operation.due)
+    @cached_property
+    def loads(self) -> tuple[str, ...]:
+        """The loads that were recorded and those that should have been, `main` first."""
+        started = {each.details["load"] for each in self.all(EventName.LOAD_STARTED)}
+        return tuple(sorted({*self.rates, *started}, key=lambda name: (name != MAIN, name)))
 
-    def witness(self, load: str, kind: str) -> list[Operation]:
+    def arrivals(self, load: str) -> Sequence[Operation]:
+        """The load's reads and writes, in the order in which they were due."""
+        return [each for each in self._of(load) if each.kind in ARRIVALS]
+
+    def witness(self, load: str, kind: str) -> Sequence[Operation]:
         """What a witness of the load saw, in order."""
-        mine = [o for o in self.operations if o.load == load and o.kind == kind]
-        return sorted(mine, key=lambda operation: operation.due)
+        return [each for each in self._of(load) if each.kind == kind]
 
     def first(self, name: str, after: int = 0, **details: Any) -> Event | None:
         """The first event called `name` at or after `after` that has these details."""
+        found = (event for event in self.all(name, **details) if event.at >= after)
+        return next(found, None)
+
+    def all(self, name: str, **details: Any) -> Iterator[Event]:
+        """The events called `name` that have these details."""
         wanted = details.items()
-        return next(
-            (
-                event
-                for event in self.events
-                if event.name == name and event.at >= after and wanted <= event.details.items()
-            ),
-            None,
-        )
+        for event in self.events:
+            if event.name == name and wanted <= event.details.items():
+                yield event
+
+    def _of(self, load: str) -> Sequence[Operation]:
+        return self._by_load.get(load, ())
+
+    @cached_property
+    def _by_load(self) -> dict[str, list[Operation]]:
+        found: dict[str, list[Operation]] = {}
+        for each in sorted(self.operations, key=lambda operation: operation.due):
+            found.setdefault(each.load, []).append(each)
+        return found

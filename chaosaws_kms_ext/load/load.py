@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaosaws_kms_ext.checkers.latency import nearest_rank
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.client import config as client
 from chaosaws_kms_ext.client.spacing import spacing_for
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome, Tail, WrittenRow

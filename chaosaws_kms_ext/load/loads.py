@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from chaosaws_kms_ext.checkers.outage import ANSWERED
-from chaosaws_kms_ext.history import WrittenRow, write_rows
+from chaosaws_kms_ext.checkers.silence import ANSWERED
+from chaosaws_kms_ext.history import MAIN, EventName, WrittenRow, write_rows
 from chaosaws_kms_ext.load.load import Load, LoadConfig
 from chaosaws_kms_ext.load.schema import Hopeless, LoadFailed
-from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.safety import made
 from chaosaws_kms_ext.safety.made import Thing
 from chaosaws_kms_ext.waiting import Observer
@@ -28,8 +28,6 @@ __all__ = [
     "steady",
     "stop",
 ]
-
-MAIN = "main"
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
 
@@ -99,6 +97,7 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
         config = LoadConfig(**{**vars(config), "file": Path(path)})
     load = Load(config)
     run.part(Loads, Loads).add(load)
+    run.event(EventName.LOAD_STARTED, load=name, reconnect_spacing_seconds=config.reconnect_spacing)
     # The lab goes with the run, and so do the clusters that it makes.
     if config.writes and settings.target == "aws" and not made.is_of(run, cluster_id):
         run.part(Loads).schemas[name] = made.of(run).record("schema", cluster_id)
@@ -109,16 +108,16 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
             made.of(run).gone(schema)  # the database said that it was not made
         raise
     steady(run, load)
-    run.event(Happened.LOAD_STEADY, load=name)
+    run.event(EventName.LOAD_STEADY, load=name)
     return load
 
 
 def end(run: Run, load: Load) -> bool:
     """Stops a load, and records when, and whether it still ran: that. Safe to call again."""
     ran = load.running
-    if run.last(Happened.LOAD_STOPPED, load=load.config.name) is None:
+    if run.last(EventName.LOAD_STOPPED, load=load.config.name) is None:
         why = {} if ran else {"why": load.why_ended()}
-        run.event(Happened.LOAD_STOPPED, load=load.config.name, ran=ran, **why)
+        run.event(EventName.LOAD_STOPPED, load=load.config.name, ran=ran, **why)
     load.stop()
     return ran
 
@@ -149,7 +148,7 @@ def stop(run: Run, name: str) -> None:
     load = loads.get(name)
     if load is None:
         raise Refused(f"no load called {name} was started")
-    was_steady = run.last(Happened.LOAD_STEADY, load=name) is not None
+    was_steady = run.last(EventName.LOAD_STEADY, load=name) is not None
     try:
         if was_steady and not run.interrupted:  # else nothing is judged any more
             steady(run, load)

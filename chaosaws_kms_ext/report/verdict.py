@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from chaosaws_kms_ext.report.objectives import in_words
+from chaosaws_kms_ext.history import EventName, History
 
 __all__ = ["Course", "Verdict", "decide", "of_journal"]
 
@@ -26,6 +26,46 @@ class Course:
     """What interrupted it."""
     failures: tuple[str, ...] = ()
     """The gate, actions and rollbacks that failed, each in a sentence."""
+    doubts: tuple[str, ...] = ()
+    """What went wrong at the end, when the records were collected."""
+    killed: bool = False
+    """It has left no end."""
+
+    def with_failures(self, failures: Iterable[str]) -> Course:
+        """The same with more failures."""
+        return replace(self, failures=(*self.failures, *failures))
+
+    def details(self) -> dict[str, Any]:
+        """For the event ENDED: what `of` finds again."""
+        return {
+            "interrupted": self.interrupted,
+            "by": self.by,
+            "failures": self.failures,
+            "doubts": self.doubts,
+        }
+
+    @classmethod
+    def of(cls, history: History) -> Course:
+        """As the run's last event says it; a run without one was killed."""
+        ended = history.first(EventName.ENDED)
+        if ended is not None:
+            said = ended.details
+            return cls(
+                interrupted=said["interrupted"],
+                by=said["by"],
+                failures=tuple(said["failures"]),
+                doubts=tuple(said["doubts"]),
+            )
+        injected = history.first(EventName.INJECTED)
+        away = injected is not None and history.first(EventName.PUT_BACK) is None
+        key = injected.details["key"] if injected else ""
+        return cls(
+            killed=True,
+            interrupted=True,
+            failures=(f"the run did not put the key {key} back: run `chaos kms restore`",)
+            if away
+            else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +91,7 @@ class Verdict:
 
 def decide(
     course: Course,
-    objectives: Sequence[dict[str, Any]],
+    objectives: Sequence[Mapping[str, Any]],
     unmeasured: Sequence[str],
     causes: Sequence[str] = (),
 ) -> Verdict:
@@ -64,6 +104,8 @@ def decide(
         return Verdict("refused", (course.refused,))
     if course.interrupted:
         why = f"the run was interrupted: {course.by}" if course.by else "the run was interrupted"
+        if course.killed:
+            why = "the run was killed: what came after its last record is not known"
         return Verdict("aborted", (why, *causes, *course.failures, *unmeasured))
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:
@@ -72,6 +114,16 @@ def decide(
     if unknown or unmeasured or causes:
         return Verdict("inconclusive", (*causes, *unmeasured, *unknown))
     return Verdict("passed")
+
+
+def in_words(objective: Mapping[str, Any]) -> str:
+    """`rto 38.2 s of 60 s`."""
+    if "limit_seconds" in objective:
+        return (
+            f"{objective['name']} {objective['measured_seconds']:.1f} s "
+            f"of {objective['limit_seconds']:g} s"
+        )
+    return f"{objective['name']} {objective['measured']} of {objective['limit']}"
 
 
 def of_journal(journal: dict[str, Any], status: str) -> Course:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers import counts, durability, hang, latency
+from chaosaws_kms_ext.checkers import durability, hang, latency, operations
 from chaosaws_kms_ext.history import Operation, Outcome, WrittenRow
 
 OUTCOMES = [o.value for o in Outcome]
@@ -122,7 +122,7 @@ def test_nothing_tried_is_not_known():
 
 
 def test_every_outcome_is_counted_also_those_that_never_came():
-    counted = counts.count([read(1), read(1), read(1, "lost")])
+    counted = operations.count([read(1), read(1), read(1, "lost")])
     assert counted == {
         "ok": 2, "error": 0, "timeout": 0, "lost": 1, "unsent": 0, "aborted": 0,
     }  # fmt: skip

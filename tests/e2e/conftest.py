@@ -18,6 +18,7 @@ import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.policies import calls
+from chaosaws_kms_ext.report.summary import judge_again
 from tests.conftest import FAST, client, program, until
 
 ROOT = Path(__file__).parents[2]
@@ -105,11 +106,19 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGKILL)
             raise AssertionError(f"still running after {timeout:g} s:\n{self.output}") from None
+        judged_again_is_the_same(self.folder / "reports")
         return Ran(status, self.output, self.folder / "reports", self.mark)
 
     def left(self) -> list[str]:
         """What of it still runs."""
         return left(self.mark)
+
+
+def judged_again_is_the_same(reports: Path) -> None:
+    """Of every run there: `chaos kms report` would write its summary once more, byte for byte."""
+    for path in reports.glob("*/*/summary.json"):
+        if not path.parent.is_symlink():
+            assert judge_again(path.parent).as_text() == path.read_text()
 
 
 def left(*marks: str) -> list[str]:

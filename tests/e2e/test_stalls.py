@@ -10,7 +10,8 @@ import time
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls import judgement
+from chaosaws_kms_ext.controls import conclude as conclusion
+from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.load.loads import Loads
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import until
@@ -138,14 +139,15 @@ def test_a_load_that_is_killed_in_the_outage_is_the_first_reason(chaos):
 def test_reports_without_room_do_not_keep_the_judgement_away(on_aws, tmp_path, monkeypatch, capsys):
     run = runs.begin(Settings(target="aws", reports_dir=str(tmp_path)), "full")
     run.open_folder()
+    run.conditions = Conditions(run.id, "full", "", run.settings)
     run.put(Loads, Loads())
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(judgement, "write_whole", full)
+    monkeypatch.setattr(conclusion, "write_whole", full)
     journal = {"steady_states": {"before": {"steady_state_met": True}}}
-    verdict = judgement.conclude(run, False, journal, "completed", [])
+    verdict = conclusion.conclude(run, journal, "completed")
     assert verdict.word == "inconclusive"
     assert verdict.reasons[-1] == (
         "the report could not be written: [Errno 28] No space left on device"

@@ -8,10 +8,10 @@ import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.history import Anchor, History
+from chaosaws_kms_ext.checkers.contexts import Contexts
+from chaosaws_kms_ext.history import Anchor, Conditions, History
 from chaosaws_kms_ext.kms import actions, probes
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.report.summary import Facts, measure
 from chaosaws_kms_ext.run import Happened
 from tests.conftest import client
 
@@ -38,8 +38,9 @@ def key(lab, run):
 
 
 def wrong_contexts(run):
-    facts = Facts("x", run.settings, run.started, run.started, "", None, None, False, {})
-    return measure(facts, History([], run.events, {}, {}, Anchor(0, 0))).figures.wrong_contexts
+    conditions = Conditions(run=run.id, experiment="x", started="", settings=run.settings)
+    found = Contexts().check(History([], run.events, {}, {}, Anchor(0, 0)), conditions)
+    return found.measured["wrong_contexts"]
 
 
 def test_each_attempt_with_a_context_is_recorded_without_the_text(run, key):

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.checkers import counts, durability, hang, outage
+from chaosaws_kms_ext.checkers import durability, hang, operations, silence
 from chaosaws_kms_ext.history import WrittenRow, read_history, write_rows
 from chaosaws_kms_ext.load import schema
 from chaosaws_kms_ext.load.load import DEFAULT_LOAD, Load, LoadConfig
@@ -45,7 +45,7 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     arrivals = read_history(load.config.folder).arrivals("main")
     begin, end, width = [], [], []
     for frozen, ready in truth:
-        found = outage.judge(
+        found = silence.judge(
             arrivals,
             rate=RATE,
             fault_at=frozen,
@@ -99,7 +99,7 @@ def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_loa
     history = read_history(load.config.folder)
     assert durability.judge(arrivals, history.rows["main"]).lost == ()
     assert durability.judge(arrivals, history.rows["main"]).unexpected == ()
-    assert counts.count(arrivals)["unsent"] > 0
+    assert operations.count(arrivals)["unsent"] > 0
 
 
 def test_records_are_on_disk_within_half_a_second(start_load):

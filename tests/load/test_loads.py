@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.history import read_history
+from chaosaws_kms_ext.history import Conditions, EventName, read_history
 from chaosaws_kms_ext.load import actions, loads, probes
 from chaosaws_kms_ext.load.loads import Loads
 from chaosaws_kms_ext.load.schema import LoadFailed
-from chaosaws_kms_ext.report.summary import Facts, measure
-from chaosaws_kms_ext.run import Happened, Refused
+from chaosaws_kms_ext.report.summary import measure
+from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import until
 from tests.load.conftest import RATE, freeze
@@ -44,15 +45,10 @@ def happened(run, name):
 
 def figures(run):
     """As the control would have them."""
-    now = run.started
-    names = {load.config.name: load.config.reconnect_spacing for load in run.part(Loads)}
-    facts = Facts("x", run.settings, now, now, "eu-west-1", None, None, False, names)
-    run.event(Happened.READY, caller="arn:me")
-    recorded = read_history(run.folder / "history")
-    history = type(recorded)(
-        recorded.operations, run.events, recorded.rows, recorded.rates, recorded.anchor
-    )
-    return measure(facts, history)
+    conditions = Conditions(run=run.id, experiment="x", started="", settings=run.settings)
+    run.event(EventName.READY, caller="arn:me")
+    recorded = replace(read_history(run.folder / "history"), events=run.events)
+    return measure(recorded, conditions)
 
 
 def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
@@ -61,7 +57,7 @@ def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
     loads.start(run, "copy", "orders", postgres.conninfo)
     assert [load.config.name for load in run.part(Loads)] == ["main", "copy"]
-    assert happened(run, Happened.LOAD_STEADY) == ["main", "copy"]
+    assert happened(run, EventName.LOAD_STEADY) == ["main", "copy"]
     assert actions.run_on() == {"seconds": 1.0}
     for name in ("main", "copy"):
         assert probes.answered_share(0.5, name) == pytest.approx(1, abs=0.02)
@@ -73,14 +69,14 @@ def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
         probes.answered_share(0.5, "copy")
     assert actions.run_on() == {"seconds": 1.0}
     assert actions.stop_load() == {"load": "main"}
-    assert happened(run, Happened.LOAD_STOPPED) == ["copy", "main"]
+    assert happened(run, EventName.LOAD_STOPPED) == ["copy", "main"]
     with pytest.raises(ActivityFailed, match="no load runs"):
         actions.run_on()
 
     measured = figures(run)
-    assert measured.figures.missed_arrivals == 0
-    assert measured.summary["loads"]["copy"]["missed_arrivals"] == 0
-    assert measured.summary["writes"]["lost"] == 0
+    assert measured.measured["missed_arrivals"] == 0
+    assert measured.loads["copy"]["missed_arrivals"] == 0
+    assert measured.figures["writes"]["lost"] == 0
 
 
 def test_a_name_is_given_once(run, postgres):
@@ -105,10 +101,10 @@ def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monke
     with pytest.raises(ActivityFailed, match="the load main: the load was not steady within 1 s"):
         actions.stop_load()
     assert not load.running
-    assert happened(run, Happened.LOAD_STOPPED) == ["main"]
+    assert happened(run, EventName.LOAD_STOPPED) == ["main"]
     measured = figures(run)
-    assert measured.figures.missed_arrivals > RATE / 2
-    assert measured.figures.lost_writes is None
+    assert measured.measured["missed_arrivals"] > RATE / 2
+    assert measured.measured["lost_writes"] is None
 
 
 def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgres):
@@ -120,8 +116,8 @@ def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgr
         actions.run_on()
     with pytest.raises(ActivityFailed, match="the load main: the load ended"):
         actions.stop_load()
-    stopped = run.last(Happened.LOAD_STOPPED).at / 1e9
-    assert figures(run).figures.missed_arrivals >= RATE * (stopped - killed) - 2
+    stopped = run.last(EventName.LOAD_STOPPED).at / 1e9
+    assert figures(run).measured["missed_arrivals"] >= RATE * (stopped - killed) - 2
 
 
 def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run, postgres):
@@ -137,9 +133,9 @@ def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run
 def test_a_load_that_could_not_start_is_not_one_that_missed_nothing(run, postgres):
     with pytest.raises(LoadFailed, match="nowhere"):
         loads.start(run, "copy", "orders", f"{postgres.conninfo} dbname=nowhere")
-    assert happened(run, Happened.LOAD_STEADY) == []
-    run.event(Happened.LOAD_STOPPED, load="copy")
-    assert figures(run).figures.missed_arrivals is None
+    assert happened(run, EventName.LOAD_STEADY) == []
+    run.event(EventName.LOAD_STOPPED, load="copy")
+    assert figures(run).measured["missed_arrivals"] is None
 
 
 def test_a_locust_file_of_ones_own_is_used(run, postgres, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.outage import judge
+from chaosaws_kms_ext.checkers.silence import judge
 from chaosaws_kms_ext.history import Operation
 
 MS = 1_000_000

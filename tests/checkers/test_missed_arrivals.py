@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.missed import LONG_STALL, Missed, judge
+from chaosaws_kms_ext.checkers.missed_arrivals import Missed, judge
+from chaosaws_kms_ext.checkers.silence import LONG_STALL
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 
 MS = SECOND // 1000

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import psycopg
 from chaoslib.types import Journal
 
-from chaosaws_kms_ext import aws
 from chaosaws_kms_ext.aurora.watcher import Watcher
 from chaosaws_kms_ext.client.connection import DeadlineConnection
 from chaosaws_kms_ext.files import write_whole
-from chaosaws_kms_ext.history import History, HistoryDamaged, read_history
+from chaosaws_kms_ext.history import EventName, read_what_is_there
 from chaosaws_kms_ext.inject.injection import settle
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
@@ -25,11 +20,10 @@ from chaosaws_kms_ext.load import loads
 from chaosaws_kms_ext.load.load import Load
 from chaosaws_kms_ext.load.loads import STEADY_FOR, Loads
 from chaosaws_kms_ext.load.schema import LoadFailed
-from chaosaws_kms_ext.report import objectives as objective_table
-from chaosaws_kms_ext.report.summary import Facts, Measured, measure
+from chaosaws_kms_ext.report.summary import as_json, judge
 from chaosaws_kms_ext.report.table import table
-from chaosaws_kms_ext.report.verdict import Course, Verdict, decide, of_journal
-from chaosaws_kms_ext.run import Happened, Run
+from chaosaws_kms_ext.report.verdict import Course, Verdict, of_journal
+from chaosaws_kms_ext.run import Run
 from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.safety.made import Made
 
@@ -42,48 +36,31 @@ SEED_ROWS, SEED_TIMEOUT = 4, 5.0
 """In the lab's table `users`; seconds to count them."""
 
 
-def conclude(
-    run: Run, outage: bool, journal: Journal, status: str, objectives: list[str]
-) -> Verdict:
+def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     """Stops the loads, judges the run by its history, leaves its files and shows the table.
 
-    `outage`: whether the experiment takes the key of its cluster away. `status` is what Chaos
-    Toolkit says of the run; `journal` already says `failed`.
+    `status` is what Chaos Toolkit says of the run; `journal` already says `failed`.
     """
     assert run.folder is not None
+    assert run.conditions is not None
     course = _course(run, journal, status)
-    problems = _stop_and_collect(run, course)
-    history, damage = _history(run)
-    measured = measure(_facts(run, outage), history)
-    judged = objective_table.judge(objectives, measured.figures, run.settings)
-    course = _with_failures(course, measured)
-    unmeasured = [*measured.unmeasured, *damage, *problems]
-    verdict = decide(course, judged, unmeasured, measured.causes)
-    summary = {**measured.summary, "objectives": judged}
-    kept = {**journal, "status": status if verdict.passed else "failed"}
+    doubts = _stop_and_collect(run, course)
+    run.event(EventName.ENDED, **replace(course, doubts=tuple(doubts)).details())
+    history, damage = read_what_is_there(run.folder / "history")
+    # Those in memory: the disk may have had no room for the last of them.
+    rows = {**history.rows, **run.part(Loads, Loads).rows}
+    history = replace(history, events=list(run.events), rows=rows, anchor=run.anchor)
+    judgement = judge(history, run.conditions, damage)
+    kept = {**journal, "status": status if judgement.verdict.passed else "failed"}
     try:
-        _write(run.folder / "journal.json", {**kept, "kms": {"verdict": verdict.word}})
-        _write(run.folder / "summary.json", summary | verdict.as_json())
+        kept["kms"] = {"verdict": judgement.verdict.word}
+        write_whole(run.folder / "journal.json", as_json(kept))
+        judgement.write(run.folder)
         run.point_latest()
     except OSError as problem:
-        verdict = verdict.with_doubt(f"the report could not be written: {problem}")
-    print(table(summary | verdict.as_json(), str(run.folder)), flush=True)
-    return verdict
-
-
-def _history(run: Run) -> tuple[History, list[str]]:
-    """What was recorded, and what is wrong with it.
-
-    Events and rows are those in memory: the disk may have had no room for the last of them.
-    """
-    assert run.folder is not None
-    try:
-        found, damage = read_history(run.folder / "history"), []
-    except (HistoryDamaged, OSError) as problem:
-        found = History([], [], {}, {}, run.anchor)
-        damage = [f"what was recorded of the load cannot be read: {problem}"]
-    rows = {**found.rows, **run.part(Loads, Loads).rows}
-    return replace(found, events=list(run.events), rows=rows, anchor=run.anchor), damage
+        judgement = judgement.with_doubt(f"the report could not be written: {problem}")
+    print(table(judgement, str(run.folder)), flush=True)
+    return judgement.verdict
 
 
 def _course(run: Run, journal: Journal, status: str) -> Course:
@@ -100,38 +77,12 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     return replace(course, by=run.interrupted, failures=(*course.failures, *broken))
 
 
-def _with_failures(course: Course, measured: Measured) -> Course:
-    """With what the figures say that no objective names."""
-    failures = list(measured.broken)
-    rows = measured.summary["seed_rows"]
-    if rows and rows["present"] not in (None, rows["expected"]):
-        failures.append(f"{rows['present']} of {rows['expected']} seeded rows are there")
-    return replace(course, failures=(*course.failures, *failures))
-
-
-def _facts(run: Run, outage: bool) -> Facts:
-    target = run.find(Target)
-    return Facts(
-        experiment=run.experiment,
-        settings=run.settings,
-        started=run.started,
-        ended=datetime.now(UTC),
-        region=aws.of(run).region,
-        cluster=target.cluster.id if target else None,
-        key=target.key.arn if target else None,
-        outage=outage,
-        reconnect_spacing={
-            load.config.name: load.config.reconnect_spacing for load in run.part(Loads)
-        },
-    )
-
-
 def _stop_and_collect(run: Run, course: Course) -> list[str]:
     """The steady state once more, then everything is stopped and read; what went wrong with it."""
     problems = []
     running = [each for each in run.part(Loads) if each.config.name not in run.part(Loads).stopped]
     main = run.part(Loads).get(loads.MAIN)
-    asked = run.last(Happened.PUT_BACK) and not _broken(course)
+    asked = run.last(EventName.PUT_BACK) and not _broken(course)
     if asked and main and main in running and main.running:
         try:
             loads.steady(run, main)
@@ -184,8 +135,4 @@ def _count_seed(run: Run, database: str) -> None:
         connection.until = time.monotonic() + SEED_TIMEOUT
         row = connection.execute("SELECT count(*) FROM users").fetchone()
         present = row[0] if row else None
-    run.event(Happened.SEED_ROWS, expected=SEED_ROWS, present=present)
-
-
-def _write(path: Path, content: Any) -> None:
-    write_whole(path, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
+    run.event(EventName.SEED_ROWS, expected=SEED_ROWS, present=present)

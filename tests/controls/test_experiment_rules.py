@@ -11,14 +11,8 @@ import click
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls.stage import (
-    MAKERS,
-    MB,
-    OPTIONS,
-    _open_folder,
-    begin,
-    injects,
-)
+from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
+from chaosaws_kms_ext.controls.lifecycle import MB, _open_folder, begin
 from chaosaws_kms_ext.kms.actions import FACES
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import BadSetting, Settings

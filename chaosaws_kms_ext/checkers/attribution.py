@@ -1,0 +1,48 @@
+"""Does CloudTrail name this run for what it did to the key?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
+from chaosaws_kms_ext.history import Conditions, EventName, History
+
+__all__ = ["Attribution"]
+
+CALLS = ("disabled_by", "enabled_by")
+
+
+@checker
+class Attribution(Checker):
+    """Counts DisableKey and EnableKey where CloudTrail names somebody else than this run."""
+
+    name = "attribution"
+    place = 130
+    objectives = (Objective("misattributed_calls", "misattributed_calls"),)
+    fields = {
+        "audit": "whom CloudTrail names, and the failing Decrypts it has (there may be more)",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Holds what CloudTrail told against who the run is to AWS."""
+        told = history.first(EventName.AUDIT)
+        ready = history.first(EventName.READY)
+        if told is None:
+            return Result(figures={"audit": None}, measured={"misattributed_calls": None})
+        audit = dict(told.details)
+        wrong = None
+        if ready and all(audit[each] for each in CALLS):
+            wrong = sum(bool(audit[each]["who"] != ready.details["caller"]) for each in CALLS)
+        return Result(
+            figures={"audit": audit},
+            measured={"misattributed_calls": wrong},
+            doubts=audit.get("unknown", ()),
+            rows=[
+                *((each.replace("_", " "), _in_words(audit[each])) for each in CALLS),
+                ("failed Decrypts", f"at least {audit['failed_decrypts']}, by CloudTrail"),
+            ],
+        )
+
+
+def _in_words(by: dict[str, Any] | None) -> str:
+    return f"{by['who']} at {by['when']}" if by else "not measured"

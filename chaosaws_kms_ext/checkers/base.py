@@ -1,0 +1,168 @@
+"""What a checker is: one question about a run. Each is a class in a file of its own, by its name.
+
+`docs/adding-a-checker.md` adds one. Nothing else knows any checker: the summary, the table, the
+objectives and the page of fields are made from those that are registered.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+from chaosaws_kms_ext.history import MAIN, Conditions, EventName, History
+
+__all__ = [
+    "CHECKERS",
+    "OBJECTIVES",
+    "Checker",
+    "Figure",
+    "Objective",
+    "Result",
+    "checker",
+    "every_load",
+    "load",
+    "never_injected",
+    "of_load",
+    "suffers",
+    "total",
+]
+
+Figure = float | int | None
+"""None: could not be measured."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What an experiment may ask of a figure: to be at most `limit`."""
+
+    name: str
+    """What experiments call it."""
+    figure: str
+    """In the `measured` of the checker's result."""
+    limit: str | int = 0
+    """A setting in AWS seconds, by its name, or the number itself."""
+    unit: Literal["seconds", ""] = ""
+
+    def judge(self, measured: Figure, conditions: Conditions) -> dict[str, Any]:
+        """As summary.json has it; `met` is None where it could not be measured."""
+        met = None if measured is None else measured <= self._real(conditions)
+        if self.unit != "seconds":
+            limit = self._real(conditions)
+            return {"name": self.name, "limit": limit, "measured": measured, "met": met}
+        return {
+            "name": self.name,
+            "limit_seconds": self._real(conditions),
+            "limit_aws_seconds": self._limit(conditions),
+            "measured_seconds": measured,
+            "met": met,
+        }
+
+    def _limit(self, conditions: Conditions) -> float:
+        if isinstance(self.limit, str):
+            return float(getattr(conditions.settings, self.limit))
+        return self.limit
+
+    def _real(self, conditions: Conditions) -> float:
+        limit = self._limit(conditions)
+        return conditions.settings.real(limit) if self.unit == "seconds" else limit
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a checker found."""
+
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Of the run, as summary.json has them at its top."""
+    loads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Load → its figures; those of `main` stand at the top, the others under `loads`."""
+    measured: Mapping[str, Figure] = field(default_factory=dict)
+    """What objectives are held against."""
+    doubts: Sequence[str] = ()
+    """What could not be measured, or cannot be trusted, each in a sentence: nothing passes with
+    one."""
+    causes: Sequence[str] = ()
+    """What went wrong with the measuring itself: it explains what else is missing."""
+    failures: Sequence[str] = ()
+    """What is wrong with the run although no objective says so."""
+    rows: Sequence[tuple[str, str]] = ()
+    """For the table at the end: what it is, and what was found. Rows of one name are joined."""
+
+
+class Checker(ABC):
+    """One question about a run."""
+
+    name: ClassVar[str]
+    place: ClassVar[int] = 100
+    """Where its rows and its reasons stand: those of the lowest place first."""
+    objectives: ClassVar[Sequence[Objective]] = ()
+    fields: ClassVar[Mapping[str, str]] = {}
+    """Its figures in summary.json, and what they are: the page of fields is made from it."""
+
+    @abstractmethod
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Answers it from what was recorded alone."""
+
+
+Kind = TypeVar("Kind", bound="type[Checker]")
+
+CHECKERS: dict[str, Checker] = {}
+"""Name → the checker, the lowest place first."""
+
+OBJECTIVES: dict[str, Objective] = {}
+"""Name → the objective, of all checkers."""
+
+
+def checker(kind: Kind) -> Kind:
+    """Registers a checker by its name, with its objectives; a name twice is an error."""
+    its: Checker = kind()
+    if its.name in CHECKERS:
+        raise ValueError(f"two checkers are called {its.name}")
+    if twice := {each.name for each in its.objectives} & set(OBJECTIVES):
+        raise ValueError(f"two checkers have an objective called {', '.join(sorted(twice))}")
+    CHECKERS[its.name] = its
+    ordered = sorted(CHECKERS.values(), key=lambda each: (each.place, each.name))
+    CHECKERS.clear()
+    CHECKERS.update({each.name: each for each in ordered})
+    OBJECTIVES.clear()
+    OBJECTIVES.update({its.name: its for each in ordered for its in each.objectives})
+    return kind
+
+
+def load(folders: Iterable[str], package: str) -> None:
+    """Imports every module of a package's folders, so that the checkers in them are registered."""
+    for found in pkgutil.iter_modules(folders, f"{package}."):
+        importlib.import_module(found.name)
+
+
+# What several of them ask
+
+
+def every_load(history: History) -> tuple[str, ...]:
+    """The loads, with `main` also where nothing is known of it."""
+    return (MAIN, *(name for name in history.loads if name != MAIN))
+
+
+def suffers(conditions: Conditions, load: str) -> bool:
+    """Whether an outage of this load is to be measured, or else that it has none."""
+    return conditions.expects_outage and load == MAIN
+
+
+def never_injected(history: History, conditions: Conditions) -> bool:
+    """Whether a fault was expected and did not come: that says all about its loads."""
+    return conditions.expects_outage and history.first(EventName.INJECTED) is None
+
+
+def of_load(load: str, doubts: Iterable[str]) -> list[str]:
+    """The doubts, with the name of a load that is not `main`."""
+    return [why if load == MAIN else f"of the load {load}: {why}" for why in doubts]
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None: there is none, or one is not known."""
+    each = list(counts)
+    known = [count for count in each if count is not None]
+    return sum(known) if known and len(known) == len(each) else None

@@ -1,0 +1,64 @@
+"""Does a ciphertext open with its own encryption context, and with no other?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
+from chaosaws_kms_ext.history import Conditions, EventName, History
+
+__all__ = ["Contexts"]
+
+
+@checker
+class Contexts(Checker):
+    """Lists the attempts to decrypt, and counts those that went otherwise than they should."""
+
+    name = "contexts"
+    place = 120
+    objectives = (Objective("wrong_contexts", "wrong_contexts"),)
+    fields = {
+        "contexts": "each attempt to decrypt: the encryption context, whether it was the same, "
+        "what came of it",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Holds each attempt against the context with which its ciphertext was sealed."""
+        attempts = _attempts(history)
+        return Result(
+            figures={"contexts": attempts},
+            measured={"wrong_contexts": _wrong(attempts or ())},
+            rows=[("", _in_words(each)) for each in attempts or ()],
+        )
+
+
+def _attempts(history: History) -> list[dict[str, Any]] | None:
+    """None: nothing was sealed."""
+    sealed = {
+        each.details["digest"]: each.details["context"] for each in history.all(EventName.SEALED)
+    }
+    if not sealed:
+        return None
+    return [
+        {
+            "context": each.details["context"],
+            "same": each.details["context"] == sealed.get(each.details["digest"]),
+            "decrypted": each.details["decrypted"],
+        }
+        for each in history.all(EventName.DECRYPTED)
+    ]
+
+
+def _wrong(attempts: Sequence[dict[str, Any]]) -> int | None:
+    """None: not both were tried, the same context and another."""
+    if {each["same"] for each in attempts} != {True, False}:
+        return None
+    return sum(bool(each["same"] != each["decrypted"]) for each in attempts)
+
+
+def _in_words(attempt: dict[str, Any]) -> str:
+    context = "the same context" if attempt["same"] else "another context"
+    done = "decrypted" if attempt["decrypted"] else "refused"
+    return f"{context}, {json.dumps(attempt['context'])}: {done}"

@@ -1,0 +1,53 @@
+"""How long it took until something restored from a snapshot answered for the first time."""
+
+from __future__ import annotations
+
+from chaosaws_kms_ext.checkers import exactness
+from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
+from chaosaws_kms_ext.checkers.exactness import Durations
+from chaosaws_kms_ext.history import Conditions, EventName, History
+
+__all__ = ["Replacement"]
+
+FIRST = "time_to_first_answer_seconds"
+
+
+@checker
+class Replacement(Checker):
+    """Measures the first restored cluster that answered."""
+
+    name = "replacement"
+    place = 45
+    objectives = (
+        Objective("replacement_rto", "time_to_replacement", "replacement_rto", "seconds"),
+    )
+    fields = {
+        "replacement": "a cluster restored from a snapshot that answered: from the order to its "
+        "being available, and to its first answer",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """From the order to restore on, by AWS' answer to it."""
+        restored = {each.details["cluster"] for each in history.all(EventName.RESTORE_ORDERED)}
+        answers = history.all(EventName.FIRST_ANSWER)
+        answer = next((each for each in answers if each.details["cluster"] in restored), None)
+        if answer is None:
+            return Result(figures={"replacement": None}, measured={"time_to_replacement": None})
+        cluster = answer.details["cluster"]
+        durations = Durations(conditions.settings.status_poll)
+        ordered = exactness.of(history.first(EventName.RESTORE_ORDERED, cluster=cluster))
+        available = exactness.of(history.first(EventName.RESTORED, cluster=cluster))
+        until_available = durations.between("time_to_available_seconds", ordered, available)
+        took = durations.between(FIRST, ordered, exactness.of(answer))
+        found = {
+            "cluster": cluster,
+            "time_to_available_seconds": until_available,
+            FIRST: took,
+            "error_bound_seconds": durations.bounds[FIRST],
+        }
+        return Result(
+            figures={"replacement": found},
+            measured={"time_to_replacement": took},
+            doubts=durations.doubts,
+            rows=[("time to replacement", exactness.in_words(took, durations.bounds[FIRST]))],
+        )

@@ -1,0 +1,35 @@
+"""Are the rows there that the lab's own cluster began with?"""
+
+from __future__ import annotations
+
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.history import Conditions, EventName, History
+
+__all__ = ["SeedRows"]
+
+
+@checker
+class SeedRows(Checker):
+    """Fails a run after which they are not all there."""
+
+    name = "seed_rows"
+    place = 140
+    fields = {
+        "seed_rows": "of the lab's own cluster: how many of the rows that it began with are there",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """By the count that was taken at the end."""
+        counted = history.first(EventName.SEED_ROWS)
+        if counted is None:
+            return Result(figures={"seed_rows": None})
+        rows = dict(counted.details)
+        expected, present = rows["expected"], rows["present"]
+        wrong = present not in (None, expected)
+        shown = "not measured" if present is None else present
+        return Result(
+            figures={"seed_rows": rows},
+            doubts=["the seeded rows could not be counted"] if present is None else (),
+            failures=[f"{present} of {expected} seeded rows are there"] if wrong else (),
+            rows=[("seeded rows", f"{shown} of {expected}")],
+        )

@@ -1,0 +1,187 @@
+"""When the database stopped answering, when it answered again, and how exact that is.
+
+A *silence* is a time without any answer in which at least one arrival was due that got none. The
+impact is the begin of the first silence that is long enough to be no hiccup and ends after the
+fault. The database is back with the first answer of the first window in which 99 % of all arrivals
+were answered; the outage is what lies between. A partial outage, in which some arrivals are still
+answered, has no such edges: it is said, and not measured.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.history import SECOND, Operation, Outcome
+
+__all__ = ["ANSWERED", "LONG_STALL", "Outage", "judge", "stood_still"]
+
+ANSWERED = 0.99
+"""The share of arrivals that have to be answered."""
+
+HICCUP = 5
+"""Unanswered arrivals before a silence that are no partial outage: those in flight, or a hiccup."""
+
+LONG_STALL = 1.0
+"""Seconds for which a client that stood still makes a figure worthless."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The outage of one load; instants are CLOCK_MONOTONIC ns."""
+
+    impact: int | None
+    """The last answer before."""
+    recovery: int | None
+    """The first answer of the first window that was answered again."""
+    answered_between: int
+    """Arrivals answered after the impact and before the recovery: it flapped if there are any."""
+    resolution_seconds: float
+    error_bound_seconds: float
+    """How far instants can be off: arrivals are that far apart, attempts to reconnect are, and an
+    answer takes that long."""
+    reason: str
+    """Why `impact` or `recovery` is None; empty if neither is."""
+    doubt: str = ""
+    """Why the figures, although there, cannot be trusted."""
+
+    @property
+    def seconds(self) -> float | None:
+        """From the last answer before to the first answer after."""
+        if self.impact is None or self.recovery is None:
+            return None
+        return (self.recovery - self.impact) / SECOND
+
+
+def judge(
+    arrivals: Sequence[Operation],
+    *,
+    rate: float,
+    fault_at: int,
+    window: float,
+    reconnect_spacing: float,
+    stalls: Sequence[Operation] = (),
+) -> Outage:
+    """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
+
+    `arrivals`: of one load, in order of `due`; `rate`: arrivals a second; `window` and
+    `reconnect_spacing`: seconds; `stalls`: when the client itself stood still.
+    """
+    span = round(window * SECOND)
+    resolution = 1 / rate
+    bound = resolution + reconnect_spacing + _delay(arrivals, fault_at)
+
+    def none(reason: str) -> Outage:
+        return Outage(None, None, 0, resolution, bound, reason)
+
+    silence = _first_silence(arrivals, fault_at, span)
+    if silence is None:
+        failed = _failed(arrivals, fault_at, 2**63, stalls)
+        if failed > HICCUP:
+            return none(
+                f"{failed} arrivals failed after the fault, but answers never ceased: a partial "
+                "outage is not measured"
+            )
+        if (stall := _longest(stalls, fault_at, 2**63)) > LONG_STALL:
+            return none(stood_still(stall))
+        return none("no silence followed the fault: it never showed")
+    if silence < fault_at - round(bound * SECOND):
+        return none("the database was silent before the fault already")
+    recovery, reason = _recovery(arrivals, silence, span, rate)
+    end = arrivals[-1].done if recovery is None else recovery
+    stall = _longest(stalls, silence - span, end + span)
+    return Outage(
+        impact=silence,
+        recovery=recovery,
+        answered_between=sum(
+            1 for o in arrivals if o.outcome == Outcome.OK and silence < o.done < end
+        ),
+        resolution_seconds=resolution,
+        error_bound_seconds=bound + stall,
+        reason=reason,
+        doubt=_doubt(_failed(arrivals, fault_at, silence, stalls), stall),
+    )
+
+
+def stood_still(seconds: float) -> str:
+    """What a stall of the load's own means, in a sentence."""
+    return f"the load itself stood still for {seconds:.1f} s: the machine was too busy"
+
+
+def _failed(
+    arrivals: Sequence[Operation], begin: int, end: int, stalls: Sequence[Operation]
+) -> int:
+    """The arrivals that were not answered, but for those that the client itself kept from it."""
+    return sum(
+        1
+        for o in arrivals
+        if begin <= o.due < end
+        and o.outcome != Outcome.OK
+        and not any(stall.due <= o.done and o.due <= stall.done for stall in stalls)
+    )
+
+
+def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
+    """The longest stall between two instants, seconds."""
+    found = [o.done - o.due for o in stalls if o.done > begin and o.due < end]
+    return max(found, default=0) / SECOND
+
+
+def _doubt(failed_before: int, stall: float) -> str:
+    if stall > LONG_STALL:
+        return stood_still(stall)
+    if failed_before > HICCUP:
+        return (
+            f"{failed_before} arrivals had failed before the database fell silent: the outage "
+            "began earlier than it could be measured"
+        )
+    return ""
+
+
+def _first_silence(arrivals: Sequence[Operation], fault_at: int, span: int) -> int | None:
+    """The begin of the first silence of at least `span` that ends after `fault_at`."""
+    answers = sorted(o.done for o in arrivals if o.outcome == Outcome.OK)
+    unanswered = [o.due for o in arrivals if o.outcome != Outcome.OK]
+    if not arrivals or not answers:
+        return None
+    last = max(o.done for o in arrivals)
+    for begin, end in zip(answers, [*answers[1:], last], strict=True):
+        if end <= fault_at or end - begin < span:
+            continue
+        first = bisect_left(unanswered, begin)
+        if first < len(unanswered) and unanswered[first] <= end:
+            return begin
+    return None
+
+
+def _recovery(
+    arrivals: Sequence[Operation], impact: int, span: int, rate: float
+) -> tuple[int | None, str]:
+    """The first answer of the first whole window that was answered, from the impact on."""
+    dues = [o.due for o in arrivals]
+    answered = [0]
+    for o in arrivals:
+        answered.append(answered[-1] + (o.outcome == Outcome.OK))
+    expected = math.floor(rate * span / SECOND) - 1
+    for number in range(bisect_left(dues, impact), len(arrivals)):
+        if arrivals[number].outcome != Outcome.OK:
+            continue
+        end = bisect_left(dues, dues[number] + span)
+        if end == len(dues):
+            return None, "the record ends before enough arrivals were answered again"
+        # A hole in the record counts as not answered.
+        due = max(end - number, expected)
+        if (answered[end] - answered[number]) / due >= ANSWERED:
+            ok = [o.done for o in arrivals[number:end] if o.outcome == Outcome.OK]
+            return min(ok), ""
+    return None, "it was not answered again"
+
+
+def _delay(arrivals: Sequence[Operation], fault_at: int) -> float:
+    """How long an answer took before the fault, the client's own lateness included: the 99th
+    percentile, seconds."""
+    took = sorted(o.done - o.due for o in arrivals if o.done < fault_at and o.outcome == Outcome.OK)
+    return (nearest_rank(took, 0.99) or 0) / SECOND

@@ -1,0 +1,146 @@
+"""What an experiment has to be so that nothing is left broken, and everything is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from chaoslib.types import Experiment
+
+from chaosaws_kms_ext.checkers import OBJECTIVES
+from chaosaws_kms_ext.faults import Fault, check_arguments, named
+from chaosaws_kms_ext.kms.actions import FACES
+from chaosaws_kms_ext.run import Refused
+
+__all__ = ["ON", "check", "injected", "injects", "ours"]
+
+ON = ("cluster", "key", "nothing")
+"""What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
+itself."""
+
+STRATEGIES = {
+    "hypothesis": ("before-method-only", "after-method-only"),
+    "rollbacks": ("always",),
+}
+"""With any other, a run could end with the key disabled, or not ask its hypothesis at all."""
+
+DURING_OUTAGE = "before-method-only"
+"""The only strategy of an experiment that takes the key of somebody's cluster away: there is no
+fault before the gate has held, and afterwards an outage would count as a deviation."""
+
+UNDOES = frozenset(face.undo for face in FACES.values())
+"""Actions that put back every fault of the run."""
+
+MAKERS = frozenset({
+    "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
+    "create_is_refused", "create_key", "restore_cluster", "restore_is_refused",
+})  # fmt: skip
+"""Actions that make what `clean_up` removes."""
+
+OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
+"""The parameters of `chaos run` that override them."""
+
+
+def check(experiment: Experiment, objectives: Sequence[str], on: str) -> None:
+    """Raises Refused for an experiment that may not be run as it is."""
+    if experiment.get("dry"):
+        raise Refused("a dry run measures nothing: run the experiment on the lab instead")
+    if on not in ON:
+        raise Refused(f"the control's argument `on` must be one of {', '.join(ON)}, not {on!r:.60}")
+    _check_order(experiment, on)
+    if unknown := set(objectives) - set(OBJECTIVES):
+        known = ", ".join(OBJECTIVES)
+        raise Refused(f"no objective is called {', '.join(sorted(unknown))}: there are {known}")
+
+
+def _check_order(experiment: Experiment, on: str) -> None:
+    """Raises Refused where the experiment, as it would run, could leave something undone."""
+    method = experiment.get("method") or []
+    done, undone = _functions(method), _rollbacks(experiment)
+    for part, allowed in STRATEGIES.items():
+        outage = part == "hypothesis" and on != "nothing" and injects(experiment)
+        wanted = (DURING_OUTAGE,) if outage else allowed
+        declared, given = _strategies(experiment, part)
+        strategy = given or declared
+        if strategy not in wanted or strategy != (declared or strategy):
+            raise Refused(
+                f"the {part} strategy is {strategy or 'not set'}, and must be "
+                f"{declared if declared in wanted else ' or '.join(wanted)}: leave the command "
+                "line's option and the experiment's runtime block as they were"
+            )
+    if any(each.on == "target" for each in injected(method)) and on != "cluster":
+        raise Refused(
+            "the experiment takes a cluster's key away: its control's argument `on` must be cluster"
+        )
+    if dry := [each for each in _activities(experiment) if each.get("dry")]:
+        raise Refused(f"{dry[0].get('name')} is dry: what does not run measures nothing")
+    for control in experiment.get("controls") or []:
+        module = (control.get("provider") or {}).get("module")
+        if module == "chaosaws_kms_ext.controls.run" and control.get("scope"):
+            raise Refused("the control has a scope, so nobody would judge the run: leave it out")
+    if injected([each for each in method if each.get("background")]):
+        raise Refused("a fault in the background could not be put back in order: run it in turn")
+    for provider in _ours(method):
+        face = FACES.get(str(provider.get("func")))
+        if face and _fault_of(provider) and not UNDOES & undone:
+            raise Refused(f"the experiment takes a key away: its rollbacks must call {face.undo}")
+    if (making := sorted(MAKERS & done)) and "clean_up" not in undone:
+        raise Refused(f"the experiment calls {making[0]}: its rollbacks must call clean_up")
+
+
+def injects(experiment: Experiment) -> bool:
+    """Whether it takes a key away."""
+    return bool(injected(experiment.get("method") or []))
+
+
+def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:
+    """The faults that these activities inject; raises Refused for a name that there is not."""
+    found = [_fault_of(provider) for provider in _ours(activities)]
+    return [each for each in found if each]
+
+
+def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
+    face = FACES.get(str(provider.get("func")))
+    arguments = provider.get("arguments")
+    given = arguments if isinstance(arguments, dict) else {}
+    name = face.fault(given) if face else ""
+    if not name:
+        return None
+    kind = named(name)
+    more = given.get("arguments")
+    if provider.get("func") == "inject_fault" and isinstance(more, dict):
+        check_arguments(kind, more)
+    return kind
+
+
+def _rollbacks(experiment: Experiment) -> set[str]:
+    return _functions([a for a in experiment.get("rollbacks") or [] if not a.get("background")])
+
+
+def _functions(activities: list[dict[str, Any]]) -> set[str]:
+    """The names of our functions that these activities call."""
+    return {str(provider.get("func")) for provider in _ours(activities)}
+
+
+def _ours(activities: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [activity["provider"] for activity in activities if ours(activity)]
+
+
+def ours(activity: dict[str, Any]) -> bool:
+    """Whether an activity is one of this extension's."""
+    return str(activity.get("provider", {}).get("module", "")).startswith("chaosaws_kms_ext.")
+
+
+def _activities(experiment: Experiment) -> list[dict[str, Any]]:
+    hypothesis = experiment.get("steady-state-hypothesis") or {}
+    parts = (experiment.get("method"), hypothesis.get("probes"), experiment.get("rollbacks"))
+    return [activity for part in parts for activity in part or []]
+
+
+def _strategies(experiment: Experiment, part: str) -> tuple[str, str]:
+    """The experiment's own strategy, and that of the command line, which overrides it."""
+    command = click.get_current_context(silent=True)
+    given = command.params.get(OPTIONS[part]) if command else None
+    declared = (experiment.get("runtime") or {}).get(part) or {}
+    return str(declared.get("strategy") or ""), str(given or "")

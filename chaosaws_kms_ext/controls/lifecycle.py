@@ -1,0 +1,380 @@
+"""What is up before the gate, and goes down with the run: each a part, in the order of PARTS."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+
+from chaoslib.types import Configuration, Experiment
+
+from chaosaws_kms_ext import aws
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext import settings as our_settings
+from chaosaws_kms_ext.aurora.watcher import Watcher, watch
+from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls.stop_conditions import StopConditions
+from chaosaws_kms_ext.faults import Fault
+from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
+from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
+from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.inject.safeguards import Safeguards
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
+from chaosaws_kms_ext.load import loads
+from chaosaws_kms_ext.load.loads import Loads
+from chaosaws_kms_ext.load.passwords import Passwords, passwords
+from chaosaws_kms_ext.load.reach import reach
+from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.report.screen import Screen
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.safety import guard, leftovers, made, permissions
+from chaosaws_kms_ext.safety.guard import Target
+from chaosaws_kms_ext.safety.needs import Needs
+from chaosaws_kms_ext.settings import BadSetting
+from chaosaws_kms_ext.waiting import Observer
+
+__all__ = ["PARTS", "Start", "begin", "bring_up"]
+
+logger = logging.getLogger("chaostoolkit")
+
+MB = 2**20
+ROOM = 16 * MB
+"""Bytes that a report may need beside its records."""
+RECORD = 100
+"""Bytes of one operation's record at most; measured: 65."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run that is about to begin, and the experiment that it is of."""
+
+    run: Run
+    experiment: Experiment
+    objectives: Sequence[str]
+    on: str
+    """What the experiment is about: `cluster`, `key` or `nothing`."""
+    configuration: Configuration
+    """Chaos Toolkit's: what is put there stands in the experiment as `${name}`."""
+
+    @cached_property
+    def faults(self) -> list[type[Fault]]:
+        """Those that take the key of the run's cluster away."""
+        found = experiment_rules.injected(self.experiment.get("method") or [])
+        return [each for each in found if each.on == "target"]
+
+    @cached_property
+    def caller(self) -> permissions.Identity:
+        """Who the run is to AWS."""
+        return permissions.identity(aws.of(self.run))
+
+    def tell(self, **values: str) -> None:
+        """For the experiment's own and other extensions' activities, as `${cluster_id}`."""
+        if self.configuration is not None:
+            self.configuration.update(values)
+
+
+Part = Callable[[Start], contextlib.AbstractContextManager[None]]
+
+
+def begin(
+    experiment: Experiment,
+    name: str,
+    objectives: Sequence[str],
+    on: str,
+    configuration: Configuration,
+) -> Start:
+    """The run, if its settings and its experiment allow one; raises BadSetting or Refused."""
+    try:
+        settings = our_settings.parse(configuration, needs_cluster=on != "nothing")
+    except BadSetting:
+        # The rollbacks come next and must find a run in which there is nothing to undo.
+        runs.begin(our_settings.Settings(), name)
+        raise
+    run = runs.begin(settings, name)
+    experiment_rules.check(experiment, objectives, on)
+    return Start(run, experiment, objectives, on, configuration)
+
+
+def bring_up(start: Start, stack: contextlib.ExitStack) -> None:
+    """Starts every part until the load is steady; `stack` puts them down in reverse."""
+    for part in PARTS:
+        stack.enter_context(part(start))
+    run = start.run
+    what = f"cluster {run.part(Target).cluster.id}" if run.has(Target) else "nothing of others"
+    logger.info(f"Run {run.id} on {run.settings.target}: {what}, {run.folder}")
+
+
+# The parts
+
+
+@contextlib.contextmanager
+def signals_end_the_run(start: Start) -> Iterator[None]:
+    """Every signal that ends a run ends it as Ctrl-C does: with its rollbacks.
+
+    Chaos Toolkit 1.19 swallows SIGTERM inside a Python activity, and SIGUSR2 would skip the
+    rollbacks; SystemExit with this code does neither.
+    """
+    run = start.run
+
+    def stop(number: int, _: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if not run.interrupted:
+            run.interrupted = run.stopping or name
+            logger.warning(f"Stopped by {run.interrupted}: {_what_follows(run)}")
+        else:
+            logger.warning(
+                f"Stopped again, by {name}: the key is put back, and nothing waited for."
+            )
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(20)
+
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    with contextlib.ExitStack() as before:
+        for number in ending:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # nohup
+            before.callback(signal.signal, number, signal.signal(number, stop))
+        yield
+
+
+def _what_follows(run: Run) -> str:
+    """What a run still does that was interrupted once."""
+    if not run.part(OpenFaults, OpenFaults).key_away:
+        return "no key is away; what is up goes down."
+    if run.settings.target == "lab":
+        return "the key is put back, and the lab goes down."
+    return (
+        "the key is put back, and the recovery measured; once more (Ctrl-C), and only the key "
+        "is put back."
+    )
+
+
+@contextlib.contextmanager
+def live_line(start: Start) -> Iterator[None]:
+    """What a person sees while something is waited for."""
+    screen = Screen(lambda: _facts(start.run))
+    start.run.put(Observer, screen)
+    screen.open()
+    try:
+        yield
+    finally:
+        screen.close()
+
+
+def _facts(run: Run) -> str:
+    """The live line's end: load, key, and the cluster's status, which is the longest."""
+    facts = []
+    main = run.part(Loads, Loads).get(MAIN)
+    if main and main.running:
+        window = main.window(1.0)
+        facts.append(f"{window.answered:.0f} answered/s, {window.failing:.0f} failing/s")
+    if run.has(Watcher) and (look := run.part(Watcher).latest):
+        facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]
+    return " · ".join(facts)
+
+
+@contextlib.contextmanager
+def local_lab(start: Start) -> Iterator[None]:
+    """With target=lab: a lab, with what it was told to do wrong, and no way to AWS."""
+    settings = start.run.settings
+    if settings.target != "lab":
+        yield
+        return
+    tls = settings.lab_tls == "yes"
+    lab = LocalLab.start(settings.lab_speed, settings.lab_profile, tls=tls)
+    try:
+        start.run.put(LocalLab, lab)
+        with only_the_lab(lab):
+            try:
+                for order in settings.lab_faults:
+                    Misbehaviours.of(lab).order(**order)
+            except (NotALab, TypeError) as problem:
+                raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
+            yield
+    finally:
+        lab.stop()
+
+
+@contextlib.contextmanager
+def told_of_leftovers(start: Start) -> Iterator[None]:
+    """Says what runs before this one have left."""
+    aws.of(start.run)  # without a way to AWS nothing can be said
+    found, problems = made.leftovers()
+    for each in found:
+        things = ", ".join(map(str, each.things))
+        logger.warning(f"run {each.run} left {things}: `chaos kms restore` removes it")
+    for problem in problems:
+        logger.warning(problem)
+    yield
+
+
+@contextlib.contextmanager
+def guarded_target(start: Start) -> Iterator[None]:
+    """The cluster and its key; where the key is to be taken away: allowed, and safeguarded."""
+    run, door, faults = start.run, aws.of(start.run), start.faults
+    for each in faults:
+        refuse_without_switch(run, each.needs.undo)
+    if start.on != "nothing":
+        lab = run.find(LocalLab)
+        cluster_id = run.settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
+        if faults:
+            leftovers.refuse(cluster_id, lab.id if lab else "")
+            needs = Needs.all_of(each.needs for each in faults)
+            target = guard.ask(door, run.settings, cluster_id, needs, run.settings.key_id)
+            Safeguards.ensure(run, door, target.cluster.id, target.key.arn, needs.undo)
+        else:
+            target = guard.find(door, cluster_id, run.settings.key_id)
+        run.put(Target, target)
+    yield
+
+
+@contextlib.contextmanager
+def fresh_passwords(start: Start) -> Iterator[None]:
+    """Sees to it that whoever connects finds the newest password; libpq finds it by itself."""
+    run = start.run
+    if not run.has(Target) or run.settings.database_auth == "libpq":
+        yield
+        return
+    target = run.part(Target)
+    kept = passwords(aws.of(run), run.settings, target.cluster, target.key.arn)
+    try:
+        kept.start()
+        run.put(Passwords, kept)
+        yield
+    finally:
+        kept.stop()
+
+
+@contextlib.contextmanager
+def key_put_back_at_last(start: Start) -> Iterator[None]:
+    """Puts back what the rollbacks did not."""
+    try:
+        yield
+    finally:
+        last_resort(start.run)
+
+
+@contextlib.contextmanager
+def folder(start: Start) -> Iterator[None]:
+    """The run's folder, with what its judgement depends on, if there is room for all of it."""
+    run, door = start.run, aws.of(start.run)
+    who = start.caller
+    start.tell(
+        aws_region=door.region,
+        run_id=run.id,
+        account=who.account,
+        partition=who.arn.split(":")[1],
+        caller=permissions.role_of(door, who) or who.principal,
+    )
+    opened = _open_folder(run, start.on)
+    run.conditions = Conditions(
+        run=run.id,
+        experiment=run.experiment,
+        started=utc(run.started),
+        settings=run.settings,
+        region=door.region,
+        expects_outage=experiment_rules.injects(start.experiment),
+        objectives=tuple(start.objectives),
+    )
+    try:
+        run.conditions.write(opened / "history")
+    except OSError as problem:
+        raise Refused(f"no report can be written to {opened}: {problem}") from None
+    yield
+
+
+def _open_folder(run: Run, on: str) -> Path:
+    """Makes it, if there is room for all that the run may write; raises Refused."""
+    settings = run.settings
+    where = f"CHAOS_REPORTS_DIR={settings.reports_dir}"
+    records = settings.load_rate * settings.longest_run if on == "cluster" else 0.0
+    needed = int(ROOM + records * RECORD)
+    try:
+        disk = shutil.disk_usage(_existing(Path(settings.reports_dir)))
+        if disk.total and disk.free < needed:  # one without any room is none: /proc, say
+            raise Refused(
+                f"there is room for {disk.free / MB:.0f} MB at {where}, and a run as long as its "
+                f"limits may write {needed / MB:.0f} MB: make room, or lower CHAOS_LOAD_RATE"
+            )
+        return run.open_folder()
+    except OSError as problem:
+        raise Refused(f"no report can be written to {where}: {problem}") from None
+
+
+def _existing(path: Path) -> Path:
+    """The folder, or the one in which it would be made."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+
+
+@contextlib.contextmanager
+def stop_conditions(start: Start) -> Iterator[None]:
+    """Ends the run when an alarm goes off, a safeguard breaks, or the key is away too long."""
+    run = start.run
+    conditions = StopConditions(
+        run, aws.of(run), run.settings.stop_alarms, run.settings.status_poll
+    )
+    conditions.start()
+    run.put(StopConditions, conditions)
+    try:
+        yield
+    finally:
+        conditions.stop()
+
+
+@contextlib.contextmanager
+def loads_put_away(start: Start) -> Iterator[None]:
+    """Stops every load of the run, and drops what it made in a database that stays."""
+    run = start.run
+    run.put(Loads, Loads())
+    try:
+        yield
+    finally:
+        for load in run.part(Loads):
+            load.stop()
+            try:
+                loads.drop_schema(run, load, timeout=1 if run.interrupted else 10)
+            except LoadFailed as problem:
+                logger.warning(
+                    f"the load's schema chaos_kms could not be dropped: {problem}; "
+                    "`chaos kms restore` drops it"
+                )
+
+
+@contextlib.contextmanager
+def watched_and_loaded(start: Start) -> Iterator[None]:
+    """The watcher of key and cluster, and the load `main`, which is steady from here on."""
+    run = start.run
+    with contextlib.ExitStack() as stack:
+        if run.has(Target):
+            target = run.part(Target)
+            cluster, key = target.cluster, target.key.arn
+            run.event(EventName.TARGET, cluster=cluster.id, key=key)
+            start.tell(cluster_id=cluster.id, key_arn=key)
+            if start.on == "cluster":
+                stack.callback(watch(run, aws.of(run), cluster.id, key).stop)
+                loads.start(run, MAIN, cluster.id, reach(run, cluster))
+        run.event(EventName.READY, caller=start.caller.arn)
+        yield
+
+
+PARTS: Sequence[Part] = (
+    signals_end_the_run,
+    live_line,
+    local_lab,
+    told_of_leftovers,
+    guarded_target,
+    fresh_passwords,
+    key_put_back_at_last,
+    folder,
+    stop_conditions,
+    loads_put_away,
+    watched_and_loaded,
+)

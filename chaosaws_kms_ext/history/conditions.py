@@ -1,0 +1,117 @@
+"""What a judgement depends on beside the records: `run.json`, written when a run starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.settings import Settings
+
+__all__ = ["SCHEMA", "CannotBeJudged", "Conditions", "Process", "read_conditions"]
+
+SCHEMA = 1
+FILE = "run.json"
+
+PACKAGES = (
+    "chaostoolkit-aws-kms", "chaostoolkit", "chaostoolkit-lib", "boto3", "locust", "psycopg",
+)  # fmt: skip
+
+
+class CannotBeJudged(PlainError):
+    """A folder holds no run that this version can judge. One sentence."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """The process of a run: its pid, and when it started, since pids are used again."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch."""
+
+    @classmethod
+    def this(cls) -> Process:
+        """This process."""
+        return cls(os.getpid(), psutil.Process().create_time())
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        try:
+            return psutil.Process(self.pid).create_time() == self.started
+        except psutil.Error:
+            return False
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What is known of a run before anything has happened in it."""
+
+    run: str
+    experiment: str
+    started: str
+    """UTC."""
+    settings: Settings
+    region: str = ""
+    expects_outage: bool = False
+    """Whether the key of the cluster is to be taken away, so that the load `main` suffers."""
+    objectives: tuple[str, ...] = ()
+    process: Process = field(default_factory=Process.this)
+    versions: Mapping[str, str] = field(default_factory=_versions)
+
+    def write(self, folder: Path) -> None:
+        """Into a `history/` folder; raises OSError."""
+        said = {"schema": SCHEMA, **asdict(self)}
+        write_whole(folder / FILE, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_conditions(folder: Path) -> Conditions:
+    """Those of a `history/` folder; raises CannotBeJudged."""
+    path = folder / FILE
+    try:
+        said: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CannotBeJudged(
+            f"{path} is not there: this is no folder of a run, or an older version "
+            "recorded it: it cannot be judged again"
+        ) from None
+    except (OSError, ValueError) as problem:
+        raise CannotBeJudged(f"{path} cannot be read: {problem}") from None
+    if not isinstance(said, dict) or said.get("schema") != SCHEMA:
+        found = said.get("schema") if isinstance(said, dict) else None
+        raise CannotBeJudged(
+            f"{path} has the schema {found!r:.20}, and this version reads {SCHEMA}: judge it with "
+            "the version that recorded it"
+        )
+    try:
+        return _conditions(said)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CannotBeJudged(f"{path} is damaged: {problem!r}") from None
+
+
+def _conditions(said: dict[str, Any]) -> Conditions:
+    fields = {name: value for name, value in said.items() if name != "schema"}
+    fields["settings"] = Settings.of_json(said["settings"])
+    fields["process"] = Process(**said["process"])
+    fields["objectives"] = tuple(said["objectives"])
+    return Conditions(**fields)

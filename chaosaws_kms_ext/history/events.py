@@ -1,0 +1,45 @@
+"""The events of a run, by name: who writes them and who judges them meet here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["EventName"]
+
+
+class EventName(StrEnum):
+    """What can happen to a run."""
+
+    TARGET = "target"
+    """The cluster and the key that the run is about."""
+    READY = "ready"
+    """Everything is up that the gate needs; who the run is to AWS."""
+    JOURNAL_OPENED = "journal-opened"
+    SWITCH_ARMED = "switch-armed"
+    INJECTED = "fault-injected"
+    """At the instant of AWS' answer, as PUT_BACK and START_CALLED."""
+    PUT_BACK = "fault-put-back"
+    START_CALLED = "cluster-start-called"
+    JOURNAL_CLOSED = "journal-closed"
+    RESTORE_ORDERED = "restore-ordered"
+    """At the instant of AWS' answer."""
+    RESTORED = "restored"
+    """A cluster that was restored from a snapshot is available, with an instance."""
+    FIRST_ANSWER = "first-answer"
+    """Of a cluster that was restored."""
+    STATUS = "status"
+    """A change of the key's state or the cluster's status, as it was seen."""
+    STATUS_UNKNOWN = "status-unknown"
+    SEALED = "sealed"
+    DECRYPTED = "decrypted"
+    """An attempt, with some encryption context."""
+    LOAD_STARTED = "load-started"
+    """Each of one load, by name: so are the next two."""
+    LOAD_STEADY = "load-steady"
+    LOAD_STOPPED = "load-stopped"
+    SEED_ROWS = "seed-rows"
+    GUARD_REFUSED = "guard-refused"
+    AUDIT = "audit"
+    """What CloudTrail says of the fault."""
+    ENDED = "run-ended"
+    """How the run went, apart from its figures. A run that was killed has none."""
