@@ -8,13 +8,13 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import aws
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.aurora import api as aurora_api
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.replay import NotPutBack
+from chaosaws_kms_ext.undo.replay import NotPutBack
 
 __all__ = ["cluster_id", "key_id", "plainly"]
 
@@ -49,7 +49,7 @@ def key_id(run: Run) -> str:
         return run.part(Target).key.arn
     if run.settings.key_id:
         return run.settings.key_id
-    cluster = aurora_api.describe(aws.of(run), cluster_id(run))
+    cluster = rds.describe(Aws.of(run), cluster_id(run))
     if cluster.key:
         return cluster.key
     raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")

@@ -26,11 +26,9 @@ from chaosaws_kms_ext.files import open_private, private_folder
 from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName
 from chaosaws_kms_ext.settings import Settings, parse
 
-__all__ = ["Happened", "Instant", "Refused", "Run", "begin", "current", "end"]
+__all__ = ["Instant", "Refused", "Run", "begin", "current", "end"]
 
 Part = TypeVar("Part")
-
-Happened = EventName
 
 
 class Refused(PlainError):
@@ -64,7 +62,7 @@ class Run:
         self._parts: dict[type, Any] = {}
         self._lock = threading.Lock()
 
-    def event(self, name: Happened, when: Instant | None = None, /, **details: Any) -> Event:
+    def event(self, name: EventName, when: Instant | None = None, /, **details: Any) -> Event:
         """Records that something happened: now, or `when`, with how exact that is."""
         if when is not None:
             details["within_seconds"] = when.within_seconds
@@ -81,7 +79,7 @@ class Run:
                 self.unrecorded = str(problem)
         return event
 
-    def last(self, name: Happened, **details: Any) -> Event | None:
+    def last(self, name: EventName, **details: Any) -> Event | None:
         """The newest event called `name` that has these details."""
         wanted = details.items()
         with self._lock:

@@ -11,7 +11,7 @@ These ask the table `users` that the local lab comes with.
 
 import random
 
-from chaosaws_kms_ext.client.user import QueryUser, read
+from chaosaws_kms_ext.loadgen.client.user import QueryUser, read
 
 ONE_USER = "SELECT id, name, email, created_at FROM users WHERE id = %s"
 ALL_USERS = "SELECT id, name, email, created_at FROM users ORDER BY id"

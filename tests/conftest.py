@@ -197,7 +197,7 @@ def _watchdogs() -> list[psutil.Process]:
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
             alive = child.status() != psutil.STATUS_ZOMBIE
-            if alive and "safety.watchdog" in " ".join(child.cmdline()):
+            if alive and "undo.watchdog" in " ".join(child.cmdline()):
                 found.append(child)
     return found
 

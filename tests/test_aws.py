@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.stub import Stubber
 
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError
 from tests.conftest import credentials
 
 USER = "User: arn:aws:sts::123456789012:assumed-role/chaos/me is not authorized to perform: "

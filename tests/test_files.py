@@ -9,8 +9,8 @@ import time
 import pytest
 
 from chaosaws_kms_ext.files import lock, unlock
-from chaosaws_kms_ext.safety import journal
-from chaosaws_kms_ext.safety.journal import Held
+from chaosaws_kms_ext.undo import journal
+from chaosaws_kms_ext.undo.journal import Held
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws, faults
-from chaosaws_kms_ext.audit.api import SPACING, EventHistory, Logged
-from chaosaws_kms_ext.aurora import api as aurora_api
+from chaosaws_kms_ext import activities, faults
 from chaosaws_kms_ext.aurora.probes import go_on_after
-from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety.survey import CLUSTER_CONTEXT
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.cloudtrail import SPACING, EventHistory, Logged
+from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["audit_events"]
@@ -71,20 +71,20 @@ def audit_events(
     rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        key = kms_api.describe(door, key_id or activities.key_id(run)).arn
-        cluster = aurora_api.describe(door, cluster_id or activities.cluster_id(run))
-        injected = run.last(Happened.INJECTED, key=key)
+        aws = Aws.of(run)
+        key = kms.describe(aws, key_id or activities.key_id(run)).arn
+        cluster = rds.describe(aws, cluster_id or activities.cluster_id(run))
+        injected = run.last(EventName.INJECTED, key=key)
         needs = faults.named(injected.details["fault"] if injected else UNLESS_OURS).needs
         audit = _Audit(
             _event(needs.inject[-1]),
             _event(needs.undo[-1]),
-            EventHistory(door, run.settings.real(SPACING)),
+            EventHistory(aws, run.settings.real(SPACING)),
             key,
-            str(cluster.said.get("DbClusterResourceId", "")),
+            str(cluster.raw.get("DbClusterResourceId", "")),
             _instant(since) if since else run.started - SKEW,
-            _at(run, Happened.INJECTED, key=key),
-            _at(run, Happened.PUT_BACK, key=key),
+            _at(run, EventName.INJECTED, key=key),
+            _at(run, EventName.PUT_BACK, key=key),
         )
 
         def delivered() -> bool:
@@ -110,7 +110,7 @@ def audit_events(
                 go_on_after(run, problem)
                 audit.problem = str(problem)
         said = audit.said()
-        run.event(Happened.AUDIT, key=key, cluster=cluster.id, **said)
+        run.event(EventName.AUDIT, key=key, cluster=cluster.id, **said)
         return said
 
 
@@ -208,7 +208,7 @@ def _event(action: str) -> str:
     return action.partition(":")[2]
 
 
-def _at(run: Run, name: Happened, **details: str) -> datetime | None:
+def _at(run: Run, name: EventName, **details: str) -> datetime | None:
     """When this run last did so."""
     event = run.last(name, **details)
     return run.anchor.utc(event.at) if event else None

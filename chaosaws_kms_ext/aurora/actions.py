@@ -8,25 +8,25 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.aurora import api, making
-from chaosaws_kms_ext.aurora.api import Cluster
+from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aurora.probes import KeyStaysAway, go_on_after, time_left
-from chaosaws_kms_ext.aurora.recovery import Plan
-from chaosaws_kms_ext.aurora.starting import start
-from chaosaws_kms_ext.aurora.watcher import watch
-from chaosaws_kms_ext.aws import AwsError
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.checkers.silence import ANSWERED
-from chaosaws_kms_ext.inject.injection import settle
+from chaosaws_kms_ext.guard.guard import Target
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.load.loads import MAIN, Loads
-from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
-from chaosaws_kms_ext.safety import made, removing
-from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.made import TAG, Made, Thing
+from chaosaws_kms_ext.loadgen.loads import MAIN, Loads
+from chaosaws_kms_ext.resources import create, delete
+from chaosaws_kms_ext.resources.ledger import TAG, Ledger, Resource
+from chaosaws_kms_ext.run import Instant, Refused, Run
+from chaosaws_kms_ext.undo.recovery_plan import Plan
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+from chaosaws_kms_ext.watcher import watch
 
 __all__ = [
     "clean_up",
@@ -95,7 +95,7 @@ def wait_for_recovery(
     good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
     """
     with activities.plainly(configuration) as run:
-        back = run.last(Happened.PUT_BACK)
+        back = run.last(EventName.PUT_BACK)
         if back is None:
             if run.part(OpenFaults, OpenFaults).key_away:
                 raise Refused("the key has not been put back, so nothing can recover")
@@ -111,13 +111,13 @@ def wait_for_recovery(
         seen: Cluster | None = None
 
         def started() -> bool:
-            call = run.last(Happened.START_CALLED)
+            call = run.last(EventName.START_CALLED)
             return call is not None and call.at >= back.at
 
         def recovered() -> bool:
             nonlocal seen
             try:
-                seen = cluster = api.describe(aws.of(run), name)
+                seen = cluster = rds.describe(Aws.of(run), name)
             except AwsError as problem:
                 go_on_after(run, problem)
                 return False
@@ -135,7 +135,7 @@ def wait_for_recovery(
             Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
         except TimedOut as problem:
             raise TimedOut(f"{problem}; {_still(run, seen)}") from None
-        settle(run)
+        close_recovered(run)
         path = "start-db-cluster" if started() else "self-restart"
         return {"recovered": True, "path": path}
 
@@ -166,12 +166,12 @@ def create_encrypted_cluster(
     Guide, Overview.Encryption.Keys).
     """
     with activities.plainly(configuration) as run:
-        cluster = making.create(run, key_id, name)
+        cluster = create.create(run, key_id, name)
         if not run.has(Target):
-            key = kms_api.describe(aws.of(run), cluster.key)
+            key = kms.describe(Aws.of(run), cluster.key)
             run.put(Target, Target(cluster, key))
-            run.event(Happened.TARGET, cluster=cluster.id, key=key.arn)
-            watch(run, aws.of(run), cluster.id, key.arn)
+            run.event(EventName.TARGET, cluster=cluster.id, key=key.arn)
+            watch(run, Aws.of(run), cluster.id, key.arn)
         return _described(cluster)
 
 
@@ -191,7 +191,7 @@ def create_is_refused(
     `clean_up`.
     """
     with activities.plainly(configuration) as run:
-        why, code = making.no_cluster(run, key_id, name)
+        why, code = create.expect_create_refused(run, key_id, name)
         return {"refused": True, "why": why, "code": code}
 
 
@@ -214,7 +214,7 @@ def create_cluster_snapshot(
     rds:CreateDBClusterSnapshot, rds:AddTagsToResource, rds:DescribeDBClusterSnapshots.
     """
     with activities.plainly(configuration) as run:
-        made_of = making.snapshot(run, cluster_id or activities.cluster_id(run), name)
+        made_of = create.snapshot(run, cluster_id or activities.cluster_id(run), name)
         return {"snapshot": made_of.id, "key": made_of.key, "cluster": made_of.cluster}
 
 
@@ -240,7 +240,7 @@ def copy_cluster_snapshot(
     rds:DescribeDBClusterSnapshots, and the use of both keys through RDS.
     """
     with activities.plainly(configuration) as run:
-        copied = making.copy(run, snapshot_id, key_id, name)
+        copied = create.copy(run, snapshot_id, key_id, name)
         return {"snapshot": copied.id, "key": copied.key}
 
 
@@ -275,7 +275,7 @@ def restore_cluster(
     """
     with activities.plainly(configuration) as run:
         model = like or activities.cluster_id(run)
-        return _described(making.restore(run, snapshot_id, key_id, name, model))
+        return _described(create.restore(run, snapshot_id, key_id, name, model))
 
 
 def restore_is_refused(
@@ -293,7 +293,9 @@ def restore_is_refused(
     ActivityFailed when the cluster becomes available. IAM: as `restore_cluster` and `clean_up`.
     """
     with activities.plainly(configuration) as run:
-        why, code = making.refusal(run, snapshot_id, name, activities.cluster_id(run))
+        why, code = create.expect_restore_refused(
+            run, snapshot_id, name, activities.cluster_id(run)
+        )
         return {"refused": True, "why": why, "code": code}
 
 
@@ -309,9 +311,11 @@ def delete_cluster(
     rds:DescribeDBClusters, rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        cluster = removing.look(aws.of(run), "cluster", cluster_id)
-        instances = [Thing("instance", each) for each in sorted(cluster.members if cluster else ())]
-        _delete(run, cluster, Thing("cluster", cluster_id), instances)
+        cluster = delete.look(Aws.of(run), "cluster", cluster_id)
+        instances = [
+            Resource("instance", each) for each in sorted(cluster.members if cluster else ())
+        ]
+        _delete(run, cluster, Resource("cluster", cluster_id), instances)
         return {"cluster": cluster_id, "deleted": cluster is not None}
 
 
@@ -327,8 +331,8 @@ def delete_cluster_snapshot(
     rds:DescribeDBClusterSnapshots.
     """
     with activities.plainly(configuration) as run:
-        snapshot = removing.look(aws.of(run), "snapshot", snapshot_id)
-        _delete(run, snapshot, Thing("snapshot", snapshot_id), [])
+        snapshot = delete.look(Aws.of(run), "snapshot", snapshot_id)
+        _delete(run, snapshot, Resource("snapshot", snapshot_id), [])
         return {"snapshot": snapshot_id, "deleted": snapshot is not None}
 
 
@@ -347,19 +351,19 @@ def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> di
     kms:ScheduleKeyDeletion, tag:GetResources.
     """
     with activities.plainly(configuration) as run:
-        if not run.has(Made) or not run.part(Made).resources:
+        if not run.has(Ledger) or not run.part(Ledger).resources:
             return {"removed": [], "left": [], "why": "this run has made nothing"}
-        ledger = run.part(Made)
+        ledger = run.part(Ledger)
         lab = run.find(LocalLab)
         if lab and (run.interrupted or not lab.running):
             ledger.close()
             return {"removed": [], "left": [], "why": "it goes with the lab"}
         removed: list[str] = []
-        left = removing.remove(
-            aws.of(run),
+        left = delete.remove(
+            Aws.of(run),
             ledger,
             removed.append,
-            making.limit(run),
+            create.limit(run),
             run.settings.status_poll,
             run.part(Observer, Observer),
         )
@@ -378,18 +382,18 @@ def _described(cluster: Cluster) -> dict[str, Any]:
 
 
 def _delete(
-    run: Run, there: removing.There | None, thing: Thing, instances: Sequence[Thing]
+    run: Run, there: delete.There | None, thing: Resource, instances: Sequence[Resource]
 ) -> None:
     if there and there.tags.get(TAG) != run.id:
         raise Refused(
             f"the {thing} does not carry the tag {TAG}={run.id}: this run did not make it"
         )
-    left = removing.databases(
-        aws.of(run),
-        made.of(run),
+    left = delete.databases(
+        Aws.of(run),
+        Ledger.of(run),
         [*instances, thing],
         lambda said: None,
-        making.limit(run),
+        create.limit(run),
         run.settings.status_poll,
         run.part(Observer, Observer),
     )
@@ -399,10 +403,10 @@ def _delete(
 
 def _start(run: Run, cluster_id: str) -> None:
     start(
-        aws.of(run),
+        Aws.of(run),
         cluster_id,
         run.part(Observer, Observer),
-        lambda asked: run.event(Happened.START_CALLED, Instant.now(asked), cluster=cluster_id),
+        lambda asked: run.event(EventName.START_CALLED, Instant.now(asked), cluster=cluster_id),
     )
 
 

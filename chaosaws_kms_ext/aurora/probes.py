@@ -9,16 +9,16 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.aurora import api
-from chaosaws_kms_ext.aurora.statuses import RECOVERABLE_DAYS
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext import activities
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
+from chaosaws_kms_ext.guard.inventory import clusters_under
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety.replay import still_wrong
-from chaosaws_kms_ext.safety.survey import clusters_under
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.undo.replay import still_wrong
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -52,8 +52,8 @@ def encryption_state(
     Source: Aurora User Guide, Overview.Encryption.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        cluster = api.describe(door, cluster_id or activities.cluster_id(run))
+        aws = Aws.of(run)
+        cluster = rds.describe(aws, cluster_id or activities.cluster_id(run))
         state = {
             "cluster": cluster.id,
             "status": cluster.status,
@@ -67,10 +67,10 @@ def encryption_state(
             "terminal_not_before": None,
         }
         if cluster.key:
-            key = kms_api.describe(door, cluster.key)
+            key = kms.describe(aws, cluster.key)
             state |= {"key_manager": key.manager, "key_state": key.state}
         if cluster.meaning == "recoverable":
-            state["terminal_not_before"] = _terminal_not_before(door, list(cluster.instances))
+            state["terminal_not_before"] = _terminal_not_before(aws, list(cluster.instances))
         return state
 
 
@@ -83,8 +83,8 @@ def encrypted_under(
     be `sse-kms`. IAM: rds:DescribeDBClusters, rds:DescribeDBInstances, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
-        cluster = api.describe(aws.of(run), cluster_id)
-        key = kms_api.describe(aws.of(run), key_id).arn
+        cluster = rds.describe(Aws.of(run), cluster_id)
+        key = kms.describe(Aws.of(run), key_id).arn
         if not cluster.encrypted:
             why = "not encrypted"
         elif cluster.key != key:
@@ -106,14 +106,14 @@ def snapshot_encryption(
     (`CUSTOMER`, `AWS`; empty without a key). IAM: rds:DescribeDBClusterSnapshots, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
-        snapshot = api.describe_snapshot(aws.of(run), snapshot_id)
+        snapshot = rds.describe_snapshot(Aws.of(run), snapshot_id)
         return {
             "snapshot": snapshot.id,
             "status": snapshot.status,
-            "encrypted": bool(snapshot.said.get("StorageEncrypted")),
+            "encrypted": bool(snapshot.raw.get("StorageEncrypted")),
             "key": snapshot.key,
             "key_manager": (
-                kms_api.describe(aws.of(run), snapshot.key).manager if snapshot.key else ""
+                kms.describe(Aws.of(run), snapshot.key).manager if snapshot.key else ""
             ),
         }
 
@@ -128,8 +128,8 @@ def clusters_using_key(
     IAM: rds:DescribeDBClusters, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
-        key = kms_api.describe(aws.of(run), key_id or activities.key_id(run))
-        return clusters_under(aws.of(run), key.arn)
+        key = kms.describe(Aws.of(run), key_id or activities.key_id(run))
+        return clusters_under(Aws.of(run), key.arn)
 
 
 def cluster_is_available(
@@ -137,7 +137,7 @@ def cluster_is_available(
 ) -> bool:
     """Whether the cluster and every instance of it are `available`."""
     with activities.plainly(configuration) as run:
-        return api.describe(aws.of(run), cluster_id or activities.cluster_id(run)).available
+        return rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run)).available
 
 
 def cluster_is_inaccessible(
@@ -145,7 +145,7 @@ def cluster_is_inaccessible(
 ) -> bool:
     """Whether the cluster, or an instance of it, has lost its key: recoverable or terminal."""
     with activities.plainly(configuration) as run:
-        cluster = api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
+        cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
         return cluster.meaning in ("recoverable", "terminal")
 
 
@@ -165,7 +165,7 @@ def wait_until_inaccessible(
 
         def inaccessible() -> bool:
             try:
-                cluster = api.describe(aws.of(run), name)
+                cluster = rds.describe(Aws.of(run), name)
             except AwsError as problem:
                 go_on_after(run, problem)
                 return False
@@ -198,7 +198,7 @@ class KeyStaysAway:
         """Raises Refused when the key was back in several looks, one after the other."""
         entry = self._run.part(OpenFaults).key_away[-1]
         try:
-            back = not still_wrong(aws.of(self._run), entry.undo)
+            back = not still_wrong(Aws.of(self._run), entry.undo)
         except AwsError as problem:
             go_on_after(self._run, problem)
             return
@@ -217,20 +217,20 @@ def go_on_after(run: Run, problem: AwsError) -> None:
 
 def time_left(run: Run) -> float:
     """Seconds until the run has to put the key back; raises Refused if it took none away."""
-    injected = run.last(Happened.INJECTED)
+    injected = run.last(EventName.INJECTED)
     if injected is None or not run.part(OpenFaults, OpenFaults).key_away:
         raise Refused("this run has taken no key away, so there is nothing to wait for")
     return run.settings.put_back_after - run.seconds_since(injected)
 
 
-def _terminal_not_before(door: Aws, instances: list[str]) -> str | None:
+def _terminal_not_before(aws: Aws, instances: list[str]) -> str | None:
     """7 days after the first event of the present loss, as far as events tell."""
     since = datetime.now(UTC) - timedelta(days=RECOVERABLE_DAYS)
     lost: list[datetime] = []
     for instance in instances:
         asked = {"SourceIdentifier": instance, "SourceType": "db-instance", "StartTime": since}
         present: list[datetime] = []
-        for event in door.pages("rds", "DescribeEvents", asked, "Events"):
+        for event in aws.pages("rds", "DescribeEvents", asked, "Events"):
             if LOST.search(event.get("Message", "")):
                 present.append(event["Date"])
             elif BACK.search(event.get("Message", "")):

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.faults import FAULTS
+from chaosaws_kms_ext.guard import guard, leftovers
+from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
-from chaosaws_kms_ext.safety import guard, leftovers
-from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.settings import parse
 
 __all__ = ["command"]

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import click
 
 from chaosaws_kms_ext.faults import FAULTS
-from chaosaws_kms_ext.permissions import Caller
-from chaosaws_kms_ext.policies import SWITCH_ROLE, USUAL, Place, policy, trust
-from chaosaws_kms_ext.safety import switch
+from chaosaws_kms_ext.iam.permissions import Caller
+from chaosaws_kms_ext.iam.policies import SWITCH_ROLE, USUAL, Place, policy, trust
+from chaosaws_kms_ext.undo import switch
 
 __all__ = ["command"]
 

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import click
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.load import leftover
-from chaosaws_kms_ext.safety import journal, leftovers, made, removing, restoring, switch
-from chaosaws_kms_ext.safety.door import door
-from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.guard import leftovers
+from chaosaws_kms_ext.loadgen import drop_schema
+from chaosaws_kms_ext.resources import delete
+from chaosaws_kms_ext.resources import ledger as ledgers
+from chaosaws_kms_ext.resources.ledger import Ledger
+from chaosaws_kms_ext.undo import journal, restore, switch
+from chaosaws_kms_ext.undo.journal import Entry
+from chaosaws_kms_ext.undo.restorer import restorer_for
 
 __all__ = ["command"]
 
@@ -43,7 +46,7 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
             armed = [a for a in switch.armed(aws) if run_id in ("", a.run)]
             looked.append(f"the schedules of group {switch.GROUP} in {aws.region}")
             unknown = [a for a in armed if (a.run, a.key) not in known]
-            theirs, wrong = restoring.adopted(aws, unknown, keep=not dry_run)
+            theirs, wrong = restore.entries_from_schedules(aws, unknown, keep=not dry_run)
             entries += theirs
             problems += wrong
         except PlainError as problem:
@@ -51,26 +54,26 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
     if dry_run:
         failed = list(filter(_would_restore, entries))
     else:
-        failed = restoring.restore(entries, _tell, force)
+        failed = restore.restore(entries, _tell, force)
     if failed:
         again = "would be put back" if dry_run else "not put back: run it again"
         problems.append(f"{len(failed)} of {len(entries)} {again}")
     # Only now: nothing may keep a key away, and a cluster without its key may not be deletable.
-    ledgers, damaged = ([], []) if files else made.leftovers()
-    ledgers = [each for each in ledgers if run_id in ("", each.run)]
+    remaining, damaged = ([], []) if files else ledgers.leftovers()
+    remaining = [each for each in remaining if run_id in ("", each.run)]
     problems += damaged
-    left = [each for each in ledgers if not (_would_remove(each) if dry_run else _removed(each))]
+    left = [each for each in remaining if not (_would_remove(each) if dry_run else _removed(each))]
     if left:
         again = "would be removed" if dry_run else "is left: run it again"
-        problems.append(f"what {len(left)} of {len(ledgers)} runs made {again}")
-    if not entries and not ledgers and not problems:
+        problems.append(f"what {len(left)} of {len(remaining)} runs made {again}")
+    if not entries and not remaining and not problems:
         of_it = f" of run {run_id}" if run_id else ""
         _tell(f"Nothing to put back{of_it}: looked into {' and '.join(looked)}.")
     if problems:
         raise click.ClickException("; ".join(problems))
 
 
-def _would_remove(ledger: Made) -> bool:
+def _would_remove(ledger: Ledger) -> bool:
     """Says what would be removed; false, so that the exit status says that something is left."""
     _tell(f"Made by run {ledger.run}, by {ledger.owner}")
     for thing in ledger.things:
@@ -78,18 +81,18 @@ def _would_remove(ledger: Made) -> bool:
     return False
 
 
-def _removed(ledger: Made) -> bool:
+def _removed(ledger: Ledger) -> bool:
     _tell(f"Made by run {ledger.run}, by {ledger.owner}")
 
     def say(what: str) -> None:
         _tell(f"  {what.strip()}")
 
     left = []
-    for work in (leftover.drop, removing.remove):
+    for work in (drop_schema.drop, delete.remove):
         try:
-            left += work(door(ledger, say), ledger, say)
+            left += work(restorer_for(ledger, say), ledger, say)
         except Exception as problem:  # the next one has its turn
-            left.append(restoring.in_words(problem))
+            left.append(restore.in_words(problem))
     for why in left:
         _tell(f"  NOT removed: {why}", err=True)
     return not left
@@ -103,7 +106,7 @@ def _tell(what: str, err: bool = False) -> None:
 
 def _would_restore(entry: Entry) -> bool:
     """Says what would be done; true: it is left."""
-    _tell(restoring.named(entry))
+    _tell(restore.named(entry))
     for call in entry.undo.calls:
         click.echo(f"  would call {call.whole}")
     if entry.cluster:

@@ -9,23 +9,23 @@ from dataclasses import replace
 import psycopg
 from chaoslib.types import Journal
 
-from chaosaws_kms_ext.aurora.watcher import Watcher
-from chaosaws_kms_ext.client.connection import DeadlineConnection
 from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName, read_what_is_there
-from chaosaws_kms_ext.inject.injection import settle
+from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.load import loads
-from chaosaws_kms_ext.load.load import Load
-from chaosaws_kms_ext.load.loads import STEADY_FOR, Loads
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.loadgen import loads
+from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
+from chaosaws_kms_ext.loadgen.loads import STEADY_FOR, Loads
+from chaosaws_kms_ext.loadgen.process import Load
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import as_json, judge
 from chaosaws_kms_ext.report.table import table
 from chaosaws_kms_ext.report.verdict import Course, Verdict, of_journal
+from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Run
-from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.watcher import Watcher
 
 __all__ = ["conclude"]
 
@@ -70,8 +70,8 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
         for entry in run.part(OpenFaults, OpenFaults).key_away
     ]
     if not run.has(LocalLab):  # whose cluster goes with it
-        broken += settle(run)
-        if run.has(Made) and (left := run.part(Made).resources):
+        broken += close_recovered(run)
+        if run.has(Ledger) and (left := run.part(Ledger).resources):
             things = ", ".join(map(str, left))
             broken.append(f"left behind: {things}; `chaos kms restore` removes it")
     return replace(course, by=run.interrupted, failures=(*course.failures, *broken))

@@ -14,31 +14,32 @@ from types import FrameType
 
 from chaoslib.types import Configuration, Experiment
 
-from chaosaws_kms_ext import aws
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
-from chaosaws_kms_ext.aurora.watcher import Watcher, watch
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls import experiment_rules
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
+from chaosaws_kms_ext.guard import guard, leftovers, permissions
+from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
+from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
-from chaosaws_kms_ext.load import loads
-from chaosaws_kms_ext.load.loads import Loads
-from chaosaws_kms_ext.load.passwords import Passwords, passwords
-from chaosaws_kms_ext.load.reach import reach
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.loadgen import loads
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.loads import Loads
+from chaosaws_kms_ext.loadgen.passwords import Passwords, passwords
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.screen import Screen
+from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.safety import guard, leftovers, made, permissions
-from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.needs import Needs
 from chaosaws_kms_ext.settings import BadSetting
 from chaosaws_kms_ext.waiting import Observer
+from chaosaws_kms_ext.watcher import Watcher, watch
 
 __all__ = ["PARTS", "Start", "begin", "bring_up"]
 
@@ -72,7 +73,7 @@ class Start:
     @cached_property
     def caller(self) -> permissions.Identity:
         """Who the run is to AWS."""
-        return permissions.identity(aws.of(self.run))
+        return permissions.identity(Aws.of(self.run))
 
     def tell(self, **values: str) -> None:
         """For the experiment's own and other extensions' activities, as `${cluster_id}`."""
@@ -206,8 +207,8 @@ def local_lab(start: Start) -> Iterator[None]:
 @contextlib.contextmanager
 def told_of_leftovers(start: Start) -> Iterator[None]:
     """Says what runs before this one have left."""
-    aws.of(start.run)  # without a way to AWS nothing can be said
-    found, problems = made.leftovers()
+    Aws.of(start.run)  # without a way to AWS nothing can be said
+    found, problems = ledgers.leftovers()
     for each in found:
         things = ", ".join(map(str, each.things))
         logger.warning(f"run {each.run} left {things}: `chaos kms restore` removes it")
@@ -219,19 +220,19 @@ def told_of_leftovers(start: Start) -> Iterator[None]:
 @contextlib.contextmanager
 def guarded_target(start: Start) -> Iterator[None]:
     """The cluster and its key; where the key is to be taken away: allowed, and safeguarded."""
-    run, door, faults = start.run, aws.of(start.run), start.faults
+    run, aws, faults = start.run, Aws.of(start.run), start.faults
     for each in faults:
         refuse_without_switch(run, each.needs.undo)
     if start.on != "nothing":
         lab = run.find(LocalLab)
         cluster_id = run.settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
         if faults:
-            leftovers.refuse(cluster_id, lab.id if lab else "")
+            leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
             needs = Needs.all_of(each.needs for each in faults)
-            target = guard.ask(door, run.settings, cluster_id, needs, run.settings.key_id)
-            Safeguards.ensure(run, door, target.cluster.id, target.key.arn, needs.undo)
+            target = guard.ask(aws, run.settings, cluster_id, needs, run.settings.key_id)
+            Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
         else:
-            target = guard.find(door, cluster_id, run.settings.key_id)
+            target = guard.find(aws, cluster_id, run.settings.key_id)
         run.put(Target, target)
     yield
 
@@ -244,7 +245,7 @@ def fresh_passwords(start: Start) -> Iterator[None]:
         yield
         return
     target = run.part(Target)
-    kept = passwords(aws.of(run), run.settings, target.cluster, target.key.arn)
+    kept = passwords(Aws.of(run), run.settings, target.cluster, target.key.arn)
     try:
         kept.start()
         run.put(Passwords, kept)
@@ -265,14 +266,14 @@ def key_put_back_at_last(start: Start) -> Iterator[None]:
 @contextlib.contextmanager
 def folder(start: Start) -> Iterator[None]:
     """The run's folder, with what its judgement depends on, if there is room for all of it."""
-    run, door = start.run, aws.of(start.run)
+    run, aws = start.run, Aws.of(start.run)
     who = start.caller
     start.tell(
-        aws_region=door.region,
+        aws_region=aws.region,
         run_id=run.id,
         account=who.account,
         partition=who.arn.split(":")[1],
-        caller=permissions.role_of(door, who) or who.principal,
+        caller=permissions.role_of(aws, who) or who.principal,
     )
     opened = _open_folder(run, start.on)
     run.conditions = Conditions(
@@ -280,7 +281,7 @@ def folder(start: Start) -> Iterator[None]:
         experiment=run.experiment,
         started=utc(run.started),
         settings=run.settings,
-        region=door.region,
+        region=aws.region,
         expects_outage=experiment_rules.injects(start.experiment),
         objectives=tuple(start.objectives),
     )
@@ -319,7 +320,7 @@ def stop_conditions(start: Start) -> Iterator[None]:
     """Ends the run when an alarm goes off, a safeguard breaks, or the key is away too long."""
     run = start.run
     conditions = StopConditions(
-        run, aws.of(run), run.settings.stop_alarms, run.settings.status_poll
+        run, Aws.of(run), run.settings.stop_alarms, run.settings.status_poll
     )
     conditions.start()
     run.put(StopConditions, conditions)
@@ -359,8 +360,8 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
             run.event(EventName.TARGET, cluster=cluster.id, key=key)
             start.tell(cluster_id=cluster.id, key_arn=key)
             if start.on == "cluster":
-                stack.callback(watch(run, aws.of(run), cluster.id, key).stop)
-                loads.start(run, MAIN, cluster.id, reach(run, cluster))
+                stack.callback(watch(run, Aws.of(run), cluster.id, key).stop)
+                loads.start(run, MAIN, cluster.id, conninfo_for(run, cluster))
         run.event(EventName.READY, caller=start.caller.arn)
         yield
 

@@ -34,10 +34,11 @@ from chaosaws_kms_ext.controls.experiment_rules import ours
 from chaosaws_kms_ext.controls.lifecycle import begin, bring_up
 from chaosaws_kms_ext.controls.redaction import Redaction
 from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import last_resort
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
-from chaosaws_kms_ext.run import Happened, Run
-from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.resources.ledger import Ledger
+from chaosaws_kms_ext.run import Run
 
 __all__ = [
     "after_activity_control",
@@ -189,7 +190,7 @@ def cleanup_control() -> None:
 def _verdict(run: Run, state: Journal, status: str) -> Verdict:
     if refused := _refused or _refused_by_guard(run):
         verdict = Verdict("refused", (refused,))
-    elif run.last(Happened.READY) is None:
+    elif run.last(EventName.READY) is None:
         # Interrupted before there was anything to judge.
         nothing = "nothing was measured: the gate was never reached"
         verdict = decide(of_journal(state, status), [], [nothing])
@@ -203,6 +204,6 @@ def _verdict(run: Run, state: Journal, status: str) -> Verdict:
 
 def _refused_by_guard(run: Run) -> str:
     """Why the guard refused in the method, if nothing was changed before that is not undone."""
-    event = run.last(Happened.GUARD_REFUSED)
-    changed = run.last(Happened.INJECTED) or (run.has(Made) and run.part(Made).resources)
+    event = run.last(EventName.GUARD_REFUSED)
+    changed = run.last(EventName.INJECTED) or (run.has(Ledger) and run.part(Ledger).resources)
     return str(event.details["why"]) if event and not changed else ""

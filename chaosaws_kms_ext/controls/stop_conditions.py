@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Sequence
 
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.safeguards import Safeguards
-from chaosaws_kms_ext.run import Happened, Refused, Run
+from chaosaws_kms_ext.run import Refused, Run
 
 __all__ = ["RED_BUTTON", "StopConditions"]
 
@@ -65,7 +66,7 @@ class StopConditions:
                 # Whoever counts on being stopped must not go on unwatched.
                 why = f"nobody watches its stop conditions any more: {problem!r}"
             mine = self._run.part(OpenFaults, OpenFaults)
-            if self._run.last(Happened.PUT_BACK) and not mine.key_away:
+            if self._run.last(EventName.PUT_BACK) and not mine.key_away:
                 continue  # there is nothing left to stop, until the next fault
             if why and not self._end.is_set():
                 self._run.stop(why)
@@ -73,7 +74,7 @@ class StopConditions:
 
     def _pressed(self) -> str:
         entries = list(self._run.part(OpenFaults, OpenFaults).key_away)
-        if any(not entry.is_open for entry in entries):
+        if any(not entry.key_is_away for entry in entries):
             return RED_BUTTON
         return LOST if any(entry.is_lost for entry in entries) else ""
 

@@ -13,10 +13,10 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety.needs import Needs
-from chaosaws_kms_ext.safety.undo import Undo
+from chaosaws_kms_ext.undo.undo import Undo
 
 __all__ = ["BROKEN", "FAULTS", "Fault", "On", "check_arguments", "fault", "load", "make", "named"]
 

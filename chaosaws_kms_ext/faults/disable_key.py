@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws import kms
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.base import On, fault
-from chaosaws_kms_ext.kms import api
-from chaosaws_kms_ext.safety.needs import Needs
-from chaosaws_kms_ext.safety.undo import Call, Undo
+from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.undo.undo import Call, Undo
 
 __all__ = ["DisableKey"]
 
@@ -40,4 +40,4 @@ class DisableKey:
 
     def shows(self, aws: Aws) -> bool:
         """Whether KMS says that it is done; raises AwsError."""
-        return api.describe(aws, self.key).state == "Disabled"
+        return kms.describe(aws, self.key).state == "Disabled"

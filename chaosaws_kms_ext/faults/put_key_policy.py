@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws import kms
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.base import On, fault
-from chaosaws_kms_ext.kms import api
-from chaosaws_kms_ext.safety.needs import Needs
-from chaosaws_kms_ext.safety.undo import Call, Undo
+from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.undo.undo import Call, Undo
 
 __all__ = ["PutKeyPolicy"]
 
@@ -35,7 +35,7 @@ class PutKeyPolicy:
     @classmethod
     def of(cls, aws: Aws, key: str, /, policy: Mapping[str, Any]) -> Self:
         """For this key; `policy` is the whole new one. Raises AwsError."""
-        return cls(key, api.policy(aws, key), policy)
+        return cls(key, kms.policy(aws, key), policy)
 
     def undo(self) -> Undo:
         """What puts it back, wherever and by whomever it is replayed.
@@ -52,4 +52,4 @@ class PutKeyPolicy:
 
     def shows(self, aws: Aws) -> bool:
         """Whether KMS says that it is done; raises AwsError."""
-        return bool(json.loads(api.policy(aws, self.key)) == self.new)
+        return bool(json.loads(kms.policy(aws, self.key)) == self.new)

@@ -7,23 +7,23 @@ import logging
 import time
 from collections.abc import Sequence
 
-from chaosaws_kms_ext import aws
-from chaosaws_kms_ext.aurora.api import describe
-from chaosaws_kms_ext.aurora.watcher import Watcher
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.faults import Fault
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.inject.strategy import refuse_without_rollbacks
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
-from chaosaws_kms_ext.safety import journal, switch
-from chaosaws_kms_ext.safety.journal import Entry
-from chaosaws_kms_ext.safety.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
-from chaosaws_kms_ext.safety.signals import deferred
+from chaosaws_kms_ext.run import Instant, Refused, Run
+from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.journal import Entry
+from chaosaws_kms_ext.undo.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
+from chaosaws_kms_ext.undo.signals import deferred
 from chaosaws_kms_ext.waiting import Observer, Wait
+from chaosaws_kms_ext.watcher import Watcher
 
-__all__ = ["inject", "last_resort", "put_back", "refuse_without_switch", "settle"]
+__all__ = ["close_recovered", "inject", "last_resort", "put_back", "refuse_without_switch"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -37,7 +37,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     TimedOut.
     """
     refuse_without_rollbacks()
-    door = aws.of(run)
+    aws = Aws.of(run)
     lab = run.find(LocalLab)
     undo = fault.undo()
     if undo.actions != fault.needs.undo:
@@ -48,13 +48,13 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     if fault.on == "target":
         refuse_without_switch(run, undo.actions)
     _refuse_second(run, fault.key)
-    safeguards = Safeguards.ensure(run, door, cluster, fault.key, undo.actions)
+    safeguards = Safeguards.ensure(run, aws, cluster, fault.key, undo.actions)
     if broken := safeguards.why_broken():
         raise Refused(broken)
     armed = bool(run.settings.switch_role and not lab and switch.can(undo.actions))
     made = journal.new_entry(
         run=run.id,
-        region=door.region,
+        region=aws.region,
         lab=lab,
         cluster=cluster,
         key=fault.key,
@@ -66,16 +66,16 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     with deferred():
         entry = journal.write(made)
         mine.key_away.append(entry)
-    run.event(Happened.JOURNAL_OPENED, entry=str(entry.path))
+    run.event(EventName.JOURNAL_OPENED, entry=str(entry.path))
     if armed:
-        _arm(run, door, entry)
-    _still_ours(door, entry)
+        _arm(run, aws, entry)
+    _still_ours(aws, entry)
     asked = time.monotonic_ns()
-    fault.inject(door)
+    fault.inject(aws)
     answer = Instant.now(asked)
-    run.event(Happened.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster)
+    run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
-        lambda: fault.shows(door)
+        lambda: fault.shows(aws)
     )
     return entry
 
@@ -90,7 +90,7 @@ def _refuse_second(run: Run, key: str) -> None:
     if any(entry.key == key for entry in mine.key_away):
         raise Refused(f"this run has changed {key} already: put that back first")
     if any(entry.key == key for entry in mine.awaiting_cluster):
-        settle(run)
+        close_recovered(run)
     if any(entry.key == key for entry in mine.awaiting_cluster):
         raise Refused(
             f"the cluster under {key} is not back from this run's fault before: call "
@@ -107,19 +107,19 @@ def refuse_without_switch(run: Run, undo: Sequence[str]) -> None:
         raise Refused(switch.cannot(undo))
 
 
-def _still_ours(door: Aws, entry: Entry) -> None:
+def _still_ours(aws: Aws, entry: Entry) -> None:
     """Whoever put back meanwhile what was not even done wants it not to be done."""
-    if not entry.is_open or entry.is_lost:
+    if not entry.key_is_away or entry.is_lost:
         raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
-    if entry.switch and not switch.is_held(door, entry.switch[0], entry.run):
+    if entry.switch and not switch.is_held(aws, entry.switch[0], entry.run):
         raise Refused("the switch was disarmed by somebody else: the fault is not injected")
 
 
-def _arm(run: Run, door: Aws, entry: Entry) -> None:
+def _arm(run: Run, aws: Aws, entry: Entry) -> None:
     """Without its switch no fault is injected, and then nothing of either is left."""
     try:
         due = switch.arm(
-            door,
+            aws,
             run.settings.switch_role,
             run=entry.run,
             owner=entry.owner,
@@ -131,13 +131,13 @@ def _arm(run: Run, door: Aws, entry: Entry) -> None:
     except BaseException:
         with deferred():
             run.part(OpenFaults).key_away.remove(entry)
-            if left := switch.disarm(door, entry.switch, entry.run):
+            if left := switch.disarm(aws, entry.switch, entry.run):
                 entry.key_is_back()  # it stays, for its schedules alone
                 logger.error(f"{'; '.join(left)}: run `chaos kms restore`")
             else:
                 entry.close()
         raise
-    run.event(Happened.SWITCH_ARMED, schedules=list(entry.switch), due=due.isoformat())
+    run.event(EventName.SWITCH_ARMED, schedules=list(entry.switch), due=due.isoformat())
     logger.info(f"The switch is armed: {', '.join(entry.switch)} from {due:%Y-%m-%d %H:%M} UTC on")
 
 
@@ -145,7 +145,7 @@ def put_back(run: Run) -> list[Entry]:
     """Puts back every key that this run took away, and only those; raises NotPutBack.
 
     Signals wait meanwhile. A key counts as back when KMS says so; its entry stays in the journal
-    until the cluster is back as well (`settle`).
+    until the cluster is back as well (`close_recovered`).
     """
     done, wrong = [], []
     for entry in reversed(list(run.part(OpenFaults, OpenFaults).key_away)):
@@ -164,15 +164,15 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
     mine = run.part(OpenFaults)
     with deferred():
         # Then whatever became of the key since is somebody else's will.
-        others = not entry.is_open
+        others = not entry.key_is_away
         by = {"by": "chaos kms restore"} if others else {}
-        answer = _seen_back(run, entry) if others else replay(aws.of(run), entry.undo)
+        answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo)
         if not others and not _answered(run, entry):
             # A call that was cut off may be carried out after its undo.
             time.sleep(IN_FLIGHT)
-            replay(aws.of(run), entry.undo)
+            replay(Aws.of(run), entry.undo)
         mine.key_away.remove(entry)
-        run.event(Happened.PUT_BACK, answer, key=entry.key, cluster=entry.cluster, **by)
+        run.event(EventName.PUT_BACK, answer, key=entry.key, cluster=entry.cluster, **by)
         with contextlib.suppress(OSError):  # the entry as it is does no harm either
             entry = entry if others else entry.key_is_back()
         mine.awaiting_cluster.append(entry)
@@ -181,11 +181,11 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
 
 def _seen_back(run: Run, entry: Entry) -> Instant:
     """When somebody else put the key back, as exactly as this run has seen it."""
-    injected = run.last(Happened.INJECTED, key=entry.key)
+    injected = run.last(EventName.INJECTED, key=entry.key)
     after = injected.at if injected else time.monotonic_ns()
     watcher = run.find(Watcher)
     if watcher and watcher.key == entry.key:
-        seen = run.last(Happened.STATUS, key="Enabled")
+        seen = run.last(EventName.STATUS, key="Enabled")
         if seen and seen.at > after:
             return Instant(seen.at, float(seen.details["within_seconds"]))
         if watcher.latest and watcher.latest.key_state != "Enabled":
@@ -195,8 +195,8 @@ def _seen_back(run: Run, entry: Entry) -> Instant:
 
 def _answered(run: Run, entry: Entry) -> bool:
     """Whether AWS answered the call that the entry undoes: this one, and none before on its key."""
-    opened = run.last(Happened.JOURNAL_OPENED, entry=str(entry.path))
-    injected = run.last(Happened.INJECTED, key=entry.key)
+    opened = run.last(EventName.JOURNAL_OPENED, entry=str(entry.path))
+    injected = run.last(EventName.INJECTED, key=entry.key)
     return opened is not None and injected is not None and injected.at >= opened.at
 
 
@@ -216,7 +216,7 @@ def last_resort(run: Run) -> None:
         logger.error(f"the key was NOT put back: {problem}; run `chaos kms restore`")
 
 
-def settle(run: Run) -> list[str]:
+def close_recovered(run: Run) -> list[str]:
     """Closes the journal where the clusters are back; says what is not, each in a sentence."""
     mine = run.part(OpenFaults, OpenFaults)
     left = []
@@ -225,7 +225,7 @@ def settle(run: Run) -> list[str]:
             _close(run, entry)
             continue
         try:
-            status = describe(aws.of(run), entry.cluster)
+            status = describe(Aws.of(run), entry.cluster)
         except AwsError as problem:
             if problem.code == "DBClusterNotFoundFault":  # it was made for this, and removed
                 _close(run, entry)
@@ -234,7 +234,7 @@ def settle(run: Run) -> list[str]:
             continue
         if status.meaning == "accessible":
             # First the switch: whoever finds the entry can still disarm it, and nothing else.
-            if armed := switch.disarm(aws.of(run), entry.switch, entry.run):
+            if armed := switch.disarm(Aws.of(run), entry.switch, entry.run):
                 left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
                 continue
             _close(run, entry)
@@ -250,4 +250,4 @@ def settle(run: Run) -> list[str]:
 def _close(run: Run, entry: Entry) -> None:
     entry.close()
     run.part(OpenFaults).awaiting_cluster.remove(entry)
-    run.event(Happened.JOURNAL_CLOSED, entry=str(entry.path))
+    run.event(EventName.JOURNAL_CLOSED, entry=str(entry.path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaosaws_kms_ext.safety.journal import Entry
+from chaosaws_kms_ext.undo.journal import Entry
 
 __all__ = ["OpenFaults"]
 

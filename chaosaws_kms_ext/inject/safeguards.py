@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.guard import leftovers
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.safety import journal, leftovers, switch
-from chaosaws_kms_ext.safety.watchdog import Watchdog, WatchdogFailed
+from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.watchdog import Watchdog, WatchdogFailed
 
 __all__ = ["Safeguards", "confined"]
 
@@ -83,7 +84,7 @@ class Safeguards:
 
     def _set_up(self, cluster: str, key: str, undo: Sequence[str]) -> None:
         for name in filter(None, (cluster, key)):
-            leftovers.refuse(name, self._lab)
+            leftovers.refuse_if_left_open(name, self._lab)
         with contextlib.ExitStack() as stack:  # for nothing, if anything is refused
             try:
                 journal.check_writable()

@@ -9,17 +9,19 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws, faults
+from chaosaws_kms_ext import activities, faults
 from chaosaws_kms_ext.aurora.probes import go_on_after
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws import kms
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.faults.schedule_key_deletion import SHORTEST
+from chaosaws_kms_ext.guard import consent, guard
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import inject, put_back
-from chaosaws_kms_ext.kms import api
-from chaosaws_kms_ext.kms.api import Key
-from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import consent, guard, made
-from chaosaws_kms_ext.safety.made import TAG
+from chaosaws_kms_ext.resources import ledger as ledgers
+from chaosaws_kms_ext.resources.ledger import TAG, Ledger
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -129,7 +131,7 @@ def inject_fault(
             raise Refused(f"{name} is for a key that the run made: name it by key_id")
         else:
             cluster, key = cluster_id, _own_with(run, key_id, cluster_id).arn
-        inject(run, faults.make(kind, aws.of(run), key, arguments or {}), cluster)
+        inject(run, faults.make(kind, Aws.of(run), key, arguments or {}), cluster)
         return {"cluster": cluster, "key": key}
 
 
@@ -138,9 +140,9 @@ def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> tuple
     try:
         cluster = cluster_id or activities.cluster_id(run)
         named = key_id or run.settings.key_id
-        target = guard.ask(aws.of(run), run.settings, cluster, kind.needs, named)
+        target = guard.ask(Aws.of(run), run.settings, cluster, kind.needs, named)
     except Refused as why:
-        run.event(Happened.GUARD_REFUSED, why=str(why))
+        run.event(EventName.GUARD_REFUSED, why=str(why))
         raise
     return target.cluster.id, target.key.arn
 
@@ -229,15 +231,15 @@ def create_key(
     kms:TagResource, kms:CreateAlias, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        called, ledger = made.name_of(run, name), made.of(run)
-        alias = f"{api.ALIAS}{called}"
+        aws = Aws.of(run)
+        called, ledger = ledgers.name_of(run, name), Ledger.of(run)
+        alias = f"{kms.ALIAS}{called}"
         said = description or f"Made by the chaos run {run.id}"
-        with made.asked_for(ledger, "key", called) as thing:
-            key = api.create(door, {TAG: run.id}, said, policy)
-            ledger.heard(thing, key.arn)
-        _until_known(run, key.arn, lambda: _name(door, alias, key.arn))
-        _until_known(run, alias, lambda: api.describe(door, alias))
+        with ledgers.asked_for(ledger, "key", called) as thing:
+            key = kms.create(aws, {TAG: run.id}, said, policy)
+            ledger.created(thing, key.arn)
+        _until_known(run, key.arn, lambda: _name(aws, alias, key.arn))
+        _until_known(run, alias, lambda: kms.describe(aws, alias))
         return {"key": key.arn, "key_id": key.arn.rpartition("/")[2], "alias": alias}
 
 
@@ -267,12 +269,12 @@ def schedule_key_deletion(
         given = {"days": days} if days else None
         done = inject_fault("schedule-key-deletion", "", "", given, configuration, secrets)
         with activities.plainly(configuration) as run:
-            date = api.describe(aws.of(run), done["key"]).deletion_date
+            date = kms.describe(Aws.of(run), done["key"]).deletion_date
             return {"key": done["key"], "deletion_date": date.isoformat() if date else None}
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        key = _own(run, door, key_id)
-        when = api.schedule_deletion(door, key.arn, days or SHORTEST)
+        aws = Aws.of(run)
+        key = _own(run, aws, key_id)
+        when = kms.schedule_deletion(aws, key.arn, days or SHORTEST)
         return {"key": key.arn, "deletion_date": when.isoformat()}
 
 
@@ -288,13 +290,13 @@ def cancel_key_deletion(
     kms:EnableKey, kms:DescribeKey, kms:ListResourceTags.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        key = _own(run, door, key_id)
-        api.cancel_deletion(door, key.arn)
+        aws = Aws.of(run)
+        key = _own(run, aws, key_id)
+        kms.cancel_deletion(aws, key.arn)
         if enable:
-            api.enable(door, key.arn)
+            kms.enable(aws, key.arn)
         wanted = "Enabled" if enable else "Disabled"
-        _until_known(run, key.arn, lambda: api.describe(door, key.arn).state == wanted)
+        _until_known(run, key.arn, lambda: kms.describe(aws, key.arn).state == wanted)
         why = "it was enabled again" if enable else "KMS disables a key whose deletion is cancelled"
         return {"key": key.arn, "key_state": wanted, "why": why}
 
@@ -317,20 +319,20 @@ def rotate_key(
     kms:GetKeyRotationStatus, kms:ListResourceTags, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        key = api.describe(door, key_id or activities.key_id(run))
-        carried = api.tags(door, key.arn)
+        aws = Aws.of(run)
+        key = kms.describe(aws, key_id or activities.key_id(run))
+        carried = kms.tags(aws, key.arn)
         if carried.get(TAG) != run.id:
             found = consent.tags(f"the key {key.arn}", carried)
             if why := [finding.why for finding in found if finding.state == "refused"]:
                 raise Refused("; ".join(why))
-        before = _on_demand(door, key.arn)
-        api.rotate(door, key.arn)
+        before = _on_demand(aws, key.arn)
+        kms.rotate(aws, key.arn)
 
-        def listed() -> api.Rotation | None:
+        def listed() -> kms.Rotation | None:
             try:
-                going_on = api.rotation(door, key.arn).get("OnDemandRotationStartDate")
-                found = [] if going_on else _on_demand(door, key.arn)
+                going_on = kms.rotation(aws, key.arn).get("OnDemandRotationStartDate")
+                found = [] if going_on else _on_demand(aws, key.arn)
             except AwsError as problem:
                 go_on_after(run, problem)
                 return None
@@ -347,39 +349,39 @@ def rotate_key(
 
 def _own_with(run: Run, key_id: str, cluster_id: str) -> Key:
     """A key that this run made, under which this cluster is."""
-    door = aws.of(run)
-    key = _own(run, door, key_id)
+    aws = Aws.of(run)
+    key = _own(run, aws, key_id)
     if cluster_id:
-        _check_under(door, cluster_id, key.arn)
+        _check_under(aws, cluster_id, key.arn)
     return key
 
 
-def _own(run: Run, door: Aws, key_id: str) -> Key:
+def _own(run: Run, aws: Aws, key_id: str) -> Key:
     """A key that this run made; raises Refused for any other."""
-    key = api.describe(door, key_id)
-    if api.tags(door, key.arn).get(TAG) != run.id:
+    key = kms.describe(aws, key_id)
+    if kms.tags(aws, key.arn).get(TAG) != run.id:
         raise Refused(
             f"the key {key.arn} does not carry the tag {TAG}={run.id}: this run did not make it"
         )
     return key
 
 
-def _check_under(door: Aws, cluster_id: str, key_arn: str) -> None:
-    found = guard.find(door, cluster_id)
+def _check_under(aws: Aws, cluster_id: str, key_arn: str) -> None:
+    found = guard.find(aws, cluster_id)
     if found.key.arn != key_arn:
         raise Refused(f"the cluster {found.cluster.id} is not encrypted under {key_arn}")
 
 
-def _on_demand(door: Aws, key_arn: str) -> list[api.Rotation]:
-    return [each for each in api.rotations(door, key_arn) if each.kind == "ON_DEMAND"]
+def _on_demand(aws: Aws, key_arn: str) -> list[kms.Rotation]:
+    return [each for each in kms.rotations(aws, key_arn) if each.kind == "ON_DEMAND"]
 
 
-def _name(door: Aws, alias: str, key_arn: str) -> None:
+def _name(aws: Aws, alias: str, key_arn: str) -> None:
     """Gives the key its alias, unless an earlier try has, whose answer was lost."""
     try:
-        api.create_alias(door, alias, key_arn)
+        kms.create_alias(aws, alias, key_arn)
     except AwsError as problem:
-        if problem.code != "AlreadyExistsException" or api.describe(door, alias).arn != key_arn:
+        if problem.code != "AlreadyExistsException" or kms.describe(aws, alias).arn != key_arn:
             raise
 
 

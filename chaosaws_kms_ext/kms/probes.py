@@ -13,16 +13,17 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.aurora.api import Cluster
-from chaosaws_kms_ext.aws import Aws, AwsError
-from chaosaws_kms_ext.kms import api, policy
-from chaosaws_kms_ext.kms.api import Key
-from chaosaws_kms_ext.kms.policy import Answer, Asker, Circumstances, KeyPolicy
-from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import permissions
-from chaosaws_kms_ext.safety.survey import CLUSTER_CONTEXT
+from chaosaws_kms_ext import activities
+from chaosaws_kms_ext.aws import key_policy as policy
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.key_policy import Answer, Asker, Circumstances, KeyPolicy
+from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard import permissions
+from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.run import Refused, Run
 
 __all__ = [
     "aurora_has_its_grant",
@@ -54,7 +55,7 @@ def key_state(
     IAM: kms:DescribeKey. Source of the states: KMS Developer Guide, "Key states".
     """
     with activities.plainly(configuration) as run:
-        return api.describe(aws.of(run), key_id or activities.key_id(run)).state
+        return kms.describe(Aws.of(run), key_id or activities.key_id(run)).state
 
 
 def key_is_enabled(
@@ -62,7 +63,7 @@ def key_is_enabled(
 ) -> bool:
     """Whether the key is `Enabled`, that is, usable. See `key_state`."""
     with activities.plainly(configuration) as run:
-        return api.describe(aws.of(run), key_id or activities.key_id(run)).enabled
+        return kms.describe(Aws.of(run), key_id or activities.key_id(run)).enabled
 
 
 def key_manager(
@@ -85,7 +86,7 @@ def key_policy(
     IAM: kms:GetKeyPolicy, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
-        text = api.policy(aws.of(run), _key(run, key_id).arn)
+        text = kms.policy(Aws.of(run), _key(run, key_id).arn)
         try:
             return dict(json.loads(text))
         except (TypeError, ValueError):
@@ -156,14 +157,14 @@ def rotation_status(
     kms:ListKeyRotations, kms:DescribeKey. Source: KMS API reference, these operations.
     """
     with activities.plainly(configuration) as run:
-        door, key = aws.of(run), _key(run, key_id)
-        status = api.rotation(door, key.arn)
+        aws, key = Aws.of(run), _key(run, key_id)
+        status = kms.rotation(aws, key.arn)
         return {
             "automatic": bool(status.get("KeyRotationEnabled")),
             "next": _utc(status.get("NextRotationDate")),
             "on_demand_started": _utc(status.get("OnDemandRotationStartDate")),
             "rotations": [
-                {"date": _utc(each.at), "type": each.kind} for each in api.rotations(door, key.arn)
+                {"date": _utc(each.at), "type": each.kind} for each in kms.rotations(aws, key.arn)
             ],
         }
 
@@ -199,11 +200,11 @@ def grants(
     rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        cluster = aurora_api.describe(door, cluster_id) if cluster_id else None
+        aws = Aws.of(run)
+        cluster = rds.describe(aws, cluster_id) if cluster_id else None
         if cluster and not key_id:
             key_id = _key_of(cluster)
-        found = [_grant(each) for each in api.grants(door, _key(run, key_id).arn)]
+        found = [_grant(each) for each in kms.grants(aws, _key(run, key_id).arn)]
         return [each for each in found if cluster is None or _is_for(each, cluster)]
 
 
@@ -218,9 +219,9 @@ def aurora_has_its_grant(
     Overview.Encryption.Keys.
     """
     with activities.plainly(configuration) as run:
-        door = aws.of(run)
-        cluster = aurora_api.describe(door, cluster_id or activities.cluster_id(run))
-        found = map(_grant, api.grants(door, _key_of(cluster)))
+        aws = Aws.of(run)
+        cluster = rds.describe(aws, cluster_id or activities.cluster_id(run))
+        found = map(_grant, kms.grants(aws, _key_of(cluster)))
         return any(_is_for(each, cluster) and "Decrypt" in each["operations"] for each in found)
 
 
@@ -239,8 +240,8 @@ def sealed(
     """
     with activities.plainly(configuration) as run:
         bound = _checked(context)
-        made = api.encrypted(aws.of(run), key_id or activities.key_id(run), PLAINTEXT, bound)
-        run.event(Happened.SEALED, digest=_digest(made), context=bound)
+        made = kms.encrypted(Aws.of(run), key_id or activities.key_id(run), PLAINTEXT, bound)
+        run.event(EventName.SEALED, digest=_digest(made), context=bound)
         return {"ciphertext": base64.b64encode(made).decode()}
 
 
@@ -263,15 +264,15 @@ def decrypts(
             raise Refused("the ciphertext is not base64: give what `sealed` returned") from None
         tried = {"digest": _digest(blob), "context": _checked(context)}
         try:
-            plain = api.decrypted(aws.of(run), blob, _checked(context))
+            plain = kms.decrypted(Aws.of(run), blob, _checked(context))
         except AwsError as problem:
             if problem.code == "InvalidCiphertextException":
-                run.event(Happened.DECRYPTED, decrypted=False, **tried)
+                run.event(EventName.DECRYPTED, decrypted=False, **tried)
                 return False
             raise
         if plain != PLAINTEXT:
             raise Refused("the ciphertext holds something else than what `sealed` encrypts")
-        run.event(Happened.DECRYPTED, decrypted=True, **tried)
+        run.event(EventName.DECRYPTED, decrypted=True, **tried)
         return True
 
 
@@ -279,7 +280,7 @@ def decrypts(
 
 
 def _key(run: Run, key_id: str) -> Key:
-    return api.describe(aws.of(run), key_id or activities.key_id(run))
+    return kms.describe(Aws.of(run), key_id or activities.key_id(run))
 
 
 def _key_of(cluster: Cluster) -> str:
@@ -328,7 +329,7 @@ def _grant(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_for(grant: Mapping[str, Any], cluster: Cluster) -> bool:
-    mine = cluster.said.get("DbClusterResourceId")
+    mine = cluster.raw.get("DbClusterResourceId")
     return bool(mine) and grant["context"].get(CLUSTER_CONTEXT) == mine
 
 
@@ -345,11 +346,11 @@ def _told(
         raise Refused("the action must be named as KMS does: kms:Decrypt")
     if context is not None:
         context = _checked(context)
-    door, key = aws.of(run), _key(run, key_id)
+    aws, key = Aws.of(run), _key(run, key_id)
     wanted = action if ":" in action else f"kms:{action}"
-    who = _asker(door, key, principal, via_service)
-    there = api.grants(door, key.arn)
-    read = KeyPolicy(policy.statements(api.policy(door, key.arn)), who)
+    who = _asker(aws, key, principal, via_service)
+    there = kms.grants(aws, key.arn)
+    read = KeyPolicy(policy.statements(kms.policy(aws, key.arn)), who)
     given = Circumstances(
         context=context,
         grant_operations=_granted_to(there, str(via_service or who.name)),
@@ -358,11 +359,11 @@ def _told(
     return read.decide(wanted, given)
 
 
-def _asker(door: Aws, key: Key, principal: str, via_service: str) -> Asker:
+def _asker(aws: Aws, key: Key, principal: str, via_service: str) -> Asker:
     role = ""
     if not principal:
-        me = permissions.identity(door)
-        principal, role = me.arn, permissions.role_of(door, me)
+        me = permissions.identity(aws)
+        principal, role = me.arn, permissions.role_of(aws, me)
     try:
         return policy.asker(str(principal), key.arn, str(via_service), role)
     except ValueError as problem:

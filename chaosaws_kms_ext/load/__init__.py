@@ -1,1 +1,1 @@
-"""Our side of a load: it starts, watches and stops Locust, and reads the written rows back."""
+"""Loads, for Chaos Toolkit: starting and stopping them, and what they say."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.load import loads
-from chaosaws_kms_ext.load.loads import Loads
-from chaosaws_kms_ext.load.reach import reach
+from chaosaws_kms_ext import activities
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.loadgen import loads
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
@@ -46,8 +47,8 @@ def start_load(
         loads.named(name)
         if file and not _is_file(file):
             raise Refused("the Locust file that was named does not exist")
-        cluster = aurora_api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
-        loads.start(run, name, cluster.id, reach(run, cluster), file)
+        cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
+        loads.start(run, name, cluster.id, conninfo_for(run, cluster), file)
         return {"load": name, "cluster": cluster.id}
 
 

@@ -9,14 +9,16 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 from psycopg.conninfo import make_conninfo
 
-from chaosaws_kms_ext import activities, aws
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.load.load import KEPT, Window
-from chaosaws_kms_ext.load.loads import MAIN, Loads, named
-from chaosaws_kms_ext.load.reach import reach
-from chaosaws_kms_ext.load.rows import Checksum, checksum
-from chaosaws_kms_ext.load.schema import Hopeless, LoadFailed, within
-from chaosaws_kms_ext.run import Happened, Instant, Refused, Run
+from chaosaws_kms_ext import activities
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.loadgen.checksum import Checksum, checksum
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.loads import MAIN, Loads, named
+from chaosaws_kms_ext.loadgen.process import KEPT, Window
+from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed, within
+from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -84,8 +86,8 @@ def first_answer(
     ActivityFailed. IAM: rds:DescribeDBClusters, rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        cluster = aurora_api.describe(aws.of(run), cluster_id)
-        conninfo = reach(run, cluster)
+        cluster = rds.describe(Aws.of(run), cluster_id)
+        conninfo = conninfo_for(run, cluster)
 
         silent = False
 
@@ -104,11 +106,11 @@ def first_answer(
         _, before = Wait(
             f"{cluster.id} to answer", limit, run.settings.status_poll, run.part(Observer, Observer)
         ).found(answered)
-        restored = run.last(Happened.RESTORED, cluster=cluster.id)
+        restored = run.last(EventName.RESTORED, cluster=cluster.id)
         if restored and not silent:  # it could have answered as soon as it was available
             before = restored.at - int(restored.details["within_seconds"] * 1e9)
         when = Instant.now(before)
-        run.event(Happened.FIRST_ANSWER, when, cluster=cluster.id)
+        run.event(EventName.FIRST_ANSWER, when, cluster=cluster.id)
         return {"cluster": cluster.id, "within_seconds": when.within_seconds}
 
 
@@ -188,8 +190,8 @@ def _checksum(run: Run, table: str, cluster_id: str, database: str, timeout: flo
     for what, given in {"table": table, "database": database}.items():
         if not isinstance(given, str) or len(given) > LONGEST or not given.isprintable():
             raise Refused(f"the {what} must be named by at most {LONGEST} printable letters")
-    cluster = aurora_api.describe(aws.of(run), cluster_id or activities.cluster_id(run))
-    conninfo = reach(run, cluster)
+    cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
+    conninfo = conninfo_for(run, cluster)
     if database:
         conninfo = make_conninfo(conninfo, dbname=database)
     try:

@@ -10,11 +10,12 @@ import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.audit import api, probes
-from chaosaws_kms_ext.audit.api import EventHistory
+from chaosaws_kms_ext.audit import probes
 from chaosaws_kms_ext.aurora import actions as aurora_actions
 from chaosaws_kms_ext.aurora import probes as aurora_probes
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws import cloudtrail
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.cloudtrail import EventHistory
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import client, until
@@ -166,7 +167,7 @@ def test_a_lookup_reads_every_page_and_keeps_its_distance(lab, kms, monkeypatch)
     assert everything
     assert len(found) >= 120
     assert time.monotonic() - started >= 0.3 * 2
-    monkeypatch.setattr(api, "MOST_PAGES", 2)
+    monkeypatch.setattr(cloudtrail, "MOST_PAGES", 2)
     found, everything = history.lookup("ListAliases", began)
     assert (len(found), everything) == (100, False)
     assert history.lookup("ListAliases", began, began)[0] == []

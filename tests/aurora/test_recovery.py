@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.aurora.recovery import Plan
-from chaosaws_kms_ext.aurora.statuses import AVAILABLE, RECOVERABLE, TERMINAL, meaning
+from chaosaws_kms_ext.aws.statuses import AVAILABLE, RECOVERABLE, TERMINAL, meaning
+from chaosaws_kms_ext.undo.recovery_plan import Plan
 
 
 @pytest.mark.parametrize(

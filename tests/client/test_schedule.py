@@ -7,9 +7,9 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.client.schedule import PATIENCE, Schedule, Tickets
-from chaosaws_kms_ext.client.spacing import spacing_for
 from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.loadgen.client.schedule import PATIENCE, Schedule, Tickets
+from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
 
 RATES = st.floats(1, 5000)
 

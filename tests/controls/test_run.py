@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls import run as control
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report.verdict import of_journal
-from chaosaws_kms_ext.run import Happened
-from chaosaws_kms_ext.safety.made import Made, Thing
+from chaosaws_kms_ext.resources.ledger import Ledger, Resource
 from chaosaws_kms_ext.settings import Settings
 
 OURS = {"type": "python", "module": "chaosaws_kms_ext.kms.probes", "func": "key_state"}
@@ -159,15 +159,15 @@ def test_a_step_that_fails_ends_the_method_and_the_first_is_named(run):
 
 @pytest.fixture
 def refused(run):
-    run.event(Happened.GUARD_REFUSED, why="not this one")
+    run.event(EventName.GUARD_REFUSED, why="not this one")
     return run
 
 
 @pytest.fixture
 def ledger(tmp_path, run):
     names = dict.fromkeys(["run", "owner", "target", "account", "region", "endpoint", "lab"], "")
-    made = Made(**names, path=tmp_path / "made.json")
-    run.put(Made, made)
+    made = Ledger(**names, path=tmp_path / "made.json")
+    run.put(Ledger, made)
     return made
 
 
@@ -176,13 +176,13 @@ def test_what_the_guard_refused_before_anything_changed_is_refused(refused, ledg
 
 
 def test_what_was_refused_after_a_fault_is_not_called_so(refused):
-    refused.event(Happened.INJECTED, key="k")
+    refused.event(EventName.INJECTED, key="k")
     assert control._refused_by_guard(refused) == ""
 
 
 def test_what_was_refused_while_something_made_is_left_is_not_called_so(refused, ledger):
     """A run that was refused has changed nothing."""
-    ledger.things.append(Thing("key", "chaos-x", "made", "arn:k"))
+    ledger.things.append(Resource("key", "chaos-x", "made", "arn:k"))
     assert control._refused_by_guard(refused) == ""
 
 

@@ -8,15 +8,16 @@ import time
 
 import pytest
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls import stop_conditions
 from chaosaws_kms_ext.controls.stop_conditions import RED_BUTTON, StopConditions
 from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.run import Happened, Refused, Run
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.undo import journal
 from tests.conftest import client, until
 
 pytestmark = pytest.mark.common_lab
@@ -175,7 +176,7 @@ def test_when_the_key_is_back_there_is_nothing_left_to_stop(
 ):
     name = put(cloudwatch)
     watching(name)
-    run.event(Happened.PUT_BACK)
+    run.event(EventName.PUT_BACK)
     go_off(cloudwatch, name)
     _looks(lab, 3)
     assert not signals
@@ -185,7 +186,7 @@ def test_when_the_key_is_back_there_is_nothing_left_to_stop(
 def test_a_second_fault_is_watched_as_the_first(lab, cloudwatch, watching, run, signals):
     name = put(cloudwatch)
     watching(name)
-    run.event(Happened.PUT_BACK)
+    run.event(EventName.PUT_BACK)
     _looks(lab, 3)
     run.part(OpenFaults, OpenFaults).key_away.append(_entry(run))
     _looks(lab, 3)

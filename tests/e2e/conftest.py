@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from chaosaws_kms_ext.iam.policies import calls
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.policies import calls
 from chaosaws_kms_ext.report.summary import judge_again
 from tests.conftest import FAST, client, program, until
 

@@ -9,7 +9,7 @@ import pytest
 
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.undo import journal
 from tests.conftest import mostly_soak
 from tests.e2e.conftest import OURS, PlayedAws
 

@@ -8,9 +8,9 @@ import signal
 
 import pytest
 
+from chaosaws_kms_ext.iam.permissions import Caller
+from chaosaws_kms_ext.iam.policies import policy
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.permissions import Caller
-from chaosaws_kms_ext.policies import policy
 from tests.conftest import mostly_soak, until
 from tests.e2e.conftest import PlayedAws, marked
 from tests.e2e.test_experiments import TRIES, error, experiment

@@ -117,7 +117,7 @@ def test_after_a_sigkill_of_run_and_watchdog_the_next_run_refuses_and_restore_pu
     running = played.chaos.start_run()
     running.until_said(MOMENTS["hold"])
     for child in psutil.Process(running.process.pid).children():
-        if "chaosaws_kms_ext.safety.watchdog" in child.cmdline():
+        if "chaosaws_kms_ext.undo.watchdog" in child.cmdline():
             child.kill()
     running.signal(signal.SIGKILL)
     running.wait(5)

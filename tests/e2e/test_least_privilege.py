@@ -13,8 +13,8 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from chaosaws_kms_ext.permissions import Caller
-from chaosaws_kms_ext.policies import Place, calls, policy, trust
+from chaosaws_kms_ext.iam.permissions import Caller
+from chaosaws_kms_ext.iam.policies import Place, calls, policy, trust
 from tests.conftest import mostly_soak, until
 from tests.e2e.conftest import PlayedAws
 from tests.e2e.test_interrupts import MOMENTS

@@ -14,17 +14,17 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.aurora.masters import MasterPasswords
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.guard.guard import Target
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms import actions as kms_actions
-from chaosaws_kms_ext.kms import api as kms_api
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened
-from chaosaws_kms_ext.safety import journal, removing
-from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.made import Made, leftovers
-from chaosaws_kms_ext.safety.removing import remove
+from chaosaws_kms_ext.resources import delete
+from chaosaws_kms_ext.resources.delete import remove
+from chaosaws_kms_ext.resources.ledger import Ledger, leftovers
+from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
+from chaosaws_kms_ext.undo import journal
 from tests.conftest import FAST, client, mostly_soak, until
 from tests.e2e.conftest import ROOT
 
@@ -45,8 +45,8 @@ class OnLab:
         return runs.current()
 
     @property
-    def made(self) -> Made:
-        return self.run.part(Made)
+    def made(self) -> Ledger:
+        return self.run.part(Ledger)
 
     def begin(self, environ=HERE):
         """Another run; the one before is over, with all that it had made."""
@@ -54,8 +54,8 @@ class OnLab:
         os.environ.update(environ)
         run = runs.current()
         run.put(LocalLab, self.lab)
-        cluster = aurora_api.describe(self.door, "orders")
-        run.put(Target, Target(cluster, kms_api.describe(self.door, cluster.key)))
+        cluster = rds.describe(self.door, "orders")
+        run.put(Target, Target(cluster, kms.describe(self.door, cluster.key)))
         return run
 
     def clusters(self):
@@ -70,7 +70,7 @@ class OnLab:
         return self.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
 
     def keys_of(self, run):
-        return kms_api.tagged(self.door, "chaos:run", run.id)
+        return kms.tagged(self.door, "chaos:run", run.id)
 
     def calls(self):
         lines = self.lab.requests.read_text().splitlines()
@@ -115,7 +115,9 @@ def test_everything_that_a_run_makes_is_written_down_tagged_and_removed_again(he
     restored = aurora.restore_cluster(copy["snapshot"], like="orders")
     assert restored["key"] == other["key"]
     assert here.query(restored["cluster"], "SELECT count(*) FROM t") == [(7,)]
-    ordered, there = (here.run.last(name) for name in (Happened.RESTORE_ORDERED, Happened.RESTORED))
+    ordered, there = (
+        here.run.last(name) for name in (EventName.RESTORE_ORDERED, EventName.RESTORED)
+    )
     assert ordered.details["cluster"] == there.details["cluster"] == restored["cluster"]
     assert ordered.at < there.at
 
@@ -377,7 +379,7 @@ aurora.create_encrypted_cluster(key)
     "kind", mostly_soak(["key", "cluster", "instance"], lambda kind: kind != "cluster")
 )
 def test_what_a_killed_run_left_is_removed_and_nothing_else(here, kind, monkeypatch):
-    monkeypatch.setattr(removing, "SETTLED", 2.0)
+    monkeypatch.setattr(delete, "SETTLED", 2.0)
     env = {"CHAOS_TARGET": "aws", "CHAOS_CLUSTER_ID": "orders"}
     killed = subprocess.Popen([sys.executable, "-c", KILLED], env={**os.environ, **env}, cwd=ROOT)
 
@@ -393,5 +395,5 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(here, kind, monkeypa
     assert remove(here.door, left, print) == []
     assert leftovers() == ([], [])
     assert set(here.clusters()) == {"orders"}
-    found = kms_api.tagged(here.door, "chaos:run", left.run)
+    found = kms.tagged(here.door, "chaos:run", left.run)
     assert [here.key_state(key) for key in found] == ["PendingDeletion"] * len(found)

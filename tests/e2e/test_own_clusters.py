@@ -10,14 +10,14 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
 from chaosaws_kms_ext.aurora import probes as aurora_probes
-from chaosaws_kms_ext.aurora.watcher import Watcher
+from chaosaws_kms_ext.guard.guard import Target
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.load import probes as load_probes
-from chaosaws_kms_ext.run import Happened
-from chaosaws_kms_ext.safety.guard import Target
-from chaosaws_kms_ext.safety.made import Made
+from chaosaws_kms_ext.resources.ledger import Ledger
+from chaosaws_kms_ext.watcher import Watcher
 from tests.conftest import FAST, client
 
 ROOT = "arn:aws:iam::123456789012:root"
@@ -68,7 +68,7 @@ def test_the_first_cluster_that_a_run_makes_is_what_it_is_about(run):
     assert run.part(Target).cluster.id == first["cluster"]
     assert run.part(Target).key.arn == key
     assert run.part(Watcher).latest.cluster.id == first["cluster"]
-    assert run.last(Happened.STATUS).details["meaning"] == "accessible"
+    assert run.last(EventName.STATUS).details["meaning"] == "accessible"
     assert aurora_probes.cluster_is_available()
     assert kms_probes.key_is_enabled()
 
@@ -103,7 +103,7 @@ def test_a_cluster_that_can_be_made_after_all_fails_and_is_removed(lab, run):
         aurora.create_is_refused(key)
     assert str(no.value).startswith(f"a cluster was made under {key}")
     assert clusters(lab) == before
-    assert [thing.kind for thing in run.part(Made).things] == ["key"]
+    assert [thing.kind for thing in run.part(Ledger).things] == ["key"]
 
 
 def test_a_copy_answers_for_the_first_time_with_its_error(run):
@@ -113,22 +113,22 @@ def test_a_copy_answers_for_the_first_time_with_its_error(run):
     copy = aurora.restore_cluster(snapshot)["cluster"]
     answer = load_probes.first_answer(copy)
     assert answer["cluster"] == copy != first["cluster"]
-    told = run.last(Happened.FIRST_ANSWER)
+    told = run.last(EventName.FIRST_ANSWER)
     assert told.details == answer
-    assert told.at > run.last(Happened.RESTORED, cluster=copy).at
+    assert told.at > run.last(EventName.RESTORED, cluster=copy).at
     assert run.settings.status_poll <= answer["within_seconds"] < 10
 
 
 def test_a_database_that_lets_nobody_in_is_not_waited_for(run, monkeypatch):
     key = kms_actions.create_key("k")["key"]
     cluster = aurora.create_encrypted_cluster(key)["cluster"]
-    monkeypatch.setattr(load_probes, "reach", lambda run, cluster: (
-        f"host={cluster.said['Endpoint']} port={cluster.said['Port']} user=nobody dbname=postgres"
+    monkeypatch.setattr(load_probes, "conninfo_for", lambda run, cluster: (
+        f"host={cluster.raw['Endpoint']} port={cluster.raw['Port']} user=nobody dbname=postgres"
     ))  # fmt: skip
     with pytest.raises(ActivityFailed, match="the database cannot be used: ") as failed:
         load_probes.first_answer(cluster)
     assert "\n" not in str(failed.value)
-    assert run.last(Happened.FIRST_ANSWER) is None
+    assert run.last(EventName.FIRST_ANSWER) is None
 
 
 def test_a_second_outage_is_recovered_from_as_the_first(lab, run):
@@ -141,7 +141,7 @@ def test_a_second_outage_is_recovered_from_as_the_first(lab, run):
         kms_actions.restore_key_policy()
         recovered = aurora.wait_for_recovery()
         assert recovered == {"recovered": True, "path": "start-db-cluster"}
-    started = [e for e in run.events if e.name == Happened.START_CALLED]
+    started = [e for e in run.events if e.name == EventName.START_CALLED]
     assert len(started) == 2
     calls = [json.loads(line)["operation"] for line in lab.requests.read_text().splitlines()]
     assert calls.count("StartDBCluster") >= 2

@@ -244,7 +244,10 @@ def altered(tmp_path, change):
                 ["`on` must be one of cluster, key, nothing, not 'everything'"],
             ),
             (lambda e: e["method"][0].update(dry="actions"), ["is dry: what does not run"]),
-            (lambda e: e["configuration"].update(rto=[1]), ["CHAOS_RTO (the experiment's rto) must be text or a number"]),
+            (
+                lambda e: e["configuration"].update(rto=[1]),
+                ["CHAOS_RTO (the experiment's rto) must be text or a number"],
+            ),
         ],
         lambda case: case[1][0] in ("strategy is not set", "its rollbacks must call enable_key"),
     ),

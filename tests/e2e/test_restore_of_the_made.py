@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.safety import journal
+from chaosaws_kms_ext.undo import journal
 from tests.conftest import until
 from tests.e2e.conftest import ROOT
 

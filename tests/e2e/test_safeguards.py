@@ -49,7 +49,7 @@ def watchdogs(running):
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = " ".join(process.info["cmdline"] or [])
-        if "chaosaws_kms_ext.safety.watchdog" in command and running.run_id in command:
+        if "chaosaws_kms_ext.undo.watchdog" in command and running.run_id in command:
             found.append(process)
     return found
 

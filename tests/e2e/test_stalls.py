@@ -12,7 +12,7 @@ import pytest
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls import conclude as conclusion
 from chaosaws_kms_ext.history import Conditions
-from chaosaws_kms_ext.load.loads import Loads
+from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import until
 from tests.e2e.conftest import marked

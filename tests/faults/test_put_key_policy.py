@@ -8,16 +8,16 @@ import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.put_key_policy import PutKeyPolicy
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject import injection
-from chaosaws_kms_ext.inject.injection import _answered, settle
+from chaosaws_kms_ext.inject.injection import _answered, close_recovered
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import actions
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened
-from chaosaws_kms_ext.safety import journal, replay, restoring
-from chaosaws_kms_ext.safety.undo import Undo
+from chaosaws_kms_ext.undo import journal, replay, restore
+from chaosaws_kms_ext.undo.undo import Undo
 from tests.conftest import client
 
 pytestmark = pytest.mark.common_lab
@@ -84,13 +84,13 @@ def test_a_policy_goes_and_comes_back(lab, kms, run, key):
     assert actions.put_key_policy(key, DENY) == {"key": key}
     assert policy_of(kms, key) == DENY
     (entry,) = journal.open_entries()
-    assert (entry.key, entry.cluster, entry.is_open) == (key, "", True)
-    assert run.last(Happened.INJECTED, key=key).details["fault"] == "put-key-policy"
+    assert (entry.key, entry.cluster, entry.key_is_away) == (key, "", True)
+    assert run.last(EventName.INJECTED, key=key).details["fault"] == "put-key-policy"
 
     assert actions.restore_key_policy() == {"undone": [key]}
     assert policy_of(kms, key) == before
-    assert run.last(Happened.PUT_BACK, key=key)
-    assert settle(run) == []
+    assert run.last(EventName.PUT_BACK, key=key)
+    assert close_recovered(run) == []
     assert journal.open_entries() == []
     assert actions.restore_key_policy()["why"] == "nothing to undo"
 
@@ -112,7 +112,7 @@ def test_a_second_policy_waits_for_the_first_to_be_back(lab, kms, run, key):
         actions.put_key_policy(key, {**DENY, "Id": "another"})
     assert puts(lab) == before
     actions.restore_key_policy()
-    settle(run)
+    close_recovered(run)
     actions.put_key_policy(key, {**DENY, "Id": "another"})
     assert policy_of(kms, key)["Id"] == "another"
     actions.restore_key_policy()
@@ -173,7 +173,7 @@ def test_a_call_without_an_answer_is_undone_twice_though_one_before_had_one(lab,
     before = puts(lab)
     actions.restore_key_policy()
     assert puts(lab) == before + 1
-    settle(run)
+    close_recovered(run)
     with pytest.raises(ActivityFailed):
         actions.put_key_policy(key, {**DENY, "Statement": []})
     (entry,) = run.part(OpenFaults).key_away
@@ -188,17 +188,17 @@ def test_whoever_comes_after_a_dead_run_puts_the_policy_back(lab, kms, run, key)
     actions.put_key_policy(key, DENY)
     said = []
     (entry,) = journal.open_entries()
-    assert restoring.restore([entry], said.append) == []
+    assert restore.restore([entry], said.append) == []
     assert policy_of(kms, key) == old
     assert said == [
-        restoring.named(entry), f"  calls {entry.undo.calls[0].whole}", "  the key is back",
+        restore.named(entry), f"  calls {entry.undo.calls[0].whole}", "  the key is back",
     ]  # fmt: skip
     assert journal.open_entries() == []
     # And the run itself, should it live, does nothing more.
     before = puts(lab)
     actions.restore_key_policy()
     assert puts(lab) == before
-    assert run.last(Happened.PUT_BACK).details["by"] == "chaos kms restore"
+    assert run.last(EventName.PUT_BACK).details["by"] == "chaos kms restore"
 
 
 @pytest.mark.parametrize("whose", ["somebody's", "another run's"])

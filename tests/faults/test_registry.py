@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import faults, policies
+from chaosaws_kms_ext import faults
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import probes as aurora_probes
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults import FAULTS, fault, load, named
 from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.iam import policies
+from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.inject.injection import _refuse_second
 from chaosaws_kms_ext.kms import actions
-from chaosaws_kms_ext.permissions import Caller
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import switch
-from chaosaws_kms_ext.safety.replay import replay
-from chaosaws_kms_ext.safety.undo import UNDOES, Undo
+from chaosaws_kms_ext.undo import switch
+from chaosaws_kms_ext.undo.replay import replay
+from chaosaws_kms_ext.undo.undo import UNDOES, Undo
 from tests.conftest import client, until
 
 ROOT = Path(__file__).parents[2]

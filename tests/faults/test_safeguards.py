@@ -6,7 +6,7 @@ import pytest
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import probes as aurora_probes
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.inject import safeguards
 from chaosaws_kms_ext.inject.safeguards import Safeguards, confined
 from chaosaws_kms_ext.kms import actions

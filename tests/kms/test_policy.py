@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.kms.policy import (
+from chaosaws_kms_ext.aws.key_policy import (
     Answer,
     Circumstances,
     KeyPolicy,
@@ -406,7 +406,7 @@ def test_one_more_deny_never_allows_anything(policy, who, context, more, place):
 @settings(deadline=None)
 @given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
 def test_a_pattern_fits_as_the_lab_says(pattern, value):
-    from chaosaws_kms_ext.kms.policy import _matches
+    from chaosaws_kms_ext.aws.key_policy import _matches
     from chaosaws_kms_lab.conditions import matches
 
     assert _matches(pattern, value) is matches(pattern, value, {})

@@ -9,10 +9,9 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.checkers.contexts import Contexts
-from chaosaws_kms_ext.history import Anchor, Conditions, History
+from chaosaws_kms_ext.history import Anchor, Conditions, EventName, History
 from chaosaws_kms_ext.kms import actions, probes
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.run import Happened
 from tests.conftest import client
 
 pytestmark = pytest.mark.common_lab
@@ -51,7 +50,7 @@ def test_each_attempt_with_a_context_is_recorded_without_the_text(run, key):
     for other in ({}, {"purpose": "chaos"}, {**CONTEXT, "purpose": "Chaos"}, {**CONTEXT, "a": ""}):
         assert not probes.decrypts(blob, other)
     assert wrong_contexts(run) == 0
-    told = [e for e in run.events if e.name == Happened.DECRYPTED]
+    told = [e for e in run.events if e.name == EventName.DECRYPTED]
     assert [e.details["decrypted"] for e in told] == [True, False, False, False, False]
     assert blob not in str(run.events)
 
@@ -61,7 +60,7 @@ def test_what_goes_wrong_otherwise_is_no_attempt(lab, run, key):
     client(lab, "kms").disable_key(KeyId=key)
     with pytest.raises(ActivityFailed, match="DisabledException"):
         probes.decrypts(blob, CONTEXT)
-    assert run.last(Happened.DECRYPTED) is None
+    assert run.last(EventName.DECRYPTED) is None
 
 
 def test_a_rotation_is_listed_at_the_very_instant(run, key):

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.load.load import Load, LoadConfig
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 from chaosaws_kms_lab.data_plane import PORTS, Binaries, Postgres
 from chaosaws_kms_lab.processes import freeze_trees, kill_everything_in

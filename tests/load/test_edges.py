@@ -9,9 +9,9 @@ import pytest
 
 from chaosaws_kms_ext.checkers import durability
 from chaosaws_kms_ext.history import Outcome, read_history, write_rows
-from chaosaws_kms_ext.load import schema
-from chaosaws_kms_ext.load.load import DEFAULT_LOAD
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.loadgen import schema
+from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.conftest import mostly_soak
 from tests.load.conftest import RATE, freeze
@@ -26,7 +26,7 @@ def team(tmp_path):
     def write(query):
         path = tmp_path / "team.py"
         path.write_text(
-            "from chaosaws_kms_ext.client.user import QueryUser, read\n"
+            "from chaosaws_kms_ext.loadgen.client.user import QueryUser, read\n"
             "class Shop(QueryUser):\n"
             "    @read()\n"
             "    def query(self, connection):\n"

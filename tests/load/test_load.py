@@ -16,9 +16,9 @@ import pytest
 
 from chaosaws_kms_ext.checkers import durability, hang, operations, silence
 from chaosaws_kms_ext.history import WrittenRow, read_history, write_rows
-from chaosaws_kms_ext.load import schema
-from chaosaws_kms_ext.load.load import DEFAULT_LOAD, Load, LoadConfig
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.loadgen import schema
+from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD, Load, LoadConfig
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.conftest import until
 from tests.load.conftest import RATE, freeze
@@ -151,7 +151,7 @@ def test_a_frozen_database_answers_nothing_in_a_live_window(postgres, start_load
 def test_the_load_says_no_when_the_server_does(postgres, start_load, tmp_path):
     mistaken = tmp_path / "mistaken.py"
     mistaken.write_text(
-        "from chaosaws_kms_ext.client.user import QueryUser, read\n"
+        "from chaosaws_kms_ext.loadgen.client.user import QueryUser, read\n"
         "class Shop(QueryUser):\n"
         "    @read()\n"
         "    def wrong(self, connection):\n"
@@ -179,7 +179,7 @@ def started(postgres, tmp_path, file):
         pytest.param("def (", "SyntaxError", marks=pytest.mark.soak),
         ("import nothing_of_that_name", "nothing_of_that_name"),
         (
-            "from chaosaws_kms_ext.client.user import QueryUser, read\n"
+            "from chaosaws_kms_ext.loadgen.client.user import QueryUser, read\n"
             "class Shop(QueryUser):\n"
             "    @read()\n"
             "    def wrong(self, connection):\n"
@@ -187,7 +187,8 @@ def started(postgres, tmp_path, file):
             "Shop failed in Python: ZeroDivisionError",
         ),
         (
-            "from chaosaws_kms_ext.client.user import QueryUser\nclass Shop(QueryUser): pass\n",
+            "from chaosaws_kms_ext.loadgen.client.user import QueryUser\n"
+            "class Shop(QueryUser): pass\n",
             "Shop has no method marked with @read",
         ),
     ],
@@ -234,7 +235,7 @@ def test_a_database_that_hangs_or_is_not_there_ends_in_one_sentence_in_time(post
 PARENT = """
 import sys, time
 from pathlib import Path
-from chaosaws_kms_ext.load.load import Load, LoadConfig
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 folder = Path(sys.argv[2])
 load = Load(LoadConfig(database=sys.argv[1], rate=50, users=4, writes=True, deadline=0.5,

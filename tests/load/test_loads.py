@@ -11,9 +11,10 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.history import Conditions, EventName, read_history
-from chaosaws_kms_ext.load import actions, loads, probes
-from chaosaws_kms_ext.load.loads import Loads
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.load import actions, probes
+from chaosaws_kms_ext.loadgen import loads
+from chaosaws_kms_ext.loadgen.loads import Loads
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import measure
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings

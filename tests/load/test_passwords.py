@@ -19,11 +19,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history import write_rows
-from chaosaws_kms_ext.load.passfile import Line, Passfile
-from chaosaws_kms_ext.load.passwords import passwords
+from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
+from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.waiting import Observer
@@ -107,7 +107,7 @@ def keeping(door):
 
         def keep(renew_every=SOON, **more):
             settings = Settings(**{"target": "aws", **more})
-            cluster = aurora_api.describe(door, "orders")
+            cluster = rds.describe(door, "orders")
             made = passwords(door, settings, cluster, cluster.key, renew_every)
             stack.callback(made.stop)
             made.start()
@@ -151,7 +151,7 @@ def test_libpq_reads_whatever_password_there_is_from_memory(shop, password):
 
 HOLDER = """
 import sys, time
-from chaosaws_kms_ext.load.passfile import Line, Passfile
+from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
 file = Passfile()
 file.write([Line("shop", "first")])
 print(file.path, flush=True)
@@ -363,8 +363,8 @@ def test_a_token_for_somewhere_else_or_signed_by_somebody_else_is_not_good(gate,
 
 @pytest.mark.parametrize("beside", [{}, {"host": "cluster.example"}], ids=["alone", "with a name"])
 def test_through_a_tunnel_a_token_is_signed_for_the_cluster(gate, kept, door, beside):
-    cluster = aurora_api.describe(door, "orders")
-    gate.signed_for = f"{beside.get('host', cluster.address)}:{cluster.said['Port']}"
+    cluster = rds.describe(door, "orders")
+    gate.signed_for = f"{beside.get('host', cluster.address)}:{cluster.raw['Port']}"
     named = {"hostaddr": "127.0.0.1", "port": gate.port, "dbname": "postgres", "user": "postgres"}
     found = kept(database_auth="iam", database=make_conninfo("", **named, **beside))
     assert logs_in(found.database), gate.refused
@@ -403,7 +403,7 @@ def test_a_conninfo_that_would_send_it_in_the_clear_is_refused(gate, kept, mode)
 
 
 def test_without_credentials_no_token_is_signed(lab, postgres):
-    cluster = aurora_api.describe(Aws(lab.region, lab.endpoint, lab=lab.credentials), "orders")
+    cluster = rds.describe(Aws(lab.region, lab.endpoint, lab=lab.credentials), "orders")
     nobody = Aws(lab.region, lab.endpoint)
     settings = Settings(target="aws", database_auth="iam")
     found = passwords(nobody, settings, cluster, cluster.key)
@@ -413,8 +413,8 @@ def test_without_credentials_no_token_is_signed(lab, postgres):
 
 
 def test_a_cluster_that_takes_no_tokens_is_named(lab, door):
-    cluster = aurora_api.describe(door, "orders")
-    cluster.said["IAMDatabaseAuthenticationEnabled"] = False
+    cluster = rds.describe(door, "orders")
+    cluster.raw["IAMDatabaseAuthenticationEnabled"] = False
     settings = Settings(target="aws", database_auth="iam")
     with pytest.raises(Refused, match="IAM database authentication is off on orders"):
         passwords(door, settings, cluster, cluster.key)

@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from chaosaws_kms_ext.aurora.api import Cluster
-from chaosaws_kms_ext.aurora.masters import MasterPasswords
-from chaosaws_kms_ext.kms.api import Key
-from chaosaws_kms_ext.load.passwords import Passwords
-from chaosaws_kms_ext.load.reach import reach
+from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.guard import Target
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.passwords import Passwords
+from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
 from chaosaws_kms_ext.run import Run
-from chaosaws_kms_ext.safety.guard import Target
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import client
 from tests.load.test_passwords import asks
@@ -44,7 +44,7 @@ def cluster(name, port, host="127.0.0.1", **said):
         encrypted=True,
         key=KEY.arn,
         encryption_type="",
-        said={"Endpoint": host, "Port": port, "MasterUsername": "shop", **said},
+        raw={"Endpoint": host, "Port": port, "MasterUsername": "shop", **said},
     )
 
 
@@ -83,22 +83,24 @@ def refused(database):
 
 def test_the_target_is_reached_as_its_load_is(begin):
     run = begin(database="host=10.0.0.1 user=app sslmode=require")
-    assert conninfo_to_dict(reach(run, orders())) == {
+    assert conninfo_to_dict(conninfo_for(run, orders())) == {
         "host": "10.0.0.1", "port": "5432", "dbname": "postgres", "user": "app",
         "sslmode": "require",
     }  # fmt: skip
     kept = Passwords("host=a", lambda: None, 60)
     run.put(Passwords, kept)
-    assert reach(begin(), orders()) != kept.database
+    assert conninfo_for(begin(), orders()) != kept.database
     run = begin()
     run.put(Passwords, kept)
-    assert reach(run, orders()) == kept.database
+    assert conninfo_for(run, orders()) == kept.database
     kept.stop()
 
 
 def test_another_cluster_is_reached_as_the_target_is_but_at_its_own_address(begin):
     given = "host=10.0.0.1 hostaddr=10.0.0.1 port=1 user=app sslmode=require"
-    found = conninfo_to_dict(reach(begin(database=given), cluster("copy", 6000, "copy.example")))
+    found = conninfo_to_dict(
+        conninfo_for(begin(database=given), cluster("copy", 6000, "copy.example"))
+    )
     assert found == {
         "host": "copy.example", "port": "6000", "dbname": "postgres", "user": "app",
         "sslmode": "require",
@@ -112,14 +114,14 @@ def test_a_cluster_that_the_run_made_is_reached_as_its_master_user(
     if of_the_target:
         monkeypatch.setenv("PGPASSWORD", of_the_target)
     run, made = begin(database="user=app dbname=nowhere connect_timeout=3"), cluster("made", shop)
-    assert refused(reach(run, made).replace("user=app", "user=shop") + " dbname=postgres")
+    assert refused(conninfo_for(run, made).replace("user=app", "user=shop") + " dbname=postgres")
     run, masters = begin(database="user=app dbname=nowhere connect_timeout=3"), MasterPasswords()
     run.put(MasterPasswords, masters)
     masters["made"] = ("shop", SECRET)
-    database = reach(run, made)
+    database = conninfo_for(run, made)
     assert logs_in(database) == "shop"
     assert conninfo_to_dict(database)["connect_timeout"] == "3"
-    assert reach(run, made) == database
+    assert conninfo_for(run, made) == database
     run.at_end.close()
     assert refused(database)
 
@@ -133,18 +135,18 @@ def test_a_password_that_the_password_file_has_for_the_target_alone_will_do(
     file.chmod(0o600)
     monkeypatch.setenv("PGPASSFILE", str(file))
     copy = cluster("copy", shop)
-    assert logs_in(reach(begin(), copy)) == "shop"
+    assert logs_in(conninfo_for(begin(), copy)) == "shop"
     file.chmod(0o644)
-    assert refused(reach(begin(), copy))
+    assert refused(conninfo_for(begin(), copy))
     file.chmod(0o600)
     file.write_text(f"127.0.0.1:*:*:shop:no\n{line}\n")
-    assert refused(reach(begin(), copy))  # its own line comes before the target's
+    assert refused(conninfo_for(begin(), copy))  # its own line comes before the target's
 
 
 def test_a_password_of_the_environment_is_everybodys(begin, shop, monkeypatch):
-    assert refused(reach(begin(), cluster("copy", shop)))
+    assert refused(conninfo_for(begin(), cluster("copy", shop)))
     monkeypatch.setenv("PGPASSWORD", SECRET)
-    assert logs_in(reach(begin(), cluster("copy", shop))) == "shop"
+    assert logs_in(conninfo_for(begin(), cluster("copy", shop))) == "shop"
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_a_secret_of_the_targets_opens_its_copy(begin, shop, lab, on_lab, caplog
     client(lab, "secretsmanager").create_secret(Name=name, SecretString=json.dumps(login))
     run = begin(database_auth="secret", database_secret=name, database="host=10.0.0.1 port=1")
     with caplog.at_level(logging.DEBUG):
-        database = reach(run, cluster("copy", shop))
+        database = conninfo_for(run, cluster("copy", shop))
     assert logs_in(database) == "shop"
     assert SECRET not in caplog.text
     run.at_end.close()
@@ -167,7 +169,7 @@ def test_a_secret_of_the_targets_opens_its_copy(begin, shop, lab, on_lab, caplog
 
 def test_a_token_is_one_for_the_clusters_own_address(begin, on_lab):
     run = begin(database_auth="iam", database="host=10.0.0.1 port=1 user=app")
-    database = reach(run, cluster("copy", 6000, "copy.example"))
+    database = conninfo_for(run, cluster("copy", 6000, "copy.example"))
     named = conninfo_to_dict(database)
     assert (named["host"], named["port"], named["sslmode"]) == ("copy.example", "6000", "require")
     with open(named["passfile"]) as file:

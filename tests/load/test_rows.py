@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from chaosaws_kms_ext.load.rows import checksum
-from chaosaws_kms_ext.load.schema import LoadFailed
+from chaosaws_kms_ext.loadgen.checksum import checksum
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from tests.load.conftest import a_postgres, freeze
 
 TIMEOUT = 20.0

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chaosaws_kms_ext.aurora.api import Cluster
-from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.safety.backups import backup
+from chaosaws_kms_ext.aws.client import AwsError
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.backups import backup
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)

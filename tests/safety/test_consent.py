@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.safety import consent
+from chaosaws_kms_ext.guard import consent
 
 ALLOWED = {"chaos:allow": "kms"}
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.aws import Aws, AwsError, Credentials
-from chaosaws_kms_ext.safety.credentials import EXPIRATION, lasting
+from chaosaws_kms_ext.aws.client import Aws, AwsError, Credentials
+from chaosaws_kms_ext.guard.credentials import EXPIRATION, lasting
 from tests.conftest import client
 
 pytestmark = pytest.mark.common_lab
@@ -158,7 +158,7 @@ def test_a_profile_with_a_role_renews_itself(environment, lab):
     assert "assumed-role/tester/" in identity["Arn"]
 
 
-FOUND = "from chaosaws_kms_ext.aws import Aws; print(Aws().credentials())"
+FOUND = "from chaosaws_kms_ext.aws.client import Aws; print(Aws().credentials())"
 MFA = "mfa_serial = arn:aws:iam::123456789012:mfa/me\n"
 
 
@@ -180,7 +180,7 @@ def test_a_role_that_asks_for_a_code_does_not(environment, lab):
 def test_a_role_that_asks_for_a_code_where_nobody_can_type_is_a_sentence(environment, lab):
     environment("role", SOURCE.format(secret=lab.secret_key) + ROLE + MFA)
     last = found_with_input("").stderr.strip().splitlines()[-1]
-    assert last.startswith("chaosaws_kms_ext.aws.AwsError: the AWS credentials: ")
+    assert last.startswith("chaosaws_kms_ext.aws.client.AwsError: the AWS credentials: ")
     assert last.endswith("cannot be used: EOFError")
 
 

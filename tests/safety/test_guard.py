@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults import FAULTS
+from chaosaws_kms_ext.guard import guard
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import guard
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.rds import handle

@@ -19,12 +19,14 @@ from click.testing import CliRunner
 
 from chaosaws_kms_ext.cli import kms as chaos_kms
 from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.guard import leftovers
+from chaosaws_kms_ext.lab_client import presence
+from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import journal, labs, leftovers, switch
-from chaosaws_kms_ext.safety.door import Restorer
-from chaosaws_kms_ext.safety.journal import JournalDamaged
-from chaosaws_kms_ext.safety.made import Made
-from chaosaws_kms_ext.safety.undo import Call, Undo
+from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.journal import JournalDamaged
+from chaosaws_kms_ext.undo.restorer import Restorer
+from chaosaws_kms_ext.undo.undo import Call, Undo
 from tests.conftest import client
 
 pytestmark = pytest.mark.usefixtures("on_aws")
@@ -365,7 +367,7 @@ def dripping(asked):
 
 @pytest.mark.parametrize("answer", [deep, dripping])
 def test_who_plays_a_lab_that_is_gone_keeps_no_key_of_aws_waiting(kms, key, monkeypatch, answer):
-    monkeypatch.setattr(labs, "WITHIN", 0.3)
+    monkeypatch.setattr(presence, "WITHIN", 0.3)
     folder = journal.ready_directory()
     with playing_a_lab(answer) as endpoint:
         place = {"target": "lab", "lab": "gone", "endpoint": endpoint, "credentials": "/nowhere"}
@@ -424,7 +426,7 @@ def test_a_journal_into_which_others_can_put_something_is_not_believed(lab, kms,
     assert f"others can write {path.parent}" in ran.output
     assert state(kms, key) == "Disabled"
     with pytest.raises(JournalDamaged, match="others can write"):
-        leftovers.refuse(key)
+        leftovers.refuse_if_left_open(key)
     with pytest.raises(PermissionError, match="others can write"):
         journal.check_writable()
     path.parent.chmod(0o700)
@@ -460,7 +462,7 @@ def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
         path.write_text(json.dumps(said | change))
         path.chmod(0o600)
         with pytest.raises(JournalDamaged, match=r"r1\.json, "):
-            Made.read(path)
+            Ledger.read(path)
     path.write_text(json.dumps(said))
     path.chmod(0o666)
     assert restore().exit_code == 1

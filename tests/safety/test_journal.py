@@ -13,13 +13,14 @@ import threading
 
 import pytest
 
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
-from chaosaws_kms_ext.safety import journal, leftovers, watchdog
-from chaosaws_kms_ext.safety.journal import JournalDamaged
-from chaosaws_kms_ext.safety.replay import NotPutBack, replay
-from chaosaws_kms_ext.safety.signals import deferred
-from chaosaws_kms_ext.safety.undo import Undo
+from chaosaws_kms_ext.guard import leftovers
+from chaosaws_kms_ext.undo import journal, watchdog
+from chaosaws_kms_ext.undo.journal import JournalDamaged
+from chaosaws_kms_ext.undo.replay import NotPutBack, replay
+from chaosaws_kms_ext.undo.signals import deferred
+from chaosaws_kms_ext.undo.undo import Undo
 from tests.conftest import client
 
 pytestmark = pytest.mark.common_lab
@@ -47,10 +48,10 @@ def test_an_entry_that_is_lost_is_not_taken_for_one_that_was_closed():
     closed, lost = an_entry(), an_entry()
     closed.close()
     lost.path.unlink()
-    assert not closed.is_open
-    assert lost.is_open
+    assert not closed.key_is_away
+    assert lost.key_is_away
     shutil.rmtree(lost.path.parent)
-    assert lost.is_open
+    assert lost.key_is_away
     lost.close()
     assert journal.open_entries() == []
 
@@ -79,7 +80,7 @@ def test_a_journal_that_nobody_may_read_is_not_an_empty_one(monkeypatch):
     assert entries == []
     assert "cannot be read" in problems[0]
     with pytest.raises(JournalDamaged):
-        leftovers.refuse("orders")
+        leftovers.refuse_if_left_open("orders")
 
 
 def test_what_cannot_be_written_whole_leaves_no_entry(monkeypatch):
@@ -192,7 +193,7 @@ def test_an_entry_never_has_the_name_of_another_that_was():
     third = an_entry()
     assert third.path not in (first.path, second.path)
     first.close()
-    assert third.is_open
+    assert third.key_is_away
 
 
 def test_a_watchdog_that_can_say_nothing_still_puts_back(monkeypatch):

@@ -9,11 +9,12 @@ import sys
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.aws import AwsError
+from chaosaws_kms_ext.aws.client import AwsError
+from chaosaws_kms_ext.resources import ledger as ledgers
+from chaosaws_kms_ext.resources.ledger import Ledger, asked_for, leftovers
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.safety import journal, made
-from chaosaws_kms_ext.safety.journal import Held
-from chaosaws_kms_ext.safety.made import Made, asked_for, leftovers
+from chaosaws_kms_ext.undo import journal
+from chaosaws_kms_ext.undo.journal import Held
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 
@@ -31,18 +32,18 @@ def new(run, **more):
         "owner": "somebody", "target": "aws", "account": "123456789012", "region": "eu-west-1",
         "endpoint": "", "lab": "",
     } | more  # fmt: skip
-    return Made(run=run, path=journal.directory() / "made" / f"{run}.json", **said)
+    return Ledger(run=run, path=journal.directory() / "made" / f"{run}.json", **said)
 
 
 def on_disk(ledger):
-    return [(t.kind, t.name, t.state, t.arn) for t in Made.read(ledger.path).things]
+    return [(t.kind, t.name, t.state, t.arn) for t in Ledger.read(ledger.path).things]
 
 
 def test_it_is_on_disk_before_the_call_and_knows_afterwards_what_came_of_it(ledger):
     assert not ledger.path.exists()
     with asked_for(ledger, "key", "chaos-k") as thing:
         assert on_disk(ledger) == [("key", "chaos-k", "asked", "")]
-        ledger.heard(thing, KEY)
+        ledger.created(thing, KEY)
     with pytest.raises(AwsError), asked_for(ledger, "cluster", "chaos-c"):
         raise AwsError("no", "AccessDenied")
     with pytest.raises(AwsError), asked_for(ledger, "snapshot", "chaos-s"):
@@ -59,8 +60,8 @@ def test_it_is_on_disk_before_the_call_and_knows_afterwards_what_came_of_it(ledg
 
 
 def test_what_was_made_is_not_made_again_under_its_name(ledger):
-    ledger.answered(ledger.record("cluster", "c"))
-    ledger.heard(ledger.record("cluster", "c"))
+    ledger.rejected(ledger.record("cluster", "c"))
+    ledger.created(ledger.record("cluster", "c"))
     with pytest.raises(Refused, match="this run has made the cluster c already"):
         ledger.record("cluster", "c")
     ledger.record("instance", "c")
@@ -69,10 +70,10 @@ def test_what_was_made_is_not_made_again_under_its_name(ledger):
 
 def test_it_goes_with_the_last_thing(ledger):
     first, second = ledger.record("cluster", "a"), ledger.record("cluster", "b")
-    ledger.gone(ledger.heard(first))
+    ledger.deleted(ledger.created(first))
     assert [name for _, name, _, _ in on_disk(ledger)] == ["b"]
-    ledger.gone(second)
-    ledger.gone(second)
+    ledger.deleted(second)
+    ledger.deleted(second)
     assert not ledger.path.exists()
     ledger.close()
     ledger.record("cluster", "c")
@@ -86,10 +87,10 @@ def test_a_disk_that_is_full_stops_it_before_the_call_and_not_after(ledger, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(made, "write_whole", full)
+        patched.setattr(ledgers, "write_whole", full)
         with pytest.raises(OSError, match="No space"):
             ledger.record("cluster", "b")
-        ledger.heard(thing)
+        ledger.created(thing)
     assert on_disk(ledger) == [("cluster", "a", "asked", "")]
     assert [each.state for each in ledger.things] == ["made"]
 
@@ -98,7 +99,7 @@ def test_only_those_of_runs_that_are_over_are_left(ledger):
     ledger.record("cluster", "a")
     assert leftovers() == ([], [])
     held = pytest.raises(Held, match=f"another process holds what run {ledger.run} made")
-    with held, Made.read(ledger.path).held():
+    with held, Ledger.read(ledger.path).held():
         pass
     ledger.release()
     (left,), problems = leftovers()
@@ -114,8 +115,9 @@ def test_a_run_that_was_killed_holds_nothing_any_more(ledger):
     ledger.record("cluster", "a")
     ledger.release()
     hold = (
-        "import sys, os; from pathlib import Path; from chaosaws_kms_ext.safety.made import Made;"
-        "made = Made.read(Path(sys.argv[1])); made._hold(); print('held', flush=True);"
+        "import sys, os; from pathlib import Path;"
+        "from chaosaws_kms_ext.resources.ledger import Ledger;"
+        "made = Ledger.read(Path(sys.argv[1])); made._hold(); print('held', flush=True);"
         "sys.stdin.read()"
     )
     child = subprocess.Popen(
@@ -173,11 +175,11 @@ def test_that_of_a_lab_that_runs_is_not(lab, monkeypatch):
 
 
 def test_a_run_that_ends_lets_go_and_leaves_what_it_made(on_aws):
-    ledger = made.of(runs.current())
+    ledger = Ledger.of(runs.current())
     assert (ledger.run, ledger.account, ledger.region) == (
         runs.current().id, "123456789012", "eu-west-1",
     )  # fmt: skip
-    ledger.record("cluster", made.name_of(runs.current(), "c"))
+    ledger.record("cluster", ledgers.name_of(runs.current(), "c"))
     assert leftovers() == ([], [])
     runs.end()
     (left,), _ = leftovers()

@@ -9,19 +9,18 @@ from dataclasses import replace
 
 import pytest
 
-from chaosaws_kms_ext.aurora import api as aurora_api
-from chaosaws_kms_ext.aws import Aws, AwsError
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.faults import FAULTS
-from chaosaws_kms_ext.kms import api as kms_api
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.safety import switch
-from chaosaws_kms_ext.safety.permissions import (
+from chaosaws_kms_ext.guard.permissions import (
     Identity,
     identity,
     may_finish,
     may_undo,
     switch_may_undo,
 )
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.undo import switch
 from tests.conftest import client, mostly_soak
 
 NEEDS = FAULTS["disable-key"].needs
@@ -50,14 +49,14 @@ def admin(lab):
 
 @pytest.fixture
 def cluster(admin, lab):
-    return aurora_api.describe(
+    return rds.describe(
         admin, client(lab, "rds").describe_db_clusters()["DBClusters"][0]["DBClusterIdentifier"]
     )
 
 
 @pytest.fixture
 def key(admin, cluster):
-    return kms_api.describe(admin, cluster.key)
+    return kms.describe(admin, cluster.key)
 
 
 def allow(*actions, **more):
@@ -259,7 +258,7 @@ def made_key(admin, lab):
         made = client(lab, "kms").create_key(
             Policy=policy, Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}]
         )
-        return kms_api.describe(admin, made["KeyMetadata"]["Arn"])
+        return kms.describe(admin, made["KeyMetadata"]["Arn"])
 
     return make
 

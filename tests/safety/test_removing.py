@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chaosaws_kms_ext.aws import Aws
-from chaosaws_kms_ext.safety import journal, removing
-from chaosaws_kms_ext.safety.made import Made, Thing
-from chaosaws_kms_ext.safety.removing import remove
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.resources import delete
+from chaosaws_kms_ext.resources.delete import remove
+from chaosaws_kms_ext.resources.ledger import Ledger, Resource
+from chaosaws_kms_ext.undo import journal
 from tests.conftest import client, until
 
 RUN = "20261124T120000Z-abcdef"
@@ -46,16 +47,16 @@ def ledger(*things, **more):
         "endpoint": "", "lab": "",
     } | more  # fmt: skip
     run = said.setdefault("run", RUN)
-    made = Made(path=journal.directory() / "made" / f"{run}.json", **said)
+    made = Ledger(path=journal.directory() / "made" / f"{run}.json", **said)
     for thing in things:
         made.record(thing.kind, thing.name)
     made._write(list(things))
     made.release()
-    return Made.read(made.path)
+    return Ledger.read(made.path)
 
 
 def asked(kind, name, arn="", state="asked", at=LONG_AGO):
-    return Thing(kind, name, state, arn, at)
+    return Resource(kind, name, state, arn, at)
 
 
 def tags(run):
@@ -98,10 +99,10 @@ def quick(door, made, said=None):
 
 
 def test_what_was_asked_for_a_moment_ago_may_still_come(door, rds, monkeypatch):
-    monkeypatch.setattr(removing, "APPEARS", 2.0)
+    monkeypatch.setattr(delete, "APPEARS", 2.0)
     now = datetime.now(UTC).isoformat()
     made = ledger(asked("cluster", "chaos-late", at=now))
-    look = removing.LOOKS["cluster"]
+    look = delete.LOOKS["cluster"]
     looks = []
 
     def late(aws, name):
@@ -110,15 +111,15 @@ def test_what_was_asked_for_a_moment_ago_may_still_come(door, rds, monkeypatch):
             cluster_of(rds, "chaos-late", RUN)
         return look(aws, name)
 
-    monkeypatch.setitem(removing.LOOKS, "cluster", late)
+    monkeypatch.setitem(delete.LOOKS, "cluster", late)
     assert quick(door, made) == []
     assert len(looks) > 3
     assert "chaos-late" not in there(rds)
 
 
 def test_a_clock_that_is_wrong_makes_nobody_wait_for_ever(door, monkeypatch):
-    monkeypatch.setattr(removing, "SETTLED", 1.0)
-    monkeypatch.setattr(removing, "APPEARS", 1.0)
+    monkeypatch.setattr(delete, "SETTLED", 1.0)
+    monkeypatch.setattr(delete, "APPEARS", 1.0)
     made = ledger(
         asked("key", "chaos-k", at="2100-01-01T00:00:00+00:00"), asked("cluster", "chaos-c", at=""),
     )  # fmt: skip
@@ -137,7 +138,7 @@ def test_a_key_under_which_somebody_put_a_cluster_stays(door, kms, rds):
     assert key_state(kms, key) == "Enabled"
     until(lambda: status(rds, "strangers") == "available")
     rds.delete_db_cluster(DBClusterIdentifier="strangers", SkipFinalSnapshot=True)
-    assert quick(door, Made.read(made.path)) == []
+    assert quick(door, Ledger.read(made.path)) == []
     assert key_state(kms, key) == "PendingDeletion"
 
 
@@ -179,7 +180,7 @@ def test_a_key_that_nobody_heard_of_is_found_by_its_tag(door, kms):
 
 
 def test_a_tag_is_waited_for_that_may_not_show_yet(door, kms, monkeypatch):
-    monkeypatch.setattr("chaosaws_kms_ext.safety.removing.SETTLED", 3.0)
+    monkeypatch.setattr("chaosaws_kms_ext.resources.delete.SETTLED", 3.0)
     now = datetime.now(UTC)
     made = ledger(asked("key", "chaos-k", at=now.isoformat()), run="without-any-key")
     assert quick(door, made) == []
@@ -206,7 +207,7 @@ def test_what_is_not_of_the_run_is_not_touched_whoever_names_it(door, rds, kms):
     for what in ("cluster orders", "instance orders-1", "snapshot chaos-theirs"):
         assert any(f"the {what} does not carry the tag chaos:run={RUN}" in why for why in left)
     assert status(rds, ORDERS) == "available"
-    assert [thing.name for thing in Made.read(made.path).things] == [
+    assert [thing.name for thing in Ledger.read(made.path).things] == [
         ORDERS, "orders-1", "chaos-theirs",
     ]  # fmt: skip
     made.close()
@@ -234,7 +235,7 @@ def test_a_cluster_with_an_instance_of_somebody_else_stays_and_its_key_with_it(d
     assert left[1] == f"the keys of run {RUN} stay until that is gone"
     assert key_state(kms, key) == "Enabled"
     rds.delete_db_instance(DBInstanceIdentifier="theirs")
-    assert quick(door, Made.read(made.path)) == []
+    assert quick(door, Ledger.read(made.path)) == []
     assert there(rds) == {ORDERS}
     assert key_state(kms, key) == "PendingDeletion"
 
@@ -260,7 +261,7 @@ def test_another_account_is_not_looked_into(door):
 
 def test_what_somebody_else_is_removing_is_left_to_them(door):
     made = ledger(asked("cluster", "chaos-there"))
-    with Made.read(made.path).held():
+    with Ledger.read(made.path).held():
         (why,) = quick(door, made)
     assert why.startswith(f"another process holds what run {RUN} made")
 

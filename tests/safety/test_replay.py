@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.aws import AwsError
-from chaosaws_kms_ext.safety.replay import is_back, still_wrong
-from chaosaws_kms_ext.safety.undo import Call, Undo
+from chaosaws_kms_ext.aws.client import AwsError
+from chaosaws_kms_ext.undo.replay import is_back, still_wrong
+from chaosaws_kms_ext.undo.undo import Call, Undo
 
 
 class Says:

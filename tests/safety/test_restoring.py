@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from chaosaws_kms_ext.aws import Aws
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.safety import journal, restoring, switch
-from chaosaws_kms_ext.safety.switch import Armed
-from chaosaws_kms_ext.safety.undo import Call, Undo
+from chaosaws_kms_ext.undo import journal, restore, switch
+from chaosaws_kms_ext.undo.switch import Armed
+from chaosaws_kms_ext.undo.undo import Call, Undo
 from tests.conftest import client, until
 
 
@@ -47,7 +47,7 @@ def left_by(lab, run, key, cluster=""):
 
 
 def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):
-    monkeypatch.setattr(restoring, "BACK_WITHIN", 1.0)
+    monkeypatch.setattr(restore, "BACK_WITHIN", 1.0)
     orders, other = lab.clusters[0]["key"], disabled(kms)
     misbehaviours = Misbehaviours.of(lab)
     misbehaviours.order(kind="no-recovery", cluster="orders")
@@ -56,12 +56,12 @@ def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):
     until(lambda: status().startswith("inaccessible"))
     entries = [left_by(lab, "r1", orders, "orders"), left_by(lab, "r2", other)]
     said = []
-    (left,) = restoring.restore(entries, said.append)
+    (left,) = restore.restore(entries, said.append)
     misbehaviours.clear()
     assert (left.run, left.undo.calls) == ("r1", ())
     assert state(kms, other) == state(kms, orders) == "Enabled"
-    assert restoring.restore([left], said.append) == [] or until(
-        lambda: restoring.restore([left], said.append) == []
+    assert restore.restore([left], said.append) == [] or until(
+        lambda: restore.restore([left], said.append) == []
     )
     assert journal.open_entries() == []
 
@@ -70,7 +70,7 @@ def test_an_entry_that_makes_no_sense_keeps_no_other_from_its_turn(lab, kms):
     key = disabled(kms)
     entries = [replace(left_by(lab, "r1", key), lab="another"), left_by(lab, "r2", key)]
     said = []
-    (left,) = restoring.restore(entries, said.append)
+    (left,) = restore.restore(entries, said.append)
     assert left.run == "r1"
     assert any("NOT put back" in each for each in said)
     assert state(kms, key) == "Enabled"
@@ -82,7 +82,7 @@ def test_an_entry_that_cannot_be_closed_is_said_and_its_key_is_back(lab, kms, mo
     monkeypatch.setattr(journal, "_write", broken)
     monkeypatch.setattr(type(entry), "close", broken)
     said = []
-    (left,) = restoring.restore([entry], said.append)
+    (left,) = restore.restore([entry], said.append)
     assert left.undo.calls == ()
     assert "everything is back, but" in said[-1]
     assert state(kms, key) == "Enabled"
@@ -110,7 +110,7 @@ def test_of_two_policies_of_one_key_the_first_one_is_put_back_last(lab, kms):
         left("r1", old, "2026-11-27T10:00:00+00:00"),
         left("r2", broken, "2026-11-27T10:00:05+00:00"),
     ]
-    assert restoring.restore(entries, lambda _: None) == []
+    assert restore.restore(entries, lambda _: None) == []
     assert json.loads(kms.get_key_policy(KeyId=key)["Policy"]) == json.loads(old)
 
 
@@ -120,6 +120,6 @@ def test_schedules_that_make_no_undo_are_named_and_not_passed_over(lab, monkeypa
     enable = Call("kms", "EnableKey", {"KeyId": key})
     two = [Armed(name, enable, "r1", "somebody", "orders", key) for name in switch.names(key)[:2]]
     aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
-    entries, (problem,) = restoring.adopted(aws, two, keep=False)
+    entries, (problem,) = restore.entries_from_schedules(aws, two, keep=False)
     assert entries == []
     assert f"{two[0].name}, {two[1].name} of run r1 are not as we make them" in problem

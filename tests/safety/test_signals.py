@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from chaosaws_kms_ext.safety.signals import deferred
+from chaosaws_kms_ext.undo.signals import deferred
 
 
 @pytest.fixture

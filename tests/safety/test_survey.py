@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.aurora.api import Cluster
-from chaosaws_kms_ext.safety.survey import Survey
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.inventory import Survey
 
 KEY, OTHER = (f"arn:aws:kms:eu-west-1:123456789012:key/{name}" for name in ("one", "other"))
 TARGET = Cluster(

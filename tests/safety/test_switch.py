@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.safety.switch import Armed, names
-from chaosaws_kms_ext.safety.undo import Call
+from chaosaws_kms_ext.undo.switch import Armed, names
+from chaosaws_kms_ext.undo.undo import Call
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 OURS = {

@@ -1,0 +1,1 @@
+"""The one door to AWS: its client, and what we ask of each service, in plain verbs."""

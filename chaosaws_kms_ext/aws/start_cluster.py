@@ -1,0 +1,52 @@
+"""StartDBCluster until AWS accepts it: what can pass is tried again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["start"]
+
+PASSING = frozenset({"KMSKeyNotAccessibleFault", "InvalidDBClusterStateFault"})
+"""KMS is eventually consistent, and a transition may still be going on."""
+
+TIMEOUT, AGAIN = 300.0, 2.0
+"""Seconds."""
+
+
+def start(aws: Aws, cluster_id: str, observer: Observer, called: Callable[[int], object]) -> None:
+    """Starts the cluster; raises AwsError when AWS does not accept it within some minutes.
+
+    `called` is told once when a call of ours was accepted, or may have been: its answer can be
+    lost. It gets the instant at which the call was made (CLOCK_MONOTONIC, ns). A cluster that
+    somebody else, or Aurora itself, has started is left alone.
+    """
+    refused: AwsError | None = None
+    unanswered: int | None = None
+
+    def accepted() -> bool:
+        nonlocal refused, unanswered
+        asked = time.monotonic_ns()
+        try:
+            rds.start(aws, cluster_id)
+        except AwsError as problem:
+            if problem.permanent or (problem.code and problem.code not in PASSING):
+                raise
+            refused = problem
+            if not problem.code and unanswered is None:
+                unanswered = asked
+            if rds.describe(aws, cluster_id).meaning not in ("changing", "accessible"):
+                return False
+            if unanswered is None:
+                return True
+        called(asked if unanswered is None else unanswered)
+        return True
+
+    try:
+        Wait("StartDBCluster to be accepted", TIMEOUT, AGAIN, observer).until(accepted)
+    except TimedOut:
+        raise refused or AwsError("rds:StartDBCluster was not accepted") from None

@@ -1,0 +1,1 @@
+"""May we? Consent, blast radius, backups, permissions and credentials, as findings."""

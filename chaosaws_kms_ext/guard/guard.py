@@ -1,0 +1,275 @@
+"""May this cluster's key be taken away? Asked before every fault; changes nothing.
+
+`inspect` looks at everything and says what it found; `ask` refuses unless nothing speaks against
+it. What cannot be looked at speaks against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.statuses import AVAILABLE
+from chaosaws_kms_ext.guard import consent, credentials, permissions
+from chaosaws_kms_ext.guard.backups import backup
+from chaosaws_kms_ext.guard.findings import Finding, ok, refused
+from chaosaws_kms_ext.guard.inventory import Survey, survey
+from chaosaws_kms_ext.guard.permissions import Identity
+from chaosaws_kms_ext.guard.recoverable import recoverable
+from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.undo import switch
+
+__all__ = ["Inspection", "Target", "ask", "find", "inspect"]
+
+SHOWN = 20
+"""So many of those who would lose the key too are named in a sentence."""
+
+LONGEST = 2048
+"""Letters of a name: KMS' own limit (API reference, DescribeKey), and enough for any of RDS."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What may be attacked: a cluster and the very key that encrypts it."""
+
+    cluster: Cluster
+    key: Key
+
+
+@dataclass
+class Inspection:
+    """Everything that was looked at."""
+
+    findings: list[Finding] = field(default_factory=list)
+    target: Target | None = None
+    """The cluster and its key, as far as they exist."""
+    identity: Identity | None = None
+
+    @property
+    def refusals(self) -> list[str]:
+        """What speaks against it, each in a sentence."""
+        return [finding.why for finding in self.findings if finding.state == "refused"]
+
+
+def ask(aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
+    """The target, if it may be attacked; raises Refused with every reason otherwise.
+
+    The cluster's own key counts; `key_id` (id, ARN or alias) is only held against it. `needs`: what
+    the faults take that are to be injected.
+    """
+    inspection = inspect(aws, settings, cluster_id, needs, key_id)
+    if inspection.refusals or inspection.target is None:
+        raise Refused("; ".join(inspection.refusals))
+    return inspection.target
+
+
+def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
+    """The target of who takes no key away; raises Refused if there is no such cluster or key."""
+    found = Inspection()
+    found.findings += [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]
+    cluster = None if found.refusals else _cluster(found, aws, cluster_id)
+    key = _key(found, aws, cluster.key, "its own key") if cluster else None
+    if cluster is None or key is None:
+        raise Refused("; ".join(found.refusals))
+    _check_named(found, aws, cluster, key, key_id)
+    if found.refusals:
+        raise Refused("; ".join(found.refusals))
+    return Target(cluster, key)
+
+
+def inspect(
+    aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = ""
+) -> Inspection:
+    """Looks at everything; as many calls as there are pages, and none that changes anything."""
+    found = Inspection()
+    try:
+        _inspect(found, aws, settings, cluster_id, needs, key_id)
+    except AwsError as problem:
+        found.findings.append(refused("aws", str(problem)))
+    return found
+
+
+# Internals
+
+
+def _inspect(
+    found: Inspection, aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str
+) -> None:
+    if wrong := [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]:
+        found.findings += wrong
+        return
+    who = found.identity = permissions.identity(aws)
+    say = found.findings.append
+    say(ok("identity", f"{who.arn}, in {aws.region}"))
+    say(consent.account(who.account, settings.allowed_accounts))
+    longest = timedelta(seconds=settings.longest_run)
+    say(credentials.lasting(aws.credentials(), longest))
+    cluster = _cluster(found, aws, cluster_id)
+    if cluster is None:
+        return
+    key = _key(found, aws, cluster.key, "its own key")
+    if key is None:
+        return
+    found.target = Target(cluster, key)
+    _check_named(found, aws, cluster, key, key_id)
+    found.findings += [
+        *_of_key(aws, cluster, key, who),
+        *_of_cluster(cluster),
+        *_looked(lambda: recoverable(aws, cluster)),
+        *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
+        *_looked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
+        *_looked(lambda: _of_the_rest(aws, settings, cluster, key)),
+        *_of_permissions(aws, settings, who, cluster, key, needs),
+    ]
+
+
+def _unnameable(what: str, name: object) -> list[Finding]:
+    """Whatever an action was given in place of a name is neither sent to AWS nor repeated."""
+    if isinstance(name, str) and 0 < len(name) <= LONGEST and name.isprintable():
+        return []
+    return [refused(what, f"the {what} must be named by 1 to {LONGEST} printable letters")]
+
+
+def _looked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a look found; one that fails refuses, and the others go on."""
+    try:
+        return list(look())
+    except AwsError as problem:
+        return [refused("aws", str(problem))]
+
+
+def _cluster(found: Inspection, aws: Aws, cluster_id: str) -> Cluster | None:
+    try:
+        cluster = rds.describe(aws, cluster_id)
+    except AwsError as problem:
+        why = str(problem)
+        if problem.code == "DBClusterNotFoundFault":
+            why = (
+                f"there is no DB cluster {cluster_id} in {aws.region}: check CHAOS_CLUSTER_ID "
+                "and the Region"
+            )
+        found.findings.append(refused("cluster", why))
+        return None
+    if cluster.encrypted and cluster.key:
+        return cluster
+    why = f"the cluster {cluster.id} is not encrypted under a KMS key"
+    if cluster.encryption_type == "sse-rds":
+        why += " but under one that AWS owns (sse-rds), which nobody can disable"
+    found.findings.append(refused("cluster", why))
+    return None
+
+
+def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
+    try:
+        return kms.describe(aws, key_id)
+    except AwsError as problem:
+        why = str(problem)
+        if problem.code in ("NotFoundException", "InvalidArnException"):
+            why = f"there is no KMS key {key_id} ({what}) in {aws.region}"
+        found.findings.append(refused("key", why))
+        return None
+
+
+def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id: str) -> None:
+    """Holds the key that was named against the cluster's own."""
+    named = _key(found, aws, key_id, "CHAOS_KEY_ID") if key_id else None
+    if named and named.arn != key.arn:
+        why = f"CHAOS_KEY_ID names {named.arn}, but {cluster.id} is encrypted under {key.arn}"
+        found.findings.append(refused("key", why))
+
+
+def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding]:
+    account = cluster.arn.split(":")[4]
+    wrongs = []
+    if key.manager != "CUSTOMER":
+        wrongs.append(
+            f"the key {key.arn} of {cluster.id} is managed by AWS, which nobody can disable: "
+            "only a customer managed key can be tried"
+        )
+    if {key.account, account} != {who.account} or key.region != aws.region:
+        wrongs.append(
+            f"the key {key.arn} is of another account or Region than the cluster {cluster.arn} "
+            f"or you ({who.account}): it could not be put back from here"
+        )
+    if not key.enabled:
+        wrongs.append(
+            f"the key {key.arn} is {key.state} already, not Enabled: it was left as it is; find "
+            "out who did that and why before you try again"
+        )
+    if wrongs:
+        return [refused("key", why) for why in wrongs]
+    return [ok("key", f"{key.arn} is customer managed, Enabled, of this account and Region")]
+
+
+def _of_cluster(cluster: Cluster) -> list[Finding]:
+    if cluster.status != AVAILABLE:
+        why = f"the cluster {cluster.id} is {cluster.status}, not available"
+    elif not cluster.instances:
+        why = f"the cluster {cluster.id} has no instance that could be queried"
+    elif not cluster.available:
+        states = ", ".join(f"{name} is {status}" for name, status in cluster.instances.items())
+        why = f"not every instance of {cluster.id} is available: {states}"
+    else:
+        names = ", ".join(cluster.instances)
+        return [ok("cluster", f"{cluster.id} ({names}) is available, and encrypted under it")]
+    return [refused("cluster", why)]
+
+
+def _of_the_rest(aws: Aws, settings: Settings, cluster: Cluster, key: Key) -> list[Finding]:
+    there = survey(aws, key.arn)
+    within = timedelta(seconds=settings.real(settings.backup_within))
+    go_without = settings.without_backup == "yes"
+    return [
+        _blast_radius(there, cluster, key, settings.blast_radius),
+        backup(aws, cluster, there.cluster_snapshots, within, go_without),
+    ]
+
+
+def _of_permissions(
+    aws: Aws, settings: Settings, who: Identity, cluster: Cluster, key: Key, needs: Needs
+) -> list[Finding]:
+    """Whether the run can be carried through, and who is sure to be able to put the key back."""
+    role = settings.switch_role if settings.target == "aws" and switch.can(needs.undo) else ""
+    undo = permissions.may_undo(aws, who, cluster, key, needs)
+    by_switch = permissions.switch_may_undo(aws, role, cluster, key, needs) if role else []
+    if not role or any(finding.state != "ok" for finding in by_switch):
+        undo = [_alone(finding) for finding in undo]
+    rest = permissions.may_finish(aws, who, key, needs, role)
+    return list(dict.fromkeys([*undo, *by_switch, *rest]))
+
+
+def _alone(finding: Finding) -> Finding:
+    """An undo that is not proven will do only where somebody else is sure to be able to."""
+    if finding.state != "unproven":
+        return finding
+    why = f"{finding.why}; that takes a switch that surely may put it back (CHAOS_SWITCH_ROLE)"
+    return refused(finding.about, why)
+
+
+def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:
+    """Everything else that would lose the key, by name: it takes consent by exact count."""
+    others = [str(user) for user in there.others(key.arn, cluster)]
+    if len(others) == consented:
+        also = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
+        return ok("blast radius", f"{cluster.id} with its instances and snapshots{also}")
+    if not others:
+        why = f"nothing but {cluster.id} uses the key, and CHAOS_BLAST_RADIUS says {consented}"
+        return refused("blast radius", f"{why}: look again, and set it to 0")
+    return refused(
+        "blast radius",
+        f"{len(others)} other things use the key of {cluster.id} and would lose it too "
+        f"({_named(others)}): if that is wanted, set CHAOS_BLAST_RADIUS={len(others)}"
+        + (f", which says {consented}" if consented else ""),
+    )
+
+
+def _named(names: list[str]) -> str:
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

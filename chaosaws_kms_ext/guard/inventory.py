@@ -1,0 +1,145 @@
+"""What a Region holds that a key encrypts: read once, page by page, for every check that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.rds import Cluster
+
+__all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey", "under"]
+
+Described = Mapping[str, Any]
+
+MOST = 100
+"""Records a page, of RDS and of KMS."""
+
+CLUSTER_CONTEXT, INSTANCE_CONTEXT = "aws:rds:dbc-id", "aws:rds:db-id"
+"""Aurora User Guide, Overview.Encryption.Keys: the encryption context of what RDS encrypts."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Something that uses a key."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything of RDS in the Region, and the grants on one key."""
+
+    clusters: list[Described]
+    instances: list[Described]
+    cluster_snapshots: list[Described]
+    snapshots: list[Described]
+    grants: list[Described]
+
+    def others(self, key_arn: str, cluster: Cluster) -> list[User]:
+        """Who else would lose the key with the cluster: not its own instances and snapshots."""
+        users = list(self._users(key_arn))
+        resources = {
+            each[name]
+            for _, each in users
+            for name in ("DbClusterResourceId", "DbiResourceId")
+            if each.get(name)
+        }
+        unexplained = [grant for grant in self.grants if not _resources(grant) & resources]
+        return [
+            *(user for user, each in users if not belongs(each, cluster)),
+            *(User("grant to", _of_grant(grant)) for grant in unexplained),
+        ]
+
+    def _users(self, key_arn: str) -> Iterator[tuple[User, Described]]:
+        """What of RDS is encrypted under the key."""
+        for kind, name, all_of_them in (
+            ("cluster", "DBClusterIdentifier", self.clusters),
+            ("instance", "DBInstanceIdentifier", self.instances),
+            ("cluster snapshot", "DBClusterSnapshotIdentifier", self.cluster_snapshots),
+            ("snapshot", "DBSnapshotIdentifier", self.snapshots),
+        ):
+            for each in all_of_them:
+                if _is_under(each, key_arn):
+                    yield User(kind, str(each[name])), each
+
+
+def belongs(described: Described, cluster: Cluster) -> bool:
+    """Whether it is the cluster, or an instance or a snapshot of it.
+
+    Of its snapshots by what outlives a new name, and is not that of an earlier cluster of the name.
+    """
+    if resource := described.get("DbClusterResourceId"):
+        return bool(resource == cluster.raw.get("DbClusterResourceId"))
+    return bool(described.get("DBClusterIdentifier") == cluster.id)
+
+
+def survey(aws: Aws, key_arn: str) -> Survey:
+    """Reads it: as many calls as there are pages; raises AwsError."""
+
+    def rds(operation: str, items: str) -> list[Described]:
+        return [*aws.pages("rds", operation, {"MaxRecords": MOST}, items)]
+
+    return Survey(
+        clusters=rds("DescribeDBClusters", "DBClusters"),
+        instances=rds("DescribeDBInstances", "DBInstances"),
+        cluster_snapshots=rds("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
+        snapshots=rds("DescribeDBSnapshots", "DBSnapshots"),
+        grants=[*aws.pages("kms", "ListGrants", {"KeyId": key_arn, "Limit": MOST}, "Grants")],
+    )
+
+
+def clusters_under(aws: Aws, key_arn: str) -> list[str]:
+    """The ids of the DB clusters that a key encrypts, in whole or in part; raises AwsError."""
+    found = aws.pages("rds", "DescribeDBClusters", {"MaxRecords": MOST}, "DBClusters")
+    return sorted(str(e["DBClusterIdentifier"]) for e in found if _is_under(e, key_arn))
+
+
+def under(aws: Aws, key_arn: str) -> list[str]:
+    """The clusters and cluster snapshots that a key encrypts, in words; raises AwsError."""
+    snapshots = aws.pages(
+        "rds", "DescribeDBClusterSnapshots", {"MaxRecords": MOST}, "DBClusterSnapshots"
+    )
+    return [
+        *(f"cluster {name}" for name in clusters_under(aws, key_arn)),
+        *(
+            f"cluster snapshot {each['DBClusterSnapshotIdentifier']}"
+            for each in snapshots
+            if _is_under(each, key_arn)
+        ),
+    ]
+
+
+# Internals
+
+
+def _is_under(described: Described, key_arn: str) -> bool:
+    """Whether it is encrypted under the key, in whole or in part; RDS names keys by ARN or id."""
+    secret = described.get("MasterUserSecret") or {}
+    named = (
+        described.get("KmsKeyId"),
+        described.get("PerformanceInsightsKMSKeyId"),
+        described.get("ActivityStreamKmsKeyId"),
+        secret.get("KmsKeyId"),
+    )
+    return bool({key_arn, key_arn.rsplit("/", 1)[-1]} & {key for key in named if key})
+
+
+def _resources(grant: Described) -> set[str]:
+    """The cluster and the instance that a grant is for, by their resource ids."""
+    constraints = grant.get("Constraints") or {}
+    context = {
+        **(constraints.get("EncryptionContextSubset") or {}),
+        **(constraints.get("EncryptionContextEquals") or {}),
+    }
+    return {context[name] for name in (CLUSTER_CONTEXT, INSTANCE_CONTEXT) if name in context}
+
+
+def _of_grant(grant: Described) -> str:
+    named = grant.get("Name") or grant.get("GrantId", "")
+    return f"{grant.get('GranteePrincipal', 'nobody')} ({named})"

@@ -1,0 +1,265 @@
+"""Whether the caller may undo what it is about to do, as far as that can be known without doing it.
+
+KMS' DryRun is not for EnableKey, and RDS has none. What is left is IAM's own simulator: it reads
+the caller's identity policies, with boundaries and service control policies; not the key policy
+(IAM API reference, SimulatePrincipalPolicy), which is read beside it; nor what a session was
+narrowed to when it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaosaws_kms_ext.aws import kms
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.key_policy import KeyPolicy, asker, statements
+from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.consent import ALLOW
+from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
+from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.resources.ledger import TAG
+from chaosaws_kms_ext.undo import switch
+
+__all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
+
+ABSENT = (
+    "iam:", "aws:requesttag/", "aws:tagkeys", f"aws:resourcetag/{TAG}", "kms:viaservice",
+)  # fmt: skip
+"""What the context keys begin with that no call has which is asked about: of IAM's own actions
+alone (IAM User Guide, "IAM and AWS STS condition context keys"), of calls that give tags, of what a
+run made, and of calls that a service makes. The simulator misses those of every policy, so also
+those of the policy `make`, and what it says without them is right."""
+
+SEVERITY = ("allowed", "implicitDeny", "explicitDeny")
+
+
+class Identity:
+    """Who calls, as STS has it."""
+
+    def __init__(self, arn: str, account: str) -> None:
+        self.arn = arn
+        self.account = account
+
+    @property
+    def role(self) -> str:
+        """The name of the role whose session it is; empty if it is none's."""
+        _, _, session = self.arn.partition(":assumed-role/")
+        return session.split("/")[0]
+
+    @property
+    def principal(self) -> str:
+        """Whose policies count: the user, or the role of a session (whose path STS leaves out)."""
+        if not self.role:
+            return self.arn
+        partition = self.arn.partition(":assumed-role/")[0]
+        return f"{partition.replace(':sts:', ':iam:')}:role/{self.role}"
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the account itself, which has no policies."""
+        return self.arn.endswith(":root")
+
+
+def identity(aws: Aws) -> Identity:
+    """GetCallerIdentity, which needs no permission; raises AwsError."""
+    said = aws.call("sts", "GetCallerIdentity", {})
+    return Identity(said["Arn"], said["Account"])
+
+
+def role_of(aws: Aws, who: Identity) -> str:
+    """The ARN of a session's role with its path, as `aws:PrincipalArn` has it (IAM User Guide,
+    "AWS global condition context keys"); empty if it is no session, or may not ask.
+
+    IAM: iam:GetRole.
+    """
+    try:
+        found = aws.call("iam", "GetRole", {"RoleName": who.role}) if who.role else None
+    except AwsError:
+        return ""
+    return str(found["Role"]["Arn"]) if found else ""
+
+
+def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
+    """Whether what puts the key back, looks at it and starts the cluster is allowed to the caller.
+
+    IAM: iam:SimulatePrincipalPolicy, kms:GetKeyPolicy; for a role with a path iam:GetRole. Who may
+    not ask is refused, as with everything that cannot be looked at.
+    """
+    if who.is_root:
+        return [ok("permissions", "the account's root user may undo it")]
+    found = _judged_all(aws, who, key, UNDO, (
+        (key.arn, (*needs.undo, "kms:DescribeKey", *needs.look)),
+        (cluster.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")),
+    ))  # fmt: skip
+    return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
+
+
+def may_finish(
+    aws: Aws, who: Identity, key: Key, needs: Needs, switch_role: str = ""
+) -> list[Finding]:
+    """What speaks against the caller doing all else that a run needs, after the guard has looked.
+
+    `switch_role`: the ARN of the switch's role, if there is to be a switch. IAM: as `may_undo`.
+    """
+    if who.is_root:
+        return []
+    asked: list[tuple[str, Sequence[str]]] = [
+        (key.arn, needs.inject),
+        ("*", ("rds:DescribeEvents",)),
+    ]
+    if switch_role:
+        group, *schedules = switch.arns(key.arn, len(needs.undo))
+        asked += [
+            (group, ("scheduler:CreateScheduleGroup",)),
+            *((arn, SCHEDULE) for arn in schedules),
+            (switch_role, (PASS_ROLE,)),
+        ]
+    return _judged_all(aws, who, key, FINISH, asked)
+
+
+def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
+    """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
+    who = Identity(role, role.split(":")[4])
+    found = _judged_all(aws, who, key, UNDO, (
+        (key.arn, needs.undo), (cluster.arn, ("rds:StartDBCluster",)),
+    ))  # fmt: skip
+    return found or [ok("switch", f"{role} may put it back, by IAM's simulator")]
+
+
+# Internals
+
+
+SCHEDULE = ("scheduler:CreateSchedule", "scheduler:GetSchedule", "scheduler:DeleteSchedule")
+PASS_ROLE = "iam:PassRole"
+
+NO_SUCH_ROLE = frozenset({"NoSuchEntity", "AccessDenied"})
+"""The second from whoever may ask about the role itself alone."""
+
+UNDO = "it could not be put back"
+FINISH = "the run could not be carried through"
+"""What follows from a permission that is missing."""
+
+
+def _judged_all(
+    aws: Aws, who: Identity, key: Key, so: str, asked: Iterable[tuple[str, Sequence[str]]]
+) -> list[Finding]:
+    """What is not allowed, or not known to be, of these actions on these resources."""
+    findings = []
+    try:
+        said = statements(kms.policy(aws, key.arn))
+        policy = KeyPolicy(said, asker(who.arn, key.arn))
+        source = who.principal
+        for resource, actions in asked:
+            by_key = policy if resource == key.arn else None
+            source, answers = _answers(aws, who, source, resource, actions)
+            findings += [_judged(who, a, resource, answers.get(a), by_key, so) for a in actions]
+    except AwsError as problem:
+        why = f"whether {who.principal} may do what it has to is not known: {problem}"
+        findings.append(refused("permissions", why))
+    return [finding for finding in findings if finding.state != "ok"]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the simulator says of one action on one resource."""
+
+    decision: str
+    """allowed, implicitDeny or explicitDeny."""
+    missing: tuple[str, ...]
+    """Context keys that the policies ask for (for whatever action), and we could not tell."""
+
+
+def _answers(
+    aws: Aws, who: Identity, source: str, resource: str, actions: Sequence[str]
+) -> tuple[str, dict[str, _Answer]]:
+    """The ARN that IAM knows the caller by, and action → answer; raises AwsError."""
+    try:
+        return source, _simulated(aws, source, resource, actions)
+    except AwsError as problem:
+        # STS leaves a role's path out, so it may have been about a role that is not there.
+        if problem.code not in NO_SUCH_ROLE or not who.role:
+            raise
+        named = _with_path(aws, who, problem)
+        if named == source:
+            raise
+    return named, _simulated(aws, named, resource, actions)
+
+
+def _with_path(aws: Aws, who: Identity, problem: AwsError) -> str:
+    """The ARN of the caller's role; `problem` is why it is asked for."""
+    try:
+        return str(aws.call("iam", "GetRole", {"RoleName": who.role})["Role"]["Arn"])
+    except AwsError as unknown:
+        raise AwsError(f"{problem}; {unknown}", unknown.code) from unknown
+
+
+def _simulated(aws: Aws, source: str, resource: str, actions: Sequence[str]) -> dict[str, _Answer]:
+    name, value = ALLOW
+    # The simulator looks neither at the tags of what is there, nor at where a call would go. Of
+    # keys that only service control policies ask for it does not even say that they are missing.
+    given = {
+        f"aws:ResourceTag/{name}": value,
+        "aws:PrincipalAccount": source.split(":")[4],
+        "aws:PrincipalArn": source,
+        "aws:RequestedRegion": aws.region,
+    }
+    if PASS_ROLE in actions:
+        given["iam:PassedToService"] = switch.PRINCIPAL
+    params = {
+        "PolicySourceArn": source,
+        "ActionNames": list(actions),
+        "ResourceArns": [resource],
+        "ContextEntries": [
+            {"ContextKeyName": k, "ContextKeyValues": [v], "ContextKeyType": "string"}
+            for k, v in given.items()
+        ],
+    }
+    results = aws.pages("iam", "SimulatePrincipalPolicy", params, "EvaluationResults")
+    return {str(result["EvalActionName"]): _answer(result) for result in results}
+
+
+def _answer(result: dict[str, Any]) -> _Answer:
+    each = result.get("ResourceSpecificResults", [])
+    decisions = [result["EvalDecision"], *(one["EvalResourceDecision"] for one in each)]
+    missing = {
+        key
+        for said in (result, *each)
+        for key in said.get("MissingContextValues", [])
+        if not key.lower().startswith(ABSENT)
+    }
+    return _Answer(max(decisions, key=SEVERITY.index), tuple(sorted(missing)))
+
+
+def _judged(
+    who: Identity,
+    action: str,
+    resource: str,
+    answer: _Answer | None,
+    by_key: KeyPolicy | None,
+    so: str,
+) -> Finding:
+    """`by_key`: the policy of the key, if the resource is it."""
+    may_not = f"{who.principal} may not {action} on {resource}"
+    if by_key and not by_key.may_let(action, by_iam=True):
+        why = f"{may_not}: the key policy lets neither it nor IAM, so {so}"
+        return refused("permissions", why)
+    if answer is None:
+        return unproven("permissions", f"IAM's simulator says nothing of {action} on {resource}")
+    if answer.decision == "allowed":
+        if by_key and not by_key.lets(action, by_iam=True):
+            why = (
+                f"IAM allows {who.principal} {action} on {resource}, but the key policy cannot be "
+                "read, or has conditions that cannot be told: not proven"
+            )
+            return unproven("permissions", why)
+        return ok("permissions", f"{action} is allowed")
+    sentence = f"{may_not} ({answer.decision}, by IAM's simulator)"
+    if answer.missing:
+        untold = ", ".join(answer.missing)
+        return unproven("permissions", f"{sentence}, which was not told {untold}: not proven")
+    if answer.decision == "implicitDeny" and by_key and by_key.may_let(action, by_iam=False):
+        return unproven("permissions", f"{sentence}, but the key policy may let it: not proven")
+    return refused("permissions", f"{sentence}: {so}")

@@ -1,0 +1,67 @@
+"""Clusters that would not come back: those without the recoverable state.
+
+Aurora User Guide, Overview.Encryption and aurora-cluster-stop-start: only a cluster that can be
+stopped has `inaccessible-encryption-credentials-recoverable`; any other goes straight to the
+terminal state, from which only a backup helps.
+"""
+
+from __future__ import annotations
+
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.findings import Finding, ok, refused
+
+__all__ = ["recoverable"]
+
+MOST = 100
+
+PROVISIONED = "provisioned"
+"""The one engine mode of clusters that can be stopped, Serverless v2 included (Systems Manager
+runbook reference, AWS-StartStopAuroraCluster)."""
+
+
+def recoverable(aws: Aws, cluster: Cluster) -> list[Finding]:
+    """Whether it is one that can be recovered; raises AwsError."""
+    why = [*_of_itself(cluster), *_of_others(aws, cluster)]
+    lost = "a lost key would be the end of it, not an outage"
+    if why:
+        return [refused("kind", f"{cluster.id} {each}: {lost}") for each in why]
+    return [ok("kind", f"{cluster.id} has the recoverable state: no global database, replica, "
+               "blue/green deployment or Serverless v1")]  # fmt: skip
+
+
+def _of_itself(cluster: Cluster) -> list[str]:
+    said = cluster.raw
+    why = []
+    engine, mode = said.get("Engine", ""), said.get("EngineMode") or PROVISIONED
+    if not engine.startswith("aurora"):
+        # DescribeDBClusters has Multi-AZ clusters, Neptune and DocumentDB, too.
+        why.append(f"is no Aurora cluster, but {engine or 'of an unknown engine'}")
+    if mode == "serverless":
+        why.append("is Aurora Serverless v1")
+    elif mode != PROVISIONED:
+        why.append(f"has the engine mode {mode}, which cannot be stopped")
+    if source := said.get("ReplicationSourceIdentifier"):
+        why.append(f"replicates {source}")
+    if replicas := said.get("ReadReplicaIdentifiers"):
+        why.append(f"is replicated by {', '.join(replicas)}")
+    return why
+
+
+def _of_others(aws: Aws, cluster: Cluster) -> list[str]:
+    page = {"MaxRecords": MOST}
+    groups = aws.pages("rds", "DescribeGlobalClusters", page, "GlobalClusters")
+    why = [
+        f"is a member of the global database {group['GlobalClusterIdentifier']}"
+        for group in groups
+        if cluster.arn in {m.get("DBClusterArn") for m in group.get("GlobalClusterMembers", [])}
+    ]
+    named = cluster.raw.get("GlobalClusterIdentifier")
+    if named and not why:
+        why.append(f"is a member of the global database {named}")
+    deployments = aws.pages("rds", "DescribeBlueGreenDeployments", page, "BlueGreenDeployments")
+    return why + [
+        f"is part of the blue/green deployment {deployment['BlueGreenDeploymentName']}"
+        for deployment in deployments
+        if cluster.arn in (deployment.get("Source"), deployment.get("Target"))
+    ]

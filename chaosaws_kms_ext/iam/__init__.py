@@ -1,0 +1,1 @@
+"""Which call needs which IAM action, and the policies that are made from that."""

@@ -1,0 +1,160 @@
+"""How to connect to a cluster: this run's target, one that it made, or one restored from another.
+
+A password is never in the conninfo, which goes to logs and to the load's process: it is where libpq
+looks for it, or else in a passfile that ends with the run.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.guard import Target
+from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
+from chaosaws_kms_ext.loadgen.passwords import Passwords, passwords
+from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
+from chaosaws_kms_ext.run import Run
+
+__all__ = ["conninfo_for"]
+
+ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
+LOGIN = frozenset({"dbname", "passfile", "user"})
+
+
+def conninfo_for(run: Run, cluster: Cluster) -> str:
+    """A conninfo of the cluster's database, without a password in it.
+
+    A cluster that the run made is reached as its master user; every other one as the run's target
+    is (`database`, `database_auth`), at its own address: what is restored from a snapshot has the
+    users and passwords of its source. Raises AwsError, Refused or OSError.
+    """
+    return run.part(_Reached, _Reached).conninfo(run, cluster)
+
+
+class _Reached:
+    """The clusters that have been reached: what was made for one is made once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+
+    def conninfo(self, run: Run, cluster: Cluster) -> str:
+        # By its address as well, which a cluster that is still being made does not have yet.
+        known = f"{cluster.arn} {cluster.address}"
+        if known not in self._found:
+            self._found[known] = _conninfo(run, cluster)
+        return self._found[known]
+
+
+def _conninfo(run: Run, cluster: Cluster) -> str:
+    masters = run.part(MasterPasswords, MasterPasswords)
+    given = conninfo_to_dict(run.settings.database)
+    if cluster.id in masters:
+        user, password = masters[cluster.id]
+        kept = make_conninfo("", **_without(given, ADDRESS | LOGIN), user=user)
+        return _with_passfile(run, rds.conninfo(cluster, kept), Line(user, password))
+    own = _is_target(run, cluster)
+    if own and run.has(Passwords):
+        return run.part(Passwords).database
+    if not own:
+        given = {**_same_database(run), **_without(given, ADDRESS)}
+    if run.settings.database_auth == "libpq":
+        database = rds.conninfo(cluster, make_conninfo("", **given))
+        line = None if own else _line_of_target(run, database)
+        return database if line is None else _with_passfile(run, database, line)
+    settings = replace(run.settings, database=make_conninfo("", **given))
+    key = run.part(Target).key.arn if run.has(Target) else cluster.key
+    kept_new = passwords(Aws.of(run), settings, cluster, key)
+    run.at_end.callback(kept_new.stop)
+    kept_new.start()
+    return kept_new.database
+
+
+def _is_target(run: Run, cluster: Cluster) -> bool:
+    if run.has(Target):
+        return run.part(Target).cluster.arn == cluster.arn
+    return run.settings.cluster_id in (cluster.id, cluster.arn)
+
+
+def _same_database(run: Run) -> dict[str, Any]:
+    """The database of the target's: a restored cluster does not always say what its own is."""
+    name = run.part(Target).cluster.raw.get("DatabaseName") if run.has(Target) else None
+    return {"dbname": name} if name else {}
+
+
+def _without(given: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
+
+
+def _with_passfile(run: Run, database: str, line: Line) -> str:
+    file = Passfile()
+    run.at_end.callback(file.close)
+    file.write([line])
+    # An empty password: else PGPASSWORD, which is the target's, would come before the passfile.
+    return make_conninfo(database, passfile=file.path, password="")
+
+
+def _line_of_target(run: Run, database: str) -> Line | None:
+    """The target's password in the user's own password file, for another address.
+
+    None: there is none, or libpq finds one for the address by itself.
+    """
+    options = _options(run.settings.database)
+    if options.get("password") or not run.has(Target):
+        return None
+    target = _options(rds.conninfo(run.part(Target).cluster, run.settings.database))
+    password = _in_passfile(target)
+    if not password or _in_passfile(_options(database)):
+        return None
+    return Line(target["user"], password)
+
+
+def _options(database: str) -> dict[str, str]:
+    """A conninfo with what libpq adds to it."""
+    defaults = {
+        option.keyword.decode(): option.val.decode()
+        for option in pq.Conninfo.get_defaults()
+        if option.val is not None
+    }
+    return {**defaults, **{k: str(v) for k, v in conninfo_to_dict(database).items()}}
+
+
+def _in_passfile(options: dict[str, str]) -> str:
+    """What libpq would find (PostgreSQL manual, "The Password File"); empty if nothing."""
+    path = Path(options.get("passfile") or Path.home() / ".pgpass")
+    asked = [options.get(name, "") for name in ("host", "port", "dbname", "user")]
+    try:
+        if os.stat(path).st_mode & 0o077:
+            return ""  # libpq does not read what others may
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    for line in lines:
+        *names, password = _fields(line)
+        if not line.startswith("#") and len(names) == len(asked) and all(
+            name in ("*", wanted) for name, wanted in zip(names, asked, strict=True)
+        ):  # fmt: skip
+            return password
+    return ""
+
+
+def _fields(line: str) -> list[str]:
+    """What stands between the colons; a backslash takes the next character as it is."""
+    fields, escaped = [""], False
+    for letter in line:
+        if not escaped and letter == "\\":
+            escaped = True
+            continue
+        if letter == ":" and not escaped and len(fields) < 5:
+            fields.append("")
+        else:
+            fields[-1] += letter
+        escaped = False
+    return fields

@@ -1,0 +1,69 @@
+"""Drops the schema that a run which was killed left in a database that it did not make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.loadgen import schema
+from chaosaws_kms_ext.loadgen.passwords import passwords
+from chaosaws_kms_ext.loadgen.schema import NotOurs
+from chaosaws_kms_ext.resources.delete import wrong_account
+from chaosaws_kms_ext.resources.ledger import Ledger
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.settings import Settings
+
+__all__ = ["drop"]
+
+Say = Callable[[str], object]
+
+WITHIN = 20.0
+"""Seconds for one database."""
+
+
+def drop(aws: Aws, made: Ledger, say: Say) -> list[str]:
+    """Drops the schemas of a run's loads, which its ledger names: what is left, in sentences.
+
+    Passwords are found as the run found them: by libpq, IAM or Secrets Manager. A schema that does
+    not say that it is ours is left alone.
+    """
+    schemas = [each for each in made.things if each.kind == "schema"]
+    if schemas and (wrong := wrong_account(aws, made)):
+        return [wrong]
+    left = []
+    for thing in schemas:
+        try:
+            said = _drop(aws, made, thing.name)
+        except NotOurs:
+            said = "left alone, it is somebody else's"
+        except (PlainError, OSError) as problem:
+            left.append(f"the {thing} is not dropped: {problem}")
+            continue
+        made.deleted(thing)
+        say(f"{thing}: {said}")
+    return left
+
+
+def _drop(aws: Aws, made: Ledger, cluster_id: str) -> str:
+    try:
+        cluster = rds.describe(aws, cluster_id)
+    except AwsError as problem:
+        if problem.code == "DBClusterNotFoundFault":
+            return "the cluster is not there any more"
+        raise
+    if cluster.meaning != "accessible":
+        raise Refused(f"the cluster is {cluster.status}")
+    settings = Settings(target="aws", cluster_id=cluster_id, **asdict(made.database))
+    if settings.database_auth == "libpq":
+        schema.drop(rds.conninfo(cluster, settings.database), WITHIN)
+        return "dropped"
+    renewed = passwords(aws, settings, cluster, cluster.key)
+    try:
+        renewed.start()
+        schema.drop(renewed.database, WITHIN)
+    finally:
+        renewed.stop()
+    return "dropped"

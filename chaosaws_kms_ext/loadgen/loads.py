@@ -1,0 +1,176 @@
+"""The loads of a run, by name: `main` on the cluster that it is about, others beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from chaosaws_kms_ext.checkers.silence import ANSWERED
+from chaosaws_kms_ext.history import MAIN, EventName, WrittenRow, write_rows
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
+from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed
+from chaosaws_kms_ext.resources import ledger as ledgers
+from chaosaws_kms_ext.resources.ledger import Ledger, Resource
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.waiting import Observer
+
+__all__ = [
+    "MAIN",
+    "STEADY_FOR",
+    "STEADY_TIMEOUT",
+    "Loads",
+    "drop_schema",
+    "end",
+    "named",
+    "read_rows_back",
+    "start",
+    "steady",
+    "stop",
+]
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
+
+STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
+"""Seconds in which the arrivals are answered, and within which that has to be so."""
+
+ROWS_TIMEOUT = 30.0
+"""Seconds to read the written rows back."""
+
+
+class Loads:
+    """What has been started, in that order."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Load] = {}
+        self.stopped: set[str] = set()
+        """Those that the experiment itself has stopped."""
+        self.schemas: dict[str, Resource] = {}
+        """Load → its schema, where that has to be dropped."""
+        self.rows: dict[str, frozenset[WrittenRow]] = {}
+        """Load → what its writes left in the database, as far as it was read."""
+
+    def __iter__(self) -> Iterator[Load]:
+        return iter(list(self._by_name.values()))
+
+    def get(self, name: str) -> Load | None:
+        """The load of this name, if there is one."""
+        return self._by_name.get(name)
+
+    def add(self, load: Load) -> None:
+        """Raises Refused if there is one of its name."""
+        if load.config.name in self._by_name:
+            raise Refused(f"a load called {load.config.name} was started before: name this another")
+        self._by_name[load.config.name] = load
+
+
+def named(name: object) -> str:
+    """A load's name; raises Refused for what is none."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise Refused("a load's name has at most 30 lower-case letters and digits")
+    return name
+
+
+def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -> Load:
+    """Starts a load on a cluster and waits until it is steady.
+
+    Its schema is in the run's ledger before it is made, so that whoever comes after a run that was
+    killed drops it. Raises LoadFailed, Refused, AwsError or OSError.
+
+    `database`: a conninfo without a password. `file`: a Locust file; by default what `load_file`
+    says, and without that a load that any PostgreSQL answers.
+    """
+    if run.folder is None:
+        raise Refused("a load needs the folder of the control chaosaws_kms_ext.controls.run")
+    settings = run.settings
+    config = LoadConfig(
+        database=database,
+        rate=settings.load_rate,
+        users=settings.load_users,
+        writes=settings.load_writes == "own-schema",
+        deadline=settings.query_deadline,
+        folder=run.folder / "history",
+        log=run.folder / ("load.log" if name == MAIN else f"load-{name}.log"),
+        name=name,
+    )
+    if path := file or settings.load_file:
+        config = LoadConfig(**{**vars(config), "file": Path(path)})
+    load = Load(config)
+    run.part(Loads, Loads).add(load)
+    run.event(EventName.LOAD_STARTED, load=name, reconnect_spacing_seconds=config.reconnect_spacing)
+    # The lab goes with the run, and so do the clusters that it makes.
+    if config.writes and settings.target == "aws" and not ledgers.is_of(run, cluster_id):
+        run.part(Loads).schemas[name] = Ledger.of(run).record("schema", cluster_id)
+    try:
+        load.start()
+    except Hopeless:
+        if schema := run.part(Loads).schemas.pop(name, None):
+            Ledger.of(run).deleted(schema)  # the database said that it was not made
+        raise
+    steady(run, load)
+    run.event(EventName.LOAD_STEADY, load=name)
+    return load
+
+
+def end(run: Run, load: Load) -> bool:
+    """Stops a load, and records when, and whether it still ran: that. Safe to call again."""
+    ran = load.running
+    if run.last(EventName.LOAD_STOPPED, load=load.config.name) is None:
+        why = {} if ran else {"why": load.why_ended()}
+        run.event(EventName.LOAD_STOPPED, load=load.config.name, ran=ran, **why)
+    load.stop()
+    return ran
+
+
+def drop_schema(run: Run, load: Load, timeout: float) -> None:
+    """Removes what a load made in a database that stays, within about `timeout` seconds.
+
+    Raises LoadFailed.
+    """
+    if schema := run.part(Loads).schemas.get(load.config.name):
+        load.drop(timeout)
+        Ledger.of(run).deleted(schema)
+
+
+def steady(run: Run, load: Load) -> None:
+    """Waits until the load's arrivals are answered; raises LoadFailed."""
+    observer = run.part(Observer, Observer)
+    load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, observer)
+
+
+def stop(run: Run, name: str) -> None:
+    """Ends a load whose arrivals are answered, and reads back what it wrote.
+
+    Raises Refused if there is none; LoadFailed if its arrivals are not answered, or nothing could
+    be read: it has ended then as well.
+    """
+    loads = run.part(Loads, Loads)
+    load = loads.get(name)
+    if load is None:
+        raise Refused(f"no load called {name} was started")
+    was_steady = run.last(EventName.LOAD_STEADY, load=name) is not None
+    try:
+        if was_steady and not run.interrupted:  # else nothing is judged any more
+            steady(run, load)
+    except LoadFailed as problem:
+        raise LoadFailed(f"the load {name}: {problem}") from problem
+    finally:
+        end(run, load)
+        loads.stopped.add(name)
+    if was_steady:  # else there may be nothing to read yet
+        read_rows_back(run, load, ROWS_TIMEOUT)
+
+
+def read_rows_back(run: Run, load: Load, timeout: float) -> None:
+    """Keeps the rows that a load's writes left, in memory and in the history.
+
+    Raises LoadFailed, also where they could be read and not written down.
+    """
+    found = load.rows(timeout)
+    if found is None:
+        return
+    run.part(Loads).rows[load.config.name] = frozenset(found)
+    try:
+        write_rows(load.config.folder, load.config.name, found)
+    except OSError as problem:
+        raise LoadFailed(f"they cannot be written down: {problem}") from problem

@@ -1,0 +1,233 @@
+"""The database's password where AWS has it: a token of IAM's, or a secret of Secrets Manager's.
+
+The load, whose process knows nothing of AWS, finds it as libpq does, in a passfile that is renewed
+here for as long as the run lasts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.loadgen.passfile import Line, Passfile, fits
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.settings import Settings
+
+__all__ = ["RENEW_EVERY", "Passwords", "passwords"]
+
+logger = logging.getLogger("chaostoolkit")
+
+RENEW_EVERY = 60.0
+"""Seconds. A token lasts for 15 minutes, or for as long as the credentials that signed it (Aurora
+User Guide, "IAM database authentication"); a secret can be rotated at any time."""
+
+STOP_WITHIN = 5.0
+"""Seconds for a renewal that is going on at the end."""
+
+SAFE = ("require", "verify-ca", "verify-full")
+"""Values of sslmode that never send a token in the clear."""
+
+
+class Passwords:
+    """A conninfo whose password is renewed for as long as this lasts."""
+
+    def __init__(
+        self, database: str, lines: Callable[[], list[Line] | None], renew_every: float
+    ) -> None:
+        """`lines` asks for the newest, or says None: as before; raises AwsError or Refused.
+
+        `renew_every`: seconds.
+        """
+        self._lines = lines
+        self._renew_every = renew_every
+        self._file = Passfile()
+        self.database = make_conninfo(database, passfile=self._file.path)
+        """It names the passfile, and holds no secret itself."""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="passwords", daemon=True)
+
+    def start(self) -> None:
+        """Raises AwsError or Refused when there is no password to begin with."""
+        self._ask()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Nobody connects any more; safe to call again."""
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_WITHIN)
+        self._file.close()
+
+    def _ask(self) -> None:
+        lines = self._lines()
+        if lines is not None:
+            self._file.write(lines)
+
+    def _renew(self) -> None:
+        failing = False
+        while not self._end.wait(self._renew_every):
+            try:
+                self._ask()
+            except Exception as problem:
+                # Of what is not ours only the kind is said: its words may hold the password.
+                known = isinstance(problem, (PlainError, OSError))
+                if not failing and not self._end.is_set():
+                    why = problem if known else type(problem).__name__
+                    logger.warning(
+                        "The database's password could not be renewed, so the one before is kept: "
+                        f"{why}"
+                    )
+                failing = True
+            else:
+                if failing:
+                    logger.info("The database's password can be renewed again.")
+                failing = False
+
+
+def passwords(
+    aws: Aws,
+    settings: Settings,
+    cluster: Cluster,
+    key_arn: str,
+    renew_every: float = RENEW_EVERY,
+) -> Passwords:
+    """What `database_auth` iam or secret asks for, not started yet; raises AwsError or Refused."""
+    options = _options(settings)
+    if settings.database_auth == "iam":
+        database, lines = _of_iam(aws, settings.database, cluster, options)
+    else:
+        database, lines = _of_secret(aws, settings, cluster)
+        _warn_of_key(aws, settings.database_secret, key_arn)
+    return Passwords(database, lines, renew_every)
+
+
+# Internals
+
+Found = tuple[str, Callable[[], list[Line] | None]]
+"""A conninfo without password, and what asks for the password."""
+
+
+def _options(settings: Settings) -> dict[str, str]:
+    """What libpq will go by, apart from the cluster's own; raises Refused if it has a password."""
+    how = f"CHAOS_DATABASE_AUTH={settings.database_auth}"
+    named = {k: str(v) for k, v in conninfo_to_dict(settings.database).items()}
+    if wrong := {"passfile", "service"} & set(named):
+        raise Refused(
+            f"CHAOS_DATABASE must not name a {wrong.pop()} with {how}: it would bring its own "
+            "password"
+        )
+    # From the environment, from the service that PGSERVICE names, and what is built in.
+    given = {
+        option.keyword.decode(): option.val.decode()
+        for option in pq.Conninfo.get_defaults()
+        if option.val is not None
+    }
+    if given.get("password"):
+        raise Refused(
+            f"PGPASSWORD (or the password of PGSERVICE) is set, and would beat {how}: unset it"
+        )
+    return {**given, **named}
+
+
+def _of_iam(aws: Aws, given: str, cluster: Cluster, options: dict[str, str]) -> Found:
+    """IAM: rds-db:connect."""
+    if cluster.raw.get("IAMDatabaseAuthenticationEnabled") is False:
+        raise Refused(
+            f"IAM database authentication is off on {cluster.id}, so CHAOS_DATABASE_AUTH=iam "
+            "cannot work: switch it on (EnableIAMDatabaseAuthentication)"
+        )
+    database = rds.conninfo(cluster, given)
+    named = {k: str(v) for k, v in conninfo_to_dict(database).items()}
+    if named.get("sslmode", SAFE[0]) not in SAFE:
+        raise Refused(
+            f"CHAOS_DATABASE says sslmode={named['sslmode']}, which may send a token in the clear: "
+            f"with CHAOS_DATABASE_AUTH=iam it must be one of {', '.join(SAFE)}"
+        )
+    options = {**options, **named}
+    if options.get("sslmode") not in SAFE:
+        database = make_conninfo(database, sslmode=SAFE[0])
+    hosts, ports, user = options.get("host", "*").split(","), options["port"], options["user"]
+    # An address that is given beside the name is a tunnel's: signed is where that leads to.
+    behind = str(cluster.raw.get("Port", "")) if options.get("hostaddr") else ""
+
+    def lines() -> list[Line]:
+        each = ports.split(",") if "," in ports else [ports] * len(hosts)
+        return [Line(user, token(h, behind or p), h, p) for h, p in zip(hosts, each, strict=False)]
+
+    def token(host: str, port: str) -> str:
+        return aws.database_token(cluster.address if host == "*" else host, port, user)
+
+    return database, lines
+
+
+def _of_secret(aws: Aws, settings: Settings, cluster: Cluster) -> Found:
+    """IAM: secretsmanager:GetSecretValue; kms:Decrypt on its key, if it is not AWS' own."""
+    secret = settings.database_secret
+    user, _ = _read(aws, secret)
+    named = conninfo_to_dict(settings.database).get("user", user)
+    if named != user:
+        raise Refused(
+            f"CHAOS_DATABASE names the user {named}, and the secret {secret} holds the password of "
+            f"{user}"
+        )
+
+    def lines() -> list[Line] | None:
+        now, password = _read(aws, secret)
+        # Rotation with alternating users leaves the other's password as it is until the next time
+        # (Secrets Manager User Guide, "Rotation strategy").
+        return [Line(user, password)] if now == user else None
+
+    return rds.conninfo(cluster, make_conninfo(settings.database, user=user)), lines
+
+
+def _read(aws: Aws, secret: str) -> tuple[str, str]:
+    """User and password, as RDS writes them (Secrets Manager User Guide, "JSON structure of Secrets
+    Manager database credential secrets"); raises AwsError or Refused."""
+    said = aws.call("secretsmanager", "GetSecretValue", {"SecretId": secret})
+    try:
+        content: Any = json.loads(said.get("SecretString", ""))
+    except ValueError:
+        content = None
+    found = content if isinstance(content, dict) else {}
+    user, password = found.get("username"), found.get("password")
+    if not isinstance(user, str) or not isinstance(password, str) or not user or not password:
+        raise Refused(
+            f"the secret {secret} has no username and password: it must be JSON with both, as RDS "
+            "writes it"
+        )
+    if not fits(user) or not fits(password):
+        raise Refused(
+            f"the secret {secret} cannot be given to libpq: its password has a line break in it, "
+            "or what is no text"
+        )
+    return user, password
+
+
+def _warn_of_key(aws: Aws, secret: str, key_arn: str) -> None:
+    """Says so if the run takes the secret's key away, too: that is a finding of its own.
+
+    IAM: secretsmanager:DescribeSecret.
+    """
+    try:
+        said = aws.call("secretsmanager", "DescribeSecret", {"SecretId": secret})
+        named = said.get("KmsKeyId", "")
+        under = bool(named) and kms.describe(aws, named).arn == key_arn
+    except AwsError as problem:
+        logger.warning(f"Whether the secret {secret} is under the same key is not known: {problem}")
+        return
+    if under:
+        logger.warning(
+            f"The secret {secret} is encrypted under the very key that this run takes away: "
+            "meanwhile nobody can read the password to log in anew, and after a real loss of the "
+            "key nobody ever could."
+        )

@@ -1,0 +1,216 @@
+"""Locust in a process of its own, and what its records say meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.history import SECOND, Operation, Outcome, Tail, WrittenRow
+from chaosaws_kms_ext.history.reader import operations_of, read_header
+from chaosaws_kms_ext.history.records import ARRIVALS
+from chaosaws_kms_ext.loadgen import schema
+from chaosaws_kms_ext.loadgen.client import config as client
+from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
+from chaosaws_kms_ext.loadgen.schema import LoadFailed
+from chaosaws_kms_ext.processes import Child
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["Load", "LoadConfig", "Window"]
+
+DEFAULT_LOAD = Path(__file__).parent / "client" / "default_load.py"
+
+FRESHEST = 0.6
+"""Seconds ago that a window ends: an answer that fast has been written and flushed by then."""
+
+KEPT = 60.0
+"""Seconds of records that are kept in memory for windows."""
+
+
+@dataclass(frozen=True)
+class LoadConfig:
+    """One load. Durations are seconds, and not compressed on the lab."""
+
+    database: str
+    rate: float
+    users: int
+    writes: bool
+    deadline: float
+    folder: Path
+    """The run's history."""
+    log: Path
+    file: Path = DEFAULT_LOAD
+    name: str = "main"
+
+    @property
+    def reconnect_spacing(self) -> float:
+        """Seconds between two attempts to reconnect."""
+        return spacing_for(self.deadline)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What became of the arrivals that were due in a stretch of time."""
+
+    expected: float
+    """By the rate: a load that says nothing at all has answered none of them."""
+    answered: int
+    failing: float
+    """Not answered, a second; what lies before the load's first arrival is not counted."""
+    p99_ms: float | None
+    """Of the answered ones, from the instant they were due."""
+
+    @property
+    def share(self) -> float:
+        """Answered of expected."""
+        return self.answered / self.expected
+
+
+class Load:
+    """A load: it does nothing before `start`."""
+
+    def __init__(self, config: LoadConfig) -> None:
+        self.config = config
+        self._tails: dict[Path, tuple[Tail, dict[str, Any]]] = {}
+        self._recent: deque[Operation] = deque()
+        self._child: Child | None = None
+        self._began: int | None = None
+        """When the first arrival was due."""
+
+    def start(self) -> None:
+        """Makes the schema and starts Locust; raises LoadFailed."""
+        config = self.config
+        if config.writes:
+            schema.make(config.database, timeout=5)
+        told = client.ClientConfig(
+            name=config.name,
+            database=config.database,
+            rate=config.rate,
+            users=config.users,
+            writes=config.writes,
+            deadline=config.deadline,
+            folder=str(config.folder.resolve()),
+        )
+        self._child = Child(
+            [
+                sys.executable, "-m", "locust", "--locustfile", str(config.file), "--headless",
+                "--users", str(config.users), "--spawn-rate", str(config.users),
+                # Without its log set-up Locust writes warnings and errors only, and no tables.
+                "--only-summary", "--exit-code-on-error", "0", "--skip-log-setup",
+            ],
+            log=config.log,
+            env={**_for_the_load(os.environ), **told.as_environment()},
+        )  # fmt: skip
+
+    @property
+    def running(self) -> bool:
+        """Whether Locust has not ended."""
+        return self._child is not None and self._child.running
+
+    def wait_until_steady(
+        self, seconds: float, share: float, timeout: float, observer: Observer
+    ) -> None:
+        """Waits until `share` of the arrivals of the last `seconds` were answered.
+
+        Raises LoadFailed when Locust ends or `timeout` seconds pass.
+        """
+
+        def steady() -> bool:
+            if not self.running:
+                raise LoadFailed(f"the load ended: {self.why_ended()}")
+            return self.window(seconds).share >= share
+
+        try:
+            Wait("the load to be steady", timeout, 0.1, observer).until(steady)
+        except TimedOut:
+            raise LoadFailed(self._why_not_steady(seconds, share, timeout)) from None
+
+    def window(self, seconds: float) -> Window:
+        """The arrivals that were due in the last `seconds`, not counting the very last moment."""
+        self._read()
+        end = time.monotonic_ns() - round(FRESHEST * SECOND)
+        begin = end - round(seconds * SECOND)
+        due = [o for o in self._recent if begin <= o.due < end]
+        took = sorted(o.done - o.due for o in due if o.outcome == Outcome.OK)
+        p99 = nearest_rank(took, 0.99)
+        # One arrival may lie on either side of an edge; those that were recorded were due.
+        expected = max(self.config.rate * seconds - 1, len(due), 1)
+        began = (end - max(begin, self._began or end)) / SECOND
+        failing = max(self.config.rate * began - 1, len(due)) - len(took)
+        return Window(
+            expected, len(took), max(failing, 0) / seconds, None if p99 is None else p99 / 1e6
+        )
+
+    def stop(self) -> None:
+        """Ends Locust when it has written everything down; safe to call again."""
+        if self._child is not None:
+            self._child.stop(grace=10, ask=self._child.process.terminate)
+
+    def rows(self, timeout: float) -> list[WrittenRow] | None:
+        """The rows that the writes left in the database; None without writes. Raises LoadFailed."""
+        return schema.rows(self.config.database, timeout) if self.config.writes else None
+
+    def drop(self, timeout: float) -> None:
+        """Removes what the load made in the database; raises LoadFailed."""
+        if self.config.writes:
+            schema.drop(self.config.database, timeout)
+
+    def why_ended(self) -> str:
+        """What is known of why Locust ended, in a sentence."""
+        # What the load itself said, else how its traceback ends, else the last line.
+        for telling in (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
+            said = [match[1] for line in self._log() if (match := re.match(telling, line))]
+            if said:
+                return said[-1][:300]
+        status = self._child.process.poll() if self._child else None
+        if status is not None and status < 0:
+            return f"it was killed by {signal.Signals(-status).name}"
+        return "it said nothing"
+
+    def _read(self) -> None:
+        for path in self.config.folder.glob(f"{self.config.name}-*.jsonl"):
+            tail, header = self._tails.setdefault(path, (Tail(path), {}))
+            lines = tail.lines()
+            if lines and not header:
+                header.update(read_header(lines.pop(0)))
+            if not header:
+                continue
+            found = _arrivals(operations_of(header, lines))
+            if found and self._began is None:
+                self._began = min(o.due for o in found)
+            self._recent.extend(found)
+        oldest = time.monotonic_ns() - round(KEPT * SECOND)
+        while self._recent and self._recent[0].done < oldest:
+            self._recent.popleft()
+
+    def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
+        seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"
+        words = [line for line in self._log() if line.startswith(client.DATABASE_SAID)]
+        said = f"; the {words[-1][:300]}" if words else ""
+        return f"the load was not steady within {timeout:.0f} s: {seen}, not {share:.0%}{said}"
+
+    def _log(self) -> list[str]:
+        with contextlib.suppress(OSError):
+            return self.config.log.read_text(errors="replace").strip().splitlines()
+        return []
+
+
+NOT_FOR_THE_LOAD = ("AWS_", "LOCUST_")
+"""It has no use for credentials of AWS; Locust's own variables would change what it does."""
+
+
+def _for_the_load(environ: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in environ.items() if not k.startswith(NOT_FOR_THE_LOAD)}
+
+
+def _arrivals(operations: Iterable[Operation]) -> list[Operation]:
+    return [o for o in operations if o.kind in ARRIVALS]

@@ -1,0 +1,1 @@
+"""What a run makes on AWS: written down first, made, and removed again."""

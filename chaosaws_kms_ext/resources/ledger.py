@@ -1,0 +1,438 @@
+"""What a run makes on AWS, written down before it asks for it: whoever comes after us removes it.
+
+One file a run, in the undo journal's folder under `made`. A lock beside it says that the run lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal, get_args
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.files import (
+    check_private,
+    lock,
+    private_folder,
+    sync_folder,
+    unlock,
+    write_whole,
+)
+from chaosaws_kms_ext.lab_client import presence
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.undo import journal, strict_reading
+from chaosaws_kms_ext.undo.journal import Held, JournalDamaged
+from chaosaws_kms_ext.undo.strict_reading import BadRecord
+
+__all__ = [
+    "PREFIX",
+    "TAG",
+    "Database",
+    "Kind",
+    "Ledger",
+    "Resource",
+    "asked_for",
+    "is_of",
+    "leftovers",
+    "name_of",
+]
+
+TAG = "chaos:run"
+"""The tag with the run's id that everything carries which a run makes."""
+
+PREFIX = "chaos-"
+"""What the names of all of that begin with."""
+
+SCHEMA = 2
+READ = (1, 2)
+"""Schemas that are read."""
+NEW: dict[str, Any] = {"credentials": "", "database": {}}
+"""What schema 1 did not have, as it was then."""
+FIELDS = (
+    "account", "credentials", "database", "endpoint", "lab", "owner", "region", "run", "target",
+    "things",
+)  # fmt: skip
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LONGEST = 30
+"""Letters: with the run's id before it and an instance's number behind, 63 at most (RDS API
+reference, CreateDBInstance, DBInstanceIdentifier)."""
+
+Kind = Literal["key", "cluster", "instance", "snapshot", "schema"]
+State = Literal["asked", "answered", "made"]
+
+logger = logging.getLogger("chaostoolkit")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing that a run makes, or wanted to make."""
+
+    kind: Kind
+    name: str
+    """Its id; of a key, that of its alias without `alias/`; of the load's schema, the cluster's."""
+    state: State = "asked"
+    """`asked`: AWS may have made it; `answered`: AWS said that it did not; `made`."""
+    arn: str = ""
+    """A key's, once it has been heard."""
+    at: str = ""
+    """UTC, ISO 8601: when AWS was to be asked."""
+
+    def __str__(self) -> str:
+        if self.kind == "schema":
+            return f"schema chaos_kms of the load in the cluster {self.name}"
+        return f"{self.kind} {self.arn or self.name}"
+
+
+@dataclass(frozen=True)
+class Database:
+    """How the run logged in to the cluster's database; the settings of that name."""
+
+    database: str = ""
+    database_auth: str = "libpq"
+    database_secret: str = ""
+
+
+class Ledger:
+    """The ledger of one run."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        owner: str,
+        target: str,
+        account: str,
+        region: str,
+        endpoint: str,
+        lab: str,
+        credentials: str = "",
+        path: Path,
+        database: Database = Database(),
+        things: list[Resource] | None = None,
+    ) -> None:
+        self.run = run
+        self.owner = owner
+        self.target = target
+        self.account = account
+        self.region = region
+        self.endpoint = endpoint
+        """The lab's endpoint; empty on AWS."""
+        self.lab = lab
+        """The lab's id; empty on AWS."""
+        self.credentials = credentials
+        """The file with the lab's credentials; empty on AWS."""
+        self.path = path
+        self.database = database
+        self.things = things or []
+        self._mutex = threading.RLock()
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> Ledger:
+        """The ledger of this run; it is not on disk before the first thing is in it.
+
+        Raises AwsError.
+        """
+        return run.part(cls, lambda: _new(run))
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """The ledger in a file; raises JournalDamaged."""
+        try:
+            said = strict_reading.document(path, READ, FIELDS, NEW)
+            things = [_thing(each) for each in said.pop("things")]
+            database = _database(said.pop("database"))
+            _check(said, path)
+            if said["lab"] and any(thing.kind == "schema" for thing in things):
+                raise BadRecord("names a schema in a lab, which goes with all of its schemas")
+            return cls(**said, path=path, database=database, things=things)
+        except (BadRecord, TypeError, AttributeError, KeyError) as problem:
+            why = problem if isinstance(problem, BadRecord) else "is not as we write it"
+            raise JournalDamaged(
+                f"what a run made, {path}, {why}: look into it, remove by hand what it names, and "
+                "then the file"
+            ) from problem
+
+    @property
+    def resources(self) -> list[Resource]:
+        """What it has of AWS' own: everything but the load's schemas."""
+        return [thing for thing in self.things if thing.kind != "schema"]
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run that keeps it, or whoever clears it up, still lives; raises OSError."""
+        try:
+            with self._beside.open("r+") as file:  # NFS locks no other for oneself
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds it for this process; raises Held if another does."""
+        if self._lock:
+            yield
+            return
+        self._hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Lets go of it; what it names stays in it. Safe to call again."""
+        with self._mutex:
+            held, self._lock = self._lock, None
+            if held:
+                unlock(self._beside, held)
+
+    def close(self) -> None:
+        """Nothing of it is left: it goes. Safe to call again."""
+        with self._mutex:
+            self.things.clear()
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+                sync_folder(self.path.parent)
+
+    # Everything in it
+
+    def record(self, kind: Kind, name: str) -> Resource:
+        """Writes down what is about to be asked for: safely on disk when this returns.
+
+        Raises OSError, and Refused where the run has it already.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        wanted = Resource(kind, name, at=now)
+        with self._mutex:
+            there = self.find(kind, name)
+            if there and there.state == "made":
+                raise Refused(f"this run has made the {there} already: give it another name")
+            if not self._lock:
+                self._hold()
+            self._write([*(each for each in self.things if each != there), wanted])
+        return wanted
+
+    def find(self, kind: Kind, name: str) -> Resource | None:
+        """The thing of that name."""
+        return next((t for t in self.things if (t.kind, t.name) == (kind, name)), None)
+
+    def created(self, thing: Resource, arn: str = "") -> Resource:
+        """AWS has made it; a key has its ARN from now on."""
+        return self._become(thing, replace(thing, state="made", arn=arn))
+
+    def rejected(self, thing: Resource) -> Resource:
+        """AWS said that it did not make it.
+
+        It stays: an earlier try of the same call may have, whose answer was lost.
+        """
+        return self._become(thing, replace(thing, state="answered"))
+
+    def deleted(self, thing: Resource) -> None:
+        """It is not there any more."""
+        with self._mutex:
+            kept = [t for t in self.things if (t.kind, t.name) != (thing.kind, thing.name)]
+            if len(kept) == len(self.things):
+                return
+            if kept:
+                self._try_to_write(kept)
+            else:
+                self.close()
+
+    # Internals
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_suffix(".lock")
+
+    def _hold(self) -> None:
+        private_folder(self.path.parent)
+        check_private(self.path.parent)
+        try:
+            self._lock = lock(self._beside)
+        except BlockingIOError:
+            raise Held(f"another process holds what run {self.run} made ({self.path})") from None
+
+    def _become(self, before: Resource, after: Resource) -> Resource:
+        with self._mutex:
+            self._try_to_write([after if each == before else each for each in self.things])
+        return after
+
+    def _try_to_write(self, things: list[Resource]) -> None:
+        """What it said before is enough to find everything again."""
+        try:
+            self._write(things)
+        except OSError as problem:
+            logger.warning(f"{self.path} could not be written: {problem}")
+            self.things = things
+
+    def _write(self, things: list[Resource]) -> None:
+        said = {
+            "schema": SCHEMA,
+            "run": self.run,
+            "owner": self.owner,
+            "target": self.target,
+            "account": self.account,
+            "region": self.region,
+            "endpoint": self.endpoint,
+            "lab": self.lab,
+            "credentials": self.credentials,
+            "database": asdict(self.database),
+            "things": [asdict(each) for each in things],
+        }
+        write_whole(self.path, json.dumps(said, indent=2) + "\n")
+        sync_folder(self.path.parent)
+        self.things = things
+
+
+def of(run: Run) -> Ledger:
+    """The ledger of this run; it is not on disk before the first thing is in it.
+
+    Raises AwsError.
+    """
+
+    def new() -> Ledger:
+        aws = Aws.of(run)
+        lab = run.find(LocalLab)
+        made = Ledger(
+            run=run.id,
+            owner=journal.whoami(),
+            account=aws.call("sts", "GetCallerIdentity", {})["Account"],
+            region=aws.region,
+            **strict_reading.place_of(lab),
+            path=_folder() / f"{run.id}.json",
+            database=Database(
+                run.settings.database, run.settings.database_auth, run.settings.database_secret
+            ),
+        )
+        run.at_end.callback(made.release)
+        return made
+
+    return run.part(Ledger, new)
+
+
+def name_of(run: Run, name: str) -> str:
+    """What a thing is called that an experiment calls `name`: no other run's has that name.
+
+    Raises Refused.
+    """
+    if not isinstance(name, str) or len(name) > LONGEST or not NAME.fullmatch(name.lower()):
+        raise Refused(
+            f"a name is at most {LONGEST} letters, digits and single hyphens between them"
+        )
+    return f"{_prefix(run.id)}{name}".lower()
+
+
+def is_of(run: Run, name: str) -> bool:
+    """Whether something of this name is what this run makes."""
+    return name.startswith(_prefix(run.id))
+
+
+@contextlib.contextmanager
+def asked_for(made: Ledger, kind: Kind, name: str) -> Iterator[Resource]:
+    """Around the call that makes it: written down before, and what AWS said afterwards."""
+    thing = made.record(kind, name)
+    try:
+        yield thing
+    except AwsError as problem:
+        if problem.code:
+            made.rejected(thing)
+        raise
+
+
+def leftovers() -> tuple[list[Ledger], list[str]]:
+    """The ledgers of runs that are over; and why others cannot be read, each in a sentence.
+
+    Those of a lab that is surely gone are closed on the way.
+    """
+    found, problems = [], []
+    try:
+        paths = journal.listed(_folder(), "*.json")
+    except OSError as problem:
+        return [], [f"what earlier runs made cannot be read: {problem}"]
+    for path in paths:
+        try:
+            made = Ledger.read(path)
+            if made.alive:
+                continue
+            if made.lab and presence.is_gone(made.endpoint, made.lab):
+                made.close()
+            else:
+                found.append(made)
+        except JournalDamaged as problem:
+            if path.exists():
+                problems.append(str(problem))
+        except OSError as problem:
+            problems.append(f"what a run made, {path}, cannot be looked at: {problem}")
+    return found, problems
+
+
+def _new(run: Run) -> Ledger:
+    aws, lab = Aws.of(run), run.find(LocalLab)
+    ledger = Ledger(
+        run=run.id,
+        owner=journal.whoami(),
+        account=aws.call("sts", "GetCallerIdentity", {})["Account"],
+        region=aws.region,
+        **strict_reading.place_of(lab),
+        path=_folder() / f"{run.id}.json",
+        database=Database(
+            run.settings.database, run.settings.database_auth, run.settings.database_secret
+        ),
+    )
+    run.at_end.callback(ledger.release)
+    return ledger
+
+
+def _prefix(run: str) -> str:
+    return f"{PREFIX}{run}-".lower()
+
+
+def _folder() -> Path:
+    return journal.directory() / "made"
+
+
+def _check(said: dict[str, Any], path: Path) -> None:
+    """Raises BadRecord unless everything in it goes together."""
+    strict_reading.check_texts(said, said)
+    strict_reading.check_place(said)
+    if not strict_reading.RUN.fullmatch(said["run"]) or path.stem != said["run"]:
+        raise BadRecord(f"names another run than its file: {said['run']!r:.100}")
+
+
+def _database(said: dict[str, Any]) -> Database:
+    """Raises BadRecord for what is none."""
+    database = Database(**said)
+    strict_reading.check_texts(said, [name for name in said if name != "database"])
+    try:
+        conninfo_to_dict(database.database)
+    except (ProgrammingError, TypeError, AttributeError, ValueError):
+        raise BadRecord("has a database that libpq cannot read") from None
+    return database
+
+
+def _thing(said: dict[str, Any]) -> Resource:
+    """Raises BadRecord for what is none."""
+    thing = Resource(**said)
+    strict_reading.check_texts(said, said)
+    if thing.kind not in get_args(Kind) or thing.state not in get_args(State):
+        raise BadRecord(f"names what it is not for: {thing.kind!r:.50}, {thing.state!r:.50}")
+    if not strict_reading.CLUSTER.fullmatch(thing.name):
+        raise BadRecord(f"has a {thing.kind} without a name: {thing.name!r:.100}")
+    if thing.arn and not strict_reading.KEY.fullmatch(thing.arn):
+        raise BadRecord(f"has a {thing.kind} whose ARN is none: {thing.arn!r:.100}")
+    return thing

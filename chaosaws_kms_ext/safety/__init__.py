@@ -1,1 +1,0 @@
-"""May we, and how it is put back: guard, undo, journal, replay."""

@@ -1,0 +1,1 @@
+"""An undo as data, and everybody who replays it: nothing stays broken."""

@@ -1,0 +1,236 @@
+"""Puts back what a journal entry says, to its end: the key, the cluster, the switch, the entry."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.start_cluster import start
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.guard import consent
+from chaosaws_kms_ext.lab_client import presence
+from chaosaws_kms_ext.resources.ledger import TAG
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.undo.replay import IN_FLIGHT, NotPutBack, is_back, replay
+from chaosaws_kms_ext.undo.restorer import restorer_for
+from chaosaws_kms_ext.undo.signals import deferred
+from chaosaws_kms_ext.undo.switch import Armed
+from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+
+__all__ = ["entries_from_schedules", "in_words", "named", "restore"]
+
+Say = Callable[[str], object]
+
+BACK_WITHIN, LOOK = 3600.0, 2.0
+"""Seconds for a cluster to be started (Aurora User Guide, aurora-cluster-stop-start: "usually takes
+several minutes"), and between two looks."""
+
+
+def restore(
+    entries: Sequence[Entry], say: Say, force: bool = False, watching: bool = False
+) -> list[Entry]:
+    """Puts every key back, then sees to it that every cluster comes back: which entries are left.
+
+    With `force` also where its switch, which is gone, says that a key was put back before. Who was
+    `watching` the run need not ask that, and knows that its last call may be on its way. No entry
+    keeps another from its turn, whatever is wrong with it; `say` is told what, and every call that
+    is made. A copy of an entry that came from elsewhere stays as it is.
+    Of what is left, those without calls have their keys. Signals wait while a key is put back.
+    """
+    left, back = [], []
+    # Of one key the newest undo comes first. And who plays a lab that is gone keeps nobody waiting.
+    newest = sorted(entries, key=lambda entry: entry.made, reverse=True)
+    for entry in sorted(newest, key=lambda entry: bool(entry.lab)):
+        say(named(entry))
+        try:
+            back += _put_key_back(restorer_for(entry, say), entry, say, force, watching)
+        except Exception as problem:
+            say(f"  NOT put back: {in_words(problem)}")
+            left.append(entry)
+    for entry in back:
+        try:
+            _bring_back(restorer_for(entry, say), entry, say)
+        except Exception as problem:
+            say(f"  NOT put back: {entry.cluster}: {in_words(problem)}")
+            left.append(entry)
+    return left
+
+
+def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool) -> list[Entry]:
+    """The entry with nothing to undo any more; none where it was closed."""
+    _check_account(aws, entry)
+    if entry.is_copy and not force:
+        _check_copy(aws, entry)
+    if not entry.undo.calls:
+        return [entry]
+    if other := _other_holder(aws, entry):
+        say(f"  run {other} holds this key now, so ours was put back before: it is left alone")
+        entry.close()
+        return []
+    if not (force or watching) and (why := _was_put_back(aws, entry)):
+        raise Refused(f"{why}: it is left as it is; `--force` puts it back all the same")
+    with deferred():
+        replay(aws, entry.undo)
+        if watching:
+            time.sleep(IN_FLIGHT)
+            replay(aws, entry.undo)
+        say("  the key is back")
+        try:
+            return [entry.key_is_back()]
+        except OSError as problem:
+            say(f"  {entry.path} could not be written: {problem}")
+            return [entry.without_calls()]
+
+
+def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
+    """The cluster, the switch, and the entry's end."""
+    try:
+        if entry.cluster:
+            say(f"  {_until_back(aws, entry, say)}")
+    except AwsError:
+        if not entry.lab or not presence.is_gone(entry.endpoint, entry.lab):
+            raise
+        say("  the run has ended, and its lab went with it")
+    if armed := switch.disarm(aws, entry.switch, entry.run):
+        raise NotPutBack("; ".join(armed))
+    try:
+        entry.close()
+    except OSError as problem:
+        raise NotPutBack(f"everything is back, but {entry.path} is not closed: {problem}") from None
+
+
+def named(entry: Entry) -> str:
+    """Which entry it is, for people."""
+    return f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})"
+
+
+def in_words(problem: Exception) -> str:
+    """What went wrong, in one sentence."""
+    known = isinstance(problem, (PlainError, OSError))
+    return str(problem) if known else f"unexpected {problem!r:.300}"
+
+
+def _check_account(aws: Aws, entry: Entry) -> None:
+    """In another account nothing of it would be found, and that would look like being over."""
+    if entry.lab:
+        return
+    with contextlib.suppress(AwsError):  # STS must not stand between a key and its return
+        account = aws.call("sts", "GetCallerIdentity", {})["Account"]
+        if (theirs := entry.key.split(":")[4]) != account:
+            raise Refused(f"{entry.key} is of account {theirs}, these credentials of {account}")
+
+
+def _check_copy(aws: Aws, entry: Entry) -> None:
+    """What a file from elsewhere says is believed of a key that may be attacked, or that its run
+    made; and of a key that is back only if it is."""
+    carried = kms.tags(aws, entry.key)
+    name, value = consent.ALLOW
+    if carried.get(name) != value and carried.get(TAG) != entry.run:
+        raise Refused(
+            f"{entry.path} names a key that carries neither the tag {name}={value} nor "
+            f"{TAG}={entry.run}: `--force` believes it all the same"
+        )
+    state = kms.describe(aws, entry.key).state
+    if not entry.undo.calls and state != "Enabled":
+        raise Refused(
+            f"{entry.path} says that the key is back, and it is {state}: its switch stays armed"
+        )
+
+
+def _other_holder(aws: Aws, entry: Entry) -> str:
+    """The run that holds the entry's key, if it is another; empty if that is not known.
+
+    Its guard found the key enabled, so the fault of the entry was put back before.
+    """
+    with contextlib.suppress(AwsError):
+        found = switch.holder(aws, entry.switch[0]) if entry.switch else ""
+        return "" if found == entry.run else found
+    return ""
+
+
+def _was_put_back(aws: Aws, entry: Entry) -> str:
+    """What tells that it was put back before, and the key taken away again; empty if nothing does.
+
+    Whoever puts a key back takes its switch away with it.
+    """
+    if not entry.switch or is_back(aws, entry.undo):
+        return ""
+    try:
+        if switch.is_held(aws, entry.switch[0], entry.run):
+            return ""
+    except AwsError:
+        return ""
+    gone = f"the switch of run {entry.run} is gone"
+    if datetime.now(UTC) - datetime.fromisoformat(entry.made) > switch.FOR:
+        return f"{gone}: {entry.key} was put back before, or the switch ended without it"
+    return f"{gone}, so {entry.key} was put back before, and somebody took it away again"
+
+
+def _until_back(aws: Aws, entry: Entry, say: Say) -> str:
+    """Starts the cluster if it must, and waits until it is available; says what came of it."""
+    cluster_id, key = entry.cluster, entry.key
+
+    def back() -> str | None:
+        try:
+            cluster = rds.describe(aws, cluster_id)
+        except AwsError as problem:
+            if problem.code == "DBClusterNotFoundFault":
+                return f"the cluster {cluster_id} is not there any more"
+            raise
+        if cluster.key != key:
+            raise Refused(f"the cluster {cluster.id} is not encrypted under {key}")
+        if cluster.meaning == "terminal":
+            raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")
+        if cluster.meaning == "recoverable":
+            start(aws, cluster.id, Observer(), lambda _: say("  the cluster was started"))
+        if cluster.meaning == "accessible":
+            return f"the cluster {cluster.id} is {cluster.status}"
+        return None
+
+    try:
+        return Wait(f"{cluster_id} to be available", BACK_WITHIN, LOOK, Observer()).until(back)
+    except TimedOut as problem:
+        raise NotPutBack(str(problem)) from None
+
+
+def entries_from_schedules(
+    aws: Aws, schedules: Sequence[Armed], keep: bool
+) -> tuple[list[Entry], list[str]]:
+    """Journal entries for runs of which nothing but their schedules is known here.
+
+    And what is wrong with those of which there can be none, each in a sentence.
+
+    They are written to this machine's journal, if it can be, unless `keep` is false.
+    """
+    entries, problems = [], []
+    for run, key in dict.fromkeys((each.run, each.key) for each in schedules):
+        theirs = [each for each in schedules if (each.run, each.key) == (run, key)]
+        undo = switch.undo_of(theirs)
+        try:
+            entry = journal.new_entry(
+                run=run,
+                region=aws.region,
+                lab=None,
+                cluster=theirs[0].cluster,
+                key=key,
+                undo=undo,
+                switch=[each.name for each in theirs],
+                owner=theirs[0].owner,
+            )
+        except JournalDamaged as problem:
+            names = ", ".join(each.name for each in theirs)
+            problems.append(
+                f"the schedules {names} of run {run} are not as we make them: {problem}"
+            )
+            continue
+        if keep:
+            with contextlib.suppress(OSError):  # nothing may keep the key from being put back
+                entry = journal.write(entry)
+        entries.append(entry)
+    return entries, problems

@@ -1,0 +1,62 @@
+"""AWS for whoever puts back what a file names: no call but those that do, and each is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.lab_client import presence
+from chaosaws_kms_ext.resources.ledger import Ledger
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.undo.journal import Entry
+from chaosaws_kms_ext.undo.undo import UNDOES, Call
+
+__all__ = ["CALLS", "Restorer", "restorer_for"]
+
+Say = Callable[[str], object]
+
+LOOKS = ("Describe", "Get", "List")
+"""What the names of operations begin with that change nothing."""
+
+CALLS = frozenset({
+    *UNDOES,
+    ("rds", "StartDBCluster"),
+    ("scheduler", "DeleteSchedule"),
+    # What a run made is removed.
+    ("kms", "DeleteAlias"),
+    ("kms", "ScheduleKeyDeletion"),
+    ("rds", "DeleteDBCluster"),
+    ("rds", "DeleteDBClusterSnapshot"),
+    ("rds", "DeleteDBInstance"),
+})  # fmt: skip
+"""Service and operation of every call that puts something back."""
+
+
+class Restorer(Aws):
+    """Makes no other call that changes something than those of `CALLS`, and says each."""
+
+    def __init__(self, region: str, endpoint: str, say: Say, lab: Path | None = None) -> None:
+        super().__init__(region, endpoint, lab)
+        self._say = say
+
+    def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """As `Aws.call`; raises Refused for what puts nothing back."""
+        if not operation.startswith(LOOKS):
+            if (service, operation) not in CALLS:
+                raise Refused(f"{service}:{operation} puts nothing back: it is not called")
+            self._say(f"  calls {Call(service, operation, params).whole}")
+        return super().call(service, operation, params)
+
+
+def restorer_for(entry: Entry | Ledger, say: Say) -> Restorer:
+    """AWS, or the lab of the run that wrote this down; raises Refused.
+
+    AWS is where this process' own configuration says; no file names an endpoint of it.
+    """
+    if not entry.lab:
+        return Restorer(entry.region, "", say)
+    if not presence.is_there(entry.endpoint, entry.lab):
+        raise Refused(f"the lab {entry.lab} of run {entry.run} does not answer: {entry.endpoint}")
+    return Restorer(entry.region, entry.endpoint, say, Path(entry.credentials))

@@ -1,0 +1,283 @@
+"""The dead man's switch: schedules of EventBridge Scheduler that put the key back if we do not.
+
+They are made before the fault, fire from `max_key_unusable` on, every 5 minutes for a day, and are
+deleted once everything is back. The first of them is the lock as well: its name is made from the
+key, so that a second run on the same key finds it taken, on whatever machine it is.
+
+EventBridge Scheduler User Guide, managing-targets-universal, schedule-types (60 s precision).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.undo.undo import Call, Undo
+
+__all__ = [
+    "FOR",
+    "GROUP",
+    "PRINCIPAL",
+    "Armed",
+    "arm",
+    "armed",
+    "arns",
+    "can",
+    "cannot",
+    "disarm",
+    "holder",
+    "is_held",
+    "names",
+    "undo_of",
+]
+
+GROUP = "chaos-kms"
+PRINCIPAL = "scheduler.amazonaws.com"
+"""Who assumes the switch's role."""
+
+TARGET = "arn:{partition}:scheduler:::aws-sdk:{service}:{operation}"
+REPEATED = "rate(5 minutes)"
+"""One shot may meet InvalidDBClusterStateFault or KMSKeyNotAccessibleFault: both pass."""
+FOR = timedelta(days=1)
+MARGIN = timedelta(minutes=1)
+"""What is due at the same minute as the run's own deadline must not come before it."""
+LONGEST_DESCRIPTION = 512
+"""API reference, CreateSchedule."""
+
+LOOKS = 3
+"""Answers, a second apart, that have to say that a schedule is not there."""
+
+OPERATIONS = {
+    "cancelKeyDeletion": "CancelKeyDeletion",
+    "enableKey": "EnableKey",
+    "startDBCluster": "StartDBCluster",
+}
+"""How a universal target spells an operation, and how its service does. PutKeyPolicy is not among
+them: a role that may put any policy on a key may take it away from everybody."""
+
+START = ("rds", "StartDBCluster")
+
+MOST = 2
+"""Calls that one undo can have."""
+
+
+@dataclass(frozen=True)
+class Armed:
+    """One schedule: the call that it makes, and for whom."""
+
+    name: str
+    call: Call
+    run: str
+    owner: str
+    cluster: str
+    key: str
+    due: datetime | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is as `arm` makes it: nobody else's schedule decides what is put back."""
+        wanted = ({"KeyId": self.key}, {"DBClusterIdentifier": self.cluster})
+        named = self.name in names(self.key) and self.call.params in wanted
+        return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
+
+    @property
+    def is_lock(self) -> bool:
+        """Whether its name is what a second run on the key finds taken."""
+        return self.name == names(self.key)[0]
+
+    @property
+    def starts(self) -> bool:
+        """Whether it starts the cluster; else it is a call of the undo."""
+        return (self.call.service, self.call.operation) == START
+
+
+def undo_of(schedules: Iterable[Armed]) -> Undo:
+    """What the schedules of one key do to it, for whoever wants it done now."""
+    found = sorted(schedules, key=lambda each: names(each.key).index(each.name))
+    return Undo(tuple(each.call for each in found if not each.starts))
+
+
+def arm(
+    aws: Aws, role: str, *, run: str, owner: str, cluster: str, key: str, undo: Undo, after: float
+) -> datetime:
+    """Makes the schedules, due `after` seconds from now, and says when that is.
+
+    Raises Refused if another run holds the key, or AwsError; `disarm` removes what was made then.
+    """
+    if not can(undo.actions):
+        raise Refused(cannot(undo.actions))
+    due = datetime.now(UTC) + timedelta(seconds=after) + MARGIN
+    told = {"run": run, "owner": owner, "cluster": cluster, "key": key}
+    description = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    if len(description) > LONGEST_DESCRIPTION:
+        raise Refused(f"the switch cannot name its owner in {LONGEST_DESCRIPTION} letters: {owner}")
+    start = Call(*START, {"DBClusterIdentifier": cluster})
+    _make_group(aws)
+    for name, call in zip(names(key, len(undo.calls)), (*undo.calls, start), strict=True):
+        try:
+            aws.call("scheduler", "CreateSchedule", _schedule(name, call, role, due, description))
+        except AwsError as problem:
+            if problem.code != "ConflictException":
+                raise
+            holder = _read(aws, name)
+            ours = holder and (holder.run, holder.call) == (run, call) and holder.due
+            if not ours or abs(ours - due) > MARGIN:  # else an answer was lost
+                raise Refused(_held(name, holder)) from None
+    return due
+
+
+def names(key: str, calls: int = MOST) -> tuple[str, ...]:
+    """The schedules of a key whose undo has so many calls, the lock first."""
+    key_id = key.rsplit("/", 1)[-1]
+    undoing = (f"undo-{key_id}", *(f"undo-{n}-{key_id}" for n in range(2, calls + 1)))
+    return *undoing, f"start-{key_id}"
+
+
+def arns(key: str, calls: int = MOST) -> tuple[str, ...]:
+    """Of the group, and of the schedules of a key (its ARN) whose undo has so many calls."""
+    _, partition, _, region, account, _ = key.split(":", 5)
+    place = f"arn:{partition}:scheduler:{region}:{account}"
+    schedules = (f"{place}:schedule/{GROUP}/{name}" for name in names(key, calls))
+    return f"{place}:schedule-group/{GROUP}", *schedules
+
+
+def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:
+    """Deletes these schedules if they are the run's; what could not be, each in a sentence."""
+    left = []
+    for name in reversed(names):  # the lock last
+        try:
+            found = _read(aws, name)
+            if found and found.run == run:
+                aws.call("scheduler", "DeleteSchedule", {"GroupName": GROUP, "Name": name})
+        except AwsError as problem:
+            if problem.code != "ResourceNotFoundException":
+                left.append(f"the schedule {name} of group {GROUP} is still armed: {problem}")
+    return left
+
+
+def holder(aws: Aws, lock: str) -> str:
+    """The run that holds a key by this schedule; empty if none does. Raises AwsError."""
+    found = _read(aws, lock)
+    return found.run if found else ""
+
+
+def is_held(aws: Aws, lock: str, run: str) -> bool:
+    """Whether the run holds a key by this schedule: one answer that says no may be stale.
+
+    Raises AwsError.
+    """
+    for _ in range(LOOKS):
+        if holder(aws, lock) == run:
+            return True
+        time.sleep(1)
+    return False
+
+
+def can(undo: Sequence[str]) -> bool:
+    """Whether a switch can make these calls of an undo (`kms:EnableKey`, say), each by a universal
+    target."""
+    known = {f"kms:{operation}" for operation in OPERATIONS.values()}
+    return 0 < len(undo) <= MOST and set(undo) <= known
+
+
+def cannot(undo: Sequence[str]) -> str:
+    """Why it cannot, in a sentence."""
+    return (
+        f"no switch can put this back ({', '.join(undo)}), only this machine's watchdog: set "
+        "CHAOS_WITHOUT_SWITCH=yes if that will do, or leave CHAOS_SWITCH_ROLE out"
+    )
+
+
+def armed(aws: Aws) -> list[Armed]:
+    """Every schedule of ours that is there, the locks first; raises AwsError."""
+    try:
+        listed = list(_pages(aws))
+    except AwsError as problem:
+        if problem.code == "ResourceNotFoundException":  # nobody has made the group yet
+            return []
+        raise
+    found = [each for name in listed if (each := _read(aws, name))]
+    return sorted(found, key=lambda each: not each.is_lock)
+
+
+# Internals
+
+
+def _make_group(aws: Aws) -> None:
+    try:
+        aws.call("scheduler", "CreateScheduleGroup", {"Name": GROUP})
+    except AwsError as problem:
+        if problem.code != "ConflictException":
+            raise
+
+
+def _schedule(name: str, call: Call, role: str, due: datetime, description: str) -> dict[str, Any]:
+    operation = next(k for k, v in OPERATIONS.items() if v == call.operation)
+    arn = TARGET.format(partition=role.split(":")[1], service=call.service, operation=operation)
+    return {
+        "GroupName": GROUP,
+        "Name": name,
+        "Description": description,
+        "ScheduleExpression": REPEATED,
+        "StartDate": due,
+        "EndDate": due + FOR,
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": arn,
+            "RoleArn": role,
+            "Input": json.dumps(_input(call)),
+            # It is repeated anyway; a call that is tried on for a day could outlive its schedule.
+            "RetryPolicy": {"MaximumRetryAttempts": 0},
+        },
+    }
+
+
+def _input(call: Call) -> dict[str, Any]:
+    """Universal targets spell DB as Db."""
+    return {name.replace("DB", "Db"): value for name, value in call.params.items()}
+
+
+def _held(name: str, holder: Armed | None) -> str:
+    by = f"run {holder.run} by {holder.owner}" if holder else "another run"
+    return (
+        f"the schedule {name} of group {GROUP} is there already: {by} holds this key. If that run "
+        "is over, put it back with `chaos kms restore`"
+    )
+
+
+def _pages(aws: Aws) -> Iterator[str]:
+    more: dict[str, str] = {}
+    while True:
+        page = aws.call("scheduler", "ListSchedules", {"GroupName": GROUP, **more})
+        yield from (each["Name"] for each in page["Schedules"])
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
+
+
+def _read(aws: Aws, name: str) -> Armed | None:
+    """The schedule of this name, if it is one that we made and still there."""
+    try:
+        said = aws.call("scheduler", "GetSchedule", {"GroupName": GROUP, "Name": name})
+    except AwsError as problem:
+        if problem.code == "ResourceNotFoundException":
+            return None
+        raise
+    try:
+        told = json.loads(said.get("Description", ""))
+        service, operation = said["Target"]["Arn"].split(":")[-2:]
+        params = {k.replace("Db", "DB"): v for k, v in json.loads(said["Target"]["Input"]).items()}
+        call = Call(service, OPERATIONS[operation], params)
+        found = Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"],
+                      said.get("StartDate"))  # fmt: skip
+        return found if found.is_ours else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

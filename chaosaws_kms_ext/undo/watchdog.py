@@ -1,0 +1,189 @@
+"""A process that outlives its run by as much as it takes to put the run's keys back.
+
+Started before the first fault, on AWS only (the lab dies with its run). It waits for the end of its
+lifeline, whose other end only the run holds: however the run ends, the kernel closes it. What the
+undo journal then still says of this run is put back, at once. A run that has put its keys back
+itself dismisses its watchdog, which goes without a call. One that hangs is not waited for: when the
+key has been away for too long it is put back under it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chaosaws_kms_ext import processes
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.undo import journal
+from chaosaws_kms_ext.undo.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.undo.restore import restore
+
+__all__ = ["Watchdog", "WatchdogFailed"]
+
+READY, DISMISSED = "ready", b"."
+READY_WITHIN = 30.0
+"""Seconds; about one is usual."""
+
+AGAIN = 15.0
+"""Seconds between two tries to put back."""
+GIVE_UP_AFTER = 6 * 3600.0
+"""Seconds: then the journal is what is left, and the switch if there is one."""
+LOOK = 0.5
+"""Seconds between two looks at the journal, for a key that has been away for too long."""
+
+
+class WatchdogFailed(PlainError):
+    """One sentence: why there is none."""
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """The run's hold on its watchdog."""
+
+    child: processes.Child
+    log: Path
+
+    @property
+    def running(self) -> bool:
+        """Whether it still watches."""
+        return self.child.running
+
+    @classmethod
+    def start(cls, run: str, region: str, longest: float) -> Watchdog:
+        """Starts it and waits until it could act; raises WatchdogFailed or OSError.
+
+        `longest`: seconds since the journal entry was made after which a key is put back anyway.
+        """
+        log = journal.directory() / f"{run}{journal.WATCHED}"
+        ours, theirs = os.pipe()
+        try:
+            child = processes.Child(
+                [sys.executable, "-m", __name__, run, region, str(longest)], log=log, stdout=theirs
+            )
+        finally:
+            os.close(theirs)
+        try:
+            said = processes.first_line(ours, READY_WITHIN)
+        finally:
+            os.close(ours)
+        if said != READY:
+            child.stop()
+            last = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            log.unlink(missing_ok=True)
+            raise WatchdogFailed(f"the watchdog did not start: {last}")
+        return cls(child, log)
+
+    def leave(self) -> None:
+        """Lets it do what is left, as if this process had ended."""
+        self.child.let_go()
+
+    def dismiss(self) -> None:
+        """Nothing is left for it to put back: it goes at once."""
+        self.child.tell(DISMISSED)
+        self.child.stop(grace=10)
+        with contextlib.suppress(OSError):
+            if not self.log.stat().st_size:
+                self.log.unlink()
+
+
+def main(run: str, region: str, longest: float) -> int:
+    """Waits for the run's end, and puts back what it left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    lifeline = int(os.environ.pop(processes.LIFELINE))
+    try:
+        aws = Aws(region, os.environ.get("AWS_ENDPOINT_URL", ""))
+        aws.warm("kms", "rds")
+    except PlainError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(READY, flush=True)
+    os.close(sys.stdout.fileno())
+    memory = Memory(run)
+    with selectors.DefaultSelector() as selector:
+        selector.register(lifeline, selectors.EVENT_READ)
+        while not selector.select(LOOK):
+            memory.look()
+            if overdue := memory.away_for(longest):
+                _say(f"the key has been away for more than {longest:.0f} s: putting it back")
+                longest += AGAIN if memory.put_back(overdue) else 0.0
+    try:
+        return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(memory)
+    finally:
+        journal.forget_closed(run)
+
+
+class Memory:
+    """The run's open entries as they were last seen: a journal that goes away takes none along."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._entries: dict[Path, Entry] = {}
+        self._seen: dict[Path, float] = {}
+        """When each was first seen: about when it was made, on a clock that nobody sets."""
+
+    def look(self) -> list[Entry]:
+        """What the journal says now; where it cannot be read, what it said."""
+        for path in [path for path, entry in self._entries.items() if entry.was_closed]:
+            del self._entries[path]
+        paths = []
+        with contextlib.suppress(OSError):
+            paths = journal.paths(self._run)
+        for path in paths:
+            self._seen.setdefault(path, time.monotonic())
+            try:
+                now = journal.read(path)
+            except JournalDamaged as problem:
+                if path not in self._entries and path.exists():
+                    _say(str(problem))
+                continue
+            before = self._entries.get(path, now)
+            # What is back is back, also where that could not be written.
+            self._entries[path] = now if before.undo.calls else now.without_calls()
+        return list(self._entries.values())
+
+    def away_for(self, seconds: float) -> list[Entry]:
+        """The entries whose keys are still away, and have been for longer."""
+        return [
+            entry
+            for path, entry in self._entries.items()
+            if entry.undo.calls and time.monotonic() - self._seen[path] > seconds
+        ]
+
+    def put_back(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Puts these back; those that could not be, as far as they are."""
+        left = {entry.path: entry for entry in restore(entries, _say, watching=True)}
+        for entry in entries:
+            if entry.path in left:
+                self._entries[entry.path] = left[entry.path]
+            else:
+                self._entries.pop(entry.path, None)
+        return list(left.values())
+
+
+def _put_all_back(memory: Memory) -> int:
+    end = time.monotonic() + GIVE_UP_AFTER
+    while left := memory.put_back(memory.look()):
+        if time.monotonic() > end:
+            return 1
+        _say(f"{len(left)} not put back yet, trying again")
+        time.sleep(AGAIN)
+    return 0
+
+
+def _say(what: str) -> None:
+    with contextlib.suppress(OSError):  # a disk that is full must not keep the key away
+        print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
