@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.iam.permissions import Caller
-from chaosaws_kms_ext.iam.policies import Place, calls, policy, trust
+from chaosaws_kms_ext.iam.policies import Place, trust
+from tests.usual_policies import calls, policy
 
 POLICIES = Path(__file__).parents[1] / "policies"
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -10,9 +10,8 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, faults
-from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import kms, rds
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.cloudtrail import SPACING, EventHistory, Logged
 from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.history import EventName

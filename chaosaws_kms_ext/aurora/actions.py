@@ -9,9 +9,10 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
-from chaosaws_kms_ext.aurora.probes import KeyStaysAway, go_on_after, time_left
+from chaosaws_kms_ext.aurora.probes import KeyStaysAway, time_left
 from chaosaws_kms_ext.aws import kms, rds
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
+from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.checkers.silence import ANSWERED
@@ -22,7 +23,7 @@ from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.loadgen.loads import MAIN, Loads
 from chaosaws_kms_ext.resources import create, delete
-from chaosaws_kms_ext.resources.ledger import TAG, Ledger, Resource
+from chaosaws_kms_ext.resources.ledger import Ledger, Resource
 from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.undo.recovery_plan import Plan
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait

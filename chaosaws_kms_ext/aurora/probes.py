@@ -11,12 +11,11 @@ from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms, rds
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.guard.inventory import clusters_under
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo.replay import still_wrong
 from chaosaws_kms_ext.waiting import Observer, Wait
@@ -205,14 +204,6 @@ class KeyStaysAway:
         self._back = self._back + 1 if back else 0
         if self._back >= self.LOOKS:
             raise Refused(f"the key {entry.key} is usable again: somebody put it back")
-
-
-def go_on_after(run: Run, problem: AwsError) -> None:
-    """One look that fails is no reason to give up a wait, unless none will succeed any more."""
-    if problem.permanent:
-        raise problem
-    if run.has(LocalLab) and not run.part(LocalLab).running:
-        raise Refused("the lab has ended by itself") from problem
 
 
 def time_left(run: Run) -> float:

@@ -22,7 +22,7 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.text import printable
 
-__all__ = ["Aws", "AwsError", "Credentials"]
+__all__ = ["Aws", "AwsError", "Credentials", "go_on_after"]
 
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 20, 5
 """Seconds, seconds, tries (botocore's standard mode: throttling and 5xx, with back-off)."""
@@ -198,6 +198,14 @@ class Aws:
                     ),
                 )
             return self._clients[service]
+
+
+def go_on_after(run: Run, problem: AwsError) -> None:
+    """One look that fails is no reason to give up a wait, unless none will succeed any more."""
+    if problem.permanent:
+        raise problem
+    if run.has(LocalLab) and not run.part(LocalLab).running:
+        raise Refused("the lab has ended by itself") from problem
 
 
 FROM_VARIABLES = "env"

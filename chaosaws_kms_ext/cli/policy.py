@@ -8,12 +8,15 @@ from collections.abc import Sequence
 
 import click
 
-from chaosaws_kms_ext.faults import FAULTS
+from chaosaws_kms_ext.faults import FAULTS, needs_of
 from chaosaws_kms_ext.iam.permissions import Caller
-from chaosaws_kms_ext.iam.policies import SWITCH_ROLE, USUAL, Place, policy, trust
+from chaosaws_kms_ext.iam.policies import SWITCH_ROLE, Place, policy, trust
 from chaosaws_kms_ext.undo import switch
 
-__all__ = ["command"]
+__all__ = ["USUAL", "command"]
+
+USUAL = ("disable-key", "put-key-policy")
+"""The faults of our experiments."""
 
 TRUST = "switch-trust"
 NAMES = [*(caller.value for caller in Caller), TRUST]
@@ -83,10 +86,10 @@ def command(name: str, faults: Sequence[str], **given: str) -> None:
     tag chaos:run, and nothing without it can be removed.
     """
     place = _place(given)
-    undoes = [FAULTS[each].needs.undo for each in faults if FAULTS[each].on == "target"]
-    if name == Caller.SWITCH.value and not any(map(switch.can, undoes)):
+    target, own = needs_of(faults)
+    if name == Caller.SWITCH.value and not any(switch.can(each.undo) for each in target):
         raise click.ClickException(f"no switch can put back {', '.join(faults)}")
-    document = trust(place) if name == TRUST else policy(Caller(name), place, faults)
+    document = trust(place) if name == TRUST else policy(Caller(name), place, target, own)
     click.echo(json.dumps(document, indent=2))
 
 

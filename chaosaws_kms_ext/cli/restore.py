@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.guard import leftovers
@@ -44,7 +45,7 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
             known = {(entry.run, entry.key) for entry in entries}
             aws = Aws()
             armed = [a for a in switch.armed(aws) if run_id in ("", a.run)]
-            looked.append(f"the schedules of group {switch.GROUP} in {aws.region}")
+            looked.append(f"the schedules of group {names.GROUP} in {aws.region}")
             unknown = [a for a in armed if (a.run, a.key) not in known]
             theirs, wrong = restore.entries_from_schedules(aws, unknown, keep=not dry_run)
             entries += theirs

@@ -11,8 +11,19 @@ from chaosaws_kms_ext.faults.base import (
     load,
     make,
     named,
+    needs_of,
 )
 
-__all__ = ["BROKEN", "FAULTS", "Fault", "check_arguments", "fault", "load", "make", "named"]
+__all__ = [
+    "BROKEN",
+    "FAULTS",
+    "Fault",
+    "check_arguments",
+    "fault",
+    "load",
+    "make",
+    "named",
+    "needs_of",
+]
 
 load(__path__, __name__)

@@ -18,7 +18,18 @@ from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo.undo import Undo
 
-__all__ = ["BROKEN", "FAULTS", "Fault", "On", "check_arguments", "fault", "load", "make", "named"]
+__all__ = [
+    "BROKEN",
+    "FAULTS",
+    "Fault",
+    "On",
+    "check_arguments",
+    "fault",
+    "load",
+    "make",
+    "named",
+    "needs_of",
+]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -87,6 +98,13 @@ def named(name: str) -> type[Fault]:
             raise Refused(f"the fault {name} cannot be used, its file is broken: {why}")
         raise Refused(f"there is no fault {name!r:.60}: {known}")
     return FAULTS[name]
+
+
+def needs_of(names: Iterable[str]) -> tuple[list[Needs], list[Needs]]:
+    """What the faults of these names need: those on the target, and those on a key of the run's."""
+    kinds = [named(name) for name in names]
+    target, own = ([each.needs for each in kinds if each.on == on] for on in get_args(On))
+    return target, own
 
 
 def make(kind: type[Fault], aws: Aws, key: str, arguments: Mapping[str, Any]) -> Fault:

@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from chaosaws_kms_ext.aws.names import ALLOW
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 
-__all__ = ["ALLOW", "account", "tags"]
-
-ALLOW = ("chaos:allow", "kms")
-"""The tag that key and cluster have to carry."""
+__all__ = ["account", "tags"]
 
 STAGE = frozenset({"env", "environment", "stage", "tier"})
 OF_STAGE = frozenset({"class", "kind", "level", "name", "type"})

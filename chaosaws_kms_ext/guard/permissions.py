@@ -12,16 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosaws_kms_ext.aws import kms
+from chaosaws_kms_ext.aws import kms, names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.key_policy import KeyPolicy, asker, statements
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.names import ALLOW, TAG
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.guard.consent import ALLOW
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs
-from chaosaws_kms_ext.resources.ledger import TAG
-from chaosaws_kms_ext.undo import switch
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
@@ -111,7 +109,7 @@ def may_finish(
         ("*", ("rds:DescribeEvents",)),
     ]
     if switch_role:
-        group, *schedules = switch.arns(key.arn, len(needs.undo))
+        group, *schedules = names.schedule_arns(key.arn, len(needs.undo))
         asked += [
             (group, ("scheduler:CreateScheduleGroup",)),
             *((arn, SCHEDULE) for arn in schedules),
@@ -207,7 +205,7 @@ def _simulated(aws: Aws, source: str, resource: str, actions: Sequence[str]) -> 
         "aws:RequestedRegion": aws.region,
     }
     if PASS_ROLE in actions:
-        given["iam:PassedToService"] = switch.PRINCIPAL
+        given["iam:PassedToService"] = names.SCHEDULER
     params = {
         "PolicySourceArn": source,
         "ActionNames": list(actions),

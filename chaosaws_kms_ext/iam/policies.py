@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosaws_kms_ext.faults import FAULTS
-from chaosaws_kms_ext.guard.consent import ALLOW
+from chaosaws_kms_ext.aws import names
+from chaosaws_kms_ext.aws.names import ALLOW, PREFIX, TAG
+from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.iam.permissions import (
     CALLS,
     Call,
@@ -21,18 +22,13 @@ from chaosaws_kms_ext.iam.permissions import (
     of_own,
     of_target,
 )
-from chaosaws_kms_ext.resources.ledger import PREFIX, TAG
-from chaosaws_kms_ext.undo import switch
 
-__all__ = ["SWITCH_ROLE", "USUAL", "Place", "calls", "policy", "trust"]
+__all__ = ["SWITCH_ROLE", "Place", "calls", "policy", "trust"]
 
 Document = dict[str, Any]
 
 SWITCH_ROLE = "chaos-kms-switch"
 """What the switch's role is called if nobody says otherwise."""
-
-USUAL = ("disable-key", "put-key-policy")
-"""The faults of our experiments."""
 
 VERSION = "2012-10-17"
 
@@ -66,8 +62,8 @@ class Place:
 
         `undo_calls`: how many putting the key back takes; for each the switch has a schedule.
         """
-        of_group = f"schedule/{switch.GROUP}/"
-        named = switch.names(self.key, undo_calls) if self.key != "*" else ("*",)
+        of_group = f"schedule/{names.GROUP}/"
+        named = names.schedules(self.key, undo_calls) if self.key != "*" else ("*",)
         passed = self.switch_role or self._of("iam", f"role/{SWITCH_ROLE}")
         roles, users = self._of("iam", "role/*"), self._of("iam", "user/*")
         principal = [self.principal] if self.principal else [roles, users]
@@ -103,7 +99,7 @@ class Place:
     @property
     def group(self) -> str:
         """The ARN of the switch's schedule group."""
-        return self._of("scheduler", f"schedule-group/{switch.GROUP}")
+        return self._of("scheduler", f"schedule-group/{names.GROUP}")
 
     def names(self, resource: Resource) -> bool:
         """Whether it is for one thing alone."""
@@ -120,27 +116,26 @@ class Place:
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{what}"
 
 
-def calls(faults: Iterable[str] = USUAL) -> list[Call]:
-    """Every call of ours, with those of the faults of these names."""
-    found: list[Call] = []
-    for each in map(FAULTS.__getitem__, faults):
-        needs = each.needs
-        if each.on == "target":
-            found += of_target(needs.inject, needs.undo, needs.look)
-        else:
-            found += of_own(*needs.inject, *needs.undo, *needs.look)
-    return [*found, *CALLS]
+def calls(target: Iterable[Needs] = (), own: Iterable[Needs] = ()) -> list[Call]:
+    """Every call of ours, with those of faults on the key of the run's cluster (`target`), and of
+    faults on a key that the run made (`own`)."""
+    return [
+        *(call for each in target for call in of_target(each.inject, each.undo, each.look)),
+        *(call for each in own for call in of_own(*each.inject, *each.undo, *each.look)),
+        *CALLS,
+    ]
 
 
-def policy(caller: Caller, place: Place, faults: Sequence[str] = USUAL) -> Document:
-    """Everything that `caller` needs for these faults, and nothing else.
+def policy(
+    caller: Caller, place: Place, target: Sequence[Needs] = (), own: Sequence[Needs] = ()
+) -> Document:
+    """Everything that `caller` needs for faults as of `calls`, and nothing else.
 
     A statement for each kind of resource.
     """
-    targeted = [FAULTS[name] for name in faults if FAULTS[name].on == "target"]
-    longest = max((len(each.needs.undo) for each in targeted), default=1)
+    longest = max((len(each.undo) for each in target), default=1)
     wanted: dict[tuple[tuple[str, ...], When], list[Permission]] = {}
-    for call in calls(faults):
+    for call in calls(target, own):
         for each in call.permissions if caller in call.callers else ():
             if arns := tuple(place.arns(each.resource, longest)):
                 wanted.setdefault((arns, _when(each, place)), []).append(each)
@@ -172,7 +167,7 @@ def trust(place: Place) -> Document:
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"Service": switch.PRINCIPAL},
+                "Principal": {"Service": names.SCHEDULER},
                 "Action": "sts:AssumeRole",
                 "Condition": only,
             }
@@ -193,7 +188,7 @@ def _condition(when: When, place: Place) -> Mapping[str, Any]:
     name, value = ALLOW
     found = {
         When.TAGGED: {"StringEquals": {f"aws:ResourceTag/{name}": value}},
-        When.PASSED: {"StringEquals": {"iam:PassedToService": switch.PRINCIPAL}},
+        When.PASSED: {"StringEquals": {"iam:PassedToService": names.SCHEDULER}},
         When.TAGGING: {
             "Null": {f"aws:RequestTag/{TAG}": "false"},
             "ForAllValues:StringEquals": {"aws:TagKeys": [TAG]},

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.faults import Fault
@@ -59,7 +60,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
         cluster=cluster,
         key=fault.key,
         undo=undo,
-        switch=switch.names(fault.key, len(undo.calls)) if armed else (),
+        switch=names.schedules(fault.key, len(undo.calls)) if armed else (),
     )
     mine = run.part(OpenFaults, OpenFaults)
     run.at_end.callback(last_resort, run)

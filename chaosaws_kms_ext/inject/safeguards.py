@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.guard import leftovers
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
@@ -102,7 +103,7 @@ class Safeguards:
 
     def _others(self, key: str) -> str:
         """Whether a run on another machine holds the key, as far as that can be seen."""
-        lock, *_ = switch.names(key)
+        lock, *_ = names.schedules(key)
         try:
             holder = switch.holder(self._aws, lock)
         except AwsError as problem:
@@ -112,7 +113,7 @@ class Safeguards:
         if holder:
             raise Refused(
                 f"run {holder} holds the key {key}, by the schedule {lock} of group "
-                f"{switch.GROUP}. If that run is over, put it back with `chaos kms restore`"
+                f"{names.GROUP}. If that run is over, put it back with `chaos kms restore`"
             )
         return ""
 

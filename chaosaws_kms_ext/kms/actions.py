@@ -10,17 +10,17 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities, faults
-from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import kms
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.faults.schedule_key_deletion import SHORTEST
 from chaosaws_kms_ext.guard import consent, guard
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import inject, put_back
 from chaosaws_kms_ext.resources import ledger as ledgers
-from chaosaws_kms_ext.resources.ledger import TAG, Ledger
+from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait
 

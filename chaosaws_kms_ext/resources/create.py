@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from chaosaws_kms_ext.aurora.probes import go_on_after
 from chaosaws_kms_ext.aws import kms, rds
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
+from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster, Snapshot
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources import ledger as ledgers
-from chaosaws_kms_ext.resources.ledger import TAG, Kind, Ledger, Resource
+from chaosaws_kms_ext.resources.ledger import Kind, Ledger, Resource
 from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
 from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.waiting import Observer, Wait

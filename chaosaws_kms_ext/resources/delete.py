@@ -14,8 +14,9 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.guard.inventory import under
-from chaosaws_kms_ext.resources.ledger import TAG, Kind, Ledger, Resource
+from chaosaws_kms_ext.resources.ledger import Kind, Ledger, Resource
 from chaosaws_kms_ext.undo.journal import Held
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 

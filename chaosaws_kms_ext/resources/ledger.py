@@ -21,6 +21,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.names import PREFIX
 from chaosaws_kms_ext.files import (
     check_private,
     lock,
@@ -37,8 +38,6 @@ from chaosaws_kms_ext.undo.journal import Held, JournalDamaged
 from chaosaws_kms_ext.undo.strict_reading import BadRecord
 
 __all__ = [
-    "PREFIX",
-    "TAG",
     "Database",
     "Kind",
     "Ledger",
@@ -48,12 +47,6 @@ __all__ = [
     "leftovers",
     "name_of",
 ]
-
-TAG = "chaos:run"
-"""The tag with the run's id that everything carries which a run makes."""
-
-PREFIX = "chaos-"
-"""What the names of all of that begin with."""
 
 SCHEMA = 2
 READ = (1, 2)

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import (
     check_private,
@@ -30,7 +31,7 @@ from chaosaws_kms_ext.files import (
     write_whole,
 )
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.undo import strict_reading, switch
+from chaosaws_kms_ext.undo import strict_reading
 from chaosaws_kms_ext.undo.strict_reading import BadRecord
 from chaosaws_kms_ext.undo.undo import NotAnUndo, Undo
 
@@ -318,7 +319,7 @@ def _check(entry: Entry) -> None:
         raise BadRecord(f"names no run: {entry.run!r:.100}")
     if entry.cluster and not strict_reading.CLUSTER.fullmatch(entry.cluster):
         raise BadRecord(f"names no cluster: {entry.cluster!r:.100}")
-    if not set(entry.switch) <= set(switch.names(entry.key)):
+    if not set(entry.switch) <= set(names.schedules(entry.key)):
         raise BadRecord(f"names schedules that are not its key's: {entry.switch!r:.200}")
     try:
         made = datetime.fromisoformat(entry.made)

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.names import ALLOW, TAG
 from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.guard import consent
 from chaosaws_kms_ext.lab_client import presence
-from chaosaws_kms_ext.resources.ledger import TAG
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import journal, switch
 from chaosaws_kms_ext.undo.journal import Entry, JournalDamaged
@@ -130,7 +129,7 @@ def _check_copy(aws: Aws, entry: Entry) -> None:
     """What a file from elsewhere says is believed of a key that may be attacked, or that its run
     made; and of a key that is back only if it is."""
     carried = kms.tags(aws, entry.key)
-    name, value = consent.ALLOW
+    name, value = ALLOW
     if carried.get(name) != value and carried.get(TAG) != entry.run:
         raise Refused(
             f"{entry.path} names a key that carries neither the tag {name}={value} nor "

@@ -18,29 +18,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.names import GROUP, MOST_CALLS, schedules
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo.undo import Call, Undo
 
 __all__ = [
     "FOR",
-    "GROUP",
-    "PRINCIPAL",
     "Armed",
     "arm",
     "armed",
-    "arns",
     "can",
     "cannot",
     "disarm",
     "holder",
     "is_held",
-    "names",
     "undo_of",
 ]
-
-GROUP = "chaos-kms"
-PRINCIPAL = "scheduler.amazonaws.com"
-"""Who assumes the switch's role."""
 
 TARGET = "arn:{partition}:scheduler:::aws-sdk:{service}:{operation}"
 REPEATED = "rate(5 minutes)"
@@ -64,9 +57,6 @@ them: a role that may put any policy on a key may take it away from everybody.""
 
 START = ("rds", "StartDBCluster")
 
-MOST = 2
-"""Calls that one undo can have."""
-
 
 @dataclass(frozen=True)
 class Armed:
@@ -84,13 +74,13 @@ class Armed:
     def is_ours(self) -> bool:
         """Whether it is as `arm` makes it: nobody else's schedule decides what is put back."""
         wanted = ({"KeyId": self.key}, {"DBClusterIdentifier": self.cluster})
-        named = self.name in names(self.key) and self.call.params in wanted
+        named = self.name in schedules(self.key) and self.call.params in wanted
         return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
 
     @property
     def is_lock(self) -> bool:
         """Whether its name is what a second run on the key finds taken."""
-        return self.name == names(self.key)[0]
+        return self.name == schedules(self.key)[0]
 
     @property
     def starts(self) -> bool:
@@ -98,10 +88,10 @@ class Armed:
         return (self.call.service, self.call.operation) == START
 
 
-def undo_of(schedules: Iterable[Armed]) -> Undo:
+def undo_of(found: Iterable[Armed]) -> Undo:
     """What the schedules of one key do to it, for whoever wants it done now."""
-    found = sorted(schedules, key=lambda each: names(each.key).index(each.name))
-    return Undo(tuple(each.call for each in found if not each.starts))
+    in_order = sorted(found, key=lambda each: schedules(each.key).index(each.name))
+    return Undo(tuple(each.call for each in in_order if not each.starts))
 
 
 def arm(
@@ -120,7 +110,7 @@ def arm(
         raise Refused(f"the switch cannot name its owner in {LONGEST_DESCRIPTION} letters: {owner}")
     start = Call(*START, {"DBClusterIdentifier": cluster})
     _make_group(aws)
-    for name, call in zip(names(key, len(undo.calls)), (*undo.calls, start), strict=True):
+    for name, call in zip(schedules(key, len(undo.calls)), (*undo.calls, start), strict=True):
         try:
             aws.call("scheduler", "CreateSchedule", _schedule(name, call, role, due, description))
         except AwsError as problem:
@@ -131,21 +121,6 @@ def arm(
             if not ours or abs(ours - due) > MARGIN:  # else an answer was lost
                 raise Refused(_held(name, holder)) from None
     return due
-
-
-def names(key: str, calls: int = MOST) -> tuple[str, ...]:
-    """The schedules of a key whose undo has so many calls, the lock first."""
-    key_id = key.rsplit("/", 1)[-1]
-    undoing = (f"undo-{key_id}", *(f"undo-{n}-{key_id}" for n in range(2, calls + 1)))
-    return *undoing, f"start-{key_id}"
-
-
-def arns(key: str, calls: int = MOST) -> tuple[str, ...]:
-    """Of the group, and of the schedules of a key (its ARN) whose undo has so many calls."""
-    _, partition, _, region, account, _ = key.split(":", 5)
-    place = f"arn:{partition}:scheduler:{region}:{account}"
-    schedules = (f"{place}:schedule/{GROUP}/{name}" for name in names(key, calls))
-    return f"{place}:schedule-group/{GROUP}", *schedules
 
 
 def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:
@@ -184,7 +159,7 @@ def can(undo: Sequence[str]) -> bool:
     """Whether a switch can make these calls of an undo (`kms:EnableKey`, say), each by a universal
     target."""
     known = {f"kms:{operation}" for operation in OPERATIONS.values()}
-    return 0 < len(undo) <= MOST and set(undo) <= known
+    return 0 < len(undo) <= MOST_CALLS and set(undo) <= known
 
 
 def cannot(undo: Sequence[str]) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from chaosaws_kms_ext.iam.policies import calls
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.report.summary import judge_again
 from tests.conftest import FAST, client, program, until
+from tests.usual_policies import calls
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = ROOT / "experiments" / "kms-disable.json"

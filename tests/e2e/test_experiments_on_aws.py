@@ -9,13 +9,13 @@ import signal
 import pytest
 
 from chaosaws_kms_ext.iam.permissions import Caller
-from chaosaws_kms_ext.iam.policies import policy
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.conftest import mostly_soak, until
 from tests.e2e.conftest import PlayedAws, marked
 from tests.e2e.test_experiments import TRIES, error, experiment
 from tests.e2e.test_least_privilege import PATIENT, place, somebody, table, without
 from tests.e2e.test_safeguards import nothing_is_left, schedules, watchdogs
+from tests.usual_policies import policy
 
 pytestmark = pytest.mark.timeout(400)  # nothing is compressed there but the cluster's own times
 

@@ -14,11 +14,12 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from chaosaws_kms_ext.iam.permissions import Caller
-from chaosaws_kms_ext.iam.policies import Place, calls, policy, trust
+from chaosaws_kms_ext.iam.policies import Place, trust
 from tests.conftest import mostly_soak, until
 from tests.e2e.conftest import PlayedAws
 from tests.e2e.test_interrupts import MOMENTS
 from tests.e2e.test_safeguards import nothing_is_left, schedules
+from tests.usual_policies import calls, policy
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

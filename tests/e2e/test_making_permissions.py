@@ -13,12 +13,13 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
 from chaosaws_kms_ext.iam.permissions import Caller
-from chaosaws_kms_ext.iam.policies import Place, calls, policy
+from chaosaws_kms_ext.iam.policies import Place
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import FAST, client, mostly_soak
 from tests.e2e.conftest import CLIENTS
 from tests.e2e.test_least_privilege import ACCOUNT, ROOT, without
+from tests.usual_policies import calls, policy
 
 NUMBERS = itertools.count()
 

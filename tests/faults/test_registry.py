@@ -23,6 +23,7 @@ from chaosaws_kms_ext.undo import switch
 from chaosaws_kms_ext.undo.replay import replay
 from chaosaws_kms_ext.undo.undo import UNDOES, Undo
 from tests.conftest import client, until
+from tests.usual_policies import policy
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding-a-fault.md"
@@ -88,7 +89,7 @@ def test_the_printed_policies_allow_what_a_fault_needs_and_only_then(name):
     place = policies.Place()
 
     def allowed(*faults_):
-        said = policies.policy(caller, place, faults_)
+        said = policy(caller, place, faults_)
         return {action for statement in said["Statement"] for action in statement["Action"]}
 
     assert {*needs.inject, *needs.undo, *needs.look} <= allowed(name)

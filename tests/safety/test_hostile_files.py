@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.cli import kms as chaos_kms
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.guard import leftovers
 from chaosaws_kms_ext.lab_client import presence
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo import journal
 from chaosaws_kms_ext.undo.journal import JournalDamaged
 from chaosaws_kms_ext.undo.restorer import Restorer
 from chaosaws_kms_ext.undo.undo import Call, Undo
@@ -167,7 +168,7 @@ def test_a_copy_about_a_key_that_may_not_be_attacked_wants_force(lab, kms, tmp_p
 def test_a_copy_that_says_that_the_key_is_back_disarms_no_switch_while_it_is_not(
     lab, kms, key, tmp_path
 ):
-    switches = list(switch.names(key))
+    switches = list(names.schedules(key))
     path = file_of(tmp_path, entry_of(key, undo={"calls": []}, switch=switches))
     before = changes(lab)
     ran = restore(path)
@@ -276,7 +277,7 @@ DAMAGED = {
     "an owner that writes on the screen": {"owner": "\x1b[2Jroot"},
     "an instant that is none": {"made": "yesterday"},
     "an instant without a zone": {"made": "2026-11-27T10:00:00"},
-    "schedules of another key": {"switch": list(switch.names(ELSEWHERE))},
+    "schedules of another key": {"switch": list(names.schedules(ELSEWHERE))},
     "schedules that are no list": {"switch": "undo-1"},
     "schedules that are no names": {"switch": [["a"], {"a": 1}]},
     "a field that writes on the screen": {"\x1b[31mput back\n: everything is fine": 1},

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import kms, names, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard.permissions import (
@@ -20,7 +20,6 @@ from chaosaws_kms_ext.guard.permissions import (
     switch_may_undo,
 )
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.undo import switch
 from tests.conftest import client, mostly_soak
 
 NEEDS = FAULTS["disable-key"].needs
@@ -216,7 +215,7 @@ def test_what_a_run_will_need_is_asked_for_before(somebody, cluster, key, withou
     left = [action for action in REST if action != without]
     aws, role = somebody(allow(*ASK), allow(*left, Condition=passed))
     whys = [finding.why for finding in may_finish(aws, identity(aws), key, NEEDS, SWITCH)]
-    group, *schedules = switch.arns(key.arn, 1)
+    group, *schedules = names.schedule_arns(key.arn, 1)
     on = {
         None: [],
         "kms:DisableKey": [key.arn],

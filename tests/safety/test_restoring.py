@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.undo import journal, restore, switch
+from chaosaws_kms_ext.undo import journal, restore
 from chaosaws_kms_ext.undo.switch import Armed
 from chaosaws_kms_ext.undo.undo import Call, Undo
 from tests.conftest import client, until
@@ -118,7 +119,9 @@ def test_schedules_that_make_no_undo_are_named_and_not_passed_over(lab, monkeypa
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     key = lab.clusters[0]["key"]
     enable = Call("kms", "EnableKey", {"KeyId": key})
-    two = [Armed(name, enable, "r1", "somebody", "orders", key) for name in switch.names(key)[:2]]
+    two = [
+        Armed(name, enable, "r1", "somebody", "orders", key) for name in names.schedules(key)[:2]
+    ]
     aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
     entries, (problem,) = restore.entries_from_schedules(aws, two, keep=False)
     assert entries == []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.undo.switch import Armed, names
+from chaosaws_kms_ext.aws import names
+from chaosaws_kms_ext.undo.switch import Armed
 from chaosaws_kms_ext.undo.undo import Call
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 OURS = {
-    "name": names(KEY)[0], "call": Call("kms", "EnableKey", {"KeyId": KEY}),
+    "name": names.schedules(KEY)[0], "call": Call("kms", "EnableKey", {"KeyId": KEY}),
     "run": "20261124T100000Z-abc123", "owner": "o", "cluster": "orders", "key": KEY,
 }  # fmt: skip
 
