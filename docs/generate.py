@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.checkers import CHECKERS, Checker
+from chaosaws_kms_ext.report.summary import HEADER
 from chaosaws_kms_ext.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -33,6 +35,31 @@ with their whole documentation: parameters, what they return, when they fail, IA
 beside those of `chaostoolkit-aws`. The control `chaosaws_kms_ext.controls.run` sets for all of them
 `${cluster_id}`, `${key_arn}`, `${aws_region}`, `${account}`, `${partition}`, `${caller}` and
 `${run_id}`.
+"""
+
+SUMMARY = """\
+# The fields of `summary.json`
+
+Durations are seconds of the run's own clock (on the lab: the lab's own, not Aurora's). `null` is
+what does not apply to a run, or could not be measured: where a verdict depends on it, `reasons`
+says why. At the top stand the figures of the load called `main`. "Taken away" and "put back" are the instants at
+which AWS had answered the call that did it (DisableKey and EnableKey, or PutKeyPolicy).
+
+`chaos kms report FOLDER` makes the file again from the run's records, without a lab or AWS.
+
+| field | what it is |
+|---|---|
+"""
+
+OBJECTIVES = """\
+
+## Objectives
+
+An experiment names those that it has to meet, in the arguments of its control. Durations are AWS
+seconds.
+
+| objective | at most | the question |
+|---|---|---|
 """
 
 MODULES = (
@@ -61,6 +88,27 @@ def catalogue() -> str:
     return "".join(parts)
 
 
+def summary() -> str:
+    """Every field and every objective, from the checker that has it."""
+    fields = [*HEADER.items(), *(each for its in CHECKERS.values() for each in its.fields.items())]
+    rows = [f"| `{field}` | {what} |\n" for field, what in fields]
+    objectives = [
+        f"| `{each.name}` | {_limit(each.limit)} | {_question(its)} |\n"
+        for its in CHECKERS.values()
+        for each in its.objectives
+    ]
+    return f"{MADE}{SUMMARY}{''.join(rows)}{OBJECTIVES}{''.join(objectives)}"
+
+
+def _limit(limit: str | int) -> str:
+    return f"`CHAOS_{limit.upper()}`" if isinstance(limit, str) else str(limit)
+
+
+def _question(checker: Checker) -> str:
+    """The first line of its file."""
+    return str(importlib.import_module(type(checker).__module__).__doc__).split("\n")[0]
+
+
 def _row(function: Callable[..., Any]) -> str:
     names = [n for n in inspect.signature(function).parameters if n not in HIDDEN]
     first = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
@@ -76,7 +124,11 @@ def _default(value: Any) -> str:
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings, "catalogue.md": catalogue}
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings,
+    "catalogue.md": catalogue,
+    "summary.md": summary,
+}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md",
          *sorted((ROOT / "docs").glob("*.md")), ROOT / "reports" / "README.md"]  # fmt: skip
 
 
-@pytest.mark.parametrize("page", ["settings.md", "catalogue.md"])
+@pytest.mark.parametrize("page", ["settings.md", "catalogue.md", "summary.md"])
 def test_a_page_that_is_made_is_as_the_code_is(page):
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"][page]
     assert (ROOT / "docs" / page).read_text() == made(), "make docs"
