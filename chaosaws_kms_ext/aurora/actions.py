@@ -427,6 +427,6 @@ def _still(run: Run, cluster: Cluster | None) -> str:
 def _answers(run: Run) -> bool:
     """Whether the load, if there is one that still runs, is answered again."""
     load = run.part(Loads, Loads).get(MAIN)
-    if load is None or not load.running:
+    if load is None or load.ended:
         return True
     return load.window(run.settings.steady_window).share >= ANSWERED

@@ -17,6 +17,7 @@ from chaosaws_kms_ext.checkers.base import (
     suffers,
     total,
 )
+from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
 from chaosaws_kms_ext.checkers.outage import find
 from chaosaws_kms_ext.history import MAIN, Conditions, History, Operation, Outcome, WrittenRow
 
@@ -45,7 +46,7 @@ class DurabilityChecker(Checker):
         lost: list[int | None] = []
         for load in every_load(history):
             arrivals = history.arrivals(load)
-            kept = judge(arrivals, history.rows.get(load))
+            kept = judge(arrivals, history.rows.get(load), died=ended_by_itself(history, load))
             at_stake: int | None = kept.acknowledged
             if suffers(conditions, load):
                 at_stake = _acknowledged_before_impact(history, conditions, arrivals)
@@ -121,10 +122,18 @@ class Durability:
     reason: str
 
 
-def judge(arrivals: Iterable[Operation], present: Iterable[WrittenRow] | None) -> Durability:
-    """Holds a load's writes against the rows that are in the database."""
+def judge(
+    arrivals: Iterable[Operation], present: Iterable[WrittenRow] | None, died: bool = False
+) -> Durability:
+    """Holds a load's writes against the rows that are in the database.
+
+    `died`: its process has ended by itself, so what it did last may not be recorded. A row above
+    the last sequence that was recorded of its writer is then one of an unknown write.
+    """
     acknowledged, unknown = set(), set()
+    last: dict[int, int] = {}
     for o in arrivals:
+        last[o.writer] = max(o.sequence, last.get(o.writer, 0))
         if o.kind == "write":
             if o.outcome == Outcome.OK:
                 acknowledged.add(WrittenRow(o.writer, o.sequence))
@@ -135,6 +144,8 @@ def judge(arrivals: Iterable[Operation], present: Iterable[WrittenRow] | None) -
             len(acknowledged), len(unknown), None, None, None, "the rows could not be read back"
         )
     there = set(present)
+    if died:
+        unknown |= {row for row in there if row.sequence > last.get(row.writer, 0)}
     return Durability(
         acknowledged=len(acknowledged),
         unknown=len(unknown),

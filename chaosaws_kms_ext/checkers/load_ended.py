@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker
-from chaosaws_kms_ext.history import MAIN, Conditions, EventName, History
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Event, EventName, History
 
-__all__ = ["LoadEnded", "why_ended"]
+__all__ = ["LoadEnded", "ended_by_itself", "why_ended"]
 
 
 @checker
@@ -16,16 +16,41 @@ class LoadEnded(Checker):
     place = 10
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Looks at what was seen of a load when it was stopped."""
-        found = [why_ended(history, load) for load in history.loads]
+        """Looks at what was seen of a load when it died, and when it was stopped."""
+        found = [why for load in history.loads for why in _why_died(history, load)]
+        found += [why_ended(history, load) for load in history.loads]
         return Result(causes=[why for why in found if why])
 
 
+def ended_by_itself(history: History, load: str) -> bool:
+    """Whether it did, and be it that it was started again."""
+    died = history.first(EventName.LOAD_DIED, load=load)
+    return died is not None or bool(why_ended(history, load))
+
+
 def why_ended(history: History, load: str) -> str:
-    """Why a load ended by itself, in a sentence; empty if it did not."""
+    """Why a load ended by itself and stayed so, in a sentence; empty if it did not."""
     stopped = history.first(EventName.LOAD_STOPPED, load=load)
     if stopped is None or stopped.details.get("ran", True):
         return ""
-    which = "load" if load == MAIN else f"load {load}"
-    said = stopped.details.get("why") or "it said nothing"
-    return f"the {which} ended by itself, so nothing after that was recorded: {said}"
+    return f"{_ended(load)}, so nothing after that was recorded: {_why(stopped)}"
+
+
+def _why_died(history: History, load: str) -> list[str]:
+    """Of one that was started again."""
+    said = []
+    deaths = history.all(EventName.LOAD_DIED, load=load)
+    for died, (since, until) in zip(deaths, history.gaps(load), strict=True):
+        seconds = f"for {(until - since) / SECOND:.1f} s" if until < 2**63 else "after that"
+        said.append(
+            f"{_ended(load)} and was started again, so {seconds} nothing was recorded: {_why(died)}"
+        )
+    return said
+
+
+def _ended(load: str) -> str:
+    return "the load ended by itself" if load == MAIN else f"the load {load} ended by itself"
+
+
+def _why(event: Event) -> str:
+    return str(event.details.get("why") or "it said nothing")

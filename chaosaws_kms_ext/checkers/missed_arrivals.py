@@ -79,6 +79,7 @@ def _of(history: History, conditions: Conditions, load: str) -> Missed | None:
         history.witness(load, "stall"),
         begin.at,
         end.at,
+        gaps=history.gaps(load),
         rate=history.rates[load],
         deadline=conditions.settings.query_deadline,
     )
@@ -107,20 +108,26 @@ def judge(
     *,
     rate: float,
     deadline: float,
+    gaps: Sequence[tuple[int, int]] = (),
 ) -> Missed:
     """Of the arrivals due between two instants (CLOCK_MONOTONIC ns), those not answered in time.
 
     `rate`: arrivals a second; `deadline`: seconds for an answer. A hole in the record, as a load
     that is killed leaves one, is missed. Not counted: what was cut when the load was stopped at
-    `end`, and what came due while the client itself stood still.
+    `end`, what came due while the client itself stood still, and what was not recorded since the
+    load had died (`gaps`), or was still waited for then.
     """
     stood = sorted((o.due, o.done) for o in stalls)
     still = _Still(stood)
     recorded = [o for o in arrivals if begin <= o.due < end]
     late = end - round(deadline * SECOND)
     judged = [o for o in recorded if not _cut(o, late) and not still.at(o.due)]
+    dark = [(since - round(deadline * SECOND), until) for since, until in gaps]
+    unseen = sum(max(min(until, end) - max(since, begin), 0) for since, until in dark)
+    lit = [o for o in recorded if not any(since <= o.due < until for since, until in dark)]
     # An arrival may lie on either side of an edge.
-    holes = max(math.floor(rate * (end - begin) / SECOND) - 1 - len(recorded), 0)
+    expected = math.floor(rate * (end - begin - unseen) / SECOND) - 1 - len(dark)
+    holes = max(expected - len(lit), 0)
     longest = max((done - due for due, done in stood if done > begin and due < end), default=0)
     doubt = ""
     if longest / SECOND > LONG_STALL:

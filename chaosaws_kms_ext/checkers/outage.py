@@ -123,6 +123,7 @@ def find(history: History, conditions: Conditions, load: str) -> Outage | None:
         window=conditions.settings.steady_window,
         reconnect_spacing=spacing,
         stalls=history.witness(load, "stall"),
+        gaps=history.gaps(load),
     )
 
 

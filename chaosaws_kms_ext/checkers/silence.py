@@ -64,46 +64,64 @@ def judge(
     window: float,
     reconnect_spacing: float,
     stalls: Sequence[Operation] = (),
+    gaps: Sequence[tuple[int, int]] = (),
 ) -> Outage:
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `rate`: arrivals a second; `window` and
-    `reconnect_spacing`: seconds; `stalls`: when the client itself stood still.
+    `reconnect_spacing`: seconds; `stalls`: when the client itself stood still; `gaps`: from when to
+    when (ns) nothing was recorded.
     """
     span = round(window * SECOND)
-    resolution = 1 / rate
-    bound = resolution + reconnect_spacing + _delay(arrivals, fault_at)
-
-    def none(reason: str) -> Outage:
-        return Outage(None, None, 0, resolution, bound, reason)
-
+    bound = 1 / rate + reconnect_spacing + _delay(arrivals, fault_at)
     silence = _first_silence(arrivals, fault_at, span)
     if silence is None:
-        failed = _failed(arrivals, fault_at, 2**63, stalls)
-        if failed > HICCUP:
-            return none(
-                f"{failed} arrivals failed after the fault, but answers never ceased: a partial "
-                "outage is not measured"
-            )
-        if (stall := _longest(stalls, fault_at, 2**63)) > LONG_STALL:
-            return none(stood_still(stall))
-        return none("no silence followed the fault: it never showed")
+        return Outage(None, None, 0, 1 / rate, bound, _why_none(arrivals, fault_at, stalls))
     if silence < fault_at - round(bound * SECOND):
-        return none("the database was silent before the fault already")
+        before = "the database was silent before the fault already"
+        return Outage(None, None, 0, 1 / rate, bound, before)
     recovery, reason = _recovery(arrivals, silence, span, rate)
     end = arrivals[-1].done if recovery is None else recovery
     stall = _longest(stalls, silence - span, end + span)
+    between = sum(o.outcome == Outcome.OK and silence < o.done < end for o in arrivals)
     return Outage(
         impact=silence,
         recovery=recovery,
-        answered_between=sum(
-            1 for o in arrivals if o.outcome == Outcome.OK and silence < o.done < end
-        ),
-        resolution_seconds=resolution,
-        error_bound_seconds=bound + stall,
+        answered_between=between,
+        resolution_seconds=1 / rate,
+        error_bound_seconds=bound + stall + _unseen(arrivals, silence, end, gaps),
         reason=reason,
         doubt=_doubt(_failed(arrivals, fault_at, silence, stalls), stall),
     )
+
+
+def _why_none(arrivals: Sequence[Operation], fault_at: int, stalls: Sequence[Operation]) -> str:
+    failed = _failed(arrivals, fault_at, 2**63, stalls)
+    if failed > HICCUP:
+        return (
+            f"{failed} arrivals failed after the fault, but answers never ceased: a partial outage "
+            "is not measured"
+        )
+    if (stall := _longest(stalls, fault_at, 2**63)) > LONG_STALL:
+        return stood_still(stall)
+    return "no silence followed the fault: it never showed"
+
+
+def _unseen(
+    arrivals: Sequence[Operation], silence: int, end: int, gaps: Sequence[tuple[int, int]]
+) -> float:
+    """The longest gap in the record, seconds, in which the outage may have begun or ended.
+
+    One that lies between two arrivals without an answer hides neither.
+    """
+    failed = [o.due for o in arrivals if o.outcome != Outcome.OK and silence <= o.due < end]
+    hiding = [
+        until - since
+        for since, until in gaps
+        if until > silence and since < end
+        if not (any(due < since for due in failed) and any(due >= until for due in failed))
+    ]
+    return max(hiding, default=0) / SECOND
 
 
 def stood_still(seconds: float) -> str:

@@ -83,7 +83,7 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     running = [each for each in run.part(Loads) if each.config.name not in run.part(Loads).stopped]
     main = run.part(Loads).get(loads.MAIN)
     asked = run.last(EventName.PUT_BACK) and not _broken(course)
-    if asked and main and main in running and main.running:
+    if asked and main and main in running and not main.ended:
         try:
             loads.steady(run, main)
         except LoadFailed as problem:

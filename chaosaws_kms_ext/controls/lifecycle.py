@@ -33,6 +33,7 @@ from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.loadgen.passwords import Passwords, passwords
+from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
@@ -332,12 +333,16 @@ def stop_conditions(start: Start) -> Iterator[None]:
 
 @contextlib.contextmanager
 def loads_put_away(start: Start) -> Iterator[None]:
-    """Stops every load of the run, and drops what it made in a database that stays."""
+    """Loads are started again if they die; all are stopped in the end, and what they made in a
+    database that stays is dropped."""
     run = start.run
     run.put(Loads, Loads())
+    restarts = Restarts(run)
+    restarts.start()
     try:
         yield
     finally:
+        restarts.stop()
         for load in run.part(Loads):
             load.stop()
             try:

@@ -130,6 +130,18 @@ class History:
         """What a witness of the load saw, in order."""
         return [each for each in self._of(load) if each.kind == kind]
 
+    def gaps(self, load: str) -> list[tuple[int, int]]:
+        """When nothing of a load was recorded since it had died: from its last record before to the
+        first arrival after, CLOCK_MONOTONIC ns."""
+        arrivals, found = self.arrivals(load), []
+        for died in self.all(EventName.LOAD_DIED, load=load):
+            again = self.first(EventName.LOAD_STARTED_AGAIN, died.at, load=load)
+            started = again.at if again else died.at
+            begin = max((o.done for o in arrivals if o.done <= died.at), default=died.at)
+            end = min((o.due for o in arrivals if o.due >= started), default=2**63)
+            found.append((begin, end))
+        return found
+
     def first(self, name: str, after: int = 0, **details: Any) -> Event | None:
         """The first event called `name` at or after `after` that has these details."""
         found = (event for event in self.all(name, **details) if event.at >= after)

@@ -68,7 +68,7 @@ def run_on(configuration: Configuration = None, secrets: Secrets = None) -> dict
         seconds = max(settings.real(settings.hold), 2 * settings.query_deadline)
 
         def ended() -> bool:
-            return not all(load.running for load in running)
+            return any(load.ended for load in running)
 
         observer = run.part(Observer, Observer)
         with contextlib.suppress(TimedOut):

@@ -209,7 +209,7 @@ def _window(seconds: float, name: str, configuration: Configuration) -> Window:
                 f"no load runs that is called {name}: the experiment must name the control "
                 "chaosaws_kms_ext.controls.run, or start one"
             )
-        if not load.running:
+        if load.ended:
             raise ActivityFailed(f"the load {name} has ended by itself")
         return load.window(span)
 

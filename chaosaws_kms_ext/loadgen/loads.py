@@ -114,7 +114,7 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
 
 def end(run: Run, load: Load) -> bool:
     """Stops a load, and records when, and whether it still ran: that. Safe to call again."""
-    ran = load.running
+    ran = load.retire()
     if run.last(EventName.LOAD_STOPPED, load=load.config.name) is None:
         why = {} if ran else {"why": load.why_ended()}
         run.event(EventName.LOAD_STOPPED, load=load.config.name, ran=ran, **why)

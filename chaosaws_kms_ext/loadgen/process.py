@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,9 @@ from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 __all__ = ["Load", "LoadConfig", "Window"]
 
 DEFAULT_LOAD = Path(__file__).parent / "client" / "default_load.py"
+
+WRITERS = 1_000_000
+"""More than one start of a load can have: each user is one, and one more after each failure."""
 
 FRESHEST = 0.6
 """Seconds ago that a window ends: an answer that fast has been written and flushed by then."""
@@ -85,12 +89,31 @@ class Load:
         self._child: Child | None = None
         self._began: int | None = None
         """When the first arrival was due."""
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._starts = 0
+        self.may_start_again = False
+        """Whether somebody sees to it that it is started again, once, if it ends by itself."""
 
     def start(self) -> None:
         """Makes the schema and starts Locust; raises LoadFailed."""
+        if self.config.writes:
+            schema.make(self.config.database, timeout=5)
+        self._start_locust()
+
+    def start_again(self) -> bool:
+        """Starts Locust once more, after it has ended by itself; a second time it is not done.
+
+        False: it was stopped, or has been started again before. Raises OSError.
+        """
+        with self._lock:
+            if self.running or not self._goes_on:
+                return False
+            self._start_locust()
+            return True
+
+    def _start_locust(self) -> None:
         config = self.config
-        if config.writes:
-            schema.make(config.database, timeout=5)
         told = client.ClientConfig(
             name=config.name,
             database=config.database,
@@ -99,7 +122,9 @@ class Load:
             writes=config.writes,
             deadline=config.deadline,
             folder=str(config.folder.resolve()),
+            writers_from=self._starts * WRITERS,
         )
+        self._starts += 1
         self._child = Child(
             [
                 sys.executable, "-m", "locust", "--locustfile", str(config.file), "--headless",
@@ -116,6 +141,15 @@ class Load:
         """Whether Locust has not ended."""
         return self._child is not None and self._child.running
 
+    @property
+    def ended(self) -> bool:
+        """Whether it does not run, and will not again."""
+        return not self.running and not self._goes_on
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.may_start_again and not self._stopped and self._starts == 1
+
     def wait_until_steady(
         self, seconds: float, share: float, timeout: float, observer: Observer
     ) -> None:
@@ -125,7 +159,7 @@ class Load:
         """
 
         def steady() -> bool:
-            if not self.running:
+            if self.ended:
                 raise LoadFailed(f"the load ended: {self.why_ended()}")
             return self.window(seconds).share >= share
 
@@ -150,8 +184,15 @@ class Load:
             expected, len(took), max(failing, 0) / seconds, None if p99 is None else p99 / 1e6
         )
 
+    def retire(self) -> bool:
+        """Whether Locust runs; from now on it is not started again."""
+        with self._lock:
+            self._stopped = True
+            return self.running
+
     def stop(self) -> None:
         """Ends Locust when it has written everything down; safe to call again."""
+        self.retire()
         if self._child is not None:
             self._child.stop(grace=10, ask=self._child.process.terminate)
 
@@ -166,13 +207,15 @@ class Load:
 
     def why_ended(self) -> str:
         """What is known of why Locust ended, in a sentence."""
+        status = self._child.process.poll() if self._child else None
+        killed = status is not None and status < 0
         # What the load itself said, else how its traceback ends, else the last line.
-        for telling in (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)"):
-            said = [match[1] for line in self._log() if (match := re.match(telling, line))]
+        telling = (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)")
+        for pattern in telling[:1] if killed else telling:
+            said = [match[1] for line in self._log() if (match := re.match(pattern, line))]
             if said:
                 return said[-1][:300]
-        status = self._child.process.poll() if self._child else None
-        if status is not None and status < 0:
+        if status is not None and killed:
             return f"it was killed by {signal.Signals(-status).name}"
         return "it said nothing"
 

@@ -71,6 +71,20 @@ def test_a_hole_in_the_record_is_missed():
     assert judged(holed, end=300).count == 49
 
 
+def test_what_was_not_recorded_since_the_load_had_died_does_not_count():
+    """It was started again: what nobody asked was not missed by the database."""
+    whole = arrivals(*["ok"] * 300, "lost", *["ok"] * 199)
+    holed = [o for o in whole if not 100 <= o.sequence < 250]
+    between = (START, START + 500 * GAP)
+    gap = (START + 100 * GAP, START + 250 * GAP)
+    counted = judge(holed, (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap])
+    assert counted.count == 1
+    assert judge(holed, (), *between, rate=RATE, deadline=DEADLINE).count == 150
+    for_good = [o for o in whole if o.sequence < 100]
+    gap = (START + 100 * GAP, 2**63)
+    assert judge(for_good, (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap]).count == 0
+
+
 def test_nothing_recorded_is_not_nothing_missed():
     assert judged([], end=500) == Missed(499, 499, "")
     assert judged([], end=0) == Missed(None, 0, "")

@@ -40,6 +40,16 @@ def test_a_row_of_a_write_that_was_refused_or_never_sent_is_unexpected(outcome):
     assert found.unexpected == (WrittenRow(1, 1),)
 
 
+def test_what_a_load_did_last_before_it_died_may_not_be_recorded():
+    writes = [write(n, "ok") for n in range(1, 4)]
+    rows = [WrittenRow(1, n) for n in range(1, 5)]
+    assert durability.judge(writes, rows).unexpected == (WrittenRow(1, 4),)
+    died = durability.judge(writes, rows, died=True)
+    assert (died.unexpected, died.unknown, died.lost) == ((), 1, ())
+    never = durability.judge([*writes[:2], write(4, "ok")], rows, died=True)
+    assert never.unexpected == (WrittenRow(1, 3),)  # its writer recorded something later
+
+
 def test_rows_that_could_not_be_read_are_not_no_losses():
     found = durability.judge([write(1, "ok")], None)
     assert found.lost is None

@@ -27,8 +27,10 @@ def arrivals(*spans, took=MS):
     return found
 
 
-def judged(operations, fault_at=START, window=0.5):
-    return judge(operations, rate=RATE, fault_at=fault_at, window=window, reconnect_spacing=0.05)
+def judged(operations, fault_at=START, window=0.5, gaps=()):
+    return judge(
+        operations, rate=RATE, fault_at=fault_at, window=window, reconnect_spacing=0.05, gaps=gaps
+    )
 
 
 def test_the_outage_lies_between_the_last_answer_and_the_first_again():
@@ -109,6 +111,37 @@ def test_the_error_bound_grows_with_the_time_that_answers_take():
     slow = judged(arrivals((200, "ok"), took=31 * MS), fault_at=START + 150 * GAP)
     assert prompt.error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.001)
     assert slow.error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.031)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "hides"),
+    [
+        (200, 300, False),  # between two arrivals without an answer
+        (90, 150, True),  # it may have begun in there
+        (350, 450, True),  # it may have ended in there
+        (20, 60, False),  # long before
+        (450, 480, False),  # afterwards
+    ],
+)
+def test_a_gap_in_the_record_widens_the_bound_where_an_edge_may_lie_in_it(begin, end, hides):
+    whole = arrivals((100, "ok"), (300, "timeout"), (200, "ok"))
+    kept = [o for o in whole if not begin <= o.sequence < end]
+    gap = (START + begin * GAP, START + end * GAP)
+    without, found = judged(kept), judged(kept, gaps=[gap])
+    seconds = (end - begin) * GAP / SECOND
+    widened = found.error_bound_seconds - without.error_bound_seconds
+    assert widened == pytest.approx(seconds if hides else 0)
+    assert (found.impact, found.recovery) == (without.impact, without.recovery)
+    truth = judged(whole)
+    assert abs(found.impact - truth.impact) <= found.error_bound_seconds * SECOND
+    assert abs(found.recovery - truth.recovery) <= found.error_bound_seconds * SECOND
+
+
+def test_an_outage_that_lies_in_a_gap_of_the_record_was_not_seen():
+    whole = arrivals((100, "ok"), (300, "timeout"), (200, "ok"))
+    kept = [o for o in whole if not 90 <= o.sequence < 420]
+    found = judged(kept, gaps=[(START + 90 * GAP, START + 420 * GAP)])
+    assert (found.impact, found.recovery) == (None, None)
 
 
 def test_a_partial_outage_is_said_and_not_measured():

@@ -14,6 +14,8 @@ from chaosaws_kms_ext.history import Conditions, EventName, read_history
 from chaosaws_kms_ext.load import actions, probes
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.loads import Loads
+from chaosaws_kms_ext.loadgen.process import WRITERS
+from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import measure
 from chaosaws_kms_ext.run import Refused
@@ -119,6 +121,47 @@ def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgr
         actions.stop_load()
     stopped = run.last(EventName.LOAD_STOPPED).at / 1e9
     assert figures(run).measured["missed_arrivals"] >= RATE * (stopped - killed) - 2
+
+
+def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres):
+    """Its writers have other numbers, so that no row of the second start is one of the first."""
+    load = loads.start(run, "main", "orders", postgres.conninfo)
+    restarts = Restarts(run)
+    restarts.start()
+    load._child.process.send_signal(signal.SIGKILL)
+    until(lambda: run.last(EventName.LOAD_STARTED_AGAIN))
+    assert not load.ended
+    until(lambda: load.window(0.5).share < 0.5)
+    until(lambda: load.window(1.0).share > 0.9)
+    assert actions.stop_load() == {"load": "main"}
+    measured = figures(run)
+    assert measured.measured["missed_arrivals"] == 0
+    assert measured.measured["lost_writes"] == 0
+    assert measured.figures["writes"]["unknown"] <= measured.figures["writes"]["present"]
+    (cause,) = measured.causes
+    assert "was started again, so for " in cause
+    assert not [why for why in measured.unmeasured if "no client can have written" in why]
+    assert {row.writer > WRITERS for row in run.part(Loads).rows["main"]} == {True, False}
+    restarts.stop()
+
+
+def test_a_load_that_dies_again_stays_so(run, postgres):
+    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load.may_start_again = True
+    for again in (True, False):
+        load._child.process.send_signal(signal.SIGKILL)
+        until(lambda: not load.running)
+        assert load.ended != again
+        assert load.start_again() == again
+    assert load.ended
+
+
+def test_a_load_that_was_stopped_is_not_started_again(run, postgres):
+    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load.may_start_again = True
+    load.stop()
+    assert load.ended
+    assert not load.start_again()
 
 
 def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run, postgres):

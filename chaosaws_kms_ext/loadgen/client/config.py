@@ -32,6 +32,9 @@ class ClientConfig:
     """Seconds from the instant an arrival is due."""
     folder: str
     """Where the history goes."""
+    writers_from: int = 0
+    """Above which its writers are numbered: a load that is started again has other numbers, since a
+    row is known by its writer and its sequence."""
 
     def as_environment(self) -> dict[str, str]:
         """The variable that carries it."""

@@ -82,7 +82,7 @@ class Driver:
         self.schedule = Schedule(start, config.rate, config.writes)
         self._tickets = Tickets(self.schedule, self.deadline)
         self.connector = Connector(self.connect, spacing_for(config.deadline))
-        self._writers = 0
+        self._writers = config.writers_from
         self._stopped_at: int | None = None
         self._said: set[str] = set()
         self._works = [
