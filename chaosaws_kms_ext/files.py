@@ -40,11 +40,16 @@ class NotPrivate(PermissionError):
 def write_whole(path: Path, text: str) -> None:
     """Writes `text` to `path` in one step, safely on disk; raises OSError."""
     new = path.with_suffix(".new")
-    with open_private(new, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with open_private(new, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from chaosaws_kms_ext.files import lock, unlock
-from chaosaws_kms_ext.undo import journal
-from chaosaws_kms_ext.undo.journal import Held
+from chaosaws_kms_ext.undo import journal, store
+from chaosaws_kms_ext.undo.store import Held
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
 
@@ -18,7 +18,7 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
 @pytest.fixture
 def state(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return journal.ready_directory()
+    return store.ready_directory()
 
 
 def test_a_key_that_nobody_holds_any_more_has_no_lock(state):

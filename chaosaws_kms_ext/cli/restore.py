@@ -16,7 +16,7 @@ from chaosaws_kms_ext.loadgen import drop_schema
 from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
-from chaosaws_kms_ext.undo import journal, restore, switch
+from chaosaws_kms_ext.undo import restore, store, switch
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.restorer import restorer_for
 
@@ -38,7 +38,7 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
     """
     entries, problems = leftovers.readable(files, keep=dry_run)
     entries = [entry for entry in entries if run_id in ("", entry.run)]
-    looked = [", ".join(map(str, files)) or f"the undo journal {journal.directory()}"]
+    looked = [", ".join(map(str, files)) or f"the undo journal {store.directory()}"]
     # No other setting matters here, and a wrong one must not keep a key away.
     if not files and os.environ.get("CHAOS_TARGET") == "aws":
         try:
@@ -76,14 +76,14 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
 
 def _would_remove(ledger: Ledger) -> bool:
     """Says what would be removed; false, so that the exit status says that something is left."""
-    _tell(f"Made by run {ledger.run}, by {ledger.owner}")
+    _tell(f"Made by run {ledger.run}, by {ledger.origin.owner}")
     for thing in ledger.things:
         click.echo(f"  would remove the {thing}")
     return False
 
 
 def _removed(ledger: Ledger) -> bool:
-    _tell(f"Made by run {ledger.run}, by {ledger.owner}")
+    _tell(f"Made by run {ledger.run}, by {ledger.origin.owner}")
 
     def say(what: str) -> None:
         _tell(f"  {what.strip()}")
@@ -91,7 +91,7 @@ def _removed(ledger: Ledger) -> bool:
     left = []
     for work in (drop_schema.drop, delete.remove):
         try:
-            left += work(restorer_for(ledger, say), ledger, say)
+            left += work(restorer_for(ledger.origin, say), ledger, say)
         except Exception as problem:  # the next one has its turn
             left.append(restore.in_words(problem))
     for why in left:

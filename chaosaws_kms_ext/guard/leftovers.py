@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
-from chaosaws_kms_ext.lab_client import presence
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo import journal
-from chaosaws_kms_ext.undo.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.undo import journal, store
+from chaosaws_kms_ext.undo.journal import Entry
+from chaosaws_kms_ext.undo.store import JournalDamaged
 
 __all__ = ["live_entries", "look", "readable", "refuse_if_left_open"]
 
@@ -38,7 +38,8 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
     for path in paths:
         try:
             entry = journal.read(path)
-            if files or not entry.lab or not presence.is_gone(entry.endpoint, entry.lab):
+            over = entry.state == "closed" or (not files and entry.lab_is_gone)
+            if not over:
                 entries.append(entry)
             elif not keep:
                 entry.close()
@@ -78,7 +79,7 @@ def look(names: Collection[str], lab: str = "") -> list[Finding]:
     except JournalDamaged as problem:
         return [refused("undo journal", str(problem))]
     return [refused("undo journal", _left(entry, entry.cluster)) for entry in entries] or [
-        ok("undo journal", f"{journal.directory()} can be written, and names nothing of this")
+        ok("undo journal", f"{store.directory()} can be written, and names nothing of this")
     ]
 
 

@@ -18,7 +18,7 @@ from chaosaws_kms_ext.guard import leftovers
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo import journal, store, switch
 from chaosaws_kms_ext.undo.watchdog import Watchdog, WatchdogFailed
 
 __all__ = ["Safeguards", "confined"]
@@ -90,7 +90,7 @@ class Safeguards:
             try:
                 journal.check_writable()
                 stack.enter_context(journal.held(key))
-            except journal.Held as problem:
+            except store.Held as problem:
                 raise Refused(str(problem)) from None
             except OSError as problem:
                 raise Refused(f"the undo journal cannot be written: {problem}") from None
@@ -143,7 +143,7 @@ class Safeguards:
             armed = "no schedules on AWS, which cannot do it: if this machine goes, nobody does"
         return (
             f"a watchdog (pid {self._watchdog.child.process.pid}); {armed}; "
-            f"`chaos kms restore`, from {journal.directory()}"
+            f"`chaos kms restore`, from {store.directory()}"
         )
 
     def _lock_lost(self) -> str:

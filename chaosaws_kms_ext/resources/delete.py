@@ -17,7 +17,7 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.guard.inventory import under
 from chaosaws_kms_ext.resources.ledger import Kind, Ledger, Resource
-from chaosaws_kms_ext.undo.journal import Held
+from chaosaws_kms_ext.undo.store import Held
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["DAYS", "There", "databases", "look", "remove", "wrong_account"]

@@ -1,13 +1,11 @@
 """What a run makes on AWS, written down before it asks for it: whoever comes after us removes it.
 
-One file a run, in the undo journal's folder under `made`. A lock beside it says that the run lives.
+One file a run, beside the undo journal. A lock beside it says that the run lives.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import logging
 import re
 import threading
@@ -15,27 +13,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import PREFIX
-from chaosaws_kms_ext.files import (
-    check_private,
-    lock,
-    private_folder,
-    sync_folder,
-    unlock,
-    write_whole,
-)
-from chaosaws_kms_ext.lab_client import presence
+from chaosaws_kms_ext.files import sync_folder
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.undo import journal, strict_reading
-from chaosaws_kms_ext.undo.journal import Held, JournalDamaged
-from chaosaws_kms_ext.undo.strict_reading import BadRecord
+from chaosaws_kms_ext.undo import store
+from chaosaws_kms_ext.undo.store import ORIGIN, BadRecord, JournalDamaged, Origin
 
 __all__ = [
     "Database",
@@ -49,14 +38,9 @@ __all__ = [
 ]
 
 SCHEMA = 2
-READ = (1, 2)
-"""Schemas that are read."""
-NEW: dict[str, Any] = {"credentials": "", "database": {}}
-"""What schema 1 did not have, as it was then."""
-FIELDS = (
-    "account", "credentials", "database", "endpoint", "lab", "owner", "region", "run", "target",
-    "things",
-)  # fmt: skip
+FIRST = ("account", "endpoint", "lab", "owner", "region", "run", "target", "things")
+SCHEMAS = (FIRST, (*FIRST, "credentials", "database"))
+"""The fields of each that is read."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST = 30
 """Letters: with the run's id before it and an instance's number behind, 63 at most (RDS API
@@ -102,35 +86,20 @@ class Ledger:
 
     def __init__(
         self,
-        *,
-        run: str,
-        owner: str,
-        target: str,
+        origin: Origin,
         account: str,
-        region: str,
-        endpoint: str,
-        lab: str,
-        credentials: str = "",
         path: Path,
+        *,
         database: Database = Database(),
         things: list[Resource] | None = None,
     ) -> None:
-        self.run = run
-        self.owner = owner
-        self.target = target
+        self.origin = origin
         self.account = account
-        self.region = region
-        self.endpoint = endpoint
-        """The lab's endpoint; empty on AWS."""
-        self.lab = lab
-        """The lab's id; empty on AWS."""
-        self.credentials = credentials
-        """The file with the lab's credentials; empty on AWS."""
         self.path = path
         self.database = database
         self.things = things or []
         self._mutex = threading.RLock()
-        self._lock: IO[str] | None = None
+        self._hold: contextlib.ExitStack | None = None
 
     @classmethod
     def of(cls, run: Run) -> Ledger:
@@ -144,19 +113,23 @@ class Ledger:
     def read(cls, path: Path) -> Ledger:
         """The ledger in a file; raises JournalDamaged."""
         try:
-            said = strict_reading.document(path, READ, FIELDS, NEW)
-            things = [_thing(each) for each in said.pop("things")]
-            database = _database(said.pop("database"))
-            _check(said, path)
-            if said["lab"] and any(thing.kind == "schema" for thing in things):
-                raise BadRecord("names a schema in a lab, which goes with all of its schemas")
-            return cls(**said, path=path, database=database, things=things)
+            said = {"credentials": "", "database": {}, **store.read(path, SCHEMAS)}
+            things = [_thing(each) for each in said["things"]]
+            database = _database(said["database"])
+            origin = Origin(**{name: said[name] for name in ORIGIN})
+            _check(origin, said["account"], things, path)
+            return cls(origin, said["account"], path, database=database, things=things)
         except (BadRecord, TypeError, AttributeError, KeyError) as problem:
             why = problem if isinstance(problem, BadRecord) else "is not as we write it"
             raise JournalDamaged(
                 f"what a run made, {path}, {why}: look into it, remove by hand what it names, and "
                 "then the file"
             ) from problem
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.origin.run
 
     @property
     def resources(self) -> list[Resource]:
@@ -166,33 +139,32 @@ class Ledger:
     @property
     def alive(self) -> bool:
         """Whether the run that keeps it, or whoever clears it up, still lives; raises OSError."""
-        try:
-            with self._beside.open("r+") as file:  # NFS locks no other for oneself
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return store.is_held(self._beside)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Holds it for this process; raises Held if another does."""
-        if self._lock:
+        if self._hold:
             yield
             return
-        self._hold()
+        self.hold()
         try:
             yield
         finally:
             self.release()
 
+    def hold(self) -> None:
+        """Holds it for this process until `release`; raises Held if another does."""
+        hold = contextlib.ExitStack()
+        hold.enter_context(store.held(self._beside, f"what run {self.run} made ({self.path})"))
+        self._hold = hold
+
     def release(self) -> None:
         """Lets go of it; what it names stays in it. Safe to call again."""
         with self._mutex:
-            held, self._lock = self._lock, None
-            if held:
-                unlock(self._beside, held)
+            hold, self._hold = self._hold, None
+            if hold:
+                hold.close()
 
     def close(self) -> None:
         """Nothing of it is left: it goes. Safe to call again."""
@@ -215,8 +187,8 @@ class Ledger:
             there = self.find(kind, name)
             if there and there.state == "made":
                 raise Refused(f"this run has made the {there} already: give it another name")
-            if not self._lock:
-                self._hold()
+            if not self._hold:
+                self.hold()
             self._write([*(each for each in self.things if each != there), wanted])
         return wanted
 
@@ -252,14 +224,6 @@ class Ledger:
     def _beside(self) -> Path:
         return self.path.with_suffix(".lock")
 
-    def _hold(self) -> None:
-        private_folder(self.path.parent)
-        check_private(self.path.parent)
-        try:
-            self._lock = lock(self._beside)
-        except BlockingIOError:
-            raise Held(f"another process holds what run {self.run} made ({self.path})") from None
-
     def _become(self, before: Resource, after: Resource) -> Resource:
         with self._mutex:
             self._try_to_write([after if each == before else each for each in self.things])
@@ -275,47 +239,13 @@ class Ledger:
 
     def _write(self, things: list[Resource]) -> None:
         said = {
-            "schema": SCHEMA,
-            "run": self.run,
-            "owner": self.owner,
-            "target": self.target,
+            **asdict(self.origin),
             "account": self.account,
-            "region": self.region,
-            "endpoint": self.endpoint,
-            "lab": self.lab,
-            "credentials": self.credentials,
             "database": asdict(self.database),
             "things": [asdict(each) for each in things],
         }
-        write_whole(self.path, json.dumps(said, indent=2) + "\n")
-        sync_folder(self.path.parent)
+        store.write(self.path, SCHEMA, said)
         self.things = things
-
-
-def of(run: Run) -> Ledger:
-    """The ledger of this run; it is not on disk before the first thing is in it.
-
-    Raises AwsError.
-    """
-
-    def new() -> Ledger:
-        aws = Aws.of(run)
-        lab = run.find(LocalLab)
-        made = Ledger(
-            run=run.id,
-            owner=journal.whoami(),
-            account=aws.call("sts", "GetCallerIdentity", {})["Account"],
-            region=aws.region,
-            **strict_reading.place_of(lab),
-            path=_folder() / f"{run.id}.json",
-            database=Database(
-                run.settings.database, run.settings.database_auth, run.settings.database_secret
-            ),
-        )
-        run.at_end.callback(made.release)
-        return made
-
-    return run.part(Ledger, new)
 
 
 def name_of(run: Run, name: str) -> str:
@@ -354,7 +284,7 @@ def leftovers() -> tuple[list[Ledger], list[str]]:
     """
     found, problems = [], []
     try:
-        paths = journal.listed(_folder(), "*.json")
+        paths = store.listed(_folder(), "*.json")
     except OSError as problem:
         return [], [f"what earlier runs made cannot be read: {problem}"]
     for path in paths:
@@ -362,7 +292,7 @@ def leftovers() -> tuple[list[Ledger], list[str]]:
             made = Ledger.read(path)
             if made.alive:
                 continue
-            if made.lab and presence.is_gone(made.endpoint, made.lab):
+            if made.origin.lab_is_gone:
                 made.close()
             else:
                 found.append(made)
@@ -375,14 +305,11 @@ def leftovers() -> tuple[list[Ledger], list[str]]:
 
 
 def _new(run: Run) -> Ledger:
-    aws, lab = Aws.of(run), run.find(LocalLab)
+    aws = Aws.of(run)
     ledger = Ledger(
-        run=run.id,
-        owner=journal.whoami(),
-        account=aws.call("sts", "GetCallerIdentity", {})["Account"],
-        region=aws.region,
-        **strict_reading.place_of(lab),
-        path=_folder() / f"{run.id}.json",
+        store.origin_of(run.id, aws.region, run.find(LocalLab)),
+        aws.call("sts", "GetCallerIdentity", {})["Account"],
+        _folder() / f"{run.id}.json",
         database=Database(
             run.settings.database, run.settings.database_auth, run.settings.database_secret
         ),
@@ -396,21 +323,23 @@ def _prefix(run: str) -> str:
 
 
 def _folder() -> Path:
-    return journal.directory() / "made"
+    return store.directory() / "made"
 
 
-def _check(said: dict[str, Any], path: Path) -> None:
+def _check(origin: Origin, account: object, things: list[Resource], path: Path) -> None:
     """Raises BadRecord unless everything in it goes together."""
-    strict_reading.check_texts(said, said)
-    strict_reading.check_place(said)
-    if not strict_reading.RUN.fullmatch(said["run"]) or path.stem != said["run"]:
-        raise BadRecord(f"names another run than its file: {said['run']!r:.100}")
+    store.check_origin(origin)
+    store.check_texts({"account": account}, ["account"])
+    if path.stem != origin.run:
+        raise BadRecord(f"names another run than its file: {origin.run!r:.100}")
+    if origin.lab and any(thing.kind == "schema" for thing in things):
+        raise BadRecord("names a schema in a lab, which goes with all of its schemas")
 
 
 def _database(said: dict[str, Any]) -> Database:
     """Raises BadRecord for what is none."""
     database = Database(**said)
-    strict_reading.check_texts(said, [name for name in said if name != "database"])
+    store.check_texts(said, [name for name in said if name != "database"])
     try:
         conninfo_to_dict(database.database)
     except (ProgrammingError, TypeError, AttributeError, ValueError):
@@ -421,11 +350,11 @@ def _database(said: dict[str, Any]) -> Database:
 def _thing(said: dict[str, Any]) -> Resource:
     """Raises BadRecord for what is none."""
     thing = Resource(**said)
-    strict_reading.check_texts(said, said)
+    store.check_texts(said, said)
     if thing.kind not in get_args(Kind) or thing.state not in get_args(State):
         raise BadRecord(f"names what it is not for: {thing.kind!r:.50}, {thing.state!r:.50}")
-    if not strict_reading.CLUSTER.fullmatch(thing.name):
+    if not store.CLUSTER.fullmatch(thing.name):
         raise BadRecord(f"has a {thing.kind} without a name: {thing.name!r:.100}")
-    if thing.arn and not strict_reading.KEY.fullmatch(thing.arn):
+    if thing.arn and not store.KEY.fullmatch(thing.arn):
         raise BadRecord(f"has a {thing.kind} whose ARN is none: {thing.arn!r:.100}")
     return thing

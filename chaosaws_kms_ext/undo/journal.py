@@ -1,68 +1,71 @@
 """The undo journal: written before the change, so that whoever comes after us can put it back.
 
-One file an entry, in `$XDG_STATE_HOME/chaosaws-kms` (`~/.local/state/chaosaws-kms`): an entry that
-is there is open; closing it removes it.
+One file an entry. It is closed when key and cluster are back: under a name of its own, so that it
+is seen without being read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
-import json
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, Literal
 
 from chaosaws_kms_ext.aws import names
-from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.files import (
-    check_private,
-    lock,
-    private_folder,
-    sync_folder,
-    unlock,
-    write_whole,
-)
+from chaosaws_kms_ext.files import sync_folder
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.undo import strict_reading
-from chaosaws_kms_ext.undo.strict_reading import BadRecord
+from chaosaws_kms_ext.undo import store
+from chaosaws_kms_ext.undo.store import BadRecord, JournalDamaged, Origin
 from chaosaws_kms_ext.undo.undo import NotAnUndo, Undo
 
 __all__ = [
+    "WATCHED",
     "Entry",
-    "Held",
-    "JournalDamaged",
+    "State",
     "check_writable",
-    "directory",
     "forget_closed",
     "held",
-    "listed",
     "new_entry",
     "open_entries",
     "paths",
     "read",
-    "ready_directory",
-    "whoami",
     "write",
 ]
 
-SCHEMA = 2
-READ = (1, 2)
-"""Schemas that are read; 1 wrote its undo's checks down as well, which nobody asks any more."""
+State = Literal["key-away", "key-back", "closed"]
+"""`key-away`: the key is to be put back; `key-back`: the cluster may still have to be started, and
+the switch to be disarmed; `closed`: nothing is left to do."""
 
-FIELDS = (
-    "cluster", "credentials", "endpoint", "key", "lab", "made", "owner", "region", "run", "switch",
-    "target", "undo",
-)  # fmt: skip
-NEW = {"credentials": ""}
-"""What schema 1 did not have, as it was then."""
+MOVES: Mapping[State, Sequence[State]] = {
+    "key-away": ("key-back", "closed"),
+    "key-back": ("closed",),
+    "closed": (),
+}
+"""What each can become."""
+
+SCHEMA = 3
+FIRST = (
+    "cluster",
+    "endpoint",
+    "key",
+    "lab",
+    "made",
+    "owner",
+    "region",
+    "run",
+    "switch",
+    "target",
+    "undo",
+)
+SCHEMAS = (FIRST, (*FIRST, "credentials"), (*FIRST, "credentials", "state"))
+"""The fields of each that is read. 1 wrote its undo's checks down as well, which nobody asks any
+more; before 3 an entry without calls was one whose key is back."""
 
 WATCHED = ".watchdog.log"
 """What the names of the watchdogs' logs end with."""
@@ -73,34 +76,18 @@ CLOSED_FOR = 86400.0
 """Seconds that a closed entry is known as such: longer than its run and watchdog live on."""
 
 
-class JournalDamaged(PlainError):
-    """An entry cannot be read: which, and what to do."""
-
-
-class Held(PlainError):
-    """Another process holds a key: which, in one sentence."""
-
-
 @dataclass(frozen=True)
-class Entry:
+class Entry(Origin):
     """One fault that may not have been put back."""
 
-    run: str
-    owner: str
-    target: str
-    region: str
-    endpoint: str
-    """The lab's endpoint; empty on AWS."""
-    lab: str
-    """The lab's id; empty on AWS."""
-    credentials: str
-    """The file with the lab's credentials; empty on AWS."""
     cluster: str
     key: str
     made: str
     """UTC, ISO 8601."""
     undo: Undo
+    """What is still to be called: nothing once the key is back."""
     path: Path
+    state: State
     switch: tuple[str, ...] = ()
     """The schedules on AWS that would do the same (undo/switch.py)."""
 
@@ -111,7 +98,7 @@ class Entry:
         An entry that is gone, or cannot be read, and was not closed is lost: nothing was put back.
         """
         try:
-            return not self.was_closed and bool(read(self.path).undo.calls)
+            return not self.was_closed and read(self.path).state == "key-away"
         except JournalDamaged:
             return True
 
@@ -128,18 +115,19 @@ class Entry:
     @property
     def is_copy(self) -> bool:
         """Whether its file is no part of this machine's journal: it stays as it is."""
-        return self.path.parent.resolve() != directory().resolve()
+        return self.path.parent.resolve() != store.directory().resolve()
 
     def key_is_back(self) -> Entry:
         """The same entry, with nothing left to undo: it still stands for the cluster.
 
         So a key that somebody else disables later is not enabled by whoever finds the entry.
+        Raises OSError.
         """
         return self.without_calls() if self.is_copy else _write(self.without_calls())
 
     def without_calls(self) -> Entry:
         """The same, whatever the disk says."""
-        return replace(self, undo=Undo())
+        return self._become("key-back")
 
     def close(self) -> None:
         """Everything is back: it is no entry any more. Safe to call again; raises OSError.
@@ -149,23 +137,16 @@ class Entry:
         if self.is_copy:
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # with its folder
+            with contextlib.suppress(OSError):  # a disk that is full: then its name alone tells
+                if self.path.exists():
+                    _write(self._become("closed"))
             self.path.replace(_closed(self.path))
             sync_folder(self.path.parent)
 
-
-def directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the journal is, whatever the working folder."""
-    state = environ.get("XDG_STATE_HOME") or ""
-    base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
-    return base / "chaosaws-kms"
-
-
-def ready_directory() -> Path:
-    """The journal's folder, made if it is missing; raises OSError, also if it is others' too."""
-    folder = directory()
-    private_folder(folder)
-    check_private(folder)
-    return folder
+    def _become(self, state: State) -> Entry:
+        if state not in (self.state, *MOVES[self.state]):
+            raise ValueError(f"an entry that is {self.state} does not become {state}")
+        return replace(self, state=state, undo=Undo())
 
 
 def new_entry(
@@ -184,17 +165,15 @@ def new_entry(
     Raises JournalDamaged for one that could not be read back.
     """
     # A name is never used again: whoever still holds an entry must not take another for it.
-    path = directory() / f"{run}-{time.time_ns()}.json"
+    path = store.directory() / f"{run}-{time.time_ns()}.json"
     entry = Entry(
-        run=run,
-        owner=owner or whoami(),
-        region=region,
-        **strict_reading.place_of(lab),
+        **vars(store.origin_of(run, region, lab, owner)),
         cluster=cluster,
         key=key,
         made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         undo=undo,
         path=path,
+        state=_state_by(undo),
         switch=tuple(switch),
     )
     try:
@@ -206,7 +185,7 @@ def new_entry(
 
 def write(made: Entry) -> Entry:
     """The entry, open, and safely on disk when this returns; raises OSError, and leaves none."""
-    ready_directory()
+    store.ready_directory()
     try:
         return _write(made)
     except OSError:
@@ -218,23 +197,14 @@ def write(made: Entry) -> Entry:
 @contextlib.contextmanager
 def held(key: str) -> Iterator[None]:
     """Holds the key for this process, on this machine; raises Held if another does."""
-    path = ready_directory() / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
-    try:
-        file = lock(path)
-    except BlockingIOError as problem:
-        raise Held(f"{problem or 'another run'} holds the key {key}") from None
-    try:
-        file.truncate(0)
-        file.write(whoami())
-        file.flush()
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
+    with store.held(store.directory() / f"{name}.lock", f"the key {key}", store.whoami()):
         yield
-    finally:
-        unlock(path, file)
 
 
 def check_writable() -> None:
     """Raises OSError if no entry could be written."""
-    folder = ready_directory()
+    folder = store.ready_directory()
     forget_closed()
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x" * 4096)
@@ -242,36 +212,15 @@ def check_writable() -> None:
         os.fsync(file.fileno())
 
 
-def _write(entry: Entry) -> Entry:
-    said = {name: value for name, value in vars(entry).items() if name not in ("undo", "path")}
-    text = json.dumps({"schema": SCHEMA, **said, "undo": entry.undo.as_json()}, indent=2) + "\n"
-    write_whole(entry.path, text)
-    sync_folder(entry.path.parent)
-    return entry
-
-
 def open_entries() -> list[Entry]:
     """Every entry that nobody has closed, the oldest first; raises JournalDamaged."""
-    return [read(path) for path in paths() if path.exists()]
+    entries = [read(path) for path in paths() if path.exists()]
+    return [entry for entry in entries if entry.state != "closed"]
 
 
 def paths(run: str = "") -> list[Path]:
     """Where the open entries are: of one run, or of all. Raises OSError if nobody may look."""
-    return listed(directory(), f"{run}-*.json" if run else "*.json")
-
-
-def listed(folder: Path, pattern: str) -> list[Path]:
-    """What in a folder is called so; a folder that is not there has nothing.
-
-    Raises OSError, also for a folder into which others can put something. (`Path.glob` takes one
-    that cannot be read for an empty one.)
-    """
-    try:
-        check_private(folder)
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(folder / name for name in names if fnmatchcase(name, pattern))
+    return store.listed(store.directory(), f"{run}-*.json" if run else "*.json")
 
 
 def forget_closed(run: str = "") -> None:
@@ -280,7 +229,7 @@ def forget_closed(run: str = "") -> None:
     with contextlib.suppress(OSError):
         for pattern, seconds in kept.items():
             old = time.time() - seconds
-            for path in listed(directory(), pattern):
+            for path in store.listed(store.directory(), pattern):
                 if run or path.stat().st_mtime < old:
                     path.unlink(missing_ok=True)
 
@@ -288,16 +237,12 @@ def forget_closed(run: str = "") -> None:
 def read(path: Path) -> Entry:
     """One entry, wherever its file is; raises JournalDamaged."""
     try:
-        said = strict_reading.document(path, READ, FIELDS, NEW)
-        if isinstance(said["undo"], dict):
-            said["undo"].pop("checks", None)
-        names = said["switch"]
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        said = {"credentials": "", **store.read(path, SCHEMAS)}
+        undo, switch = _undo(said), said["switch"]
+        if not isinstance(switch, list) or not all(isinstance(name, str) for name in switch):
             raise BadRecord("has a switch that is no list of names")
-        entry = Entry(
-            **{**said, "switch": tuple(said["switch"]), "undo": Undo.of_json(said["undo"])},
-            path=path,
-        )
+        told = {"state": _state_by(undo), **said, "switch": tuple(switch), "undo": undo}
+        entry = Entry(**told, path=path)
         _check(entry)
         return entry
     except (BadRecord, NotAnUndo) as problem:
@@ -307,17 +252,41 @@ def read(path: Path) -> Entry:
         ) from problem
 
 
+# Internals
+
+
+def _write(entry: Entry) -> Entry:
+    said = {name: value for name, value in vars(entry).items() if name not in ("undo", "path")}
+    store.write(entry.path, SCHEMA, {**said, "undo": entry.undo.as_json()})
+    return entry
+
+
+def _undo(said: Mapping[str, Any]) -> Undo:
+    """Raises NotAnUndo."""
+    undo = said["undo"]
+    if isinstance(undo, dict) and "state" not in said:
+        undo.pop("checks", None)
+    return Undo.of_json(undo)
+
+
+def _state_by(undo: Undo) -> State:
+    return "key-away" if undo.calls else "key-back"
+
+
 def _check(entry: Entry) -> None:
     """Raises BadRecord or NotAnUndo unless everything in it goes together."""
-    said = vars(entry)
-    strict_reading.check_texts(said, [name for name in FIELDS if name not in ("switch", "undo")])
-    strict_reading.check_place(said)
-    key = strict_reading.KEY.fullmatch(entry.key)
+    store.check_origin(entry)
+    store.check_texts(vars(entry), ("cluster", "key", "made", "state"))
+    if entry.state not in MOVES:
+        raise BadRecord(f"is in no state that there is: {entry.state!r:.100}")
+    if entry.state not in (_state_by(entry.undo), "closed"):
+        raise BadRecord(
+            f"is {entry.state}, which does not go with its {len(entry.undo.calls)} calls"
+        )
+    key = store.KEY.fullmatch(entry.key)
     if not key or key["region"] != entry.region:
         raise BadRecord(f"names no key of {entry.region or 'a Region'}: {entry.key!r:.100}")
-    if not strict_reading.RUN.fullmatch(entry.run):
-        raise BadRecord(f"names no run: {entry.run!r:.100}")
-    if entry.cluster and not strict_reading.CLUSTER.fullmatch(entry.cluster):
+    if entry.cluster and not store.CLUSTER.fullmatch(entry.cluster):
         raise BadRecord(f"names no cluster: {entry.cluster!r:.100}")
     if not set(entry.switch) <= set(names.schedules(entry.key)):
         raise BadRecord(f"names schedules that are not its key's: {entry.switch!r:.200}")
@@ -332,15 +301,3 @@ def _check(entry: Entry) -> None:
 
 def _closed(path: Path) -> Path:
     return path.with_suffix(".closed")
-
-
-def whoami() -> str:
-    """User, machine and process, for people."""
-    return f"{_user()}@{socket.gethostname()} pid {os.getpid()}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

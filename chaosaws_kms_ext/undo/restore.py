@@ -12,13 +12,13 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import ALLOW, TAG
 from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.lab_client import presence
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import journal, switch
-from chaosaws_kms_ext.undo.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.undo.restorer import restorer_for
 from chaosaws_kms_ext.undo.signals import deferred
+from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.switch import Armed
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
@@ -66,7 +66,7 @@ def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool)
     _check_account(aws, entry)
     if entry.is_copy and not force:
         _check_copy(aws, entry)
-    if not entry.undo.calls:
+    if entry.state != "key-away":
         return [entry]
     if other := _other_holder(aws, entry):
         say(f"  run {other} holds this key now, so ours was put back before: it is left alone")
@@ -93,7 +93,7 @@ def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
         if entry.cluster:
             say(f"  {_until_back(aws, entry, say)}")
     except AwsError:
-        if not entry.lab or not presence.is_gone(entry.endpoint, entry.lab):
+        if not entry.lab_is_gone:
             raise
         say("  the run has ended, and its lab went with it")
     if armed := switch.disarm(aws, entry.switch, entry.run):
@@ -136,7 +136,7 @@ def _check_copy(aws: Aws, entry: Entry) -> None:
             f"{TAG}={entry.run}: `--force` believes it all the same"
         )
     state = kms.describe(aws, entry.key).state
-    if not entry.undo.calls and state != "Enabled":
+    if entry.state != "key-away" and state != "Enabled":
         raise Refused(
             f"{entry.path} says that the key is back, and it is {state}: its switch stays armed"
         )

@@ -8,9 +8,8 @@ from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.lab_client import presence
-from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo.journal import Entry
+from chaosaws_kms_ext.undo.store import Origin
 from chaosaws_kms_ext.undo.undo import UNDOES, Call
 
 __all__ = ["CALLS", "Restorer", "restorer_for"]
@@ -50,13 +49,15 @@ class Restorer(Aws):
         return super().call(service, operation, params)
 
 
-def restorer_for(entry: Entry | Ledger, say: Say) -> Restorer:
+def restorer_for(origin: Origin, say: Say) -> Restorer:
     """AWS, or the lab of the run that wrote this down; raises Refused.
 
     AWS is where this process' own configuration says; no file names an endpoint of it.
     """
-    if not entry.lab:
-        return Restorer(entry.region, "", say)
-    if not presence.is_there(entry.endpoint, entry.lab):
-        raise Refused(f"the lab {entry.lab} of run {entry.run} does not answer: {entry.endpoint}")
-    return Restorer(entry.region, entry.endpoint, say, Path(entry.credentials))
+    if not origin.lab:
+        return Restorer(origin.region, "", say)
+    if not presence.is_there(origin.endpoint, origin.lab):
+        raise Refused(
+            f"the lab {origin.lab} of run {origin.run} does not answer: {origin.endpoint}"
+        )
+    return Restorer(origin.region, origin.endpoint, say, Path(origin.credentials))

@@ -23,9 +23,10 @@ from pathlib import Path
 from chaosaws_kms_ext import processes
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.undo import journal
-from chaosaws_kms_ext.undo.journal import Entry, JournalDamaged
+from chaosaws_kms_ext.undo import journal, store
+from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.restore import restore
+from chaosaws_kms_ext.undo.store import JournalDamaged
 
 __all__ = ["Watchdog", "WatchdogFailed"]
 
@@ -63,7 +64,7 @@ class Watchdog:
 
         `longest`: seconds since the journal entry was made after which a key is put back anyway.
         """
-        log = journal.directory() / f"{run}{journal.WATCHED}"
+        log = store.directory() / f"{run}{journal.WATCHED}"
         ours, theirs = os.pipe()
         try:
             child = processes.Child(
@@ -146,9 +147,12 @@ class Memory:
                 if path not in self._entries and path.exists():
                     _say(str(problem))
                 continue
+            if now.state == "closed":
+                self._entries.pop(path, None)
+                continue
             before = self._entries.get(path, now)
             # What is back is back, also where that could not be written.
-            self._entries[path] = now if before.undo.calls else now.without_calls()
+            self._entries[path] = now if before.state == "key-away" else now.without_calls()
         return list(self._entries.values())
 
     def away_for(self, seconds: float) -> list[Entry]:
@@ -156,7 +160,7 @@ class Memory:
         return [
             entry
             for path, entry in self._entries.items()
-            if entry.undo.calls and time.monotonic() - self._seen[path] > seconds
+            if entry.state == "key-away" and time.monotonic() - self._seen[path] > seconds
         ]
 
     def put_back(self, entries: Sequence[Entry]) -> list[Entry]:

@@ -16,6 +16,7 @@ from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report.verdict import of_journal
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
 from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.undo.store import ORIGIN, Origin
 
 OURS = {"type": "python", "module": "chaosaws_kms_ext.kms.probes", "func": "key_state"}
 
@@ -165,8 +166,7 @@ def refused(run):
 
 @pytest.fixture
 def ledger(tmp_path, run):
-    names = dict.fromkeys(["run", "owner", "target", "account", "region", "endpoint", "lab"], "")
-    made = Ledger(**names, path=tmp_path / "made.json")
+    made = Ledger(Origin(*[""] * len(ORIGIN)), "", tmp_path / "made.json")
     run.put(Ledger, made)
     return made
 

@@ -24,7 +24,8 @@ from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources.delete import remove
 from chaosaws_kms_ext.resources.ledger import Ledger, leftovers
 from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
-from chaosaws_kms_ext.undo import journal
+from chaosaws_kms_ext.run import 
+from chaosaws_kms_ext.undo import store
 from tests.conftest import FAST, client, mostly_soak, until
 from tests.e2e.conftest import ROOT
 
@@ -384,7 +385,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(here, kind, monkeypa
     killed = subprocess.Popen([sys.executable, "-c", KILLED], env={**os.environ, **env}, cwd=ROOT)
 
     def named():
-        paths = list((journal.directory() / "made").glob("*.json"))
+        paths = list((store.directory() / "made").glob("*.json"))
         return any(f'"kind": "{kind}"' in path.read_text() for path in paths)
 
     until(named, every=0.001)

@@ -24,9 +24,9 @@ from chaosaws_kms_ext.guard import leftovers
 from chaosaws_kms_ext.lab_client import presence
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo import journal
-from chaosaws_kms_ext.undo.journal import JournalDamaged
+from chaosaws_kms_ext.undo import journal, store
 from chaosaws_kms_ext.undo.restorer import Restorer
+from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.undo import Call, Undo
 from tests.conftest import client
 
@@ -108,10 +108,11 @@ FORGED = {
 
 
 @pytest.mark.parametrize("what", FORGED)
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_no_call_of_a_file_is_made_that_puts_nothing_back(lab, kms, key, tmp_path, what, schema):
     undo = {"calls": [FORGED[what](key)]} | ({"checks": []} if schema == 1 else {})
-    path = file_of(tmp_path, entry_of(key, undo=undo, schema=schema))
+    state_of_it = {"state": "key-away"} if schema == 3 else {}
+    path = file_of(tmp_path, entry_of(key, undo=undo, schema=schema, **state_of_it))
     before = changes(lab)
     ran = restore(path)
     assert (ran.exit_code, changes(lab)) == (1, before)
@@ -240,10 +241,15 @@ def test_a_lab_is_a_port_of_this_machine_and_nothing_else(key, tmp_path, endpoin
 
 
 NEWER = {
-    "a newer schema": lambda said: said | {"schema": 3},
+    "a newer schema": lambda said: said | {"schema": 4},
     "no schema": lambda said: {k: v for k, v in said.items() if k != "schema"},
     "a schema that is none": lambda said: said | {"schema": True},
     "a field more": lambda said: said | {"second_key": "x"},
+    "no state": lambda said: {k: v for k, v in said.items() if k != "state"},
+    "a state that is none": lambda said: said | {"state": "away"},
+    "a state that is no text": lambda said: said | {"state": ["key-away"]},
+    "a key that is back, and calls": lambda said: said | {"state": "key-back"},
+    "a key that is away, and no calls": lambda said: said | {"undo": {"calls": []}},
     "a field less": lambda said: {k: v for k, v in said.items() if k != "cluster"},
     "an undo with a field more": lambda said: said | {"undo": said["undo"] | {"then": []}},
     "no calls": lambda said: said | {"undo": {}},
@@ -369,7 +375,7 @@ def dripping(asked):
 @pytest.mark.parametrize("answer", [deep, dripping])
 def test_who_plays_a_lab_that_is_gone_keeps_no_key_of_aws_waiting(kms, key, monkeypatch, answer):
     monkeypatch.setattr(presence, "WITHIN", 0.3)
-    folder = journal.ready_directory()
+    folder = store.ready_directory()
     with playing_a_lab(answer) as endpoint:
         place = {"target": "lab", "lab": "gone", "endpoint": endpoint, "credentials": "/nowhere"}
         for name, said in [("a", entry_of(ELSEWHERE, **place)), ("b", entry_of(key))]:
@@ -411,7 +417,7 @@ def test_a_file_of_another_user_is_not_believed(lab, kms, key, tmp_path, monkeyp
 
 def planted(key):
     """An entry in the journal's folder."""
-    folder = journal.ready_directory()
+    folder = store.ready_directory()
     path = folder / "r1-1.json"
     path.write_text(json.dumps(entry_of(key)))
     path.chmod(0o600)
@@ -445,7 +451,7 @@ def test_a_journal_of_another_user_is_not_believed(lab, kms, key, monkeypatch):
 
 
 def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
-    folder = journal.ready_directory() / "made"
+    folder = store.ready_directory() / "made"
     folder.mkdir(mode=0o700)
     said = {
         "schema": 2, "run": "r1", "owner": "somebody", "target": "aws", "account": "123456789012",

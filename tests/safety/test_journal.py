@@ -16,10 +16,10 @@ import pytest
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.guard import leftovers
-from chaosaws_kms_ext.undo import journal, watchdog
-from chaosaws_kms_ext.undo.journal import JournalDamaged
+from chaosaws_kms_ext.undo import journal, store, watchdog
 from chaosaws_kms_ext.undo.replay import NotPutBack, replay
 from chaosaws_kms_ext.undo.signals import deferred
+from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.undo import Undo
 from tests.conftest import client
 
@@ -44,6 +44,58 @@ def test_an_entry_is_open_until_it_is_closed():
     assert journal.open_entries() == [second]
 
 
+def on_disk(path):
+    return json.loads(path.read_text())["state"]
+
+
+def test_what_became_of_an_entry_is_written_in_it_by_name():
+    entry = an_entry()
+    closed = entry.path.with_suffix(".closed")
+    assert (entry.state, on_disk(entry.path)) == ("key-away", "key-away")
+    back = entry.key_is_back()
+    assert (back.state, on_disk(entry.path)) == ("key-back", "key-back")
+    assert journal.read(entry.path) == back
+    back.close()
+    assert on_disk(closed) == "closed"
+    with pytest.raises(ValueError, match="closed does not become key-back"):
+        journal.read(closed).without_calls()
+
+
+def test_an_entry_whose_closing_was_cut_off_is_closed():
+    entry = an_entry()
+    entry.close()
+    entry.path.with_suffix(".closed").rename(entry.path)
+    memory = watchdog.Memory("r1")
+    assert journal.open_entries() == memory.look() == []
+    assert not entry.key_is_away
+    assert leftovers.readable(()) == ([], [])
+    assert entry.was_closed
+
+
+def test_an_entry_is_closed_although_the_disk_is_full(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    entry = an_entry()
+    monkeypatch.setattr(store, "write_whole", full)
+    entry.close()
+    assert journal.open_entries() == []
+    assert not entry.key_is_away
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("away", [True, False])
+def test_of_an_older_entry_the_calls_say_where_it_is(schema, away):
+    entry = an_entry() if away else an_entry().key_is_back()
+    said = json.loads(entry.path.read_text())
+    del said["state"]
+    if schema == 1:
+        del said["credentials"]
+        said["undo"]["checks"] = []
+    entry.path.write_text(json.dumps(said | {"schema": schema}))
+    assert journal.read(entry.path) == entry
+
+
 def test_an_entry_that_is_lost_is_not_taken_for_one_that_was_closed():
     closed, lost = an_entry(), an_entry()
     closed.close()
@@ -64,7 +116,7 @@ def test_what_was_closed_is_forgotten_after_a_while():
     os.utime(entry.path.with_suffix(".closed"), (0, 0))
     journal.forget_closed()
     assert not entry.was_closed
-    assert list(journal.directory().iterdir()) == []
+    assert list(store.directory().iterdir()) == []
 
 
 def test_a_journal_that_nobody_may_read_is_not_an_empty_one(monkeypatch):
@@ -87,7 +139,7 @@ def test_what_cannot_be_written_whole_leaves_no_entry(monkeypatch):
     def refuse(_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(journal, "sync_folder", refuse)
+    monkeypatch.setattr(store, "sync_folder", refuse)
     with pytest.raises(OSError, match="Input/output"):
         an_entry()
     assert journal.open_entries() == []
@@ -117,10 +169,10 @@ def test_half_an_entry_is_no_entry():
 
 
 def test_the_journal_lies_where_the_next_run_finds_it(tmp_path, monkeypatch):
-    assert journal.directory({"XDG_STATE_HOME": "/x"}).as_posix() == "/x/chaosaws-kms"
+    assert store.directory({"XDG_STATE_HOME": "/x"}).as_posix() == "/x/chaosaws-kms"
     monkeypatch.setenv("HOME", str(tmp_path))
     for unusable in ({}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}):
-        assert journal.directory(unusable) == tmp_path / ".local" / "state" / "chaosaws-kms"
+        assert store.directory(unusable) == tmp_path / ".local" / "state" / "chaosaws-kms"
 
 
 def test_replaying_puts_the_key_back_and_sees_it(lab):

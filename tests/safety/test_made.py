@@ -13,8 +13,8 @@ from chaosaws_kms_ext.aws.client import AwsError
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger, asked_for, leftovers
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo import journal
-from chaosaws_kms_ext.undo.journal import Held
+from chaosaws_kms_ext.undo import store
+from chaosaws_kms_ext.undo.store import Held, Origin
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 
@@ -29,10 +29,11 @@ def ledger():
 
 def new(run, **more):
     said = {
-        "owner": "somebody", "target": "aws", "account": "123456789012", "region": "eu-west-1",
-        "endpoint": "", "lab": "",
+        "owner": "somebody", "target": "aws", "region": "eu-west-1", "endpoint": "", "lab": "",
+        "credentials": "",
     } | more  # fmt: skip
-    return Ledger(run=run, path=journal.directory() / "made" / f"{run}.json", **said)
+    path = store.directory() / "made" / f"{run}.json"
+    return Ledger(Origin(run=run, **said), "123456789012", path)
 
 
 def on_disk(ledger):
@@ -87,7 +88,7 @@ def test_a_disk_that_is_full_stops_it_before_the_call_and_not_after(ledger, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledgers, "write_whole", full)
+        patched.setattr(store, "write_whole", full)
         with pytest.raises(OSError, match="No space"):
             ledger.record("cluster", "b")
         ledger.created(thing)
@@ -104,7 +105,7 @@ def test_only_those_of_runs_that_are_over_are_left(ledger):
     ledger.release()
     (left,), problems = leftovers()
     assert problems == []
-    for name in ("run", "owner", "target", "account", "region", "endpoint", "lab", "things"):
+    for name in ("run", "origin", "account", "things"):
         assert getattr(left, name) == getattr(ledger, name)
     with left.held(), left.held():
         assert leftovers() == ([], [])
@@ -117,7 +118,7 @@ def test_a_run_that_was_killed_holds_nothing_any_more(ledger):
     hold = (
         "import sys, os; from pathlib import Path;"
         "from chaosaws_kms_ext.resources.ledger import Ledger;"
-        "made = Ledger.read(Path(sys.argv[1])); made._hold(); print('held', flush=True);"
+        "made = Ledger.read(Path(sys.argv[1])); made.hold(); print('held', flush=True);"
         "sys.stdin.read()"
     )
     child = subprocess.Popen(
@@ -176,7 +177,7 @@ def test_that_of_a_lab_that_runs_is_not(lab, monkeypatch):
 
 def test_a_run_that_ends_lets_go_and_leaves_what_it_made(on_aws):
     ledger = Ledger.of(runs.current())
-    assert (ledger.run, ledger.account, ledger.region) == (
+    assert (ledger.run, ledger.account, ledger.origin.region) == (
         runs.current().id, "123456789012", "eu-west-1",
     )  # fmt: skip
     ledger.record("cluster", ledgers.name_of(runs.current(), "c"))

@@ -10,7 +10,8 @@ from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources.delete import remove
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
-from chaosaws_kms_ext.undo import journal
+from chaosaws_kms_ext.undo import store
+from chaosaws_kms_ext.undo.store import Origin
 from tests.conftest import client, until
 
 RUN = "20261124T120000Z-abcdef"
@@ -40,14 +41,14 @@ def status(rds, name):
     return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"]
 
 
-def ledger(*things, **more):
+def ledger(*things, run=RUN, account="123456789012"):
     """As a run left it that was killed."""
     said = {
-        "owner": "somebody", "target": "aws", "account": "123456789012", "region": "eu-west-1",
-        "endpoint": "", "lab": "",
-    } | more  # fmt: skip
-    run = said.setdefault("run", RUN)
-    made = Ledger(path=journal.directory() / "made" / f"{run}.json", **said)
+        "owner": "somebody", "target": "aws", "region": "eu-west-1", "endpoint": "", "lab": "",
+        "credentials": "",
+    }  # fmt: skip
+    path = store.directory() / "made" / f"{run}.json"
+    made = Ledger(Origin(run=run, **said), account, path)
     for thing in things:
         made.record(thing.kind, thing.name)
     made._write(list(things))
