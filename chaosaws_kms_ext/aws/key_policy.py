@@ -1,32 +1,34 @@
 """May a principal use a key so? What its key policy and its grants come to, conditions included.
 
-Three answers: yes, no, and what cannot be told, because a condition asks for what only the request
-itself would show (where it comes from, when, with which tags). IAM User Guide, "IAM JSON policy
-elements: Condition operators" and "Single-valued vs. multivalued context keys"; AWS KMS Developer
-Guide, "Key policies in AWS KMS", "Default key policy" and "AWS KMS condition keys".
+Three answers: yes, no, and what cannot be told. AWS KMS Developer Guide, "Key policies in AWS KMS",
+"Default key policy" and "AWS KMS condition keys".
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Answer", "Asker", "Circumstances", "KeyPolicy", "asker", "granted", "statements"]
+from chaosaws_kms_ext.aws.conditions import (
+    CONTEXT,
+    CONTEXT_KEYS,
+    Known,
+    Told,
+    all_of,
+    any_of,
+    condition_holds,
+    listed,
+    matches,
+    opposite,
+)
+from chaosaws_kms_ext.aws.principals import ROLE, Asker, part_of, without_path
+
+__all__ = ["Answer", "Circumstances", "KeyPolicy", "granted", "statements"]
 
 Statement = Mapping[str, Any]
-Told = bool | None
-"""None: it cannot be told."""
 By = Literal["policy", "iam", "grant", ""]
-Known = Mapping[str, tuple[str, ...]]
-"""Condition key, in lower case → its values; none: it is surely not in the request. What is not in
-here is not known."""
-
-SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
-ROLE, SESSION, USER = ":role/", ":assumed-role/", ":user/"
-
 WITH_CONTEXT = frozenset({
     "kms:decrypt", "kms:encrypt", "kms:generatedatakey", "kms:generatedatakeypair",
     "kms:generatedatakeypairwithoutplaintext", "kms:generatedatakeywithoutplaintext",
@@ -38,8 +40,6 @@ WITH_CONSTRAINTS = frozenset({"kms:creategrant", "kms:retiregrant"})
 OF_GRANTS = frozenset({"kms:creategrant", "kms:listgrants", "kms:revokegrant"})
 """KMS Developer Guide, kms:GrantIsForAWSResource."""
 
-CONTEXT, CONTEXT_KEYS = "kms:encryptioncontext:", "kms:encryptioncontextkeys"
-
 
 class Answer(NamedTuple):
     """Whether something is allowed."""
@@ -49,33 +49,6 @@ class Answer(NamedTuple):
     """What allows it: the key `policy` itself, a `grant`, or the policy and then `iam`."""
     why: str
     """In words."""
-
-
-@dataclass(frozen=True)
-class Asker:
-    """Who asks, as a key's policy meets them."""
-
-    name: str
-    names: frozenset[str]
-    """What a Principal element may call them; roles without their path."""
-    account: str
-    """Theirs; for a service the one that it acts for."""
-    key: str
-    """The ARN of the key that is asked for."""
-    service: bool
-    """Whether a service asks by itself: IAM has no say then."""
-    known: Known
-    """Of the conditions that are about who asks and how."""
-
-    @property
-    def root(self) -> bool:
-        """Whether it is the account itself."""
-        return self.name.endswith(":root")
-
-    @property
-    def account_names(self) -> frozenset[str]:
-        """What a Principal element may call their account."""
-        return frozenset({self.account, f"arn:{_part(self.key, 1)}:iam::{self.account}:root"})
 
 
 @dataclass(frozen=True)
@@ -92,35 +65,13 @@ class Circumstances:
     """Whether a grant on the key lets it."""
 
 
-def asker(principal: str, key_arn: str, via_service: str = "", role: str = "") -> Asker:
-    """Who `principal` is: an ARN, an account's number, or a service by itself (rds.amazonaws.com).
-
-    `via_service`: the service through which they call (`rds`), if any. `role`: of a session's ARN
-    the ARN of its role, with its path, which the session's own leaves out; empty if not known.
-    Raises ValueError for what is no principal, or no service.
-    """
-    if via_service and not SERVICE.fullmatch(via_service):
-        raise ValueError(f"{via_service} is no service: it must be named as rds")
-    via = (_regional(via_service, key_arn),) if via_service else ()
-    if SERVICE.fullmatch(principal) and ".amazonaws.com" in principal:
-        return _service(_regional(principal, key_arn), key_arn, via)
-    if re.fullmatch(r"\d{12}", principal):
-        principal = f"arn:{_part(key_arn, 1)}:iam::{principal}:root"
-    if re.fullmatch(r"arn:[\w-]+:(iam|sts)::\d{12}:.+", principal):
-        return _person(principal, key_arn, via, role)
-    raise ValueError(
-        f"{principal} is no principal: it must be the ARN of a user, a role or a session, an "
-        "account's number, or a service as rds.amazonaws.com"
-    )
-
-
 def statements(document: str) -> tuple[Statement, ...] | None:
     """The statements of a policy in JSON; None: it cannot be read."""
     try:
-        listed = _listed(json.loads(document).get("Statement", []))
+        found = listed(json.loads(document).get("Statement", []))
     except (ValueError, AttributeError, RecursionError):
         return None
-    return tuple(listed) if all(isinstance(each, Mapping) for each in listed) else None
+    return tuple(found) if all(isinstance(each, Mapping) for each in found) else None
 
 
 def granted(
@@ -135,8 +86,8 @@ def granted(
     is not known it cannot be told. A service's grant may name several of its principals (API
     reference, ListGrants), so the service is what counts.
     """
-    return _any(
-        _all((
+    return any_of(
+        all_of((
             _grantee(str(grant.get("GranteePrincipal", "")), who),
             action.lower() in {f"kms:{each}".lower() for each in grant.get("Operations", [])},
             _grant_meets(grant, action, context),
@@ -190,7 +141,7 @@ class KeyPolicy:
 
     def _without_deny(self, allows: Sequence[_Seen], given: Circumstances) -> Answer:
         """What comes of it if nothing denies it; `allows`: what lets it, or may."""
-        foreign = self.who.account != _part(self.who.key, 4)
+        foreign = self.who.account != part_of(self.who.key, 4)
         enough = [each for each in allows if each.named and not foreign]
         to_iam = [each for each in allows if each not in enough and given.by_iam]
         if given.granted:
@@ -208,56 +159,6 @@ class KeyPolicy:
             why = "a grant on the key may let it: whether the call meets it cannot be told"
             return Answer(None, "", why)
         return Answer(False, "", "neither the key policy nor a grant on the key lets it")
-
-
-# Who asks
-
-
-def _regional(service: str, key_arn: str) -> str:
-    """As kms:ViaService names it."""
-    dns = "amazonaws.com.cn" if _part(key_arn, 1) == "aws-cn" else "amazonaws.com"
-    return f"{service.split('.')[0]}.{_part(key_arn, 3)}.{dns}"
-
-
-def _service(name: str, key_arn: str, via: tuple[str, ...]) -> Asker:
-    account = _part(key_arn, 4)
-    known = {
-        **_anywhere(key_arn),
-        # The account that owns what the service acts for: Aurora User Guide,
-        # Overview.Encryption.Keys, on an explicit Deny.
-        "kms:calleraccount": (account,),
-        "aws:principalarn": (),
-        "aws:principalisawsservice": ("true",),
-        "aws:username": (),
-        **({"kms:viaservice": via} if via else {}),
-    }
-    return Asker(name, frozenset({name}), account, key_arn, True, known)
-
-
-def _person(arn: str, key_arn: str, via: tuple[str, ...], role: str) -> Asker:
-    account, names = _part(arn, 4), {_without_path(arn)}
-    known = {
-        **_anywhere(key_arn),
-        "kms:calleraccount": (account,),
-        "aws:principalaccount": (account,),
-        "aws:principalisawsservice": ("false",),
-        "aws:viaawsservice": (str(bool(via)).lower(),),
-        "kms:viaservice": via,
-        "aws:username": (arn.rpartition("/")[2],) if USER in arn else (),
-    }
-    if SESSION in arn:
-        head, _, session = arn.partition(SESSION)
-        names.add(f"{head.replace(':sts:', ':iam:')}{ROLE}{session.split('/')[0]}")
-    if named := role if SESSION in arn else arn:
-        known["aws:principalarn"] = (named,)
-    return Asker(arn, frozenset(names), account, key_arn, False, known)
-
-
-def _anywhere(key_arn: str) -> dict[str, tuple[str, ...]]:
-    return {
-        "aws:requestedregion": (_part(key_arn, 3),),
-        "aws:resourceaccount": (_part(key_arn, 4),),
-    }
 
 
 # Statements
@@ -279,11 +180,11 @@ def _seen(number: int, statement: Statement, who: Asker, action: str, known: Kno
     sid = statement.get("Sid")
     principal, named = _principal(statement, who)
     unknown: set[str] = set()
-    holds = _all((
+    holds = all_of((
         principal,
         _covers(statement, "Action", action, ignore_case=True),
         _covers(statement, "Resource", who.key, ignore_case=False),
-        _condition(statement.get("Condition", {}), known, unknown),
+        condition_holds(statement.get("Condition", {}), known, unknown),
     ))  # fmt: skip
     if principal is None:
         unknown.add("whom its principal element means")
@@ -304,8 +205,8 @@ def _covers(statement: Statement, element: str, value: str, ignore_case: bool) -
     patterns = statement.get(f"Not{element}" if negated else element)
     if patterns is None:
         return False
-    found = _any(_matches(each, value, ignore_case=ignore_case) for each in _listed(patterns))
-    return _not(found) if negated else found
+    found = any_of(matches(each, value, ignore_case=ignore_case) for each in listed(patterns))
+    return opposite(found) if negated else found
 
 
 def _principal(statement: Statement, who: Asker) -> tuple[Told, bool]:
@@ -320,28 +221,28 @@ def _principal(statement: Statement, who: Asker) -> tuple[Told, bool]:
         return True, True
     # IAM User Guide, "AWS JSON policy elements: NotPrincipal": who is to be spared has to be named
     # with their account, and a session with its role besides; nobody should rely on less.
-    listed = _names(statement["NotPrincipal"])
-    spared = who.service or bool(who.names <= listed and who.account_names & listed)
+    whom = _names(statement["NotPrincipal"])
+    spared = who.service or bool(who.names <= whom and who.account_names & whom)
     spared = spared and ROLE not in who.name  # whose session is not known
-    return (False, True) if told and (spared or "*" in listed) else (None, True)
+    return (False, True) if told and (spared or "*" in whom) else (None, True)
 
 
 def _named(principal: Any, who: Asker) -> tuple[Told, bool]:
-    listed = _names(principal)
-    if listed & {*who.names, "*"}:
+    whom = _names(principal)
+    if whom & {*who.names, "*"}:
         return True, True
     if who.service:
-        same = any(each.split(".")[0] == who.name.split(".")[0] for each in listed if "." in each)
+        same = any(each.split(".")[0] == who.name.split(".")[0] for each in whom if "." in each)
         return (None, True) if same else (False, False)
-    return bool(who.account_names & listed), who.root
+    return bool(who.account_names & whom), who.root
 
 
 def _names(principal: Any) -> frozenset[str]:
     """Whom a principal element names; roles without their path."""
     if not isinstance(principal, Mapping):
-        return frozenset(_without_path(str(each)) for each in _listed(principal))
-    found = [each for kind in ("AWS", "Service") for each in _listed(principal.get(kind, []))]
-    return frozenset(_without_path(str(each)) for each in found)
+        return frozenset(without_path(str(each)) for each in listed(principal))
+    found = [each for kind in ("AWS", "Service") for each in listed(principal.get(kind, []))]
+    return frozenset(without_path(str(each)) for each in found)
 
 
 # Conditions
@@ -365,119 +266,6 @@ def _known(who: Asker, action: str, given: Circumstances) -> dict[str, tuple[str
     return known
 
 
-def _condition(condition: Any, known: Known, unknown: set[str]) -> Told:
-    """Whether all of it holds; adds to `unknown` the condition keys for which it cannot be told."""
-    if not isinstance(condition, Mapping):
-        return None
-    told: list[Told] = []
-    for operator, block in condition.items():
-        for key, values in block.items() if isinstance(block, Mapping) else [("", None)]:
-            held = _holds(str(operator), _values(key, known), _listed(values))
-            told.append(held)
-            if held is None:
-                unknown.add(str(key) or str(operator))
-    return _all(told)
-
-
-def _values(key: str, known: Known) -> tuple[str, ...] | None:
-    """The values of a condition key in the request; None: they are not known."""
-    name = key.lower()
-    if name.startswith(CONTEXT):
-        return known.get(name, known.get(CONTEXT))
-    return known.get(name)
-
-
-def _holds(operator: str, values: tuple[str, ...] | None, patterns: Sequence[Any]) -> Told:
-    wanted = [str(each).lower() if isinstance(each, bool) else str(each) for each in patterns]
-    for_all, for_any = (operator.startswith(f"For{each}:") for each in ("AllValues", "AnyValue"))
-    plain = operator.partition(":")[2] if for_all or for_any else operator
-    if values is None:
-        return None
-    if plain == "Null":
-        return str(not values).lower() in [each.lower() for each in wanted]
-    if_exists = plain.endswith("IfExists")
-    if (known := TESTS.get(plain.removesuffix("IfExists"))) is None:
-        return None
-    test, negated = known
-    if not values:
-        # Whether IfExists counts beside ForAnyValue is not documented.
-        return None if for_any and if_exists else for_all or if_exists or (negated and not for_any)
-    if len(values) > 1 and not (for_all or for_any):
-        return None  # "Single-valued vs. multivalued context keys": a mistake in the policy
-    fits = [_any(test(pattern, value) for pattern in wanted) for value in values]
-    if negated:
-        fits = [_not(each) for each in fits]
-    return _any(fits) if for_any else _all(fits)
-
-
-def _equals(pattern: str, value: str) -> Told:
-    return None if "${" in pattern else pattern == value
-
-
-def _equals_ignoring_case(pattern: str, value: str) -> Told:
-    return _equals(pattern.casefold(), value.casefold())
-
-
-def _like(pattern: str, value: str) -> Told:
-    return _matches(pattern, value)
-
-
-def _arn(pattern: str, value: str) -> Told:
-    """Each of an ARN's six parts by itself, with wildcards: a * ends at the next colon."""
-    if "${" in pattern:
-        return None
-    parts, wanted = value.split(":", 5), pattern.split(":", 5)
-    return len(parts) == len(wanted) == 6 and _all(
-        _matches(w, p) for w, p in zip(wanted, parts, strict=True)
-    )
-
-
-TESTS: dict[str, tuple[Callable[[str, str], Told], bool]] = {
-    "StringEquals": (_equals, False),
-    "StringNotEquals": (_equals, True),
-    "StringEqualsIgnoreCase": (_equals_ignoring_case, False),
-    "StringNotEqualsIgnoreCase": (_equals_ignoring_case, True),
-    "StringLike": (_like, False),
-    "StringNotLike": (_like, True),
-    "ArnEquals": (_arn, False),
-    "ArnNotEquals": (_arn, True),
-    "ArnLike": (_arn, False),
-    "ArnNotLike": (_arn, True),
-    "Bool": (_equals_ignoring_case, False),
-}
-"""Operator → its test, and whether it is a negated one, which holds where nothing fits. Those of
-numbers, dates and addresses are about what only the request itself shows."""
-
-
-def _matches(pattern: Any, value: str, *, ignore_case: bool = False) -> Told:
-    """Whether a value fits a pattern with * and ?; of policy variables it cannot be told."""
-    text = str(pattern)
-    if "${" in text:
-        return None
-    if ignore_case:
-        text, value = text.casefold(), value.casefold()
-    # What is between two stars may come as early as it can: so this ends, however many there are.
-    first, *rest = text.split("*")
-    if not rest:
-        return len(first) == len(value) and _begins(first, value, 0)
-    *middle, last = rest
-    if not _begins(first, value, 0):
-        return False
-    at = len(first)
-    for part in middle:
-        fitting = (n for n in range(at, len(value) + 1) if _begins(part, value, n))
-        if (found := next(fitting, None)) is None:
-            return False
-        at = found + len(part)
-    end = len(value) - len(last)
-    return end >= at and _begins(last, value, end)
-
-
-def _begins(part: str, value: str, at: int) -> bool:
-    there = value[at : at + len(part)]
-    return len(there) == len(part) and all(p in ("?", v) for p, v in zip(part, there, strict=True))
-
-
 # Grants
 
 
@@ -486,7 +274,7 @@ def _grantee(principal: str, who: Asker) -> Told:
         return principal.split(".")[0] == who.name.split(".")[0]
     if principal in who.account_names and not who.root:
         return None  # and then its IAM policies count
-    return _without_path(principal) in who.names
+    return without_path(principal) in who.names
 
 
 def _grant_meets(grant: Mapping[str, Any], action: str, context: Mapping[str, str] | None) -> Told:
@@ -502,36 +290,3 @@ def _grant_meets(grant: Mapping[str, Any], action: str, context: Mapping[str, st
     if equals:
         return dict(context) == dict(equals)
     return bool(subset.items() <= context.items())
-
-
-# Three-valued logic
-
-
-def _all(each: Iterable[Told]) -> Told:
-    told = set(each)
-    return False if False in told else None if None in told else True
-
-
-def _any(each: Iterable[Told]) -> Told:
-    told = set(each)
-    return True if True in told else None if None in told else False
-
-
-def _not(told: Told) -> Told:
-    return None if told is None else not told
-
-
-# Names
-
-
-def _part(arn: str, number: int) -> str:
-    return arn.split(":")[number]
-
-
-def _without_path(arn: str) -> str:
-    """STS leaves a role's path out, and an account has no two roles of one name."""
-    return re.sub(rf"{ROLE}.*/", ROLE, arn)
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]

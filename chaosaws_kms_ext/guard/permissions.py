@@ -14,9 +14,10 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import kms, names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.key_policy import KeyPolicy, asker, statements
+from chaosaws_kms_ext.aws.key_policy import KeyPolicy, statements
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import ALLOW, TAG
+from chaosaws_kms_ext.aws.principals import asker
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs

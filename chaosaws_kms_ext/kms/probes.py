@@ -14,11 +14,17 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
-from chaosaws_kms_ext.aws import key_policy as policy
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.key_policy import Answer, Asker, Circumstances, KeyPolicy
+from chaosaws_kms_ext.aws.key_policy import (
+    Answer,
+    Circumstances,
+    KeyPolicy,
+    granted,
+    statements,
+)
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.principals import Asker, asker
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard import permissions
 from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
@@ -350,11 +356,11 @@ def _told(
     wanted = action if ":" in action else f"kms:{action}"
     who = _asker(aws, key, principal, via_service)
     there = kms.grants(aws, key.arn)
-    read = KeyPolicy(policy.statements(kms.policy(aws, key.arn)), who)
+    read = KeyPolicy(statements(kms.policy(aws, key.arn)), who)
     given = Circumstances(
         context=context,
         grant_operations=_granted_to(there, str(via_service or who.name)),
-        granted=bool(as_granted) or policy.granted(there, who, wanted, context),
+        granted=bool(as_granted) or granted(there, who, wanted, context),
     )
     return read.decide(wanted, given)
 
@@ -365,7 +371,7 @@ def _asker(aws: Aws, key: Key, principal: str, via_service: str) -> Asker:
         me = permissions.identity(aws)
         principal, role = me.arn, permissions.role_of(aws, me)
     try:
-        return policy.asker(str(principal), key.arn, str(via_service), role)
+        return asker(str(principal), key.arn, str(via_service), role)
     except ValueError as problem:
         raise Refused(str(problem)) from None
 
