@@ -32,9 +32,14 @@ more wrong, our calls are not found, which is better than somebody else's."""
 UNLESS_OURS = "disable-key"
 """The fault whose calls are looked for if this run has injected none."""
 
-AWAY = frozenset({
-    "AccessDenied", "AccessDeniedException", "DisabledException", "KMSInvalidStateException",
-})  # fmt: skip
+AWAY = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "DisabledException",
+        "KMSInvalidStateException",
+    }
+)
 """What Decrypt is refused with when the key is away (API reference, Decrypt)."""
 
 
@@ -197,9 +202,11 @@ class _Audit:
 
     def _failed(self, event: Logged) -> bool:
         context = event.parameters.get("encryptionContext") or {}
-        return event.error in AWAY and bool(self.cluster) and (
-            context.get(CLUSTER_CONTEXT) == self.cluster
-        )  # fmt: skip
+        return (
+            event.error in AWAY
+            and bool(self.cluster)
+            and (context.get(CLUSTER_CONTEXT) == self.cluster)
+        )
 
 
 def _event(action: str) -> str:

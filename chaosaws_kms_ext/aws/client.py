@@ -216,12 +216,24 @@ UNUSABLE = (EOFError, RuntimeError, TypeError, ValueError)
 """What botocore raises for an endpoint that is none, for an AWS_CREDENTIAL_EXPIRATION that has
 passed or is no instant, and where a role wants a code and nobody can type one."""
 
-PERMANENT = frozenset({
-    "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException",
-    "InvalidArnException", "InvalidClientTokenId", "KMSInvalidStateException", "NotFoundException",
-    "NoCredentials", "ParamValidation", "RequestExpired", "SignatureDoesNotMatch",
-    "UnauthorizedOperation", "UnrecognizedClientException",
-})  # fmt: skip
+PERMANENT = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidArnException",
+        "InvalidClientTokenId",
+        "KMSInvalidStateException",
+        "NotFoundException",
+        "NoCredentials",
+        "ParamValidation",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+    }
+)
 """Error codes after which the same call will not succeed a minute later either."""
 
 LONGEST = 1000

@@ -29,11 +29,18 @@ __all__ = ["Answer", "Circumstances", "KeyPolicy", "granted", "statements"]
 
 Statement = Mapping[str, Any]
 By = Literal["policy", "iam", "grant", ""]
-WITH_CONTEXT = frozenset({
-    "kms:decrypt", "kms:encrypt", "kms:generatedatakey", "kms:generatedatakeypair",
-    "kms:generatedatakeypairwithoutplaintext", "kms:generatedatakeywithoutplaintext",
-    "kms:reencryptfrom", "kms:reencryptto",
-})  # fmt: skip
+WITH_CONTEXT = frozenset(
+    {
+        "kms:decrypt",
+        "kms:encrypt",
+        "kms:generatedatakey",
+        "kms:generatedatakeypair",
+        "kms:generatedatakeypairwithoutplaintext",
+        "kms:generatedatakeywithoutplaintext",
+        "kms:reencryptfrom",
+        "kms:reencryptto",
+    }
+)
 """KMS Developer Guide, kms:EncryptionContext: the operations that have one."""
 WITH_CONSTRAINTS = frozenset({"kms:creategrant", "kms:retiregrant"})
 """The same key is about a grant's constraint here, which is not known."""
@@ -87,13 +94,15 @@ def granted(
     reference, ListGrants), so the service is what counts.
     """
     return any_of(
-        all_of((
-            _grantee(str(grant.get("GranteePrincipal", "")), who),
-            action.lower() in {f"kms:{each}".lower() for each in grant.get("Operations", [])},
-            _grant_meets(grant, action, context),
-        ))
+        all_of(
+            (
+                _grantee(str(grant.get("GranteePrincipal", "")), who),
+                action.lower() in {f"kms:{each}".lower() for each in grant.get("Operations", [])},
+                _grant_meets(grant, action, context),
+            )
+        )
         for grant in grants
-    )  # fmt: skip
+    )
 
 
 NOTHING = Circumstances()
@@ -180,12 +189,14 @@ def _seen(number: int, statement: Statement, who: Asker, action: str, known: Kno
     sid = statement.get("Sid")
     principal, named = _principal(statement, who)
     unknown: set[str] = set()
-    holds = all_of((
-        principal,
-        _covers(statement, "Action", action, ignore_case=True),
-        _covers(statement, "Resource", who.key, ignore_case=False),
-        condition_holds(statement.get("Condition", {}), known, unknown),
-    ))  # fmt: skip
+    holds = all_of(
+        (
+            principal,
+            _covers(statement, "Action", action, ignore_case=True),
+            _covers(statement, "Resource", who.key, ignore_case=False),
+            condition_holds(statement.get("Condition", {}), known, unknown),
+        )
+    )
     if principal is None:
         unknown.add("whom its principal element means")
     what = ", ".join(sorted(unknown)) or "an element that is not understood"

@@ -68,7 +68,7 @@ def part_of(arn: str, number: int) -> str:
 
 
 def without_path(arn: str) -> str:
-    """The ARN as STS has it: it leaves a role's path out, and an account has no two roles of one name."""
+    """As STS has it, which leaves a role's path out; an account has no two roles of one name."""
     return re.sub(rf"{ROLE}.*/", ROLE, arn)
 
 

@@ -169,38 +169,64 @@ def create_cluster(
     It has a database `postgres`, as every one (API reference, CreateDBCluster, DatabaseName).
     """
     user, password = master
-    aws.call("rds", "CreateDBCluster", {
-        "DBClusterIdentifier": cluster_id, "Engine": ENGINE, "StorageEncrypted": True,
-        "KmsKeyId": key_arn, "MasterUsername": user, "MasterUserPassword": password,
-        "Tags": _tag_list(tagged), **network,
-    })  # fmt: skip
+    aws.call(
+        "rds",
+        "CreateDBCluster",
+        {
+            "DBClusterIdentifier": cluster_id,
+            "Engine": ENGINE,
+            "StorageEncrypted": True,
+            "KmsKeyId": key_arn,
+            "MasterUsername": user,
+            "MasterUserPassword": password,
+            "Tags": _tag_list(tagged),
+            **network,
+        },
+    )
 
 
 def create_instance(
     aws: Aws, instance_id: str, cluster_id: str, instance_class: str, tagged: Tags
 ) -> None:
     """Orders an instance of a cluster; raises AwsError."""
-    aws.call("rds", "CreateDBInstance", {
-        "DBInstanceIdentifier": instance_id, "DBClusterIdentifier": cluster_id, "Engine": ENGINE,
-        "DBInstanceClass": instance_class, "Tags": _tag_list(tagged),
-    })  # fmt: skip
+    aws.call(
+        "rds",
+        "CreateDBInstance",
+        {
+            "DBInstanceIdentifier": instance_id,
+            "DBClusterIdentifier": cluster_id,
+            "Engine": ENGINE,
+            "DBInstanceClass": instance_class,
+            "Tags": _tag_list(tagged),
+        },
+    )
 
 
 def create_snapshot(aws: Aws, snapshot_id: str, cluster_id: str, tagged: Tags) -> None:
     """Orders a snapshot of a cluster, which has the cluster's key; raises AwsError."""
-    aws.call("rds", "CreateDBClusterSnapshot", {
-        "DBClusterSnapshotIdentifier": snapshot_id, "DBClusterIdentifier": cluster_id,
-        "Tags": _tag_list(tagged),
-    })  # fmt: skip
+    aws.call(
+        "rds",
+        "CreateDBClusterSnapshot",
+        {
+            "DBClusterSnapshotIdentifier": snapshot_id,
+            "DBClusterIdentifier": cluster_id,
+            "Tags": _tag_list(tagged),
+        },
+    )
 
 
 def copy_snapshot(aws: Aws, snapshot_id: str, source_id: str, key_arn: str, tagged: Tags) -> None:
     """Orders a copy of a cluster snapshot under another key; raises AwsError."""
-    aws.call("rds", "CopyDBClusterSnapshot", {
-        "SourceDBClusterSnapshotIdentifier": source_id,
-        "TargetDBClusterSnapshotIdentifier": snapshot_id, "KmsKeyId": key_arn,
-        "Tags": _tag_list(tagged),
-    })  # fmt: skip
+    aws.call(
+        "rds",
+        "CopyDBClusterSnapshot",
+        {
+            "SourceDBClusterSnapshotIdentifier": source_id,
+            "TargetDBClusterSnapshotIdentifier": snapshot_id,
+            "KmsKeyId": key_arn,
+            "Tags": _tag_list(tagged),
+        },
+    )
 
 
 def restore(
@@ -210,18 +236,31 @@ def restore(
 
     Raises AwsError.
     """
-    aws.call("rds", "RestoreDBClusterFromSnapshot", {
-        "DBClusterIdentifier": cluster_id, "SnapshotIdentifier": snapshot_id, "Engine": ENGINE,
-        "Tags": _tag_list(tagged), **({"KmsKeyId": key_arn} if key_arn else {}), **network,
-    })  # fmt: skip
+    aws.call(
+        "rds",
+        "RestoreDBClusterFromSnapshot",
+        {
+            "DBClusterIdentifier": cluster_id,
+            "SnapshotIdentifier": snapshot_id,
+            "Engine": ENGINE,
+            "Tags": _tag_list(tagged),
+            **({"KmsKeyId": key_arn} if key_arn else {}),
+            **network,
+        },
+    )
 
 
 def delete_cluster(aws: Aws, cluster_id: str) -> None:
     """Orders a cluster without instances to be deleted, with its backups; raises AwsError."""
-    aws.call("rds", "DeleteDBCluster", {
-        "DBClusterIdentifier": cluster_id, "SkipFinalSnapshot": True,
-        "DeleteAutomatedBackups": True,
-    })  # fmt: skip
+    aws.call(
+        "rds",
+        "DeleteDBCluster",
+        {
+            "DBClusterIdentifier": cluster_id,
+            "SkipFinalSnapshot": True,
+            "DeleteAutomatedBackups": True,
+        },
+    )
 
 
 def delete_instance(aws: Aws, instance_id: str) -> None:

@@ -25,8 +25,12 @@ from chaosaws_kms_ext.iam.needs import Needs
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
 ABSENT = (
-    "iam:", "aws:requesttag/", "aws:tagkeys", f"aws:resourcetag/{TAG}", "kms:viaservice",
-)  # fmt: skip
+    "iam:",
+    "aws:requesttag/",
+    "aws:tagkeys",
+    f"aws:resourcetag/{TAG}",
+    "kms:viaservice",
+)
 """What the context keys begin with that no call has which is asked about: of IAM's own actions
 alone (IAM User Guide, "IAM and AWS STS condition context keys"), of calls that give tags, of what a
 run made, and of calls that a service makes. The simulator misses those of every policy, so also
@@ -89,10 +93,16 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) 
     """
     if who.is_root:
         return [ok("permissions", "the account's root user may undo it")]
-    found = _judged_all(aws, who, key, UNDO, (
-        (key.arn, (*needs.undo, "kms:DescribeKey", *needs.look)),
-        (cluster.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")),
-    ))  # fmt: skip
+    found = _judged_all(
+        aws,
+        who,
+        key,
+        UNDO,
+        (
+            (key.arn, (*needs.undo, "kms:DescribeKey", *needs.look)),
+            (cluster.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")),
+        ),
+    )
     return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
 
 
@@ -122,9 +132,16 @@ def may_finish(
 def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
     """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
     who = Identity(role, role.split(":")[4])
-    found = _judged_all(aws, who, key, UNDO, (
-        (key.arn, needs.undo), (cluster.arn, ("rds:StartDBCluster",)),
-    ))  # fmt: skip
+    found = _judged_all(
+        aws,
+        who,
+        key,
+        UNDO,
+        (
+            (key.arn, needs.undo),
+            (cluster.arn, ("rds:StartDBCluster",)),
+        ),
+    )
     return found or [ok("switch", f"{role} may put it back, by IAM's simulator")]
 
 

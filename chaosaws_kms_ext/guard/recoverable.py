@@ -26,8 +26,13 @@ def recoverable(aws: Aws, cluster: Cluster) -> list[Finding]:
     lost = "a lost key would be the end of it, not an outage"
     if why:
         return [refused("kind", f"{cluster.id} {each}: {lost}") for each in why]
-    return [ok("kind", f"{cluster.id} has the recoverable state: no global database, replica, "
-               "blue/green deployment or Serverless v1")]  # fmt: skip
+    return [
+        ok(
+            "kind",
+            f"{cluster.id} has the recoverable state: no global database, replica, "
+            "blue/green deployment or Serverless v1",
+        )
+    ]
 
 
 def _of_itself(cluster: Cluster) -> list[str]:

@@ -138,9 +138,11 @@ def _in_passfile(options: dict[str, str]) -> str:
         return ""
     for line in lines:
         *names, password = _fields(line)
-        if not line.startswith("#") and len(names) == len(asked) and all(
-            name in ("*", wanted) for name, wanted in zip(names, asked, strict=True)
-        ):  # fmt: skip
+        if (
+            not line.startswith("#")
+            and len(names) == len(asked)
+            and all(name in ("*", wanted) for name, wanted in zip(names, asked, strict=True))
+        ):
             return password
     return ""
 

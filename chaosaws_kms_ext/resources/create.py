@@ -35,9 +35,13 @@ Answer = TypeVar("Answer")
 CLASS = "db.t4g.medium"
 """Of an instance for which neither a setting nor a source names one."""
 
-TAKEN = frozenset({
-    "DBClusterAlreadyExistsFault", "DBClusterSnapshotAlreadyExistsFault", "DBInstanceAlreadyExists",
-})  # fmt: skip
+TAKEN = frozenset(
+    {
+        "DBClusterAlreadyExistsFault",
+        "DBClusterSnapshotAlreadyExistsFault",
+        "DBInstanceAlreadyExists",
+    }
+)
 NO_KEY = "KMSKeyNotAccessibleFault"
 """API reference, RestoreDBClusterFromSnapshot: "An error occurred accessing an AWS KMS key"."""
 

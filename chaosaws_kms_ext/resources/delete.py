@@ -43,9 +43,13 @@ UNANSWERED = 60.0
 ORDER: tuple[Kind, ...] = ("instance", "cluster", "snapshot")
 DELETING = "deleting"
 
-NOT_FOUND = frozenset({
-    "DBClusterNotFoundFault", "DBClusterSnapshotNotFoundFault", "DBInstanceNotFound",
-})  # fmt: skip
+NOT_FOUND = frozenset(
+    {
+        "DBClusterNotFoundFault",
+        "DBClusterSnapshotNotFoundFault",
+        "DBInstanceNotFound",
+    }
+)
 PROTECTED = "InvalidParameterCombination"
 """What DeleteDBCluster says of a cluster that is protected from it."""
 

@@ -19,17 +19,19 @@ Say = Callable[[str], object]
 LOOKS = ("Describe", "Get", "List")
 """What the names of operations begin with that change nothing."""
 
-CALLS = frozenset({
-    *UNDOES,
-    ("rds", "StartDBCluster"),
-    ("scheduler", "DeleteSchedule"),
-    # What a run made is removed.
-    ("kms", "DeleteAlias"),
-    ("kms", "ScheduleKeyDeletion"),
-    ("rds", "DeleteDBCluster"),
-    ("rds", "DeleteDBClusterSnapshot"),
-    ("rds", "DeleteDBInstance"),
-})  # fmt: skip
+CALLS = frozenset(
+    {
+        *UNDOES,
+        ("rds", "StartDBCluster"),
+        ("scheduler", "DeleteSchedule"),
+        # What a run made is removed.
+        ("kms", "DeleteAlias"),
+        ("kms", "ScheduleKeyDeletion"),
+        ("rds", "DeleteDBCluster"),
+        ("rds", "DeleteDBClusterSnapshot"),
+        ("rds", "DeleteDBInstance"),
+    }
+)
 """Service and operation of every call that puts something back."""
 
 

@@ -251,8 +251,15 @@ def _read(aws: Aws, name: str) -> Armed | None:
         service, operation = said["Target"]["Arn"].split(":")[-2:]
         params = {k.replace("Db", "DB"): v for k, v in json.loads(said["Target"]["Input"]).items()}
         call = Call(service, OPERATIONS[operation], params)
-        found = Armed(name, call, told["run"], told["owner"], told["cluster"], told["key"],
-                      said.get("StartDate"))  # fmt: skip
+        found = Armed(
+            name,
+            call,
+            told["run"],
+            told["owner"],
+            told["cluster"],
+            told["key"],
+            said.get("StartDate"),
+        )
         return found if found.is_ours else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

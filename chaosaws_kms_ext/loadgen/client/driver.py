@@ -1,0 +1,230 @@
+"""What the users of one process share: the arrivals, the recorder, the witnesses, the log."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gevent
+import psycopg
+from gevent import GreenletExit
+
+from chaosaws_kms_ext.history import SECOND, Operation, OperationWriter, Outcome
+from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
+from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
+from chaosaws_kms_ext.loadgen.client.connector import Connector
+from chaosaws_kms_ext.loadgen.client.recorder import Recorder
+from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
+from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
+
+__all__ = ["QUIT_WITHIN", "Driver", "Due", "outcome_of"]
+
+START_AFTER = 0.3
+"""Seconds until the first arrival: the users connect meanwhile."""
+REAP_EVERY, STALLED = 0.1, 0.3
+"""Seconds between two looks; seconds after which a look is so late that it is recorded."""
+MOST_SAID = 20
+"""Different words of the database's in the log."""
+WITNESS_EVERY = 0.25
+QUIT_WITHIN = 3.0
+"""Seconds after which a load that cannot stop in order is ended."""
+
+
+SELECT = "SELECT 1"
+
+
+class Due(NamedTuple):
+    """An operation that is due; what there is of one in the history before it was sent."""
+
+    writer: int
+    sequence: int
+    kind: str
+    at: int
+    """CLOCK_MONOTONIC, ns."""
+
+
+class Driver:
+    """What the users of one process share: the arrivals, the recorder, the way to reconnect."""
+
+    def __init__(self, config: ClientConfig, environment: Any) -> None:
+        self.config = config
+        self.environment = environment
+        self.recorder = Recorder(
+            OperationWriter(Path(config.folder), config.name, config.rate), self.stop
+        )
+        self.deadline = round(config.deadline * SECOND)
+        start = time.monotonic_ns() + round(START_AFTER * SECOND)
+        self.schedule = Schedule(start, config.rate, config.writes)
+        self._tickets = Tickets(self.schedule, self.deadline)
+        self.connector = Connector(self.connect, spacing_for(config.deadline))
+        self._writers = config.writers_from
+        self._stopped_at: int | None = None
+        self._said: set[str] = set()
+        self._works = [
+            gevent.spawn(work)
+            for work in (
+                self.recorder.flush_for_ever,
+                self.connector.work,
+                self._record_overdue,
+                self._witness_open_session,
+                self._witness_new_connections,
+            )
+        ]
+
+    def new_writer(self) -> int:
+        """A number for one more user."""
+        self._writers += 1
+        return self._writers
+
+    def take(self) -> int:
+        """The next arrival that can still be answered in time."""
+        self._give_up(self._tickets.overdue(time.monotonic_ns()))
+        return self._tickets.take()
+
+    def arrival(self, number: int, writer: int = 0, sequence: int | None = None) -> Due:
+        """What is due as arrival `number`; `writer` takes it as its own `sequence`, or nobody."""
+        kind, at = self.schedule.kind(number), self.schedule.due(number)
+        return Due(writer, number if sequence is None else sequence, kind, at)
+
+    def counts(self, due: int) -> bool:
+        """Whether an arrival belongs to the load: not if it is due after the load was stopped."""
+        return self._stopped_at is None or due <= self._stopped_at
+
+    def stopping(self) -> None:
+        """The load is stopped now: what is due later does not count."""
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic_ns()
+
+    def close(self) -> None:
+        """Writes down what is left; the users have ended."""
+        self.stopping()
+        gevent.killall(self._works, timeout=1)
+        assert self._stopped_at is not None
+        self._give_up(self._tickets.due_by(self._stopped_at))
+        self.recorder.flush()
+
+    def connect(self, until: float | None = None) -> DeadlineConnection:
+        """One attempt to connect, of at most the deadline's length; raises psycopg.Error."""
+        seconds = self.config.deadline if until is None else until - time.monotonic()
+        passed = gevent.Timeout(max(seconds, 0.001))
+        try:
+            with passed:
+                connection = DeadlineConnection.connect(self.config.database, autocommit=True)
+                assert isinstance(connection, DeadlineConnection)
+                return connection
+        except gevent.Timeout as timeout:
+            # Only here a psycopg.Error: with several addresses psycopg would go on to the next one,
+            # now without any time-out.
+            if timeout is not passed:
+                raise
+            raise DeadlinePassed("no connection before the deadline") from None
+        except psycopg.Error as problem:
+            self.say(problem)
+            raise
+
+    def record(
+        self, what: Due, sent: int | None, outcome: Outcome, sqlstate: str | None = None
+    ) -> None:
+        """It has ended now."""
+        done = time.monotonic_ns()
+        self.recorder.add(Operation(self.config.name, *what, sent, done, outcome.value, sqlstate))
+
+    def say(self, problem: psycopg.Error) -> None:
+        """Puts the database's words into the log, the same words once."""
+        # Without the details, which may quote the team's data.
+        words = " ".join((problem.diag.message_primary or str(problem)).split())
+        told = f"{problem.sqlstate}: {words}" if problem.sqlstate else words
+        if told not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(told)
+            print(f"{DATABASE_SAID}{told}", file=sys.stderr, flush=True)
+
+    def stop(self, why: str) -> None:
+        """Ends the load with one sentence."""
+        print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
+        self.environment.process_exit_code = 1
+        # Not from here: quitting kills the user that says this, and would end half-way.
+        gevent.spawn_later(QUIT_WITHIN, os._exit, 1)
+        gevent.spawn(self.environment.runner.quit)
+
+    def _give_up(self, numbers: range) -> None:
+        for number in numbers:
+            self.record(self.arrival(number), None, Outcome.UNSENT)
+
+    def _record_overdue(self) -> None:
+        number = 0
+        while True:
+            slept_at = time.monotonic_ns()
+            gevent.sleep(REAP_EVERY)
+            if time.monotonic_ns() - slept_at > STALLED * SECOND:
+                # We ourselves stood still: what that hides is no fault of the database's.
+                number += 1
+                self.record(Due(0, number, "stall", slept_at), slept_at, Outcome.OK)
+            self._give_up(self._tickets.overdue(time.monotonic_ns()))
+
+    def _witness_open_session(self) -> None:
+        """The witness of an open session: the same connection, asked again and again."""
+        connection: DeadlineConnection | None = None
+        number = 0
+        while True:
+            gevent.sleep(WITNESS_EVERY)
+            if connection is None or connection.closed:
+                try:
+                    connection = self.connect()
+                except psycopg.Error:
+                    continue
+            number += 1
+            _ask(self, connection, "session", number)
+
+    def _witness_new_connections(self) -> None:
+        """The witness of new connections: one made, used and closed, again and again."""
+        number = 0
+        while True:
+            gevent.sleep(WITNESS_EVERY)
+            number += 1
+            sent = time.monotonic_ns()
+            due = Due(0, number, "connect", sent)
+            until = time.monotonic() + self.config.deadline
+            connection = None
+            try:
+                connection = self.connect(until)
+                connection.until = until
+                connection.execute(SELECT)
+            except psycopg.Error as problem:
+                self.record(due, sent, outcome_of(problem, connection), problem.sqlstate)
+            except GreenletExit:
+                self.record(due, sent, Outcome.ABORTED)
+                raise
+            else:
+                self.record(due, sent, Outcome.OK)
+            if connection is not None:
+                connection.close()
+
+
+def _ask(driver: Driver, connection: DeadlineConnection, kind: str, number: int) -> None:
+    """One query of a witness."""
+    sent = time.monotonic_ns()
+    due = Due(0, number, kind, sent)
+    connection.until = time.monotonic() + driver.config.deadline
+    try:
+        connection.execute(SELECT)
+    except psycopg.Error as problem:
+        outcome = outcome_of(problem, connection)
+        driver.record(due, sent, outcome, problem.sqlstate)
+        connection.close()
+    except GreenletExit:
+        driver.record(due, sent, Outcome.ABORTED)
+        raise
+    else:
+        driver.record(due, sent, Outcome.OK)
+
+
+def outcome_of(problem: psycopg.Error, connection: DeadlineConnection | None) -> Outcome:
+    """What a failure means: nobody answered, the connection broke, or the server said no."""
+    if isinstance(problem, DeadlinePassed):
+        return Outcome.TIMEOUT
+    if connection is None:
+        return Outcome.ERROR if problem.sqlstate else Outcome.LOST
+    return Outcome.LOST if connection.closed else Outcome.ERROR
