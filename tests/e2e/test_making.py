@@ -24,7 +24,6 @@ from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources.delete import remove
 from chaosaws_kms_ext.resources.ledger import Ledger, leftovers
 from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
-from chaosaws_kms_ext.run import 
 from chaosaws_kms_ext.undo import store
 from tests.conftest import FAST, client, mostly_soak, until
 from tests.e2e.conftest import ROOT
