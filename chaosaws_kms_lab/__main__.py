@@ -8,43 +8,28 @@ import gc
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
 import threading
-import time
-import uuid
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 from chaosaws_kms_lab.aurora import PROFILES
 from chaosaws_kms_lab.data_plane import LabCannotStart, Servers
-from chaosaws_kms_lab.private import open_private
 from chaosaws_kms_lab.reaper import Reaper, new_directory
 
-if TYPE_CHECKING:
-    from chaosaws_kms_lab.door import Door
-    from chaosaws_kms_lab.rds import Rds
-
-TICK = 0.02
-"""Seconds between two looks at the clusters: what the lab's own instants are good to."""
-
 SWITCH_EVERY = 0.0005
-"""Seconds for which a thread may keep the others waiting where queries pass through the lab: with
+"""Seconds for which a thread may keep the others waiting, where queries pass through the lab. With
 Python's own 0.005 a query took 20 ms beside a busy thread, with this 2."""
 
 COLLECT = (20_000, 20, 20)
-"""When garbage is looked for: with Python's own thresholds, in the middle of most calls."""
+"""When Python looks for garbage: with its own thresholds, in the middle of most calls."""
 
 REGION = "eu-west-1"
-
-ACCESS_KEY = "lab"
-SECRET = 24
-"""Bytes of its secret."""
 
 
 def main() -> int:
@@ -145,23 +130,16 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 
 def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket) -> dict[str, Any]:
-    """Builds the world, opens the door, and says what there is."""
+    """Starts servers and AWS; what a client has to know of them."""
     if options.tls:
-        # What passes TLS on shares this process: it must not wait long for the other threads.
+        # TLS of databases passes through this process: it must not wait long for other threads.
         sys.setswitchinterval(SWITCH_EVERY)
     # initdb takes as long as the imports of moto: side by side.
-    aside = ThreadPoolExecutor(1)
-    making = aside.submit(Servers, directory, options.speed, options.tls)
-    gc.disable()  # of what the imports make nothing is garbage, and looking takes a sixth of them
+    background = ThreadPoolExecutor(1)
+    servers = background.submit(Servers, directory, options.speed, options.tls)
+    gc.disable()  # imports make no garbage, and looking for it takes a sixth of their time
     try:
-        from werkzeug.serving import make_server
-
-        from chaosaws_kms_lab import seed, wire
-        from chaosaws_kms_lab.clock import Clock
-        from chaosaws_kms_lab.door import Door
-        from chaosaws_kms_lab.rds import Rds
-        from chaosaws_kms_lab.scheduler import RoleInvoker, Scheduler
-        from chaosaws_kms_lab.world import World
+        from chaosaws_kms_lab import serving, wire
 
         wire.check()
     except (ImportError, RuntimeError) as problem:
@@ -172,65 +150,10 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         gc.freeze()
         gc.set_threshold(*COLLECT)
         gc.enable()
-        aside.shutdown()
-    servers = making.result()
-
-    lab_id = uuid.uuid4().hex
-    world = World(Clock(options.speed), PROFILES[options.profile])
-    rds = Rds(world, servers)
-    cluster = seed.orders(rds, options.region)
-    requests = directory / "requests.jsonl"
-    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    secret_key, own_secret = secrets.token_urlsafe(SECRET), secrets.token_urlsafe(SECRET)
-    credentials = directory / "credentials"
-    with open_private(credentials) as file:
-        file.write(json.dumps({"access_key": ACCESS_KEY, "secret_key": secret_key}) + "\n")
-    schedules = Scheduler(world.clock, RoleInvoker(endpoint, own_secret))
-    keys = wire.Secrets(secret_key, own_secret)
-    address = f"127.0.0.1:{listener.getsockname()[1]}"
-    door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=options.iam)
-    server = make_server(
-        "127.0.0.1",
-        listener.getsockname()[1],
-        door,
-        threaded=True,
-        request_handler=wire.MotoRequestHandler,
-        fd=listener.fileno(),
+        background.shutdown()
+    return serving.serve(
+        directory, listener, servers.result(), options.profile, options.region, options.iam
     )
-    threading.Thread(target=server.serve_forever, daemon=True, name="door").start()
-    schedules.start()
-    threading.Thread(target=_tick, args=(rds, door), daemon=True, name="clock").start()
-    return {
-        "lab": lab_id,
-        "endpoint": endpoint,
-        "region": options.region,
-        "access_key": ACCESS_KEY,
-        "secret_key": secret_key,
-        "credentials": str(credentials),
-        "passfile": str(servers.passfile),
-        "clusters": [cluster],
-        "ca": str(ca) if (ca := servers.ca) else None,
-        "psql": str(psql) if (psql := servers.binaries.psql) else None,
-        "requests": str(requests),
-        "truth": str(directory / "truth.jsonl"),
-    }
-
-
-def _tick(rds: Rds, door: Door) -> NoReturn:
-    """Moves time on; a mistake of ours in one tick must not stop the clock for good."""
-    from chaosaws_kms_lab import kms
-
-    while True:
-        with rds.world.lock:
-            try:
-                kms.tick(rds.world)
-                rds.tick()
-                if door.misbehaviours.stale:
-                    for region in rds.world.regions():
-                        door.misbehaviours.look(region.keys.values())
-            except Exception:
-                logging.exception("the lab's clock stumbled")
-        time.sleep(TICK)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The default event bus: what RDS, KMS and CloudTrail tell EventBridge, and who carries it there.
 
-Events are dicts, as EventBridge delivers them. Rules, patterns and targets are moto's (wire.py).
-All of these events are sent "on a best effort basis" (Amazon EventBridge Events Reference).
+Events are dicts, as EventBridge delivers them. Rules, patterns and targets are moto's
+(moto_services.py). All of these events are sent "on a best effort basis" (Amazon EventBridge
+Events Reference).
 """
 
 from __future__ import annotations

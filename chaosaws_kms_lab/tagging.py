@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.secrets_manager import Moto
 from chaosaws_kms_lab.world import World
 
-__all__ = ["OPERATIONS", "Others"]
+__all__ = ["OPERATIONS", "handle"]
 
 Others = Callable[[dict[str, Any]], dict[str, Any]]
 """Asks moto the same operation with these parameters."""
@@ -18,6 +20,11 @@ Mapping = dict[str, Any]
 
 OURS = ("kms", "rds")
 MOST = 100
+
+
+def handle(world: World, call: Call, moto: Moto) -> dict[str, Any]:
+    """Answers one call; raises AwsError as AWS would."""
+    return OPERATIONS[call.operation](world, call, partial(moto, call.operation))
 
 
 def get_resources(world: World, call: Call, others: Others) -> dict[str, Any]:

@@ -77,8 +77,10 @@ class Servers:
     def __init__(self, directory: Path, speed: float = 1.0, tls: bool = False) -> None:
         """Makes the template that every new server is a copy of; `directory` is the lab's.
 
-        `speed` is how many AWS seconds pass in one. With `tls` nothing else is taken.
+        `speed`: AWS seconds in a second; `tls`: take connections by TLS only.
         """
+        self.speed = speed
+        """AWS seconds in a second."""
         self._directory = directory
         spread(directory)
         self.password: str = secrets.token_urlsafe(PASSWORD)

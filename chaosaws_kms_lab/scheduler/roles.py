@@ -17,7 +17,7 @@ __all__ = ["ACCESS_KEY", "PRINCIPAL", "RoleInvoker"]
 PRINCIPAL = "scheduler.amazonaws.com"
 
 ACCESS_KEY = "lab-scheduler"
-"""What it signs with before it has the role's; who does is EventBridge Scheduler (wire.py)."""
+"""What it signs with before it has the role's; who does is EventBridge Scheduler (moto_iam.py)."""
 
 SETTINGS = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10, proxies={})
 """Seconds; the retries are the scheduler's own."""

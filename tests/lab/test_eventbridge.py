@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from chaosaws_kms_lab import bus, wire
+from chaosaws_kms_lab import bus, moto_services
 from chaosaws_kms_lab.calls import ACCOUNT
 from chaosaws_kms_lab.world import Event
 from tests.conftest import client, until
@@ -465,8 +465,8 @@ def test_somebody_may_say_that_he_is_rds(desk, rule):
 
 def test_nothing_is_imported_while_nobody_uses_eventbridge(monkeypatch):
     monkeypatch.delitem(sys.modules, "moto.events.models", raising=False)
-    assert not wire.has_rules(REGION)
-    wire.emit(bus.api_call(record("DisableKey")), ["ENABLED"])
+    assert not moto_services.has_rules(REGION)
+    moto_services.emit(bus.api_call(record("DisableKey")), ["ENABLED"])
     assert "moto.events.models" not in sys.modules
 
 

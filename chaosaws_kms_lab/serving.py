@@ -1,0 +1,113 @@
+"""Puts a lab together and serves it: the world, its servers, the door, and the clock's ticks.
+
+Its imports take long (moto), so only __main__.py imports it, and late.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any, NoReturn
+
+from werkzeug.serving import make_server
+
+from chaosaws_kms_lab import kms, seed
+from chaosaws_kms_lab.aurora import PROFILES
+from chaosaws_kms_lab.clock import Clock
+from chaosaws_kms_lab.data_plane import Servers
+from chaosaws_kms_lab.door import Door
+from chaosaws_kms_lab.moto_iam import Secrets
+from chaosaws_kms_lab.moto_services import MotoRequestHandler
+from chaosaws_kms_lab.private import open_private
+from chaosaws_kms_lab.rds import Rds
+from chaosaws_kms_lab.scheduler import RoleInvoker, Scheduler
+from chaosaws_kms_lab.world import World
+
+__all__ = ["serve"]
+
+TICK = 0.02
+"""Seconds between two looks at the clusters: the resolution of the lab's own instants."""
+
+ACCESS_KEY = "lab"
+SECRET_BYTES = 24
+
+
+def serve(
+    directory: Path, listener: socket.socket, servers: Servers, profile: str, region: str, iam: bool
+) -> dict[str, Any]:
+    """Serves a lab with one cluster in `region`; what a client has to know of it.
+
+    `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
+    """
+    world = World(Clock(servers.speed), PROFILES[profile])
+    rds = Rds(world, servers)
+    cluster = seed.orders(rds, region)
+    keys = Secrets(lab=_new_secret(), own=_new_secret())
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    endpoint = f"http://{address}"
+    schedules = Scheduler(world.clock, RoleInvoker(endpoint, keys.own))
+    lab_id, requests = uuid.uuid4().hex, directory / "requests.jsonl"
+    door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=iam)
+    _listen(door, listener)
+    schedules.start()
+    threading.Thread(target=_tick, args=(rds, door), daemon=True, name="clock").start()
+    return {
+        "lab": lab_id,
+        "endpoint": endpoint,
+        "region": region,
+        "access_key": ACCESS_KEY,
+        "secret_key": keys.lab,
+        "credentials": str(_write_credentials(directory, keys.lab)),
+        "passfile": str(servers.passfile),
+        "clusters": [cluster],
+        "ca": str(servers.ca) if servers.ca else None,
+        "psql": str(servers.binaries.psql) if servers.binaries.psql else None,
+        "requests": str(requests),
+        "truth": str(directory / "truth.jsonl"),
+    }
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def _write_credentials(directory: Path, secret_key: str) -> Path:
+    path = directory / "credentials"
+    with open_private(path) as file:
+        file.write(json.dumps({"access_key": ACCESS_KEY, "secret_key": secret_key}) + "\n")
+    return path
+
+
+def _listen(door: Door, listener: socket.socket) -> None:
+    """Answers what comes in at `listener`, each connection in a thread of its own."""
+    host, port = listener.getsockname()
+    server = make_server(
+        host,
+        port,
+        door,
+        threaded=True,
+        request_handler=MotoRequestHandler,
+        fd=listener.fileno(),
+    )
+    threading.Thread(target=server.serve_forever, daemon=True, name="door").start()
+
+
+def _tick(rds: Rds, door: Door) -> NoReturn:
+    """Lets time pass; after an error in one tick the clock goes on."""
+    while True:
+        with rds.world.lock:
+            try:
+                kms.tick(rds.world)
+                rds.tick()
+                if door.misbehaviours.stale:
+                    for region in rds.world.regions():
+                        door.misbehaviours.look(region.keys.values())
+            except Exception:
+                logging.exception("the lab's clock stumbled")
+        time.sleep(TICK)
