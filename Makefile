@@ -8,6 +8,9 @@ READY  := $(VENV)/.ready
 $(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval unexport $(name)))
 export CHAOS_TARGET := lab
 
+# Python keeps what it compiled: else each of hundreds of processes compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: gameday test soak lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
