@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from chaosaws_kms_lab.misbehaviours import BadOrder, check_fields
+from chaosaws_kms_lab.orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
 __all__ = ["KINDS", "described", "order", "read", "rotated"]

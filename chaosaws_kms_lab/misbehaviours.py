@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,10 @@ from botocore.exceptions import UnknownServiceError
 
 from chaosaws_kms_lab.calls import AwsError
 from chaosaws_kms_lab.models import model
+from chaosaws_kms_lab.orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Key
 
-__all__ = ["KINDS", "ApiMisbehaviour", "BadOrder", "Misbehaviours"]
+__all__ = ["KINDS", "ApiMisbehaviour", "Misbehaviours"]
 
 # Kind → what a call meets. The codes are those of the services' pages "Common errors".
 KINDS = {
@@ -48,16 +49,6 @@ ERRORS: dict[str, tuple[dict[str, str], str, str, int]] = {
         "The security token included in the request is expired", 403,
     ),
 }  # fmt: skip
-
-
-class BadOrder(Exception):
-    """An order for a misbehaviour that makes no sense; one sentence says why."""
-
-
-def check_fields(order: dict[str, Any], known: Sequence[str]) -> None:
-    """Raises BadOrder for a field that there is not: a misspelt one would be another order."""
-    if unknown := [name for name in order if name not in known]:
-        raise BadOrder(f"such a misbehaviour has no {unknown[0]!r}: {', '.join(known)}")
 
 
 @dataclass

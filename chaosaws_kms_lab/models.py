@@ -1,13 +1,14 @@
-"""botocore's models of services, each loaded once."""
+"""botocore's models of services, each loaded once, as the classes that moto's protocols need."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-from botocore.session import get_session
+from botocore.loaders import Loader
+from moto.core.model import ServiceModel
 
-__all__ = ["NAMES", "model"]
+__all__ = ["NAMES", "model", "model_named"]
 
 NAMES: dict[str, tuple[str, ...]] = {
     "aidevops": ("devops-agent",),
@@ -45,13 +46,21 @@ NAMES: dict[str, tuple[str, ...]] = {
 request that none of them knows is one for the last."""
 
 
-@cache
 def model(service: str) -> Any:
-    """The model of a service, by either name; raises botocore's UnknownServiceError."""
-    return _session().get_service_model(NAMES.get(service, (service,))[-1])
+    """The model of a service, by the name that requests are signed for or by its own.
+
+    Raises botocore's UnknownServiceError.
+    """
+    return model_named(NAMES.get(service, (service,))[-1])
 
 
 @cache
-def _session() -> Any:
-    # One for all: each lists every service that there is before it loads its first.
-    return get_session()
+def model_named(name: str) -> Any:
+    """The model of this name; raises botocore's UnknownServiceError."""
+    return ServiceModel(_loader().load_service_model(name, "service-2"), name)
+
+
+@cache
+def _loader() -> Loader:
+    # One for all: each loader looks at the folders of all services before it loads the first.
+    return Loader()

@@ -154,7 +154,7 @@ def trust_policy(role_arn: str) -> str | None:
 
 def _iam_is_in_use() -> bool:
     """Whether somebody has used IAM or STS; before that there are no users and no sessions."""
-    return bool({"moto.iam.models", "moto.sts.models"} & set(sys.modules))
+    return "moto.iam.models" in sys.modules or "moto.sts.models" in sys.modules
 
 
 def _session(account: str, access_key: str) -> Any:

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from botocore.exceptions import UnknownServiceError
-from moto.core.utils import get_service_model
 from werkzeug.wrappers import Request
 
-from chaosaws_kms_lab.models import NAMES
+from chaosaws_kms_lab.models import NAMES, model_named
 
 __all__ = ["Requested", "form", "query_form", "requested", "service_models"]
 
@@ -48,7 +47,7 @@ def service_models(service: str) -> Iterable[Any]:
     """The models of the services whose requests are signed for `service`."""
     for name in NAMES.get(service, (service,)):
         with contextlib.suppress(UnknownServiceError):
-            yield get_service_model(name)
+            yield model_named(name)
 
 
 def query_form(request: Request, body: bytes) -> bytes:
@@ -119,7 +118,7 @@ def _routes(service: str) -> list[Route]:
 
     A path arrives decoded, so a parameter at its end may have slashes in it (an ARN).
     """
-    model = get_service_model(service)
+    model = model_named(service)
     found = []
     for name in model.operation_names:
         operation = model.operation_model(name)

@@ -33,7 +33,7 @@ from chaosaws_kms_lab.data_plane.postgres import Postgres
 from chaosaws_kms_lab.data_plane.reconcile import reconcile
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from chaosaws_kms_lab.data_plane.volume import Volume
-from chaosaws_kms_lab.misbehaviours import BadOrder
+from chaosaws_kms_lab.orders import BadOrder
 from chaosaws_kms_lab.private import open_private
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance, Snapshot
 

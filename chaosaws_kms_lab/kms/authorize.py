@@ -133,10 +133,18 @@ def _denied(caller: Caller, permission: str, resource: str, decision: Decision) 
 
 
 def _granted(key: Key, call: Call, permission: str, context: Mapping[str, str]) -> Match:
+    """How the grants that allow this call name its caller."""
     best = Match.NONE
-    for grant in key.grants.values():  # a key has one for every cluster: no detours
-        if permission in grant.operations and _meets(grant, call, permission, context):
-            best = max(best, names(grant.grantee, call.caller))
+    matches: dict[str, Match] = {}
+    # A key has a grant for every cluster: the newest first, which is the one that is used most.
+    for grant in reversed(key.grants.values()):
+        if permission not in grant.operations:
+            continue
+        if grant.grantee not in matches:
+            matches[grant.grantee] = names(grant.grantee, call.caller)
+        match = matches[grant.grantee]
+        if match > best and _meets(grant, call, permission, context):
+            best = match
             if best is Match.NAMED:
                 break
     return best

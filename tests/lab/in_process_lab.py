@@ -18,7 +18,7 @@ from werkzeug.test import Client
 from chaosaws_kms_lab import kms
 from chaosaws_kms_lab.aurora import PROFILES, Effect
 from chaosaws_kms_lab.door import Door
-from chaosaws_kms_lab.misbehaviours import BadOrder
+from chaosaws_kms_lab.orders import BadOrder
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import Scheduler
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance, Snapshot, World
