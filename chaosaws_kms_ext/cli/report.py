@@ -8,7 +8,7 @@ import click
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.report.summary import judge_again
-from chaosaws_kms_ext.report.table import table
+from chaosaws_kms_ext.report.table import show
 
 __all__ = ["command"]
 
@@ -29,6 +29,6 @@ def command(folder: Path) -> None:
         raise click.ClickException(str(problem)) from None
     except OSError as problem:
         raise click.ClickException(f"the summary could not be written: {problem}") from None
-    click.echo(table(judgement, str(folder)))
+    show(judgement, str(folder))
     if not judgement.verdict.passed:
         raise click.exceptions.Exit(1)

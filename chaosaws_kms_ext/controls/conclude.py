@@ -21,7 +21,7 @@ from chaosaws_kms_ext.loadgen.loads import STEADY_FOR, Loads
 from chaosaws_kms_ext.loadgen.process import Load
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import as_json, judge
-from chaosaws_kms_ext.report.table import table
+from chaosaws_kms_ext.report.table import show
 from chaosaws_kms_ext.report.verdict import Course, Verdict, of_journal
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Run
@@ -59,7 +59,7 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
         run.point_latest()
     except OSError as problem:
         judgement = judgement.with_doubt(f"the report could not be written: {problem}")
-    print(table(judgement, str(run.folder)), flush=True)
+    show(judgement, str(run.folder))
     return judgement.verdict
 
 

@@ -5,10 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.box import HORIZONTALS
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from chaosaws_kms_ext.checkers.exactness import in_words
 from chaosaws_kms_ext.report.summary import Judgement
 
-__all__ = ["table"]
+__all__ = ["show", "table"]
+
+COLOURS = {"passed": "bold green", "failed": "bold red"}
+"""Of a verdict; of all others yellow."""
+
+
+def show(judgement: Judgement, folder: str, console: Console | None = None) -> None:
+    """Prints the judgement: on a terminal as wide as that is, elsewhere as plain lines."""
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        print(table(judgement, folder), file=console.file, flush=True)
+        return
+    shown = Table(box=HORIZONTALS, show_header=False, padding=(0, 1))
+    shown.add_column(no_wrap=True, style="dim")
+    shown.add_column(overflow="fold")
+    colour = COLOURS.get(judgement.verdict.word, "bold yellow")
+    for name, value in _rows(judgement, folder):
+        shown.add_row(name, Text(value, colour if name == "verdict" else ""))
+    console.print(shown)
 
 
 def table(judgement: Judgement, folder: str) -> str:

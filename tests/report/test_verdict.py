@@ -1,15 +1,11 @@
-"""The verdict, fail-closed, as pure values; and what a person sees."""
+"""The verdict, fail-closed, as pure values."""
 
 from __future__ import annotations
-
-import io
-import logging
 
 import pytest
 
 from chaosaws_kms_ext.checkers import OBJECTIVES
 from chaosaws_kms_ext.history import Conditions
-from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.report.verdict import Course, decide, of_journal
 from chaosaws_kms_ext.settings import Settings
 
@@ -217,37 +213,3 @@ def test_a_journal_without_failures_has_none():
     assert of_journal(journal, "completed") == Course()
     assert of_journal(journal, "interrupted").interrupted
     assert of_journal(journal, "failed").failures
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_on_a_terminal_there_is_one_live_line_that_logs_do_not_run_into(monkeypatch):
-    shown = Terminal()
-    screen = Screen(lambda: "key Disabled", shown)
-    log = logging.getLogger("chaostoolkit")
-    handler = logging.StreamHandler(shown)
-    monkeypatch.setattr(log, "handlers", [handler])
-    screen.open()
-    screen.waiting("orders to recover", 61, 3661)
-    log.warning("something else")
-    screen.close()
-    said = shown.getvalue()
-    assert "\r\x1b[Korders to recover: 1:01 of 1:01:01 · key Disabled" in said
-    assert "\r\x1b[Ksomething else\n" in said
-
-
-def test_without_a_terminal_lines_are_plain_and_rare(caplog, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("chaosaws_kms_ext.report.screen.time.monotonic", lambda: now[0])
-    logging.getLogger("chaostoolkit").propagate = True
-    caplog.set_level(logging.INFO, "chaostoolkit")
-    screen = Screen(lambda: "", io.StringIO())
-    for second in range(31):
-        now[0] = float(second)
-        screen.waiting("it", second, 60)
-    assert [record.message for record in caplog.records] == [
-        f"it: {s} s of 1:00" for s in (10, 20, 30)
-    ]
