@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,34 +92,46 @@ def audit_events(
             _at(run, EventName.PUT_BACK, key=key),
         )
 
-        def delivered() -> bool:
-            try:
-                audit.find_calls()
-                if not audit.missing_calls():
-                    audit.count_decrypts()
-                audit.problem = ""
-            except AwsError as problem:
-                go_on_after(run, problem)
-                audit.problem = str(problem)
-            return not audit.missing()
-
-        limit = run.settings.real(AUDIT_TIMEOUT)
-        what = "CloudTrail to deliver the events"
-        observer = run.part(Observer, Observer)
-        with contextlib.suppress(TimedOut):
-            Wait(what, limit, run.settings.status_poll, observer).until(delivered)
-        if audit.missing_calls():
-            try:
-                audit.count_decrypts()  # of which there may be many, so not at every look
-            except AwsError as problem:
-                go_on_after(run, problem)
-                audit.problem = str(problem)
+        _wait_for(run, audit)
         said = audit.said()
         run.event(EventName.AUDIT, key=key, cluster=cluster.id, **said)
         return said
 
 
 # Internals
+
+
+def _wait_for(run: Run, audit: _Audit) -> None:
+    """Until everything is there, or AUDIT_TIMEOUT has passed: then as far as it is."""
+
+    def delivered() -> bool:
+        with _told(run, audit):
+            audit.find_calls()
+            if not audit.missing_calls():
+                audit.count_decrypts()
+        return not audit.missing()
+
+    limit = run.settings.real(AUDIT_TIMEOUT)
+    what = "CloudTrail to deliver the events"
+    observer = run.part(Observer, Observer)
+    with contextlib.suppress(TimedOut):
+        Wait(what, limit, run.settings.status_poll, observer).until(delivered)
+    if audit.missing_calls():
+        problem = audit.problem
+        with _told(run, audit):
+            audit.count_decrypts()  # of which there may be many, so not at every look
+        audit.problem = audit.problem or problem
+
+
+@contextlib.contextmanager
+def _told(run: Run, audit: _Audit) -> Iterator[None]:
+    """Around a look: why it told nothing. Raises what will be no better at the next one."""
+    audit.problem = ""
+    try:
+        yield
+    except AwsError as problem:
+        go_on_after(run, problem)
+        audit.problem = str(problem)
 
 
 @dataclass

@@ -9,23 +9,22 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
-from chaosaws_kms_ext.aurora.probes import KeyStaysAway, time_left
-from chaosaws_kms_ext.aws import kms, rds
-from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
+from chaosaws_kms_ext.aws import kms
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.checkers.silence import ANSWERED
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import close_recovered
+from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
 from chaosaws_kms_ext.inject.open_faults import OpenFaults
+from chaosaws_kms_ext.inject.recovery import Recovery, call_start
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.loadgen.loads import MAIN, Loads
 from chaosaws_kms_ext.resources import create, delete
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
-from chaosaws_kms_ext.run import Instant, Refused, Run
-from chaosaws_kms_ext.undo.recovery_plan import Plan
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 from chaosaws_kms_ext.watcher import watch
 
@@ -76,7 +75,7 @@ def start_cluster(
     """
     with activities.plainly(configuration) as run:
         name = cluster_id or activities.cluster_id(run)
-        _start(run, name)
+        call_start(run, name)
         return {"cluster": name}
 
 
@@ -104,40 +103,10 @@ def wait_for_recovery(
         if run.interrupted and run.settings.target == "lab":
             return {"recovered": False, "path": None, "why": "interrupted: the lab goes with us"}
         name = cluster_id or activities.cluster_id(run)
-        plan = Plan(
-            run.settings.recovery_strategy,
-            run.settings.real(run.settings.self_restart_within),
-        )
-        limit = run.settings.real(run.settings.recovery_timeout)
-        seen: Cluster | None = None
-
-        def started() -> bool:
-            call = run.last(EventName.START_CALLED)
-            return call is not None and call.at >= back.at
-
-        def recovered() -> bool:
-            nonlocal seen
-            try:
-                seen = cluster = rds.describe(Aws.of(run), name)
-            except AwsError as problem:
-                go_on_after(run, problem)
-                return False
-            since = run.seconds_since(back)
-            decision = plan.decide(cluster.meaning, since, started())
-            if decision == "lost":
-                raise Refused(f"{name} is {cluster.status}: only a restore brings its data back")
-            if decision == "start":
-                _start(run, name)
-            return decision == "recovered" and _answers(run)
-
-        observer = run.part(Observer, Observer)
-        left = max(limit - run.seconds_since(back), 0.0)
-        try:
-            Wait(f"{name} to recover", left, run.settings.status_poll, observer).until(recovered)
-        except TimedOut as problem:
-            raise TimedOut(f"{problem}; {_still(run, seen)}") from None
+        recovery = Recovery(run, name, back, lambda: _answers(run))
+        recovery.wait()
         close_recovered(run)
-        path = "start-db-cluster" if started() else "self-restart"
+        path = "start-db-cluster" if recovery.started else "self-restart"
         return {"recovered": True, "path": path}
 
 
@@ -400,28 +369,6 @@ def _delete(
     )
     if left:
         raise Refused("; ".join(left))
-
-
-def _start(run: Run, cluster_id: str) -> None:
-    start(
-        Aws.of(run),
-        cluster_id,
-        run.part(Observer, Observer),
-        lambda asked: run.event(EventName.START_CALLED, Instant.now(asked), cluster=cluster_id),
-    )
-
-
-def _still(run: Run, cluster: Cluster | None) -> str:
-    """What kept the cluster from counting as recovered."""
-    if cluster is None:
-        return "its status could not be read"
-    if cluster.meaning != "accessible":
-        return f"it is {cluster.status}"
-    why = f"it is {cluster.status}, but the load is not answered again"
-    before = run.part(Target).cluster.address if run.has(Target) else cluster.address
-    if cluster.address != before:
-        why += f": its endpoint is {cluster.address} now, and the load asks {before}"
-    return why
 
 
 def _answers(run: Run) -> bool:

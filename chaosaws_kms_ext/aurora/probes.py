@@ -14,10 +14,7 @@ from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.guard.inventory import clusters_under
-from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.undo.replay import still_wrong
+from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
 from chaosaws_kms_ext.waiting import Observer, Wait
 
 __all__ = [
@@ -179,39 +176,6 @@ def wait_until_inaccessible(
             run.settings.status_poll,
             run.part(Observer, Observer),
         ).until(inaccessible)
-
-
-class KeyStaysAway:
-    """Notices when somebody else puts back the key that this run took away.
-
-    One look may be stale: KMS is eventually consistent.
-    """
-
-    LOOKS = 3
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._back = 0
-
-    def look(self) -> None:
-        """Raises Refused when the key was back in several looks, one after the other."""
-        entry = self._run.part(OpenFaults).key_away[-1]
-        try:
-            back = not still_wrong(Aws.of(self._run), entry.undo)
-        except AwsError as problem:
-            go_on_after(self._run, problem)
-            return
-        self._back = self._back + 1 if back else 0
-        if self._back >= self.LOOKS:
-            raise Refused(f"the key {entry.key} is usable again: somebody put it back")
-
-
-def time_left(run: Run) -> float:
-    """Seconds until the run has to put the key back; raises Refused if it took none away."""
-    injected = run.last(EventName.INJECTED)
-    if injected is None or not run.part(OpenFaults, OpenFaults).key_away:
-        raise Refused("this run has taken no key away, so there is nothing to wait for")
-    return run.settings.put_back_after - run.seconds_since(injected)
 
 
 def _terminal_not_before(aws: Aws, instances: list[str]) -> str | None:
