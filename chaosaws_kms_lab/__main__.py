@@ -39,18 +39,18 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     ready = threading.Event()
-    _forget_the_outside()
+    _clear_environment()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    # moto warns of every error code that a service's model does not list.
+    # moto warns of every error code that is not in a service's model.
     warnings.filterwarnings("ignore", module=r"moto\.")
     try:
         with _directory() as directory:
-            # Not before there is a reaper: a lab that goes at once leaves it what there is.
+            # After the reaper has started, which cleans up if the lab ends at once.
             _watch_lifeline(stop, ready)
             with _listening(options.port) as listener:
-                said = _serve(directory, options, listener)
+                ready_line = _serve(directory, options, listener)
                 ready.set()
-                print(json.dumps(said), flush=True)
+                print(json.dumps(ready_line), flush=True)
                 stop.wait()
     except LabCannotStart as problem:
         print(json.dumps({"error": str(problem)}), flush=True)
@@ -58,10 +58,10 @@ def main() -> int:
     return 0
 
 
-def _forget_the_outside() -> None:
-    """Nothing in here may find a real account or database.
+def _clear_environment() -> None:
+    """Removes what could lead this process to a real account or database.
 
-    moto makes boto3 clients here and there, and libpq prefers PGHOSTADDR to the host it is given.
+    moto makes boto3 clients of its own, and libpq prefers PGHOSTADDR to the host that it is given.
     """
     for name in list(os.environ):
         if name.startswith(("AWS_", "BOTO", "PG")):
@@ -87,9 +87,9 @@ def _options() -> argparse.Namespace:
 
 
 def _watch_lifeline(stop: threading.Event, ready: threading.Event) -> None:
-    """Stops the lab when the write end of its parent's pipe is closed, however that came about.
+    """Stops the lab when its parent's end of a pipe is closed, for whatever reason.
 
-    A lab that is still starting just goes: its reaper cleans up.
+    A lab that is still starting exits at once: its reaper cleans up.
     """
     lifeline = os.environ.pop("CHAOSAWS_KMS_LIFELINE", None)
     if lifeline is None:

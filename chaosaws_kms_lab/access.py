@@ -24,8 +24,8 @@ __all__ = [
     "Request",
     "decide",
     "depends_on_time",
+    "ignoring_resources",
     "read_key_policy",
-    "whatever_the_resource",
 ]
 
 LARGEST_POLICY = 32 * 1024
@@ -57,13 +57,13 @@ class Match(IntEnum):
 
     NONE = 0
     ACCOUNT = 1
-    """By its account, which leaves the rest to that account's IAM policies."""
+    """By its account: then that account's IAM policies decide."""
     NAMED = 2
-    """By itself (or as everybody), which is enough in the key's own account."""
+    """By its own ARN, or as everybody: that is enough in the key's own account."""
 
 
 class Decision(Enum):
-    """What came of a request; the value ends AWS' sentence about it."""
+    """The decision on a request; its value is the end of AWS' error message."""
 
     ALLOWED = ""
     DENIED_BY_KEY = "with an explicit deny in a resource-based policy"
@@ -93,10 +93,10 @@ Statement = Mapping[str, Any]
 def decide(
     request: Request, key_policy: Iterable[Statement], granted: Match = Match.NONE
 ) -> Decision:
-    """What the key policy, the caller's IAM policies and a grant come to.
+    """The decision of the key policy, the caller's IAM policies and a grant together.
 
-    An explicit Deny wins over everything. An Allow of the key policy that names the account leaves
-    the rest to IAM; so does any Allow when the caller is of another account than the key.
+    An explicit Deny wins over everything. If an Allow of the key policy names only the account, IAM
+    has to allow the request too; so it has if the caller belongs to another account than the key.
     """
     statements = list(key_policy)
     identity = list(_identity_statements(request.caller))
@@ -126,7 +126,7 @@ def decide(
 
 @lru_cache(maxsize=4096)
 def read_key_policy(text: str) -> tuple[Statement, ...]:
-    """The statements of a key policy; Malformed if it is none that AWS would take."""
+    """The statements of a key policy; raises Malformed if AWS would not take it."""
     if len(text.encode()) > LARGEST_POLICY:
         raise Malformed(f"The policy is larger than {LARGEST_POLICY} bytes.")
     try:
@@ -147,9 +147,11 @@ def read_key_policy(text: str) -> tuple[Statement, ...]:
     return tuple(statements)
 
 
-def whatever_the_resource(caller: Caller) -> Caller:
-    """The caller as if every Allow were for every resource, and only such a Deny counted: for
-    calls of which nobody knows what they are about."""
+def ignoring_resources(caller: Caller) -> Caller:
+    """The caller for a call whose resources are not known.
+
+    Every Allow counts for all resources; a Deny counts only if it is for all resources.
+    """
 
     def widened(documents: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
         return tuple(
@@ -183,9 +185,9 @@ def depends_on_time(text: str) -> bool:
 
 
 def _identity_statements(caller: Caller) -> Iterable[Statement]:
-    """What IAM attaches to the caller, and what its session was narrowed to."""
+    """The caller's policies in IAM, and what its session policies deny."""
     if caller.is_service:
-        return  # IAM has no say in what a service does by itself
+        return  # a service that acts by itself has no IAM policies
     yield from _statements(caller.policies or ())
     yield from _denies(caller.session_policies or ())
 
@@ -210,7 +212,7 @@ def _applies(statement: Statement, effect: str, request: Request) -> bool:
     if statement.get("Effect") != effect:
         return False
     if statement.keys() - ELEMENTS:
-        return effect == "Deny"  # what we cannot read never allows
+        return effect == "Deny"  # a statement that we cannot read never allows
     return (
         _covers(statement, "Action", request.action, request.context, ignore_case=True)
         and _covers(statement, "Resource", request.resource, request.context)
@@ -221,8 +223,10 @@ def _applies(statement: Statement, effect: str, request: Request) -> bool:
 def _covers(
     statement: Statement, element: str, value: str, context: Context, ignore_case: bool = False
 ) -> bool:
-    """Whether Action or Resource, or its Not… form, covers `value`; without either, no statement
-    has an effect (the API reference, PutKeyPolicy)."""
+    """Whether Action or Resource, or its Not… form, covers `value`.
+
+    A statement without either has no effect (API reference, PutKeyPolicy).
+    """
     negated = element not in statement
     patterns = statement.get(f"Not{element}" if negated else element)
     if patterns is None:

@@ -1,7 +1,8 @@
-"""What an unusable key does to an Aurora cluster, as a pure state machine.
+"""The states of an Aurora cluster, and what an unusable key does to it: a pure state machine.
 
-`step` looks at one cluster at one instant and says what changes; who performs it is in servers.py.
-All durations are AWS seconds: the lab's clock, not this file, knows how fast the lab runs.
+Here is decided when a cluster becomes inaccessible and when it comes back: `TRANSITIONS` is the
+table, `step` applies it to one cluster at one instant. data_plane/ performs the effects. All
+durations are AWS seconds: only the lab's clock knows how fast the lab runs.
 """
 
 from __future__ import annotations
@@ -121,65 +122,68 @@ class State:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a cluster's next step depends on besides its own state and the clock."""
+    """What a cluster's next step depends on, besides its state and the clock."""
 
     key_usable: bool
     """Whether Aurora can unwrap the cluster's data key."""
     servers_ready: bool = True
-    """Whether what was begun with its servers and its data is done."""
+    """Whether the work on its servers and its data is done."""
     recoverable: bool = True
-    """Whether the cluster is one that has the recoverable state at all (rds/kinds.py)."""
+    """Whether such a cluster has the recoverable state at all (rds/recoverability.py)."""
 
 
 Key = Literal["usable", "unusable", "any"]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """In `phase`, once the key has been `key`, and the clock says so, the cluster goes on."""
+class Transition:
+    """From `phase` to `becomes`, if the key is `key` and the time has come."""
 
     phase: str
     key: Key
     after: str | None
-    """A duration of the profile, by name; None: at once."""
+    """A duration of the profile, by its name; None: at once."""
     counted_from: Literal["phase", "key"]
+    """The change of the phase, or that of the key's usability."""
     becomes: str
     effects: tuple[Effect, ...] = ()
     needs_servers: bool = False
     recoverable: bool | None = None
-    """Only for clusters that have the recoverable state, or only for those without it."""
+    """Only for clusters with the recoverable state (True) or without it (False); None: for all."""
 
 
-RULES = (
-    Rule(CREATING, "any", "creating", "phase", AVAILABLE, needs_servers=True),
-    Rule(
+TRANSITIONS = (
+    Transition(CREATING, "any", "creating", "phase", AVAILABLE, needs_servers=True),
+    Transition(
         AVAILABLE, "unusable", "until_inaccessible", "key", RECOVERABLE,
         (Effect.FREEZE, Effect.KEY_LOST), recoverable=True,
     ),
     # Aurora User Guide, Overview.Encryption and the limitations of aurora-global-database.
-    Rule(
+    Transition(
         AVAILABLE, "unusable", "until_inaccessible", "key", TERMINAL,
         (Effect.KILL, Effect.KEY_LOST), recoverable=False,
     ),
-    Rule(RECOVERABLE, "any", "recoverable", "phase", TERMINAL, (Effect.KILL,)),
-    Rule(RECOVERABLE, "usable", "self_restart", "key", STARTING, (Effect.KILL, Effect.KEY_BACK)),
+    Transition(RECOVERABLE, "any", "recoverable", "phase", TERMINAL, (Effect.KILL,)),
+    Transition(
+        RECOVERABLE, "usable", "self_restart", "key", STARTING, (Effect.KILL, Effect.KEY_BACK),
+    ),
     # Without the key the volume cannot be opened: a start that waits for it falls back.
-    Rule(
+    Transition(
         STARTING, "unusable", "until_inaccessible", "key", RECOVERABLE,
         (Effect.KEY_LOST,), recoverable=True,
     ),
-    Rule(
+    Transition(
         STARTING, "unusable", "until_inaccessible", "key", TERMINAL,
         (Effect.KEY_LOST,), recoverable=False,
     ),
-    Rule(STARTING, "usable", "starting", "phase", BOOTING, (Effect.BOOT,)),
-    Rule(BOOTING, "any", None, "phase", AVAILABLE, (Effect.STARTED,), needs_servers=True),
-    Rule(
+    Transition(STARTING, "usable", "starting", "phase", BOOTING, (Effect.BOOT,)),
+    Transition(BOOTING, "any", None, "phase", AVAILABLE, (Effect.STARTED,), needs_servers=True),
+    Transition(
         FAILING_OVER, "any", "failing_over", "phase", AVAILABLE, (Effect.FAILED_OVER,),
         needs_servers=True,
     ),
-    Rule(STOPPING, "any", "stopping", "phase", STOPPED, (Effect.SHUT_DOWN, Effect.STOPPED)),
-    Rule(STOPPED, "usable", "stopped", "phase", STARTING),
+    Transition(STOPPING, "any", "stopping", "phase", STOPPED, (Effect.SHUT_DOWN, Effect.STOPPED)),
+    Transition(STOPPED, "usable", "stopped", "phase", STARTING),
 )  # fmt: skip
 
 REQUESTS = {
@@ -193,16 +197,21 @@ REQUESTS = {
     (DELETING, "no final snapshot, stopped"): (STOPPED, ()),
     (CREATING, "restore failed"): (INCOMPATIBLE_RESTORE, ()),
 }
-"""What a call (or something that broke) does at once; whether it is legal was asked before."""
+"""What a call, or a failure, does at once; whether the call is legal has been checked before."""
 
-MOVING = {(rule.phase, key) for rule in RULES for key in ("usable", "unusable")
-          if rule.key in ("any", key)}  # fmt: skip
+CHANGES_WITH_TIME = {
+    (transition.phase, key)
+    for transition in TRANSITIONS
+    for key in ("usable", "unusable")
+    if transition.key in ("any", key)
+}
+"""Phase and key in which time alone can change the phase."""
 
 
 def at_rest(state: State, key_usable: bool) -> bool:
-    """Whether nothing can happen to the cluster but by a call or a change of its key."""
+    """Whether time alone changes nothing: only a call or a change of the key does."""
     key = "usable" if key_usable else "unusable"
-    return key_usable == state.key_usable and (state.phase, key) not in MOVING
+    return key_usable == state.key_usable and (state.phase, key) not in CHANGES_WITH_TIME
 
 
 def request(state: State, operation: str, now: float) -> tuple[State, tuple[Effect, ...]]:
@@ -214,27 +223,34 @@ def request(state: State, operation: str, now: float) -> tuple[State, tuple[Effe
 def step(
     state: State, facts: Facts, now: float, profile: Profile
 ) -> tuple[State, tuple[Effect, ...]]:
-    """The cluster at the instant `now`: every transition that is due, and what they do.
+    """The cluster at the instant `now`, after every transition that is due, and their effects.
 
-    All of them, so that no cluster is `available` for a tick whose key has been away for long.
+    Not only after the first: a cluster whose key has long been unusable must not be `available` for
+    a tick.
     """
     if facts.key_usable != state.key_usable:
         state = replace(state, key_usable=facts.key_usable, key_since=now)
     effects: tuple[Effect, ...] = ()
-    while rule := next((r for r in RULES if _applies(r, state, facts, now, profile)), None):
-        state = replace(state, phase=rule.becomes, since=now)
-        effects += rule.effects
-        facts = replace(facts, servers_ready=False)  # what was just begun has not been looked at
+    while transition := _due(state, facts, now, profile):
+        state = replace(state, phase=transition.becomes, since=now)
+        effects += transition.effects
+        facts = replace(facts, servers_ready=False)  # nobody has checked yet what was just begun
     return state, effects
 
 
-def _applies(rule: Rule, state: State, facts: Facts, now: float, profile: Profile) -> bool:
-    if rule.phase != state.phase or (rule.needs_servers and not facts.servers_ready):
+def _due(state: State, facts: Facts, now: float, profile: Profile) -> Transition | None:
+    return next((t for t in TRANSITIONS if _is_due(t, state, facts, now, profile)), None)
+
+
+def _is_due(
+    transition: Transition, state: State, facts: Facts, now: float, profile: Profile
+) -> bool:
+    if transition.phase != state.phase or (transition.needs_servers and not facts.servers_ready):
         return False
-    if rule.key != "any" and (rule.key == "usable") != state.key_usable:
+    if transition.key != "any" and (transition.key == "usable") != state.key_usable:
         return False
-    if rule.recoverable is not None and rule.recoverable != facts.recoverable:
+    if transition.recoverable is not None and transition.recoverable != facts.recoverable:
         return False
-    wait = 0.0 if rule.after is None else getattr(profile, rule.after)
-    start = state.since if rule.counted_from == "phase" else state.key_since
+    wait = 0.0 if transition.after is None else getattr(profile, transition.after)
+    start = state.since if transition.counted_from == "phase" else state.key_since
     return wait is not None and now - start >= wait

@@ -1,9 +1,9 @@
-"""Keeps web pages out: a browser on this machine can be led to the lab by any of them.
+"""Keeps web pages out: any page can make a browser on this machine send requests to the lab.
 
-An SDK sends none of this. A page can: by a name that its owner lets point to this machine (DNS
-rebinding: `Host`), by a script (`Origin`, preflights), by a form, an image or a link
-(`Sec-Fetch-Site`, which browsers add to every request that a page makes; W3C, Fetch Metadata
-Request Headers).
+A page can use a name that its owner has pointed to this machine (DNS rebinding: seen in `Host`), a
+script (seen in `Origin`, and in preflights), a form, an image or a link (seen in `Sec-Fetch-Site`,
+which browsers add to every request of a page; W3C, Fetch Metadata Request Headers). An SDK sends
+none of these.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from werkzeug.wrappers import Request
 __all__ = ["refusal", "without_cors"]
 
 BY_HAND = "none"
-"""Of `Sec-Fetch-Site`: somebody typed the address."""
+"""The value of `Sec-Fetch-Site` if somebody typed the address."""
 
 
 def refusal(request: Request, addresses: frozenset[str]) -> str:
-    """Why a request is not for the lab, in a sentence; empty if it may be.
+    """Why the lab does not answer a request, in a sentence; empty if it does.
 
-    `addresses`: what `Host` can be.
+    `addresses`: the allowed values of `Host`.
     """
     headers = request.headers
     if headers.get("Host", "") not in addresses:
@@ -33,6 +33,6 @@ def refusal(request: Request, addresses: frozenset[str]) -> str:
 
 
 def without_cors(headers: Headers) -> None:
-    """Takes away what would let a web page read an answer (moto adds it to all of its own)."""
+    """Removes the headers that let a web page read an answer (moto adds them to all of its own)."""
     for name in [name for name, _ in headers if name.lower().startswith("access-control-")]:
         headers.remove(name)

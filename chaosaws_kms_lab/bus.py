@@ -1,4 +1,4 @@
-"""The default event bus: what RDS, KMS and CloudTrail tell EventBridge, and who carries it there.
+"""The default event bus: the events that RDS, KMS and CloudTrail send to EventBridge.
 
 Events are dicts, as EventBridge delivers them. Rules, patterns and targets are moto's
 (moto_services.py). All of these events are sent "on a best effort basis" (Amazon EventBridge
@@ -28,7 +28,7 @@ ENABLED, EVERYTHING = "ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 """The states in which a rule gets events (API reference, PutRule, parameter State)."""
 
 MOST_WAITING = 10_000
-"""Events; when more wait to be delivered the oldest are lost."""
+"""Events that wait to be delivered; when there are more, the oldest are lost."""
 
 # AuroraUserGuide, "Overview of events for Aurora": as DescribeEvents names the type of a source →
 # as EventBridge does, in the event's type and in its detail.
@@ -42,7 +42,7 @@ RDS_SOURCES = {
 def rds_event(event: Event, tags: Mapping[str, str]) -> dict[str, Any]:
     """An RDS event, as RDS sends it (AuroraUserGuide, "Overview of events for Aurora").
 
-    `tags` are those that the source has now ("Amazon RDS event notification tags and attributes").
+    `tags`: the tags that the source has now ("Amazon RDS event notification tags and attributes").
     """
     kind, source_type = RDS_SOURCES[event.source_type]
     detail = {
@@ -55,15 +55,16 @@ def rds_event(event: Event, tags: Mapping[str, str]) -> dict[str, Any]:
         "EventID": event.id,
         "Tags": dict(tags),
     }
-    return _event("aws.rds", kind, event.source_arn.split(":")[3], event.date, detail,
-                  event.source_arn)  # fmt: skip
+    return _event(
+        "aws.rds", kind, event.source_arn.split(":")[3], event.date, detail, event.source_arn
+    )
 
 
 def kms_event(kind: str, key: Key, date: datetime, **more: str) -> dict[str, Any]:
     """KMS CMK Rotation, KMS Imported Key Material Expiration or KMS CMK Deletion.
 
-    AWS KMS Developer Guide, "Monitor KMS keys with Amazon EventBridge"; `more` is what the detail
-    says beside the key's id, with _ for -.
+    AWS KMS Developer Guide, "Monitor KMS keys with Amazon EventBridge". `more`: what the detail has
+    besides the key's id, with _ for -.
     """
     detail = {"key-id": key.id} | {name.replace("_", "-"): said for name, said in more.items()}
     return _event("aws.kms", kind, key.region, date, detail, key.arn)
@@ -73,8 +74,8 @@ def api_call(record: Mapping[str, Any]) -> dict[str, Any]:
     """The event of a CloudTrail record (EventBridge User Guide, "AWS service events delivered via
     AWS CloudTrail").
 
-    AWS sends it if a trail logs; the lab as if one did. The guides give no time for it: it does
-    not wait until the record can be looked up.
+    AWS sends it if there is a trail that logs; the lab sends it always. It is sent at once: the
+    guides give no delay for it.
     """
     source = "aws." + record["eventSource"].partition(".")[0]
     date = datetime.fromisoformat(record["eventTime"])
@@ -113,9 +114,9 @@ def _iso(date: datetime, to: str) -> str:
 
 
 class Bus:
-    """Takes events and delivers them, in order, from a thread that lives while any wait.
+    """Takes events and delivers them in their order, in a thread that runs while any wait.
 
-    Whoever puts an event holds the world's lock, and targets may take their time.
+    In a thread, because `put` is called under the world's lock, and a target can be slow.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Bus:
         self._delivering = False
 
     def put(self, event: dict[str, Any]) -> None:
-        """Takes an event, if there is any rule in its Region."""
+        """Takes an event, if its Region has a rule."""
         if not self._wanted(event["region"]):
             return
         with self._lock:

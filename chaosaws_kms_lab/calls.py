@@ -1,4 +1,4 @@
-"""Who asks for what, and what an AWS service answers when it refuses."""
+"""A call of an AWS service, its caller, and the error that it can end with."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class Caller:
     account: str = ACCOUNT
     """The account it belongs to, or that a service acts for."""
     policies: tuple[Mapping[str, Any], ...] | None = None
-    """What IAM attaches to it; None: an administrator, whom IAM allows everything."""
+    """Its policies in IAM; None: an administrator, who may do everything."""
     via: str | None = None
     """The service through which it calls, as kms:ViaService names it."""
     role: str | None = None
     """The ARN of the role whose session it is, path and all."""
     session_policies: tuple[Mapping[str, Any], ...] | None = None
-    """What the session was narrowed to when it began; None: to nothing."""
+    """The session policies that it began with; None: there are none."""
     access_key: str = ""
-    """What it signed with."""
+    """The access key of the signature."""
     user_id: str = ""
-    """What IAM calls it by beside its ARN: AIDA…, or AROA… and the session's name."""
+    """Its unique id in IAM: AIDA…, or AROA… with the session's name."""
 
     @property
     def is_service(self) -> bool:
-        """Whether a service acts by itself: on grants and key policies alone, IAM has no say."""
+        """Whether a service acts by itself: then only grants and key policies count, not IAM."""
         return not self.arn.startswith("arn:")
 
     @property
     def principal_arn(self) -> str:
-        """What a policy names: a role's own ARN, not that of one of its sessions."""
+        """The ARN that policies name: for a session, that of its role."""
         if self.role:
             return self.role
         kind, _, session = self.arn.partition(":assumed-role/")
@@ -52,7 +52,7 @@ class Caller:
 
 
 def administrator(account: str = ACCOUNT, access_key: str = "lab") -> Caller:
-    """Whoever IAM knows nothing of: in the lab that is nobody's mistake, but its owner."""
+    """The caller with an access key that IAM does not know: in the lab, its owner."""
     return Caller(
         f"arn:aws:iam::{account}:user/lab", account, access_key=access_key, user_id=ADMINISTRATOR
     )
@@ -70,14 +70,14 @@ class Call:
 
 
 class AwsError(Exception):
-    """An error as AWS would answer it."""
+    """An error that an AWS service answers."""
 
     def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
-        """Of HTTP, where it is not the usual one."""
+        """The HTTP status, if it is not the usual one."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Paging:
     """How a service cuts a list into pages."""
 
     size: str
-    """The parameter that says how many."""
+    """The parameter with the size of a page."""
     default: int
     smallest: int
     largest: int

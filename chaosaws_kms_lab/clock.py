@@ -1,4 +1,4 @@
-"""The lab's clock: AWS seconds, some of which fit into one of ours."""
+"""The lab's clock: it counts AWS seconds, several in one real second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """Lab time: seconds since the start, `speed` times as fast as ours."""
+    """Lab time: AWS seconds since the start, `speed` times as fast as real seconds."""
 
     def __init__(self, speed: float) -> None:
         self.speed = speed
@@ -21,7 +21,7 @@ class Clock:
         return (time.monotonic() - self._start) * self.speed
 
     def utc(self) -> datetime:
-        """The wall clock: whatever the lab dates, it dates in real time."""
+        """The wall clock: all dates of the lab are in real time."""
         return self.date(self.now())
 
     def date(self, instant: float) -> datetime:

@@ -1,4 +1,4 @@
-"""Conditions of IAM policies, and the patterns that they and the other elements are written in.
+"""Conditions of IAM policies, and the patterns in conditions and other elements.
 
 IAM User Guide, "IAM JSON policy elements: Condition operators" and "Single-valued vs. multivalued
 context keys".
@@ -22,7 +22,7 @@ Context = Mapping[str, str | tuple[str, ...]]
 """Condition key, in lower case → its value; a tuple: a multivalued one."""
 
 Test = Callable[[str, str, Context], bool]
-"""A value of the request and one of the policy's: does the first fit the second?"""
+"""Does a value of the request fit a value of the policy?"""
 
 TOKENS = re.compile(r"(\$\{[^}]*\}|\*|\?)")
 VARIABLE = re.compile(r"\$\{\s*([^,}]+?)\s*(?:,\s*'([^']*)'\s*)?\}")
@@ -54,8 +54,11 @@ class _Wild(Enum):
 
 
 def _fits(parts: list[str | _Wild], value: str) -> bool:
-    """Whether characters and wildcards fit; in time of their lengths' product at most, where a
-    regular expression with some stars may take for ever."""
+    """Whether characters and wildcards fit.
+
+    The time is at most the product of both lengths; a regular expression with several stars could
+    take for ever.
+    """
     at = here = 0
     star, resume = -1, 0
     while here < len(value):
@@ -80,15 +83,17 @@ def _variable(variable: re.Match[str], context: Context) -> str | None:
 
 
 def holds(condition: Any, context: Context, *, unknown: bool) -> bool:
-    """Whether every operator of a Condition element holds; `unknown` is the answer of one that
-    cannot be read."""
+    """Whether every operator of a Condition element holds.
+
+    `unknown`: the result for an operator that cannot be read.
+    """
     if not isinstance(condition, Mapping):
         return unknown
     return all(_block(name, block, context, unknown) for name, block in condition.items())
 
 
 def operator(name: str) -> str:
-    """An operator without what goes around it: ForAnyValue:StringLikeIfExists is StringLike."""
+    """An operator without prefix and suffix: ForAnyValue:StringLikeIfExists is StringLike."""
     return name.removeprefix("ForAllValues:").removeprefix("ForAnyValue:").removesuffix("IfExists")
 
 
@@ -196,8 +201,8 @@ def _address(value: str, pattern: str, context: Context) -> bool:
         return False
 
 
-# Operator → its test, and whether it is a negated one: those hold where no pattern fits, and where
-# the request has no such key.
+# Operator → its test, and whether it is negated. A negated one holds if no pattern fits, and if the
+# request does not have the key.
 OPERATORS: dict[str, tuple[Test, bool]] = {
     "StringEquals": (_equals, False),
     "StringNotEquals": (_equals, True),

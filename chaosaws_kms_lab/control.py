@@ -61,7 +61,7 @@ class Control:
                 return as_json({"misbehaviours": [_described(ordered)]})
             if request.method == "DELETE":
                 self._clear()
-            return as_json({"misbehaviours": [_described(each) for each in self._holding()]})
+            return as_json({"misbehaviours": [_described(each) for each in self._active()]})
 
     def _may_order(self, request: Request, body: bytes) -> bool:
         signed = credential(request)
@@ -91,13 +91,13 @@ class Control:
         for misbehaviour in self._world.data_misbehaviours:
             misbehaviour.over = True
 
-    def _holding(self) -> list[ApiMisbehaviour | DataMisbehaviour]:
+    def _active(self) -> list[ApiMisbehaviour | DataMisbehaviour]:
         """Those that can still happen; the others are forgotten."""
         ordered = self._world.data_misbehaviours
         for misbehaviour in ordered:
             misbehaviour.over = misbehaviour.over or self._is_gone(misbehaviour.about)
         ordered[:] = [misbehaviour for misbehaviour in ordered if not misbehaviour.over]
-        return [*self._misbehaviours.holding(), *ordered]
+        return [*self._misbehaviours.active(), *ordered]
 
     def _is_gone(self, cluster: Cluster | None) -> bool:
         if cluster is None:

@@ -1,8 +1,8 @@
 """Misbehaviours of the data: what goes wrong on demand with clusters, their copies, their keys.
 
-Ordered over the lab's own path, as those of the API are (misbehaviours.py). What happens when a
-cluster's servers come back is performed by those (data_plane/reconcile.py), the rest where it
-happens: copies in rds/, keys in kms/. With each a check proves that it finds what it looks for.
+They are ordered over the lab's own path, as those of the API are (control.py, misbehaviours.py).
+Those for the return of a cluster's servers are carried out by data_plane/reconcile.py, those of
+copies in rds/, those of keys in kms/. Each proves that a check finds what it looks for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from chaosaws_kms_lab.orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
-__all__ = ["KINDS", "described", "order", "read", "rotated"]
+__all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]
 
 LOSE_WRITES = "lose-writes"
 SLOW_RECOVERY = "slow-recovery"
@@ -41,16 +41,18 @@ KINDS = {
 }
 
 AT_RETURN = frozenset({LOSE_WRITES, SLOW_RECOVERY, OTHER_ADDRESS, NO_RECOVERY})
-"""What happens the next time that a cluster's servers come back."""
+"""These happen the next time that a cluster's servers come back."""
 OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
-"""What is about no cluster."""
+"""These are about all keys, and name no cluster."""
 OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
-"""What an unencrypted cluster cannot have."""
+"""These need a cluster with a key: an unencrypted one is refused."""
 
 NEEDED = {
-    "writes": (LOSE_WRITES,), "seed": (LOSE_WRITES, ROW_CHANGED), "seconds": (SLOW_RECOVERY,),
-}  # fmt: skip
-"""Which kinds a number is for."""
+    "writes": (LOSE_WRITES,),
+    "seed": (LOSE_WRITES, ROW_CHANGED),
+    "seconds": (SLOW_RECOVERY,),
+}
+"""A field of an order → the kinds that it is for."""
 
 MOST_WRITES = 10_000
 LONGEST = 7 * 86400.0
@@ -92,7 +94,7 @@ def _check(found: DataMisbehaviour) -> None:
 
 
 def described(ordered: DataMisbehaviour) -> dict[str, Any]:
-    """It as JSON says it."""
+    """The misbehaviour as a JSON object."""
     said: dict[str, Any] = {"kind": ordered.kind}
     if ordered.cluster:
         said |= {"cluster": ordered.cluster}
@@ -106,7 +108,7 @@ def described(ordered: DataMisbehaviour) -> dict[str, Any]:
 
 
 def order(world: World, wanted: dict[str, Any]) -> DataMisbehaviour:
-    """Orders one more and finds its cluster; raises BadOrder."""
+    """Orders a misbehaviour and finds its cluster; raises BadOrder."""
     misbehaviour = read(wanted)
     if misbehaviour.kind not in OF_EVERY_KEY:
         misbehaviour.about = _named(world, misbehaviour.cluster)
@@ -116,14 +118,14 @@ def order(world: World, wanted: dict[str, Any]) -> DataMisbehaviour:
     return misbehaviour
 
 
-def rotated(world: World, key: Key) -> None:
-    """Lets happen what was ordered for a rotation of `key`, which is over.
+def apply_to_rotation(world: World, key: Key) -> None:
+    """Carries out what was ordered for a rotation of `key`, which has just happened.
 
-    Its former material opens nothing any more. Whatever else is encrypted under the key finds that
-    out when it asks KMS the next time; the cluster that the order names does at once, so that
-    nobody has to wait the minutes that Aurora takes.
+    The key's former material decrypts nothing any more. The cluster of the order loses its key at
+    once, so that nobody has to wait the minutes that Aurora takes; everything else under the key
+    notices it with its next call to KMS.
     """
-    for misbehaviour in world.wrong(ROTATION_BREAKS_READS):
+    for misbehaviour in world.active_misbehaviours(ROTATION_BREAKS_READS):
         cluster = misbehaviour.about
         if cluster and cluster.encryption and cluster.encryption.key_arn == key.arn:
             for material in key.materials[:-1]:

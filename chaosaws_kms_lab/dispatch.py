@@ -142,7 +142,7 @@ class Dispatch:
             return envelope.answer(AwsError("MalformedQueryString", f"Cannot be read: {problem}"))
         try:
             with self._world.lock:
-                result = self._misbehaviours.aged(self._handle_and_audit(call), met)
+                result = self._misbehaviours.make_stale(self._handle_and_audit(call), met)
             return envelope.answer(result)  # not under the lock: a long answer takes its time
         except AwsError as error:
             return envelope.answer(error)

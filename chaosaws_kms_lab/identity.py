@@ -1,6 +1,6 @@
-"""Who calls, as STS says it: the same principal that policies and CloudTrail know.
+"""STS' GetCallerIdentity: the same principal as in policies and in CloudTrail.
 
-moto has an administrator of its own, whom nothing else of the lab knows.
+moto would name an administrator of its own, which no other part of the lab knows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Misbehaviours of the API: on demand the next calls are throttled, cut, late or stale.
 
-They are ordered over a path that no AWS service has (door.py) and hold for a number of calls or for
-a time; none is injected that was not ordered.
+They are ordered over a path that no AWS service has (control.py), for a number of calls or for a
+time. Without an order nothing misbehaves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chaosaws_kms_lab.world import Key
 
 __all__ = ["KINDS", "ApiMisbehaviour", "Misbehaviours"]
 
-# Kind → what a call meets. The codes are those of the services' pages "Common errors".
+# Kind → what happens to a call. The codes are those of the services' pages "Common errors".
 KINDS = {
     "throttling": "refused with ThrottlingException (RDS: Throttling) before anything was done",
     "error": "answered with an internal error, HTTP 500, before anything was done",
@@ -53,14 +53,14 @@ ERRORS: dict[str, tuple[dict[str, str], str, str, int]] = {
 
 @dataclass
 class ApiMisbehaviour:
-    """One misbehaviour, and for how long it holds."""
+    """One misbehaviour, and how long it is active."""
 
     kind: str
     service: str
     operation: str
     """An operation's name, or * for every one."""
     seconds: float = 0.0
-    """How late an answer is, or how old a state."""
+    """How late the answer is, or how old the state."""
     count: int | None = None
     """Calls that still meet it; None: every call."""
     until: float = math.inf
@@ -100,7 +100,7 @@ class ApiMisbehaviour:
             raise BadOrder("count is a number of calls, 1 or more")
 
     def meets(self, service: str, operation: str) -> bool:
-        """Whether a call meets it now."""
+        """Whether it affects this call now."""
         return (
             self.service in (service, "*")
             and self.operation in (operation, "*")
@@ -116,7 +116,7 @@ class ApiMisbehaviour:
         return AwsError(codes.get(service, usual), message), status
 
     def described(self) -> dict[str, Any]:
-        """It as JSON says it."""
+        """The misbehaviour as a JSON object."""
         left = None if math.isinf(self.until) else max(0.0, self.until - time.monotonic())
         return {
             "kind": self.kind,
@@ -129,9 +129,9 @@ class ApiMisbehaviour:
 
 
 def _named(service: str, operation: str) -> tuple[str, str]:
-    """The service as requests are signed for it, and the operation as its model spells it.
+    """The name that requests to the service are signed for, and the operation as in its model.
 
-    disable-key and disablekey are DisableKey; what does not exist would never be met.
+    disable-key and disablekey are DisableKey. Raises BadOrder for what does not exist.
     """
     if service == "*":
         return service, operation
@@ -149,7 +149,7 @@ def _named(service: str, operation: str) -> tuple[str, str]:
 
 @dataclass
 class Misbehaviours:
-    """The misbehaviours that hold; the world's lock is held by whoever asks."""
+    """The misbehaviours that were ordered. Callers hold the world's lock."""
 
     _ordered: list[ApiMisbehaviour] = field(default_factory=list)
     _states: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
@@ -159,20 +159,20 @@ class Misbehaviours:
         """Orders a misbehaviour; raises BadOrder."""
         misbehaviour = ApiMisbehaviour.ordered(order)
         self._ordered.append(misbehaviour)
-        self.look(keys)
+        self.remember_states(keys)
         return misbehaviour
 
     def clear(self) -> None:
-        """From now on nothing goes wrong by order."""
+        """Ends all misbehaviours."""
         self._ordered.clear()
         self._states.clear()
 
-    def holding(self) -> list[ApiMisbehaviour]:
-        """Those that a call could still meet."""
+    def active(self) -> list[ApiMisbehaviour]:
+        """Those that can still affect a call."""
         return [f for f in self._ordered if f.meets(f.service, f.operation)]
 
     def take(self, service: str, operation: str) -> list[ApiMisbehaviour]:
-        """The misbehaviours that this call meets; each counts it."""
+        """The misbehaviours that affect this call; each counts the call."""
         met = [
             misbehaviour for misbehaviour in self._ordered if misbehaviour.meets(service, operation)
         ]
@@ -182,11 +182,11 @@ class Misbehaviours:
         return met
 
     @property
-    def stale(self) -> bool:
-        """Whether states have to be remembered."""
+    def needs_states(self) -> bool:
+        """Whether the states of keys have to be remembered, for stale answers."""
         return any(misbehaviour.kind == "stale" for misbehaviour in self._ordered)
 
-    def look(self, keys: Iterable[Key]) -> None:
+    def remember_states(self, keys: Iterable[Key]) -> None:
         """Remembers what state each key is in now."""
         now = time.monotonic()
         for key in keys:
@@ -194,8 +194,8 @@ class Misbehaviours:
             if not known or known[-1][1] != key.state:
                 known.append((now, key.state))
 
-    def aged(self, answer: dict[str, Any], met: list[ApiMisbehaviour]) -> dict[str, Any]:
-        """DescribeKey's answer as it was some seconds ago, if it met one of that kind."""
+    def make_stale(self, answer: dict[str, Any], met: list[ApiMisbehaviour]) -> dict[str, Any]:
+        """DescribeKey's answer with the state of some seconds ago, if `met` has such an order."""
         ages = [misbehaviour.seconds for misbehaviour in met if misbehaviour.kind == "stale"]
         if not ages:
             return answer

@@ -42,8 +42,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "tagging": ("resourcegroupstaggingapi",),
     "timestream": ("timestream-query", "timestream-write"),
 }
-"""Name that requests are signed for → names of the models, of moto's services where they differ; a
-request that none of them knows is one for the last."""
+"""Name that requests are signed for → names of the models, where they differ, of moto's services.
+A request that none of the models knows is for the last one."""
 
 
 def model(service: str) -> Any:

@@ -1,4 +1,4 @@
-"""What is wrong with an order for a misbehaviour, whichever kind it is."""
+"""Checks of an order for a misbehaviour, of the API or of the data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class BadOrder(Exception):
 
 
 def check_fields(order: dict[str, Any], known: Sequence[str]) -> None:
-    """Raises BadOrder for a field that there is not: a misspelt one would be another order."""
+    """Raises BadOrder for an unknown field, which may be a misspelt one."""
     if unknown := [name for name in order if name not in known]:
         raise BadOrder(f"such a misbehaviour has no {unknown[0]!r}: {', '.join(known)}")

@@ -1,6 +1,6 @@
-"""A call's parameters held against botocore's model, as a service holds them against its own.
+"""Checks a call's parameters against botocore's model, as a service does against its own.
 
-An SDK looks before it sends; whoever sends without one is answered all the same.
+An SDK checks before it sends; a request without an SDK is checked here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WRONG = {
 }
 """Service → what it answers ("Common errors" of its API reference)."""
 
-# What could never be said in an answer: of JSON, and of XML (XML 1.0, "Characters").
+# Characters that no answer can have, in JSON and in XML (XML 1.0, "Characters").
 JSON = re.compile("[\ud800-\udfff]")
 XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 UNWRITABLE = {"iam": XML, "kms": JSON, "rds": XML, "scheduler": JSON}
@@ -44,7 +44,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def check(call: Call) -> None:
-    """Raises AwsError for what is missing, of another type, too short, too long or not a choice."""
+    """Raises AwsError for a parameter that is missing, too short, too long, or of a wrong type."""
     if any(UNWRITABLE[call.service].search(text) for text in _texts(call.params)):
         raise AwsError(WRONG[call.service], "A parameter has characters that no answer can have.")
     broken = list(_broken(_input_shape(call.service, call.operation), call.params, ""))

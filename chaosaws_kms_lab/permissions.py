@@ -1,7 +1,7 @@
-"""IAM, where the lab was asked to enforce it: may this caller make this call?
+"""IAM, if the lab enforces it: may this caller make this call?
 
-KMS asks for itself, always, with its key policies and grants (kms/authorize.py). Here it is about
-the identity policies of callers that IAM knows; nobody else is held to any.
+This is about the identity policies of callers that IAM knows; other callers have none. KMS always
+decides for itself, with key policies and grants (kms/authorize.py).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RDS_RESOURCES = {
     "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
 }
 ARNS = ("ResourceName", "Source", "DbClusterIdentifier")
-# What these are about when they name nothing.
+# The resources of these, if they name none.
 LISTS = {
     "DescribeDBClusters": "cluster:*",
     "DescribeDBClusterSnapshots": "cluster-snapshot:*",
@@ -70,10 +70,10 @@ PASSING = frozenset({("scheduler", "CreateSchedule"), ("scheduler", "UpdateSched
 """Service Authorization Reference: these take iam:PassRole for the role of the target as well."""
 
 FREE = frozenset({"sts:GetCallerIdentity"})
-"""API reference, GetCallerIdentity: "No permissions are required", and no Deny forbids it."""
+"""API reference, GetCallerIdentity: "No permissions are required"; no Deny forbids it."""
 
 ACCESS_DENIED = frozenset({"cloudformation", "iam", "rds", "s3", "sns", "sts"})
-"""These have a code of their own for it, and HTTP 403."""
+"""Services that answer AccessDenied with HTTP 403; the others AccessDeniedException."""
 
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 """Service Authorization Reference: where an action's prefix is not what requests are signed for."""
@@ -187,8 +187,8 @@ def _of_dynamodb(params: Mapping[str, Any]) -> Iterator[str]:
 
 def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) -> None:
     caller = call.caller
-    if resource is None:  # of moto's services we do not know what a call is about
-        caller = access.whatever_the_resource(caller)
+    if resource is None:  # a call to moto, whose resources the lab does not know
+        caller = access.ignoring_resources(caller)
     request = Request(caller, action, resource or "*", ACCOUNT, said)
     decision = access.decide(request, (), Match.ACCOUNT)
     if decision is not Decision.ALLOWED:
@@ -203,7 +203,7 @@ def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) 
 
 
 def _resources(world: World, call: Call) -> list[tuple[str, dict[str, str]]]:
-    """The ARNs that a call is about, as far as we know it, and the tags of what is there."""
+    """The ARNs of a call's resources, as far as the lab knows them, each with its tags."""
     if call.service == "iam" and call.operation in IAM_RESOURCES:
         return [(str(call.params.get(IAM_RESOURCES[call.operation])), {})]
     if call.service not in ("rds", "scheduler"):
@@ -241,8 +241,7 @@ def _arns(call: Call, region: Region) -> Iterator[str]:
 
 
 def _groups(call: Call, region: Region) -> Iterator[str]:
-    """What a new cluster or instance is made with: what is named, else what its cluster is in,
-    else the default."""
+    """The groups of a new cluster or instance: those named, else the cluster's or default ones."""
     version = str(call.params.get("EngineVersion") or ENGINE_VERSION).split(".")[0]
     cluster = region.clusters.get(str(call.params.get("DBClusterIdentifier")).lower())
     for kind, (parameter, default) in GROUP_NAMES.items():
@@ -262,7 +261,7 @@ def _tags(region: Region, arn: str) -> dict[str, str]:
 
 
 def context(world: World, call: Call, tags: dict[str, str]) -> dict[str, Any]:
-    """What conditions look at; `tags` are the resource's."""
+    """The context of conditions; `tags`: the resource's."""
     now = world.clock.utc()
     given = [t for t in call.params.get("Tags") or [] if isinstance(t, dict) and t.get("Key")]
     return {

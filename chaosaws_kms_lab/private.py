@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["open_private", "passable"]
+__all__ = ["make_passable", "open_private"]
 
 
-def passable(folder: Path, parents: bool = False, exist_ok: bool = False) -> None:
-    """Makes a folder through which, but not into which, the servers' account can look."""
+def make_passable(folder: Path, parents: bool = False, exist_ok: bool = False) -> None:
+    """Makes a folder that the servers' account can pass through, but not list."""
     folder.mkdir(parents=parents, exist_ok=exist_ok)
     folder.chmod(0o711)
 

@@ -1,4 +1,4 @@
-"""Processes of servers, found, frozen and killed without their parents' help."""
+"""Finds, freezes and kills processes of servers, without their parents' help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IPC_RMID = 0  # sys/ipc.h
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie, which only waits for its parent, does not."""
+    """Whether it still runs; a zombie does not."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -77,7 +77,7 @@ def _trees(roots: list[int]) -> Iterator[psutil.Process]:
 
 
 QUIT_WITHIN = 1.5
-"""Seconds for servers to give back what the kernel keeps for them, which SIGKILL would leave."""
+"""Seconds for servers to give back shared memory, which they cannot do after SIGKILL."""
 
 
 def kill_everything_in(directory: Path) -> None:

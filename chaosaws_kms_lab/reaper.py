@@ -1,7 +1,7 @@
-"""What cleans up after a lab however it ends: its servers killed, its folder removed.
+"""Cleans up after a lab, however it ends: kills its servers and removes its folder.
 
-A process of its own that waits for the end of file on its standard input, which only the lab holds
-open. So there is one way out, the same for a Ctrl-C, a closed lifeline and a SIGKILL.
+The reaper is a process of its own. It waits for the end of file on its standard input, which only
+the lab holds open; so a Ctrl-C, a closed lifeline and a SIGKILL all end the same way.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ __all__ = ["Reaper", "new_directory"]
 PREFIX = "chaosaws-kms-lab-"
 
 HALF_REMOVED = 60.0
-"""Seconds after which a folder without a lock is nobody's any more."""
+"""Seconds after which a folder without a lock is taken for left behind."""
 
 
 def new_directory() -> tuple[Path, TextIO]:
-    """A folder for a lab, and the lock that says that it is in use.
+    """A folder for a lab, and the lock that shows that it is in use.
 
-    Folders of labs that are gone, reaper and all (after a power cut, say), are removed first.
+    First it removes the folders of labs that ended without their reaper (after a power cut, say).
     """
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         _remove_if_left_behind(old)
     for never_used in Path(tempfile.gettempdir()).glob(f".{PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or its lab has just named it
+        with contextlib.suppress(OSError):  # another user's, or just renamed by its lab
             if time.time() - never_used.stat().st_mtime > HALF_REMOVED:
                 _remove_if_left_behind(never_used)
-    # Under a name that no other lab looks at, until it is locked.
+    # Until it is locked it has a name that no other lab looks for.
     new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
     new.chmod(0o711)  # the servers' account has to reach its data through it
     lock = open_private(new / "lock")
@@ -67,7 +67,7 @@ def _remove_if_left_behind(directory: Path) -> None:
 
 
 def _is_ours(directory: Path) -> bool:
-    """Whether a user made it who is this one; what it is called says nothing."""
+    """Whether this user made it; its name proves nothing."""
     with contextlib.suppress(OSError):
         found = directory.lstat()
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
@@ -80,11 +80,11 @@ def _clean(directory: Path) -> None:
 
 
 class Reaper:
-    """The lab's hold on its reaper."""
+    """A lab's reaper, seen from the lab."""
 
     def __init__(self, directory: Path, lock: TextIO) -> None:
         self.directory = directory
-        # It inherits the lock, so the folder counts as in use until it is done.
+        # It inherits the lock: so the folder is in use until the reaper has removed it.
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(directory)],
             stdin=subprocess.PIPE,
@@ -93,7 +93,7 @@ class Reaper:
         )
 
     def reap(self, timeout: float = 10) -> None:
-        """Lets the reaper do its work and waits for it, at most `timeout` seconds."""
+        """Lets the reaper clean up, and waits for that, at most `timeout` seconds."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:

@@ -1,8 +1,8 @@
-"""Secrets Manager under the lab's own keys: moto keeps the secrets, our KMS opens them.
+"""Secrets Manager under the lab's own keys: moto keeps the secrets, the lab's KMS their data keys.
 
 AWS Secrets Manager User Guide, "Secret encryption and decryption": each version of a secret has a
-data key of its own, made and opened in the name of whoever calls. Secrets under the AWS managed key
-need nothing.
+data key of its own, generated and decrypted in the name of the caller. Secrets under the AWS
+managed key need none of this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Moto = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 AWS_MANAGED = "alias/aws/secretsmanager"
 VALIDATION = "RequestToValidateKeyAccess"
-"""What stands for the version in calls that only find out whether the caller may use the key."""
+"""The version in calls that only check whether the caller may use the key."""
 
 STAGES = frozenset({"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"})
 """A version with one of these is encrypted again when the secret gets another key."""
@@ -56,7 +56,7 @@ class Secrets:
         """The secret's ARN and the version → its data keys, any of which opens it."""
 
     def open(self, call: Call, arn: str, version: str) -> None:
-        """Raises DecryptionFailure, or AccessDeniedException, unless the caller may read it."""
+        """Raises DecryptionFailure or AccessDeniedException unless the caller may read it."""
         refused: AwsError | None = None
         for data_key in self._data_keys.get((arn, version), ()):
             try:
@@ -76,7 +76,7 @@ class Secrets:
             raise _translated(why, UNWRITABLE) from why
 
     def validate(self, call: Call, key: str, arn: str) -> None:
-        """Raises as `data_key` does unless the caller may use the key both ways."""
+        """Raises as `data_key` does unless the caller may encrypt and decrypt with the key."""
         made = self.data_key(call, key, arn, VALIDATION)
         try:
             self._decrypt(call, arn, VALIDATION, made)
@@ -88,10 +88,10 @@ class Secrets:
         self._data_keys[arn, version] = (data_key,)
 
     def encrypt_again(self, call: Call, key: str | None, arn: str, versions: list[str]) -> None:
-        """Lets versions be read by another key as well; without it, as they could before.
+        """Encrypts versions under `key` as well; None: under no customer managed key any more.
 
-        What was under no customer managed key stays readable without one, and so does what comes
-        under none. A version that the caller cannot read or write stays as it is.
+        Versions without a data key stay as they are, and so does a version that the caller cannot
+        read or write.
         """
         for version in versions:
             held = self._data_keys.get((arn, version))
@@ -109,18 +109,22 @@ class Secrets:
 
     def _generate(self, call: Call, key: str, arn: str, version: str) -> DataKey:
         made = self._ask(
-            call, "GenerateDataKey",
-            KeyId=key, KeySpec="AES_256", EncryptionContext=_context(arn, version),
-        )  # fmt: skip
+            call,
+            "GenerateDataKey",
+            KeyId=key,
+            KeySpec="AES_256",
+            EncryptionContext=_context(arn, version),
+        )
         return DataKey(made["KeyId"], made["CiphertextBlob"])
 
     def _decrypt(self, call: Call, arn: str, version: str, data_key: DataKey) -> None:
         self._ask(
-            call, "Decrypt",
+            call,
+            "Decrypt",
             KeyId=data_key.key_arn,
             CiphertextBlob=data_key.sealed,
             EncryptionContext=_context(arn, version),
-        )  # fmt: skip
+        )
 
     def _ask(self, call: Call, operation: str, **params: object) -> dict[str, Any]:
         caller = replace(call.caller, via=f"secretsmanager.{call.region}.amazonaws.com")
@@ -134,7 +138,7 @@ def handle(secrets: Secrets, call: Call, moto: Moto) -> dict[str, Any]:
 
 
 def create_secret(secrets: Secrets, call: Call, moto: Moto) -> dict[str, Any]:
-    """CreateSecret: moto's first, since the key's use is bound to the ARN that it gives."""
+    """CreateSecret: moto creates it first, since its ARN is in the encryption context."""
     params, key = _with_token(call), _customer_managed(call.params.get("KmsKeyId"))
     _no_replicas(call, key)
     if key is None or _exists(moto, params.get("Name", "")):
@@ -194,7 +198,7 @@ def batch_get_secret_value(secrets: Secrets, call: Call, moto: Moto) -> dict[str
 
 
 def not_under_a_key(secrets: Secrets, call: Call, moto: Moto) -> dict[str, Any]:
-    """An operation that the lab leaves to moto, but not under a customer managed key."""
+    """An operation that moto answers, but not for a secret under a customer managed key."""
     key = _customer_managed(_described(call, moto).get("KmsKeyId"))
     _no_replicas(call, key)
     if key is not None:
@@ -210,7 +214,7 @@ def _write(
     about: Mapping[str, Any],
     key: str | None,
 ) -> dict[str, Any]:
-    """Lets moto keep a new version, once it has a data key."""
+    """Makes a data key for a new version, if it needs one, and lets moto keep the version."""
     arn, version = about["ARN"], params["ClientRequestToken"]
     if key is None or not _has_value(params):
         return moto(call.operation, params)
@@ -229,11 +233,10 @@ def _context(arn: str, version: str) -> dict[str, str]:
 
 
 def _translated(why: AwsError, failure: tuple[str, str]) -> AwsError:
-    """What Secrets Manager makes of KMS' error.
+    """The error of Secrets Manager for an error of KMS.
 
     "Access to KMS is not allowed": AWS re:Post, knowledge center, "secrets manager cross account
-    key".
-    That a key which is not there is a failure like any is assumed.
+    key". Assumed: a key that does not exist is a failure like any other.
     """
     if why.code == "AccessDeniedException":
         return AwsError(why.code, "Access to KMS is not allowed")

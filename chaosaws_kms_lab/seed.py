@@ -1,7 +1,8 @@
-"""What the lab holds when it starts: one encrypted cluster with the rows of the article.
+"""What a new lab has: one encrypted cluster with the four rows of the article.
 
-The article that the project grew from has them at the end of its second scenario. The cluster may
-be attacked: it and its key carry the tag that allows it, and it has a backup under another key.
+The project grew from that article, which has them at the end of its second scenario. Experiments
+may attack the cluster: it and its key have the tag that allows it, and it has a backup under
+another key.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ BACKUP = f"{CLUSTER}-backup"
 
 
 def orders(service: Rds, region_name: str) -> dict[str, Any]:
-    """The cluster `orders` with one instance, available from the start; says how to reach it."""
+    """Makes the cluster `orders` with one available instance; returns how to reach it."""
     world = service.world
     region = world.region(region_name)
     key = kms.create_key(region, world, "encrypts the cluster orders", tags=dict(TAGS))
@@ -93,7 +94,7 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
 
 
 def _back_up(service: Rds, region: Region) -> None:
-    """A snapshot under another key: a copy, as nothing else can be."""
+    """Makes a snapshot of the cluster under another key."""
     other = kms.create_key(region, service.world, f"encrypts the backups of {CLUSTER}")
     region.aliases[f"alias/{BACKUP}"] = other.id
     call = Call("rds", "CopyDBClusterSnapshot", {}, region.name, administrator())

@@ -105,9 +105,9 @@ def _tick(rds: Rds, door: Door) -> NoReturn:
             try:
                 kms.tick(rds.world)
                 rds.tick()
-                if door.misbehaviours.stale:
+                if door.misbehaviours.needs_states:
                     for region in rds.world.regions():
-                        door.misbehaviours.look(region.keys.values())
+                        door.misbehaviours.remember_states(region.keys.values())
             except Exception:
-                logging.exception("the lab's clock stumbled")
+                logging.exception("an error in a tick of the lab's clock")
         time.sleep(TICK)

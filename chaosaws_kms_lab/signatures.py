@@ -1,4 +1,4 @@
-"""Whether a request was signed by somebody who has the secret of the access key that it names.
+"""Whether a request was signed with the secret of the access key that it names.
 
 The signature is made again by botocore's own signers and compared. General Reference, "Signature
 Version 4 signing process"; S3 User Guide, "Signing and authenticating REST requests" (version 2, of
@@ -40,11 +40,11 @@ INSTANT = "%Y%m%dT%H%M%SZ"
 OF_HEADERS = ("content-md5", "content-type", "x-amz-")
 UNCHECKED = "UNSIGNED-PAYLOAD"
 STREAMED = "STREAMING-"
-"""What a payload's hash begins with that is signed chunk by chunk, or not at all."""
+"""The beginning of a payload's hash if it is signed in chunks, or not at all."""
 
 
 class Credential(NamedTuple):
-    """Whose key a request is signed with, and for what."""
+    """The access key of a signature, and the service that it is for."""
 
     access_key: str
     region: str
@@ -52,9 +52,9 @@ class Credential(NamedTuple):
 
 
 def credential(request: Request) -> Credential | None:
-    """What a request says of its signature, in its header or in its URL; None: it has none.
+    """The credential in a request's header or URL; None: it is not signed.
 
-    One that says it in both places has none: each could be meant for somebody else.
+    With credentials in both places it counts as not signed: they could contradict each other.
     """
     said, signs = request.args, SIGNS & request.args.keys()
     if "Authorization" in request.headers:
@@ -123,7 +123,7 @@ def _by_url(request: Request, body: bytes, secret: str, now: datetime) -> bool:
 
 
 def _all_signed(request: Request, names: Sequence[str]) -> bool:
-    """Whether all is signed that has to be: what is not, anybody could have added."""
+    """Whether every header that must be signed is; an unsigned one could be anybody's."""
     own = {name.lower() for name, _ in request.headers if name.lower().startswith("x-amz-")}
     return "host" in names and own <= set(names)
 
@@ -135,9 +135,15 @@ def _asked(request: Request, query: str, headers: Mapping[str, str], body: bytes
 
 
 def _same(
-    asked: AWSRequest, key: str, secret: str, service: str, region: str, stamp: str, names: str,
+    asked: AWSRequest,
+    key: str,
+    secret: str,
+    service: str,
+    region: str,
+    stamp: str,
+    names: str,
     signature: str,
-) -> bool:  # fmt: skip
+) -> bool:
     kind = _S3 if service == "s3" else _Other
     signer = kind(Credentials(key, secret), service, region, names)
     asked.context["timestamp"] = stamp
@@ -146,14 +152,14 @@ def _same(
 
 
 class _Named:
-    """A signer that signs the headers that are named, and no others."""
+    """A signer that signs only the headers that are named."""
 
     def __init__(self, credentials: Credentials, service: str, region: str, names: str) -> None:
         super().__init__(credentials, service, region)  # type: ignore[call-arg]
         self._names = names.split(";")
 
     def headers_to_sign(self, request: AWSRequest) -> object:
-        """As botocore's, of these headers."""
+        """Those of botocore's signer that are named."""
         found = super().headers_to_sign(request)  # type: ignore[misc]
         for name in set(found.keys()):
             if name.lower() not in self._names:
@@ -176,7 +182,7 @@ def _by_old_url(request: Request, secret: str, now: datetime) -> bool:
         return False
     signer = _ByUrl(Credentials(said.get("AWSAccessKeyId", ""), secret), until)
     url = urlsplit(f"http://s3{_path(request)}?{request.query_string.decode('latin-1')}")
-    # What botocore signs as a header is a parameter of the URL that it makes.
+    # Headers that botocore signs are parameters of the URL.
     headers = {name: value for name, value in said.items() if name.lower().startswith(OF_HEADERS)}
     headers |= {name: value for name, value in request.headers if value}
     asked = AWSRequest(method=request.method, headers=headers)
@@ -185,7 +191,7 @@ def _by_old_url(request: Request, secret: str, now: datetime) -> bool:
 
 
 class _ByUrl(HmacV1Auth):
-    """Signs the instant until which a URL lasts, where a header has its date."""
+    """Signs when a URL expires, in place of the date in a header."""
 
     def __init__(self, credentials: Credentials, until: str) -> None:
         super().__init__(credentials)
@@ -202,7 +208,7 @@ def _path(request: Request) -> str:
 
 
 def _near(stamp: str, now: datetime, after: timedelta = WINDOW) -> bool:
-    """Whether an instant is at most WINDOW to come, or `after` ago."""
+    """Whether an instant is at most WINDOW ahead, and at most `after` ago."""
     try:
         then = datetime.strptime(stamp, INSTANT).replace(tzinfo=UTC)
     except ValueError:

@@ -1,7 +1,7 @@
-"""IAM's policy simulator over what moto's IAM attaches to users, groups and roles.
+"""IAM's policy simulator, for the policies of users, groups and roles in moto's IAM.
 
-It decides as the lab itself does (access.py), and knows of a request what it is told and no more:
-no tags, no key policy, no clock (IAM API reference, SimulatePrincipalPolicy).
+It decides as the lab itself does (access.py). It knows only what the request says: no tags, no key
+policy, no clock (IAM API reference, SimulatePrincipalPolicy).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOT_DONE = (
 )  # fmt: skip
 
 EVERYTHING: Document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-"""What counts as the policy of the lab's administrator."""
+"""The policy of the lab's administrator."""
 
 DECISIONS = {Decision.ALLOWED: "allowed", Decision.DENIED_BY_IDENTITY: "explicitDeny"}
 SEVERITY = ("allowed", "implicitDeny", "explicitDeny")
@@ -75,7 +75,7 @@ def simulate_principal_policy(attached: Attached, call: Call) -> dict[str, Any]:
 
 
 def _caller(attached: Attached, params: Mapping[str, Any]) -> Caller:
-    """Whoever has the policies that are asked about."""
+    """The principal of the simulation, with its policies."""
     arn = params["PolicySourceArn"]
     named = SOURCE.fullmatch(arn)
     if named is None:
@@ -117,9 +117,9 @@ def _context(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str | 
 
 
 def _missing(documents: Iterable[Document], context: Context) -> list[str]:
-    """The keys that policies speak of and nobody gave, whatever action they are about.
+    """The condition keys in the policies that the request does not give, for whatever action.
 
-    So does AWS' own simulator (boto3's issue 3111); the API reference leaves it open.
+    AWS' simulator answers so too (boto3's issue 3111); the API reference leaves it open.
     """
     found: dict[str, str] = {}
     for document in documents:

@@ -1,4 +1,4 @@
-"""The Resource Groups Tagging API over the lab's own keys and clusters, and over what is moto's."""
+"""The Resource Groups Tagging API: the lab's keys and clusters together with moto's resources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def handle(world: World, call: Call, moto: Moto) -> dict[str, Any]:
 
 
 def get_resources(world: World, call: Call, others: Others) -> dict[str, Any]:
-    """GetResources: what has tags and passes the filters, ours before moto's."""
+    """GetResources: what has tags and passes the filters, the lab's before moto's."""
     params = call.params
     size = params.get("ResourcesPerPage", 50)
     if not 1 <= size <= MOST:
@@ -84,7 +84,7 @@ def _has(each: Mapping, wanted: dict[str, Any]) -> bool:
 
 
 def _of_moto(params: dict[str, Any], others: Others) -> list[Mapping]:
-    """All of moto's pages, but for keys and clusters of its own, which are not the lab's."""
+    """All of moto's pages, without keys and clusters: moto's are not the lab's."""
     found: list[Mapping] = []
     asked = {k: v for k, v in params.items() if k not in ("PaginationToken", "ResourcesPerPage")}
     while True:

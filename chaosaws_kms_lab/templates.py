@@ -1,4 +1,4 @@
-"""CloudFormation templates, as far as the lab looks into them: what they would have moto make."""
+"""Reads CloudFormation templates: the resources that moto would make from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chaosaws_kms_lab.calls import AwsError
 __all__ = ["Fetch", "read", "resources"]
 
 Fetch = Callable[[str], str]
-"""The text of the template at a URL; raises whatever it likes when there is none."""
+"""The text of the template at a URL; raises any exception if there is none."""
 
 NESTED = "AWS::CloudFormation::Stack"
 NO_ALIASES = "Template error: YAML aliases are not allowed in CloudFormation templates"
@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     def compose_node(self, parent: Any, index: Any) -> Any:
         """AWS CloudFormation User Guide, template formats: aliases are not supported.
 
-        (A few hundred bytes of them stand for gigabytes, or for something within itself.)
+        (With them a few hundred bytes can become gigabytes, or contain themselves.)
         """
         if self.check_event(yaml.AliasEvent):
             raise AwsError("ValidationError", NO_ALIASES)

@@ -1,7 +1,7 @@
-"""CloudTrail: who called what, and what came of it, Aurora's own use of keys included.
+"""CloudTrail: who called what and with which result, Aurora's own use of keys included.
 
 AWS CloudTrail User Guide, "CloudTrail record contents"; AWS KMS Developer Guide, "AWS CloudTrail
-log entries". Events can be looked up once they are delivered, which takes a while (profile).
+log entries". An event can be looked up some time later (Profile.trail_lag).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ KEPT = 50_000
 """Events; the oldest go first. (On AWS: those of 90 days.)"""
 
 MOST_SAID, DEEPEST = 8_192, 32
-"""Characters and levels of a call's parameters, and of its answer, that are kept; the rest is cut
-off. (AWS CloudTrail User Guide, "CloudTrail record contents": 100 KB.)"""
+"""Characters and levels that a record keeps of a call's parameters, and of its answer; the rest is
+cut off. (AWS CloudTrail User Guide, "CloudTrail record contents": 100 KB.)"""
 CUT = "..."
 PUNCTUATION = 4
 """Characters, about, that a member of a mapping or a list takes in JSON beside itself."""
@@ -66,8 +66,8 @@ DATA_EVENTS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
-"""What stands for a value that the service's model calls sensitive. (What AWS leaves out, each
-service says for itself.)"""
+"""In place of a value that is sensitive in the service's model. (On AWS each service has its own
+rules for what is left out.)"""
 
 Shapes = Callable[[str, str], tuple[Any, Any]]
 """Service and operation → the shapes of the parameters and of the answer; None: nobody knows."""
@@ -159,7 +159,7 @@ class Event:
 
 
 class Trail:
-    """All calls of the lab; the world's lock is held by whoever uses it."""
+    """All calls of the lab. Callers hold the world's lock."""
 
     def __init__(self, world: World, shapes: Shapes) -> None:
         self._world = world
@@ -167,7 +167,7 @@ class Trail:
         self._events: deque[Event] = deque(maxlen=KEPT)
 
     def record(self, call: Call, answer: Mapping[str, Any] | None, error: AwsError | None) -> None:
-        """Remembers a call and what came of it, and tells EventBridge."""
+        """Remembers a call and its result, and tells EventBridge."""
         if call.operation in DATA_EVENTS.get(call.service, ()):
             return
         clock = self._world.clock
@@ -176,11 +176,18 @@ class Trail:
             answer = None  # a record does not have it, and it may be long
         given, returned = self._shapes(call.service, call.operation)
         event = Event(
-            str(uuid.uuid4()), now, clock.date(now),
-            call.service, call.operation, call.region, call.caller,
-            _Writer().write(call.params, given), _Writer().write(answer, returned),
-            error, _resources(self._world, call, answer),
-        )  # fmt: skip
+            str(uuid.uuid4()),
+            now,
+            clock.date(now),
+            call.service,
+            call.operation,
+            call.region,
+            call.caller,
+            _Writer().write(call.params, given),
+            _Writer().write(answer, returned),
+            error,
+            _resources(self._world, call, answer),
+        )
         self._events.append(event)
         self._world.publish(bus.api_call(event.record()))
 
@@ -191,7 +198,7 @@ class Trail:
 
 
 def handle(trail: Trail, call: Call) -> dict[str, Any]:
-    """Answers one call; the world's lock is held by whoever calls."""
+    """Answers one call. Callers hold the world's lock."""
     return OPERATIONS[call.operation](trail, call)
 
 
@@ -248,7 +255,7 @@ def _entry(event: Event) -> dict[str, Any]:
 
 
 def _service_of(caller: Caller) -> str | None:
-    """The service through which, or as which, it was called: rds.amazonaws.com."""
+    """The service that called, by itself or for somebody: rds.amazonaws.com, say."""
     principal = caller.arn if caller.is_service else caller.via
     return f"{principal.split('.')[0]}.amazonaws.com" if principal else None
 
@@ -272,8 +279,10 @@ def _identity(caller: Caller) -> dict[str, Any]:
 
 
 class _Writer:
-    """Parameters, or an answer, as CloudTrail writes them: names with a small letter first, no
-    bytes, nothing sensitive, not too much."""
+    """Writes parameters, or an answer, as CloudTrail does.
+
+    Names begin with a small letter; no bytes, nothing sensitive, not too much.
+    """
 
     def __init__(self) -> None:
         self._room = MOST_SAID
@@ -300,7 +309,7 @@ class _Writer:
             if isinstance(each, bytes):
                 continue
             if "EncryptionContext" in name and isinstance(each, Mapping):
-                # In the clear; the names in it are the caller's, not parameters.
+                # Not hidden, and its names stay: they are the caller's own.
                 written[_small(name)] = {key: self._text(str(said)) for key, said in each.items()}
             else:
                 written[_small(name)] = self.write(each, _member(shape, name), depth)
@@ -326,7 +335,7 @@ class _Writer:
 
 
 def _member(shape: Any, name: str) -> Any:
-    """The shape of what a name stands for."""
+    """The shape of a member."""
     if shape is not None and shape.type_name == "map":
         return shape.value
     return getattr(shape, "members", {}).get(name)
@@ -339,7 +348,7 @@ def _small(name: str) -> str:
 def _resources(
     world: World, call: Call, answer: Mapping[str, Any] | None
 ) -> tuple[tuple[str, str], ...]:
-    """Everything of the call and its answer that is the ARN of something we know the type of."""
+    """Type and ARN of every resource of a known type that the call or its answer names."""
     found: dict[str, str] = {}
     for text in strings([call.params, answer]):
         if not (text.startswith(("arn:", "alias/")) or len(text) == 36):

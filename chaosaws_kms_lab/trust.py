@@ -1,8 +1,8 @@
-"""May this caller assume this role? The role's trust policy and the caller's own answer together.
+"""May this caller assume this role? Its trust policy and the caller's own policies decide.
 
-IAM User Guide, "Policy evaluation logic": a trust policy has to allow it, as a key policy has; one
-that names the caller itself is enough in the role's account, one that names the account leaves the
-rest to IAM.
+IAM User Guide, "Policy evaluation logic". The trust policy must allow it, as a key policy must. If
+it names the caller itself, that is enough in the role's account; if it names the account, the
+caller's IAM policies must allow it too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ WHY = {
 
 
 def check(world: World, call: Call, trust_policy: str | None) -> None:
-    """Raises AccessDenied unless the caller of AssumeRole may; None: there is no such role."""
+    """Raises AccessDenied unless the caller of AssumeRole may do it.
+
+    `trust_policy` is None if there is no such role.
+    """
     role = str(call.params.get("RoleArn"))
     actions = ["sts:AssumeRole", *(ALSO[name] for name in ALSO if call.params.get(name))]
     if trust_policy is None:
@@ -51,10 +54,10 @@ def check(world: World, call: Call, trust_policy: str | None) -> None:
 
 
 def _statements(text: str, for_a_service: bool) -> Iterator[Mapping[str, Any]]:
-    """The statements of a trust policy, which says of no resource that it is about the role."""
+    """The statements of a trust policy, with the resource that they leave out: the role."""
     try:
         statements: Iterable[Mapping[str, Any]] = access.read_key_policy(text)
-    except Malformed:  # what we cannot read trusts nobody
+    except Malformed:  # a policy that we cannot read trusts nobody
         return
     for statement in statements:
         said = {**statement, "Resource": "*"}
@@ -64,7 +67,7 @@ def _statements(text: str, for_a_service: bool) -> Iterator[Mapping[str, Any]]:
 
 
 def _without_source(condition: Mapping[str, Any]) -> dict[str, Any]:
-    """A service does not say for what it acts: conditions on aws:SourceArn are taken to hold."""
+    """The condition without aws:SourceArn, which a service of the lab does not send."""
     return {
         operator: {key: value for key, value in block.items() if key.lower() != "aws:sourcearn"}
         for operator, block in condition.items()

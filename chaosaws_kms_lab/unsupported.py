@@ -1,8 +1,8 @@
-"""What is left to nobody: calls to moto's services that are about KMS keys or DB clusters.
+"""Calls to moto's services that the lab refuses, since they are about KMS keys or DB clusters.
 
-Those are the lab's own, and moto does not know them: it would take any name for a key, and make
-keys and clusters of its own. What the lab has settled is elsewhere (secrets_manager.py,
-tagging.py); the rest is not done, and said so.
+moto does not know the lab's keys and clusters: it would take any name for a key, and make keys and
+clusters of its own. The lab answers some of these calls together with moto (secrets_manager.py,
+tagging.py); the others it does not do, and says so.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from chaosaws_kms_lab.values import strings
 
 __all__ = ["reason"]
 
-# How members that name a KMS key are called throughout botocore's models.
+# Names of the members that name a KMS key, in all of botocore's models.
 KEY = re.compile(
     r"\w*(kms|cmk)(master|encryption)?(key)?(arn|id|identifier|aliasarn|aliasname)?"
     r"|\w*(encryption|customermanaged)key(arn|id|identifier|override)?",
     re.IGNORECASE,
 )
-# Members whose names leave it open: it is one if the model's words about it speak of KMS.
+# Members that may name a KMS key: they do if their documentation in the model mentions KMS.
 PERHAPS = re.compile(r"\w*key(arn|id|identifier)?", re.IGNORECASE)
 OF_KMS = re.compile(r"\b(KMS|CMK)\b")
 
 NOBODYS = re.compile(r"(arn:[\w-]+:kms:[^:]*:\d{12}:)?alias/aws/.*|[A-Z_]*")
-"""AWS managed keys, which cannot be lost, and words that stand for no key (AWS_OWNED_KEY, "")."""
+"""AWS managed keys, which cannot be lost, and words that name no key (AWS_OWNED_KEY, "")."""
 
 ABOUT_KEYS = frozenset({"securityhub"})
-"""Services that are told about keys, and use none."""
+"""Services that hear of keys, but do not use them."""
 
-# Service → what one of its parameters is when it is about keys or clusters of the lab.
+# Service → the form of a parameter that is about the lab's keys or clusters.
 OURS: dict[str, re.Pattern[str]] = {
     "application-autoscaling": re.compile(r"rds(:cluster:\w+)?"),
     "config": re.compile(r"AWS::(KMS|RDS)::.*|arn:[\w-]+:(kms|rds):.*"),
@@ -46,7 +46,7 @@ OURS: dict[str, re.Pattern[str]] = {
 }
 
 HALF = frozenset({("tagging", "GetTagKeys"), ("tagging", "GetTagValues")})
-"""What moto would answer without the tags of keys and clusters."""
+"""moto's answers lack the tags of keys and clusters."""
 
 OUR_TYPES = ("AWS::KMS::", "AWS::RDS::")
 
@@ -55,10 +55,10 @@ SERVED = re.compile(r"arn:[\w-]+:(sqs:|logs:[^:]*:\d*:log-group:|events:[^:]*:\d
 
 
 def reason(call: Call, parameters: Any, fetch: Fetch) -> str | None:
-    """What the lab does not do of a call to moto, as "s3:PutObject under a KMS key"; None: nothing.
+    """What the lab does not do, as "s3:PutObject under a KMS key"; None: moto may answer the call.
 
-    `parameters` is the shape of the operation's parameters, `fetch` reads templates. Raises
-    AwsError for a template that AWS refuses and moto does not.
+    `parameters`: the shape of the operation's parameters; `fetch` reads templates. Raises AwsError
+    for a template that AWS refuses and moto does not.
     """
     name = f"{call.service}:{call.operation}"
     if (call.service, call.operation) in HALF:
@@ -101,7 +101,7 @@ def _names(shape: Any, value: Any) -> bool:
         if KEY.fullmatch(str(value.get("AttributeName"))) and _customers(
             value.get("AttributeValue")
         ):
-            return True  # SetTopicAttributes, which says in parameters what others say in a map
+            return True  # SetTopicAttributes, whose name and value are two parameters
         known = {name: each for name, each in value.items() if name in shape.members}
         if any(_is_key(name, shape.members[name], each) for name, each in known.items()):
             return True
@@ -117,7 +117,7 @@ def _is_key(name: str, shape: Any, value: Any) -> bool:
 
 
 def _attribute(shape: Any, name: str, value: Any) -> bool:
-    """Whether an entry of a map is a key's name: if the model knows of an entry called so."""
+    """Whether an entry of a map names a KMS key: if the model knows an entry with this name."""
     known = name in getattr(shape.key, "enum", ()) or name in shape.documentation
     return bool(known and KEY.fullmatch(name)) and _customers(value)
 
@@ -130,7 +130,7 @@ def _customers(value: Any) -> bool:
 
 
 def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
-    """What of a call's template the lab does not do."""
+    """What the lab does not do in a call's template; None: nothing."""
     text, url = params.get("TemplateBody"), params.get("TemplateURL")
     try:
         template = templates.read(fetch(url) if url else text or "")

@@ -1,4 +1,4 @@
-"""Parameters and answers as trees, whatever their depth."""
+"""Parameters and answers are trees: reads them, however deep they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["strings"]
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Every string of a value, in its order; names of mappings are none."""
+    """Every string in a value, in its order, without the names in mappings."""
     waiting = [value]
     while waiting:
         value = waiting.pop()

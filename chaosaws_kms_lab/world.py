@@ -1,6 +1,6 @@
-"""Everything that exists in the lab's AWS, as plain data: one lock, one clock.
+"""Everything that exists in the lab's AWS, as plain data, with one lock and one clock.
 
-Handlers and the ticker hold the lock while they read or change it.
+Handlers and the clock's ticks hold the lock while they read or change it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Material:
     """None: imported, and deleted or expired since."""
     made: datetime
     rotated_by: str | None = None
-    """AUTOMATIC or ON_DEMAND; None: what the key began with."""
+    """AUTOMATIC or ON_DEMAND; None: the key's first material."""
     misbehaviour: DataMisbehaviour | None = None
-    """By order: until this is over, it opens nothing."""
+    """Until this misbehaviour is over, the material decrypts nothing."""
 
     @property
     def lost(self) -> bool:
-        """Whether it opens nothing by order."""
+        """Whether it decrypts nothing, by a misbehaviour."""
         return self.misbehaviour is not None and not self.misbehaviour.over
 
 
@@ -93,17 +93,17 @@ class Key:
     """Lab seconds."""
     pending_window_days: int | None = None
     valid_to: datetime | None = None
-    """When imported material expires: a date that somebody gave, so one of the wall clock."""
+    """When imported material expires: a date of the wall clock, since a person gave it."""
     expiration_model: str | None = None
     rotation_period_days: int | None = None
     """None: no automatic rotation."""
     next_rotation_at: float | None = None
     """Lab seconds."""
     changes: int = 0
-    """Counts what may have changed whether it can be used, so that Aurora, which asks for every
-    cluster at every tick, need not try again when nothing has."""
-    openings: int = 0
-    """Counts what can only have made it usable: of no interest while it is."""
+    """Counts the calls that may have changed whether the key can be used. Aurora asks for every
+    cluster at every tick; while this has not changed, it need not try again."""
+    permitting_changes: int = 0
+    """Counts the calls that can only make the key usable: they matter while it is not."""
 
     @property
     def region(self) -> str:
@@ -124,10 +124,9 @@ class Encryption:
     """The data key, as KMS sealed it."""
     context: Mapping[str, str]
     keeps: str | None = None
-    """By order (data_misbehaviours.py): why all that is made of it stays under its key, whichever
-    key is asked for."""
+    """By a misbehaviour: why every copy stays under this key, whichever key is asked for."""
     said: Encryption | None = None
-    """By order: what it is described as."""
+    """By a misbehaviour: the encryption that describe calls show instead."""
 
 
 @dataclass(eq=False)
@@ -140,7 +139,7 @@ class Cluster:
     engine_version: str
     master_username: str
     master_password: str = field(repr=False)
-    """What its master user is made with; in data that were restored there is one already."""
+    """The password of the new master user; restored data have a master user already."""
     database: str | None
     port: int
     state: State
@@ -178,7 +177,7 @@ class Cluster:
 
     @property
     def origin(self) -> Origin:
-        """What a snapshot of it remembers."""
+        """What its snapshots keep about it."""
         return Origin(
             self.id,
             self.resource_id,
@@ -210,7 +209,7 @@ class Instance:
     tags: dict[str, str] = field(default_factory=dict)
 
     def status(self, now: float) -> str:
-        """What DescribeDBInstances says: the cluster's own fate first."""
+        """What DescribeDBInstances says: in some states the status of the cluster."""
         if self.cluster.status in DEAD_STATUSES:
             return self.cluster.status
         if self.failed:
@@ -222,7 +221,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a snapshot tells of the cluster that it was taken of."""
+    """What a snapshot says about the cluster that it was taken from."""
 
     cluster_id: str
     resource_id: str
@@ -244,7 +243,7 @@ class Snapshot:
     encryption: Encryption | None
     status: str
     available_at: float
-    """Lab seconds: not before, however fast the copying was."""
+    """Lab seconds: not earlier, however fast the copying was."""
     source_arn: str | None = None
     """The snapshot that it is a copy of."""
     tags: dict[str, str] = field(default_factory=dict)
@@ -264,7 +263,7 @@ class GlobalCluster:
 
     @property
     def arn(self) -> str:
-        """It belongs to no Region."""
+        """Its ARN has no Region."""
         return f"arn:aws:rds::{ACCOUNT}:global-cluster:{self.id}"
 
 
@@ -295,20 +294,20 @@ class Event:
 
 @dataclass(eq=False)
 class DataMisbehaviour:
-    """What was ordered to go wrong with data (data_misbehaviours.py).
+    """A misbehaviour of the data, as it was ordered (data_misbehaviours.py).
 
-    It happens once, at the next occasion, or holds until it is cleared.
+    It happens once, at the next occasion, or is active until it is cleared.
     """
 
     kind: str
     cluster: str = ""
-    """Its name or its ARN; none for what is about no cluster."""
+    """The cluster's name or ARN; "": it is about all keys."""
     about: Cluster | None = None
     """The cluster."""
     writes: int = 1
     """How many rows are lost."""
     seed: int = 0
-    """Of the draw of the rows: the same data and the same seed hit the same ones."""
+    """For the choice of rows: the same data and seed give the same rows."""
     seconds: float = 0.0
     """AWS seconds."""
     over: bool = False
@@ -347,11 +346,11 @@ class World:
         self.lock = threading.RLock()
         self.global_clusters: dict[str, GlobalCluster] = {}
         self.audit: Audit = lambda call, answer, error: None
-        """Who is told of every call, Aurora's own included."""
+        """Called with every call, Aurora's own included."""
         self.publish: Publish = lambda event: None
-        """Who is told what AWS tells EventBridge (bus.py)."""
+        """Called with every event for EventBridge (bus.py)."""
         self.data_misbehaviours: list[DataMisbehaviour] = []
-        """What was ordered to go wrong with clusters and keys."""
+        """The misbehaviours of clusters and keys that were ordered."""
         self._regions: dict[str, Region] = {}
 
     def region(self, name: str) -> Region:
@@ -362,7 +361,7 @@ class World:
         """Every Region that somebody used."""
         yield from list(self._regions.values())
 
-    def wrong(self, *kinds: str) -> list[DataMisbehaviour]:
+    def active_misbehaviours(self, *kinds: str) -> list[DataMisbehaviour]:
         """The misbehaviours of these kinds that were ordered and are not over."""
         return [
             misbehaviour

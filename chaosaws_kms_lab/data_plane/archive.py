@@ -13,12 +13,12 @@ from typing import Any, BinaryIO, cast
 
 from chaosaws_kms_lab.data_plane.sealed import CHUNK, Sink, Source
 
-__all__ = ["new_file", "pack", "spread", "transfer", "unpack"]
+__all__ = ["new_file", "pack", "spread_over_disk", "transfer", "unpack"]
 
 A_SERVERS_OWN = frozenset({
     "postmaster.pid", "postmaster.opts", "pg_stat_tmp", "pg_notify", "pg_replslot", "pg_dynshmem",
 })  # fmt: skip
-"""What a server leaves that means nothing to another one; folders stay, empty."""
+"""Files of a running server, which are left out; folders stay, empty."""
 
 
 # Python before 3.11.4 (Debian 12) has no filters.
@@ -28,8 +28,8 @@ SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") e
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL = 0x80086601, 0x40086602, 0x00020000
 
 
-def spread(folder: Path) -> None:
-    """Lets ext4 give each folder that is made in `folder` a part of the disk of its own.
+def spread_over_disk(folder: Path) -> None:
+    """Lets ext4 put each new folder in `folder` into a part of the disk of its own.
 
     Without a journal, as small virtual machines often have it, ext4 looks at every inode that was
     deleted within the last minute or more before it makes a file (fs/ext4/ialloc.c,
@@ -49,7 +49,7 @@ def spread(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file, readable by nobody else, that appears under its name once the block has ended."""
+    """A private file, which gets its name at the end of the block."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -81,7 +81,7 @@ def pack(data: Path, sink: Sink) -> None:
 
 
 def unpack(source: Source, data: Path) -> None:
-    """Makes the data directory that a tar stream holds, and reads the stream to its end."""
+    """Unpacks a tar stream into the data directory `data`, and reads the stream to its end."""
     data.mkdir(mode=0o700)
     with tarfile.open(fileobj=cast("BinaryIO", source), mode="r|", bufsize=CHUNK) as tar:
         tar.extractall(data, **SAFELY)

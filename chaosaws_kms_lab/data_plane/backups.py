@@ -1,4 +1,4 @@
-"""What is copied out of a cluster's volume and into one: snapshots, restores, points in time."""
+"""Copies out of a cluster's volume and into one: snapshots, restores, points in time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from chaosaws_kms_lab.data_plane.archive import new_file, pack, transfer, unpack
 from chaosaws_kms_lab.data_plane.postgres import Postgres, ServerFailed
 from chaosaws_kms_lab.data_plane.sealed import Sink, opened, sealing
 from chaosaws_kms_lab.data_plane.volume import Volume
-from chaosaws_kms_lab.private import passable
+from chaosaws_kms_lab.private import make_passable
 
 __all__ = [
-    "APART",
+    "COPY_ADDRESS",
     "Seal",
     "copy_changed",
     "copy_snapshot",
@@ -33,12 +33,12 @@ __all__ = [
 Seal = tuple[bytes | None, Mapping[str, str]]
 """A plain data key and the encryption context; no key: not encrypted."""
 
-SILENCE = 60.0
+BACKUP_SILENCE = 60.0
 """Seconds without a byte after which a base backup is given up."""
 RECOVER_WITHIN = 1800.0
 """Seconds for a server to recover what was copied."""
-APART = "127.255.0.2"
-"""Where a server runs on data that are on their way from one file to another."""
+COPY_ADDRESS = "127.255.0.2"
+"""The address of a server that changes data between two files."""
 UNREACHABLE = {"unix_socket_directories": "."}
 """A server that only recovers needs no address, but PostgreSQL wants some socket."""
 
@@ -50,7 +50,7 @@ TOO_LATE = "recovery ended before configured recovery target was reached"
 
 
 def take_snapshot(volume: Volume, to: Path, seal: Seal) -> None:
-    """The volume's data, sealed, in one file: all that was acknowledged before."""
+    """Writes the volume's data to one file, sealed, with every write acknowledged before."""
     with volume.at_rest() as (server, epoch), new_file(to) as file, sealing(file, *seal) as sink:
         if server:
             _back_up(volume, server, epoch, sink)
@@ -59,13 +59,13 @@ def take_snapshot(volume: Volume, to: Path, seal: Seal) -> None:
 
 
 def take_snapshot_of_nothing(template: Postgres, to: Path, seal: Seal) -> None:
-    """A snapshot of a cluster that never had an instance."""
+    """Writes a snapshot of a cluster that never had an instance."""
     with new_file(to) as file, sealing(file, *seal) as sink:
         pack(template.data, sink)
 
 
 def copy_snapshot(source: Path, to: Path, opens: Seal, seals: Seal) -> None:
-    """The same snapshot under another key."""
+    """Copies a snapshot under another key."""
     with source.open("rb") as old, new_file(to) as file, sealing(file, *seals) as sink:
         transfer(opened(old, *opens), sink)
 
@@ -78,10 +78,12 @@ def copy_changed(
     seals: Seal,
     change: Callable[[Postgres], None],
 ) -> None:
-    """The same snapshot under another key, but for what `change` does to it on `server`, which is
-    made for this."""
+    """Copies a snapshot under another key, after `change` has changed it.
+
+    `server` is made for this: it runs on the data meanwhile.
+    """
     folder = server.data.parent
-    passable(folder)
+    make_passable(folder)
     try:
         with source.open("rb") as old:
             unpack(opened(old, *opens), server.data)
@@ -97,22 +99,27 @@ def _back_up(volume: Volume, server: Postgres, epoch: int, sink: Sink) -> None:
     # The slot keeps the log that is written during the backup, which has to be in it.
     slot = f"snapshot_{secrets.token_hex(8)}"
     command = (
-        "pg_basebackup", f"--dbname={server.conninfo}", "--pgdata=-", "--format=tar",
-        "--wal-method=fetch", "--checkpoint=fast", "--no-sync",
-    )  # fmt: skip
+        "pg_basebackup",
+        f"--dbname={server.conninfo}",
+        "--pgdata=-",
+        "--format=tar",
+        "--wal-method=fetch",
+        "--checkpoint=fast",
+        "--no-sync",
+    )
     with server.connected() as connection:
         connection.execute("SELECT pg_create_physical_replication_slot(%s, true, true)", (slot,))
         with volume.helper(epoch, *command) as process:
             assert process.stdout is not None
-            transfer(_Talking(process.stdout), sink)
-            _, said = process.communicate(timeout=SILENCE)
+            transfer(_PipeWithTimeout(process.stdout), sink)
+            _, said = process.communicate(timeout=BACKUP_SILENCE)
         volume.check(epoch)
         if process.returncode:
             raise ServerFailed(f"pg_basebackup failed: {said.decode(errors='replace')}")
 
 
-class _Talking:
-    """A pipe whose other end must not fall silent."""
+class _PipeWithTimeout:
+    """A pipe to read from; raises ServerFailed if nothing comes for a while."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -120,8 +127,8 @@ class _Talking:
         self._poll.register(pipe, select.POLLIN)
 
     def read(self, size: int) -> bytes:
-        if not self._poll.poll(SILENCE * 1000):
-            raise ServerFailed(f"the base backup said nothing for {SILENCE:g} s")
+        if not self._poll.poll(BACKUP_SILENCE * 1000):
+            raise ServerFailed(f"the base backup said nothing for {BACKUP_SILENCE:g} s")
         return os.read(self._pipe.fileno(), size)
 
 
@@ -136,7 +143,7 @@ def restore(volume: Volume, source: Path, seal: Seal) -> None:
 
 
 def restore_to(volume: Volume, source: Volume, when: datetime | None) -> None:
-    """Fills a new volume with the data that `source` had at an instant; None: has now."""
+    """Fills a new volume with the data that `source` had at an instant; None: that it has now."""
     with _filling(volume) as data:
         _collect_log(source, volume.wal)
         base = source.base if source.base.exists() else source.template.data
@@ -154,12 +161,12 @@ def restore_to(volume: Volume, source: Volume, when: datetime | None) -> None:
         except ServerFailed as problem:
             if TOO_LATE not in str(problem):
                 raise
-            # Nothing was committed after that instant, so the end is what was then.
+            # Nothing was committed after that instant, so it is the end of the log.
             _recover(volume, data, to_the_end)
 
 
 def _collect_log(source: Volume, to: Path) -> None:
-    """All write-ahead log since the base of `source`: what was archived and what was not yet."""
+    """Copies all write-ahead log since the base of `source`, archived or not yet."""
     to.mkdir(mode=0o700)
     # Frozen servers write nothing, and what they acknowledged is in their files.
     with source.at_rest(frozen_too=True) as (server, _):
@@ -168,7 +175,7 @@ def _collect_log(source: Volume, to: Path) -> None:
                 # A commit of now, at which a recovery to now can end, in a finished segment.
                 asked.execute("SELECT pg_current_xact_id()")
                 asked.execute("SELECT pg_switch_wal()")
-        # The tail first: a segment that leaves it in the meantime is in the archive by then.
+        # First what is not archived: a segment that is archived meanwhile is then found there.
         for path in (source.data / "pg_wal").iterdir():
             is_log = SEGMENT.fullmatch(path.name) or path.suffix == ".history"
             if is_log and not (source.wal / path.name).exists():
@@ -181,14 +188,14 @@ def _collect_log(source: Volume, to: Path) -> None:
 
 @contextlib.contextmanager
 def _filling(volume: Volume) -> Iterator[Path]:
-    """A folder to make the data in; a failure leaves nothing behind.
+    """A folder to make the data in; after a failure nothing is left.
 
-    The volume is held for it since it was made, so that no server starts without its data.
+    The volume has been held since it was made, so that no server starts without its data.
     """
     data = volume.directory / "filling"
     with volume.held():
         try:
-            passable(volume.directory, parents=True)
+            make_passable(volume.directory, parents=True)
             yield data
             shutil.rmtree(volume.wal, ignore_errors=True)
             _copy_base(data, volume.base)
@@ -202,13 +209,15 @@ def _filling(volume: Volume) -> Iterator[Path]:
 def _copy_base(data: Path, to: Path) -> None:
     """A data directory without its write-ahead log."""
     shutil.copytree(
-        data, to, symlinks=True,
+        data,
+        to,
+        symlinks=True,
         ignore=lambda _, names: [name for name in names if SEGMENT.fullmatch(name)],
-    )  # fmt: skip
+    )
 
 
 def _recover(volume: Volume, data: Path, settings: Mapping[str, str]) -> None:
-    """Lets a server recover, and ends it in order: what it leaves needs no log to be opened."""
+    """Lets a server recover and shut down: afterwards the data need no log."""
     binaries = volume.template.binaries
     for path in (data, volume.wal):
         if path.exists():
@@ -217,7 +226,7 @@ def _recover(volume: Volume, data: Path, settings: Mapping[str, str]) -> None:
 
 
 def _run(server: Postgres, work: Callable[[Postgres], None]) -> None:
-    """Lets a server recover and something work with it, and ends it in order."""
+    """Lets a server recover, works with it, and shuts it down."""
     server.start()
     try:
         server.wait_until_ready(RECOVER_WITHIN)

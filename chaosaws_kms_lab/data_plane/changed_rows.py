@@ -1,4 +1,4 @@
-"""A row that is changed by order: one of those that were written first."""
+"""Changes a row by order: one of those that were written first."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from chaosaws_kms_lab.data_plane.lost_rows import Connect, as_text, tables
 __all__ = ["Changed", "change"]
 
 POOL = 10
-"""Of how many rows of a table one is drawn."""
+"""The number of a table's rows from which one is drawn."""
 
 OLDEST = "SELECT age(xmin), ctid::text FROM ONLY {} ORDER BY age(xmin) DESC, ctid LIMIT {}"
-# Not of the primary key: the row is to stay the one that it was.
+# Not of the primary key: it must stay the same row.
 COLUMNS = """
 SELECT a.attname, t.typcategory FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = {}::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
@@ -25,7 +25,7 @@ WHERE a.attrelid = {}::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.at
                   AND a.attnum = ANY (i.indkey))
 ORDER BY a.attnum
 """
-# As of `tables`: what an update would evaluate in the name of the lab's superuser.
+# As in lost_rows.TABLES: what an update would evaluate with the rights of the lab's superuser.
 EVALUATES = """
 SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = {0}::regclass AND contype IN ('c', 'x'))
     OR EXISTS (SELECT FROM pg_index WHERE indrelid = {0}::regclass
@@ -59,10 +59,10 @@ class Changed(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Some rows of one table; they sort by how long ago the first was written."""
+    """Some rows of one table; tables sort by how long ago the first row was written."""
 
     age: int
-    """In transactions, less than nothing."""
+    """In transactions, negative."""
     database: str
     schema: str
     name: str
@@ -70,10 +70,10 @@ class Table(NamedTuple):
 
 
 def change(connect: Connect, seed: int) -> Changed | None:
-    """Changes a row, of the table with the oldest one if that can be, and says which; None: no
-    table has one with a column that could be changed.
+    """Changes a row, if possible in the table with the oldest row, and returns it.
 
-    Triggers and constraints do not see it, as none does when storage gives back something else.
+    None: no table has a row with a column that can be changed. Triggers and constraints do not see
+    the change, as they do not see it when storage returns something else.
     """
     drawn = random.Random(seed)
     for table in sorted(_tables(connect)):

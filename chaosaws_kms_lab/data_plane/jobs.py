@@ -1,4 +1,4 @@
-"""Long work on data in the background, which somebody looks at now and then."""
+"""Long work on data in the background."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EXPECTED = (
     tarfile.TarError,
     subprocess.SubprocessError,
 )
-"""What can go wrong with servers and files without a mistake of ours."""
+"""Exceptions of servers and files that are no bugs of the lab."""
 
 
 class Job:
-    """One piece of work, under way from the start."""
+    """One piece of work, started at once."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:
         self._error: str | None = None
@@ -36,7 +36,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, successfully or not."""
         return self._finished.is_set()
 
     @property
@@ -54,7 +54,7 @@ class Job:
         except EXPECTED as problem:
             self._error = " ".join(str(problem).split()) or type(problem).__name__
         except Exception as problem:
-            logging.exception("the lab's own mistake in the background")
+            logging.exception("a bug of the lab in the background")
             self._error = f"{type(problem).__name__}: {problem}"
         finally:
             self._finished.set()

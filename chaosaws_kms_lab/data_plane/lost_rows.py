@@ -1,4 +1,4 @@
-"""Rows that a crash loses by order: drawn from those that were written last."""
+"""Lets a crash lose rows by order: it draws from those that were written last."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from chaosaws_kms_lab.data_plane.postgres import OWN_DATABASE
 __all__ = ["Connect", "Lost", "as_text", "lose", "tables"]
 
 Connect = Callable[[str], psycopg.Connection[tuple[Any, ...]]]
-"""A connection, of one who may do everything, to the database of this name."""
+"""Database → a connection of the superuser to it."""
 
 POOL = 10
-"""From how many times as many rows those that are lost are drawn."""
+"""The lost rows are drawn from so many times as many."""
 
 LONGEST = 1000
-"""Letters that are told of a value."""
+"""Characters of a value that are recorded."""
 
 DATABASES = """
 SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND NOT datistemplate
 ORDER BY 1
 """
-# The lab's superuser touches their rows, so nothing of the tables' owner may run meanwhile: virtual
-# columns, triggers and rules that fire always (others do not, by session_replication_role).
+# The lab's superuser touches their rows, so no code of the tables' owner may run: no generated
+# columns, no triggers or rules that fire ALWAYS (session_replication_role stops the others).
 TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'p'
@@ -38,7 +38,7 @@ WHERE c.relkind = 'r' AND c.relpersistence = 'p'
   AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '')
 ORDER BY 1, 2
 """
-# ONLY: a table that inherits has rows in the same places.
+# ONLY: a table that inherits can have rows with the same ctid.
 NEWEST = "SELECT age(xmin), ctid::text FROM ONLY {} ORDER BY age(xmin), ctid DESC LIMIT {}"
 GONE = "DELETE FROM ONLY {} WHERE ctid = {}::tid RETURNING *"
 
@@ -53,7 +53,7 @@ class Lost(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One row that could go; they sort by how long ago they were written."""
+    """One row that could be lost; candidates sort by how long ago they were written."""
 
     age: int
     """In transactions."""
@@ -64,10 +64,10 @@ class Candidate(NamedTuple):
 
 
 def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
-    """Removes `writes` rows, or all that there are, and says which are gone.
+    """Removes `writes` rows, or all if there are fewer, and returns them.
 
-    Triggers and constraints do not see it, as none does when storage loses a row. Tables with those
-    that somebody made to act ALWAYS keep their rows, and those with generated columns.
+    Triggers and constraints do not see it, as they do not see it when storage loses a row. Tables
+    with generated columns, or with a trigger or rule that fires ALWAYS, keep their rows.
     """
     pool = sorted(_candidates(connect, POOL * writes))[: POOL * writes]
     drawn = random.Random(seed).sample(pool, min(writes, len(pool)))
@@ -97,16 +97,17 @@ def as_text(cursor: psycopg.Cursor[Any]) -> dict[str, str | None] | None:
     if result is None or not result.ntuples:
         return None
     return {
-        column.name: None if (value := result.get_value(0, number)) is None
+        column.name: None
+        if (value := result.get_value(0, number)) is None
         else value[:LONGEST].decode(errors="replace")
         for number, column in enumerate(cursor.description or ())
-    }  # fmt: skip
+    }
 
 
 def _removed(
     connection: psycopg.Connection[tuple[Any, ...]], which: Candidate
 ) -> dict[str, str | None] | None:
-    """The row that is gone; None if something kept it."""
+    """The row that was removed; None: it is still there."""
     table, place = sql.Identifier(which.schema, which.table), sql.Literal(which.place)
     try:
         cursor = connection.execute(sql.SQL(GONE).format(table, place))

@@ -1,4 +1,4 @@
-"""The servers of a cluster's instances, as the volume knows them."""
+"""The server of one instance of a cluster, and what all clusters of a lab share."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from chaosaws_kms_lab.data_plane.postgres import Postgres, ServerFailed
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from chaosaws_kms_lab.world import Instance
 
-__all__ = ["ASIDE", "READER", "WRITER", "WRITERS", "Common", "Interrupted", "Member", "Power"]
+__all__ = ["READER", "UNSEEN", "WRITER", "WRITERS", "Common", "Interrupted", "Member", "Power"]
 
 WRITER, READER = "127.0.0.1", "127.0.0.2"
 """Where the cluster endpoint and the reader endpoint point, on the cluster's port."""
 
 WRITERS = (WRITER, "127.0.0.3")
-"""Between these the cluster endpoint moves, by order."""
+"""The cluster endpoint changes between these, by a misbehaviour."""
 
-ASIDE = "127.255.0.1"
-"""Where a server runs that no client is to find."""
+UNSEEN = "127.255.0.1"
+"""The address of a server that no client may find."""
 
 
 class Power(Enum):
-    """What all servers of a cluster are to be."""
+    """The wanted state of all servers of a cluster."""
 
     ON = auto()
     OFF = auto()
@@ -34,7 +34,7 @@ class Power(Enum):
 
 
 class Interrupted(ServerFailed):
-    """The cluster was frozen, killed, stopped or deleted in the middle of something."""
+    """The cluster was frozen, killed, stopped or deleted during some work."""
 
     def __init__(self) -> None:
         super().__init__("the cluster's servers were stopped in the meantime")
@@ -45,11 +45,11 @@ class Common:
     """What all clusters of a lab have in common."""
 
     template: Postgres
-    """What a new cluster's data are a copy of."""
+    """The data directory that a new cluster's data are a copy of."""
     real: Callable[[float], float]
-    """AWS seconds in seconds."""
-    fronts: TlsProxies | None
-    """Where TLS was asked for."""
+    """Converts AWS seconds to real seconds."""
+    tls_proxies: TlsProxies | None
+    """None: without TLS."""
 
 
 @dataclass(eq=False)
@@ -62,7 +62,7 @@ class Member:
     """A reader's own data directory, whole if it exists; None: the writer, on the volume's."""
     server: Postgres | None = None
     up: bool = False
-    """It takes connections; a reader follows the writer too."""
+    """It takes connections; a reader also follows the writer."""
     joined: bool = False
     """It has followed a writer."""
     restart: bool = False

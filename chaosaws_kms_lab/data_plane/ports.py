@@ -11,8 +11,8 @@ from chaosaws_kms_lab.data_plane.binaries import LabCannotStart
 __all__ = ["PORTS", "Ports"]
 
 PORTS = range(20000, 30000)
-"""Below Linux's ephemeral ports (32768-60999): there, another process's outgoing connection can
-hold a port, and a client that retries can connect to itself."""
+"""Below Linux's ephemeral ports (32768-60999). Among those another process's outgoing connection
+can hold the port, and a client that retries can connect to itself."""
 
 HOST = "127.0.0.1"
 TRIES = 500
@@ -26,18 +26,18 @@ class Ports:
         self._held: dict[int, socket.socket] = {}
 
     def choose(self) -> int:
-        """A port that is free now and was not chosen before; costs nothing until it is held."""
+        """A port that is free now and was not chosen before; it is not reserved until `hold`."""
         port, held = self._bind_any()
         held.close()
         self._chosen.add(port)
         return port
 
     def hold(self, wanted: int) -> int:
-        """A port that no other process will be given: `wanted`, or another if that is taken."""
+        """Reserves a port: `wanted`, or another one if that is taken."""
         bound = _bind(wanted)
         port, held = (wanted, bound) if bound else self._bind_any()
-        # Bound and not listening, with SO_REUSEADDR set afterwards: on Linux PostgreSQL, which
-        # sets it too, can bind the port, and whoever looks for a free one cannot.
+        # Bound, not listening, and with SO_REUSEADDR set afterwards: so on Linux PostgreSQL, which
+        # sets it too, can bind the port, but a process that looks for a free port cannot.
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._held[port] = held
         if sys.platform != "linux":

@@ -18,19 +18,19 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_lab.data_plane.binaries import Binaries
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxy
-from chaosaws_kms_lab.private import open_private, passable
+from chaosaws_kms_lab.private import make_passable, open_private
 from chaosaws_kms_lab.processes import free_shared_memory, kill_trees
 
 __all__ = ["OWN_DATABASE", "SUPERUSER", "Postgres", "ServerFailed"]
 
 SUPERUSER = "rdsadmin"
-"""As on RDS it is nobody's but the service's; it comes in by a socket that only the lab reaches."""
+"""As on RDS only the service uses it; it connects by a socket that only the lab can reach."""
 
 OWN_DATABASE = "template1"
-"""Where the lab's own sessions are: every cluster has it, and no user of a cluster can drop it."""
+"""The database of the lab's own sessions: every cluster has it, and no user can drop it."""
 
-LAST_WORDS = 1.0
-"""Seconds for clients to hear what a server said that has ended."""
+CLOSE_GRACE = 1.0
+"""Seconds for clients to receive the last messages of a server that has ended."""
 
 SOCKET = 103
 """Bytes that the path of a socket may have (unix(7) of macOS; 107 on Linux)."""
@@ -41,7 +41,7 @@ CONNECT_WITHIN = 10
 CONF = """\
 shared_buffers = 16MB
 max_connections = 100
-# A killed process loses nothing that it had written: only a machine's crash would.
+# A killed process loses nothing that it has written; only a crash of the machine would.
 fsync = off
 full_page_writes = on
 synchronous_commit = on
@@ -51,17 +51,17 @@ max_wal_senders = 24
 min_wal_size = 32MB
 max_wal_size = 128MB
 wal_keep_size = 32MB
-# A segment that is finished is never written again: so an archive can be made of links.
+# A finished segment is never written again, so links are enough for the archive.
 wal_recycle = off
 wal_init_zero = off
-# A reader looks again soon after a failover or a restart of its writer.
+# After a failover or a restart of its writer, a reader tries again soon.
 wal_retrieve_retry_interval = 200ms
 jit = off
 max_parallel_workers = 0
 max_worker_processes = 4
 autovacuum_max_workers = 1
 max_logical_replication_workers = 0
-# In the data directory, so that what a killed server leaves goes with it.
+# In the data directory, so that it is removed with it after a kill.
 dynamic_shared_memory_type = mmap
 """
 
@@ -75,17 +75,17 @@ host  all         all         127.0.0.0/8 scram-sha-256
 """
 """Who may connect, and how (PostgreSQL manual, "The pg_hba.conf File")."""
 
-BEHIND = ("127.0.", "127.128.")
-"""A public address begins so, and that of the server behind its front so."""
+PROXIED = ("127.0.", "127.128.")
+"""How a public address begins, and how that of the server behind its proxy."""
 
 
 class ServerFailed(Exception):
-    """What a server, or what was to be done with its data, ended with; one sentence."""
+    """Why a server, or work on its data, failed; one sentence."""
 
 
 @dataclass
 class Postgres:
-    """One server; `settings` are PostgreSQL's, beyond those that all servers share."""
+    """One server; `settings`: PostgreSQL's, besides those that all servers share."""
 
     binaries: Binaries
     data: Path
@@ -93,17 +93,17 @@ class Postgres:
     addresses: tuple[str, ...] = ("127.0.0.1",)
     settings: Mapping[str, str] = field(default_factory=dict)
     tls: TlsProxy | None = None
-    """What takes TLS off on its addresses; the server itself is then where nobody looks."""
+    """The proxy on its addresses that ends TLS; the server itself then listens elsewhere."""
     postmaster: subprocess.Popen[bytes] | None = None
     stopping: bool = False
-    """It was told to shut down, and may not have done so yet."""
+    """It was told to shut down, and may still run."""
     log_start: int = 0
     """Where in its log the last start begins (bytes)."""
 
     @property
     def listens(self) -> tuple[str, ...]:
         """Where the server itself takes connections."""
-        return (_behind(self.addresses[0]),) if self.tls else self.addresses
+        return (_proxied_address(self.addresses[0]),) if self.tls else self.addresses
 
     @property
     def conninfo(self) -> str:
@@ -121,27 +121,29 @@ class Postgres:
     def socket(self) -> Path:
         """The folder of its socket, which only the lab and its servers may enter.
 
-        Its name is short: so is SOCKET.
+        Its name is short, because the path of a socket must be (SOCKET).
         """
         name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:8]
         return self.binaries.scratch / "run" / name
 
     def connected(self, database: str = OWN_DATABASE) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection of the superuser's that commits every statement, whatever the database's
-        own settings."""
+        """A connection of the superuser that commits every statement.
+
+        It does not depend on the settings of the database.
+        """
         return psycopg.connect(
             self.conninfo,
             dbname=database,
             autocommit=True,
             connect_timeout=CONNECT_WITHIN,
-            # Nothing that the cluster's user has made is taken for PostgreSQL's own.
+            # search_path: nothing that a user has made is taken for PostgreSQL's own.
             options="-c default_transaction_read_only=off -c statement_timeout=0 "
             "-c search_path=pg_catalog",
         )
 
     @property
     def log(self) -> Path:
-        """What the server says; outside its data directory, so that no copy of that has it."""
+        """The server's log; outside its data directory, so that copies of that do not have it."""
         return self.data.with_name(f"{self.data.name}.log")
 
     @property
@@ -160,10 +162,19 @@ class Postgres:
         self.data.mkdir(mode=0o700)
         self.binaries.own(self.data)
         self.binaries.run(
-            "initdb", "--pgdata", str(self.data), "--no-sync", "--wal-segsize=1", "--locale=C",
-            "--encoding=UTF8", "--auth-local=peer", "--auth-host=scram-sha-256",
-            f"--username={SUPERUSER}", "--no-instructions", cwd=self.data,
-        )  # fmt: skip
+            "initdb",
+            "--pgdata",
+            str(self.data),
+            "--no-sync",
+            "--wal-segsize=1",
+            "--locale=C",
+            "--encoding=UTF8",
+            "--auth-local=peer",
+            "--auth-host=scram-sha-256",
+            f"--username={SUPERUSER}",
+            "--no-instructions",
+            cwd=self.data,
+        )
         (self.data / "pg_hba.conf").write_text(HBA)
         mapped = "".join(f'lab "{name}" {SUPERUSER}\n' for name in self.binaries.accounts)
         (self.data / "pg_ident.conf").write_text(mapped)
@@ -171,7 +182,7 @@ class Postgres:
             conf.write(CONF)
 
     def start(self) -> None:
-        """Starts the server, with crash recovery where it was killed; `ready` tells the end."""
+        """Starts the server, with crash recovery if it was killed; `ready` says when it is done."""
         settings = {
             "port": str(self.port),
             "listen_addresses": ",".join(self.listens),
@@ -181,7 +192,7 @@ class Postgres:
         if len(os.fsencode(self.socket / ".s.PGSQL.65535")) > SOCKET:
             raise ServerFailed(f"{self.socket} is too long for a socket: set TMPDIR to a short one")
         shutil.rmtree(self.socket, ignore_errors=True)  # of a server that was killed
-        passable(self.socket.parent, exist_ok=True)
+        make_passable(self.socket.parent, exist_ok=True)
         self.socket.mkdir(mode=0o700)
         self.binaries.own(self.socket)
         if self.tls:
@@ -211,14 +222,14 @@ class Postgres:
         end = time.monotonic() + timeout
         while not self.ready():
             if not self.running:
-                raise ServerFailed(f"PostgreSQL ended at once: {self.last_words()}")
+                raise ServerFailed(f"PostgreSQL ended at once: {self.last_error()}")
             if time.monotonic() > end:
                 raise ServerFailed(f"PostgreSQL was not ready within {timeout:g} s")
             time.sleep(0.002)
 
     def kill(self, timeout: float = 5) -> None:
-        """SIGKILL to the whole tree, frozen or not: nothing is flushed, as in a crash."""
-        self.leave()
+        """Kills all its processes, frozen or not: nothing is flushed, as in a crash."""
+        self.close_proxy()
         if postmaster := self.postmaster:
             kill_trees([postmaster.pid], timeout)
             postmaster.wait(timeout)
@@ -226,9 +237,8 @@ class Postgres:
             shutil.rmtree(self.socket, ignore_errors=True)
         self.postmaster = None
 
-    def leave(self, grace: float = 0.0) -> None:
-        """Gives up its addresses: whoever is connected there for longer than `grace` seconds more
-        is not any more."""
+    def close_proxy(self, grace: float = 0.0) -> None:
+        """Closes the TLS proxy, if any; for `grace` seconds sessions may end by themselves."""
         if self.tls:
             self.tls.close(grace)
 
@@ -239,9 +249,9 @@ class Postgres:
             postmaster.send_signal(signal.SIGINT)
 
     def stop(self, timeout: float = 30) -> bool:
-        """A fast shutdown to its end; whether it ended so within `timeout` seconds, or was killed.
+        """A fast shutdown, and after `timeout` seconds a kill; whether the shutdown was enough.
 
-        True as well if it did not run.
+        True as well if the server did not run.
         """
         self.shut_down()
         ended = True
@@ -253,11 +263,11 @@ class Postgres:
                 self.kill()
             shutil.rmtree(self.socket, ignore_errors=True)
         self.postmaster = None
-        self.leave(LAST_WORDS)
+        self.close_proxy(CLOSE_GRACE)
         return ended
 
-    def last_words(self) -> str:
-        """The line of its log since its last start that says best why it ended."""
+    def last_error(self) -> str:
+        """The line of the log since the last start that says best why the server ended."""
         with self.log.open(errors="replace") as log:
             log.seek(self.log_start)
             lines = log.read().strip().splitlines()
@@ -266,7 +276,7 @@ class Postgres:
         return line[max(line.find("FATAL"), 0) :]
 
 
-def _behind(address: str) -> str:
-    public, private = BEHIND
+def _proxied_address(address: str) -> str:
+    public, private = PROXIED
     assert address.startswith(public)
     return address.replace(public, private, 1)

@@ -1,7 +1,7 @@
-"""Brings about what is wanted of a cluster's servers: starts, clones, failovers, shutdowns.
+"""Brings a cluster's servers into their wanted state: starts, clones, failovers, shutdowns.
 
-A pass looks at what is and does what is missing. It is interrupted between two steps when all
-servers are frozen, killed or stopped, and another pass begins wherever it was left.
+A pass compares the servers with what is wanted and does what is missing. If all servers are frozen,
+killed or stopped meanwhile, it ends between two steps, and another pass goes on from there.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from chaosaws_kms_lab.data_misbehaviours import (
     LOSE_WRITES,
@@ -27,10 +25,11 @@ from chaosaws_kms_lab.data_misbehaviours import (
     SLOW_RECOVERY,
 )
 from chaosaws_kms_lab.data_plane.lost_rows import lose
-from chaosaws_kms_lab.data_plane.members import ASIDE, READER, WRITERS, Interrupted, Member, Power
-from chaosaws_kms_lab.data_plane.postgres import LAST_WORDS, Postgres, ServerFailed
+from chaosaws_kms_lab.data_plane.master_user import make_master_user
+from chaosaws_kms_lab.data_plane.members import READER, UNSEEN, WRITERS, Interrupted, Member, Power
+from chaosaws_kms_lab.data_plane.postgres import CLOSE_GRACE, Postgres, ServerFailed
 from chaosaws_kms_lab.data_plane.volume import Volume
-from chaosaws_kms_lab.private import passable
+from chaosaws_kms_lab.private import make_passable
 from chaosaws_kms_lab.world import DataMisbehaviour
 
 __all__ = ["reconcile"]
@@ -38,19 +37,19 @@ __all__ = ["reconcile"]
 logger = logging.getLogger(__name__)
 
 STOP_WITHIN = 10.0
-"""Seconds for a fast shutdown; then the server is killed, and crash recovery does the rest."""
+"""Seconds for a fast shutdown; then the server is killed, and the next start recovers."""
 START_WITHIN = 300.0
 """Seconds for a server to take connections, crash recovery included."""
 FOLLOW_WITHIN = 120.0
-"""Seconds for a reader that takes connections to follow its writer."""
+"""Seconds until a reader that takes connections follows its writer."""
 CLONE_WITHIN = 1800.0
 """Seconds for a reader's first copy of the data."""
-# A link is made whole or not at all, and costs no second copy (postgres.py: wal_recycle).
+# A link is complete at once, and needs no second copy (postgres.py: wal_recycle).
 ARCHIVING = {
     "archive_mode": "on",
     "archive_command": "test -f ../wal/%f || ln %p ../wal/%f",
 }
-# A reader that fell further behind than its writer keeps log finds the rest in the archive.
+# A reader finds in the archive the log that its writer no longer keeps.
 FROM_ARCHIVE = {"restore_command": "test -f ../wal/%f && cp ../wal/%f %p"}
 
 
@@ -66,26 +65,26 @@ class _Reconciliation:
     volume: Volume
     epoch: int
     members: list[Member] = field(default_factory=list)
-    """As they were at its beginning; for what changed since there is another pass."""
+    """The members at the beginning of the pass; later changes are for the next pass."""
 
     def run(self) -> None:
         """Raises `Interrupted` when the servers were stopped in the meantime."""
         if self.volume.power is Power.GONE:
             return
-        self._let_go()
+        self._remove_leaving()
         with self.volume.step(self.epoch):
             self.members = list(self.volume.members)
             power = self.volume.power
         if power is Power.OFF:
             self._stop(*self.members)
-            self._tell("stopped")
+            self._record("stopped")
         elif power is Power.ON and self.members:
-            self._open()
+            self._start_all()
 
     # Ends
 
-    def _let_go(self) -> None:
-        """Ends the servers whose instances are gone."""
+    def _remove_leaving(self) -> None:
+        """Ends the servers of deleted instances."""
         for member in list(self.volume.leaving):
             if self.volume.power is Power.FROZEN and member.server:
                 member.server.kill()
@@ -93,8 +92,8 @@ class _Reconciliation:
             self._discard_clone(member)
             with self.volume.step(self.epoch):
                 self.volume.leaving.remove(member)
-                if self.volume.front is member:
-                    self.volume.front = None
+                if self.volume.endpoint_reader is member:
+                    self.volume.endpoint_reader = None
 
     def _stop(self, *members: Member) -> None:
         running = [member for member in members if member.running]
@@ -108,7 +107,7 @@ class _Reconciliation:
         ended = self._wait(lambda: not any(m.running for m in running), STOP_WITHIN)
         for server in [member.server for member in members if member.server]:
             if ended:
-                server.leave(LAST_WORDS)
+                server.close_proxy(CLOSE_GRACE)
             else:
                 server.kill()
 
@@ -119,79 +118,80 @@ class _Reconciliation:
 
     # Starts
 
-    def _open(self) -> None:
+    def _start_all(self) -> None:
         failing_over = self._hand_over()
         writer = next(member for member in self.members if member.clone is None)
         readers = [member for member in self.members if member.clone]
-        with self._blaming(writer):
-            self._open_writer(writer)
+        with self._noting_failure(writer):
+            self._start_writer(writer)
         if not writer.up:
             for reader in readers:
                 reader.failure = writer.failure
             return
         if failing_over:
-            self.volume.tell("failed over")
-        self._tell("ready")
+            self.volume.record("failed over")
+        self._record("ready")
         with self.volume.step(self.epoch):
-            if self.volume.front not in readers:
-                self.volume.front = readers[0] if readers else None
+            if self.volume.endpoint_reader not in readers:
+                self.volume.endpoint_reader = readers[0] if readers else None
         for reader in readers:
-            with self._blaming(reader):
+            with self._noting_failure(reader):
                 self._start_reader(reader, writer)
         for reader in readers:
             if reader.running:
-                with self._blaming(reader):
+                with self._noting_failure(reader):
                     self._follow(reader)
 
     def _hand_over(self) -> bool:
-        """Gives the volume to the heir, if there is one; whether that was a failover."""
+        """Gives the volume to the next writer, if any; returns whether it was a failover."""
         volume = self.volume
         old = next((member for member in self.members if member.clone is None), None)
         with volume.step(self.epoch):
-            heir, volume.heir = volume.heir, None
-        if heir not in self.members:
-            heir = None
+            next_writer, volume.next_writer = volume.next_writer, None
+        if next_writer not in self.members:
+            next_writer = None
         if old is None:  # its instance was deleted
-            heir = heir or self.members[0]
-        if heir is None or heir is old:
+            next_writer = next_writer or self.members[0]
+        if next_writer is None or next_writer is old:
             return False
         if old:
-            volume.tell("failing over")
-            self._stop(old, heir)
+            volume.record("failing over")
+            self._stop(old, next_writer)
         else:
-            self._stop(heir)
-            self._discard_clone(heir)
+            self._stop(next_writer)
+            self._discard_clone(next_writer)
         with volume.step(self.epoch):
             if old:
-                old.clone = heir.clone
-            heir.clone = None
-            if volume.front is heir:
-                volume.front = old
+                old.clone = next_writer.clone
+            next_writer.clone = None
+            if volume.endpoint_reader is next_writer:
+                volume.endpoint_reader = old
         return old is not None
 
-    def _open_writer(self, writer: Member) -> None:
+    def _start_writer(self, writer: Member) -> None:
         volume = self.volume
         self._make_storage()
-        self._suffer(writer)
+        self._apply_misbehaviours(writer)
         self._start(writer, (volume.address, writer.address), ARCHIVING)
         if writer.up:
             return
         assert writer.server is not None
         self._wait_until_ready(writer.server)
         if not volume.prepared:
-            self._prepare(writer.server)
+            with writer.server.connected() as connection:
+                make_master_user(connection, volume.cluster)
         with volume.step(self.epoch):
             volume.prepared = True
             writer.up, writer.failure = True, None
 
     def _make_storage(self) -> None:
-        """A new cluster's volume is a copy of the template."""
+        """Makes a new cluster's volume: a copy of the template."""
         volume = self.volume
         if volume.data.exists() and volume.wal.exists():
             return
         self._wait_for_jobs()
         binaries, data = volume.template.binaries, _unfinished(volume.data)
-        passable(volume.directory, parents=True, exist_ok=True)
+        make_passable(volume.directory, parents=True, exist_ok=True)
         volume.wal.mkdir(mode=0o700, exist_ok=True)
         binaries.own(volume.wal)
         if not volume.data.exists():
@@ -200,36 +200,18 @@ class _Reconciliation:
             binaries.own(data)
             data.rename(volume.data)
 
-    def _prepare(self, server: Postgres) -> None:
-        """The cluster's master user and its database, unless they are there."""
-        cluster = self.volume.cluster
-        user, database = cluster.master_username, cluster.database
-        with server.connected() as connection:
-
-            def exists(catalogue: str, name: str) -> bool:
-                return connection.execute(catalogue, (name,)).fetchone() is not None
-
-            if not exists("SELECT FROM pg_roles WHERE rolname = %s", user):
-                connection.execute(_new_role(connection, user, cluster.master_password))
-            if database and not exists("SELECT FROM pg_database WHERE datname = %s", database):
-                name = sql.Identifier(database)
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-            for each in dict.fromkeys(("postgres", database or "postgres")):
-                own = sql.SQL("ALTER DATABASE {} OWNER TO {}")
-                connection.execute(own.format(sql.Identifier(each), sql.Identifier(user)))
-
     def _start_reader(self, reader: Member, writer: Member) -> None:
         assert reader.clone is not None
         if not reader.clone.exists():
             self._clone(reader, writer)
-        front = (READER,) if reader is self.volume.front else ()
+        endpoint = (READER,) if reader is self.volume.endpoint_reader else ()
         assert writer.server is not None
         name = reader.instance.resource_id
         follows = {"primary_conninfo": f"{writer.server.source} application_name={name}"}
-        self._start(reader, (reader.address, *front), ARCHIVING | FROM_ARCHIVE | follows)
+        self._start(reader, (reader.address, *endpoint), ARCHIVING | FROM_ARCHIVE | follows)
 
     def _clone(self, reader: Member, writer: Member) -> None:
-        """A copy of the writer's data that can become a replica."""
+        """Copies the writer's data for a replica."""
         volume = self.volume
         assert reader.clone is not None
         assert writer.server is not None
@@ -238,9 +220,14 @@ class _Reconciliation:
         clone.mkdir(mode=0o700)
         volume.template.binaries.own(clone)
         with volume.helper(
-            self.epoch, "pg_basebackup", f"--dbname={writer.server.conninfo}",
-            f"--pgdata={clone}", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
-        ) as process:  # fmt: skip
+            self.epoch,
+            "pg_basebackup",
+            f"--dbname={writer.server.conninfo}",
+            f"--pgdata={clone}",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+        ) as process:
             _, said = process.communicate(timeout=CLONE_WITHIN)
         if process.returncode:
             raise ServerFailed(f"pg_basebackup failed: {said.decode(errors='replace')}")
@@ -249,59 +236,59 @@ class _Reconciliation:
         clone.rename(reader.clone)
 
     def _follow(self, reader: Member) -> None:
-        """Waits until a reader takes connections and gets what is written as it is written."""
+        """Waits until a reader takes connections and receives what its writer writes."""
         if reader.up:
             return
         assert reader.server is not None
         server = reader.server
         self._wait_until_ready(server)
         if not self._wait(lambda: _follows(server), FOLLOW_WITHIN, every=0.02):
-            raise ServerFailed(f"the reader did not follow its writer: {server.last_words()}")
+            raise ServerFailed(f"the reader did not follow its writer: {server.last_error()}")
         with self.volume.step(self.epoch):
             reader.up, reader.joined, reader.failure = True, True, None
 
     # What goes wrong by order
 
-    def _suffer(self, writer: Member) -> None:
-        """Lets happen what was ordered for the cluster's return, each of it once."""
-        for ordered in list(self.volume.suffering):
+    def _apply_misbehaviours(self, writer: Member) -> None:
+        """Carries out, once each, what was ordered for the return of the cluster."""
+        for ordered in list(self.volume.due_misbehaviours):
             try:
                 if not ordered.over:
-                    SUFFER[ordered.kind](self, writer, ordered)
+                    APPLY[ordered.kind](self, writer, ordered)
             except Interrupted:
                 raise
             except (ServerFailed, OSError, psycopg.Error) as problem:
                 # The order could not be carried out: the cluster comes back without it.
                 logger.warning("%s of %s failed: %s", ordered.kind, ordered.cluster, problem)
-                self.volume.tell("misbehaviour failed", kind=ordered.kind, why=str(problem))
+                self.volume.record("misbehaviour failed", kind=ordered.kind, why=str(problem))
             with self.volume.step(self.epoch):
                 ordered.over = True
-                self.volume.suffering.remove(ordered)
+                self.volume.due_misbehaviours.remove(ordered)
 
     def _lose_writes(self, writer: Member, ordered: DataMisbehaviour) -> None:
-        """Where no client sees the rows before they are gone."""
-        self._start(writer, (ASIDE,), ARCHIVING)
+        """Removes rows before any client can connect and see them."""
+        self._start(writer, (UNSEEN,), ARCHIVING)
         assert writer.server is not None
         self._wait_until_ready(writer.server)
         lost = lose(writer.server.connected, ordered.writes, ordered.seed)
-        self.volume.tell("lost writes", seed=ordered.seed, rows=[row._asdict() for row in lost])
+        self.volume.record("lost writes", seed=ordered.seed, rows=[row._asdict() for row in lost])
 
     def _recover_slowly(self, writer: Member, ordered: DataMisbehaviour) -> None:
         self._wait(lambda: ordered.over, self.volume.common.real(ordered.seconds), every=0.02)
 
-    def _move(self, writer: Member, ordered: DataMisbehaviour) -> None:
+    def _change_address(self, writer: Member, ordered: DataMisbehaviour) -> None:
         volume = self.volume
         with volume.step(self.epoch):
             volume.address = next(other for other in WRITERS if other != volume.address)
-        volume.tell("moved", address=volume.address)
+        volume.record("moved", address=volume.address)
 
-    def _stay_away(self, writer: Member, ordered: DataMisbehaviour) -> None:
+    def _do_not_recover(self, writer: Member, ordered: DataMisbehaviour) -> None:
         self._wait(lambda: ordered.over, math.inf, every=0.02)
 
     # One server
 
     def _start(self, member: Member, addresses: tuple[str, ...], settings: dict[str, str]) -> None:
-        """Starts it on these addresses unless it runs on them."""
+        """Starts the member's server on these addresses, unless it runs there already."""
         volume, data = self.volume, member.clone or self.volume.data
         server = member.server
         if server and server.serves(data, addresses) and not member.restart:
@@ -311,21 +298,25 @@ class _Reconciliation:
             self._wait_for_jobs()
         with volume.step(self.epoch):
             member.up = member.restart = False
-            fronts = volume.common.fronts if addresses != (ASIDE,) else None
+            tls_proxies = volume.common.tls_proxies if addresses != (UNSEEN,) else None
             member.server = Postgres(
-                volume.template.binaries, data, volume.cluster.port, addresses, settings,
-                fronts.front() if fronts else None,
-            )  # fmt: skip
+                volume.template.binaries,
+                data,
+                volume.cluster.port,
+                addresses,
+                settings,
+                tls_proxies.new_proxy() if tls_proxies else None,
+            )
             member.server.start()
 
     def _wait_until_ready(self, server: Postgres) -> None:
         if not self._wait(lambda: server.ready() or not server.running, START_WITHIN):
             raise ServerFailed(f"PostgreSQL was not ready within {START_WITHIN:g} s")
         if not server.ready():
-            raise ServerFailed(f"PostgreSQL ended: {server.last_words()}")
+            raise ServerFailed(f"PostgreSQL ended: {server.last_error()}")
 
     def _wait_for_jobs(self) -> None:
-        """Lets those finish who copy from the volume or fill it; they have deadlines."""
+        """Waits for the jobs that copy from the volume or fill it; they have deadlines."""
         while self.volume.holds:
             self.volume.check(self.epoch)
             time.sleep(0.005)
@@ -340,8 +331,8 @@ class _Reconciliation:
         return met
 
     @contextlib.contextmanager
-    def _blaming(self, member: Member) -> Iterator[None]:
-        """What goes wrong is noted with this member; a reader is cloned again the next time."""
+    def _noting_failure(self, member: Member) -> Iterator[None]:
+        """Notes a failure in the block with this member; a reader is cloned again the next time."""
         try:
             yield
         except Interrupted:
@@ -353,32 +344,19 @@ class _Reconciliation:
                 self._stop(member)
                 self._discard_clone(member)
 
-    def _tell(self, what: str) -> None:
+    def _record(self, what: str) -> None:
         with self.volume.step(self.epoch):
-            if self.volume.to_tell == what:
-                self.volume.tell(what)
-                self.volume.to_tell = None
+            if self.volume.to_record == what:
+                self.volume.record(what)
+                self.volume.to_record = None
 
 
-SUFFER: dict[str, Callable[[_Reconciliation, Member, DataMisbehaviour], None]] = {
+APPLY: dict[str, Callable[[_Reconciliation, Member, DataMisbehaviour], None]] = {
     LOSE_WRITES: _Reconciliation._lose_writes,
     SLOW_RECOVERY: _Reconciliation._recover_slowly,
-    OTHER_ADDRESS: _Reconciliation._move,
-    NO_RECOVERY: _Reconciliation._stay_away,
+    OTHER_ADDRESS: _Reconciliation._change_address,
+    NO_RECOVERY: _Reconciliation._do_not_recover,
 }
-
-
-def _new_role(connection: psycopg.Connection[Any], user: str, password: str) -> sql.Composed:
-    """The statement that makes a master user, who is no superuser; its password only as a hash.
-
-    CREATEROLE lets a user of PostgreSQL before 16 give itself any role but a superuser's, and so
-    programs and files of the server.
-    """
-    hashed = connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256")
-    may = "CREATEDB CREATEROLE" if connection.info.server_version >= 160000 else "CREATEDB"
-    return sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}").format(
-        sql.Identifier(user), sql.SQL(may), sql.Literal(hashed.decode())
-    )
 
 
 def _unfinished(path: Path) -> Path:
@@ -386,7 +364,7 @@ def _unfinished(path: Path) -> Path:
 
 
 def _follows(server: Postgres) -> bool:
-    """Whether this replica is fed by its writer (PostgreSQL manual, pg_stat_wal_receiver)."""
+    """Whether this replica receives its writer's log (PostgreSQL manual, pg_stat_wal_receiver)."""
     query = "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"
     try:
         with server.connected() as connection:

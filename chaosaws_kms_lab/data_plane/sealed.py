@@ -1,8 +1,8 @@
-"""Streams of bytes under a data key: AES-256-GCM in chunks, refused whole if anything is amiss.
+"""Streams of bytes under a data key: AES-256-GCM in chunks; any change makes all of it unreadable.
 
 The construction is STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015): a chunk's nonce is a random
-prefix, the chunk's number and whether it is the last, so chunks can be neither swapped, left out,
-repeated nor cut off. The encryption context is authenticated with every chunk.
+prefix, the chunk's number and whether it is the last. So no chunk can be swapped, left out,
+repeated or cut off. The encryption context is authenticated with every chunk.
 
     file  = MAGIC, prefix (7 bytes), chunk, chunk, …
     chunk = length of what follows (4 bytes), ciphertext, tag (16 bytes)
@@ -32,7 +32,7 @@ CHUNK = 1 << 20
 
 
 class Broken(Exception):
-    """What was to be opened is not what was sealed with this key and context; one sentence."""
+    """The data were not sealed with this key and context, or were changed; one sentence."""
 
 
 class Source(Protocol):
@@ -53,9 +53,9 @@ class Sink(Protocol):
 def sealing(
     sink: Sink, key: bytes | None, context: Mapping[str, str], chunk: int = CHUNK
 ) -> Iterator[Sink]:
-    """What is written in the block goes to `sink` under `key`; without a key as it is.
+    """What is written in the block goes to `sink` under `key`; without a key it is not encrypted.
 
-    Left by an exception, what has been written cannot be opened.
+    If the block ends with an exception, what it has written cannot be opened.
     """
     if key is None:
         yield sink
@@ -68,9 +68,9 @@ def sealing(
 def opened(
     source: Source, key: bytes | None, context: Mapping[str, str], chunk: int = CHUNK
 ) -> Source:
-    """What was sealed into `source`, chunk by chunk; `Broken` at the first that is not right.
+    """Reads what was sealed into `source`; raises `Broken` at the first chunk that is not right.
 
-    Only who has read to the end knows that nothing is missing.
+    Only after the last chunk it is certain that nothing is missing.
     """
     return source if key is None else io.BufferedReader(_Opened(source, key, context, chunk), chunk)
 
@@ -84,7 +84,7 @@ def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
 
 
 class _Seal:
-    """Keeps back what may be the last chunk until it knows."""
+    """Writes a chunk only when it knows whether it is the last one."""
 
     def __init__(self, sink: Sink, key: bytes, context: Mapping[str, str], chunk: int) -> None:
         self._sink, self._chunk = sink, chunk

@@ -1,7 +1,7 @@
 """The lab's data plane: real PostgreSQL servers behind each Aurora cluster that has an instance.
 
-Nothing here waits for PostgreSQL: what takes time goes on in the background and is asked about, so
-that neither a slow crash recovery nor a large copy delays an answer of the lab.
+Nothing here waits for PostgreSQL: what takes time runs in the background, and the lab asks whether
+it is done. So neither a slow crash recovery nor a large copy delays an answer of the lab.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import psycopg
 
 from chaosaws_kms_lab.aurora import Effect
 from chaosaws_kms_lab.data_plane import backups, changed_rows
-from chaosaws_kms_lab.data_plane.archive import spread
+from chaosaws_kms_lab.data_plane.archive import spread_over_disk
 from chaosaws_kms_lab.data_plane.backups import Seal
 from chaosaws_kms_lab.data_plane.binaries import Binaries
 from chaosaws_kms_lab.data_plane.certificates import Certificates
@@ -40,13 +40,13 @@ from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance, Snapshot
 __all__ = ["Endpoints", "Servers"]
 
 INSTANCE = "127.0.1.{}"
-"""Where an instance's own endpoint points."""
+"""The address of an instance's own endpoint."""
 
 NAMES = ("localhost", *WRITERS, READER, *(INSTANCE.format(number) for number in range(1, 255)))
-"""Every name under which a server may be connected to."""
+"""Every name that a client may connect to."""
 
 PASSWORD = 24
-"""Bytes of a password that the lab makes."""
+"""Bytes of randomness in a password that the lab makes."""
 
 CLOSE_WITHIN = 60.0
 """Seconds for the servers of one cluster to end and its files to be removed."""
@@ -75,18 +75,18 @@ class Servers:
     """
 
     def __init__(self, directory: Path, speed: float = 1.0, tls: bool = False) -> None:
-        """Makes the template that every new server is a copy of; `directory` is the lab's.
+        """Makes the template that every new server is a copy of; `directory`: the lab's folder.
 
         `speed`: AWS seconds in a second; `tls`: take connections by TLS only.
         """
         self.speed = speed
         """AWS seconds in a second."""
         self._directory = directory
-        spread(directory)
+        spread_over_disk(directory)
         self.password: str = secrets.token_urlsafe(PASSWORD)
-        """Of every master user for whom none was given."""
+        """Of every master user that was made without a password."""
         self.passfile: Path = directory / "pgpass"
-        """Where libpq finds it (PostgreSQL manual, "The Password File")."""
+        """The file in which libpq finds it (PostgreSQL manual, "The Password File")."""
         with open_private(self.passfile) as file:
             file.writelines(f"{name}:*:*:*:{self.password}\n" for name in NAMES)
         self._binaries = Binaries.find(directory)
@@ -94,14 +94,14 @@ class Servers:
         self._template.initialise()
         self.ca: Path | None = None
         """The authority that the servers' certificates are signed by; None: there is no TLS."""
-        fronts = None
+        tls_proxies = None
         if tls:
             certificates = Certificates.make(directory / "tls", NAMES)
-            self.ca, fronts = certificates.ca, TlsProxies(certificates.context())
-        self._common = Common(self._template, lambda aws: aws / speed, fronts)
+            self.ca, tls_proxies = certificates.ca, TlsProxies(certificates.context())
+        self._common = Common(self._template, lambda aws: aws / speed, tls_proxies)
         self._ports = Ports()
         self._held: set[str] = set()
-        """Clusters whose port is held."""
+        """Resource ids of the clusters whose port is held."""
         self._volumes: dict[str, Volume] = {}
         self._slots: dict[str, dict[str, int]] = {}
         self._ending: list[Job] = []
@@ -115,7 +115,7 @@ class Servers:
     # Where they are
 
     def choose_port(self) -> int:
-        """A port for a new cluster; if it is taken once a server needs it, `add` finds another."""
+        """A port for a new cluster; if it is taken when a server needs it, `add` finds another."""
         return self._ports.choose()
 
     def endpoints(self, cluster: Cluster) -> Endpoints:
@@ -179,9 +179,9 @@ class Servers:
         return member.instance if member else None
 
     def fail_over(self, cluster: Cluster, target: Instance) -> None:
-        """Makes `target` the writer; `writer` tells what came of it when `busy` is false again.
+        """Makes `target` the writer; once `busy` is false again, `writer` is the result.
 
-        It stays undone only if the cluster is frozen, killed or stopped before.
+        It does not happen if the cluster is frozen, killed or stopped before.
         """
         if volume := self._volumes.get(cluster.resource_id):
             volume.fail_over(target)
@@ -192,7 +192,7 @@ class Servers:
         return volume is not None and volume.busy
 
     def perform(self, cluster: Cluster, effect: Effect) -> None:
-        """Does to the cluster's servers what the state machine decided."""
+        """Performs what the state machine decided on the cluster's servers."""
         volume = self._volumes.get(cluster.resource_id)
         if volume and effect in EFFECTS:
             EFFECTS[effect](volume)
@@ -218,8 +218,8 @@ class Servers:
             self.delete(volume.cluster)
         for job in self._ending:
             job.wait(CLOSE_WITHIN)
-        if self._common.fronts:
-            self._common.fronts.close()
+        if self._common.tls_proxies:
+            self._common.tls_proxies.close()
         self._ports.close()
         self._truth.close()
 
@@ -249,11 +249,11 @@ class Servers:
         seals: Seal,
         change: DataMisbehaviour | None = None,
     ) -> Job:
-        """The same snapshot under another key, but for what was ordered to be changed in it."""
+        """Copies a snapshot under another key; `change`: a misbehaviour that changes a row."""
         work = partial(backups.copy_snapshot, source, to, opens, seals)
         if change and change.about:
             data = self._directory / f"change-{secrets.token_hex(4)}" / "data"
-            server = Postgres(self._binaries, data, change.about.port, (backups.APART,))
+            server = Postgres(self._binaries, data, change.about.port, (backups.COPY_ADDRESS,))
             at_work = partial(self._change, change, change.about)
             work = partial(backups.copy_changed, server, source, to, opens, seals, at_work)
         return Job(f"copy {source.name}", work)
@@ -267,7 +267,7 @@ class Servers:
         return Job(f"restore {cluster.id}", work)
 
     def restore_to(self, cluster: Cluster, source: Cluster, when: datetime | None) -> Job:
-        """Fills the new `cluster` with what `source` held at an instant; None: holds now."""
+        """Fills the new `cluster` with the data of `source` at an instant; None: those of now."""
         origin = self._volumes.get(source.resource_id)
         if origin is None:  # no instance ever wrote anything
             return Job(f"restore {cluster.id}", lambda: None)
@@ -275,41 +275,41 @@ class Servers:
         return Job(f"restore {cluster.id}", partial(backups.restore_to, volume, origin, when))
 
     def _change(self, misbehaviour: DataMisbehaviour, cluster: Cluster, server: Postgres) -> None:
-        """Changes a row, and notes which; the copy is made whether there was one or not."""
+        """Changes a row, and records which; the copy is made even if there was none to change."""
         try:
             if changed := changed_rows.change(server.connected, misbehaviour.seed):
-                self._truth.tell(
+                self._truth.record(
                     cluster, "changed row", seed=misbehaviour.seed, **changed._asdict()
                 )
                 return
             why = "no table has a row with a column that could be changed"
         except psycopg.Error as problem:
             why = str(problem)
-        self._truth.tell(cluster, "misbehaviour failed", kind=misbehaviour.kind, why=why)
+        self._truth.record(cluster, "misbehaviour failed", kind=misbehaviour.kind, why=why)
 
     def _new_volume(self, cluster: Cluster, holds: int = 0) -> Volume:
         directory = self._directory / cluster.resource_id
-        tell = partial(self._truth.tell, cluster)
-        volume = Volume(cluster, directory, self._common, tell, holds, reconcile)
+        record = partial(self._truth.record, cluster)
+        volume = Volume(cluster, directory, self._common, record, holds, reconcile)
         self._volumes[cluster.resource_id] = volume
         return volume
 
 
 class Truth:
-    """What really happened and when, for tests: nothing that measures may read it."""
+    """The record of what really happened and when, for tests: no measurement may read it."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_private(path)
         self._lock = threading.Lock()
 
-    def tell(self, cluster: Cluster, what: str, **details: Any) -> None:
-        """Notes it with the instant."""
+    def record(self, cluster: Cluster, what: str, **details: Any) -> None:
+        """Writes a line, with the instant."""
         with self._lock:
             if not self._file.closed:
                 told = {"at": time.monotonic_ns(), "cluster": cluster.id, "what": what, **details}
                 self._file.write(json.dumps(told) + "\n")
 
     def close(self) -> None:
-        """Whatever happens from now on is not noted."""
+        """Ends the record: nothing is written any more."""
         with self._lock:
             self._file.close()

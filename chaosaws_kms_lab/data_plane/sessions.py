@@ -1,7 +1,7 @@
-"""One client's connection: its first messages, TLS, and what is passed on from then on.
+"""One client's connection: its first messages, TLS, and the bytes that are passed on.
 
-All of it are waits on plain sockets, so that it can be cancelled at any of them: then nothing more
-is passed on, and both sockets are as they were.
+It waits only on plain sockets, and can be cancelled at every wait: then nothing more is passed on,
+and both sockets stay open.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ __all__ = ["Session"]
 logger = logging.getLogger(__name__)
 
 CHUNK = 65536
-"""Bytes that are read at once; no more of them are held in either direction."""
+"""Bytes that are read at once; no more are held in either direction."""
 
 LONGEST = 10000
 """Bytes of a first message, as in PostgreSQL (MAX_STARTUP_PACKET_LENGTH)."""
 
-# PostgreSQL manual, "Message Formats": what stands where a StartupMessage has its version.
+# PostgreSQL manual, "Message Formats": codes in place of a StartupMessage's version.
 SSL_REQUEST, GSSENC_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 STARTUP = 3
 """The major version of the protocol."""
 TLS_HANDSHAKE = 0x16
-"""How TLS begins when a client does not ask first (sslnegotiation=direct)."""
+"""The first byte of TLS if a client does not ask first (sslnegotiation=direct)."""
 
 T = TypeVar("T")
 
@@ -49,12 +49,12 @@ class Session:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def run(self, context: ssl.SSLContext, authentication_timeout: float) -> None:
-        """Until one of both has gone; both sockets stay open."""
+        """Runs until the client or the server has gone; both sockets stay open."""
         try:
             async with asyncio.timeout(authentication_timeout):
-                # Before anything is answered: without a server nobody is there.
+                # Before any answer: without a server nothing may answer.
                 await _loop().sock_connect(self._server, self._address)
-                channel = await self._greeted(context)
+                channel = await self._negotiate(context)
             if channel:
                 await self._relay(channel)
         except (OSError, EOFError) as end:
@@ -67,8 +67,8 @@ class Session:
 
     # What a client says first
 
-    async def _greeted(self, context: ssl.SSLContext) -> Channel | None:
-        """The client under TLS; None: it said in the clear what it wanted, and has its answer."""
+    async def _negotiate(self, context: ssl.SSLContext) -> Channel | None:
+        """The client's channel under TLS; None: its request was answered without TLS."""
         while True:
             head = await self._exactly(8)
             if head[0] == TLS_HANDSHAKE:
@@ -96,7 +96,7 @@ class Session:
         return channel
 
     async def _cancel(self, request: bytes) -> None:
-        """Passes it on; the server answers by closing the connection once it has acted on it."""
+        """Passes a CancelRequest on; the server closes the connection when it has acted on it."""
         await _loop().sock_sendall(self._server, request)
         await _loop().sock_recv(self._server, 1)
 
@@ -105,7 +105,7 @@ class Session:
         while len(said) < size:
             chunk = await _loop().sock_recv(self.client, size - len(said))
             if not chunk:
-                raise EOFError("the client left before it had said what it wants")
+                raise EOFError("the client left before its first message was complete")
             said += chunk
         return said
 
@@ -115,7 +115,7 @@ class Session:
     # What is passed on
 
     async def _relay(self, channel: Channel) -> None:
-        """Ends with the server's side of it, or when the client is not there any more."""
+        """Ends when the server closes its side, or when the client has gone."""
         try:
             async with asyncio.TaskGroup() as both:
                 up = both.create_task(self._up(channel))
@@ -133,7 +133,7 @@ class Session:
     async def _down(self, channel: Channel) -> None:
         while data := await _loop().sock_recv(self._server, CHUNK):
             await channel.write(data)
-        await channel.say_goodbye()
+        await channel.close_tls()
 
 
 class Channel:
@@ -152,17 +152,17 @@ class Channel:
 
     @property
     def for_postgresql(self) -> bool:
-        """Whether the client named the protocol, without which PostgreSQL takes no direct TLS."""
+        """Whether the client named the protocol, as PostgreSQL requires it for direct TLS."""
         return self._tls.selected_alpn_protocol() is not None
 
     async def shake_hands(self) -> None:
-        """Raises EOFError or ssl.SSLError (the client has been told why) if it comes to nothing."""
-        await self._fed(self._tls.do_handshake)
+        """Raises EOFError or ssl.SSLError if it fails; the client has been told why."""
+        await self._with_input(self._tls.do_handshake)
 
     async def read(self) -> bytes:
-        """What the client says next, at most `CHUNK` bytes; nothing once it has said it all."""
+        """The client's next bytes, at most `CHUNK`; none at the end."""
         try:
-            return await self._fed(lambda: self._tls.read(CHUNK))
+            return await self._with_input(lambda: self._tls.read(CHUNK))
         except (ssl.SSLZeroReturnError, EOFError):
             return b""
 
@@ -171,14 +171,14 @@ class Channel:
         self._tls.write(data)
         await self._send()
 
-    async def say_goodbye(self) -> None:
-        """Tells the client that this was all."""
-        with contextlib.suppress(ssl.SSLError):  # it wants to hear the client's goodbye as well
+    async def close_tls(self) -> None:
+        """Ends TLS, so that the client knows that nothing is missing."""
+        with contextlib.suppress(ssl.SSLError):  # it would wait for the client to end TLS as well
             self._tls.unwrap()
         await self._send()
 
-    async def _fed(self, step: Callable[[], T]) -> T:
-        """What `step` comes to once the client has said enough."""
+    async def _with_input(self, step: Callable[[], T]) -> T:
+        """The result of `step`, after as much input as it needs."""
         while True:
             try:
                 return step()
@@ -187,7 +187,7 @@ class Channel:
             finally:
                 await self._send()  # a handshake's next message, or why it failed
             said = await _loop().sock_recv(self._socket, CHUNK)
-            if not said:  # OpenSSL, told of it, would let the client have no more answers either
+            if not said:  # OpenSSL must not be told: it would send nothing more either
                 raise EOFError("the client left")
             self._incoming.write(said)
 
@@ -199,7 +199,7 @@ class Channel:
 
 
 def _refusal(host: str, parameters: bytes) -> bytes:
-    """What PostgreSQL says to a StartupMessage in the clear where `rds.force_ssl` is 1.
+    """PostgreSQL's answer to a StartupMessage without TLS if `rds.force_ssl` is 1.
 
     Aurora User Guide, "Securing Aurora PostgreSQL data with SSL/TLS"; PostgreSQL 14 and later say
     `no encryption` where that page has the older `SSL off`.

@@ -1,4 +1,4 @@
-"""What stands before a server that was built without TLS: takes it off, and lives as it does."""
+"""A TLS proxy for a server that was built without TLS; it freezes and ends with the server."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["TlsProxies", "TlsProxy"]
 logger = logging.getLogger(__name__)
 
 AUTHENTICATION_TIMEOUT = 60.0
-"""Seconds for a client to be under TLS (PostgreSQL manual, authentication_timeout)."""
+"""Seconds for a client's handshake (PostgreSQL manual, authentication_timeout)."""
 BACKLOG = 200
-"""Connections that wait to be taken: as PostgreSQL, twice as many as its max_connections."""
-TAKE_AGAIN_AFTER = 0.1
-"""Seconds for which nobody is taken when descriptors have run out; PostgreSQL's too."""
+"""Connections that wait to be accepted: as in PostgreSQL, twice its max_connections."""
+ACCEPT_AGAIN_AFTER = 0.1
+"""Seconds without accepting when there are no descriptors left; as in PostgreSQL."""
 ANSWER_WITHIN = 10.0
 """Seconds for whatever is asked of the loop; some ms are usual."""
 
 RESET = struct.pack("ii", 1, 0)
-"""For SO_LINGER: what is unsent is thrown away, and the peer is told so."""
+"""For SO_LINGER: unsent bytes are dropped, and the peer gets a reset."""
 
 
 class TlsProxies:
-    """One lab's fronts: they share a thread, its loop, and the certificate that they show."""
+    """One lab's proxies: they share a thread with its loop, and a certificate."""
 
     def __init__(
         self, context: ssl.SSLContext, authentication_timeout: float = AUTHENTICATION_TIMEOUT
@@ -40,21 +40,23 @@ class TlsProxies:
         self.authentication_timeout = authentication_timeout
         self.loop = asyncio.new_event_loop()
         self.opened: set[TlsProxy] = set()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True, name="fronts")
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, daemon=True, name="tls proxies"
+        )
         self._thread.start()
 
-    def front(self) -> TlsProxy:
-        """A new front, closed."""
+    def new_proxy(self) -> TlsProxy:
+        """A new proxy, which is still closed."""
         return TlsProxy(self)
 
     def do(self, work: Coroutine[Any, Any, None], within: float = ANSWER_WITHIN) -> None:
-        """Lets the loop do it; raises TimeoutError if that takes longer than so many seconds."""
+        """Runs `work` in the loop; raises TimeoutError if it takes longer than `within` seconds."""
         asyncio.run_coroutine_threadsafe(work, self.loop).result(within)
 
     def close(self) -> None:
-        """Closes all fronts and ends the thread; safe to call again."""
-        for front in list(self.opened):
-            front.close()
+        """Closes all proxies and ends the thread; safe to call again."""
+        for proxy in list(self.opened):
+            proxy.close()
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(ANSWER_WITHIN)
@@ -62,18 +64,19 @@ class TlsProxies:
 
 
 class TlsProxy:
-    """A server's public addresses; calls come one at a time, from any thread but the fronts' own.
+    """The proxy on a server's public addresses.
 
-    A client cannot tell it from the server: frozen it hangs, closed it is not there.
+    A client cannot tell it from the server: frozen it hangs, closed it is not there. Calls come one
+    at a time, from any thread but the proxies' own.
     """
 
-    def __init__(self, fronts: TlsProxies) -> None:
-        self._fronts = fronts
-        self._loop = fronts.loop
+    def __init__(self, proxies: TlsProxies) -> None:
+        self._proxies = proxies
+        self._loop = proxies.loop
         self._server = ("", 0)
         self._listeners: list[socket.socket] = []
         self._sessions: dict[asyncio.Task[None], Session] = {}
-        self._taking = False
+        self._accepting = False
 
     def open(self, addresses: Iterable[str], port: int, server: str) -> None:
         """Listens on `addresses`, for the server that has the same `port` at `server`.
@@ -88,42 +91,39 @@ class TlsProxy:
                 self._listeners.append(listener)
                 listener.setblocking(False)
         except OSError:
-            self._unlisten()
+            self._close_listeners()
             raise
-        self._fronts.opened.add(self)
-        self._fronts.do(self._take())
+        self._proxies.opened.add(self)
+        self._proxies.do(self._start_accepting())
 
     def freeze(self) -> None:
-        """From its return on nothing is answered or passed on, while TCP still says 'up'.
-
-        Only `close` ends that.
-        """
+        """Answers and passes on nothing more, though TCP still connects; `close` ends that."""
         if self._listeners:
-            self._fronts.do(self._freeze())
+            self._proxies.do(self._freeze())
 
     def close(self, grace: float = 0.0) -> None:
-        """Nobody listens any more, and whoever was connected gets a reset; safe to call again.
+        """Ends listening and resets all connections; safe to call again.
 
-        For at most `grace` seconds sessions may first end as their server ends them.
+        For at most `grace` seconds, sessions may first end as their server ends them.
         """
         if self._listeners:
-            self._fronts.do(self._close(grace), ANSWER_WITHIN + grace)
-        self._fronts.opened.discard(self)
+            self._proxies.do(self._close(grace), ANSWER_WITHIN + grace)
+        self._proxies.opened.discard(self)
 
-    # In the fronts' thread
+    # In the proxies' thread
 
-    async def _take(self) -> None:
-        self._taking = True
+    async def _start_accepting(self) -> None:
+        self._accepting = True
         for listener in self._listeners:
             self._watch(listener)
 
     async def _freeze(self) -> None:
-        self._stop_taking()
+        self._stop_accepting()
         await self._cancel_sessions()
 
     async def _close(self, grace: float) -> None:
-        self._stop_taking()
-        self._unlisten()
+        self._stop_accepting()
+        self._close_listeners()
         if grace and self._sessions:
             await asyncio.wait(self._sessions, timeout=grace)
         await self._cancel_sessions()
@@ -139,46 +139,46 @@ class TlsProxy:
             await asyncio.wait(self._sessions)
 
     def _watch(self, listener: socket.socket) -> None:
-        if self._taking and listener in self._listeners:
+        if self._accepting and listener in self._listeners:
             self._loop.add_reader(listener, self._accept, listener)
 
-    def _stop_taking(self) -> None:
-        self._taking = False
+    def _stop_accepting(self) -> None:
+        self._accepting = False
         for listener in self._listeners:
             self._loop.remove_reader(listener)
 
-    def _unlisten(self) -> None:
+    def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
 
     def _accept(self, listener: socket.socket) -> None:
-        """Takes a client: at once, so that a freeze finds it waiting or taken, never between."""
+        """Accepts a client; without an await, so that a freeze finds it waiting or accepted."""
         try:
             client, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as problem:  # as a rule there is no descriptor left
-            self._wait_a_little(listener, problem)
+            self._pause(listener, problem)
             return
         try:
             session = Session(client, self._server)
         except OSError as problem:
             client.close()
-            self._wait_a_little(listener, problem)
+            self._pause(listener, problem)
             return
-        fronts = self._fronts
-        task = self._loop.create_task(session.run(fronts.context, fronts.authentication_timeout))
+        proxies = self._proxies
+        task = self._loop.create_task(session.run(proxies.context, proxies.authentication_timeout))
         self._sessions[task] = session
         task.add_done_callback(self._ended)
 
-    def _wait_a_little(self, listener: socket.socket, problem: OSError) -> None:
-        logger.warning("a front cannot take a connection: %s", problem)
+    def _pause(self, listener: socket.socket, problem: OSError) -> None:
+        logger.warning("a proxy cannot take a connection: %s", problem)
         self._loop.remove_reader(listener)
-        self._loop.call_later(TAKE_AGAIN_AFTER, self._watch, listener)
+        self._loop.call_later(ACCEPT_AGAIN_AFTER, self._watch, listener)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():  # its sockets stay open until the front is closed
+        if task.cancelled():  # its sockets stay open until the proxy is closed
             return
         if mistake := task.exception():
             logger.error("a session failed", exc_info=mistake)

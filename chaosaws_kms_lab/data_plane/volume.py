@@ -1,11 +1,11 @@
-"""One cluster's storage, and what is wanted of the servers of its instances.
+"""One cluster's storage, and the wanted state of its instances' servers.
 
-As on Aurora, the instances of a cluster share a volume, and a failover hands it to another one:
-whoever is the writer runs on the volume's data directory, so nothing that was acknowledged can be
-lost. Readers are streaming replicas on clones of their own.
+As on Aurora, the instances of a cluster share a volume, and a failover gives it to another
+instance. The writer runs on the volume's data directory, so no acknowledged write can be lost.
+Readers are streaming replicas on clones of their own.
 
-What is wanted is said in no time by the lab's threads, under a lock that nobody holds for long;
-one worker, which lives only while there is something to do, brings it about (reconcile.py).
+The lab's threads only set what is wanted, under a lock that nobody holds for long. One worker
+thread, which runs only while there is something to do, carries it out (reconcile.py).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance
 __all__ = ["Volume"]
 
 SETTLE_WITHIN = 600.0
-"""Seconds for which a job waits until a cluster's servers stand still."""
+"""Seconds that a job waits for a cluster's servers to reach their wanted state."""
 END_WITHIN = 30.0
-"""Seconds for which a volume that is deleted waits for those who work on it."""
+"""Seconds that the deletion of a volume waits for the worker and the jobs."""
 
 UNREADABLE = {
     Power.FROZEN: "the cluster's storage cannot be read",
@@ -44,8 +44,8 @@ UNREADABLE = {
 class Volume:
     """The storage and the servers of `cluster`.
 
-    `tell` notes what happened to all of them, with details by name; `reconcile` brings about what
-    is wanted, and raises `Interrupted` when something else is.
+    `record` writes what happened to all of them, with details by name. `reconcile` carries out what
+    is wanted, and raises `Interrupted` when that has changed.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Volume:
         cluster: Cluster,
         directory: Path,
         common: Common,
-        tell: Callable[..., None],
+        record: Callable[..., None],
         holds: int,
         reconcile: Callable[[Volume, int], None],
     ) -> None:
@@ -61,41 +61,41 @@ class Volume:
         self.directory = directory
         self.data = directory / "data"
         self.base = directory / "base"
-        """The data as they were before all that `wal` tells; absent: the template."""
+        """The data before the log in `wal`; if it is absent: the template."""
         self.wal = directory / "wal"
         """The archive of write-ahead log."""
         self.common = common
         self.template = common.template
-        self.tell = tell
+        self.record = record
         self._reconcile = reconcile
         self.address = WRITER
-        """Of the cluster endpoint."""
+        """The address of the cluster endpoint."""
         self.misbehaviours: list[DataMisbehaviour] = []
         """Ordered for the next time that the servers come back."""
-        self.suffering: list[DataMisbehaviour] = []
-        """Those of them that happen before the writer runs again."""
+        self.due_misbehaviours: list[DataMisbehaviour] = []
+        """Those that happen now, before the writer runs again."""
         self.crashed = False
         self.lock = threading.RLock()
         self.power = Power.ON
         self.members: list[Member] = []
         self.leaving: list[Member] = []
-        """Their instances are gone; their servers may not be yet."""
-        self.heir: Member | None = None
-        """Who is to become the writer."""
-        self.front: Member | None = None
-        """Who listens on the reader endpoint."""
-        self.to_tell: str | None = None
-        """What is said once the servers are so far."""
+        """Servers of deleted instances, which may still run."""
+        self.next_writer: Member | None = None
+        """The reader that is to become the writer."""
+        self.endpoint_reader: Member | None = None
+        """The reader that listens on the reader endpoint."""
+        self.to_record: str | None = None
+        """What is recorded when the servers have reached that state."""
         self.holds = holds
-        """Jobs on the data, during which the writer is neither started nor stopped in order."""
+        """The number of jobs on the data; meanwhile the writer is neither started nor shut down."""
         self.unfilled: str | None = None
         """Why the volume has no data, if filling it failed."""
         self.prepared = False
-        """Whether the master user and the database are there, or were once."""
+        """Whether the master user and the database have been made."""
         self._clones = itertools.count(1)
         self._helpers: set[subprocess.Popen[bytes]] = set()
         self._epoch = 0
-        """Counts what interrupts whatever is under way."""
+        """Counts interruptions: work of an earlier epoch ends."""
         self._unsettled = False
         self._worker: threading.Thread | None = None
 
@@ -108,7 +108,7 @@ class Volume:
                 self.members.append(Member(instance, address, self.new_clone()))
             else:
                 self.members.append(Member(instance, address, None))
-                self.to_tell = "ready"
+                self.to_record = "ready"
             self._changed()
 
     def remove(self, instance: Instance) -> None:
@@ -129,33 +129,33 @@ class Volume:
     def fail_over(self, target: Instance) -> None:
         """`target` becomes the writer, and the writer a reader."""
         with self.lock:
-            self.heir = self._member(target)
+            self.next_writer = self._member(target)
             self._changed()
 
     def freeze(self) -> None:
-        """Every process stands still: sessions and new connections hang."""
+        """Stops every process: sessions and new connections hang."""
         with self.lock:
             self._interrupt(Power.FROZEN)
-            self.tell("freezing")
+            self.record("freezing")
             for server in self._running():
                 if server.tls:
                     server.tls.freeze()
             freeze_trees(self._postmasters())
-            self.tell("frozen")
+            self.record("frozen")
 
     def kill(self) -> None:
-        """Every process is gone, frozen or not; what was written stays."""
+        """Kills every process, frozen or not; what was written stays."""
         with self.lock:
             self._interrupt(Power.OFF)
             self.crashed = True
             for server in self._running():
-                server.leave()
+                server.close_proxy()
             kill_trees(self._postmasters())
             for member in self.members + self.leaving:
                 member.up = False
                 if member.server:
                     member.server.kill()
-            self.tell("killed")
+            self.record("killed")
             self._changed()
 
     def boot(self) -> None:
@@ -164,9 +164,9 @@ class Volume:
             self._interrupt(Power.ON)
             for member in self.members:
                 member.failure = None
-            self.to_tell = "ready"
-            self._fall_due()
-            self.tell("started")
+            self.to_record = "ready"
+            self._take_due_misbehaviours()
+            self.record("started")
             self._changed()
 
     def shut_down(self) -> None:
@@ -177,7 +177,7 @@ class Volume:
                 member.up = False
                 if member.server:
                     member.server.shut_down()
-            self.to_tell = "stopped"
+            self.to_record = "stopped"
             self._changed()
 
     def misbehave(self, misbehaviour: DataMisbehaviour) -> None:
@@ -202,18 +202,18 @@ class Volume:
 
     @property
     def writer(self) -> Member | None:
-        """Who runs on the volume's own data; None: nobody, or nobody yet."""
+        """The member on the volume's own data; None: there is none, or not yet."""
         return next((member for member in self.members if member.clone is None), None)
 
     @property
     def has_reader(self) -> bool:
-        """Whether somebody takes connections on the reader endpoint, or will at the next start."""
-        front = self.front
-        return front is not None and front.joined
+        """Whether a reader takes connections on the reader endpoint, or will at the next start."""
+        reader = self.endpoint_reader
+        return reader is not None and reader.joined
 
     @property
     def busy(self) -> bool:
-        """Whether something is still to be brought about."""
+        """Whether the servers are not yet in their wanted state."""
         with self.lock:
             return self.power is not Power.FROZEN and not self._settled
 
@@ -229,7 +229,7 @@ class Volume:
             member = self._member(instance)
             return member.failure if member else None
 
-    # For those who work on it in the background
+    # For work in the background
 
     def check(self, epoch: int) -> None:
         """Raises `Interrupted` if the servers were stopped since `epoch`."""
@@ -238,14 +238,14 @@ class Volume:
 
     @contextlib.contextmanager
     def step(self, epoch: int) -> Iterator[None]:
-        """Something short that nothing interrupts, if nothing has since `epoch`."""
+        """A short step that cannot be interrupted; raises `Interrupted` if `epoch` is over."""
         with self.lock:
             self.check(epoch)
             yield
 
     @contextlib.contextmanager
     def helper(self, epoch: int, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A program that works with the servers, and ends with whatever interrupts them."""
+        """A program that works with the servers; an interruption ends it."""
         with self.step(epoch):
             process = self.template.binaries.start(
                 *command, cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -280,7 +280,7 @@ class Volume:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Ends, after the block, a hold that was taken before."""
+        """Ends, after the block, a hold that was begun before."""
         try:
             yield
         finally:
@@ -288,7 +288,7 @@ class Volume:
                 self.holds -= 1
 
     def new_clone(self) -> Path:
-        """Where a reader's clone is to be made."""
+        """The path for the clone of a new reader."""
         return self.directory / f"clone-{next(self._clones)}"
 
     def _hold_if_settled(self, frozen_too: bool) -> tuple[Postgres | None, int] | None:
@@ -325,18 +325,17 @@ class Volume:
     def _interrupt(self, power: Power) -> None:
         self._epoch += 1
         self.power = power
-        self.to_tell = self.heir = None
+        self.to_record = self.next_writer = None
         for process in self._helpers:
             _kill_group(process)
 
-    def _fall_due(self) -> None:
-        """Now is the time of the misbehaviours that were ordered; what is not stored cannot be lost
-        but by a crash."""
+    def _take_due_misbehaviours(self) -> None:
+        """The misbehaviours that were ordered become due; writes are lost only after a crash."""
         self.misbehaviours = [
             misbehaviour for misbehaviour in self.misbehaviours if not misbehaviour.over
         ]
         due = [f for f in self.misbehaviours if self.crashed or f.kind != LOSE_WRITES]
-        self.suffering += due
+        self.due_misbehaviours += due
         self.misbehaviours = [
             misbehaviour for misbehaviour in self.misbehaviours if misbehaviour not in due
         ]
@@ -345,7 +344,7 @@ class Volume:
     def _changed(self) -> None:
         self._unsettled = True
         if self._worker is None:
-            name = f"settling {self.cluster.resource_id}"
+            name = f"reconcile {self.cluster.resource_id}"
             self._worker = threading.Thread(target=self._work, daemon=True, name=name)
             self._worker.start()
 

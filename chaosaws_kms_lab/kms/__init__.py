@@ -22,7 +22,7 @@ from chaosaws_kms_lab.kms import (
 )
 from chaosaws_kms_lab.kms.authorize import Version, version
 from chaosaws_kms_lab.kms.expiry import tick
-from chaosaws_kms_lab.kms.making import create_key
+from chaosaws_kms_lab.kms.new_keys import create_key
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.parameters import check
 from chaosaws_kms_lab.world import World

@@ -62,7 +62,7 @@ def list_aliases(world: World, call: Call) -> dict[str, Any]:
 
 
 def _own_name(world: World, call: Call) -> str:
-    """The alias' name, which the caller may use so as far as IAM is concerned."""
+    """The alias' name, if IAM allows the caller this operation on it."""
     name: str = call.params["AliasName"]
     if not name.startswith(PREFIX):
         raise AwsError("ValidationException", f'Alias must start with the prefix "{PREFIX}".')

@@ -1,7 +1,7 @@
-"""May this caller use this key so? The one place that answers, for people and for Aurora.
+"""May this caller use this key for this? The one place that answers, for people and for Aurora.
 
-The key's policy, the caller's IAM policies and the key's grants come together here; what the words
-of a policy mean is in access.py.
+Here the key's policy, the caller's IAM policies and the key's grants come together. access.py
+evaluates policies.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ from typing import Any, NamedTuple
 from chaosaws_kms_lab import access
 from chaosaws_kms_lab.access import Decision, Match, Request
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
-from chaosaws_kms_lab.kms.states import CHANGES_NOTHING, CROSS_ACCOUNT, ONLY_OPENS
+from chaosaws_kms_lab.kms.states import CHANGES_NOTHING, CROSS_ACCOUNT, ONLY_PERMITS
 from chaosaws_kms_lab.world import Grant, Key, World
 
-__all__ = ["Version", "authorize", "authorize_account", "keeps_control", "names", "version"]
+__all__ = [
+    "Version",
+    "authorize",
+    "authorize_account",
+    "could_put_again",
+    "match_principal",
+    "version",
+]
 
 # AWS KMS Developer Guide, "AWS KMS condition keys": condition key → the parameter it is taken from.
 PARAMETERS = {
@@ -52,8 +59,8 @@ def authorize(
 ) -> None:
     """Raises AccessDeniedException unless the caller may use `key` for kms:`permission`.
 
-    `context` is the encryption context, else the one of the call; `granted` is what grants say of
-    it where that is more than a matter of their operations and constraints.
+    `context`: the encryption context, by default that of the call. `granted`: how grants name the
+    caller, if their operations and constraints do not decide it.
     """
     caller = call.caller
     if caller.account != ACCOUNT and call.operation not in CROSS_ACCOUNT:
@@ -68,21 +75,21 @@ def authorize(
     decision = access.decide(asked, access.read_key_policy(key.policy), granted)
     if decision is not Decision.ALLOWED:
         raise _denied(caller, permission, key.arn, decision)
-    if call.operation in ONLY_OPENS:
-        key.openings += 1
+    if call.operation in ONLY_PERMITS:
+        key.permitting_changes += 1
     elif call.operation not in CHANGES_NOTHING:
         key.changes += 1
 
 
 class Version(NamedTuple):
-    """Two that are equal say that nothing has happened to the key in between."""
+    """If two versions of a key are equal, nothing has happened to the key in between."""
 
     changes: int
-    openings: int
+    permitting_changes: int
     second: int
     """Of the wall clock, where the key's policy speaks of time."""
     lost: int
-    """How many of its materials open nothing by order."""
+    """How many of its materials decrypt nothing, by a misbehaviour."""
 
 
 def version(world: World, arn: str) -> Version | None:
@@ -92,11 +99,11 @@ def version(world: World, arn: str) -> Version | None:
         return None
     timed = access.depends_on_time(key.policy)
     second = int(world.clock.utc().timestamp()) if timed else 0
-    return Version(key.changes, key.openings, second, sum(m.lost for m in key.materials))
+    return Version(key.changes, key.permitting_changes, second, sum(m.lost for m in key.materials))
 
 
 def authorize_account(world: World, call: Call, permission: str, resource: str = "*") -> None:
-    """Raises AccessDeniedException unless IAM lets the caller do what concerns no single key."""
+    """Raises AccessDeniedException unless IAM allows the caller an operation on no single key."""
     context = _request_context(world, call, None, {})
     account = call.caller.account
     asked = Request(call.caller, f"kms:{permission}", resource, account, context)
@@ -105,7 +112,7 @@ def authorize_account(world: World, call: Call, permission: str, resource: str =
         raise _denied(call.caller, permission, resource, decision)
 
 
-def keeps_control(world: World, call: Call, key: Key, policy: str) -> bool:
+def could_put_again(world: World, call: Call, key: Key, policy: str) -> bool:
     """Whether the caller could change the key policy again if it were `policy`."""
     later = Call(call.service, "PutKeyPolicy", {}, call.region, call.caller)
     context = _request_context(world, later, key, {})
@@ -113,7 +120,7 @@ def keeps_control(world: World, call: Call, key: Key, policy: str) -> bool:
     return access.decide(asked, access.read_key_policy(policy)) is Decision.ALLOWED
 
 
-def names(principal: str | None, caller: Caller) -> Match:
+def match_principal(principal: str | None, caller: Caller) -> Match:
     """How a grant's grantee or retiring principal names the caller."""
     if principal in (f"arn:aws:iam::{caller.account}:root", caller.account):
         return Match.NONE if caller.is_service else Match.ACCOUNT
@@ -141,7 +148,7 @@ def _granted(key: Key, call: Call, permission: str, context: Mapping[str, str]) 
         if permission not in grant.operations:
             continue
         if grant.grantee not in matches:
-            matches[grant.grantee] = names(grant.grantee, call.caller)
+            matches[grant.grantee] = match_principal(grant.grantee, call.caller)
         match = matches[grant.grantee]
         if match > best and _meets(grant, call, permission, context):
             best = match
@@ -163,8 +170,8 @@ def _meets(grant: Grant, call: Call, permission: str, context: Mapping[str, str]
 
 
 def _passes_on_no_more(grant: Grant, params: Mapping[str, Any]) -> bool:
-    """The API reference, CreateGrant: what a grantee passes on is no more than it has, and
-    "equally strict or stricter"."""
+    """Whether a new grant of the grantee has no more operations and "equally strict or stricter"
+    constraints (API reference, CreateGrant)."""
     if not set(params.get("Operations", [])) <= grant.operations:
         return False
     constraints = params.get("Constraints", {})
@@ -175,7 +182,7 @@ def _passes_on_no_more(grant: Grant, params: Mapping[str, Any]) -> bool:
     return dict(grant.context_subset or {}).items() <= wanted.items()
 
 
-# What conditions look at
+# The context of conditions
 
 
 def _request_context(
@@ -202,7 +209,7 @@ def _of_caller(caller: Caller) -> dict[str, str | tuple[str, ...]]:
         "aws:viaawsservice": _text(caller.via is not None),
     }
     if caller.is_service:
-        # assumed: a service that acts by itself is the one that it comes through
+        # assumed: for a service that acts by itself, kms:ViaService is the service itself
         return said | {"kms:viaservice": caller.arn, "aws:principalservicename": caller.arn}
     said["aws:principalarn"] = caller.principal_arn
     if ":user/" in caller.arn:

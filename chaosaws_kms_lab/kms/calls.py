@@ -1,4 +1,4 @@
-"""How other services of the lab call KMS: by its own operations, and told to CloudTrail."""
+"""How other services of the lab call KMS: by its operations, with a record in CloudTrail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ask"]
 def ask(
     world: World, region: str, caller: Caller, operation: str, **params: object
 ) -> dict[str, Any]:
-    """What KMS answers; raises AwsError as it does. The world's lock is held by whoever asks."""
+    """What KMS answers; raises AwsError as it does. Callers hold the world's lock."""
     call = Call("kms", operation, params, region, caller)
     try:
         answer = kms.handle(world, call)

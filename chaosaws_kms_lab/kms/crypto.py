@@ -119,7 +119,7 @@ def _opened(
             "IncorrectKeyException",
             "The key ID in the request does not identify a CMK that can perform this operation.",
         )
-    bound = None if world.wrong(CONTEXT_IGNORED) else context
+    bound = None if world.active_misbehaviours(CONTEXT_IGNORED) else context
     return key, *open_sealed(key, blob, bound)
 
 

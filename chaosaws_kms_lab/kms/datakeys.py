@@ -1,4 +1,4 @@
-"""Data keys and data key pairs, in the clear and sealed."""
+"""Data keys and data key pairs, in plaintext and encrypted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time brings to keys: deletion, the end of imported material, automatic rotation."""
+"""What happens to keys with time: deletion, expiry of imported material, automatic rotation."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from datetime import datetime
 
 from chaosaws_kms_lab import bus
 from chaosaws_kms_lab.kms import material, rotation
-from chaosaws_kms_lab.kms.making import DAY, YEAR_DAYS
+from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS
 from chaosaws_kms_lab.world import Key, Region, World
 
 __all__ = ["tick"]
 
 
 def tick(world: World) -> None:
-    """Lets everything happen that is due."""
+    """Does what is due for every key."""
     now, today = world.clock.now(), world.clock.utc()
     for region in world.regions():
         # Most keys wait for nothing, and this runs many times a second.
@@ -36,7 +36,7 @@ def _age(world: World, region: Region, key: Key, now: float, today: datetime) ->
         return True
     changed = False
     if key.valid_to is not None and key.valid_to <= today:
-        material.forget(key)
+        material.remove_material(key)
         world.publish(bus.kms_event("KMS Imported Key Material Expiration", key, today))
         changed = True
     # A key that is not enabled is rotated when it is again (the API reference,

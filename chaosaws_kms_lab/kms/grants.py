@@ -1,4 +1,4 @@
-"""Grants: what a key's policy lets somebody pass on to others, Aurora for one."""
+"""Grants: the use of a key that a caller passes on to others, Aurora for one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.kms.authorize import authorize, authorize_account, names
+from chaosaws_kms_lab.kms.authorize import authorize, authorize_account, match_principal
 from chaosaws_kms_lab.kms.lookup import find, key_for
 from chaosaws_kms_lab.kms.options import check_tokens, stop_if_dry
 from chaosaws_kms_lab.kms.paging import FIFTY, page
@@ -83,12 +83,12 @@ def revoke_grant(world: World, call: Call) -> dict[str, Any]:
 
 
 def retire_grant(world: World, call: Call) -> dict[str, Any]:
-    """RetireGrant: for the retiring principal, a grantee that may, and whom policies let."""
+    """RetireGrant: for the retiring principal, a grantee with RetireGrant, or by policy."""
     key, grant = _to_retire(world, call)
-    may = names(grant.retiring, call.caller)
+    may = match_principal(grant.retiring, call.caller)
     if "RetireGrant" in grant.operations:
-        may = max(may, names(grant.grantee, call.caller))
-    # The grant's own permission is asked of this grant, not of others on the same key.
+        may = max(may, match_principal(grant.grantee, call.caller))
+    # Only this grant counts, not others on the same key.
     authorize(world, call, key, "RetireGrant", granted=may)
     stop_if_dry(call)
     del key.grants[grant.id]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
-from chaosaws_kms_lab.kms import making, policies, tags
+from chaosaws_kms_lab.kms import new_keys, policies, tags
 from chaosaws_kms_lab.kms.authorize import authorize_account
 from chaosaws_kms_lab.kms.lookup import key_for
-from chaosaws_kms_lab.kms.making import DAY
+from chaosaws_kms_lab.kms.new_keys import DAY
 from chaosaws_kms_lab.kms.paging import HUNDRED, page
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.world import Key, World
@@ -26,10 +26,10 @@ def create_key(world: World, call: Call) -> dict[str, Any]:
     authorize_account(world, call, "CreateKey")
     _check_kind(call)
     given = params.get("Tags", [])
-    key_id = making.new_id(multi_region=params.get("MultiRegion", False))
+    key_id = new_keys.new_id(multi_region=params.get("MultiRegion", False))
     if given:
         authorize_account(world, call, "TagResource", region.arn("kms", f"key/{key_id}"))
-    key = making.create_key(
+    key = new_keys.create_key(
         region,
         world,
         params.get("Description", ""),

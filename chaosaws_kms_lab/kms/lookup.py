@@ -1,4 +1,4 @@
-"""The key that a call names: found, then allowed, then in a state for it, in that order."""
+"""The key that a call names: it is found, then the caller authorized, then the state checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
-from chaosaws_kms_lab.kms import making
+from chaosaws_kms_lab.kms import new_keys
 from chaosaws_kms_lab.kms.authorize import authorize
 from chaosaws_kms_lab.kms.states import NO_INVALID_ARN, TAKES_ALIAS, check_state
 from chaosaws_kms_lab.world import Key, Region, World
@@ -15,7 +15,7 @@ __all__ = ["find", "key_for", "look_up"]
 
 KEY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}")
 
-# AWS' words where it does not say whether the key is there at all.
+# AWS' message when it does not reveal whether the key exists.
 UNSEEN = (
     "User: {who} is not authorized to perform: kms:{operation} on resource: {arn} because the "
     "resource does not exist in this Region, no resource-based policies allow access, or a "
@@ -30,10 +30,10 @@ def key_for(
     permission: str | None = None,
     context: Mapping[str, str] | None = None,
 ) -> Key:
-    """The key that `reference` (else KeyId) names, which the caller may use so, ready for it.
+    """The key that `reference` (else KeyId) names, if the caller may use it and its state is right.
 
-    `permission` is what kms: permission it takes, else the operation's own; `context` the
-    encryption context, else the one of the call.
+    `permission`: the kms: permission, by default the operation's name; `context`: the encryption
+    context, by default that of the call.
     """
     key = find(world, call, reference or call.params["KeyId"])
     authorize(world, call, key, permission or call.operation, context)
@@ -81,8 +81,8 @@ def _of_arn(region: Region, call: Call, arn: str) -> str:
 def _target(world: World, region: Region, call: Call, name: str, reference: str) -> str:
     if call.operation not in TAKES_ALIAS:
         raise AwsError("NotFoundException", f"Invalid keyId {reference}")
-    if name == making.AWS_RDS:
-        making.aws_managed_key(region, world)
+    if name == new_keys.AWS_RDS:
+        new_keys.aws_managed_key(region, world)
     return look_up(world, call, name).id
 
 

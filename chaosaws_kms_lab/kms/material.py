@@ -1,7 +1,7 @@
-"""Imported key material: wrapped for the way, imported, deleted, imported again.
+"""Imported key material: parameters for its import, import, deletion, import again.
 
-A key takes one material: the first that is imported, and later the same again. AWS takes further
-ones for rotation on demand; the lab does not.
+A key takes one material: the first that is imported, and later the same again. On AWS it takes
+further ones for rotation on demand; the lab does not do that.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.kms import wrapping
 from chaosaws_kms_lab.kms.lookup import key_for
-from chaosaws_kms_lab.kms.making import material_id
+from chaosaws_kms_lab.kms.new_keys import material_id
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.world import Key, Material, World
 
-__all__ = ["OPERATIONS", "forget"]
+__all__ = ["OPERATIONS", "remove_material"]
 
 EXPIRES, DOES_NOT = "KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE"
 LONGEST_VALIDITY = timedelta(days=365)
@@ -58,17 +58,17 @@ def import_key_material(world: World, call: Call) -> dict[str, Any]:
 
 
 def delete_imported_key_material(world: World, call: Call) -> dict[str, Any]:
-    """DeleteImportedKeyMaterial: no error when there is none any more."""
+    """DeleteImportedKeyMaterial: without material it is no error."""
     key, wanted = key_for(world, call), call.params.get("KeyMaterialId")
     known = key.materials[-1].id if key.materials else None
     if wanted not in (None, known):
         raise AwsError("NotFoundException", f"Key material {wanted} is not of {key.arn}")
-    forget(key)
+    remove_material(key)
     return {"KeyId": key.arn} | ({"KeyMaterialId": known} if known else {})
 
 
-def forget(key: Key) -> None:
-    """The imported material goes; its id stays, for only the same may come back."""
+def remove_material(key: Key) -> None:
+    """Removes the imported material; its id stays, since only the same may be imported again."""
     for material in key.materials:
         material.secret = None
     key.expiration_model, key.valid_to = None, None

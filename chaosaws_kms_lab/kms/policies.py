@@ -1,4 +1,4 @@
-"""Key policies: read and replaced, never so that nobody could replace them again by mistake."""
+"""Key policies: read and replaced, with a check that the caller can still replace the new one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from chaosaws_kms_lab import access
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.kms.authorize import keeps_control
+from chaosaws_kms_lab.kms.authorize import could_put_again
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.world import Key, World
@@ -46,14 +46,16 @@ def list_key_policies(world: World, call: Call) -> dict[str, Any]:
 
 
 def check(world: World, call: Call, key: Key, policy: str) -> None:
-    """Raises MalformedPolicyDocumentException for a policy that AWS would not take for `key`, and
-    for one under which the caller could not put another, unless they bypass that check."""
+    """Raises MalformedPolicyDocumentException for a policy that AWS would not take for `key`.
+
+    So it does if the caller could not replace the policy again, unless they bypass that check.
+    """
     try:
         access.read_key_policy(policy)
     except access.Malformed as problem:
         raise AwsError(MALFORMED, str(problem)) from None
     bypassed = call.params.get("BypassPolicyLockoutSafetyCheck", False)
-    if not bypassed and not keeps_control(world, call, key, policy):
+    if not bypassed and not could_put_again(world, call, key, policy):
         raise AwsError(
             MALFORMED,
             "The new key policy will not allow you to update the key policy in the future.",

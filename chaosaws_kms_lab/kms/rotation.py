@@ -1,7 +1,7 @@
 """Rotation of key material: automatic, on demand, and what has been rotated.
 
-Keys with imported material are not rotated: AWS does it on demand when a second material has been
-imported, which the lab does not take.
+Keys with imported material are not rotated: on AWS that needs a second imported material, which
+the lab does not take.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from chaosaws_kms_lab import bus, data_misbehaviours
 from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.kms.lookup import key_for
-from chaosaws_kms_lab.kms.making import DAY, YEAR_DAYS, new_material
+from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS, new_material
 from chaosaws_kms_lab.kms.paging import HUNDRED, page
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.world import Key, Material, World
@@ -24,14 +24,20 @@ MOST_ON_DEMAND = 25
 
 
 def rotate(world: World, key: Key, kind: str) -> None:
-    """Gives the key new material; what was encrypted under the old one still opens."""
+    """Gives the key new material; what was encrypted under the old one can still be decrypted."""
     previous = key.materials[-1]
     key.materials.append(new_material(world, key.id, kind))
-    world.publish(bus.kms_event(
-        "KMS CMK Rotation", key, key.materials[-1].made,
-        key_origin=key.origin, rotation_type=kind,
-        previous_key_material_id=previous.id, current_key_material_id=key.materials[-1].id,
-    ))  # fmt: skip
+    world.publish(
+        bus.kms_event(
+            "KMS CMK Rotation",
+            key,
+            key.materials[-1].made,
+            key_origin=key.origin,
+            rotation_type=kind,
+            previous_key_material_id=previous.id,
+            current_key_material_id=key.materials[-1].id,
+        )
+    )
 
 
 def enable_key_rotation(world: World, call: Call) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def rotate_key_on_demand(world: World, call: Call) -> dict[str, Any]:
             f"{key.arn} has been rotated on demand {MOST_ON_DEMAND} times, which is the most.",
         )
     rotate(world, key, ON_DEMAND)
-    data_misbehaviours.rotated(world, key)
+    data_misbehaviours.apply_to_rotation(world, key)
     return {"KeyId": key.arn}
 
 

@@ -1,6 +1,6 @@
 """Ciphertexts: AES-256-GCM under a key's material, with the encryption context as part of it.
 
-The header names key and material, so that what was encrypted before a rotation still opens.
+The header names key and material, so that ciphertexts from before a rotation can be decrypted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MATERIAL_ID, NONCE, TAG = 32, 12, 16
 
 
 def seal(key: Key, plaintext: bytes, context: Mapping[str, str]) -> bytes:
-    """`plaintext` under the key's current material."""
+    """`plaintext` encrypted under the key's current material."""
     material, name = key.materials[-1], key.id.encode()
     assert material.secret is not None, "a key without its material is not in a state for this"
     header = MAGIC + struct.pack(">B", len(name)) + name + bytes.fromhex(material.id)
@@ -46,8 +46,11 @@ def key_id_of(blob: bytes) -> str:
 
 
 def open_sealed(key: Key, blob: bytes, context: Mapping[str, str] | None) -> tuple[bytes, str]:
-    """The plaintext, and the id of the material; InvalidCiphertextException unless ciphertext and
-    context are the very same. Without a context (None) whatever was sealed is opened."""
+    """The plaintext, and the id of the material.
+
+    Raises InvalidCiphertextException unless ciphertext and context are exactly those of `seal`;
+    if `context` is None, the context does not count.
+    """
     start = len(MAGIC) + 1 + len(key.id)
     header, body = blob[: start + MATERIAL_ID], blob[start + MATERIAL_ID :]
     wanted = header[start:].hex()

@@ -1,4 +1,4 @@
-"""What AWS' documents say of every operation, as tables to hold against them."""
+"""What AWS' documents say about every operation, as tables to compare with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = [
     "CHANGES_NOTHING",
     "CROSS_ACCOUNT",
     "NO_INVALID_ARN",
-    "ONLY_OPENS",
+    "ONLY_PERMITS",
     "TAKES_ALIAS",
     "Handler",
     "check_state",
@@ -118,8 +118,8 @@ CHANGES_NOTHING = frozenset({
     "ReEncrypt",
 })  # fmt: skip
 
-# After these, a key that could be used still can; another one may be usable now.
-ONLY_OPENS = frozenset({"CreateGrant", "CreateKey", "EnableKey", "ImportKeyMaterial"})
+# After these, a key that could be used still can; one that could not may be usable now.
+ONLY_PERMITS = frozenset({"CreateGrant", "CreateKey", "EnableKey", "ImportKeyMaterial"})
 
 
 def check_state(operation: str, key: Key) -> None:

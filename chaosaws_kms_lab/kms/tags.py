@@ -18,7 +18,7 @@ MOST_TAGS = 50
 
 
 def added(tags: Mapping[str, str], pairs: list[dict[str, str]]) -> dict[str, str]:
-    """`tags` with the Tags of a request; an AwsError for what AWS would not take."""
+    """`tags` with the Tags of a request; raises AwsError for what AWS would not take."""
     more = {pair["TagKey"]: pair["TagValue"] for pair in pairs}
     if len(more) < len(pairs):
         raise AwsError("TagException", "Duplicate tag keys")

@@ -1,4 +1,4 @@
-"""Wrapping keys and import tokens: how key material travels to KMS.
+"""Wrapping keys and import tokens, which protect key material on its way to KMS.
 
 AWS KMS Developer Guide, "Importing key material: select a wrapping algorithm".
 """
@@ -39,7 +39,7 @@ NONCE = 12
 
 @dataclass(frozen=True)
 class Parameters:
-    """What an import token stands for."""
+    """The parameters in an import token."""
 
     key_id: str
     spec: str
@@ -57,13 +57,13 @@ def public_key(spec: str, algorithm: str) -> bytes:
 
 
 def token(given: Parameters) -> bytes:
-    """The import token: nobody else can read or make one."""
+    """An import token, which nobody else can read or make."""
     nonce = os.urandom(NONCE)
     return nonce + AESGCM(_token_key()).encrypt(nonce, json.dumps(asdict(given)).encode(), None)
 
 
 def parameters(token: bytes) -> Parameters:
-    """What a token stands for; InvalidImportTokenException if it is none of ours."""
+    """The parameters in a token; raises InvalidImportTokenException if the lab did not make it."""
     try:
         text = AESGCM(_token_key()).decrypt(token[:NONCE], token[NONCE:], None)
     except (InvalidTag, ValueError):

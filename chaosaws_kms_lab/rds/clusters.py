@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chaosaws_kms_lab import aurora
 from chaosaws_kms_lab.aurora import State
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.rds import encryption, find, global_clusters, kinds, snapshots
+from chaosaws_kms_lab.rds import encryption, find, global_clusters, recoverability, snapshots
 from chaosaws_kms_lab.rds.describe import describe_cluster
 from chaosaws_kms_lab.rds.tables import MODIFIABLE, PAGES
 from chaosaws_kms_lab.world import Cluster, Encryption, Instance, Region
@@ -20,7 +20,7 @@ __all__ = ["ENGINE_VERSION", "OPERATIONS", "check_new", "context", "new_cluster"
 
 ENGINE_VERSION = "15.15"
 DEFAULT_SECURITY_GROUP = "sg-0123456789abcdef0"
-"""Where none is named; the lab has no networks, and looks up neither groups nor subnets."""
+"""The default. The lab has no networks: it looks up neither groups nor subnets."""
 
 # API reference, DescribeDBClusters, Filters.
 FILTERS: dict[str, Callable[[Any], set[str]]] = {
@@ -45,16 +45,20 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     if wanted:
         held = encryption.take(rds.world, call, params.get("KmsKeyId"), context(resource_id))
     cluster = new_cluster(
-        rds, call, name, resource_id, held,
+        rds,
+        call,
+        name,
+        resource_id,
+        held,
         engine_version=params.get("EngineVersion", ENGINE_VERSION),
         master_username=params.get("MasterUsername", "postgres"),
         master_password=params.get("MasterUserPassword") or rds.servers.password,
         database=params.get("DatabaseName"),
-    )  # fmt: skip
+    )
     if group:
         global_clusters.join(rds.world, group, cluster)
     if source := params.get("ReplicationSourceIdentifier"):
-        kinds.replicate(rds.world, cluster, source)
+        recoverability.replicate(rds.world, cluster, source)
     return {"DBCluster": describe_cluster(rds, cluster)}
 
 
@@ -77,7 +81,7 @@ def start_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
 
 def stop_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     cluster = find.legal_cluster(rds.world.region(call.region), call)
-    kinds.check_can_stop(rds.world, cluster)
+    recoverability.check_can_stop(rds.world, cluster)
     rds.request(cluster, call.operation)
     return {"DBCluster": describe_cluster(rds, cluster)}
 
@@ -106,7 +110,7 @@ def fail_over(rds: Rds, cluster: Cluster, target: Instance) -> None:
     rds.servers.fail_over(cluster, target)
     cluster.instances.remove(target)
     cluster.instances.insert(0, target)
-    rds.write("RDS-EVENT-0072", cluster, other=target.id)
+    rds.write_event("RDS-EVENT-0072", cluster, other=target.id)
     rds.request(cluster, "FailoverDBCluster")
 
 
@@ -125,11 +129,11 @@ def promote_read_replica_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     cluster = find.legal_cluster(rds.world.region(call.region), call)
     if cluster.replication_source is None:
         raise AwsError("InvalidDBClusterStateFault", f"DbCluster {cluster.id} is no read replica.")
-    kinds.part(rds.world, cluster)
+    recoverability.end_replication(rds.world, cluster)
     return {"DBCluster": describe_cluster(rds, cluster)}
 
 
-# What restoring needs too
+# Also for restores
 
 
 def context(resource_id: str) -> dict[str, str]:
@@ -148,7 +152,7 @@ def check_new(region: Region, name: str) -> str:
 def new_cluster(
     rds: Rds, call: Call, name: str, resource_id: str, held: Encryption | None, **more: Any
 ) -> Cluster:
-    """A new cluster that is `creating`, with what every call that makes one can say."""
+    """Makes a cluster that is `creating`, from the parameters that all such calls share."""
     region, params, now = rds.world.region(call.region), call.params, rds.now()
     cluster = Cluster(
         id=name,
@@ -169,7 +173,7 @@ def new_cluster(
         **more,
     )
     region.clusters[name] = cluster
-    rds.write("RDS-EVENT-0170", cluster)
+    rds.write_event("RDS-EVENT-0170", cluster)
     return cluster
 
 
@@ -177,7 +181,7 @@ def new_cluster(
 
 
 def _refuse(call: Call, *parameters: str) -> None:
-    """Raises InvalidParameterValue: the lab would have to do it in a database, and does not."""
+    """Raises InvalidParameterValue for a parameter that the lab does not support."""
     for parameter in parameters:
         if call.params.get(parameter):
             why = f"The lab does not do rds:{call.operation} with {parameter}."
@@ -192,7 +196,7 @@ def _check_engine(params: dict[str, Any]) -> None:
 
 
 def _wants_encryption(rds: Rds, call: Call) -> bool:
-    """Whether the new cluster is to be encrypted; raises when the call contradicts itself."""
+    """Whether the new cluster is to be encrypted; raises for parameters that contradict it."""
     params = call.params
     encrypted = bool(params.get("StorageEncrypted") or params.get("KmsKeyId"))
     if encrypted and params.get("StorageEncrypted") is False:
@@ -214,11 +218,11 @@ def _rename(rds: Rds, region: Region, cluster: Cluster, name: str) -> None:
     del region.clusters[cluster.id]
     cluster.id, cluster.arn = name, region.arn("rds", f"cluster:{name}")
     region.clusters[name] = cluster
-    kinds.rename(rds.world, before, cluster.arn)
+    recoverability.rename(rds.world, before, cluster.arn)
 
 
 def _target(rds: Rds, cluster: Cluster, wanted: str | None) -> Instance:
-    """The reader that is to be the writer: the one named, or the first by promotion tier."""
+    """The reader that becomes the writer: the named one, or the first by promotion tier."""
     ready = [i for i in cluster.instances[1:] if i.status(rds.now()) == "available"]
     if wanted is None:
         if not ready:
@@ -240,7 +244,7 @@ def _check_deletable(rds: Rds, cluster: Cluster, params: dict[str, Any]) -> None
             "FinalDBSnapshotIdentifier cannot be specified when deleting a cluster with "
             "SkipFinalSnapshot.",
         )
-    kinds.check_can_delete(rds.world, cluster)
+    recoverability.check_can_delete(rds.world, cluster)
     if cluster.deletion_protection:
         raise AwsError(
             "InvalidParameterCombination",
@@ -276,15 +280,15 @@ def _delete_after(rds: Rds, region: Region, cluster: Cluster, job: Job) -> None:
         else:
             _delete(rds, region, cluster)
 
-    rds.later(lambda: job.done, finish)
+    rds.do_when(lambda: job.done, finish)
 
 
 def _delete(rds: Rds, region: Region, cluster: Cluster) -> None:
     rds.servers.delete(cluster)
-    kinds.part(rds.world, cluster)
+    recoverability.end_replication(rds.world, cluster)
     rds.release(cluster.encryption)
     del region.clusters[cluster.id]
-    rds.write("RDS-EVENT-0171", cluster)
+    rds.write_event("RDS-EVENT-0171", cluster)
 
 
 OPERATIONS = {

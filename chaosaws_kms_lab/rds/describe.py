@@ -1,4 +1,4 @@
-"""What RDS says of clusters, instances and snapshots."""
+"""How RDS describes clusters, instances and snapshots."""
 
 from __future__ import annotations
 
@@ -17,46 +17,50 @@ __all__ = ["describe_cluster", "describe_instance", "describe_snapshot"]
 def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
     """The cluster as DescribeDBClusters has it."""
     endpoints = rds.servers.endpoints(cluster)
-    return _without_none({
-        "DBClusterIdentifier": cluster.id,
-        "DBClusterArn": cluster.arn,
-        "DbClusterResourceId": cluster.resource_id,
-        "Status": cluster.status,
-        "AllocatedStorage": 1,
-        "Engine": ENGINE,
-        "EngineVersion": cluster.engine_version,
-        "EngineMode": cluster.engine_mode,
-        "MasterUsername": cluster.master_username,
-        "DatabaseName": cluster.database,
-        "Endpoint": endpoints.writer,
-        "ReaderEndpoint": endpoints.reader,
-        "Port": cluster.port,
-        "ClusterCreateTime": cluster.created,
-        "BackupRetentionPeriod": cluster.backup_retention_days,
-        "EarliestRestorableTime": cluster.restorable_from,
-        "LatestRestorableTime": _latest_restorable(rds, cluster),
-        "CopyTagsToSnapshot": cluster.copy_tags_to_snapshot,
-        "DeletionProtection": cluster.deletion_protection,
-        "ServerlessV2ScalingConfiguration": cluster.serverless_v2,
-        "GlobalClusterIdentifier": cluster.global_cluster,
-        "ReplicationSourceIdentifier": cluster.replication_source,
-        "ReadReplicaIdentifiers": list(cluster.replicas),
-        "DBSubnetGroup": cluster.subnet_group,
-        "VpcSecurityGroups": [
-            {"VpcSecurityGroupId": group, "Status": "active"} for group in cluster.security_groups
-        ],
-        "MultiAZ": False,
-        "DBClusterMembers": [
-            {
-                "DBInstanceIdentifier": instance.id,
-                "IsClusterWriter": number == 0,
-                "DBClusterParameterGroupStatus": "in-sync",
-                "PromotionTier": instance.promotion_tier,
-            }
-            for number, instance in enumerate(cluster.instances)
-        ],
-        "TagList": tag_list(cluster.tags),
-    } | _encryption(cluster.encryption))  # fmt: skip
+    return _without_none(
+        {
+            "DBClusterIdentifier": cluster.id,
+            "DBClusterArn": cluster.arn,
+            "DbClusterResourceId": cluster.resource_id,
+            "Status": cluster.status,
+            "AllocatedStorage": 1,
+            "Engine": ENGINE,
+            "EngineVersion": cluster.engine_version,
+            "EngineMode": cluster.engine_mode,
+            "MasterUsername": cluster.master_username,
+            "DatabaseName": cluster.database,
+            "Endpoint": endpoints.writer,
+            "ReaderEndpoint": endpoints.reader,
+            "Port": cluster.port,
+            "ClusterCreateTime": cluster.created,
+            "BackupRetentionPeriod": cluster.backup_retention_days,
+            "EarliestRestorableTime": cluster.restorable_from,
+            "LatestRestorableTime": _latest_restorable(rds, cluster),
+            "CopyTagsToSnapshot": cluster.copy_tags_to_snapshot,
+            "DeletionProtection": cluster.deletion_protection,
+            "ServerlessV2ScalingConfiguration": cluster.serverless_v2,
+            "GlobalClusterIdentifier": cluster.global_cluster,
+            "ReplicationSourceIdentifier": cluster.replication_source,
+            "ReadReplicaIdentifiers": list(cluster.replicas),
+            "DBSubnetGroup": cluster.subnet_group,
+            "VpcSecurityGroups": [
+                {"VpcSecurityGroupId": group, "Status": "active"}
+                for group in cluster.security_groups
+            ],
+            "MultiAZ": False,
+            "DBClusterMembers": [
+                {
+                    "DBInstanceIdentifier": instance.id,
+                    "IsClusterWriter": number == 0,
+                    "DBClusterParameterGroupStatus": "in-sync",
+                    "PromotionTier": instance.promotion_tier,
+                }
+                for number, instance in enumerate(cluster.instances)
+            ],
+            "TagList": tag_list(cluster.tags),
+        }
+        | _encryption(cluster.encryption)
+    )
 
 
 def describe_instance(rds: Rds, instance: Instance) -> dict[str, Any]:
@@ -83,32 +87,35 @@ def describe_instance(rds: Rds, instance: Instance) -> dict[str, Any]:
 def describe_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot as DescribeDBClusterSnapshots has it."""
     origin = snapshot.origin
-    return _without_none({
-        "DBClusterSnapshotIdentifier": snapshot.id,
-        "DBClusterSnapshotArn": snapshot.arn,
-        "DBClusterIdentifier": origin.cluster_id,
-        "DbClusterResourceId": origin.resource_id,
-        "SourceDBClusterSnapshotArn": snapshot.source_arn,
-        "SnapshotType": "manual",
-        "SnapshotCreateTime": snapshot.created,
-        "ClusterCreateTime": origin.created,
-        "Status": snapshot.status,
-        "PercentProgress": 100 if snapshot.status == "available" else 0,
-        "AllocatedStorage": 1,
-        "Engine": ENGINE,
-        "EngineMode": "provisioned",
-        "EngineVersion": origin.engine_version,
-        "MasterUsername": origin.master_username,
-        "Port": origin.port,
-        "TagList": tag_list(snapshot.tags),
-    } | _encryption(snapshot.encryption))  # fmt: skip
+    return _without_none(
+        {
+            "DBClusterSnapshotIdentifier": snapshot.id,
+            "DBClusterSnapshotArn": snapshot.arn,
+            "DBClusterIdentifier": origin.cluster_id,
+            "DbClusterResourceId": origin.resource_id,
+            "SourceDBClusterSnapshotArn": snapshot.source_arn,
+            "SnapshotType": "manual",
+            "SnapshotCreateTime": snapshot.created,
+            "ClusterCreateTime": origin.created,
+            "Status": snapshot.status,
+            "PercentProgress": 100 if snapshot.status == "available" else 0,
+            "AllocatedStorage": 1,
+            "Engine": ENGINE,
+            "EngineMode": "provisioned",
+            "EngineVersion": origin.engine_version,
+            "MasterUsername": origin.master_username,
+            "Port": origin.port,
+            "TagList": tag_list(snapshot.tags),
+        }
+        | _encryption(snapshot.encryption)
+    )
 
 
 # Internals
 
 
 def _encryption(held: Encryption | None) -> dict[str, Any]:
-    """Whatever the key was named by, RDS reports its ARN."""
+    """RDS always reports the key's ARN, however the key was named."""
     if held is None:
         return {"StorageEncrypted": False, "StorageEncryptionType": "none"}
     return {
@@ -119,7 +126,7 @@ def _encryption(held: Encryption | None) -> dict[str, Any]:
 
 
 def _latest_restorable(rds: Rds, cluster: Cluster) -> Any:
-    """Now, while it runs; when it ceased to, otherwise."""
+    """Now, while the cluster is available; otherwise when it ceased to be."""
     if cluster.restorable_from is None:
         return None
     clock = rds.world.clock

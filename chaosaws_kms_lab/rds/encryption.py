@@ -1,8 +1,8 @@
 """Aurora's use of a KMS key: envelope encryption, by the very calls that anyone makes.
 
-What is encrypted takes a grant on the key, made in the name of whoever creates it, and a data key,
-which only that grant opens again. So there is one answer to "may the key be used?", whatever the
-cause: disabled, pending deletion, deleted, denied by its policy, grant revoked, material expired.
+Everything encrypted has a grant on the key, created in the name of the caller, and a data key,
+which can be decrypted only with that grant. So one question covers every cause of a lost key:
+disabled, pending deletion, deleted, denied by its policy, grant revoked, material expired.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from chaosaws_kms_lab.world import Encryption, World
 
 __all__ = ["opened", "opens", "release", "take", "take_again", "take_from", "unwrap"]
 
-# Assumed: what RDS asks for in its grants is nowhere written; this is what an encrypted volume
-# and its snapshots need.
+# Assumed: AWS does not document the operations of RDS' grants; an encrypted volume and its
+# snapshots need these.
 OPERATIONS = [
     "CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey",
     "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo", "RetireGrant",
@@ -30,25 +30,25 @@ DEFAULT_KEY = "alias/aws/rds"
 
 
 def service_principal(region: str) -> str:
-    """How KMS knows RDS (KMS Developer Guide, kms:ViaService): Aurora is part of it."""
+    """The principal of RDS, and so of Aurora (KMS Developer Guide, kms:ViaService)."""
     return f"rds.{region}.amazonaws.com"
 
 
 def aurora(region: str) -> Caller:
-    """Aurora itself, on behalf of the account: what it does long after anybody called it."""
+    """Aurora itself as caller, on behalf of the account, for what it does without a call."""
     return Caller(service_principal(region), ACCOUNT)
 
 
 def through(call: Call) -> Caller:
-    """Whoever made the call, as KMS sees it when RDS acts in that caller's name."""
+    """The caller of RDS, as KMS sees it when RDS acts in the caller's name."""
     return replace(call.caller, via=service_principal(call.region))
 
 
 def take(world: World, call: Call, reference: str | None, context: Mapping[str, str]) -> Encryption:
     """A grant on the key in the name of the call's caller, and a data key for `context`.
 
-    The caller needs kms:DescribeKey and kms:CreateGrant (Aurora User Guide, Overview.Encryption);
-    whatever KMS answers, RDS says KMSKeyNotAccessibleFault.
+    The caller needs kms:DescribeKey and kms:CreateGrant (Aurora User Guide, Overview.Encryption).
+    For every error of KMS, RDS answers KMSKeyNotAccessibleFault.
     """
     named = reference or DEFAULT_KEY
     try:
@@ -64,7 +64,7 @@ def take_from(
     reference: str | None,
     context: Mapping[str, str],
 ) -> Encryption:
-    """As `take`, for what is made of `source`: under its key, if no other is named."""
+    """As `take`, for a copy of `source`: under the same key, if no other is named."""
     wanted = take(world, call, reference or (source.said or source).key_arn, context)
     if source.keeps is None or wanted.key_arn == source.key_arn:
         return wanted
@@ -76,7 +76,7 @@ def take_from(
 
 
 def take_again(world: World, held: Encryption | None) -> Encryption | None:
-    """A second grant and data key under the same key, by what the first grant allows Aurora."""
+    """A second grant and data key under the same key, which the first grant allows Aurora."""
     if held is None:
         return None
     region = held.key_arn.split(":")[3]
@@ -85,15 +85,18 @@ def take_again(world: World, held: Encryption | None) -> Encryption | None:
 
 
 def unwrap(world: World, held: Encryption) -> bytes:
-    """The data key in plain; raises KMSKeyNotAccessibleFault when KMS does not open it."""
+    """The data key in plaintext; raises KMSKeyNotAccessibleFault if KMS does not decrypt it."""
     region = held.key_arn.split(":")[3]
     try:
         opened = ask(
-            world, region, aurora(region), "Decrypt",
+            world,
+            region,
+            aurora(region),
+            "Decrypt",
             KeyId=held.key_arn,
             CiphertextBlob=held.data_key,
             EncryptionContext=dict(held.context),
-        )  # fmt: skip
+        )
     except AwsError as why:
         raise not_accessible(held.key_arn, why) from why
     plain: bytes = opened["Plaintext"]
@@ -101,7 +104,7 @@ def unwrap(world: World, held: Encryption) -> bytes:
 
 
 def opened(world: World, held: Encryption | None) -> tuple[bytes | None, Mapping[str, str]]:
-    """The plain data key with its context; no key for what is not encrypted."""
+    """The plaintext data key with its context; None and {} if there is no encryption."""
     if held is None:
         return None, {}
     return unwrap(world, held), held.context
@@ -121,15 +124,19 @@ def release(world: World, held: Encryption) -> None:
     region = held.key_arn.split(":")[3]
     with contextlib.suppress(AwsError):
         ask(
-            world, region, aurora(region), "RetireGrant",
-            KeyId=held.key_arn, GrantId=held.grant_id,
-        )  # fmt: skip
+            world,
+            region,
+            aurora(region),
+            "RetireGrant",
+            KeyId=held.key_arn,
+            GrantId=held.grant_id,
+        )
     if held.said:
         release(world, held.said)
 
 
 def not_accessible(key: str, why: AwsError) -> AwsError:
-    """RDS' one error for everything that KMS refuses, with KMS' own words."""
+    """RDS' one error for every refusal of KMS, with KMS' message."""
     return AwsError(
         "KMSKeyNotAccessibleFault",
         f"The specified KMS key [{key}] does not exist, is not enabled or you do not have "
@@ -145,20 +152,28 @@ def _take(
 ) -> Encryption:
     key_arn = ask(world, region, caller, "DescribeKey", KeyId=named)["KeyMetadata"]["Arn"]
     grant = ask(
-        world, region, caller, "CreateGrant",
+        world,
+        region,
+        caller,
+        "CreateGrant",
         KeyId=key_arn,
         GranteePrincipal=service_principal(region),
         RetiringPrincipal=service_principal(region),
         Operations=OPERATIONS,
         Constraints={"EncryptionContextSubset": dict(context)},
-    )  # fmt: skip
+    )
     try:
         made = ask(
-            world, region, aurora(region), "GenerateDataKeyWithoutPlaintext",
-            KeyId=key_arn, KeySpec="AES_256", EncryptionContext=dict(context),
-        )  # fmt: skip
+            world,
+            region,
+            aurora(region),
+            "GenerateDataKeyWithoutPlaintext",
+            KeyId=key_arn,
+            KeySpec="AES_256",
+            EncryptionContext=dict(context),
+        )
         taken = Encryption(key_arn, grant["GrantId"], made["CiphertextBlob"], dict(context))
-        unwrap(world, taken)  # what is sealed has to be opened again: better seen now than later
+        unwrap(world, taken)  # if Aurora cannot decrypt it, better fail now than later
     except AwsError:
         release(world, Encryption(key_arn, grant["GrantId"], b"", context))
         raise

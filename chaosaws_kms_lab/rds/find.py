@@ -1,4 +1,4 @@
-"""Finding what a call names, and the small forms that all of RDS' answers share."""
+"""Finds what a call names; and the small parts that all of RDS' answers share."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def legal_cluster(region: Region, call: Call) -> Cluster:
 
 
 def check_legal(operation: str, found: Cluster) -> None:
-    """Raises InvalidDBClusterStateFault, in RDS' own words, where LEGAL says so."""
+    """Raises InvalidDBClusterStateFault, with RDS' message, unless LEGAL allows the operation."""
     legal = LEGAL[operation]
     if found.status not in legal:
         raise AwsError(
@@ -92,7 +92,7 @@ def legal_snapshot(region: Region, call: Call, parameter: str) -> Snapshot:
 def filtered(
     found: list[Any], call: Call, filters: Mapping[str, Callable[[Any], set[str]]]
 ) -> list[Any]:
-    """What passes the call's filters; each is a name and the values that a thing has for it."""
+    """What passes the call's filters; `filters`: filter → the values that a thing has for it."""
     for wanted in call.params.get("Filters", []):
         if wanted["Name"] not in filters:
             raise AwsError("InvalidParameterValue", f"Unrecognized filter name: {wanted['Name']}")
@@ -113,13 +113,13 @@ def new_identifier(name: str, kind: str = "identifier", longest: int = 63) -> st
 
 
 def check_engine(engine: str) -> None:
-    """Raises InvalidParameterValue for an engine that the lab has not."""
+    """Raises InvalidParameterValue for an engine that the lab does not have."""
     if engine != ENGINE:
         raise AwsError("InvalidParameterValue", f"The lab's engine is {ENGINE}, not {engine}")
 
 
 def resource_id() -> str:
-    """The part of a resource id that is drawn by lot."""
+    """The random part of a resource id."""
     return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
 
@@ -129,7 +129,7 @@ def tags(pairs: list[dict[str, str]]) -> dict[str, str]:
 
 
 def tag_list(known: Mapping[str, str]) -> list[dict[str, str]]:
-    """And back."""
+    """Tags as RDS' list."""
     return [{"Key": key, "Value": value} for key, value in known.items()]
 
 

@@ -55,8 +55,8 @@ def create_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     )
     cluster.instances.append(instance)
     region.instances[name] = instance
-    rds.begin(instance)
-    rds.write("RDS-EVENT-0005", instance)
+    rds.start_when_possible(instance)
+    rds.write_event("RDS-EVENT-0005", instance)
     return {"DBInstance": describe_instance(rds, instance)}
 
 
@@ -85,7 +85,7 @@ def reboot_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     instance.rebooting = True
     instance.available_at = rds.now() + rds.world.profile.rebooting
     rds.servers.restart(instance)
-    rds.watch(instance)
+    rds.watch_start(instance)
     return {"DBInstance": describe_instance(rds, instance)}
 
 
@@ -118,7 +118,7 @@ def _legal(rds: Rds, call: Call) -> Instance:
     try:
         find.check_legal(call.operation, instance.cluster)
     except AwsError as error:
-        # What an instance's operations document; only DeleteDBInstance knows the cluster's.
+        # The documented error of operations on instances; DeleteDBInstance has the cluster's.
         if call.operation == "DeleteDBInstance":
             raise
         raise AwsError("InvalidDBInstanceState", error.message) from None
@@ -142,17 +142,17 @@ def _remove(rds: Rds, instance: Instance) -> None:
     rds.servers.remove(instance)
     instance.cluster.instances.remove(instance)
     del rds.world.region(instance.cluster.region).instances[instance.id]
-    rds.write("RDS-EVENT-0003", instance)
+    rds.write_event("RDS-EVENT-0003", instance)
 
 
 def _replace_writer(rds: Rds, cluster: Cluster, writer: Instance) -> None:
-    """Removes the writer and leaves the cluster to a reader, whatever state it is in."""
-    heir = min(cluster.instances[1:], key=lambda reader: reader.promotion_tier)
+    """Removes the writer and makes a reader the writer, whatever state the cluster is in."""
+    successor = min(cluster.instances[1:], key=lambda reader: reader.promotion_tier)
     if cluster.status == AVAILABLE:
-        clusters.fail_over(rds, cluster, heir)
+        clusters.fail_over(rds, cluster, successor)
     else:
-        cluster.instances.remove(heir)
-        cluster.instances.insert(0, heir)
+        cluster.instances.remove(successor)
+        cluster.instances.insert(0, successor)
     _remove(rds, writer)
 
 

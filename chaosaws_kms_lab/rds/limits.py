@@ -1,4 +1,4 @@
-"""What RDS' API reference says of single parameters, beyond what botocore's model knows."""
+"""Limits of single parameters in RDS' API reference that are not in botocore's model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RANGES: dict[str, range] = {
     "PromotionTier": range(16),
 }
 
-# The same: parameter → its form. What PostgreSQL keeps for itself would never start.
+# The same: parameter → its form. With a name that PostgreSQL reserves no server would start.
 FORMS: dict[str, re.Pattern[str]] = {
     "DatabaseName": re.compile(r"(?!template\d$)[A-Za-z][A-Za-z0-9_-]{0,62}"),
     "EngineVersion": re.compile(r"\d+(\.\d+)*"),

@@ -51,7 +51,7 @@ def restore_db_cluster_to_point_in_time(rds: Rds, call: Call) -> dict[str, Any]:
 
 
 def _new(rds: Rds, call: Call, name: str, origin: Origin, encrypted: Encryption | None) -> Cluster:
-    """The new cluster, encrypted under the key that is named, else that of its source."""
+    """The new cluster, encrypted under the named key, else under that of its source."""
     resource_id = f"cluster-{find.resource_id()}"
     reference, context = call.params.get("KmsKeyId"), clusters.context(resource_id)
     held: Encryption | None = None
@@ -60,13 +60,17 @@ def _new(rds: Rds, call: Call, name: str, origin: Origin, encrypted: Encryption 
     elif reference:
         held = encryption.take(rds.world, call, reference, context)
     return clusters.new_cluster(
-        rds, call, name, resource_id, held,
+        rds,
+        call,
+        name,
+        resource_id,
+        held,
         engine_version=origin.engine_version,
         master_username=origin.master_username,
         master_password=rds.servers.password,
         database=call.params.get("DatabaseName", origin.database),
         restored=True,
-    )  # fmt: skip
+    )
 
 
 def _source(region: Region, call: Call) -> Cluster:

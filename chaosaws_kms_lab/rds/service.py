@@ -1,4 +1,4 @@
-"""The service itself: its world, its servers, and what the passing of time does to both."""
+"""The service itself: its world, its servers, and what happens to both with time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from chaosaws_kms_lab import aurora, bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
 from chaosaws_kms_lab.rds import encryption
-from chaosaws_kms_lab.rds.kinds import recoverable
+from chaosaws_kms_lab.rds.recoverability import recoverable
 from chaosaws_kms_lab.rds.tables import EVENTS, WRITES
 from chaosaws_kms_lab.world import (
     Cluster,
@@ -46,19 +46,19 @@ class Endpoints(Protocol):
 
 
 class DataPlane(Protocol):
-    """Who runs the servers behind the clusters (lab/servers)."""
+    """The servers behind the clusters (data_plane/servers.py)."""
 
     @property
     def ca(self) -> Path | None:
-        """What their clients have to trust; None: there is no TLS."""
+        """The certificate authority that clients have to trust; None: there is no TLS."""
 
     @property
     def password(self) -> str:
-        """Of every master user for whom none was given."""
+        """Of every master user that was made without a password."""
 
     @property
     def passfile(self) -> Path:
-        """Where libpq finds it."""
+        """The file in which libpq finds it."""
 
     def choose_port(self) -> int: ...
     def endpoints(self, cluster: Cluster) -> Endpoints: ...
@@ -94,14 +94,14 @@ class DataPlane(Protocol):
 
 @dataclass(frozen=True)
 class Later:
-    """What is done at the first tick at which something has become true."""
+    """Something to do at the first tick at which `due` is true."""
 
     due: Callable[[], bool]
     do: Callable[[], None]
 
 
-class Tried(NamedTuple):
-    """That a data key was unwrapped, or was not, and when that was."""
+class Attempt(NamedTuple):
+    """An attempt to unwrap a data key, and its result."""
 
     usable: bool
     version: kms.Version | None
@@ -109,19 +109,21 @@ class Tried(NamedTuple):
     """Lab seconds."""
 
     def holds(self, version: kms.Version | None, since: float) -> bool:
-        """Whether nothing has happened that could have changed the answer.
+        """Whether the result still holds: nothing has happened since that could change it.
 
-        A key that could not be used is tried again all the same if that is long ago: every try
-        is one more failing Decrypt in CloudTrail, as of Aurora's.
+        A key that could not be used is tried again after some time all the same; each try is one
+        more failing Decrypt in CloudTrail, as with Aurora.
         """
         if self.usable and self.version and version:
-            return self.version._replace(openings=0) == version._replace(openings=0)
+            return self.version._replace(permitting_changes=0) == version._replace(
+                permitting_changes=0
+            )
         return self.version == version and (self.usable or self.at > since)
 
 
 @dataclass
 class Rds:
-    """The service: its world and its servers. The world's lock is held by whoever calls."""
+    """The service: its world and its servers. Callers hold the world's lock."""
 
     world: World
     servers: DataPlane
@@ -129,8 +131,8 @@ class Rds:
     _restoring: set[str] = field(default_factory=set)
     """Resource ids of the clusters whose data are still being restored."""
     _starting: list[Instance] = field(default_factory=list)
-    _tried: dict[str, Tried] = field(default_factory=dict)
-    """By grant."""
+    _attempts: dict[str, Attempt] = field(default_factory=dict)
+    """Grant id → the last attempt."""
 
     # The key
 
@@ -140,28 +142,28 @@ class Rds:
             return True
         held = cluster.encryption
         version, retry = kms.version(self.world, held.key_arn), self.world.profile.key_retry
-        tried = self._tried.get(held.grant_id)
-        if tried and tried.holds(version, since=self.now() - retry):
-            return tried.usable
+        attempt = self._attempts.get(held.grant_id)
+        if attempt and attempt.holds(version, since=self.now() - retry):
+            return attempt.usable
         usable = encryption.opens(self.world, held)
-        self._tried[held.grant_id] = Tried(usable, version, self.now())
+        self._attempts[held.grant_id] = Attempt(usable, version, self.now())
         return usable
 
     def release(self, given_up: Encryption | None) -> None:
-        """Gives back the grant of something that is being deleted."""
+        """Retires the grant of something that is being deleted."""
         if given_up is not None:
             encryption.release(self.world, given_up)
-            self._tried.pop(given_up.grant_id, None)
+            self._attempts.pop(given_up.grant_id, None)
 
     # Time
 
     def tick(self) -> None:
-        """Lets every cluster take the steps that time and key ask for."""
+        """Takes the steps of every cluster that are due, by the time and its key."""
         due = [later for later in self._later if later.due()]
         self._later = [later for later in self._later if later not in due]
         for later in due:
             later.do()
-        self._starting = [i for i in self._starting if not self._up(i)]
+        self._starting = [i for i in self._starting if not self._has_started(i)]
         for cluster in self._clusters():
             usable = self.key_usable_by(cluster)
             if not aurora.at_rest(cluster.state, usable):
@@ -178,13 +180,13 @@ class Rds:
             self.world.clock.now(),
             self.world.profile,
         )
-        self.become(cluster, state, effects)
+        self.change_state(cluster, state, effects)
 
     def _servers_ready(self, cluster: Cluster) -> bool:
         return cluster.resource_id not in self._restoring and not self.servers.busy(cluster)
 
-    def _up(self, instance: Instance) -> bool:
-        """Whether a server that was started needs no more watching."""
+    def _has_started(self, instance: Instance) -> bool:
+        """Whether a starting server is ready, has failed, or is gone."""
         if instance not in instance.cluster.instances:
             return True
         if self.servers.failure(instance):
@@ -195,7 +197,7 @@ class Rds:
         instance.ready = True
         if instance.rebooting:
             instance.rebooting = False
-            self.write("RDS-EVENT-0006", instance)
+            self.write_event("RDS-EVENT-0006", instance)
         if instance.cluster.restorable_from is None:
             instance.cluster.restorable_from = self.world.clock.utc()
         return True
@@ -206,12 +208,12 @@ class Rds:
         """AWS seconds on the lab's clock."""
         return self.world.clock.now()
 
-    def later(self, due: Callable[[], bool], do: Callable[[], None]) -> None:
+    def do_when(self, due: Callable[[], bool], do: Callable[[], None]) -> None:
         """Does something at the first tick at which `due` is true."""
         self._later.append(Later(due, do))
 
-    def begin(self, instance: Instance) -> None:
-        """Starts the server of a new instance as soon as there are data to start it on."""
+    def start_when_possible(self, instance: Instance) -> None:
+        """Starts the server of a new instance, as soon as its cluster has data."""
         cluster = instance.cluster
 
         def can_begin() -> bool:
@@ -227,14 +229,14 @@ class Rds:
         def start() -> None:
             if instance in cluster.instances:
                 self.servers.add(instance)
-                self.watch(instance)
+                self.watch_start(instance)
 
         if can_begin():
             start()
         else:
-            self.later(can_begin, start)
+            self.do_when(can_begin, start)
 
-    def watch(self, instance: Instance) -> None:
+    def watch_start(self, instance: Instance) -> None:
         """Notes when a server that was told to start takes connections."""
         instance.ready = False
         self._starting.append(instance)
@@ -250,36 +252,38 @@ class Rds:
             else:
                 cluster.restorable_from = self.world.clock.utc()
 
-        self.later(lambda: job.done, finish)
+        self.do_when(lambda: job.done, finish)
 
     def request(self, cluster: Cluster, operation: str) -> None:
-        """What a call does at once to a cluster for which it is legal."""
-        self.become(cluster, *aurora.request(cluster.state, operation, self.now()))
+        """Does at once what a legal call does to a cluster."""
+        self.change_state(cluster, *aurora.request(cluster.state, operation, self.now()))
 
-    def become(self, cluster: Cluster, state: State, effects: tuple[Effect, ...]) -> None:
-        """Gives the cluster its new state and performs what comes with it."""
+    def change_state(self, cluster: Cluster, state: State, effects: tuple[Effect, ...]) -> None:
+        """Gives the cluster its new state, performs the effects and writes their events."""
         cluster.state = state
         for effect in effects:
             if effect in (Effect.FAILED_OVER, Effect.STARTED):
                 self._note_writer(cluster, failed_over=effect is Effect.FAILED_OVER)
             self.servers.perform(cluster, effect)
             for event in WRITES.get(effect, ()):
-                self.write(event, cluster)
+                self.write_event(event, cluster)
 
     def _note_writer(self, cluster: Cluster, failed_over: bool) -> None:
-        """Who the writer is, the servers know; the first instance was to be it."""
+        """Puts the writer first among the instances: the servers know which it is."""
         writer = self.servers.writer(cluster)
         wanted = cluster.instances[0] if cluster.instances else None
         if writer in cluster.instances and writer is not wanted:
             cluster.instances.remove(writer)
             cluster.instances.insert(0, writer)
             if failed_over:
-                self.write("RDS-EVENT-0069", cluster)
+                self.write_event("RDS-EVENT-0069", cluster)
         elif failed_over and wanted:
-            self.write("RDS-EVENT-0071", cluster, other=wanted.id)
+            self.write_event("RDS-EVENT-0071", cluster, other=wanted.id)
 
-    def write(self, event_id: str, about: Cluster | Instance | Snapshot, other: str = "") -> None:
-        """Writes an RDS event: one of a cluster that is about instances, for each of them."""
+    def write_event(
+        self, event_id: str, about: Cluster | Instance | Snapshot, other: str = ""
+    ) -> None:
+        """Writes an RDS event; if it is about instances, and `about` a cluster, one for each."""
         source, categories, message = EVENTS[event_id]
         subjects: list[Cluster | Instance | Snapshot] = [about]
         if isinstance(about, Cluster) and source == "db-instance":

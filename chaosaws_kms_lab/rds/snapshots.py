@@ -63,7 +63,7 @@ def describe_db_cluster_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
 
 
 def describe_db_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
-    """Those of instances that stand alone, which the lab does not have."""
+    """Snapshots of instances without a cluster: the lab has none."""
     if wanted := call.params.get("DBSnapshotIdentifier"):
         raise AwsError("DBSnapshotNotFound", f"DBSnapshot {wanted} not found.")
     snapshots, marker = PAGES.cut([], call.params)
@@ -85,11 +85,15 @@ def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
         held = _take_for_copy(rds, call, source, source.encryption, reference)
     copied = source.tags if params.get("CopyTags") else {}
     copy = _new(
-        rds, region, name, source.origin, held,
+        rds,
+        region,
+        name,
+        source.origin,
+        held,
         status="copying",
         source_arn=source.arn,
         tags=copied | find.tags(params.get("Tags", [])),
-    )  # fmt: skip
+    )
     paths = rds.servers.snapshot_path(source), rds.servers.snapshot_path(copy)
     seals, change = encryption.opened(rds.world, held), _ordered(rds, source, ROW_CHANGED)
     if change:
@@ -121,7 +125,7 @@ def take_final(rds: Rds, call: Call, cluster: Cluster) -> Job:
 
 
 def take_copy(rds: Rds, call: Call, cluster: Cluster, name: str, key: str) -> Snapshot:
-    """What a copy under another key of a snapshot of the cluster is, in one step."""
+    """Makes a snapshot under another key in one step, as a copy of a snapshot would be."""
     assert cluster.encryption is not None
     region = rds.world.region(call.region)
     held = encryption.take(rds.world, call, key, dict(cluster.encryption.context))
@@ -148,7 +152,7 @@ def _check_new(region: Region, call: Call, name: str) -> str:
 def _take_for_copy(
     rds: Rds, call: Call, source: Snapshot, held: Encryption, reference: str | None
 ) -> Encryption:
-    """The copy's encryption: that of the source, but for the key that was named."""
+    """The encryption of a copy: under the named key, else under that of the source."""
     misbehaviour = _ordered(rds, source, COPY_KEEPS_KEY, COPY_HIDES_KEY)
     if misbehaviour:
         held = replace(held, keeps=misbehaviour.kind)
@@ -159,8 +163,8 @@ def _take_for_copy(
 
 
 def _ordered(rds: Rds, source: Snapshot, *kinds: str) -> DataMisbehaviour | None:
-    """What was ordered for copies of the snapshots of the source's cluster."""
-    for misbehaviour in rds.world.wrong(*kinds):
+    """The misbehaviour that was ordered for copies of this cluster's snapshots."""
+    for misbehaviour in rds.world.active_misbehaviours(*kinds):
         if misbehaviour.about and misbehaviour.about.resource_id == source.origin.resource_id:
             return misbehaviour
     return None
@@ -178,7 +182,7 @@ def _take(
         raise AwsError("InvalidDBClusterStateFault", message) from why
     snapshot = _new(rds, region, name, cluster.origin, held, status="creating", tags=tags)
     job = rds.servers.snapshot(cluster, rds.servers.snapshot_path(snapshot), key, context)
-    rds.write("RDS-EVENT-0074", snapshot)
+    rds.write_event("RDS-EVENT-0074", snapshot)
     _finish(rds, region, snapshot, job)
     return snapshot, job
 
@@ -205,9 +209,11 @@ def _finish(rds: Rds, region: Region, snapshot: Snapshot, job: Job) -> None:
     def finish() -> None:
         snapshot.status = "failed" if job.error else "available"
         if not job.error and snapshot.source_arn is None:
-            rds.write("RDS-EVENT-0075", snapshot)
+            rds.write_event("RDS-EVENT-0075", snapshot)
 
-    rds.later(lambda: job.done and (bool(job.error) or rds.now() >= snapshot.available_at), finish)
+    rds.do_when(
+        lambda: job.done and (bool(job.error) or rds.now() >= snapshot.available_at), finish
+    )
 
 
 def _delete(rds: Rds, region: Region, snapshot: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""What the documents say of RDS, as data: which call is legal when, which events are written."""
+"""What the documents say about RDS, as data: legal calls by status, events and messages."""
 
 from __future__ import annotations
 

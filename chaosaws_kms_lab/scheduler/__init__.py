@@ -1,7 +1,7 @@
-"""The lab's EventBridge Scheduler: schedules that fire, by the wall clock.
+"""The lab's EventBridge Scheduler: its schedules fire, by the wall clock.
 
-`handle` answers a call. A `Scheduler` has one thread that invokes targets with no lock held; what
-decides (plans, retries, targets) is apart from it and waits for nothing.
+`handle` answers a call. A `Scheduler` has one thread, which invokes targets without holding the
+lock. Plans, retries and targets only decide; they wait for nothing.
 """
 
 from __future__ import annotations

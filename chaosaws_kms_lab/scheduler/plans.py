@@ -57,9 +57,9 @@ Plan = Once | Every
 
 
 def read(expression: str, zone: str, start: datetime, end: datetime | None) -> Plan:
-    """The plan of an expression; raises AwsError for what is none.
+    """The plan of an expression; raises AwsError for a wrong one.
 
-    `start` and `end` are for rates alone: a one-time schedule ignores them ("StartDate" and
+    `start` and `end` are for rates only: a one-time schedule ignores them ("StartDate" and
     "EndDate" of CreateSchedule, API reference).
     """
     place = _zone(zone)

@@ -1,4 +1,4 @@
-"""What becomes of an invocation that failed: another try, or none and why."""
+"""After a failed invocation: when to try again, or why not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-__all__ = ["Exhausted", "RetryPolicy", "backoff", "following"]
+__all__ = ["Exhausted", "RetryPolicy", "backoff", "next_attempt"]
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
@@ -14,7 +14,7 @@ LONGEST_WAIT = timedelta(minutes=5)
 
 
 class Exhausted(StrEnum):
-    """What of a RetryPolicy ended the retries, in the words of a dead letter."""
+    """The limit of a RetryPolicy that ended the retries, as a dead letter names it."""
 
     ATTEMPTS = "MaximumRetryAttempts"
     AGE = "MaximumEventAgeInSeconds"
@@ -35,10 +35,10 @@ def backoff(failures: int) -> timedelta:
     return min(FIRST_WAIT * factor, LONGEST_WAIT)
 
 
-def following(
+def next_attempt(
     policy: RetryPolicy, scheduled: datetime, failures: int, now: datetime
 ) -> datetime | Exhausted:
-    """When to try again what was to be invoked at `scheduled`, or why not."""
+    """When to try again an invocation that was due at `scheduled`, or why not."""
     if failures > policy.attempts:
         return Exhausted.ATTEMPTS
     again = now + backoff(failures)

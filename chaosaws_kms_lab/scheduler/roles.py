@@ -17,14 +17,14 @@ __all__ = ["ACCESS_KEY", "PRINCIPAL", "RoleInvoker"]
 PRINCIPAL = "scheduler.amazonaws.com"
 
 ACCESS_KEY = "lab-scheduler"
-"""What it signs with before it has the role's; who does is EventBridge Scheduler (moto_iam.py)."""
+"""The access key with which it assumes roles: it means EventBridge Scheduler (moto_iam.py)."""
 
 SETTINGS = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10, proxies={})
 """Seconds; the retries are the scheduler's own."""
 
 
 class RoleInvoker:
-    """Assumes the role, and makes the call with the credentials that it got."""
+    """Assumes the role, and makes the call with the role's credentials."""
 
     def __init__(self, endpoint: str, secret: str) -> None:
         """`secret`: of the access key that only the lab's scheduler has."""
@@ -34,7 +34,7 @@ class RoleInvoker:
     def __call__(
         self, service: str, operation: str, params: dict[str, Any], region: str, role_arn: str
     ) -> None:
-        """Raises InvocationFailed with the code of whatever failed."""
+        """Raises InvocationFailed with the code of the error."""
         session = boto3.session.Session()
         try:
             credentials = self._assume(session, region, role_arn)

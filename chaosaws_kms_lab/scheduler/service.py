@@ -1,4 +1,4 @@
-"""Schedules and groups, and the thread that lets them fire."""
+"""Schedules and groups, and the thread that invokes their targets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEPT = 100
 
 SHORTEST_WAIT = 0.01
 LONGEST_WAIT = 3600.0
-"""Seconds between two looks at what is due; a change wakes earlier."""
+"""Seconds between two looks at what is due; a change ends the wait."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Group:
     created: datetime
     modified: datetime
     request: dict[str, Any]
-    """What it was made with, ClientToken and all."""
+    """The parameters that it was made with, ClientToken included."""
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ class Group:
 
 @dataclass(eq=False)
 class Schedule:
-    """A schedule, and how far it is."""
+    """A schedule, its next instant and its attempts."""
 
     name: str
     group: str
@@ -75,7 +75,7 @@ class Schedule:
     created: datetime
     modified: datetime
     request: dict[str, Any]
-    """What it was made or last updated with."""
+    """The parameters of its creation or last update."""
     plan: Plan
     target: Target
     due: datetime | None
@@ -91,13 +91,13 @@ class Schedule:
         return str(self.request.get("State", "ENABLED"))
 
     @property
-    def goes_when_done(self) -> bool:
+    def deletes_itself(self) -> bool:
         return bool(self.request.get("ActionAfterCompletion") == "DELETE")
 
 
 @dataclass(eq=False)
 class Firing:
-    """A schedule's invocation that is not over: not yet tried, or to be tried again."""
+    """An invocation that is not over: not yet tried, or to be tried again."""
 
     schedule: Schedule
     scheduled: datetime
@@ -134,7 +134,7 @@ class Scheduler:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Holds the lock, and afterwards lets the thread see what there is to do."""
+        """Holds the lock, and afterwards wakes the thread."""
         with self._changed:
             yield
             self._changed.notify_all()
@@ -179,7 +179,7 @@ class Scheduler:
         self._schedules[schedule.region, schedule.group, schedule.name] = schedule
 
     def remove(self, schedule: Schedule) -> None:
-        """Removes a schedule and whatever of it was to be tried again."""
+        """Removes a schedule, and its invocations that are not over."""
         del self._schedules[schedule.region, schedule.group, schedule.name]
         self._firings = [each for each in self._firings if each.schedule is not schedule]
 
@@ -215,15 +215,15 @@ class Scheduler:
         while True:
             with self._changed:
                 if not self._closed:
-                    self._changed.wait(self._idle())
+                    self._changed.wait(self._seconds_until_due())
                 if self._closed:
                     return
             try:
                 self.tick()
             except Exception:
-                logger.exception("the scheduler stumbled")
+                logger.exception("an error in the scheduler")
 
-    def _idle(self) -> float:
+    def _seconds_until_due(self) -> float:
         """Seconds until something is due."""
         instants = [each.due for each in self._schedules.values() if each.due is not None]
         instants += [each.when for each in self._firings]
@@ -248,16 +248,16 @@ class Scheduler:
             if failure:
                 firing.failures += 1
                 policy = schedule.target.retries
-                told = retries.following(policy, firing.scheduled, firing.failures, now)
+                told = retries.next_attempt(policy, firing.scheduled, firing.failures, now)
                 if isinstance(told, datetime):
                     firing.when = told
                     return
                 over = told
             self._firings.remove(firing)
         if failure and over:
-            self._bury(firing, failure, over)
+            self._send_dead_letter(firing, failure, over)
         with self._changed:
-            self._end(schedule)
+            self._delete_if_done(schedule)
 
     def _call(self, firing: Firing) -> InvocationFailed | None:
         target = firing.schedule.target
@@ -271,8 +271,8 @@ class Scheduler:
             return InvocationFailed("InternalFailure", str(problem))
         return None
 
-    def _bury(self, firing: Firing, failure: InvocationFailed, over: Exhausted) -> None:
-        """Sends what nobody took to the queue ("Retrieve the dead-letter event", User Guide)."""
+    def _send_dead_letter(self, firing: Firing, failure: InvocationFailed, over: Exhausted) -> None:
+        """Sends a failed invocation to the queue ("Retrieve the dead-letter event", User Guide)."""
         target = firing.schedule.target
         if target.dead_letters is None:
             return
@@ -294,9 +294,9 @@ class Scheduler:
             why = json.dumps(str(problem))
             logger.warning("the dead letter of %s was lost: %s", firing.schedule.arn, why)
 
-    def _end(self, schedule: Schedule) -> None:
-        """Removes a schedule that wants it after its last invocation."""
-        if not schedule.goes_when_done or schedule.due is not None:
+    def _delete_if_done(self, schedule: Schedule) -> None:
+        """Removes a schedule after its last invocation, if it was made so."""
+        if not schedule.deletes_itself or schedule.due is not None:
             return
         if any(each.schedule is schedule for each in self._firings):
             return

@@ -46,7 +46,7 @@ SERVICES = {
 
 
 class InvocationFailed(Exception):
-    """A target, or the role that is to call it, answered with an error."""
+    """The target, or AssumeRole for its role, answered with an error."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -76,7 +76,7 @@ class Target:
     """The ARN of a queue."""
 
     def request(self, attributes: Mapping[str, str]) -> Request:
-        """What to call; raises InvocationFailed when the input has what the operation has not.
+        """The call; raises InvocationFailed if the input has a parameter that the operation lacks.
 
         `attributes` are those that an input may name as <aws.scheduler.…> ("Adding context
         attributes", User Guide).
@@ -155,7 +155,7 @@ def _operation(service: str, action: str) -> tuple[str, str]:
 
 
 def _fitted(shape: Any, value: Any, path: str) -> Any:
-    """`value` with botocore's names: the AWS SDK for Java's differ in capitals."""
+    """`value` with botocore's names; those of the AWS SDK for Java differ in capitals."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
         members = {name.lower(): name for name in shape.members}
         fitted = {}

@@ -178,7 +178,10 @@ def test_what_can_only_make_keys_usable_is_counted_apart():
     before = kms.version(lab.world, lab.arn(key))
     lab.ask("EnableKey", KeyId=key)
     after = kms.version(lab.world, lab.arn(key))
-    assert (after.changes, after.openings) == (before.changes, before.openings + 1)
+    assert (after.changes, after.permitting_changes) == (
+        before.changes,
+        before.permitting_changes + 1,
+    )
 
 
 def test_a_fault_that_an_operation_does_not_have_would_be_noticed(monkeypatch):

@@ -122,7 +122,7 @@ def test_a_whole_day_of_retries_ends_by_its_age_or_its_number() -> None:
 def _last_word(policy: retries.RetryPolicy) -> retries.Exhausted:
     now = BORN
     for failures in count(1):
-        told = retries.following(policy, BORN, failures, now)
+        told = retries.next_attempt(policy, BORN, failures, now)
         if isinstance(told, retries.Exhausted):
             return told
         now = told

@@ -53,13 +53,13 @@ from chaosaws_kms_lab.data_plane.certificates import Certificates
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 folder, port, frozen = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "frozen"
 certificates = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-fronts = TlsProxies(certificates.context())
-front = fronts.front()
-front.open(["127.0.0.1"], port, "127.255.0.1")
+proxies = TlsProxies(certificates.context())
+proxy = proxies.new_proxy()
+proxy.open(["127.0.0.1"], port, "127.255.0.1")
 sessions = [psycopg.connect(f"host=127.0.0.1 port={port} user=postgres sslmode=require")
             for _ in range(3)]
 if frozen:
-    front.freeze()
+    proxy.freeze()
 print("done", flush=True)
 """
 
@@ -91,22 +91,22 @@ def certificates(directory):
 
 
 @pytest.fixture(scope="module")
-def fronts(certificates):
+def proxies(certificates):
     made = TlsProxies(certificates.context())
     yield made
     made.close()
 
 
 @pytest.fixture
-def front(fronts, postgres):
-    made = fronts.front()
+def proxy(proxies, postgres):
+    made = proxies.new_proxy()
     made.open([PUBLIC, ALSO_PUBLIC, NOT_IN_THE_CERTIFICATE], postgres.port, PRIVATE)
     yield made
     made.close()
 
 
 @pytest.fixture
-def connect(front, postgres, certificates):
+def connect(proxy, postgres, certificates):
     """Connects as a careful client does; what it leaves open is closed at the end."""
     with contextlib.ExitStack() as opened:
 
@@ -123,7 +123,7 @@ def connect(front, postgres, certificates):
 
 
 @pytest.fixture
-def bare(front, postgres):
+def bare(proxy, postgres):
     """A plain connection, before anything was said."""
     with contextlib.ExitStack() as opened:
 
@@ -166,7 +166,7 @@ def query(statement):
 
 
 def direct(postgres, statement, *params):
-    """The first value that the server itself answers, asked behind the front's back."""
+    """The first value that the server itself answers, asked past the proxy."""
     with psycopg.connect(postgres.conninfo, autocommit=True, connect_timeout=5) as connection:
         cursor = connection.execute(statement, params)
         return cursor.fetchone()[0] if cursor.description else None
@@ -220,7 +220,7 @@ def test_a_client_that_verifies_everything_connects_under_tls_1_3(connect, spoke
     assert spoken().version() == "TLSv1.3"
 
 
-def test_psql_connects_under_tls_1_3(front, postgres, certificates):
+def test_psql_connects_under_tls_1_3(proxy, postgres, certificates):
     psql = tls_psql()
     if psql is None:
         pytest.skip("no psql here was built with TLS")
@@ -405,7 +405,7 @@ def test_a_session_that_the_server_ends_is_told_why(connect, postgres):
 
 
 def test_a_front_that_is_closed_with_grace_lets_the_server_end_its_sessions(
-    connect, front, postgres
+    connect, proxy, postgres
 ):
     said = []
 
@@ -419,7 +419,7 @@ def test_a_front_that_is_closed_with_grace_lets_the_server_end_its_sessions(
     for thread in threads:
         thread.start()
     until(lambda: direct(postgres, f"{WAITS_OF} '%% AS told%%'", "PgSleep") == 20)
-    closing = threading.Thread(target=front.close, args=(20,))
+    closing = threading.Thread(target=proxy.close, args=(20,))
     closing.start()
     closing.join(HANGS)
     assert closing.is_alive()
@@ -435,18 +435,18 @@ def test_a_front_that_is_closed_with_grace_lets_the_server_end_its_sessions(
     assert said == [psycopg.errors.AdminShutdown] * 20
 
 
-def test_grace_ends(connect, front):
+def test_grace_ends(connect, proxy):
     connection = connect()
     began = time.monotonic()
-    front.close(grace=HANGS)
+    proxy.close(grace=HANGS)
     assert HANGS <= time.monotonic() - began < HANGS + 1
     with pytest.raises(psycopg.OperationalError):
         connection.execute("SELECT 1")
 
 
-def test_without_its_server_a_connection_is_closed(fronts, connect, bare, certificates):
+def test_without_its_server_a_connection_is_closed(proxies, connect, bare, certificates):
     port = Ports().choose()
-    lonely = fronts.front()
+    lonely = proxies.new_proxy()
     lonely.open([PUBLIC], port, PRIVATE)
     try:
         began = time.monotonic()
@@ -461,13 +461,13 @@ def test_without_its_server_a_connection_is_closed(fronts, connect, bare, certif
 
 
 def test_frozen_nothing_is_answered_or_passed_on_until_it_is_closed(
-    connect, front, bare, spoken, postgres
+    connect, proxy, bare, spoken, postgres
 ):
     direct(postgres, "DROP TABLE IF EXISTS kept")
     direct(postgres, "CREATE TABLE kept (name text)")
     waiting, greeting, idle = spoken(), bare(), spoken()
     waiting.sendall(query(f"SELECT pg_sleep({HANGS / 2})"))
-    front.freeze()
+    proxy.freeze()
     idle.sendall(query("INSERT INTO kept VALUES ('frozen')"))
     greeting.sendall(SSL_REQUEST)
     late = bare()  # the kernel takes it
@@ -479,16 +479,16 @@ def test_frozen_nothing_is_answered_or_passed_on_until_it_is_closed(
     with pytest.raises(psycopg.OperationalError, match="timeout"):
         connect(connect_timeout=2)
     assert time.monotonic() - began >= 2
-    front.close()
+    proxy.close()
     for client in (waiting, greeting, idle, late):
         with below_tls(client) as plain, pytest.raises(ConnectionResetError):
             plain.recv(1)
     assert direct(postgres, "SELECT count(*) FROM kept") == 0
 
 
-def test_a_hung_session_hears_of_the_end_at_once(connect, front):
+def test_a_hung_session_hears_of_the_end_at_once(connect, proxy):
     connection = connect()
-    front.freeze()
+    proxy.freeze()
     heard = []
 
     def hang():
@@ -501,14 +501,14 @@ def test_a_hung_session_hears_of_the_end_at_once(connect, front):
     hung.join(HANGS)
     assert hung.is_alive()
     closed = time.monotonic()
-    front.close()
+    proxy.close()
     hung.join(5)
     assert heard[0] - closed < HANGS
     with pytest.raises(psycopg.OperationalError, match="Connection refused"):
         connect()
 
 
-def test_under_load_no_answer_comes_after_a_freeze(connect, front):
+def test_under_load_no_answer_comes_after_a_freeze(connect, proxy):
     """What the kernel already had may still be read: at most one answer a session."""
     answered, connections = [0] * 8, [connect() for _ in range(8)]
 
@@ -522,11 +522,11 @@ def test_under_load_no_answer_comes_after_a_freeze(connect, front):
     for thread in threads:
         thread.start()
     until(lambda: min(answered) > 20)
-    front.freeze()
+    proxy.freeze()
     frozen = list(answered)
     time.sleep(HANGS)
     assert all(now - then <= 1 for now, then in zip(answered, frozen, strict=True))
-    front.close()
+    proxy.close()
     for thread in threads:
         thread.join(5)
         assert not thread.is_alive()
@@ -536,13 +536,13 @@ def test_under_load_no_answer_comes_after_a_freeze(connect, front):
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
-def test_a_hundred_connections_are_reset_at_once(connect, bare, front, postgres, frozen):
+def test_a_hundred_connections_are_reset_at_once(connect, bare, proxy, postgres, frozen):
     connections = [connect() for _ in range(80)]
     others = [bare() for _ in range(20)]
     if frozen:
-        front.freeze()
+        proxy.freeze()
     began = time.monotonic()
-    front.close()
+    proxy.close()
     took = time.monotonic() - began
     for client in others:
         assert ends(client) == b""
@@ -553,31 +553,31 @@ def test_a_hundred_connections_are_reset_at_once(connect, bare, front, postgres,
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((address, postgres.port), timeout=2)
     assert took < 0.5
-    front.close()
-    front.freeze()  # there is nothing to freeze
+    proxy.close()
+    proxy.freeze()  # there is nothing to freeze
 
 
-def test_an_address_that_is_taken_is_said_and_the_others_are_given_back(fronts):
+def test_an_address_that_is_taken_is_said_and_the_others_are_given_back(proxies):
     port = Ports().choose()
-    front = fronts.front()
+    proxy = proxies.new_proxy()
     with socket.create_server((ALSO_PUBLIC, port)):
         with pytest.raises(OSError, match="in use"):
-            front.open([PUBLIC, ALSO_PUBLIC], port, PRIVATE)
+            proxy.open([PUBLIC, ALSO_PUBLIC], port, PRIVATE)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((PUBLIC, port), timeout=2)
-    front.open([PUBLIC, ALSO_PUBLIC], port, PRIVATE)
-    front.close()
+    proxy.open([PUBLIC, ALSO_PUBLIC], port, PRIVATE)
+    proxy.close()
 
 
 def test_thirty_lives_leave_no_descriptor_and_no_thread(postgres, certificates):
     def life(freeze):
-        front.open([PUBLIC, ALSO_PUBLIC], postgres.port, PRIVATE)
+        proxy.open([PUBLIC, ALSO_PUBLIC], postgres.port, PRIVATE)
         connections = [psycopg.connect(conninfo, autocommit=True) for _ in range(3)]
         assert connections[0].execute("SELECT 1").fetchone() == (1,)
         greeting = socket.create_connection((PUBLIC, postgres.port))
         if freeze:
-            front.freeze()
-        front.close()
+            proxy.freeze()
+        proxy.close()
         for connection in connections:
             connection.close()
         greeting.close()
@@ -585,20 +585,20 @@ def test_thirty_lives_leave_no_descriptor_and_no_thread(postgres, certificates):
     conninfo = f"host={PUBLIC} port={postgres.port} user=postgres sslmode=require"
     process = psutil.Process()
     before = process.num_fds(), threading.active_count()
-    fronts = TlsProxies(certificates.context())
-    front = fronts.front()
+    proxies = TlsProxies(certificates.context())
+    proxy = proxies.new_proxy()
     life(freeze=False)
     inside = process.num_fds(), threading.active_count()
     for number in range(30):
         life(freeze=number % 2 == 0)
     assert (process.num_fds(), threading.active_count()) == inside
-    fronts.close()
-    fronts.close()
+    proxies.close()
+    proxies.close()
     assert (process.num_fds(), threading.active_count()) == before
 
 
 def test_clients_that_misbehave_or_go_away_leave_nothing(
-    connect, bare, front, caplog, capfd, certificates
+    connect, bare, proxy, caplog, capfd, certificates
 ):
     caplog.set_level(logging.INFO)
     context = ssl.create_default_context(cafile=str(certificates.ca))
@@ -631,9 +631,9 @@ def test_clients_that_misbehave_or_go_away_leave_nothing(
 
 
 def test_who_does_not_get_under_tls_in_time_is_let_go(postgres, certificates):
-    fronts = TlsProxies(certificates.context(), authentication_timeout=HANGS)
-    front = fronts.front()
-    front.open([PUBLIC], postgres.port, PRIVATE)
+    proxies = TlsProxies(certificates.context(), authentication_timeout=HANGS)
+    proxy = proxies.new_proxy()
+    proxy.open([PUBLIC], postgres.port, PRIVATE)
     try:
         for opening in (b"", SSL_REQUEST):
             with socket.create_connection((PUBLIC, postgres.port), timeout=5) as client:
@@ -645,10 +645,10 @@ def test_who_does_not_get_under_tls_in_time_is_let_go(postgres, certificates):
         with psycopg.connect(conninfo) as connection:
             connection.execute("SELECT pg_sleep(%s)", (2 * HANGS,))
     finally:
-        fronts.close()
+        proxies.close()
 
 
-def test_without_descriptors_clients_wait_and_it_does_not_spin(front, bare, caplog):
+def test_without_descriptors_clients_wait_and_it_does_not_spin(proxy, bare, caplog):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd")))
     spare = []

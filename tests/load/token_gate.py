@@ -31,7 +31,7 @@ def standing_before(
     """A gate at 127.0.0.1 under TLS, whose certificate authority is `folder`/tls/ca.pem."""
     fronts = TlsProxies(Certificates.make(folder / "tls", ["127.0.0.1"]).context())
     with TokenGate(server, free_port(), region, secret) as gate, contextlib.closing(fronts):
-        fronts.front().open(["127.0.0.1"], gate.port, BEHIND)
+        fronts.new_proxy().open(["127.0.0.1"], gate.port, BEHIND)
         yield gate
 
 

@@ -1,7 +1,7 @@
-"""Clusters that lose everything at once with their key: the recoverable state is not for them.
+"""Which clusters have the recoverable state; the others are lost at once with their key.
 
-They are represented, so that a guard can be tested against them: nothing is replicated or
-switched over.
+The lab only knows of such clusters, so that a guard can be tested: it replicates nothing and
+switches nothing over.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = [
     "IRREVERSIBLE",
     "check_can_delete",
     "check_can_stop",
-    "part",
+    "end_replication",
     "recoverable",
     "rename",
     "replicate",
@@ -49,7 +49,7 @@ def recoverable(world: World, cluster: Cluster) -> bool:
 
 def check_can_stop(world: World, cluster: Cluster) -> None:
     """Raises InvalidDBClusterStateFault for a cluster that StopDBCluster does not take."""
-    # The only cluster of a global database can be stopped, and is not recoverable all the same.
+    # The only cluster of a global database can be stopped, though it is not recoverable.
     alone = cluster.global_cluster and world.global_clusters[cluster.global_cluster].members == [
         cluster.arn
     ]
@@ -69,7 +69,7 @@ def replicate(world: World, replica: Cluster, source_arn: str) -> None:
     source.replicas.append(replica.arn)
 
 
-def part(world: World, cluster: Cluster) -> None:
+def end_replication(world: World, cluster: Cluster) -> None:
     """Ends what `replicate` began, on both sides."""
     for other in _all(world):
         if cluster.arn in other.replicas:
@@ -80,11 +80,11 @@ def part(world: World, cluster: Cluster) -> None:
     cluster.replicas.clear()
 
 
-# All of them know each other by ARN, which has the name in it
+# Clusters refer to each other by ARN, which has the name in it
 
 
 def rename(world: World, before: str, after: str) -> None:
-    """Lets everything that names a renamed cluster name it by its new ARN."""
+    """Replaces a renamed cluster's ARN wherever it is named."""
     for group in world.global_clusters.values():
         group.members = [after if arn == before else arn for arn in group.members]
     for cluster in _all(world):
@@ -98,7 +98,7 @@ def rename(world: World, before: str, after: str) -> None:
 
 
 def check_can_delete(world: World, cluster: Cluster) -> None:
-    """Raises InvalidDBClusterStateFault for a cluster that others still build on."""
+    """Raises InvalidDBClusterStateFault for a cluster of a blue/green deployment."""
     deployments = world.region(cluster.region).deployments.values()
     if any(deployment.source == cluster.arn for deployment in deployments):
         why = f"{cluster.id} is part of a blue/green deployment: delete that first."

@@ -1,4 +1,4 @@
-"""New keys, and the key policies they are born with."""
+"""New keys, with their first material and their first key policy."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ YEAR_DAYS = 365
 
 
 def create_key(region: Region, world: World, description: str = "", **more: Any) -> Key:
-    """A new, enabled, symmetric customer managed key; `more` are fields of Key.
+    """Makes an enabled, symmetric customer managed key; `more`: fields of Key.
 
-    One of origin EXTERNAL has no material yet, and waits for it.
+    A key of origin EXTERNAL is pending import: it has no material yet.
     """
     key_id = more.pop("id", None) or new_id(multi_region=more.get("multi_region", False))
     imported = more.get("origin") == "EXTERNAL"
@@ -55,7 +55,7 @@ def create_key(region: Region, world: World, description: str = "", **more: Any)
 
 
 def aws_managed_key(region: Region, world: World) -> Key:
-    """The key that RDS makes in every account and Region when it is first asked for."""
+    """The AWS managed key of RDS, which is made in each account and Region on first use."""
     if AWS_RDS not in region.aliases:
         key = create_key(
             region,
@@ -72,7 +72,7 @@ def aws_managed_key(region: Region, world: World) -> Key:
 
 
 def new_id(multi_region: bool) -> str:
-    """A key id that nobody has."""
+    """A new key id."""
     return f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
 
 
@@ -89,43 +89,58 @@ def material_id(key_id: str, secret: bytes) -> str:
 
 
 def default_policy() -> str:
-    """AWS KMS Developer Guide, "Default key policy": of keys that are made with the API."""
-    return _document("key-default-1", [{
-        "Sid": "Enable IAM User Permissions",
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-        "Action": "kms:*",
-        "Resource": "*",
-    }])  # fmt: skip
+    """AWS KMS Developer Guide, "Default key policy": for keys that are made with the API."""
+    return _document(
+        "key-default-1",
+        [
+            {
+                "Sid": "Enable IAM User Permissions",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+        ],
+    )
 
 
 def _aws_managed_policy(region: Region) -> str:
-    """AWS KMS Developer Guide, "AWS managed keys": used through the service alone, and nobody
-    changes anything."""
-    return _document("auto-rds-2", [
-        {
-            "Sid": "Allow access through RDS for all principals in the account that are "
-            "authorized to use RDS",
-            "Effect": "Allow",
-            "Principal": {"AWS": "*"},
-            "Action": [
-                "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*",
-                "kms:CreateGrant", "kms:ListGrants", "kms:DescribeKey",
-            ],
-            "Resource": "*",
-            "Condition": {"StringEquals": {
-                "kms:CallerAccount": ACCOUNT,
-                "kms:ViaService": f"rds.{region.name}.amazonaws.com",
-            }},
-        },
-        {
-            "Sid": "Allow direct access to key metadata to the account",
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-            "Action": ["kms:Describe*", "kms:Get*", "kms:List*", "kms:RevokeGrant"],
-            "Resource": "*",
-        },
-    ])  # fmt: skip
+    """AWS KMS Developer Guide, "AWS managed keys": used only through the service; nobody can change
+    them."""
+    return _document(
+        "auto-rds-2",
+        [
+            {
+                "Sid": "Allow access through RDS for all principals in the account that are "
+                "authorized to use RDS",
+                "Effect": "Allow",
+                "Principal": {"AWS": "*"},
+                "Action": [
+                    "kms:Encrypt",
+                    "kms:Decrypt",
+                    "kms:ReEncrypt*",
+                    "kms:GenerateDataKey*",
+                    "kms:CreateGrant",
+                    "kms:ListGrants",
+                    "kms:DescribeKey",
+                ],
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": {
+                        "kms:CallerAccount": ACCOUNT,
+                        "kms:ViaService": f"rds.{region.name}.amazonaws.com",
+                    }
+                },
+            },
+            {
+                "Sid": "Allow direct access to key metadata to the account",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                "Action": ["kms:Describe*", "kms:Get*", "kms:List*", "kms:RevokeGrant"],
+                "Resource": "*",
+            },
+        ],
+    )
 
 
 def _document(name: str, statements: list[dict[str, Any]]) -> str:
