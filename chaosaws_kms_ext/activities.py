@@ -12,7 +12,6 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo.replay import NotPutBack
 
@@ -36,8 +35,8 @@ def plainly(configuration: dict[str, Any] | None) -> Iterator[Run]:
 
 def cluster_id(run: Run) -> str:
     """The DB cluster that this run is about; raises Refused if none was named."""
-    if run.has(Target):
-        return run.part(Target).cluster.id
+    if run.target:
+        return run.target.cluster.id
     if run.settings.cluster_id:
         return run.settings.cluster_id
     raise Refused("no cluster was named: set CHAOS_CLUSTER_ID")
@@ -45,8 +44,8 @@ def cluster_id(run: Run) -> str:
 
 def key_id(run: Run) -> str:
     """The key that this run is about: the one that was named, or else the cluster's own."""
-    if run.has(Target):
-        return run.part(Target).key.arn
+    if run.target:
+        return run.target.key.arn
     if run.settings.key_id:
         return run.settings.key_id
     cluster = rds.describe(Aws.of(run), cluster_id(run))

@@ -15,24 +15,88 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import open_private, private_folder
-from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName
+from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName, WrittenRow
 from chaosaws_kms_ext.settings import Settings, parse
+from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["Instant", "Refused", "Run", "begin", "current", "end"]
+if TYPE_CHECKING:  # the layers above put them here
+    from chaosaws_kms_ext.aws.client import Aws
+    from chaosaws_kms_ext.guard.guard import Target
+    from chaosaws_kms_ext.inject.safeguards import Safeguards
+    from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+    from chaosaws_kms_ext.loadgen.passwords import Passwords
+    from chaosaws_kms_ext.loadgen.process import Load
+    from chaosaws_kms_ext.resources.ledger import Ledger, Resource
+    from chaosaws_kms_ext.undo.journal import Entry
+    from chaosaws_kms_ext.watcher import Watcher
 
-Part = TypeVar("Part")
+__all__ = [
+    "Instant",
+    "Loads",
+    "MasterPasswords",
+    "OpenFaults",
+    "Refused",
+    "Run",
+    "begin",
+    "current",
+    "end",
+]
 
 
 class Refused(PlainError):
     """The run may not go on; nothing was changed. One sentence that says why and what to do."""
+
+
+class OpenFaults:
+    """The faults of a run that have not been put back, and the clusters that are not back."""
+
+    def __init__(self) -> None:
+        self.key_away: list[Entry] = []
+        self.awaiting_cluster: list[Entry] = []
+        """Their keys are back."""
+        self.given_up = False
+        """The last resort has failed as well: what is left is the watchdog's."""
+
+
+class Loads:
+    """The loads that a run has started, in that order."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Load] = {}
+        self.stopped: set[str] = set()
+        """Those that the experiment itself has stopped."""
+        self.schemas: dict[str, Resource] = {}
+        """Load → its schema, where that has to be dropped."""
+        self.rows: dict[str, frozenset[WrittenRow]] = {}
+        """Load → what its writes left in the database, as far as it was read."""
+
+    def __iter__(self) -> Iterator[Load]:
+        return iter(list(self._by_name.values()))
+
+    def get(self, name: str) -> Load | None:
+        """The load of this name, if there is one."""
+        return self._by_name.get(name)
+
+    def add(self, load: Load) -> None:
+        """Raises Refused if there is one of its name."""
+        if load.config.name in self._by_name:
+            raise Refused(f"a load called {load.config.name} was started before: name this another")
+        self._by_name[load.config.name] = load
+
+
+class MasterPasswords(dict[str, tuple[str, str]]):
+    """Of the clusters that a run made: cluster id → (user, password). In memory, never shown."""
+
+    def __repr__(self) -> str:
+        return f"MasterPasswords of {', '.join(self) or 'no cluster'}"
 
 
 class Run:
@@ -58,8 +122,25 @@ class Run:
         """Why an event could not be written down."""
         self.at_end = contextlib.ExitStack()
         """What goes down with the run."""
+        # What serves it. None: not up yet, or not needed.
+        self.observer = Observer()
+        self.lab: LocalLab | None = None
+        self.aws: Aws | None = None
+        """Opened on first use, by `Aws.of`."""
+        self.target: Target | None = None
+        """The cluster and the key that it is about."""
+        self.open_faults = OpenFaults()
+        self.safeguards: Safeguards | None = None
+        self.ledger: Ledger | None = None
+        """Opened on first use, by `Ledger.of`."""
+        self.loads = Loads()
+        self.watcher: Watcher | None = None
+        self.passwords: Passwords | None = None
+        """Kept fresh, where libpq does not find them by itself."""
+        self.master_passwords = MasterPasswords()
+        self.conninfos: dict[str, str] = {}
+        """Cluster, by its ARN and its address → how the load reaches it."""
         self._file: IO[str] | None = None
-        self._parts: dict[type, Any] = {}
         self._lock = threading.Lock()
 
     def event(self, name: EventName, when: Instant | None = None, /, **details: Any) -> Event:
@@ -141,27 +222,6 @@ class Run:
         for parent in (folder.parent, Path(self.settings.reports_dir)):
             with contextlib.suppress(OSError):  # others' runs are in it
                 parent.rmdir()
-
-    def part(self, kind: type[Part], make: Callable[[], Part] | None = None) -> Part:
-        """What serves this run as `kind`; made on first use by `make`, else LookupError."""
-        if kind not in self._parts:
-            if make is None:
-                raise LookupError(f"this run has no {kind.__name__}")
-            self._parts.setdefault(kind, make())  # another thread may have been faster
-        part: Part = self._parts[kind]
-        return part
-
-    def find(self, kind: type[Part]) -> Part | None:
-        """What serves this run as `kind`, if something does."""
-        return self._parts.get(kind)
-
-    def has(self, kind: type) -> bool:
-        """Whether something serves this run as `kind`."""
-        return kind in self._parts
-
-    def put(self, kind: type[Part], part: Part) -> None:
-        """Lets `part` serve this run as `kind`."""
-        self._parts[kind] = part
 
     def close(self) -> None:
         """No event is written to the folder any more."""

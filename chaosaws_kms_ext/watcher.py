@@ -88,7 +88,7 @@ def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:
     watcher = Watcher(run, aws, cluster_id, key_arn, run.settings.status_poll)
     watcher.start()
     run.at_end.callback(watcher.stop)
-    run.put(Watcher, watcher)
+    run.watcher = watcher
     return watcher
 
 

@@ -15,10 +15,19 @@ def packages(root):
     return found | {path.with_suffix("").relative_to(root).parts for path in root.glob("*.py")}
 
 
+def run_of(tree):
+    """Every statement but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not for_types:
+            yield node
+            yield from run_of(node)
+
+
 def imported(path, root):
     """What a module of the tree imports of it, as paths of names."""
     here = root.name
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in run_of(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

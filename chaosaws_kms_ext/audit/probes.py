@@ -17,7 +17,7 @@ from chaosaws_kms_ext.aws.cloudtrail import SPACING, EventHistory, Logged
 from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+from chaosaws_kms_ext.waiting import TimedOut, Wait
 
 __all__ = ["audit_events"]
 
@@ -113,7 +113,7 @@ def _wait_for(run: Run, audit: _Audit) -> None:
 
     limit = run.settings.real(AUDIT_TIMEOUT)
     what = "CloudTrail to deliver the events"
-    observer = run.part(Observer, Observer)
+    observer = run.observer
     with contextlib.suppress(TimedOut):
         Wait(what, limit, run.settings.status_poll, observer).until(delivered)
     if audit.missing_calls():

@@ -18,14 +18,12 @@ from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.recovery import Recovery, call_start
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.loadgen.loads import MAIN, Loads
+from chaosaws_kms_ext.loadgen.loads import MAIN
 from chaosaws_kms_ext.resources import create, delete
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+from chaosaws_kms_ext.waiting import TimedOut, Wait
 from chaosaws_kms_ext.watcher import watch
 
 __all__ = [
@@ -53,7 +51,7 @@ def hold(configuration: Configuration = None, secrets: Secrets = None) -> dict[s
     with activities.plainly(configuration) as run:
         wanted = run.settings.real(run.settings.hold)
         seconds = max(0.0, min(wanted, time_left(run)))
-        observer = run.part(Observer, Observer)
+        observer = run.observer
         stays = KeyStaysAway(run)
 
         def held() -> bool:
@@ -97,7 +95,7 @@ def wait_for_recovery(
     with activities.plainly(configuration) as run:
         back = run.last(EventName.PUT_BACK)
         if back is None:
-            if run.part(OpenFaults, OpenFaults).key_away:
+            if run.open_faults.key_away:
                 raise Refused("the key has not been put back, so nothing can recover")
             return {"recovered": False, "path": None, "why": "nothing to wait for"}
         if run.interrupted and run.settings.target == "lab":
@@ -137,9 +135,9 @@ def create_encrypted_cluster(
     """
     with activities.plainly(configuration) as run:
         cluster = create.create(run, key_id, name)
-        if not run.has(Target):
+        if not run.target:
             key = kms.describe(Aws.of(run), cluster.key)
-            run.put(Target, Target(cluster, key))
+            run.target = Target(cluster, key)
             run.event(EventName.TARGET, cluster=cluster.id, key=key.arn)
             watch(run, Aws.of(run), cluster.id, key.arn)
         return _described(cluster)
@@ -321,10 +319,10 @@ def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> di
     kms:ScheduleKeyDeletion, tag:GetResources.
     """
     with activities.plainly(configuration) as run:
-        if not run.has(Ledger) or not run.part(Ledger).resources:
+        if not run.ledger or not run.ledger.resources:
             return {"removed": [], "left": [], "why": "this run has made nothing"}
-        ledger = run.part(Ledger)
-        lab = run.find(LocalLab)
+        ledger = run.ledger
+        lab = run.lab
         if lab and (run.interrupted or not lab.running):
             ledger.close()
             return {"removed": [], "left": [], "why": "it goes with the lab"}
@@ -335,7 +333,7 @@ def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> di
             removed.append,
             create.limit(run),
             run.settings.status_poll,
-            run.part(Observer, Observer),
+            run.observer,
         )
         if left:
             raise Refused(f"{'; '.join(left)}: `chaos kms restore` removes what this run made")
@@ -365,7 +363,7 @@ def _delete(
         lambda said: None,
         create.limit(run),
         run.settings.status_poll,
-        run.part(Observer, Observer),
+        run.observer,
     )
     if left:
         raise Refused("; ".join(left))
@@ -373,7 +371,7 @@ def _delete(
 
 def _answers(run: Run) -> bool:
     """Whether the load, if there is one that still runs, is answered again."""
-    load = run.part(Loads, Loads).get(MAIN)
+    load = run.loads.get(MAIN)
     if load is None or load.ended:
         return True
     return load.window(run.settings.steady_window).share >= ANSWERED

@@ -15,7 +15,7 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.guard.inventory import clusters_under
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
-from chaosaws_kms_ext.waiting import Observer, Wait
+from chaosaws_kms_ext.waiting import Wait
 
 __all__ = [
     "cluster_is_available",
@@ -174,7 +174,7 @@ def wait_until_inaccessible(
             f"{name} to become inaccessible",
             limit,
             run.settings.status_poll,
-            run.part(Observer, Observer),
+            run.observer,
         ).until(inaccessible)
 
 

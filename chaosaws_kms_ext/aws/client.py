@@ -18,7 +18,6 @@ from botocore.credentials import RefreshableCredentials
 from chaosaws_kms_ext import __version__
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_private
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.text import printable
 
@@ -87,12 +86,13 @@ class Aws:
     @classmethod
     def of(cls, run: Run) -> Aws:
         """The run's own, opened on first use; raises Refused if it would be the wrong one."""
-        if run.settings.target == "lab" and not run.has(LocalLab):
+        if run.settings.target == "lab" and not run.lab:
             raise Refused(
                 "the target is the lab, and none runs: the experiment must name the control "
                 "chaosaws_kms_ext.controls.run, or set CHAOS_TARGET=aws"
             )
-        return run.part(Aws, Aws)
+        run.aws = run.aws or cls()
+        return run.aws
 
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Calls e.g. `kms` `DisableKey`; returns the answer without its metadata.
@@ -204,7 +204,7 @@ def go_on_after(run: Run, problem: AwsError) -> None:
     """One look that fails is no reason to give up a wait, unless none will succeed any more."""
     if problem.permanent:
         raise problem
-    if run.has(LocalLab) and not run.part(LocalLab).running:
+    if run.lab and not run.lab.running:
         raise Refused("the lab has ended by itself") from problem
 
 

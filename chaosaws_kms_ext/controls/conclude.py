@@ -10,22 +10,17 @@ import psycopg
 from chaoslib.types import Journal
 
 from chaosaws_kms_ext.files import write_whole
-from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName, read_what_is_there
 from chaosaws_kms_ext.inject.injection import close_recovered
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.loads import STEADY_FOR, Loads
+from chaosaws_kms_ext.loadgen.loads import STEADY_FOR
 from chaosaws_kms_ext.loadgen.process import Load
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import as_json, judge
 from chaosaws_kms_ext.report.table import show
 from chaosaws_kms_ext.report.verdict import Course, Verdict, of_journal
-from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Run
-from chaosaws_kms_ext.watcher import Watcher
 
 __all__ = ["conclude"]
 
@@ -48,7 +43,7 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     run.event(EventName.ENDED, **replace(course, doubts=tuple(doubts)).details())
     history, damage = read_what_is_there(run.folder / "history")
     # Those in memory: the disk may have had no room for the last of them.
-    rows = {**history.rows, **run.part(Loads, Loads).rows}
+    rows = {**history.rows, **run.loads.rows}
     history = replace(history, events=list(run.events), rows=rows, anchor=run.anchor)
     judgement = judge(history, run.conditions, damage)
     kept = {**journal, "status": status if judgement.verdict.passed else "failed"}
@@ -67,11 +62,11 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     course = of_journal(journal, status)
     broken = [
         f"the key {entry.key} was NOT put back: run `chaos kms restore`"
-        for entry in run.part(OpenFaults, OpenFaults).key_away
+        for entry in run.open_faults.key_away
     ]
-    if not run.has(LocalLab):  # whose cluster goes with it
+    if not run.lab:  # whose cluster goes with it
         broken += close_recovered(run)
-        if run.has(Ledger) and (left := run.part(Ledger).resources):
+        if run.ledger and (left := run.ledger.resources):
             things = ", ".join(map(str, left))
             broken.append(f"left behind: {things}; `chaos kms restore` removes it")
     return replace(course, by=run.interrupted, failures=(*course.failures, *broken))
@@ -80,8 +75,8 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
 def _stop_and_collect(run: Run, course: Course) -> list[str]:
     """The steady state once more, then everything is stopped and read; what went wrong with it."""
     problems = []
-    running = [each for each in run.part(Loads) if each.config.name not in run.part(Loads).stopped]
-    main = run.part(Loads).get(loads.MAIN)
+    running = [each for each in run.loads if each.config.name not in run.loads.stopped]
+    main = run.loads.get(loads.MAIN)
     asked = run.last(EventName.PUT_BACK) and not _broken(course)
     if asked and main and main in running and not main.ended:
         try:
@@ -90,10 +85,10 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
             problems.append(f"the steady state did not hold again: {problem}")
     for load in running:
         problems += _end(run, load, course.interrupted)
-    if run.has(LocalLab) and main in running and _of_the_lab(run):
+    if run.lab and main in running and _of_the_lab(run):
         _count_seed(run, main.config.database)
-    if run.has(Watcher):
-        run.part(Watcher).stop()
+    if run.watcher:
+        run.watcher.stop()
     if run.unrecorded:
         problems.append(f"not every event could be recorded: {run.unrecorded}")
     return problems
@@ -109,7 +104,7 @@ def _end(run: Run, load: Load, interrupted: bool) -> list[str]:
     of_it = "" if name == loads.MAIN else f" of the load {name}"
     answered = load.window(STEADY_FOR).answered
     ran = loads.end(run, load)
-    if run.has(LocalLab) and (interrupted or not run.part(LocalLab).running):
+    if run.lab and (interrupted or not run.lab.running):
         why = "the run was interrupted" if interrupted else "the lab has ended"
         return [f"nothing was read back: {why}"]
     try:
@@ -122,7 +117,9 @@ def _end(run: Run, load: Load, interrupted: bool) -> list[str]:
 
 def _of_the_lab(run: Run) -> bool:
     """Whether the cluster is the one that the lab begins with, which has the origin's table."""
-    return run.has(Target) and run.part(Target).cluster.id == run.part(LocalLab).clusters[0]["id"]
+    if run.target is None or run.lab is None:
+        return False
+    return bool(run.target.cluster.id == run.lab.clusters[0]["id"])
 
 
 def _count_seed(run: Run, database: str) -> None:

@@ -21,26 +21,22 @@ from chaosaws_kms_ext.controls import experiment_rules
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.guard import guard, leftovers, permissions
-from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
-from chaosaws_kms_ext.loadgen.loads import Loads
-from chaosaws_kms_ext.loadgen.passwords import Passwords, passwords
+from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import BadSetting
-from chaosaws_kms_ext.waiting import Observer
-from chaosaws_kms_ext.watcher import Watcher, watch
+from chaosaws_kms_ext.watcher import watch
 
 __all__ = ["PARTS", "Start", "begin", "bring_up"]
 
@@ -109,7 +105,7 @@ def bring_up(start: Start, stack: contextlib.ExitStack) -> None:
     for part in PARTS:
         stack.enter_context(part(start))
     run = start.run
-    what = f"cluster {run.part(Target).cluster.id}" if run.has(Target) else "nothing of others"
+    what = f"cluster {run.target.cluster.id}" if run.target else "nothing of others"
     logger.info(f"Run {run.id} on {run.settings.target}: {what}, {run.folder}")
 
 
@@ -149,7 +145,7 @@ def signals_end_the_run(start: Start) -> Iterator[None]:
 
 def _what_follows(run: Run) -> str:
     """What a run still does that was interrupted once."""
-    if not run.part(OpenFaults, OpenFaults).key_away:
+    if not run.open_faults.key_away:
         return "no key is away; what is up goes down."
     if run.settings.target == "lab":
         return "the key is put back, and the lab goes down."
@@ -163,7 +159,7 @@ def _what_follows(run: Run) -> str:
 def live_line(start: Start) -> Iterator[None]:
     """What a person sees while something is waited for."""
     screen = Screen(lambda: _facts(start.run))
-    start.run.put(Observer, screen)
+    start.run.observer = screen
     screen.open()
     try:
         yield
@@ -174,11 +170,11 @@ def live_line(start: Start) -> Iterator[None]:
 def _facts(run: Run) -> str:
     """The live line's end: load, key, and the cluster's status, which is the longest."""
     facts = []
-    main = run.part(Loads, Loads).get(MAIN)
+    main = run.loads.get(MAIN)
     if main and main.running:
         window = main.window(1.0)
         facts.append(f"{window.answered:.0f} answered/s, {window.failing:.0f} failing/s")
-    if run.has(Watcher) and (look := run.part(Watcher).latest):
+    if run.watcher and (look := run.watcher.latest):
         facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]
     return " · ".join(facts)
 
@@ -193,7 +189,7 @@ def local_lab(start: Start) -> Iterator[None]:
     tls = settings.lab_tls == "yes"
     lab = LocalLab.start(settings.lab_speed, settings.lab_profile, tls=tls)
     try:
-        start.run.put(LocalLab, lab)
+        start.run.lab = lab
         with only_the_lab(lab):
             try:
                 for order in settings.lab_faults:
@@ -225,8 +221,8 @@ def guarded_target(start: Start) -> Iterator[None]:
     for each in faults:
         refuse_without_switch(run, each.needs.undo)
     if start.on != "nothing":
-        lab = run.find(LocalLab)
-        cluster_id = run.settings.cluster_id or run.part(LocalLab).clusters[0]["id"]
+        lab = run.lab
+        cluster_id = run.settings.cluster_id or (lab.clusters[0]["id"] if lab else "")
         if faults:
             leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
             needs = Needs.all_of(each.needs for each in faults)
@@ -234,7 +230,7 @@ def guarded_target(start: Start) -> Iterator[None]:
             Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
         else:
             target = guard.find(aws, cluster_id, run.settings.key_id)
-        run.put(Target, target)
+        run.target = target
     yield
 
 
@@ -242,14 +238,14 @@ def guarded_target(start: Start) -> Iterator[None]:
 def fresh_passwords(start: Start) -> Iterator[None]:
     """Sees to it that whoever connects finds the newest password; libpq finds it by itself."""
     run = start.run
-    if not run.has(Target) or run.settings.database_auth == "libpq":
+    if not run.target or run.settings.database_auth == "libpq":
         yield
         return
-    target = run.part(Target)
+    target = run.target
     kept = passwords(Aws.of(run), run.settings, target.cluster, target.key.arn)
     try:
         kept.start()
-        run.put(Passwords, kept)
+        run.passwords = kept
         yield
     finally:
         kept.stop()
@@ -324,7 +320,6 @@ def stop_conditions(start: Start) -> Iterator[None]:
         run, Aws.of(run), run.settings.stop_alarms, run.settings.status_poll
     )
     conditions.start()
-    run.put(StopConditions, conditions)
     try:
         yield
     finally:
@@ -336,14 +331,13 @@ def loads_put_away(start: Start) -> Iterator[None]:
     """Loads are started again if they die; all are stopped in the end, and what they made in a
     database that stays is dropped."""
     run = start.run
-    run.put(Loads, Loads())
     restarts = Restarts(run)
     restarts.start()
     try:
         yield
     finally:
         restarts.stop()
-        for load in run.part(Loads):
+        for load in run.loads:
             load.stop()
             try:
                 loads.drop_schema(run, load, timeout=1 if run.interrupted else 10)
@@ -359,8 +353,8 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
     """The watcher of key and cluster, and the load `main`, which is steady from here on."""
     run = start.run
     with contextlib.ExitStack() as stack:
-        if run.has(Target):
-            target = run.part(Target)
+        if run.target:
+            target = run.target
             cluster, key = target.cluster, target.key.arn
             run.event(EventName.TARGET, cluster=cluster.id, key=key)
             start.tell(cluster_id=cluster.id, key_arn=key)

@@ -37,7 +37,6 @@ from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import last_resort
 from chaosaws_kms_ext.report.verdict import Verdict, decide, of_journal
-from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Run
 
 __all__ = [
@@ -205,5 +204,5 @@ def _verdict(run: Run, state: Journal, status: str) -> Verdict:
 def _refused_by_guard(run: Run) -> str:
     """Why the guard refused in the method, if nothing was changed before that is not undone."""
     event = run.last(EventName.GUARD_REFUSED)
-    changed = run.last(EventName.INJECTED) or (run.has(Ledger) and run.part(Ledger).resources)
+    changed = run.last(EventName.INJECTED) or (run.ledger and run.ledger.resources)
     return str(event.details["why"]) if event and not changed else ""

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.run import Refused, Run
 
 __all__ = ["RED_BUTTON", "StopConditions"]
@@ -65,7 +63,7 @@ class StopConditions:
             except Exception as problem:
                 # Whoever counts on being stopped must not go on unwatched.
                 why = f"nobody watches its stop conditions any more: {problem!r}"
-            mine = self._run.part(OpenFaults, OpenFaults)
+            mine = self._run.open_faults
             if self._run.last(EventName.PUT_BACK) and not mine.key_away:
                 continue  # there is nothing left to stop, until the next fault
             if why and not self._end.is_set():
@@ -73,13 +71,13 @@ class StopConditions:
                 return
 
     def _pressed(self) -> str:
-        entries = list(self._run.part(OpenFaults, OpenFaults).key_away)
+        entries = list(self._run.open_faults.key_away)
         if any(not entry.key_is_away for entry in entries):
             return RED_BUTTON
         return LOST if any(entry.is_lost for entry in entries) else ""
 
     def _torn(self) -> str:
-        return self._run.part(Safeguards).why_broken() if self._run.has(Safeguards) else ""
+        return self._run.safeguards.why_broken() if self._run.safeguards else ""
 
     def _gone_off(self) -> str:
         try:

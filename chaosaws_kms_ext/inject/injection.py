@@ -12,17 +12,14 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.inject.strategy import refuse_without_rollbacks
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.undo import journal, switch
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
 from chaosaws_kms_ext.undo.signals import deferred
-from chaosaws_kms_ext.waiting import Observer, Wait
-from chaosaws_kms_ext.watcher import Watcher
+from chaosaws_kms_ext.waiting import Wait
 
 __all__ = ["close_recovered", "inject", "last_resort", "put_back", "refuse_without_switch"]
 
@@ -39,7 +36,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     """
     refuse_without_rollbacks()
     aws = Aws.of(run)
-    lab = run.find(LocalLab)
+    lab = run.lab
     undo = fault.undo()
     if undo.actions != fault.needs.undo:
         raise Refused(
@@ -62,7 +59,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
         undo=undo,
         switch=names.schedules(fault.key, len(undo.calls)) if armed else (),
     )
-    mine = run.part(OpenFaults, OpenFaults)
+    mine = run.open_faults
     run.at_end.callback(last_resort, run)
     with deferred():
         entry = journal.write(made)
@@ -75,9 +72,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     fault.inject(aws)
     answer = Instant.now(asked)
     run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster)
-    Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.part(Observer, Observer)).until(
-        lambda: fault.shows(aws)
-    )
+    Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.observer).until(lambda: fault.shows(aws))
     return entry
 
 
@@ -87,7 +82,7 @@ def _refuse_second(run: Run, key: str) -> None:
     Two undos of one key would have to be replayed in their order, by whomever, and one switch
     cannot hold both.
     """
-    mine = run.part(OpenFaults, OpenFaults)
+    mine = run.open_faults
     if any(entry.key == key for entry in mine.key_away):
         raise Refused(f"this run has changed {key} already: put that back first")
     if any(entry.key == key for entry in mine.awaiting_cluster):
@@ -131,7 +126,7 @@ def _arm(run: Run, aws: Aws, entry: Entry) -> None:
         )
     except BaseException:
         with deferred():
-            run.part(OpenFaults).key_away.remove(entry)
+            run.open_faults.key_away.remove(entry)
             if left := switch.disarm(aws, entry.switch, entry.run):
                 entry.key_is_back()  # it stays, for its schedules alone
                 logger.error(f"{'; '.join(left)}: run `chaos kms restore`")
@@ -149,8 +144,8 @@ def put_back(run: Run) -> list[Entry]:
     until the cluster is back as well (`close_recovered`).
     """
     done, wrong = [], []
-    for entry in reversed(list(run.part(OpenFaults, OpenFaults).key_away)):
-        if run.has(LocalLab) and not run.part(LocalLab).running:
+    for entry in reversed(list(run.open_faults.key_away)):
+        if run.lab and not run.lab.running:
             raise NotPutBack("the lab has ended, and the key with it")
         try:
             done.append(_put_one_back(run, entry))
@@ -162,7 +157,7 @@ def put_back(run: Run) -> list[Entry]:
 
 
 def _put_one_back(run: Run, entry: Entry) -> Entry:
-    mine = run.part(OpenFaults)
+    mine = run.open_faults
     with deferred():
         # Then whatever became of the key since is somebody else's will.
         others = not entry.key_is_away
@@ -184,7 +179,7 @@ def _seen_back(run: Run, entry: Entry) -> Instant:
     """When somebody else put the key back, as exactly as this run has seen it."""
     injected = run.last(EventName.INJECTED, key=entry.key)
     after = injected.at if injected else time.monotonic_ns()
-    watcher = run.find(Watcher)
+    watcher = run.watcher
     if watcher and watcher.key == entry.key:
         seen = run.last(EventName.STATUS, key="Enabled")
         if seen and seen.at > after:
@@ -206,7 +201,7 @@ def last_resort(run: Run) -> None:
 
     What it could not put back it leaves to the watchdog, which begins when this process ends.
     """
-    mine, lab = run.part(OpenFaults, OpenFaults), run.find(LocalLab)
+    mine, lab = run.open_faults, run.lab
     if not mine.key_away or mine.given_up or (lab and not lab.running):
         return
     logger.warning("the rollbacks left a key away: putting it back now")
@@ -219,7 +214,7 @@ def last_resort(run: Run) -> None:
 
 def close_recovered(run: Run) -> list[str]:
     """Closes the journal where the clusters are back; says what is not, each in a sentence."""
-    mine = run.part(OpenFaults, OpenFaults)
+    mine = run.open_faults
     left = []
     for entry in list(mine.awaiting_cluster):
         if not entry.cluster:  # a key of our own, under which nothing is
@@ -250,5 +245,5 @@ def close_recovered(run: Run) -> list[str]:
 
 def _close(run: Run, entry: Entry) -> None:
     entry.close()
-    run.part(OpenFaults).awaiting_cluster.remove(entry)
+    run.open_faults.awaiting_cluster.remove(entry)
     run.event(EventName.JOURNAL_CLOSED, entry=str(entry.path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo.replay import still_wrong
 
@@ -25,7 +24,7 @@ class KeyStaysAway:
 
     def look(self) -> None:
         """Raises Refused when the key was back in several looks, one after the other."""
-        entry = self._run.part(OpenFaults).key_away[-1]
+        entry = self._run.open_faults.key_away[-1]
         try:
             back = not still_wrong(Aws.of(self._run), entry.undo)
         except AwsError as problem:
@@ -39,6 +38,6 @@ class KeyStaysAway:
 def time_left(run: Run) -> float:
     """Seconds until the run has to put the key back; raises Refused if it took none away."""
     injected = run.last(EventName.INJECTED)
-    if injected is None or not run.part(OpenFaults, OpenFaults).key_away:
+    if injected is None or not run.open_faults.key_away:
         raise Refused("this run has taken no key away, so there is nothing to wait for")
     return run.settings.put_back_after - run.seconds_since(injected)

@@ -8,11 +8,10 @@ from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.start_cluster import start
-from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import Event, EventName
 from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.undo.recovery_plan import Plan
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+from chaosaws_kms_ext.waiting import TimedOut, Wait
 
 __all__ = ["Recovery", "call_start"]
 
@@ -22,7 +21,7 @@ def call_start(run: Run, cluster_id: str) -> None:
     start(
         Aws.of(run),
         cluster_id,
-        run.part(Observer, Observer),
+        run.observer,
         lambda asked: run.event(EventName.START_CALLED, Instant.now(asked), cluster=cluster_id),
     )
 
@@ -54,7 +53,7 @@ class Recovery:
         run = self._run
         limit = run.settings.real(run.settings.recovery_timeout)
         left = max(limit - run.seconds_since(self._back), 0.0)
-        what, observer = f"{self._cluster_id} to recover", run.part(Observer, Observer)
+        what, observer = f"{self._cluster_id} to recover", run.observer
         try:
             Wait(what, left, run.settings.status_poll, observer).until(self._look)
         except TimedOut as problem:
@@ -83,7 +82,7 @@ class Recovery:
         if cluster.meaning != "accessible":
             return f"it is {cluster.status}"
         why = f"it is {cluster.status}, but the load is not answered again"
-        before = run.part(Target).cluster.address if run.has(Target) else cluster.address
+        before = run.target.cluster.address if run.target else cluster.address
         if cluster.address != before:
             why += f": its endpoint is {cluster.address} now, and the load asks {before}"
         return why

@@ -15,8 +15,6 @@ from pathlib import Path
 from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.guard import leftovers
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo import journal, store, switch
 from chaosaws_kms_ext.undo.watchdog import Watchdog, WatchdogFailed
@@ -34,7 +32,7 @@ class Safeguards:
 
     def __init__(self, run: Run, aws: Aws) -> None:
         self._run, self._aws = run, aws
-        lab = run.find(LocalLab)
+        lab = run.lab
         self._lab = lab.id if lab else ""
         self._holds = contextlib.ExitStack()
         self._keys: set[str] = set()
@@ -50,7 +48,7 @@ class Safeguards:
 
         Raises Refused: another run has it or has left it, or there would be none.
         """
-        safeguards = run.part(cls, lambda: cls(run, aws))
+        safeguards = run.safeguards = run.safeguards or cls(run, aws)
         if key not in safeguards._keys:
             safeguards._set_up(cluster, key, undo)
             safeguards._keys.add(key)
@@ -69,7 +67,7 @@ class Safeguards:
         """Lets go of everything, the watchdog last; safe to call again."""
         self._holds.close()
         watchdog, self._watchdog = self._watchdog, None
-        mine = self._run.part(OpenFaults, OpenFaults)
+        mine = self._run.open_faults
         if watchdog and (mine.key_away or mine.awaiting_cluster):
             if mine.key_away:
                 logger.error(f"the watchdog goes on putting the key back; its log: {watchdog.log}")
@@ -148,9 +146,7 @@ class Safeguards:
 
     def _lock_lost(self) -> str:
         """Looks now and then; AWS' one stale or missing answer is no proof."""
-        armed = [
-            entry for entry in list(self._run.part(OpenFaults, OpenFaults).key_away) if entry.switch
-        ]
+        armed = [entry for entry in list(self._run.open_faults.key_away) if entry.switch]
         if not armed or time.monotonic() - self._looked < LOCK_LOOK:
             return ""
         self._looked = time.monotonic()

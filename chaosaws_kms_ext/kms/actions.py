@@ -22,7 +22,7 @@ from chaosaws_kms_ext.inject.injection import inject, put_back
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.waiting import Observer, Wait
+from chaosaws_kms_ext.waiting import Wait
 
 __all__ = [
     "cancel_key_deletion",
@@ -342,7 +342,7 @@ def rotate_key(
             f"the rotation of {key.arn} to be listed",
             ROTATED_WITHIN,
             run.settings.status_poll,
-            run.part(Observer, Observer),
+            run.observer,
         ).until(listed)
         return {"key": key.arn, "rotation_date": rotation.at.isoformat()}
 
@@ -396,6 +396,4 @@ def _until_known(run: Run, name: str, call: Callable[[], object]) -> None:
                 raise
             return False
 
-    Wait(
-        f"KMS to know {name}", KNOWN_WITHIN, run.settings.status_poll, run.part(Observer, Observer)
-    ).until(known)
+    Wait(f"KMS to know {name}", KNOWN_WITHIN, run.settings.status_poll, run.observer).until(known)

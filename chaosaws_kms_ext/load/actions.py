@@ -13,9 +13,8 @@ from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
-from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
+from chaosaws_kms_ext.waiting import TimedOut, Wait
 
 __all__ = ["run_on", "start_load", "stop_load"]
 
@@ -60,7 +59,7 @@ def run_on(configuration: Configuration = None, secrets: Secrets = None) -> dict
     Returns `seconds`. Raises ActivityFailed when no load runs, or one ends.
     """
     with activities.plainly(configuration) as run:
-        started = run.part(Loads, Loads)
+        started = run.loads
         running = [load for load in started if load.config.name not in started.stopped]
         if not running:
             raise Refused("no load runs")
@@ -70,7 +69,7 @@ def run_on(configuration: Configuration = None, secrets: Secrets = None) -> dict
         def ended() -> bool:
             return any(load.ended for load in running)
 
-        observer = run.part(Observer, Observer)
+        observer = run.observer
         with contextlib.suppress(TimedOut):
             Wait("the loads to run on", seconds, run.settings.status_poll, observer).until(ended)
             raise Refused("a load has ended by itself")
@@ -90,7 +89,7 @@ def stop_load(
     then as well.
     """
     with activities.plainly(configuration) as run:
-        if run.part(Loads, Loads).get(loads.named(name)) is None:
+        if run.loads.get(loads.named(name)) is None:
             return {"load": name, "why": "it was not started"}
         loads.stop(run, name)
         return {"load": name}

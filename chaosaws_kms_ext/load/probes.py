@@ -15,11 +15,11 @@ from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.loadgen.checksum import Checksum, checksum
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
-from chaosaws_kms_ext.loadgen.loads import MAIN, Loads, named
+from chaosaws_kms_ext.loadgen.loads import MAIN, named
 from chaosaws_kms_ext.loadgen.process import KEPT, Window
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed, within
 from chaosaws_kms_ext.run import Instant, Refused, Run
-from chaosaws_kms_ext.waiting import Observer, Wait
+from chaosaws_kms_ext.waiting import Wait
 
 __all__ = [
     "answered_share",
@@ -104,7 +104,7 @@ def first_answer(
 
         limit = run.settings.real(run.settings.provision_timeout)
         _, before = Wait(
-            f"{cluster.id} to answer", limit, run.settings.status_poll, run.part(Observer, Observer)
+            f"{cluster.id} to answer", limit, run.settings.status_poll, run.observer
         ).found(answered)
         restored = run.last(EventName.RESTORED, cluster=cluster.id)
         if restored and not silent:  # it could have answered as soon as it was available
@@ -202,7 +202,7 @@ def _checksum(run: Run, table: str, cluster_id: str, database: str, timeout: flo
 
 def _window(seconds: float, name: str, configuration: Configuration) -> Window:
     with activities.plainly(configuration) as run:
-        load = run.part(Loads, Loads).get(named(name))
+        load = run.loads.get(named(name))
         span = _seconds(seconds, KEPT)
         if load is None:
             raise ActivityFailed(

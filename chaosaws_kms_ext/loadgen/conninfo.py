@@ -17,10 +17,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
-from chaosaws_kms_ext.loadgen.passwords import Passwords, passwords
-from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
+from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Run
 
 __all__ = ["conninfo_for"]
@@ -36,33 +34,23 @@ def conninfo_for(run: Run, cluster: Cluster) -> str:
     is (`database`, `database_auth`), at its own address: what is restored from a snapshot has the
     users and passwords of its source. Raises AwsError, Refused or OSError.
     """
-    return run.part(_Reached, _Reached).conninfo(run, cluster)
-
-
-class _Reached:
-    """The clusters that have been reached: what was made for one is made once."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, str] = {}
-
-    def conninfo(self, run: Run, cluster: Cluster) -> str:
-        # By its address as well, which a cluster that is still being made does not have yet.
-        known = f"{cluster.arn} {cluster.address}"
-        if known not in self._found:
-            self._found[known] = _conninfo(run, cluster)
-        return self._found[known]
+    # By its address as well, which a cluster that is still being made does not have yet.
+    known = f"{cluster.arn} {cluster.address}"
+    if known not in run.conninfos:
+        run.conninfos[known] = _conninfo(run, cluster)
+    return run.conninfos[known]
 
 
 def _conninfo(run: Run, cluster: Cluster) -> str:
-    masters = run.part(MasterPasswords, MasterPasswords)
+    masters = run.master_passwords
     given = conninfo_to_dict(run.settings.database)
     if cluster.id in masters:
         user, password = masters[cluster.id]
         kept = make_conninfo("", **_without(given, ADDRESS | LOGIN), user=user)
         return _with_passfile(run, rds.conninfo(cluster, kept), Line(user, password))
     own = _is_target(run, cluster)
-    if own and run.has(Passwords):
-        return run.part(Passwords).database
+    if own and run.passwords:
+        return run.passwords.database
     if not own:
         given = {**_same_database(run), **_without(given, ADDRESS)}
     if run.settings.database_auth == "libpq":
@@ -70,7 +58,7 @@ def _conninfo(run: Run, cluster: Cluster) -> str:
         line = None if own else _line_of_target(run, database)
         return database if line is None else _with_passfile(run, database, line)
     settings = replace(run.settings, database=make_conninfo("", **given))
-    key = run.part(Target).key.arn if run.has(Target) else cluster.key
+    key = run.target.key.arn if run.target else cluster.key
     kept_new = passwords(Aws.of(run), settings, cluster, key)
     run.at_end.callback(kept_new.stop)
     kept_new.start()
@@ -78,14 +66,14 @@ def _conninfo(run: Run, cluster: Cluster) -> str:
 
 
 def _is_target(run: Run, cluster: Cluster) -> bool:
-    if run.has(Target):
-        return run.part(Target).cluster.arn == cluster.arn
+    if run.target:
+        return run.target.cluster.arn == cluster.arn
     return run.settings.cluster_id in (cluster.id, cluster.arn)
 
 
 def _same_database(run: Run) -> dict[str, Any]:
     """The database of the target's: a restored cluster does not always say what its own is."""
-    name = run.part(Target).cluster.raw.get("DatabaseName") if run.has(Target) else None
+    name = run.target.cluster.raw.get("DatabaseName") if run.target else None
     return {"dbname": name} if name else {}
 
 
@@ -107,9 +95,9 @@ def _line_of_target(run: Run, database: str) -> Line | None:
     None: there is none, or libpq finds one for the address by itself.
     """
     options = _options(run.settings.database)
-    if options.get("password") or not run.has(Target):
+    if options.get("password") or not run.target:
         return None
-    target = _options(rds.conninfo(run.part(Target).cluster, run.settings.database))
+    target = _options(rds.conninfo(run.target.cluster, run.settings.database))
     password = _in_passfile(target)
     if not password or _in_passfile(_options(database)):
         return None

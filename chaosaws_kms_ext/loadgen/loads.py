@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from chaosaws_kms_ext.checkers.silence import ANSWERED
-from chaosaws_kms_ext.history import MAIN, EventName, WrittenRow, write_rows
+from chaosaws_kms_ext.history import MAIN, EventName, write_rows
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed
 from chaosaws_kms_ext.resources import ledger as ledgers
-from chaosaws_kms_ext.resources.ledger import Ledger, Resource
+from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.waiting import Observer
 
 __all__ = [
     "MAIN",
     "STEADY_FOR",
     "STEADY_TIMEOUT",
-    "Loads",
     "drop_schema",
     "end",
     "named",
@@ -36,32 +33,6 @@ STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
 
 ROWS_TIMEOUT = 30.0
 """Seconds to read the written rows back."""
-
-
-class Loads:
-    """What has been started, in that order."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, Load] = {}
-        self.stopped: set[str] = set()
-        """Those that the experiment itself has stopped."""
-        self.schemas: dict[str, Resource] = {}
-        """Load → its schema, where that has to be dropped."""
-        self.rows: dict[str, frozenset[WrittenRow]] = {}
-        """Load → what its writes left in the database, as far as it was read."""
-
-    def __iter__(self) -> Iterator[Load]:
-        return iter(list(self._by_name.values()))
-
-    def get(self, name: str) -> Load | None:
-        """The load of this name, if there is one."""
-        return self._by_name.get(name)
-
-    def add(self, load: Load) -> None:
-        """Raises Refused if there is one of its name."""
-        if load.config.name in self._by_name:
-            raise Refused(f"a load called {load.config.name} was started before: name this another")
-        self._by_name[load.config.name] = load
 
 
 def named(name: object) -> str:
@@ -96,15 +67,15 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
     if path := file or settings.load_file:
         config = LoadConfig(**{**vars(config), "file": Path(path)})
     load = Load(config)
-    run.part(Loads, Loads).add(load)
+    run.loads.add(load)
     run.event(EventName.LOAD_STARTED, load=name, reconnect_spacing_seconds=config.reconnect_spacing)
     # The lab goes with the run, and so do the clusters that it makes.
     if config.writes and settings.target == "aws" and not ledgers.is_of(run, cluster_id):
-        run.part(Loads).schemas[name] = Ledger.of(run).record("schema", cluster_id)
+        run.loads.schemas[name] = Ledger.of(run).record("schema", cluster_id)
     try:
         load.start()
     except Hopeless:
-        if schema := run.part(Loads).schemas.pop(name, None):
+        if schema := run.loads.schemas.pop(name, None):
             Ledger.of(run).deleted(schema)  # the database said that it was not made
         raise
     steady(run, load)
@@ -127,14 +98,14 @@ def drop_schema(run: Run, load: Load, timeout: float) -> None:
 
     Raises LoadFailed.
     """
-    if schema := run.part(Loads).schemas.get(load.config.name):
+    if schema := run.loads.schemas.get(load.config.name):
         load.drop(timeout)
         Ledger.of(run).deleted(schema)
 
 
 def steady(run: Run, load: Load) -> None:
     """Waits until the load's arrivals are answered; raises LoadFailed."""
-    observer = run.part(Observer, Observer)
+    observer = run.observer
     load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, observer)
 
 
@@ -144,7 +115,7 @@ def stop(run: Run, name: str) -> None:
     Raises Refused if there is none; LoadFailed if its arrivals are not answered, or nothing could
     be read: it has ended then as well.
     """
-    loads = run.part(Loads, Loads)
+    loads = run.loads
     load = loads.get(name)
     if load is None:
         raise Refused(f"no load called {name} was started")
@@ -169,7 +140,7 @@ def read_rows_back(run: Run, load: Load, timeout: float) -> None:
     found = load.rows(timeout)
     if found is None:
         return
-    run.part(Loads).rows[load.config.name] = frozenset(found)
+    run.loads.rows[load.config.name] = frozenset(found)
     try:
         write_rows(load.config.folder, load.config.name, found)
     except OSError as problem:

@@ -8,7 +8,6 @@ import threading
 import time
 
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.loadgen.process import Load
 from chaosaws_kms_ext.run import Instant, Run
 
@@ -42,7 +41,7 @@ class Restarts:
         looked = time.monotonic_ns()
         while not self._end.wait(EVERY):
             before, looked = looked, time.monotonic_ns()
-            for load in self._run.part(Loads, Loads):
+            for load in self._run.loads:
                 steady = self._run.last(EventName.LOAD_STEADY, load=load.config.name)
                 load.may_start_again = steady is not None
                 if steady and not load.running:

@@ -12,12 +12,11 @@ from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster, Snapshot
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.resources import delete
+from chaosaws_kms_ext.resources import delete, master_passwords
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Kind, Ledger, Resource
-from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
 from chaosaws_kms_ext.run import Instant, Refused, Run
-from chaosaws_kms_ext.waiting import Observer, Wait
+from chaosaws_kms_ext.waiting import Wait
 
 __all__ = [
     "copy",
@@ -144,7 +143,7 @@ def _created(run: Run, key: str, name: str) -> str:
         network["DBSubnetGroupName"] = settings.subnet_group
     if settings.security_groups:
         network["VpcSecurityGroupIds"] = list(settings.security_groups)
-    master = run.part(MasterPasswords, MasterPasswords).new(cluster_id)
+    master = master_passwords.new(run, cluster_id)
     _order(
         run,
         "cluster",
@@ -189,7 +188,7 @@ def _restored(run: Run, source: Snapshot, key: str, name: str, model: Cluster) -
         lambda: rds.restore(Aws.of(run), cluster_id, source.id, key, _tags(run), **surroundings),
     )
     run.event(EventName.RESTORE_ORDERED, answered, cluster=cluster_id, snapshot=source.id)
-    run.part(MasterPasswords, MasterPasswords).inherit(cluster_id, source.cluster)
+    master_passwords.inherit(run, cluster_id, source.cluster)
     return cluster_id
 
 
@@ -291,7 +290,7 @@ def _found(run: Run, what: str, look: Callable[[], Answer | None]) -> tuple[Answ
             go_on_after(run, problem)
             return None
 
-    wait = Wait(what, limit(run), run.settings.status_poll, run.part(Observer, Observer))
+    wait = Wait(what, limit(run), run.settings.status_poll, run.observer)
     return wait.found(looked)
 
 
@@ -318,7 +317,7 @@ def _removed(run: Run, cluster_id: str) -> list[str]:
         lambda said: None,
         limit(run),
         run.settings.status_poll,
-        run.part(Observer, Observer),
+        run.observer,
     )
 
 

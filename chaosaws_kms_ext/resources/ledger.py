@@ -21,7 +21,6 @@ from psycopg.conninfo import conninfo_to_dict
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import PREFIX
 from chaosaws_kms_ext.files import sync_folder
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo import store
 from chaosaws_kms_ext.undo.store import ORIGIN, BadRecord, JournalDamaged, Origin
@@ -107,7 +106,8 @@ class Ledger:
 
         Raises AwsError.
         """
-        return run.part(cls, lambda: _new(run))
+        run.ledger = run.ledger or _new(run)
+        return run.ledger
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
@@ -307,7 +307,7 @@ def leftovers() -> tuple[list[Ledger], list[str]]:
 def _new(run: Run) -> Ledger:
     aws = Aws.of(run)
     ledger = Ledger(
-        store.origin_of(run.id, aws.region, run.find(LocalLab)),
+        store.origin_of(run.id, aws.region, run.lab),
         aws.call("sts", "GetCallerIdentity", {})["Account"],
         _folder() / f"{run.id}.json",
         database=Database(

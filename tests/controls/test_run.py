@@ -167,7 +167,7 @@ def refused(run):
 @pytest.fixture
 def ledger(tmp_path, run):
     made = Ledger(Origin(*[""] * len(ORIGIN)), "", tmp_path / "made.json")
-    run.put(Ledger, made)
+    run.ledger = made
     return made
 
 

@@ -13,7 +13,6 @@ from chaosaws_kms_ext.controls import stop_conditions
 from chaosaws_kms_ext.controls.stop_conditions import RED_BUTTON, StopConditions
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
@@ -164,7 +163,7 @@ def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
 @pytest.mark.parametrize("how", ["key_is_back", "close"])
 def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, signals, how):
     entry = _entry(run)
-    run.part(OpenFaults, OpenFaults).key_away.append(entry)
+    run.open_faults.key_away.append(entry)
     watching()
     getattr(entry, how)()
     until(lambda: signals)
@@ -188,7 +187,7 @@ def test_a_second_fault_is_watched_as_the_first(lab, cloudwatch, watching, run, 
     watching(name)
     run.event(EventName.PUT_BACK)
     _looks(lab, 3)
-    run.part(OpenFaults, OpenFaults).key_away.append(_entry(run))
+    run.open_faults.key_away.append(_entry(run))
     _looks(lab, 3)
     assert not signals
     go_off(cloudwatch, name)

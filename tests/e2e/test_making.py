@@ -23,7 +23,6 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources.delete import remove
 from chaosaws_kms_ext.resources.ledger import Ledger, leftovers
-from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
 from chaosaws_kms_ext.undo import store
 from tests.conftest import FAST, client, mostly_soak, until
 from tests.e2e.conftest import ROOT
@@ -46,16 +45,16 @@ class OnLab:
 
     @property
     def made(self) -> Ledger:
-        return self.run.part(Ledger)
+        return self.run.ledger
 
     def begin(self, environ=HERE):
         """Another run; the one before is over, with all that it had made."""
         runs.end()
         os.environ.update(environ)
         run = runs.current()
-        run.put(LocalLab, self.lab)
+        run.lab = self.lab
         cluster = rds.describe(self.door, "orders")
-        run.put(Target, Target(cluster, kms.describe(self.door, cluster.key)))
+        run.target = Target(cluster, kms.describe(self.door, cluster.key))
         return run
 
     def clusters(self):
@@ -79,7 +78,7 @@ class OnLab:
     def query(self, cluster_id, statement):
         """As the cluster's own master user."""
         said = self.clusters()[cluster_id]
-        user, password = self.run.part(MasterPasswords).get(cluster_id, ("postgres", ""))
+        user, password = self.run.master_passwords.get(cluster_id, ("postgres", ""))
         with psycopg.connect(
             host=said["Endpoint"], port=said["Port"], dbname="postgres", user=user,
             password=password, connect_timeout=10, autocommit=True,
@@ -137,9 +136,9 @@ def test_everything_that_a_run_makes_is_written_down_tagged_and_removed_again(he
     assert set(here.keys_of(here.run)) == {key["key"], other["key"]}
     written = here.made.path.read_text()
     assert len(json.loads(written)["things"]) == 8
-    passwords = {password for _, password in here.run.part(MasterPasswords).values()}
+    passwords = {password for _, password in here.run.master_passwords.values()}
     assert len(passwords) == 1
-    seen = f"{written}{here.run.events}{here.run.part(MasterPasswords)}{cluster}{restored}"
+    seen = f"{written}{here.run.events}{here.run.master_passwords}{cluster}{restored}"
     assert not any(password in seen for password in passwords)
 
     done = aurora.clean_up()

@@ -10,14 +10,10 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
 from chaosaws_kms_ext.aurora import probes as aurora_probes
-from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.load import probes as load_probes
-from chaosaws_kms_ext.resources.ledger import Ledger
-from chaosaws_kms_ext.watcher import Watcher
 from tests.conftest import FAST, client
 
 ROOT = "arn:aws:iam::123456789012:root"
@@ -48,7 +44,7 @@ def run(lab, monkeypatch):
     monkeypatch.setenv("CHAOS_RECOVERY_TIMEOUT", str(40 * FAST))
     runs.end()
     run = runs.current()
-    run.put(LocalLab, lab)
+    run.lab = lab
     yield run
     kms_actions.enable_key()
     aurora.clean_up()
@@ -65,15 +61,15 @@ def test_the_first_cluster_that_a_run_makes_is_what_it_is_about(run):
         aurora_probes.cluster_is_available()
     key, other = (kms_actions.create_key(name)["key"] for name in ("one", "other"))
     first = aurora.create_encrypted_cluster(key)
-    assert run.part(Target).cluster.id == first["cluster"]
-    assert run.part(Target).key.arn == key
-    assert run.part(Watcher).latest.cluster.id == first["cluster"]
+    assert run.target.cluster.id == first["cluster"]
+    assert run.target.key.arn == key
+    assert run.watcher.latest.cluster.id == first["cluster"]
     assert run.last(EventName.STATUS).details["meaning"] == "accessible"
     assert aurora_probes.cluster_is_available()
     assert kms_probes.key_is_enabled()
 
     second = aurora.create_encrypted_cluster(other, "second")
-    assert run.part(Target).cluster.id == first["cluster"] != second["cluster"]
+    assert run.target.cluster.id == first["cluster"] != second["cluster"]
     assert aurora_probes.encrypted_under(key_id=other, cluster_id=second["cluster"])
     assert not aurora_probes.encrypted_under(key_id=other, cluster_id=first["cluster"])
 
@@ -103,7 +99,7 @@ def test_a_cluster_that_can_be_made_after_all_fails_and_is_removed(lab, run):
         aurora.create_is_refused(key)
     assert str(no.value).startswith(f"a cluster was made under {key}")
     assert clusters(lab) == before
-    assert [thing.kind for thing in run.part(Ledger).things] == ["key"]
+    assert [thing.kind for thing in run.ledger.things] == ["key"]
 
 
 def test_a_copy_answers_for_the_first_time_with_its_error(run):

@@ -12,7 +12,6 @@ import pytest
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls import conclude as conclusion
 from chaosaws_kms_ext.history import Conditions
-from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import until
 from tests.e2e.conftest import marked
@@ -164,7 +163,6 @@ def test_reports_without_room_do_not_keep_the_judgement_away(on_aws, tmp_path, m
     run = runs.begin(Settings(target="aws", reports_dir=str(tmp_path)), "full")
     run.open_folder()
     run.conditions = Conditions(run.id, "full", "", run.settings)
-    run.put(Loads, Loads())
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -13,9 +13,7 @@ from chaosaws_kms_ext.faults.put_key_policy import PutKeyPolicy
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject import injection
 from chaosaws_kms_ext.inject.injection import _answered, close_recovered
-from chaosaws_kms_ext.inject.open_faults import OpenFaults
 from chaosaws_kms_ext.kms import actions
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.undo import journal, replay, restore
 from chaosaws_kms_ext.undo.undo import Undo
 from tests.conftest import client
@@ -41,7 +39,7 @@ def run(lab, monkeypatch):
     monkeypatch.setattr(injection, "IN_FLIGHT", 0.1)
     runs.end()
     run = runs.current({})
-    run.put(LocalLab, lab)
+    run.lab = lab
     yield run
     runs.end()
     for entry in journal.open_entries():
@@ -176,7 +174,7 @@ def test_a_call_without_an_answer_is_undone_twice_though_one_before_had_one(lab,
     close_recovered(run)
     with pytest.raises(ActivityFailed):
         actions.put_key_policy(key, {**DENY, "Statement": []})
-    (entry,) = run.part(OpenFaults).key_away
+    (entry,) = run.open_faults.key_away
     assert not _answered(run, entry)
     before = puts(lab)
     actions.restore_key_policy()

@@ -32,7 +32,7 @@ def held(lab, on_aws, monkeypatch, request):
     runs.end()
     until(lambda: client(lab, "scheduler").list_schedules()["Schedules"] == [])
     actions.disable_key()
-    yield runs.current().part(Safeguards), lab.clusters[0]["key"].rpartition("/")[2]
+    yield runs.current().safeguards, lab.clusters[0]["key"].rpartition("/")[2]
     actions.enable_key()
 
 
@@ -65,7 +65,7 @@ def test_what_a_watchdog_does_not_outlive_is_named(tmp_path):
 
 @pytest.mark.usefixtures("held")
 def test_a_run_that_ends_with_its_key_away_leaves_it_to_its_watchdog(lab):
-    watchdog = runs.current().part(Safeguards)._watchdog
+    watchdog = runs.current().safeguards._watchdog
     runs.end()
     assert watchdog.running
     key = lab.clusters[0]["key"]

@@ -11,7 +11,6 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.checkers.contexts import Contexts
 from chaosaws_kms_ext.history import Anchor, Conditions, EventName, History
 from chaosaws_kms_ext.kms import actions, probes
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
 
 pytestmark = pytest.mark.common_lab
@@ -25,7 +24,7 @@ def run(lab, monkeypatch):
         monkeypatch.setenv(name, value)
     runs.end()
     run = runs.current({})
-    run.put(LocalLab, lab)
+    run.lab = lab
     yield run
     runs.end()
 

@@ -13,7 +13,6 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.history import Conditions, EventName, read_history
 from chaosaws_kms_ext.load import actions, probes
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.loads import Loads
 from chaosaws_kms_ext.loadgen.process import WRITERS
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
@@ -37,7 +36,7 @@ def run(tmp_path, monkeypatch):
     run.folder = tmp_path
     (tmp_path / "history").mkdir()
     yield run
-    for load in run.part(Loads, Loads):
+    for load in run.loads:
         load.stop()
     runs.end()
 
@@ -59,7 +58,7 @@ def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
     # One database, one schema: only the first may write.
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
     loads.start(run, "copy", "orders", postgres.conninfo)
-    assert [load.config.name for load in run.part(Loads)] == ["main", "copy"]
+    assert [load.config.name for load in run.loads] == ["main", "copy"]
     assert happened(run, EventName.LOAD_STEADY) == ["main", "copy"]
     assert actions.run_on() == {"seconds": 1.0}
     for name in ("main", "copy"):
@@ -67,7 +66,7 @@ def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
         assert probes.latency_p99("0.5", name) < 500
 
     assert actions.stop_load("copy") == {"load": "copy"}
-    assert run.part(Loads).stopped == {"copy"}
+    assert run.loads.stopped == {"copy"}
     with pytest.raises(ActivityFailed, match="the load copy has ended by itself"):
         probes.answered_share(0.5, "copy")
     assert actions.run_on() == {"seconds": 1.0}
@@ -86,14 +85,14 @@ def test_a_name_is_given_once(run, postgres):
     loads.start(run, "main", "orders", postgres.conninfo)
     with pytest.raises(Refused, match="a load called main was started before"):
         loads.start(run, "main", "orders", postgres.conninfo)
-    assert run.part(Loads).get("main").running
+    assert run.loads.get("main").running
 
 
 def test_without_a_folder_no_load_starts(run, postgres):
     run.folder = None
     with pytest.raises(Refused, match=r"the folder of the control chaosaws_kms_ext\.controls\.run"):
         loads.start(run, "main", "orders", postgres.conninfo)
-    assert list(run.part(Loads, Loads)) == []
+    assert list(run.loads) == []
 
 
 def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monkeypatch):
@@ -141,7 +140,7 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
     (cause,) = measured.causes
     assert "was started again, so for " in cause
     assert not [why for why in measured.unmeasured if "no client can have written" in why]
-    assert {row.writer > WRITERS for row in run.part(Loads).rows["main"]} == {True, False}
+    assert {row.writer > WRITERS for row in run.loads.rows["main"]} == {True, False}
     restarts.stop()
 
 

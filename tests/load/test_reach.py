@@ -55,7 +55,7 @@ def begin():
 
     def begin(**settings):
         run = Run(Settings(**{"target": "aws", "cluster_id": "orders", **settings}))
-        run.put(Target, Target(orders(), KEY))
+        run.target = Target(orders(), KEY)
         begun.append(run)
         return run
 
@@ -88,10 +88,10 @@ def test_the_target_is_reached_as_its_load_is(begin):
         "sslmode": "require",
     }  # fmt: skip
     kept = Passwords("host=a", lambda: None, 60)
-    run.put(Passwords, kept)
+    run.passwords = kept
     assert conninfo_for(begin(), orders()) != kept.database
     run = begin()
-    run.put(Passwords, kept)
+    run.passwords = kept
     assert conninfo_for(run, orders()) == kept.database
     kept.stop()
 
@@ -116,7 +116,7 @@ def test_a_cluster_that_the_run_made_is_reached_as_its_master_user(
     run, made = begin(database="user=app dbname=nowhere connect_timeout=3"), cluster("made", shop)
     assert refused(conninfo_for(run, made).replace("user=app", "user=shop") + " dbname=postgres")
     run, masters = begin(database="user=app dbname=nowhere connect_timeout=3"), MasterPasswords()
-    run.put(MasterPasswords, masters)
+    run.master_passwords.update(masters)
     masters["made"] = ("shop", SECRET)
     database = conninfo_for(run, made)
     assert logs_in(database) == "shop"
