@@ -1,1 +1,1 @@
-"""Our side of a lab: starts it, masks the environment, orders what it does wrong."""
+"""Our side of a lab: starts it, masks the environment, orders misbehaviours, looks for it."""

@@ -24,30 +24,30 @@ WITHIN = 20.0
 """Seconds for one database."""
 
 
-def drop(aws: Aws, made: Ledger, say: Say) -> list[str]:
+def drop(aws: Aws, ledger: Ledger, say: Say) -> list[str]:
     """Drops the schemas of a run's loads, which its ledger names: what is left, in sentences.
 
     Passwords are found as the run found them: by libpq, IAM or Secrets Manager. A schema that does
     not say that it is ours is left alone.
     """
-    schemas = [each for each in made.things if each.kind == "schema"]
-    if schemas and (wrong := wrong_account(aws, made)):
+    schemas = [each for each in ledger.things if each.kind == "schema"]
+    if schemas and (wrong := wrong_account(aws, ledger)):
         return [wrong]
     left = []
     for thing in schemas:
         try:
-            said = _drop(aws, made, thing.name)
+            said = _drop(aws, ledger, thing.name)
         except NotOurs:
             said = "left alone, it is somebody else's"
         except (PlainError, OSError) as problem:
             left.append(f"the {thing} is not dropped: {problem}")
             continue
-        made.deleted(thing)
+        ledger.deleted(thing)
         say(f"{thing}: {said}")
     return left
 
 
-def _drop(aws: Aws, made: Ledger, cluster_id: str) -> str:
+def _drop(aws: Aws, ledger: Ledger, cluster_id: str) -> str:
     try:
         cluster = rds.describe(aws, cluster_id)
     except AwsError as problem:
@@ -56,7 +56,7 @@ def _drop(aws: Aws, made: Ledger, cluster_id: str) -> str:
         raise
     if cluster.meaning != "accessible":
         raise Refused(f"the cluster is {cluster.status}")
-    settings = Settings(target="aws", cluster_id=cluster_id, **asdict(made.database))
+    settings = Settings(target="aws", cluster_id=cluster_id, **asdict(ledger.database))
     if settings.database_auth == "libpq":
         schema.drop(rds.conninfo(cluster, settings.database), WITHIN)
         return "dropped"

@@ -70,7 +70,7 @@ class _Left(Exception):
 
 def remove(
     aws: Aws,
-    made: Ledger,
+    ledger: Ledger,
     say: Say,
     within: float = GONE_WITHIN,
     interval: float = LOOK,
@@ -84,18 +84,18 @@ def remove(
     never was, is no error. Raises OSError.
     """
     try:
-        with made.held():
-            if wrong := wrong_account(aws, made):
+        with ledger.held():
+            if wrong := wrong_account(aws, ledger):
                 return [wrong]
-            things = [thing for thing in made.resources if thing.kind != "key"]
-            left = databases(aws, made, things, say, within, interval, observer)
-            if keys := [thing for thing in made.things if thing.kind == "key"]:
+            things = [thing for thing in ledger.resources if thing.kind != "key"]
+            left = databases(aws, ledger, things, say, within, interval, observer)
+            if keys := [thing for thing in ledger.things if thing.kind == "key"]:
                 if left:
-                    left.append(f"the keys of run {made.run} stay until that is gone")
+                    left.append(f"the keys of run {ledger.run} stay until that is gone")
                 else:
-                    left = _keys(aws, made, keys, say)
-            if not left and not made.things:
-                made.close()
+                    left = _keys(aws, ledger, keys, say)
+            if not left and not ledger.things:
+                ledger.close()
             return left
     except Held as problem:
         return [str(problem)]
@@ -103,7 +103,7 @@ def remove(
 
 def databases(
     aws: Aws,
-    made: Ledger,
+    ledger: Ledger,
     things: Sequence[Resource],
     say: Say,
     within: float = GONE_WITHIN,
@@ -111,10 +111,10 @@ def databases(
     observer: Observer | None = None,
 ) -> list[str]:
     """Removes these clusters, instances and snapshots of a run: what is left, as `remove`."""
-    removal = _Removal(aws, made, things, say)
+    removal = _Removal(aws, ledger, things, say)
     try:
         Wait(
-            f"what run {made.run} made to be deleted", within, interval, observer or Observer()
+            f"what run {ledger.run} made to be deleted", within, interval, observer or Observer()
         ).until(removal.goes_on)
     except TimedOut:
         removal.give_up(within)
@@ -131,7 +131,7 @@ def look(aws: Aws, kind: Kind, name: str) -> There | None:
         raise
 
 
-def wrong_account(aws: Aws, made: Ledger) -> str:
+def wrong_account(aws: Aws, ledger: Ledger) -> str:
     """Why these credentials cannot find what the run made; empty if they can.
 
     In another account nothing would be found, and that would look like being over.
@@ -139,11 +139,11 @@ def wrong_account(aws: Aws, made: Ledger) -> str:
     try:
         account = aws.call("sts", "GetCallerIdentity", {})["Account"]
     except AwsError as problem:
-        return f"what run {made.run} made is not removed: {problem}"
-    if account == made.account:
+        return f"what run {ledger.run} made is not removed: {problem}"
+    if account == ledger.account:
         return ""
     return (
-        f"what run {made.run} made is in account {made.account}, and these credentials are of "
+        f"what run {ledger.run} made is in account {ledger.account}, and these credentials are of "
         f"{account}"
     )
 
@@ -154,8 +154,8 @@ def wrong_account(aws: Aws, made: Ledger) -> str:
 class _Removal:
     """Clusters, instances and snapshots on their way out."""
 
-    def __init__(self, aws: Aws, made: Ledger, things: Sequence[Resource], say: Say) -> None:
-        self._aws, self._made, self._say = aws, made, say
+    def __init__(self, aws: Aws, ledger: Ledger, things: Sequence[Resource], say: Say) -> None:
+        self._aws, self._ledger, self._say = aws, ledger, say
         in_order = sorted(things, key=lambda each: ORDER.index(each.kind))
         self._pending = dict.fromkeys(in_order, "")
         """What is still there, and why."""
@@ -201,7 +201,7 @@ class _Removal:
                 return "it may still be made: AWS was asked a moment ago"
             return ""
         self._seen.add(thing)
-        _check_tag(self._made, str(thing), there.tags)
+        _check_tag(self._ledger, str(thing), there.tags)
         if there.status == DELETING:
             return f"it is {there.status}"
         if others := sorted(there.members - self._gone):
@@ -209,7 +209,7 @@ class _Removal:
             if strangers := [each for each in others if each not in expected]:
                 raise _Left(
                     f"the {thing} is not deleted: it has {', '.join(strangers)}, which is not of "
-                    f"run {self._made.run} or stays itself"
+                    f"run {self._ledger.run} or stays itself"
                 )
             return f"it has {', '.join(others)}"
         DELETES[thing.kind](self._aws, thing.name)
@@ -218,7 +218,7 @@ class _Removal:
 
     def _finish(self, thing: Resource) -> None:
         del self._pending[thing]
-        self._made.deleted(thing)
+        self._ledger.deleted(thing)
         if thing.kind == "instance":
             self._gone.add(thing.name)
         if thing in self._ordered:
@@ -229,36 +229,36 @@ class _Removal:
         self.left.append(why)
 
 
-def _keys(aws: Aws, made: Ledger, things: Sequence[Resource], say: Say) -> list[str]:
+def _keys(aws: Aws, ledger: Ledger, things: Sequence[Resource], say: Say) -> list[str]:
     """Takes the aliases away and schedules the deletion of every key that the run made."""
     left = []
     try:
-        found = _all_keys(aws, made, things)
+        found = _all_keys(aws, ledger, things)
     except AwsError as problem:
-        return [f"which keys run {made.run} made is not known: {problem}"]
+        return [f"which keys run {ledger.run} made is not known: {problem}"]
     for thing in things:
         try:
-            found |= _without_alias(aws, made, thing, say)
+            found |= _without_alias(aws, ledger, thing, say)
         except (_Left, AwsError) as problem:
             left.append(str(problem))
     for arn in sorted(found):
         try:
-            _schedule(aws, made, arn, say, new=any(_is_new(each, arn) for each in things))
+            _schedule(aws, ledger, arn, say, new=any(_is_new(each, arn) for each in things))
         except (_Left, AwsError) as problem:
             left.append(str(problem))
     if not left:
         for thing in things:
-            made.deleted(thing)
+            ledger.deleted(thing)
     return left
 
 
-def _all_keys(aws: Aws, made: Ledger, things: Sequence[Resource]) -> set[str]:
+def _all_keys(aws: Aws, ledger: Ledger, things: Sequence[Resource]) -> set[str]:
     """Those that were heard of, and those that only their tag tells of."""
     heard = {thing.arn for thing in things if thing.arn}
     unheard = [thing for thing in things if not thing.arn]
     began = time.monotonic()
     while True:
-        by_tag = set(kms.tagged(aws, TAG, made.run))
+        by_tag = set(kms.tagged(aws, TAG, ledger.run))
         settled = all(_settled(each, began, SETTLED) for each in unheard)
         if len(by_tag - heard) >= len(unheard) or settled:
             return heard | by_tag
@@ -276,13 +276,13 @@ def _settled(thing: Resource, began: float, within: float) -> bool:
     return False
 
 
-def _without_alias(aws: Aws, made: Ledger, thing: Resource, say: Say) -> set[str]:
+def _without_alias(aws: Aws, ledger: Ledger, thing: Resource, say: Say) -> set[str]:
     """Removes the alias of a key of the run: the key's ARN, if there was an alias."""
     alias = f"{kms.ALIAS}{thing.name}"
     key = kms.find(aws, alias)
     if key is None:
         return set()
-    _check_tag(made, f"key {key.arn} of {alias}", kms.tags(aws, key.arn))
+    _check_tag(ledger, f"key {key.arn} of {alias}", kms.tags(aws, key.arn))
     with _done_before("NotFoundException"):
         kms.delete_alias(aws, alias)
     say(f"{alias} is deleted")
@@ -302,13 +302,13 @@ def _is_new(thing: Resource, arn: str) -> bool:
     return thing.arn == arn and not _settled(thing, time.monotonic(), SETTLED)
 
 
-def _schedule(aws: Aws, made: Ledger, arn: str, say: Say, new: bool) -> None:
+def _schedule(aws: Aws, ledger: Ledger, arn: str, say: Say, new: bool) -> None:
     key = kms.find(aws, arn)
     if key is None:
         if new:
             raise _Left(f"KMS does not know the key {arn} yet")
         return
-    _check_tag(made, f"key {arn}", kms.tags(aws, arn))
+    _check_tag(ledger, f"key {arn}", kms.tags(aws, arn))
     if key.state != "PendingDeletion":
         _check_unused(aws, arn)
         with _done_before("KMSInvalidStateException"):
@@ -329,11 +329,11 @@ def _done_before(code: str) -> Iterator[None]:
             raise
 
 
-def _check_tag(made: Ledger, what: str, tags: Mapping[str, str]) -> None:
-    if tags.get(TAG) != made.run:
+def _check_tag(ledger: Ledger, what: str, tags: Mapping[str, str]) -> None:
+    if tags.get(TAG) != ledger.run:
         raise _Left(
-            f"the {what} does not carry the tag {TAG}={made.run}, so it is left alone: look "
-            f"whose it is, and take it out of {made.path}"
+            f"the {what} does not carry the tag {TAG}={ledger.run}, so it is left alone: look "
+            f"whose it is, and take it out of {ledger.path}"
         )
 
 

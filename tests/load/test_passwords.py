@@ -37,7 +37,7 @@ SOON = 0.1
 
 
 @pytest.fixture
-def door(lab):
+def aws(lab):
     return Aws(lab.region, lab.endpoint, lab=lab.credentials)
 
 
@@ -101,14 +101,14 @@ def kept(keeping, postgres):
 
 
 @pytest.fixture
-def keeping(door):
+def keeping(aws):
     """The same for whatever server: what is refused before it is asked needs none."""
     with contextlib.ExitStack() as stack:
 
         def keep(renew_every=SOON, **more):
             settings = Settings(**{"target": "aws", **more})
-            cluster = rds.describe(door, "orders")
-            made = passwords(door, settings, cluster, cluster.key, renew_every)
+            cluster = rds.describe(aws, "orders")
+            made = passwords(aws, settings, cluster, cluster.key, renew_every)
             stack.callback(made.stop)
             made.start()
             return made
@@ -362,8 +362,8 @@ def test_a_token_for_somewhere_else_or_signed_by_somebody_else_is_not_good(gate,
 
 
 @pytest.mark.parametrize("beside", [{}, {"host": "cluster.example"}], ids=["alone", "with a name"])
-def test_through_a_tunnel_a_token_is_signed_for_the_cluster(gate, kept, door, beside):
-    cluster = rds.describe(door, "orders")
+def test_through_a_tunnel_a_token_is_signed_for_the_cluster(gate, kept, aws, beside):
+    cluster = rds.describe(aws, "orders")
     gate.signed_for = f"{beside.get('host', cluster.address)}:{cluster.raw['Port']}"
     named = {"hostaddr": "127.0.0.1", "port": gate.port, "dbname": "postgres", "user": "postgres"}
     found = kept(database_auth="iam", database=make_conninfo("", **named, **beside))
@@ -412,9 +412,9 @@ def test_without_credentials_no_token_is_signed(lab, postgres):
     found.stop()
 
 
-def test_a_cluster_that_takes_no_tokens_is_named(lab, door):
-    cluster = rds.describe(door, "orders")
+def test_a_cluster_that_takes_no_tokens_is_named(lab, aws):
+    cluster = rds.describe(aws, "orders")
     cluster.raw["IAMDatabaseAuthenticationEnabled"] = False
     settings = Settings(target="aws", database_auth="iam")
     with pytest.raises(Refused, match="IAM database authentication is off on orders"):
-        passwords(door, settings, cluster, cluster.key)
+        passwords(aws, settings, cluster, cluster.key)

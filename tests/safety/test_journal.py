@@ -179,9 +179,9 @@ def test_replaying_puts_the_key_back_and_sees_it(lab):
     kms = client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.disable_key(KeyId=key)
-    door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
+    aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
     for _ in range(2):
-        replay(door, DisableKey(key).undo())
+        replay(aws, DisableKey(key).undo())
         assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
@@ -189,25 +189,25 @@ def test_a_key_that_does_not_come_back_is_said(lab):
     kms = client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.schedule_key_deletion(KeyId=key)
-    door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
+    aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
     with pytest.raises(NotPutBack, match="KMSInvalidStateException"):
-        replay(door, DisableKey(key).undo())
+        replay(aws, DisableKey(key).undo())
 
 
 def test_a_refusal_that_passes_does_not_keep_the_key_away(lab):
     kms = client(lab, "kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.disable_key(KeyId=key)
-    door = Aws(lab.region, lab.endpoint, lab=lab.credentials)
-    call, failures = door.call, iter([True, True])
+    aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
+    call, failures = aws.call, iter([True, True])
 
     def flaky(*asked):
         if next(failures, False):
             raise AwsError("throttled", "ThrottlingException")
         return call(*asked)
 
-    door.call = flaky
-    replay(door, DisableKey(key).undo())
+    aws.call = flaky
+    replay(aws, DisableKey(key).undo())
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
