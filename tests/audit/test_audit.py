@@ -83,7 +83,8 @@ def all_events(kms, name):
 
 
 def client_of(other, service):
-    return boto3.client(service, endpoint_url=other.meta.endpoint_url)
+    # A session of its own: boto3 keeps the credentials that it first saw, of another lab perhaps.
+    return boto3.Session().client(service, endpoint_url=other.meta.endpoint_url)
 
 
 def test_while_the_key_is_away_nobody_is_missed_who_could_have_put_it_back(orders_is_back):
