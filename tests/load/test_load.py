@@ -157,8 +157,10 @@ def test_the_load_says_no_when_the_server_does(postgres, start_load, tmp_path):
         "    def wrong(self, connection):\n"
         "        connection.execute('SELECT * FROM nowhere')\n"
     )
+    load = started(postgres, tmp_path, mistaken)
     with pytest.raises(LoadFailed, match=r"0% of the.*not 99%; the database said: 42P01: "):
-        Load.wait_until_steady(started(postgres, tmp_path, mistaken), 0.5, 0.99, 5, Observer())
+        load.wait_until_steady(0.5, 0.99, 5, Observer())
+    load.stop()
 
 
 def started(postgres, tmp_path, file):

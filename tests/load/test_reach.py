@@ -15,7 +15,6 @@ from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.loadgen.passwords import Passwords
-from chaosaws_kms_ext.resources.master_passwords import MasterPasswords
 from chaosaws_kms_ext.run import Run
 from chaosaws_kms_ext.settings import Settings
 from tests.conftest import client
@@ -115,9 +114,8 @@ def test_a_cluster_that_the_run_made_is_reached_as_its_master_user(
         monkeypatch.setenv("PGPASSWORD", of_the_target)
     run, made = begin(database="user=app dbname=nowhere connect_timeout=3"), cluster("made", shop)
     assert refused(conninfo_for(run, made).replace("user=app", "user=shop") + " dbname=postgres")
-    run, masters = begin(database="user=app dbname=nowhere connect_timeout=3"), MasterPasswords()
-    run.master_passwords.update(masters)
-    masters["made"] = ("shop", SECRET)
+    run = begin(database="user=app dbname=nowhere connect_timeout=3")
+    run.master_passwords["made"] = ("shop", SECRET)
     database = conninfo_for(run, made)
     assert logs_in(database) == "shop"
     assert conninfo_to_dict(database)["connect_timeout"] == "3"
