@@ -65,7 +65,10 @@ class Door:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI."""
-        return self._answer(environ)(environ, start)
+        try:
+            return self._answer(environ)(environ, start)
+        finally:
+            self._world.called.set()
 
     def _answer(self, environ: dict[str, Any]) -> Response:
         request = Request(dict(environ))

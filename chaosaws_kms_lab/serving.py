@@ -34,6 +34,9 @@ __all__ = ["serve"]
 TICK = 0.02
 """Seconds between two looks at the clusters: the resolution of the lab's own instants."""
 
+REST = 0.5
+"""Seconds until the next look when nothing changes with time; a request ends the rest."""
+
 ACCESS_KEY = "lab"
 SECRET_BYTES = 24
 
@@ -100,14 +103,21 @@ def _listen(door: Door, listener: socket.socket) -> None:
 
 def _tick(rds: Rds, door: Door) -> NoReturn:
     """Lets time pass; after an error in one tick the clock goes on."""
+    world = rds.world
     while True:
-        with rds.world.lock:
+        world.called.clear()
+        at_rest = False
+        with world.lock:
             try:
-                kms.tick(rds.world)
+                kms.tick(world)
                 rds.tick()
                 if door.misbehaviours.needs_states:
-                    for region in rds.world.regions():
+                    for region in world.regions():
                         door.misbehaviours.remember_states(region.keys.values())
+                else:
+                    at_rest = rds.at_rest and kms.at_rest(world, REST)
             except Exception:
                 logging.exception("an error in a tick of the lab's clock")
         time.sleep(TICK)
+        if at_rest:
+            world.called.wait(REST)

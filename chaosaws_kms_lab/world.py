@@ -344,6 +344,8 @@ class World:
         self.clock = clock
         self.profile = profile
         self.lock = threading.RLock()
+        self.called = threading.Event()
+        """Set after every request, which may have changed something."""
         self.global_clusters: dict[str, GlobalCluster] = {}
         self.audit: Audit = lambda call, answer, error: None
         """Called with every call, Aurora's own included."""

@@ -21,13 +21,13 @@ from chaosaws_kms_lab.kms import (
     tags,
 )
 from chaosaws_kms_lab.kms.authorize import Version, version
-from chaosaws_kms_lab.kms.expiry import tick
+from chaosaws_kms_lab.kms.expiry import at_rest, tick
 from chaosaws_kms_lab.kms.new_keys import create_key
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.parameters import check
 from chaosaws_kms_lab.world import World
 
-__all__ = ["OPERATIONS", "Version", "create_key", "handle", "tick", "version"]
+__all__ = ["OPERATIONS", "Version", "at_rest", "create_key", "handle", "tick", "version"]
 
 OPERATIONS: dict[str, Handler] = {
     **aliases.OPERATIONS,

@@ -9,24 +9,40 @@ from chaosaws_kms_lab.kms import material, rotation
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS
 from chaosaws_kms_lab.world import Key, Region, World
 
-__all__ = ["tick"]
+__all__ = ["at_rest", "tick"]
 
 
 def tick(world: World) -> None:
     """Does what is due for every key."""
     now, today = world.clock.now(), world.clock.utc()
     for region in world.regions():
-        # Most keys wait for nothing, and this runs many times a second.
-        waiting = [
-            key
-            for key in region.keys.values()
-            if key.deletion_at is not None
-            or key.valid_to is not None
-            or key.next_rotation_at is not None
-        ]
-        for key in waiting:
+        for key in _waiting(region):
             if _age(world, region, key, now, today):
                 key.changes += 1
+
+
+def at_rest(world: World, seconds: float) -> bool:
+    """Whether nothing happens to any key within so many real seconds, unless somebody calls."""
+    soon = world.clock.now() + seconds * world.clock.speed
+    date = world.clock.date(soon)
+    return not any(
+        (key.deletion_at is not None and key.deletion_at <= soon)
+        or (key.valid_to is not None and key.valid_to <= date)
+        or (key.next_rotation_at is not None and key.next_rotation_at <= soon)
+        for region in world.regions()
+        for key in _waiting(region)
+    )
+
+
+def _waiting(region: Region) -> list[Key]:
+    """The keys to which something will happen; most wait for nothing."""
+    return [
+        key
+        for key in region.keys.values()
+        if key.deletion_at is not None
+        or key.valid_to is not None
+        or key.next_rotation_at is not None
+    ]
 
 
 def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:

@@ -133,6 +133,8 @@ class Rds:
     _starting: list[Instance] = field(default_factory=list)
     _attempts: dict[str, Attempt] = field(default_factory=dict)
     """Grant id → the last attempt."""
+    at_rest: bool = False
+    """Whether the last tick found that nothing changes with time, unless somebody calls."""
 
     # The key
 
@@ -164,10 +166,22 @@ class Rds:
         for later in due:
             later.do()
         self._starting = [i for i in self._starting if not self._has_started(i)]
+        at_rest = not due
         for cluster in self._clusters():
             usable = self.key_usable_by(cluster)
             if not aurora.at_rest(cluster.state, usable):
                 self._step(cluster, usable)
+                at_rest = False
+            elif not usable or self._depends_on_time(cluster):
+                at_rest = False
+        self.at_rest = at_rest and not self._later and not self._starting
+
+    def _depends_on_time(self, cluster: Cluster) -> bool:
+        """Whether its key's policy may say something else a second later."""
+        if cluster.encryption is None:
+            return False
+        attempt = self._attempts.get(cluster.encryption.grant_id)
+        return attempt is not None and attempt.version is not None and attempt.version.second > 0
 
     def _clusters(self) -> Iterator[Cluster]:
         for region in self.world.regions():
