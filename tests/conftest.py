@@ -147,17 +147,27 @@ LONG = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long tests come first, and as many to each worker: each begins with an equal share."""
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    long = [item for item in items if any(name in item.nodeid for name in LONG)]
-    short = [item for item in items if item not in set(long)]
+    long = _together([item for item in items if any(name in item.nodeid for name in LONG)])
+    taken = {item for group in long for item in group}
+    short = [item for item in items if item not in taken]
     size = -(-len(items) // workers)
     mixed: list[pytest.Item] = []
     for worker in range(workers):
-        mine = long[worker::workers]
+        mine = [item for group in long[worker::workers] for item in group]
         mixed += mine
-        rest = size - len(mine)
+        rest = max(size - len(mine), 0)
         mixed += short[:rest]
         del short[:rest]
     items[:] = [*mixed, *short]
+
+
+def _together(items: Sequence[pytest.Item]) -> list[list[pytest.Item]]:
+    """The tests in groups: those of a module that share its lab are one, any other is its own."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        shares = "lab" in getattr(item, "fixturenames", ())
+        groups.setdefault(str(item.path) if shares else item.nodeid, []).append(item)
+    return list(groups.values())
 
 
 @pytest.fixture(autouse=True)

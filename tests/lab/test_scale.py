@@ -23,12 +23,11 @@ def create(rds, number, **params):
 def test_boto3s_paginators_see_each_of_250_clusters_once(tmp_path):
     desk = Desk(tmp_path / "requests.jsonl")
     rds = desk.client("rds")
-    create(rds, 250)
     for n in range(250):
-        rds.create_db_instance(
-            DBInstanceIdentifier=f"i-{n}", DBClusterIdentifier=f"many-{n:04}",
-            DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
-        )  # fmt: skip
+        engine = {"DBClusterIdentifier": f"many-{n:04}", "Engine": "aurora-postgresql"}
+        desk.ask("rds", "CreateDBCluster", **engine)
+        instance = {"DBInstanceIdentifier": f"i-{n}", "DBInstanceClass": "db.r6g.large"}
+        desk.ask("rds", "CreateDBInstance", **engine, **instance)
     for operation, field, size, name in [
         ("describe_db_clusters", "DBClusters", 20, "DBClusterIdentifier"),
         ("describe_db_clusters", "DBClusters", 100, "DBClusterIdentifier"),
