@@ -56,7 +56,8 @@ class Ports:
             self.release(port)
 
     def _bind_any(self) -> tuple[int, socket.socket]:
-        for port in random.sample(PORTS, TRIES):
+        for _ in range(TRIES):
+            port = random.choice(PORTS)
             if port not in self._chosen and (held := _bind(port)):
                 return port, held
         raise LabCannotStart("the lab found no free port between 20000 and 29999")
