@@ -272,9 +272,11 @@ def client(lab: LocalLab, service: str, region: str | None = None, access_key: s
     return _client(lab.endpoint, service, region or lab.region, access_key, secret_key)
 
 
-def as_superuser(lab: LocalLab, database: str = OWN_DATABASE) -> psycopg.Connection[Any]:
-    """A connection of the lab's own user to the server of its first cluster."""
-    port = conninfo_to_dict(lab.clusters[0]["database"])["port"]
+def as_superuser(
+    lab: LocalLab, database: str = OWN_DATABASE, port: int | None = None
+) -> psycopg.Connection[Any]:
+    """A connection of the lab's own user to the server on a port, else to its first cluster's."""
+    port = port or int(conninfo_to_dict(lab.clusters[0]["database"])["port"])
     (socket,) = (lab.requests.parent / "run").glob(f"*/.s.PGSQL.{port}")
     return psycopg.connect(
         host=str(socket.parent), port=port, dbname=database, user=SUPERUSER, autocommit=True

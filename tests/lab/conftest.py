@@ -12,13 +12,13 @@ from botocore.client import BaseClient
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
 from tests.lab.document import marked
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def own_lab(tmp_path: Path) -> InProcessLab:
     """A lab of the test's own in this process, with a clock that is moved by hand."""
-    return Desk(tmp_path / "requests.jsonl")
+    return InProcessLab(tmp_path / "requests.jsonl")
 
 
 @pytest.fixture

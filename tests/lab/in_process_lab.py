@@ -128,7 +128,7 @@ class OneSecret:
         return self.lab
 
 
-class Desk:
+class InProcessLab:
     """A lab without a process of its own."""
 
     def __init__(self, log: Path, profile: str = "observed", iam: bool = False) -> None:
@@ -138,7 +138,7 @@ class Desk:
         self.rds = Rds(self.world, self.servers)
         self.invoked: list[tuple[str, str]] = []
         self.scheduler = Scheduler(self.clock, self._invoke)
-        door = Door(self.world, self.rds, self.scheduler, "desk", log, ADDRESS, OneSecret(), iam)
+        door = Door(self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam)
         self._door = Client(door)
 
     def client(

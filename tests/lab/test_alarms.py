@@ -19,8 +19,8 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def cloudwatch(desk):
-    return desk.client("cloudwatch")
+def cloudwatch(own_lab):
+    return own_lab.client("cloudwatch")
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_no_metric_moves_an_alarm(cloudwatch, alarm):
 
 
 @deviates("cloudwatch:SetAlarmState", "takes no action: nothing is published to a topic")
-def test_an_alarm_keeps_its_actions_and_does_not_take_them(desk, cloudwatch, alarm):
-    sns, sqs = desk.client("sns"), desk.client("sqs")
+def test_an_alarm_keeps_its_actions_and_does_not_take_them(own_lab, cloudwatch, alarm):
+    sns, sqs = own_lab.client("sns"), own_lab.client("sqs")
     url = sqs.create_queue(QueueName=alarm)["QueueUrl"]
     topic = sns.create_topic(Name=alarm)["TopicArn"]
     queue = f"arn:aws:sqs:{REGION}:123456789012:{alarm}"

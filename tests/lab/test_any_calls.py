@@ -24,7 +24,7 @@ from chaosaws_kms_lab import rds as lab_rds
 from chaosaws_kms_lab.aurora import AVAILABLE, PROFILES, RECOVERABLE, TERMINAL
 from chaosaws_kms_lab.calls import AwsError
 from tests.conftest import mostly_soak
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 
 # What every operation of a service may answer: the API references' pages "Common errors".
 COMMON = {
@@ -101,8 +101,8 @@ class AnyCalls(RuleBasedStateMachine):
 
     @initialize()
     def open_the_lab(self) -> None:
-        self.desk = Desk(Path(os.devnull), self.profile)
-        self.clients = {name: self.desk.client(name) for name in ("kms", "rds")}
+        self.own_lab = InProcessLab(Path(os.devnull), self.profile)
+        self.clients = {name: self.own_lab.client(name) for name in ("kms", "rds")}
         self.keys = [self.clients["kms"].create_key()["KeyMetadata"]["Arn"]]
         self.grants: list[str] = []
         self.lost_since: dict[str, float] = {}
@@ -113,7 +113,7 @@ class AnyCalls(RuleBasedStateMachine):
                 "DBClusterIdentifier": name, "Engine": "aurora-postgresql",
                 "KmsKeyId": self.keys[0], "StorageEncrypted": True,
             })  # fmt: skip
-        self.desk.pass_time(60)
+        self.own_lab.pass_time(60)
         self.look()
 
     @rule(data=st.data(), which=pick(ALL + 8 * OFTEN))
@@ -124,7 +124,7 @@ class AnyCalls(RuleBasedStateMachine):
 
     @rule(seconds=pick([1.0, 100.0, LAG, 2100.0, 86400.0, 8 * 86400.0]))
     def wait(self, seconds: float) -> None:
-        self.desk.pass_time(seconds)
+        self.own_lab.pass_time(seconds)
         self.look()
 
     # Calls
@@ -207,8 +207,8 @@ class AnyCalls(RuleBasedStateMachine):
 
     def look(self) -> None:
         """Holds what the API says now against what it said before."""
-        self.desk.pass_time(0)
-        now, started = self.desk.clock.now(), self.started
+        self.own_lab.pass_time(0)
+        now, started = self.own_lab.clock.now(), self.started
         self.started = set()
         clusters = self.clients["rds"].describe_db_clusters()["DBClusters"]
         self.grants = []
@@ -226,7 +226,7 @@ class AnyCalls(RuleBasedStateMachine):
 
     def check_grants(self) -> None:
         """No grant of Aurora's is left of what was refused or deleted."""
-        region = self.desk.world.region("eu-west-1")
+        region = self.own_lab.world.region("eu-west-1")
         things = [*region.clusters.values(), *region.snapshots.values()]
         held = {thing.encryption.grant_id for thing in things if thing.encryption}
         for key in region.keys.values():
@@ -254,11 +254,11 @@ class AnyCalls(RuleBasedStateMachine):
             return True
         key = cluster["KmsKeyId"]
         try:
-            state = self.desk.ask("kms", "DescribeKey", KeyId=key)["KeyMetadata"]["KeyState"]
+            state = self.own_lab.ask("kms", "DescribeKey", KeyId=key)["KeyMetadata"]["KeyState"]
         except AwsError:
             return False
-        policy = json.loads(self.desk.ask("kms", "GetKeyPolicy", KeyId=key)["Policy"])
-        grants = self.desk.ask("kms", "ListGrants", KeyId=key)["Grants"]
+        policy = json.loads(self.own_lab.ask("kms", "GetKeyPolicy", KeyId=key)["Policy"])
+        grants = self.own_lab.ask("kms", "ListGrants", KeyId=key)["Grants"]
         self.grants += [grant["GrantId"] for grant in grants]
         own = {"aws:rds:dbc-id": cluster["DbClusterResourceId"]}
         held = [g for g in grants if g.get("Constraints", {}).get("EncryptionContextSubset") == own]

@@ -64,8 +64,8 @@ class Rule:
 
 
 @pytest.fixture
-def kms(desk):
-    return desk.client("kms")
+def kms(own_lab):
+    return own_lab.client("kms")
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def rules():
 
 
 @pytest.fixture
-def rule(desk, rules):
-    return partial(rules, desk.client)
+def rule(own_lab, rules):
+    return partial(rules, own_lab.client)
 
 
 def api_calls(*names, **more):
@@ -185,12 +185,12 @@ def test_the_aws_cli_makes_a_rule_and_takes_its_events(lab):
 # What KMS sends
 
 
-def test_a_rotation_is_told_with_the_old_and_the_new_material(desk, kms, key, rule):
+def test_a_rotation_is_told_with_the_old_and_the_new_material(own_lab, kms, key, rule):
     rotations = rule({"source": ["aws.kms"], "detail-type": ["KMS CMK Rotation"]})
     kms.enable_key_rotation(KeyId=key, RotationPeriodInDays=90)
     assert rotations.got() == []
     kms.rotate_key_on_demand(KeyId=key)
-    desk.pass_time(90 * DAY)
+    own_lab.pass_time(90 * DAY)
     known = kms.list_key_rotations(KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
     materials = [each["KeyMaterialId"] for each in known]
     first, second = rotations.got(2)
@@ -206,7 +206,9 @@ def test_a_rotation_is_told_with_the_old_and_the_new_material(desk, kms, key, ru
     assert second["detail"]["previous-key-material-id"] == materials[1]
 
 
-def test_the_end_of_imported_material_is_told_and_its_deletion_by_somebody_is_not(desk, kms, rule):
+def test_the_end_of_imported_material_is_told_and_its_deletion_by_somebody_is_not(
+    own_lab, kms, rule
+):
     expired = rule({"detail-type": ["KMS Imported Key Material Expiration"]})
     key = kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
 
@@ -221,22 +223,22 @@ def test_the_end_of_imported_material_is_told_and_its_deletion_by_somebody_is_no
 
     bring(ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE")
     kms.delete_imported_key_material(KeyId=key)
-    bring(ValidTo=desk.clock.utc() + timedelta(minutes=5))
-    desk.pass_time(299)
+    bring(ValidTo=own_lab.clock.utc() + timedelta(minutes=5))
+    own_lab.pass_time(299)
     assert expired.got() == []
-    desk.pass_time(2)
+    own_lab.pass_time(2)
     (event,) = expired.got(1)
     assert event["resources"] == [key]
     assert event["detail"] == {"key-id": key.rsplit("/", 1)[-1]}
     assert event["time"] == "2026-01-01T00:05:01Z"
 
 
-def test_a_key_that_is_gone_is_told_and_not_that_it_will_go(desk, kms, key, rule):
+def test_a_key_that_is_gone_is_told_and_not_that_it_will_go(own_lab, kms, key, rule):
     gone = rule({"source": ["aws.kms"], "detail-type": ["KMS CMK Deletion"]})
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    desk.pass_time(7 * DAY - 1)
+    own_lab.pass_time(7 * DAY - 1)
     assert gone.got() == []
-    desk.pass_time(1)
+    own_lab.pass_time(1)
     (event,) = gone.got(1)
     assert event["resources"] == [key]
     assert event["detail"] == {"key-id": key.rsplit("/", 1)[-1]}
@@ -245,16 +247,16 @@ def test_a_key_that_is_gone_is_told_and_not_that_it_will_go(desk, kms, key, rule
 # What RDS sends
 
 
-def test_events_of_clusters_instances_and_snapshots_are_told_each_as_its_kind(desk, rule):
+def test_events_of_clusters_instances_and_snapshots_are_told_each_as_its_kind(own_lab, rule):
     events = rule({"source": ["aws.rds"], "detail-type": [{"prefix": "RDS DB"}]})
-    rds = desk.client("rds")
+    rds = own_lab.client("rds")
     tags = [{"Key": "chaos:allow", "Value": "kms"}]
     rds.create_db_cluster(DBClusterIdentifier="c", Engine="aurora-postgresql", Tags=tags)
     rds.create_db_instance(
         DBInstanceIdentifier="i", DBClusterIdentifier="c",
         DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
     )  # fmt: skip
-    desk.pass_time(600)
+    own_lab.pass_time(600)
     rds.create_db_cluster_snapshot(DBClusterIdentifier="c", DBClusterSnapshotIdentifier="s")
     told = {event["detail"]["EventID"]: event for event in events.got(3)}
     kinds = {
@@ -309,7 +311,7 @@ def test_an_rds_event_looks_as_its_guide_shows_it():
 
 @shows("events:PutRule", "events:DisableRule", "events:EnableRule")
 def test_reads_are_told_to_a_rule_that_asks_for_them_and_nothing_to_one_that_is_off(
-    desk, kms, key, rule
+    own_lab, kms, key, rule
 ):
     calls = api_calls("DescribeKey", "Decrypt", "DisableKey", "EnableKey")
     changes, everything = rule(calls), rule(calls, State=EVERYTHING)
@@ -319,7 +321,7 @@ def test_reads_are_told_to_a_rule_that_asks_for_them_and_nothing_to_one_that_is_
     assert names(everything.got(2)) == ["DescribeKey", "DisableKey"]
     assert names(changes.got(1)) == ["DisableKey"]
     assert off.got() == []
-    events = desk.client("events")
+    events = own_lab.client("events")
     events.enable_rule(Name=off.name)
     events.disable_rule(Name=changes.name)
     kms.enable_key(KeyId=key)
@@ -328,7 +330,7 @@ def test_reads_are_told_to_a_rule_that_asks_for_them_and_nothing_to_one_that_is_
     assert len(changes.got()) == 1
 
 
-def test_a_refused_call_is_told_with_its_error(desk, kms, key, rule):
+def test_a_refused_call_is_told_with_its_error(own_lab, kms, key, rule):
     refused = rule(api_calls("DisableKey") | {"detail": {"errorCode": [{"exists": True}]}})
     kms.disable_key(KeyId=key)
     kms.schedule_key_deletion(KeyId=key)
@@ -338,27 +340,27 @@ def test_a_refused_call_is_told_with_its_error(desk, kms, key, rule):
     assert event["detail"]["errorCode"] == "KMSInvalidStateException"
 
 
-def test_what_aurora_asks_of_kms_and_calls_of_motos_services_are_told_too(desk, key, rule):
+def test_what_aurora_asks_of_kms_and_calls_of_motos_services_are_told_too(own_lab, key, rule):
     grants, users = rule(api_calls("CreateGrant")), rule(api_calls("CreateUser"))
-    desk.client("rds").create_db_cluster(
+    own_lab.client("rds").create_db_cluster(
         DBClusterIdentifier="c", Engine="aurora-postgresql", StorageEncrypted=True, KmsKeyId=key
     )
-    desk.client("iam", region=REGION).create_user(UserName=f"user-{next(NUMBERS)}")
+    own_lab.client("iam", region=REGION).create_user(UserName=f"user-{next(NUMBERS)}")
     (granted,) = grants.got(1)
     assert granted["detail"]["userIdentity"]["invokedBy"] == "rds.amazonaws.com"
     (made,) = users.got(1)
     assert (made["source"], made["detail"]["eventSource"]) == ("aws.iam", "iam.amazonaws.com")
 
 
-def test_no_secret_is_told(desk, rule):
+def test_no_secret_is_told(own_lab, rule):
     told = rule(api_calls("PutParameter"))
-    desk.client("ssm").put_parameter(
+    own_lab.client("ssm").put_parameter(
         Name=f"/p{next(NUMBERS)}", Value="not-for-the-bus", Type="SecureString"
     )
     assert "not-for-the-bus" not in json.dumps(told.got(1))
 
 
-def test_a_queue_that_gets_every_event_can_be_emptied(desk, kms, key, rule):
+def test_a_queue_that_gets_every_event_can_be_emptied(own_lab, kms, key, rule):
     all_events = rule({"source": [{"prefix": "aws."}]}, State=EVERYTHING)
     kms.disable_key(KeyId=key)
     until(lambda: "DisableKey" in names(all_events.got()))
@@ -373,7 +375,7 @@ def test_a_queue_that_gets_every_event_can_be_emptied(desk, kms, key, rule):
 
 
 @shows("events:PutTargets")
-def test_one_target_that_cannot_be_reached_keeps_nothing_from_the_others(desk, kms, key, rule):
+def test_one_target_that_cannot_be_reached_keeps_nothing_from_the_others(own_lab, kms, key, rule):
     broken, whole = rule(api_calls("DisableKey")), rule(api_calls("DisableKey"))
     broken.target(Id="queue", Arn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:nowhere")
     broken.target(Id="another", Arn=broken.arn)
@@ -383,8 +385,8 @@ def test_one_target_that_cannot_be_reached_keeps_nothing_from_the_others(desk, k
 
 
 @shows("events:PutTargets", "events:CreateArchive")
-def test_log_groups_and_archives_get_events_and_a_target_its_own_words(desk, kms, key, rule):
-    logs, events = desk.client("logs"), desk.client("events")
+def test_log_groups_and_archives_get_events_and_a_target_its_own_words(own_lab, kms, key, rule):
+    logs, events = own_lab.client("logs"), own_lab.client("events")
     name = f"/aws/events/{next(NUMBERS)}"
     logs.create_log_group(logGroupName=name)
     disabled = rule(api_calls("DisableKey"))
@@ -423,27 +425,27 @@ def test_log_groups_and_archives_get_events_and_a_target_its_own_words(desk, kms
     ids=lambda arn: arn.split(":")[2],
 )
 @deviates("events:PutTargets", "targets are queues, log groups and event buses, nothing else")
-def test_a_target_to_which_nothing_would_be_delivered_is_not_taken(desk, rule, arn):
+def test_a_target_to_which_nothing_would_be_delivered_is_not_taken(own_lab, rule, arn):
     disabled = rule(api_calls("DisableKey"))
     targets = [{"Id": "more", "Arn": disabled.arn}, {"Id": "other", "Arn": arn}]
-    events = desk.client("events")
+    events = own_lab.client("events")
     assert refusal(events.put_targets, Rule=disabled.name, Targets=targets) == "NotImplemented"
     there = events.list_targets_by_rule(Rule=disabled.name)["Targets"]
     assert [target["Id"] for target in there] == ["queue"]
 
 
-def test_a_rule_hears_of_its_own_region(desk, rules):
-    here = rules(desk.client, api_calls("DisableKey"))
-    far = desk.client("kms", region="us-east-1")
+def test_a_rule_hears_of_its_own_region(own_lab, rules):
+    here = rules(own_lab.client, api_calls("DisableKey"))
+    far = own_lab.client("kms", region="us-east-1")
     far.disable_key(KeyId=far.create_key()["KeyMetadata"]["KeyId"])
-    near = desk.client("kms")
+    near = own_lab.client("kms")
     near.disable_key(KeyId=near.create_key()["KeyMetadata"]["KeyId"])
     assert [event["region"] for event in here.got(1)] == [REGION]
 
 
-def test_a_rule_with_a_schedule_gets_none_of_these_events(desk, kms, key, rule):
+def test_a_rule_with_a_schedule_gets_none_of_these_events(own_lab, kms, key, rule):
     timed = rule(api_calls("DisableKey"))
-    desk.client("events").put_rule(Name=timed.name, ScheduleExpression="rate(1 minute)")
+    own_lab.client("events").put_rule(Name=timed.name, ScheduleExpression="rate(1 minute)")
     other = rule(api_calls("DisableKey"))
     kms.disable_key(KeyId=key)
     assert len(other.got(1)) == 1
@@ -452,10 +454,10 @@ def test_a_rule_with_a_schedule_gets_none_of_these_events(desk, kms, key, rule):
 
 @shows("events:PutEvents")
 @deviates("events:PutEvents", "takes a source that begins with aws.")
-def test_somebody_may_say_that_he_is_rds(desk, rule):
+def test_somebody_may_say_that_he_is_rds(own_lab, rule):
     heard = rule({"source": ["aws.rds"]})
     entry = {"Source": "aws.rds", "DetailType": "RDS DB Cluster Event", "Detail": "{}"}
-    said = desk.client("events").put_events(Entries=[entry])
+    said = own_lab.client("events").put_events(Entries=[entry])
     assert said["FailedEntryCount"] == 0
     assert len(heard.got(1)) == 1
 

@@ -26,83 +26,83 @@ def document(*statements):
 
 
 @pytest.fixture
-def key(desk):
-    return desk.client("kms").create_key()["KeyMetadata"]["KeyId"]
+def key(own_lab):
+    return own_lab.client("kms").create_key()["KeyMetadata"]["KeyId"]
 
 
-def session(desk, path="/", **params):
+def session(own_lab, path="/", **params):
     """A role with every permission on KMS, and a KMS client of a session of it."""
-    iam, name = desk.client("iam"), f"role{next(NUMBERS)}"
+    iam, name = own_lab.client("iam"), f"role{next(NUMBERS)}"
     role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST)["Role"]
     iam.put_role_policy(RoleName=name, PolicyName="kms", PolicyDocument=document(ALL))
-    given = desk.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="one", **params)
-    return role, desk.client("kms", **_keys(given["Credentials"]))
+    given = own_lab.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="one", **params)
+    return role, own_lab.client("kms", **_keys(given["Credentials"]))
 
 
-def user(desk, path="/"):
+def user(own_lab, path="/"):
     """A user with every permission on KMS, their access key, and a KMS client with it."""
-    iam, name = desk.client("iam"), f"user{next(NUMBERS)}"
+    iam, name = own_lab.client("iam"), f"user{next(NUMBERS)}"
     made = iam.create_user(UserName=name, Path=path)["User"]
     iam.put_user_policy(UserName=name, PolicyName="kms", PolicyDocument=document(ALL))
     access = iam.create_access_key(UserName=name)["AccessKey"]
-    return made, access, desk.client("kms", access_key=access["AccessKeyId"])
+    return made, access, own_lab.client("kms", access_key=access["AccessKeyId"])
 
 
 def _keys(credentials):
     return {"access_key": credentials["AccessKeyId"], "token": credentials["SessionToken"]}
 
 
-def deny(desk, key, arn):
+def deny(own_lab, key, arn):
     allow = {**ALL, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
     no = {"Effect": "Deny", "Action": "kms:Encrypt", "Resource": "*", "Principal": {"AWS": arn}}
-    desk.client("kms").put_key_policy(KeyId=key, Policy=document(allow, no))
+    own_lab.client("kms").put_key_policy(KeyId=key, Policy=document(allow, no))
 
 
 @pytest.mark.parametrize("path", ["/", "/team/db/"])
-def test_a_deny_of_a_role_is_one_of_its_sessions(desk, key, path):
-    role, kms = session(desk, path)
+def test_a_deny_of_a_role_is_one_of_its_sessions(own_lab, key, path):
+    role, kms = session(own_lab, path)
     kms.encrypt(KeyId=key, Plaintext=b"x")
-    deny(desk, key, role["Arn"])
+    deny(own_lab, key, role["Arn"])
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
 
 
 @pytest.mark.parametrize("path", ["/", "/team/db/"])
-def test_a_deny_of_a_user_holds_whatever_their_path(desk, key, path):
-    made, _, kms = user(desk, path)
+def test_a_deny_of_a_user_holds_whatever_their_path(own_lab, key, path):
+    made, _, kms = user(own_lab, path)
     kms.encrypt(KeyId=key, Plaintext=b"x")
-    deny(desk, key, made["Arn"])
+    deny(own_lab, key, made["Arn"])
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
 
 
-def test_a_session_has_no_more_than_it_was_narrowed_to(desk, key):
+def test_a_session_has_no_more_than_it_was_narrowed_to(own_lab, key):
     narrow = {"Effect": "Allow", "Action": "kms:Describe*", "Resource": "*"}
-    _, kms = session(desk, Policy=document(narrow))
+    _, kms = session(own_lab, Policy=document(narrow))
     kms.describe_key(KeyId=key)
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
 
 
-def test_a_session_outlives_its_role_without_any_permission(desk, key):
-    role, kms = session(desk)
-    iam = desk.client("iam")
+def test_a_session_outlives_its_role_without_any_permission(own_lab, key):
+    role, kms = session(own_lab)
+    iam = own_lab.client("iam")
     iam.delete_role_policy(RoleName=role["RoleName"], PolicyName="kms")
     iam.delete_role(RoleName=role["RoleName"])
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
 
 
-def test_an_inactive_access_key_may_nothing(desk, key):
-    made, access, kms = user(desk)
-    desk.client("iam").update_access_key(
+def test_an_inactive_access_key_may_nothing(own_lab, key):
+    made, access, kms = user(own_lab)
+    own_lab.client("iam").update_access_key(
         UserName=made["UserName"], AccessKeyId=access["AccessKeyId"], Status="Inactive"
     )
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
 
 
-def test_tagging_a_new_key_takes_the_permission_for_keys_not_for_everything(desk):
-    made, _, kms = user(desk)
+def test_tagging_a_new_key_takes_the_permission_for_keys_not_for_everything(own_lab):
+    made, _, kms = user(own_lab)
     keys_only = {"Effect": "Allow", "Action": "kms:TagResource",
                  "Resource": f"arn:aws:kms:*:{ACCOUNT}:key/*"}  # fmt: skip
     create = {"Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*"}
-    put = desk.client("iam").put_user_policy
+    put = own_lab.client("iam").put_user_policy
     tags = [{"TagKey": "a", "TagValue": "1"}]
     put(UserName=made["UserName"], PolicyName="kms", PolicyDocument=document(create))
     assert refusal(kms.create_key, Tags=tags) == "AccessDeniedException"

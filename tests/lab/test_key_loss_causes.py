@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.clusters import AVAILABLE, RECOVERABLE
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 from tests.lab.kms_world import MATERIAL, deny, policy, wrapped
 
 LAG, SELF_RESTART, STARTING, DAY = 450.0, 2100.0, 180.0, 86400.0
@@ -19,15 +19,15 @@ CHOICE = {"WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": "RSAES_OAEP_SHA_25
 class Key:
     """A key that can be lost in every way, and the cluster under it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.kms, self.rds = desk, desk.client("kms"), desk.client("rds")
+    def __init__(self, own_lab: InProcessLab) -> None:
+        self.own_lab, self.kms, self.rds = own_lab, own_lab.client("kms"), own_lab.client("rds")
         self.id = self.kms.create_key(Origin="EXTERNAL", Policy=policy())["KeyMetadata"]["KeyId"]
         self.bring()
         self.rds.create_db_cluster(
             DBClusterIdentifier="c", Engine="aurora-postgresql", StorageEncrypted=True,
             KmsKeyId=self.id,
         )  # fmt: skip
-        desk.pass_time(60)
+        own_lab.pass_time(60)
 
     def bring(self, **expiry: Any) -> None:
         got = self.kms.get_parameters_for_import(KeyId=self.id, **CHOICE)
@@ -38,8 +38,8 @@ class Key:
         )  # fmt: skip
 
     def let_it_expire(self) -> None:
-        self.bring(ValidTo=self.desk.clock.utc() + timedelta(seconds=10))
-        self.desk.pass_time(11)
+        self.bring(ValidTo=self.own_lab.clock.utc() + timedelta(seconds=10))
+        self.own_lab.pass_time(11)
 
     def put(self, *statements: dict[str, Any]) -> None:
         self.kms.put_key_policy(KeyId=self.id, Policy=policy(*statements))
@@ -74,7 +74,7 @@ CAUSES: dict[str, tuple[Way, Way | None]] = {
         lambda key: key.put(deny("kms:Decrypt", Principal="*", Condition={
             "DateLessThan": {"aws:CurrentTime": "2026-01-01T12:00:00Z"}
         })),
-        lambda key: key.desk.pass_time(DAY / 2),
+        lambda key: key.own_lab.pass_time(DAY / 2),
     ),
     "material deleted": (
         lambda key: key.kms.delete_imported_key_material(KeyId=key.id), Key.bring,
@@ -86,16 +86,16 @@ CAUSES: dict[str, tuple[Way, Way | None]] = {
 
 @pytest.fixture
 def key(tmp_path):
-    return Key(Desk(tmp_path / "requests.jsonl"))
+    return Key(InProcessLab(tmp_path / "requests.jsonl"))
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_whatever_the_cause_the_cluster_is_down_after_the_lag_and_not_before(key, cause):
     CAUSES[cause][0](key)
-    key.desk.pass_time(0)
-    key.desk.pass_time(LAG - 1)
+    key.own_lab.pass_time(0)
+    key.own_lab.pass_time(LAG - 1)
     assert key.status == AVAILABLE
-    key.desk.pass_time(1)
+    key.own_lab.pass_time(1)
     assert key.status == RECOVERABLE
 
 
@@ -103,23 +103,23 @@ def test_whatever_the_cause_the_cluster_is_down_after_the_lag_and_not_before(key
 def test_whatever_the_cause_the_cluster_comes_back_with_its_key(key, cause):
     lose, give_back = CAUSES[cause]
     lose(key)
-    key.desk.pass_time(0)
-    key.desk.pass_time(LAG)
+    key.own_lab.pass_time(0)
+    key.own_lab.pass_time(LAG)
     give_back(key)
-    key.desk.pass_time(0)
-    key.desk.pass_time(SELF_RESTART - 1)
+    key.own_lab.pass_time(0)
+    key.own_lab.pass_time(SELF_RESTART - 1)
     assert key.status == RECOVERABLE
-    key.desk.pass_time(1)
-    key.desk.pass_time(STARTING)
-    key.desk.pass_time(0)
+    key.own_lab.pass_time(1)
+    key.own_lab.pass_time(STARTING)
+    key.own_lab.pass_time(0)
     assert key.status == AVAILABLE
 
 
 def test_a_key_that_was_deleted_takes_its_cluster_along_for_good(key):
     key.kms.schedule_key_deletion(KeyId=key.id, PendingWindowInDays=7)
-    key.desk.pass_time(0)
-    key.desk.pass_time(LAG)
-    key.desk.pass_time(7 * DAY)
+    key.own_lab.pass_time(0)
+    key.own_lab.pass_time(LAG)
+    key.own_lab.pass_time(7 * DAY)
     assert key.status == "inaccessible-encryption-credentials"
     assert key.kms.list_keys()["Keys"] == []
 
@@ -129,13 +129,13 @@ def test_a_grant_of_one_cluster_is_no_matter_of_another(key):
         DBClusterIdentifier="other", Engine="aurora-postgresql", StorageEncrypted=True,
         KmsKeyId=key.id,
     )  # fmt: skip
-    key.desk.pass_time(60)
+    key.own_lab.pass_time(60)
     first = key.rds.describe_db_clusters()["DBClusters"][0]["DbClusterResourceId"]
     for grant in key.kms.list_grants(KeyId=key.id)["Grants"]:
         if grant["Constraints"]["EncryptionContextSubset"]["aws:rds:dbc-id"] == first:
             key.kms.revoke_grant(KeyId=key.id, GrantId=grant["GrantId"])
-    key.desk.pass_time(0)
-    key.desk.pass_time(LAG)
+    key.own_lab.pass_time(0)
+    key.own_lab.pass_time(LAG)
     statuses = {c["DBClusterIdentifier"]: c["Status"] for c in
                 key.rds.describe_db_clusters()["DBClusters"]}  # fmt: skip
     assert statuses == {"c": RECOVERABLE, "other": AVAILABLE}
@@ -148,7 +148,7 @@ def test_the_data_key_is_bound_to_its_cluster(key):
     context = {"aws:rds:dbc-id": cluster["DbClusterResourceId"]}
     assert grant["Constraints"] == {"EncryptionContextSubset": context}
     assert grant["GranteePrincipal"] == "rds.eu-west-1.amazonaws.com"
-    held = key.desk.world.region("eu-west-1").clusters["c"].encryption
+    held = key.own_lab.world.region("eu-west-1").clusters["c"].encryption
     opened = key.kms.decrypt(CiphertextBlob=held.data_key, EncryptionContext=context)
     assert len(opened["Plaintext"]) == 32
     with pytest.raises(key.kms.exceptions.InvalidCiphertextException):

@@ -10,7 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import NotALab
 from chaosaws_kms_lab.data_plane.changed_rows import change
-from tests.conftest import client, program, until
+from tests.conftest import as_superuser, client, program, until
 from tests.lab.clusters import (
     AVAILABLE,
     RECOVERABLE,
@@ -281,7 +281,7 @@ def plain(lab):
 
 @pytest.mark.parametrize("columns", KINDS_OF_COLUMNS)
 @pytest.mark.soak
-def test_a_column_of_every_usual_type_can_be_the_one_that_is_changed(plain, columns):
+def test_a_column_of_every_usual_type_can_be_the_one_that_is_changed(lab, plain, columns):
     with connect(plain) as connection:
         connection.execute("DROP TABLE IF EXISTS odd, older")
         connection.execute("CREATE TABLE older (id int PRIMARY KEY)")
@@ -289,7 +289,7 @@ def test_a_column_of_every_usual_type_can_be_the_one_that_is_changed(plain, colu
         connection.execute(f"CREATE TABLE odd (id int PRIMARY KEY, {columns})")
         connection.execute(f"INSERT INTO odd VALUES (1, {KINDS_OF_COLUMNS[columns]})")
 
-    changed = change(lambda database: connect(plain | {"DatabaseName": database}), 0)
+    changed = change(lambda database: as_superuser(lab, database, plain["Port"]), 0)
     assert (changed.table, changed.row["id"]) == ("public.odd", "1")
     (now,) = query(plain, f"SELECT format('%s', {changed.column}) FROM odd")
     assert now == changed.after != changed.before

@@ -20,8 +20,8 @@ RECIPIENT = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocumen
 
 
 @pytest.fixture
-def kms(desk):
-    return desk.client("kms")
+def kms(own_lab):
+    return own_lab.client("kms")
 
 
 @pytest.fixture
@@ -128,11 +128,11 @@ def test_a_rotation_on_demand_is_never_seen_in_progress(kms, key):
 @deviates(
     "kms:ScheduleKeyDeletion", "the key is gone when its days are over, not up to a day later"
 )
-def test_a_key_goes_on_the_second(desk, kms, key):
+def test_a_key_goes_on_the_second(own_lab, kms, key):
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    desk.pass_time(7 * 86400 - 1)
+    own_lab.pass_time(7 * 86400 - 1)
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
-    desk.pass_time(1)
+    own_lab.pass_time(1)
     assert refusal(kms.describe_key, KeyId=key) == "NotFoundException"
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from chaosaws_kms_lab import unsupported
 from tests.lab.clusters import refusal
-from tests.lab.in_process_lab import Desk, OneSecret
+from tests.lab.in_process_lab import InProcessLab, OneSecret
 from tests.lab.test_identities import document, session
 from tests.lab.test_permissions import allow, somebody
 from tests.lab.test_trail import DELIVERY, look
@@ -27,8 +27,8 @@ KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 
 @pytest.fixture
-def kms(desk):
-    return desk.client("kms")
+def kms(own_lab):
+    return own_lab.client("kms")
 
 
 @pytest.fixture
@@ -38,13 +38,13 @@ def key(kms):
 
 @pytest.fixture
 def name():
-    """moto's things outlive a desk."""
+    """moto's things outlive a own_lab."""
     return f"n{uuid.uuid4().hex}"
 
 
 @pytest.fixture
-def secrets(desk):
-    return desk.client("secretsmanager")
+def secrets(own_lab):
+    return own_lab.client("secretsmanager")
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ URL = "http://127.0.0.1:1/"
 SERVICE = "X-Signed-For"
 
 
-def send(desk, method, url, body=b"", headers=()):
+def send(own_lab, method, url, body=b"", headers=()):
     """The status and the body of what a request without any SDK is answered."""
     asked = AWSRequest(method, url, headers=dict(headers), data=body)
     if service := asked.headers.get(SERVICE):
         del asked.headers[SERVICE]
         SigV4Auth(Credentials("lab", OneSecret.lab), service, "eu-west-1").add_auth(asked)
-    answer = desk._send(asked.prepare())
+    answer = own_lab._send(asked.prepare())
     return answer.status_code, answer.content
 
 
@@ -136,50 +136,52 @@ def test_a_key_may_be_named_in_each_way(kms, secrets, key, name, named):
 
 
 @pytest.mark.parametrize("params", [{}, {"KmsKeyId": "alias/aws/secretsmanager"}])
-def test_a_secret_under_the_aws_managed_key_needs_nothing(desk, secrets, name, params):
-    nobody = somebody(desk, NOTHING)("secretsmanager")
+def test_a_secret_under_the_aws_managed_key_needs_nothing(own_lab, secrets, name, params):
+    nobody = somebody(own_lab, NOTHING)("secretsmanager")
     nobody.create_secret(Name=name, SecretString="one", **params)
     nobody.put_secret_value(SecretId=name, SecretString="two")
     assert text(nobody, name) == "two"
     nobody.rotate_secret(SecretId=name)
 
 
-def test_who_may_not_use_the_key_may_not_use_the_secret(desk, secret, key, name):
+def test_who_may_not_use_the_key_may_not_use_the_secret(own_lab, secret, key, name):
     def refused(clients):
         client = clients("secretsmanager")
         yield refusal(client.get_secret_value, SecretId=secret)
         yield refusal(client.put_secret_value, SecretId=secret, SecretString="x")
         yield refusal(client.create_secret, Name=f"{name}-2", SecretString="x", KmsKeyId=key)
 
-    assert set(refused(somebody(desk, NOTHING))) == {"AccessDeniedException"}
-    only_writes = somebody(desk, allow("kms:GenerateDataKey"))("secretsmanager")
+    assert set(refused(somebody(own_lab, NOTHING))) == {"AccessDeniedException"}
+    only_writes = somebody(own_lab, allow("kms:GenerateDataKey"))("secretsmanager")
     only_writes.put_secret_value(SecretId=secret, SecretString="two")
     assert refusal(only_writes.get_secret_value, SecretId=secret) == "AccessDeniedException"
     establish = {"Name": f"{name}-2", "KmsKeyId": key}  # takes both, even without a value
     assert refusal(only_writes.create_secret, **establish) == "AccessDeniedException"
 
 
-def test_a_key_may_be_for_secrets_manager_alone_or_for_one_secret(desk, secret):
+def test_a_key_may_be_for_secrets_manager_alone_or_for_one_secret(own_lab, secret):
     via = {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}
-    clients = somebody(desk, allow("kms:*", Condition={"StringEquals": via}))
+    clients = somebody(own_lab, allow("kms:*", Condition={"StringEquals": via}))
     assert text(clients("secretsmanager"), secret) == "one"
     assert refusal(clients("kms").list_keys) == "AccessDeniedException"
     for arn, code in [(secret, None), (f"{secret}x", "AccessDeniedException")]:
         context = {"StringEquals": {"kms:EncryptionContext:SecretARN": arn}}
-        client = somebody(desk, allow("kms:Decrypt", Condition=context))("secretsmanager")
+        client = somebody(own_lab, allow("kms:Decrypt", Condition=context))("secretsmanager")
         if code:
             assert refusal(client.get_secret_value, SecretId=secret) == code
         else:
             assert text(client, secret) == "one"
 
 
-def test_what_secrets_manager_does_with_the_key_is_in_cloudtrail(desk, kms, secrets, key, secret):
+def test_what_secrets_manager_does_with_the_key_is_in_cloudtrail(
+    own_lab, kms, secrets, key, secret
+):
     version = secrets.get_secret_value(SecretId=secret)["VersionId"]
     kms.disable_key(KeyId=key)
     refusal(secrets.get_secret_value, SecretId=secret)
-    desk.pass_time(DELIVERY)
-    made = look(desk, EventName="GenerateDataKey")
-    read = look(desk, EventName="Decrypt")
+    own_lab.pass_time(DELIVERY)
+    made = look(own_lab, EventName="GenerateDataKey")
+    read = look(own_lab, EventName="Decrypt")
     validated = {"SecretARN": secret, "SecretVersionId": "RequestToValidateKeyAccess"}
     used = {"SecretARN": secret, "SecretVersionId": version}
     said = [event["requestParameters"]["encryptionContext"] for event in (*made, *read)]
@@ -220,12 +222,12 @@ def test_a_lost_key_is_left_behind_by_a_new_value_under_another(kms, secrets, ke
     assert text(secrets, secret) == "two"
 
 
-def test_the_same_request_again_only_opens_the_version(desk, kms, secrets, key, secret):
+def test_the_same_request_again_only_opens_the_version(own_lab, kms, secrets, key, secret):
     again = {"SecretId": secret, "SecretString": "two", "ClientRequestToken": str(uuid.uuid4())}
     first, second = (secrets.put_secret_value(**again)["VersionId"] for _ in range(2))
     assert first == second
-    desk.pass_time(DELIVERY)
-    assert len(look(desk, EventName="GenerateDataKey")) == 3
+    own_lab.pass_time(DELIVERY)
+    assert len(look(own_lab, EventName="GenerateDataKey")) == 3
     kms.disable_key(KeyId=key)
     assert refusal(secrets.put_secret_value, **again) == "DecryptionFailure"
 
@@ -239,7 +241,7 @@ def test_of_many_secrets_those_without_their_key_are_errors(kms, secrets, key, s
     assert codes == {secret: "DecryptionFailure", f"{name}-not": "ResourceNotFoundException"}
 
 
-def test_what_moto_refuses_is_refused_as_it_does(desk, secrets, key, secret, name):
+def test_what_moto_refuses_is_refused_as_it_does(own_lab, secrets, key, secret, name):
     for params, code in [
         ({"SecretId": f"{name}-not", "SecretString": "x"}, "ResourceNotFoundException"),
         ({"SecretId": secret}, "InvalidRequestException"),
@@ -248,16 +250,16 @@ def test_what_moto_refuses_is_refused_as_it_does(desk, secrets, key, secret, nam
     again = {"Name": name, "SecretString": "x", "KmsKeyId": key}
     assert refusal(secrets.create_secret, **again) == "ResourceExistsException"
     assert text(secrets, secret) == "one"
-    desk.pass_time(DELIVERY)
-    (call,) = look(desk, EventName="DescribeKey") or [None]
+    own_lab.pass_time(DELIVERY)
+    (call,) = look(own_lab, EventName="DescribeKey") or [None]
     assert call is None
 
 
-def test_what_moto_or_the_lab_refuses_says_why(desk, secrets, name):
+def test_what_moto_or_the_lab_refuses_says_why(own_lab, secrets, name):
     with pytest.raises(ClientError) as not_there:
         secrets.put_secret_value(SecretId=f"{name}-not", SecretString="x")
     assert "can't find the specified secret" in not_there.value.response["Error"]["Message"]
-    status, said = send(desk, "POST", URL, b"{}", signed("secretsmanager", "CreateSecret"))
+    status, said = send(own_lab, "POST", URL, b"{}", signed("secretsmanager", "CreateSecret"))
     assert (status, b"secretsmanager:CreateSecret" in said) == (501, True)
 
 
@@ -327,8 +329,8 @@ UNDER_A_KEY = [
 @pytest.mark.parametrize(
     ("service", "call", "params"), UNDER_A_KEY, ids=[f"{s}:{c}" for s, c, _ in UNDER_A_KEY]
 )
-def test_what_moto_would_do_under_a_key_it_does_not_see_is_not_done(desk, service, call, params):
-    client = desk.client(service)
+def test_what_moto_would_do_under_a_key_it_does_not_see_is_not_done(own_lab, service, call, params):
+    client = own_lab.client(service)
     with pytest.raises(ClientError) as refused:
         getattr(client, call)(**params)
     said = refused.value.response
@@ -340,47 +342,47 @@ def test_what_moto_would_do_under_a_key_it_does_not_see_is_not_done(desk, servic
     assert said["Error"]["Message"] == asked
 
 
-def test_what_is_under_no_key_or_one_of_aws_is_done(desk, name):
-    s3 = desk.client("s3", region="us-east-1")
+def test_what_is_under_no_key_or_one_of_aws_is_done(own_lab, name):
+    s3 = own_lab.client("s3", region="us-east-1")
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="k", Body=b"x", ServerSideEncryption="aws:kms")
     s3.put_object(Bucket=name, Key="k", Body=b"x", SSEKMSKeyId="alias/aws/s3")
     s3.copy_object(Bucket=name, Key="l", CopySource=f"{name}/k")
     assert s3.get_object(Bucket=name, Key="l")["Body"].read() == b"x"
-    sns = desk.client("sns")
+    sns = own_lab.client("sns")
     topic = sns.create_topic(Name=name, Attributes={"KmsMasterKeyId": "alias/aws/sns"})["TopicArn"]
     sns.set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue="")
-    desk.client("ssm").put_parameter(
+    own_lab.client("ssm").put_parameter(
         Name=name, Value="x", Type="SecureString", KeyId="alias/aws/ssm"
     )
-    desk.client("efs").create_file_system(CreationToken=name)
+    own_lab.client("efs").create_file_system(CreationToken=name)
 
 
-def test_what_is_only_called_so_is_data(desk, name):
+def test_what_is_only_called_so_is_data(own_lab, name):
     named = {"KmsKeyId": KEY, "KmsMasterKeyId": KEY}
-    table = desk.client("dynamodb")
+    table = own_lab.client("dynamodb")
     table.create_table(**of_dynamodb(name))
     item = {key: {"S": value} for key, value in {"id": "1", **named}.items()}
     table.put_item(TableName=name, Item=item)
     assert table.get_item(TableName=name, Key={"id": {"S": "1"}})["Item"] == item
-    desk.client("ssm").put_parameter(Name=name, Value=KEY, Type="String")
-    s3 = desk.client("s3", region="us-east-1")
+    own_lab.client("ssm").put_parameter(Name=name, Value=KEY, Type="String")
+    s3 = own_lab.client("s3", region="us-east-1")
     s3.create_bucket(Bucket=name)
     config = b"<a><KMSMasterKeyID>k</KMSMasterKeyID></a>"
     s3.put_object(Bucket=name, Key="k", Body=config, Metadata=named)
     assert s3.get_object(Bucket=name, Key="k")["Body"].read() == config
-    sqs = desk.client("sqs")
+    sqs = own_lab.client("sqs")
     queue = sqs.create_queue(QueueName=name, tags=named)["QueueUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(named))
-    iam = desk.client("iam")
+    iam = own_lab.client("iam")
     role = {"Service": "lambda.amazonaws.com"}
     trust = document(allow("sts:AssumeRole", Principal=role))
     made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     function = of_lambda(name, Role=made, Environment={"Variables": named})
-    desk.client("lambda").create_function(**function)
+    own_lab.client("lambda").create_function(**function)
 
 
-def test_a_finding_about_a_key_uses_none(desk, name):
+def test_a_finding_about_a_key_uses_none(own_lab, name):
     now = "2026-01-01T00:00:00Z"
     volume = {"Type": "AwsEc2Volume", "Id": "v", "Details": {"AwsEc2Volume": {"KmsKeyId": KEY}}}
     finding = {
@@ -388,24 +390,24 @@ def test_a_finding_about_a_key_uses_none(desk, name):
         "AwsAccountId": ACCOUNT, "CreatedAt": now, "UpdatedAt": now, "Title": "t",
         "Description": "d", "Severity": {"Label": "LOW"}, "Resources": [volume],
     }  # fmt: skip
-    hub = desk.client("securityhub")
+    hub = own_lab.client("securityhub")
     hub.enable_security_hub()
     assert hub.batch_import_findings(Findings=[finding])["SuccessCount"] == 1
 
 
-def test_services_that_sign_under_another_name_are_known_by_their_operations(desk):
-    desk.client("stepfunctions").list_activities()
-    desk.client("efs").describe_file_systems()
-    desk.client("sesv2").list_contact_lists()
-    desk.pass_time(DELIVERY)
-    called = {event["eventName"] for event in look(desk)}
+def test_services_that_sign_under_another_name_are_known_by_their_operations(own_lab):
+    own_lab.client("stepfunctions").list_activities()
+    own_lab.client("efs").describe_file_systems()
+    own_lab.client("sesv2").list_contact_lists()
+    own_lab.pass_time(DELIVERY)
+    called = {event["eventName"] for event in look(own_lab)}
     assert called >= {"ListActivities", "DescribeFileSystems", "ListContactLists"}
 
 
 def test_iam_knows_what_is_done_in_s3(tmp_path, name):
-    desk = Desk(tmp_path / "enforced.jsonl", iam=True)
-    desk.client("s3", region="us-east-1").create_bucket(Bucket=name)
-    s3 = somebody(desk, allow("s3:PutObject"))("s3")
+    own_lab = InProcessLab(tmp_path / "enforced.jsonl", iam=True)
+    own_lab.client("s3", region="us-east-1").create_bucket(Bucket=name)
+    s3 = somebody(own_lab, allow("s3:PutObject"))("s3")
     s3.put_object(Bucket=name, Key="a/k", Body=b"x")
     assert refusal(s3.get_object, Bucket=name, Key="a/k") == "AccessDenied"
     assert refusal(s3.delete_bucket, Bucket=name) == "AccessDenied"
@@ -435,17 +437,17 @@ def test_iam_knows_what_is_done_in_s3(tmp_path, name):
             "targets": {"c": {"resourceType": "aws:rds:cluster", "selectionMode": "ALL"}}}),
     ],
 )  # fmt: skip
-def test_what_is_about_keys_and_clusters_is_not_done_without_them(desk, service, call, params):
-    assert refusal(getattr(desk.client(service), call), **params) == "NotImplemented"
+def test_what_is_about_keys_and_clusters_is_not_done_without_them(own_lab, service, call, params):
+    assert refusal(getattr(own_lab.client(service), call), **params) == "NotImplemented"
 
 
-def test_what_is_about_anything_else_is_done(desk, name):
-    scaling = desk.client("application-autoscaling")
+def test_what_is_about_anything_else_is_done(own_lab, name):
+    scaling = own_lab.client("application-autoscaling")
     assert scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"] == []
-    desk.client("config").list_discovered_resources(resourceType="AWS::S3::Bucket")
+    own_lab.client("config").list_discovered_resources(resourceType="AWS::S3::Bucket")
     tags = [{"Key": "app", "Values": ["shop"]}]
     query = {"ResourceTypeFilters": ["AWS::EC2::Instance"], "TagFilters": tags}
-    desk.client("resource-groups").create_group(
+    own_lab.client("resource-groups").create_group(
         Name=name, ResourceQuery={"Type": "TAG_FILTERS_1_0", "Query": json.dumps(query)}
     )
 
@@ -466,53 +468,56 @@ def presigned(access_key, version, call, **params):
 
 
 @pytest.fixture
-def bucket(desk, name):
-    desk.client("s3", region="us-east-1").create_bucket(Bucket=name)
+def bucket(own_lab, name):
+    own_lab.client("s3", region="us-east-1").create_bucket(Bucket=name)
     return name
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_object_is_written_and_read_by_signed_urls(desk, bucket, version):
+def test_an_object_is_written_and_read_by_signed_urls(own_lab, bucket, version):
     there = {"Bucket": bucket, "Key": "a/k"}
-    assert send(desk, "PUT", presigned("lab", version, "put_object", **there), b"x")[0] == 200
+    assert send(own_lab, "PUT", presigned("lab", version, "put_object", **there), b"x")[0] == 200
     read = presigned("lab", version, "get_object", **there)
-    assert send(desk, "GET", read) == (200, b"x")
+    assert send(own_lab, "GET", read) == (200, b"x")
     assert (
-        send(desk, "GET", presigned("lab", version, "get_object", Bucket=bucket, Key="l"))[0] == 404
+        send(own_lab, "GET", presigned("lab", version, "get_object", Bucket=bucket, Key="l"))[0]
+        == 404
     )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_no_object_is_written_under_a_key_by_a_signed_url(desk, bucket, version):
+def test_no_object_is_written_under_a_key_by_a_signed_url(own_lab, bucket, version):
     there = {"Bucket": bucket, "Key": "k"}
     sealed = presigned(
         "lab", version, "put_object", SSEKMSKeyId=KEY, ServerSideEncryption="aws:kms", **there
     )
     prefix = "x-amz-server-side-encryption"
     headers = {prefix: "aws:kms", f"{prefix}-aws-kms-key-id": KEY}
-    status, said = send(desk, "PUT", sealed, b"x", headers if version == "s3v4" else ())
+    status, said = send(own_lab, "PUT", sealed, b"x", headers if version == "s3v4" else ())
     assert (status, b"s3:PutObject under a KMS key" in said) == (501, True)
-    assert send(desk, "GET", presigned("lab", version, "get_object", **there))[0] == 404
+    assert send(own_lab, "GET", presigned("lab", version, "get_object", **there))[0] == 404
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_iam_holds_signed_urls_to_the_policies_of_who_signed(tmp_path, name, version):
-    desk = Desk(tmp_path / "enforced.jsonl", iam=True)
-    desk.client("s3", region="us-east-1").create_bucket(Bucket=name)
-    signer = somebody(desk, allow("s3:PutObject"))("s3")
+    own_lab = InProcessLab(tmp_path / "enforced.jsonl", iam=True)
+    own_lab.client("s3", region="us-east-1").create_bucket(Bucket=name)
+    signer = somebody(own_lab, allow("s3:PutObject"))("s3")
     access_key = signer._request_signer._credentials.access_key
     there = {"Bucket": name, "Key": "k"}
-    assert send(desk, "PUT", presigned(access_key, version, "put_object", **there), b"x")[0] == 200
-    status, said = send(desk, "GET", presigned(access_key, version, "get_object", **there))
+    assert (
+        send(own_lab, "PUT", presigned(access_key, version, "put_object", **there), b"x")[0] == 200
+    )
+    status, said = send(own_lab, "GET", presigned(access_key, version, "get_object", **there))
     assert (status, b"AccessDenied" in said) == (403, True)
 
 
-def test_who_signed_a_url_is_known_by_it(desk):
-    role, kms = session(desk)
+def test_who_signed_a_url_is_known_by_it(own_lab):
+    role, kms = session(own_lab)
     credentials = kms._request_signer._credentials
-    sts = desk.client("sts", access_key=credentials.access_key, token=credentials.token)
+    sts = own_lab.client("sts", access_key=credentials.access_key, token=credentials.token)
     url = sts.generate_presigned_url("get_caller_identity", HttpMethod="GET")
-    status, said = send(desk, "GET", url)
+    status, said = send(own_lab, "GET", url)
     assert status == 200
     assert f"assumed-role/{role['RoleName']}/one" in said.decode()
 
@@ -520,14 +525,14 @@ def test_who_signed_a_url_is_known_by_it(desk):
 # What goes wrong
 
 
-def test_a_failure_of_the_lab_is_an_error_in_the_services_protocol(desk, monkeypatch, caplog):
+def test_a_failure_of_the_lab_is_an_error_in_the_services_protocol(own_lab, monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("of the lab")
 
     monkeypatch.setattr(unsupported, "reason", broken)
     for service, call in [("sns", "list_topics"), ("logs", "describe_log_groups")]:
         with pytest.raises(ClientError) as failed:
-            getattr(desk.client(service), call)()
+            getattr(own_lab.client(service), call)()
         said = failed.value.response
         assert said["Error"]["Code"] == "InternalFailure"
         assert said["ResponseMetadata"]["HTTPStatusCode"] == 500
@@ -535,13 +540,13 @@ def test_a_failure_of_the_lab_is_an_error_in_the_services_protocol(desk, monkeyp
 
 
 @pytest.mark.parametrize("levels", [30, 200, 400, 900])
-def test_the_depth_of_an_item_breaks_nothing(desk, name, levels):
-    table = desk.client("dynamodb")
+def test_the_depth_of_an_item_breaks_nothing(own_lab, name, levels):
+    table = own_lab.client("dynamodb")
     table.create_table(**of_dynamodb(name))
     value = '{"L":[' * levels + '{"S":"x"}' + "]}" * levels
     item = f'{{"TableName":"{name}","Item":{{"id":{{"S":"1"}},"v":{value}}}}}'
     headers = signed("dynamodb", "PutItem", "DynamoDB_20120810")
-    status, said = send(desk, "POST", URL, item.encode(), headers)
+    status, said = send(own_lab, "POST", URL, item.encode(), headers)
     assert status in (200, 400, 501)
     assert isinstance(json.loads(said), dict)
 
@@ -574,9 +579,9 @@ def topic(name):
     return {"T": {**TOPIC, "Properties": {"TopicName": name}}}
 
 
-def stored(desk, text):
+def stored(own_lab, text):
     """The URL of a template in S3."""
-    s3, bucket = desk.client("s3", region="us-east-1"), uuid.uuid4().hex
+    s3, bucket = own_lab.client("s3", region="us-east-1"), uuid.uuid4().hex
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="t.json", Body=text.encode())
     return f"https://s3.amazonaws.com/{bucket}/t.json"
@@ -587,8 +592,8 @@ def nested(url):
 
 
 @pytest.fixture
-def stacks(desk):
-    return desk.client("cloudformation")
+def stacks(own_lab):
+    return own_lab.client("cloudformation")
 
 
 @pytest.mark.parametrize(
@@ -615,7 +620,7 @@ def stacks(desk):
     ],
 )  # fmt: skip
 def test_a_stack_with_keys_or_clusters_is_not_made_and_nothing_of_it(
-    desk, stacks, name, resources, said
+    own_lab, stacks, name, resources, said
 ):
     with pytest.raises(ClientError) as refused:
         stacks.create_stack(StackName=name, TemplateBody=template(**topic(name), **resources))
@@ -623,14 +628,14 @@ def test_a_stack_with_keys_or_clusters_is_not_made_and_nothing_of_it(
     assert error["Code"] == "NotImplemented"
     assert said in error["Message"]
     assert refusal(stacks.describe_stacks, StackName=name) == "ValidationError"
-    assert name not in str(desk.client("sns").list_topics()["Topics"])
+    assert name not in str(own_lab.client("sns").list_topics()["Topics"])
 
 
-def test_a_template_may_be_yaml_in_s3_or_in_another(desk, stacks, name):
+def test_a_template_may_be_yaml_in_s3_or_in_another(own_lab, stacks, name):
     assert refusal(stacks.create_stack, StackName=name, TemplateBody=YAML) == "NotImplemented"
-    url = stored(desk, YAML)
+    url = stored(own_lab, YAML)
     assert refusal(stacks.create_stack, StackName=name, TemplateURL=url) == "NotImplemented"
-    inner = stored(desk, template(N=nested(url)))
+    inner = stored(own_lab, template(N=nested(url)))
     assert refusal(stacks.create_stack, StackName=name, TemplateURL=inner) == "NotImplemented"
     outer = template(N=nested(inner))
     assert refusal(stacks.create_stack, StackName=name, TemplateBody=outer) == "NotImplemented"
@@ -648,12 +653,12 @@ def test_no_update_change_set_or_stack_set_brings_one_in(stacks, name):
     assert len(stacks.list_stack_resources(StackName=name)["StackResourceSummaries"]) == 1
 
 
-def test_stacks_of_anything_else_are_made(desk, stacks, name):
-    inner = stored(desk, template(**topic(f"{name}-inner")))
+def test_stacks_of_anything_else_are_made(own_lab, stacks, name):
+    inner = stored(own_lab, template(**topic(f"{name}-inner")))
     yaml = YAML.partition("  Instance:")[0] + f"  N:\n    Type: AWS::CloudFormation::Stack\n" \
         f"    Properties: {{TemplateURL: '{inner}'}}\n"  # fmt: skip
     stacks.create_stack(StackName=name, TemplateBody=yaml)
-    topics = str(desk.client("sns").list_topics()["Topics"])
+    topics = str(own_lab.client("sns").list_topics()["Topics"])
     assert f"{name}-t" in topics
     assert f"{name}-inner" in topics
 

@@ -9,7 +9,7 @@ import pytest
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import client
 from tests.lab.clusters import refusal
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 from tests.lab.test_identities import document, session, user
 
 ACCOUNT = "123456789012"
@@ -18,68 +18,68 @@ ENGINE = {"Engine": "aurora-postgresql"}
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl", iam=True)
+def own_lab(tmp_path):
+    return InProcessLab(tmp_path / "requests.jsonl", iam=True)
 
 
 def allow(*actions, resource="*", **more):
     return {"Effect": "Allow", "Action": list(actions), "Resource": resource, **more}
 
 
-def somebody(desk, *statements):
+def somebody(own_lab, *statements):
     """A client factory for a user with these statements and no other."""
-    made, access, _ = user(desk)
-    desk.client("iam").put_user_policy(
+    made, access, _ = user(own_lab)
+    own_lab.client("iam").put_user_policy(
         UserName=made["UserName"], PolicyName="kms", PolicyDocument=document(*statements)
     )
-    return lambda service: desk.client(service, access_key=access["AccessKeyId"])
+    return lambda service: own_lab.client(service, access_key=access["AccessKeyId"])
 
 
 @pytest.fixture
-def clusters(desk):
-    rds = desk.client("rds")
+def clusters(own_lab):
+    rds = own_lab.client("rds")
     rds.create_db_cluster(
         DBClusterIdentifier="c", Tags=[{"Key": "chaos:allow", "Value": "kms"}], **ENGINE
     )
     rds.create_db_cluster(DBClusterIdentifier="d", **ENGINE)
-    desk.pass_time(60)
+    own_lab.pass_time(60)
 
 
-def test_without_a_permission_nothing_goes_and_the_refusal_names_it(desk, clusters):
-    rds = somebody(desk, allow("rds:DescribeDBInstances"))("rds")
+def test_without_a_permission_nothing_goes_and_the_refusal_names_it(own_lab, clusters):
+    rds = somebody(own_lab, allow("rds:DescribeDBInstances"))("rds")
     with pytest.raises(rds.exceptions.ClientError) as refused:
         rds.stop_db_cluster(DBClusterIdentifier="c")
     error = refused.value.response
     assert error["Error"]["Code"] == "AccessDenied"
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert f"rds:StopDBCluster on resource: {C}" in error["Error"]["Message"]
-    assert desk.client("rds").describe_db_clusters()["DBClusters"][0]["Status"] == "available"
+    assert own_lab.client("rds").describe_db_clusters()["DBClusters"][0]["Status"] == "available"
 
 
-def test_a_permission_for_one_cluster_is_none_for_another(desk, clusters):
-    rds = somebody(desk, allow("rds:*", resource=C))("rds")
+def test_a_permission_for_one_cluster_is_none_for_another(own_lab, clusters):
+    rds = somebody(own_lab, allow("rds:*", resource=C))("rds")
     rds.describe_db_clusters(DBClusterIdentifier="c")
     rds.describe_db_clusters(DBClusterIdentifier=C)
     assert refusal(rds.describe_db_clusters, DBClusterIdentifier="d") == "AccessDenied"
     assert refusal(rds.describe_db_clusters) == "AccessDenied"
-    every = somebody(desk, allow("rds:Describe*", resource=C.replace(":c", ":*")))("rds")
+    every = somebody(own_lab, allow("rds:Describe*", resource=C.replace(":c", ":*")))("rds")
     assert len(every.describe_db_clusters()["DBClusters"]) == 2
 
 
-def test_a_tag_opens_what_has_it(desk, clusters):
+def test_a_tag_opens_what_has_it(own_lab, clusters):
     tagged = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
-    rds = somebody(desk, allow("rds:StopDBCluster", Condition=tagged))("rds")
+    rds = somebody(own_lab, allow("rds:StopDBCluster", Condition=tagged))("rds")
     rds.stop_db_cluster(DBClusterIdentifier="c")
     assert refusal(rds.stop_db_cluster, DBClusterIdentifier="d") == "AccessDenied"
 
 
-def test_a_snapshot_takes_the_permission_for_both_ends(desk, clusters):
+def test_a_snapshot_takes_the_permission_for_both_ends(own_lab, clusters):
     request = {"DBClusterIdentifier": "c", "DBClusterSnapshotIdentifier": "s"}
     create = allow("rds:CreateDBClusterSnapshot", resource=C)
-    half = somebody(desk, create)("rds")
+    half = somebody(own_lab, create)("rds")
     assert refusal(half.create_db_cluster_snapshot, **request) == "AccessDenied"
     snapshot = C.replace("cluster:c", "cluster-snapshot:*")
-    whole = somebody(desk, allow("rds:CreateDBClusterSnapshot", resource=[C, snapshot]))("rds")
+    whole = somebody(own_lab, allow("rds:CreateDBClusterSnapshot", resource=[C, snapshot]))("rds")
     whole.create_db_cluster_snapshot(**request)
 
 
@@ -97,21 +97,21 @@ SCHEDULE = {
 S = f"arn:aws:scheduler:eu-west-1:{ACCOUNT}:schedule/default/s"
 
 
-def test_a_permission_for_one_schedule_is_none_for_another(desk):
-    desk.client("scheduler").create_schedule(**SCHEDULE)
-    desk.client("scheduler").create_schedule(**{**SCHEDULE, "Name": "t"})
-    scheduler = somebody(desk, allow("scheduler:*", resource=S))("scheduler")
+def test_a_permission_for_one_schedule_is_none_for_another(own_lab):
+    own_lab.client("scheduler").create_schedule(**SCHEDULE)
+    own_lab.client("scheduler").create_schedule(**{**SCHEDULE, "Name": "t"})
+    scheduler = somebody(own_lab, allow("scheduler:*", resource=S))("scheduler")
     scheduler.get_schedule(Name="s", GroupName="default")
     assert refusal(scheduler.get_schedule, Name="t") == "AccessDeniedException"
     assert refusal(scheduler.create_schedule_group, Name="g") == "AccessDeniedException"
     group = S.replace("schedule/default/s", "schedule-group/g")
-    more = somebody(desk, allow("scheduler:CreateScheduleGroup", resource=group))("scheduler")
+    more = somebody(own_lab, allow("scheduler:CreateScheduleGroup", resource=group))("scheduler")
     more.create_schedule_group(Name="g")
 
 
-def test_a_schedule_takes_the_permission_to_pass_its_role(desk):
+def test_a_schedule_takes_the_permission_to_pass_its_role(own_lab):
     create = allow("scheduler:CreateSchedule", resource=S)
-    without = somebody(desk, create)("scheduler")
+    without = somebody(own_lab, create)("scheduler")
     with pytest.raises(without.exceptions.ClientError) as refused:
         without.create_schedule(**SCHEDULE)
     role = SCHEDULE["Target"]["RoleArn"]
@@ -119,10 +119,10 @@ def test_a_schedule_takes_the_permission_to_pass_its_role(desk):
     assert said["Code"] == "AccessDeniedException"
     assert f"iam:PassRole on resource: {role}" in said["Message"]
     passing = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
-    elsewhere = somebody(desk, create, allow("iam:PassRole", Condition=passing))("scheduler")
+    elsewhere = somebody(own_lab, create, allow("iam:PassRole", Condition=passing))("scheduler")
     assert refusal(elsewhere.create_schedule, **SCHEDULE) == "AccessDeniedException"
     passing["StringEquals"]["iam:PassedToService"] = "scheduler.amazonaws.com"
-    somebody(desk, create, allow("iam:PassRole", resource=role, Condition=passing))(
+    somebody(own_lab, create, allow("iam:PassRole", resource=role, Condition=passing))(
         "scheduler"
     ).create_schedule(**SCHEDULE)
 
@@ -139,12 +139,12 @@ def test_a_schedule_takes_the_permission_to_pass_its_role(desk):
         ("resourcegroupstaggingapi", "get_resources", {}, "tag:GetResources"),
     ],
 )
-def test_other_services_are_held_to_the_same(desk, service, call, params, action):
-    none = somebody(desk, allow("kms:*"))(service)
+def test_other_services_are_held_to_the_same(own_lab, service, call, params, action):
+    none = somebody(own_lab, allow("kms:*"))(service)
     assert refusal(getattr(none, call), **params) in ("AccessDenied", "AccessDeniedException")
-    getattr(somebody(desk, allow(action, resource="arn:aws:x:::y"))(service), call)(**params)
+    getattr(somebody(own_lab, allow(action, resource="arn:aws:x:::y"))(service), call)(**params)
     deny = {"Effect": "Deny", "Action": action, "Resource": "*"}
-    denied = somebody(desk, allow("*"), deny)(service)
+    denied = somebody(own_lab, allow("*"), deny)(service)
     assert refusal(getattr(denied, call), **params) in ("AccessDenied", "AccessDeniedException")
 
 
@@ -178,9 +178,11 @@ TO_CHECK = {"ConditionCheck": {
         ]}, ["dynamodb:PartiQLSelect", "dynamodb:PartiQLInsert"]),
     ],
 )  # fmt: skip
-def test_an_operation_takes_the_actions_that_iam_knows_it_by(desk, service, call, params, actions):
+def test_an_operation_takes_the_actions_that_iam_knows_it_by(
+    own_lab, service, call, params, actions
+):
     def code(*allowed):
-        client = somebody(desk, allow(*allowed))(service)
+        client = somebody(own_lab, allow(*allowed))(service)
         try:
             getattr(client, call)(**params)
         except client.exceptions.ClientError as refused:
@@ -189,34 +191,34 @@ def test_an_operation_takes_the_actions_that_iam_knows_it_by(desk, service, call
             return "denied" if status == 403 or error.startswith("AccessDenied") else error
         return "done"
 
-    operation = desk.client(service).meta.method_to_api_mapping[call]
+    operation = own_lab.client(service).meta.method_to_api_mapping[call]
     assert code(f"{service}:{operation}") == "denied"
     assert code(*actions) != "denied"
     for one in actions if len(actions) > 1 else ():
         assert code(one) == "denied"
 
 
-def test_who_one_is_can_always_be_asked(desk):
+def test_who_one_is_can_always_be_asked(own_lab):
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
-    who = somebody(desk, deny)("sts").get_caller_identity()["Arn"]
+    who = somebody(own_lab, deny)("sts").get_caller_identity()["Arn"]
     assert who.startswith(f"arn:aws:iam::{ACCOUNT}:user/")
 
 
-def test_who_iam_does_not_know_owns_the_lab(desk, clusters):
-    desk.client("rds", access_key="somebody-else").stop_db_cluster(DBClusterIdentifier="c")
+def test_who_iam_does_not_know_owns_the_lab(own_lab, clusters):
+    own_lab.client("rds", access_key="somebody-else").stop_db_cluster(DBClusterIdentifier="c")
 
 
 def test_without_being_asked_to_iam_is_not_enforced_but_by_kms(tmp_path):
-    desk = Desk(tmp_path / "requests.jsonl")
-    clients = somebody(desk, allow("sns:*"))
+    own_lab = InProcessLab(tmp_path / "requests.jsonl")
+    clients = somebody(own_lab, allow("sns:*"))
     clients("rds").describe_db_clusters()
     assert refusal(clients("kms").list_keys) == "AccessDeniedException"
 
 
-def test_the_credentials_of_a_session_expire(desk, clusters):
+def test_the_credentials_of_a_session_expire(own_lab, clusters):
     from moto.sts.models import sts_backends
 
-    _, kms = session(desk, DurationSeconds=900)
+    _, kms = session(own_lab, DurationSeconds=900)
     kms.list_keys()
     over = sts_backends[ACCOUNT]["aws"].assumed_roles[-1]
     over.expiration -= timedelta(seconds=901)

@@ -11,7 +11,7 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.conftest import FAST, client, mostly_soak, until
 from tests.lab.clusters import RECOVERABLE, new_cluster
 from tests.lab.document import shows
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 
 
 def create(rds, number, **params):
@@ -21,13 +21,13 @@ def create(rds, number, **params):
 
 @shows("rds:DescribeDBClusters", "rds:DescribeDBInstances")
 def test_boto3s_paginators_see_each_of_250_clusters_once(tmp_path):
-    desk = Desk(tmp_path / "requests.jsonl")
-    rds = desk.client("rds")
+    own_lab = InProcessLab(tmp_path / "requests.jsonl")
+    rds = own_lab.client("rds")
     for n in range(250):
         engine = {"DBClusterIdentifier": f"many-{n:04}", "Engine": "aurora-postgresql"}
-        desk.ask("rds", "CreateDBCluster", **engine)
+        own_lab.ask("rds", "CreateDBCluster", **engine)
         instance = {"DBInstanceIdentifier": f"i-{n}", "DBInstanceClass": "db.r6g.large"}
-        desk.ask("rds", "CreateDBInstance", **engine, **instance)
+        own_lab.ask("rds", "CreateDBInstance", **engine, **instance)
     for operation, field, size, name in [
         ("describe_db_clusters", "DBClusters", 20, "DBClusterIdentifier"),
         ("describe_db_clusters", "DBClusters", 100, "DBClusterIdentifier"),

@@ -10,7 +10,7 @@ from tests.conftest import client
 from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import refusal
 from tests.lab.document import deviates, shows
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 from tests.lab.test_identities import NUMBERS, TRUST, document, user
 from tests.lab.test_permissions import allow, somebody
 from tests.lab.test_trail import DELIVERY, look
@@ -23,13 +23,13 @@ TAGGED = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl", iam=True)
+def own_lab(tmp_path):
+    return InProcessLab(tmp_path / "requests.jsonl", iam=True)
 
 
 @pytest.fixture
-def iam(desk):
-    return desk.client("iam")
+def iam(own_lab):
+    return own_lab.client("iam")
 
 
 def deny(*actions, **more):
@@ -64,26 +64,26 @@ def told(name, *values, kind="string"):
 
 
 @shows("sts:GetCallerIdentity")
-def test_who_iam_does_not_know_is_the_administrator_in_every_word_of_the_lab(desk):
-    said = desk.client("sts").get_caller_identity()
+def test_who_iam_does_not_know_is_the_administrator_in_every_word_of_the_lab(own_lab):
+    said = own_lab.client("sts").get_caller_identity()
     assert (said["Arn"], said["Account"]) == (ADMINISTRATOR, ACCOUNT)
     assert said["UserId"].startswith("AIDA")
-    desk.pass_time(DELIVERY)
-    (event,) = look(desk, EventName="GetCallerIdentity")
+    own_lab.pass_time(DELIVERY)
+    (event,) = look(own_lab, EventName="GetCallerIdentity")
     assert event["userIdentity"]["arn"] == ADMINISTRATOR
 
 
 @pytest.mark.parametrize("path", ["/", "/team/db/"])
-def test_users_and_sessions_are_who_moto_says(desk, iam, path):
+def test_users_and_sessions_are_who_moto_says(own_lab, iam, path):
     from moto.sts.models import sts_backends
 
-    made, access, _ = user(desk, path)
-    sts = desk.client("sts", access_key=access["AccessKeyId"])
+    made, access, _ = user(own_lab, path)
+    sts = own_lab.client("sts", access_key=access["AccessKeyId"])
     said = sts.get_caller_identity()
     assert (said["Arn"], said["UserId"]) == (made["Arn"], made["UserId"])
-    given = desk.client("sts").assume_role(RoleArn=role(iam, path=path), RoleSessionName="one")
+    given = own_lab.client("sts").assume_role(RoleArn=role(iam, path=path), RoleSessionName="one")
     keys = given["Credentials"]
-    sts = desk.client("sts", access_key=keys["AccessKeyId"], token=keys["SessionToken"])
+    sts = own_lab.client("sts", access_key=keys["AccessKeyId"], token=keys["SessionToken"])
     said = sts.get_caller_identity()
     assert said["Arn"] == given["AssumedRoleUser"]["Arn"]
     assert said["UserId"] == given["AssumedRoleUser"]["AssumedRoleId"]
@@ -124,8 +124,8 @@ def test_without_a_resource_it_is_about_all(iam):
     assert with_one["EvalResourceName"] == "*"
 
 
-def test_a_user_has_the_policies_of_their_groups(desk, iam):
-    made, _, _ = user(desk)
+def test_a_user_has_the_policies_of_their_groups(own_lab, iam):
+    made, _, _ = user(own_lab)
     name = f"group{next(NUMBERS)}"
     group = iam.create_group(GroupName=name)["Group"]["Arn"]
     managed = iam.create_policy(
@@ -245,7 +245,7 @@ def test_a_session_is_no_source(iam, source):
 
 
 @deviates("iam:SimulatePrincipalPolicy", "permissions boundaries hold nobody back, here and there")
-def test_a_boundary_holds_nobody_back_neither_here_nor_there(desk, iam):
+def test_a_boundary_holds_nobody_back_neither_here_nor_there(own_lab, iam):
     boundary = iam.create_policy(
         PolicyName=f"boundary{next(NUMBERS)}", PolicyDocument=document(allow("sns:*"))
     )["Policy"]["Arn"]
@@ -254,8 +254,8 @@ def test_a_boundary_holds_nobody_back_neither_here_nor_there(desk, iam):
         RoleName=source.rsplit("/", 1)[1], PermissionsBoundary=boundary
     )
     assert decision(iam, source, "kms:ListKeys") == "allowed"
-    given = desk.client("sts").assume_role(RoleArn=source, RoleSessionName="one")["Credentials"]
-    desk.client("kms", given["AccessKeyId"], token=given["SessionToken"]).list_keys()
+    given = own_lab.client("sts").assume_role(RoleArn=source, RoleSessionName="one")["Credentials"]
+    own_lab.client("kms", given["AccessKeyId"], token=given["SessionToken"]).list_keys()
 
 
 @deviates(
@@ -308,9 +308,9 @@ def test_results_come_in_pages(iam):
     assert len(whole["EvaluationResults"]) == 120
 
 
-def test_asking_takes_a_permission_on_whom_it_is_about(desk, iam):
+def test_asking_takes_a_permission_on_whom_it_is_about(own_lab, iam):
     source, other = role(iam), role(iam)
-    may = somebody(desk, allow("iam:SimulatePrincipalPolicy", resource=source))("iam")
+    may = somebody(own_lab, allow("iam:SimulatePrincipalPolicy", resource=source))("iam")
     assert decision(may, source) == "implicitDeny"
     with pytest.raises(ClientError) as refused:
         decision(may, other)
@@ -319,10 +319,10 @@ def test_asking_takes_a_permission_on_whom_it_is_about(desk, iam):
     assert f"iam:SimulatePrincipalPolicy on resource: {other} because" in error["Message"]
 
 
-def test_a_simulation_stands_in_cloudtrail_as_a_read(desk, iam):
+def test_a_simulation_stands_in_cloudtrail_as_a_read(own_lab, iam):
     decision(iam, ADMINISTRATOR)
-    desk.pass_time(DELIVERY)
-    (event,) = look(desk, EventName="SimulatePrincipalPolicy")
+    own_lab.pass_time(DELIVERY)
+    (event,) = look(own_lab, EventName="SimulatePrincipalPolicy")
     assert (event["readOnly"], event["responseElements"]) == (True, None)
     assert event["requestParameters"]["policySourceArn"] == ADMINISTRATOR
 

@@ -12,9 +12,9 @@ CHAOS = {"Key": "chaos:allow", "Value": "kms"}
 
 
 @pytest.fixture
-def tagged(desk):
+def tagged(own_lab):
     """The ARNs of a key, a cluster and an instance with a tag, and of a topic of moto's."""
-    kms, rds = desk.client("kms"), desk.client("rds")
+    kms, rds = own_lab.client("kms"), own_lab.client("rds")
     key = kms.create_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])["KeyMetadata"]["Arn"]
     kms.create_key()
     engine = {"Engine": "aurora-postgresql"}
@@ -23,40 +23,40 @@ def tagged(desk):
         DBInstanceIdentifier="i", DBClusterIdentifier="c", DBInstanceClass="db.r6g.large",
         Tags=[{"Key": "chaos:allow", "Value": "no"}], **engine,
     )["DBInstance"]  # fmt: skip
-    name = f"tagged-{uuid.uuid4()}"  # moto's resources outlive a desk
-    topic = desk.client("sns").create_topic(Name=name, Tags=[CHAOS])["TopicArn"]
+    name = f"tagged-{uuid.uuid4()}"  # moto's resources outlive a lab
+    topic = own_lab.client("sns").create_topic(Name=name, Tags=[CHAOS])["TopicArn"]
     return key, cluster["DBClusterArn"], instance["DBInstanceArn"], topic
 
 
-def found(desk, **params):
+def found(own_lab, **params):
     pages = (
-        desk.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(**params)
+        own_lab.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(**params)
     )
     return [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]
 
 
-def test_everything_that_has_tags_is_found_once(desk, tagged):
+def test_everything_that_has_tags_is_found_once(own_lab, tagged):
     for params in ({}, {"ResourcesPerPage": 1}):
-        everything = found(desk, **params)
+        everything = found(own_lab, **params)
         assert len(everything) == len(set(everything))
         assert set(tagged) <= set(everything)
 
 
-def test_resources_are_found_by_tag_type_and_arn(desk, tagged):
+def test_resources_are_found_by_tag_type_and_arn(own_lab, tagged):
     key, cluster, instance, topic = tagged
     allowed = [{"Key": "chaos:allow", "Values": ["kms"]}]
-    assert set(found(desk, TagFilters=allowed)) & set(tagged) == {key, cluster, topic}
-    assert set(tagged) <= set(found(desk, TagFilters=[{"Key": "chaos:allow"}]))
-    assert found(desk, TagFilters=[{"Key": "nobody"}]) == []
-    assert found(desk, ResourceTypeFilters=["kms:key"]) == [key]
-    assert found(desk, ResourceTypeFilters=["rds"]) == [cluster, instance]
-    assert found(desk, ResourceTypeFilters=["rds:cluster"], TagFilters=allowed) == [cluster]
-    assert found(desk, ResourceARNList=[instance]) == [instance]
+    assert set(found(own_lab, TagFilters=allowed)) & set(tagged) == {key, cluster, topic}
+    assert set(tagged) <= set(found(own_lab, TagFilters=[{"Key": "chaos:allow"}]))
+    assert found(own_lab, TagFilters=[{"Key": "nobody"}]) == []
+    assert found(own_lab, ResourceTypeFilters=["kms:key"]) == [key]
+    assert found(own_lab, ResourceTypeFilters=["rds"]) == [cluster, instance]
+    assert found(own_lab, ResourceTypeFilters=["rds:cluster"], TagFilters=allowed) == [cluster]
+    assert found(own_lab, ResourceARNList=[instance]) == [instance]
 
 
-def test_of_another_region_nothing_is_found(desk, tagged):
-    far = desk.client("resourcegroupstaggingapi", region="us-east-1")
+def test_of_another_region_nothing_is_found(own_lab, tagged):
+    far = own_lab.client("resourcegroupstaggingapi", region="us-east-1")
     assert far.get_resources()["ResourceTagMappingList"] == []
-    ask = desk.client("resourcegroupstaggingapi").get_resources
+    ask = own_lab.client("resourcegroupstaggingapi").get_resources
     assert refusal(ask, PaginationToken="nonsense") == "InvalidParameterException"
     assert refusal(ask, ResourcesPerPage=101) == "InvalidParameterException"

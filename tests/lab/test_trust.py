@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from chaosaws_kms_lab.scheduler import roles
 from tests.lab.clusters import refusal
-from tests.lab.in_process_lab import Desk
+from tests.lab.in_process_lab import InProcessLab
 from tests.lab.test_identities import document, user
 from tests.lab.test_permissions import allow, somebody
 
@@ -22,17 +22,17 @@ ASSUME = allow("sts:AssumeRole")
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path / "requests.jsonl", iam=True)
+def own_lab(tmp_path):
+    return InProcessLab(tmp_path / "requests.jsonl", iam=True)
 
 
-def trusting(desk, *statements, path="/"):
+def trusting(own_lab, *statements, path="/"):
     """The ARN of a role with this trust policy; a statement without Action is about AssumeRole."""
     said = []
     for statement in statements:
         said.append({"Effect": "Allow", "Action": "sts:AssumeRole", **statement})
     name = f"r{uuid.uuid4().hex}"
-    made = desk.client("iam").create_role(
+    made = own_lab.client("iam").create_role(
         RoleName=name, Path=path, AssumeRolePolicyDocument=document(*said)
     )
     return made["Role"]["Arn"]
@@ -52,55 +52,55 @@ def denied(sts, role, **params):
     return said["Error"]["Message"]
 
 
-def test_a_role_that_trusts_the_account_takes_a_permission_too(desk):
-    role = trusting(desk, {"Principal": ROOT})
-    assume(somebody(desk, ASSUME)("sts"), role)
-    assume(somebody(desk, allow("sts:*", resource=role))("sts"), role)
-    message = denied(somebody(desk, allow("sts:AssumeRole", resource=f"{role}x"))("sts"), role)
+def test_a_role_that_trusts_the_account_takes_a_permission_too(own_lab):
+    role = trusting(own_lab, {"Principal": ROOT})
+    assume(somebody(own_lab, ASSUME)("sts"), role)
+    assume(somebody(own_lab, allow("sts:*", resource=role))("sts"), role)
+    message = denied(somebody(own_lab, allow("sts:AssumeRole", resource=f"{role}x"))("sts"), role)
     assert f"is not authorized to perform: sts:AssumeRole on resource: {role} because" in message
     assert message.endswith("no identity-based policy allows the sts:AssumeRole action")
 
 
-def test_a_permission_without_trust_is_none(desk):
+def test_a_permission_without_trust_is_none(own_lab):
     for principal in (SCHEDULER, {"AWS": f"arn:aws:iam::{ACCOUNT}:user/somebody-else"}):
-        role = trusting(desk, {"Principal": principal})
-        message = denied(somebody(desk, allow("*"))("sts"), role)
+        role = trusting(own_lab, {"Principal": principal})
+        message = denied(somebody(own_lab, allow("*"))("sts"), role)
         assert message.endswith("because no role trust policy allows the sts:AssumeRole action")
 
 
 @pytest.mark.parametrize("path", ["/", "/team/db/"])
-def test_a_role_that_trusts_the_caller_takes_no_permission(desk, path):
-    alice, access, _ = user(desk, path)
-    sts = desk.client("sts", access_key=access["AccessKeyId"])
-    assume(sts, trusting(desk, {"Principal": {"AWS": alice["Arn"]}}, path=path))
-    nobody = somebody(desk, allow("sns:Publish"))("sts")
-    denied(nobody, trusting(desk, {"Principal": {"AWS": alice["Arn"]}}))
-    assume(nobody, trusting(desk, {"Principal": "*"}))
+def test_a_role_that_trusts_the_caller_takes_no_permission(own_lab, path):
+    alice, access, _ = user(own_lab, path)
+    sts = own_lab.client("sts", access_key=access["AccessKeyId"])
+    assume(sts, trusting(own_lab, {"Principal": {"AWS": alice["Arn"]}}, path=path))
+    nobody = somebody(own_lab, allow("sns:Publish"))("sts")
+    denied(nobody, trusting(own_lab, {"Principal": {"AWS": alice["Arn"]}}))
+    assume(nobody, trusting(own_lab, {"Principal": "*"}))
 
 
-def test_a_deny_on_either_side_wins(desk):
+def test_a_deny_on_either_side_wins(own_lab):
     no = {"Effect": "Deny", "Principal": "*"}
-    role = trusting(desk, {"Principal": "*"}, no)
-    message = denied(somebody(desk, ASSUME)("sts"), role)
+    role = trusting(own_lab, {"Principal": "*"}, no)
+    message = denied(somebody(own_lab, ASSUME)("sts"), role)
     assert message.endswith("with an explicit deny in the role trust policy")
     never = {"Effect": "Deny", "Action": "sts:*", "Resource": "*"}
-    message = denied(somebody(desk, never)("sts"), trusting(desk, {"Principal": "*"}))
+    message = denied(somebody(own_lab, never)("sts"), trusting(own_lab, {"Principal": "*"}))
     assert message.endswith("with an explicit deny in an identity-based policy")
 
 
-def test_a_role_that_is_not_there_is_denied(desk):
+def test_a_role_that_is_not_there_is_denied(own_lab):
     missing = f"arn:aws:iam::{ACCOUNT}:role/nobody"
-    for sts in (desk.client("sts"), somebody(desk, ASSUME)("sts")):
+    for sts in (own_lab.client("sts"), somebody(own_lab, ASSUME)("sts")):
         for role in (missing, "arn:aws:iam::210987654321:role/theirs", "x" * 20):
             assert denied(sts, role).endswith(f"sts:AssumeRole on resource: {role}")
 
 
-def test_the_administrator_needs_the_trust_of_the_account(desk):
-    admin = desk.client("sts")
-    assume(admin, trusting(desk, {"Principal": ROOT}))
-    assume(admin, trusting(desk, {"Principal": {"AWS": ACCOUNT}}))
+def test_the_administrator_needs_the_trust_of_the_account(own_lab):
+    admin = own_lab.client("sts")
+    assume(admin, trusting(own_lab, {"Principal": ROOT}))
+    assume(admin, trusting(own_lab, {"Principal": {"AWS": ACCOUNT}}))
     for principal in (SCHEDULER, {"AWS": f"arn:aws:iam::{ACCOUNT}:user/alice"}):
-        denied(admin, trusting(desk, {"Principal": principal}))
+        denied(admin, trusting(own_lab, {"Principal": principal}))
 
 
 @pytest.mark.parametrize(
@@ -112,40 +112,40 @@ def test_the_administrator_needs_the_trust_of_the_account(desk):
         ({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, {}),
     ],
 )
-def test_trust_may_have_conditions(desk, condition, params):
-    sts = somebody(desk, ASSUME)("sts")
-    assume(sts, trusting(desk, {"Principal": ROOT, "Condition": condition}), **params)
+def test_trust_may_have_conditions(own_lab, condition, params):
+    sts = somebody(own_lab, ASSUME)("sts")
+    assume(sts, trusting(own_lab, {"Principal": ROOT, "Condition": condition}), **params)
     ((operator, block),) = condition.items()
     other = {operator: dict.fromkeys(block, "arn:aws:iam::9:x/y")}
-    denied(sts, trusting(desk, {"Principal": ROOT, "Condition": other}), **params)
+    denied(sts, trusting(own_lab, {"Principal": ROOT, "Condition": other}), **params)
 
 
-def test_tags_of_a_session_take_a_permission_of_their_own(desk):
+def test_tags_of_a_session_take_a_permission_of_their_own(own_lab):
     tags = {"Tags": [{"Key": "team", "Value": "db"}]}
     both = ["sts:AssumeRole", "sts:TagSession"]
-    half, whole = (trusting(desk, {"Principal": ROOT, "Action": a}) for a in (both[:1], both))
-    sts = somebody(desk, allow(*both))("sts")
+    half, whole = (trusting(own_lab, {"Principal": ROOT, "Action": a}) for a in (both[:1], both))
+    sts = somebody(own_lab, allow(*both))("sts")
     assert "sts:TagSession" in denied(sts, half, **tags)
     assume(sts, half)
     assume(sts, whole, **tags)
-    assert "sts:TagSession" in denied(somebody(desk, ASSUME)("sts"), whole, **tags)
+    assert "sts:TagSession" in denied(somebody(own_lab, ASSUME)("sts"), whole, **tags)
 
 
-def test_one_role_may_lead_to_another(desk):
-    first = trusting(desk, {"Principal": ROOT})
-    second = trusting(desk, {"Principal": {"AWS": first}})
-    given = assume(somebody(desk, ASSUME)("sts"), first)
-    sts = desk.client("sts", access_key=given["AccessKeyId"], token=given["SessionToken"])
+def test_one_role_may_lead_to_another(own_lab):
+    first = trusting(own_lab, {"Principal": ROOT})
+    second = trusting(own_lab, {"Principal": {"AWS": first}})
+    given = assume(somebody(own_lab, ASSUME)("sts"), first)
+    sts = own_lab.client("sts", access_key=given["AccessKeyId"], token=given["SessionToken"])
     assume(sts, second)
-    third = trusting(desk, {"Principal": ROOT})
+    third = trusting(own_lab, {"Principal": ROOT})
     denied(sts, third)
 
 
-def test_a_role_that_comes_to_trust_somebody_is_assumed_from_then_on(desk):
-    role = trusting(desk, {"Principal": SCHEDULER})
-    sts = somebody(desk, ASSUME)("sts")
+def test_a_role_that_comes_to_trust_somebody_is_assumed_from_then_on(own_lab):
+    role = trusting(own_lab, {"Principal": SCHEDULER})
+    sts = somebody(own_lab, ASSUME)("sts")
     denied(sts, role)
-    desk.client("iam").update_assume_role_policy(
+    own_lab.client("iam").update_assume_role_policy(
         RoleName=role.rsplit("/", 1)[1],
         PolicyDocument=document({"Effect": "Allow", "Principal": ROOT, "Action": "sts:AssumeRole"}),
     )
@@ -153,9 +153,9 @@ def test_a_role_that_comes_to_trust_somebody_is_assumed_from_then_on(desk):
 
 
 def test_where_iam_is_not_enforced_anybody_assumes_any_role(tmp_path):
-    desk = Desk(tmp_path / "requests.jsonl")
-    assume(desk.client("sts"), trusting(desk, {"Principal": SCHEDULER}))
-    assume(somebody(desk, allow("sns:Publish"))("sts"), f"arn:aws:iam::{ACCOUNT}:role/nobody")
+    own_lab = InProcessLab(tmp_path / "requests.jsonl")
+    assume(own_lab.client("sts"), trusting(own_lab, {"Principal": SCHEDULER}))
+    assume(somebody(own_lab, allow("sns:Publish"))("sts"), f"arn:aws:iam::{ACCOUNT}:role/nobody")
 
 
 # EventBridge Scheduler
@@ -182,9 +182,9 @@ TRUST: dict[str, Any] = {
     ids=json.dumps,
 )
 def test_the_scheduler_assumes_a_role_that_trusts_it(tmp_path, iam, change, trusted):
-    desk = Desk(tmp_path / "requests.jsonl", iam=iam)
-    scheduler = desk.client("sts", access_key=roles.ACCESS_KEY)
-    role = trusting(desk, TRUST | change)
+    own_lab = InProcessLab(tmp_path / "requests.jsonl", iam=iam)
+    scheduler = own_lab.client("sts", access_key=roles.ACCESS_KEY)
+    role = trusting(own_lab, TRUST | change)
     if trusted:
         assume(scheduler, role)
     else:

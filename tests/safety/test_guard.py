@@ -18,7 +18,7 @@ from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.rds import handle
 from tests.conftest import client, credentials
 from tests.lab.clusters import becomes, new_cluster, new_instance, new_writer, up
-from tests.lab.in_process_lab import REGION, Desk
+from tests.lab.in_process_lab import REGION, InProcessLab
 
 ALLOWED = [{"Key": "chaos:allow", "Value": "kms"}]
 KEY_ALLOWED = [{"TagKey": "chaos:allow", "TagValue": "kms"}]
@@ -595,7 +595,7 @@ def test_what_is_no_key_at_all_is_not_even_asked_for(asked, name):
 # Many
 
 
-class ManyClusters(Desk):
+class ManyClusters(InProcessLab):
     """A Region with a thousand clusters, without a server for any; and the door to it."""
 
     def __init__(self, log):
