@@ -1,6 +1,6 @@
 """The states of an Aurora cluster, and what an unusable key does to it: a pure state machine.
 
-Here is decided when a cluster becomes inaccessible and when it comes back: `TRANSITIONS` is the
+This file decides when a cluster becomes inaccessible and when it comes back: `TRANSITIONS` is the
 table, `step` applies it to one cluster at one instant. data_plane/ performs the effects. All
 durations are AWS seconds: only the lab's clock knows how fast the lab runs.
 """

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Request, Response
 
 from chaosaws_kms_lab import data_misbehaviours
 from chaosaws_kms_lab.answers import as_json
+from chaosaws_kms_lab.misbehaviour_orders import BadOrder
 from chaosaws_kms_lab.misbehaviours import ApiMisbehaviour, Misbehaviours
-from chaosaws_kms_lab.orders import BadOrder
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.signatures import credential, is_signed
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour

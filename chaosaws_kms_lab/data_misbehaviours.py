@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from chaosaws_kms_lab.orders import BadOrder, check_fields
+from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
 __all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]

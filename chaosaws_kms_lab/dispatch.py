@@ -14,28 +14,28 @@ from werkzeug.wrappers import Response
 
 from chaosaws_kms_lab import (
     browsers,
-    identity,
+    cloudtrail,
     kms,
     moto_iam,
     moto_services,
     permissions,
+    policy_simulator,
     rds,
     scheduler,
     secrets_manager,
-    simulator,
+    sts,
     tagging,
-    trail,
-    trust,
+    trust_policies,
     unsupported,
     wire,
 )
 from chaosaws_kms_lab.answers import UNREADABLE, aws_json, not_implemented
-from chaosaws_kms_lab.bus import Bus
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.cloudtrail import Trail
+from chaosaws_kms_lab.event_bus import Bus
 from chaosaws_kms_lab.misbehaviours import ApiMisbehaviour, Misbehaviours
 from chaosaws_kms_lab.scheduler import Scheduler
 from chaosaws_kms_lab.secrets_manager import Moto, Secrets
-from chaosaws_kms_lab.trail import Trail
 from chaosaws_kms_lab.wire import Envelope
 from chaosaws_kms_lab.world import World
 
@@ -44,12 +44,12 @@ __all__ = ["Dispatch"]
 logger = logging.getLogger(__name__)
 
 OWN: dict[str, Collection[str]] = {
-    "cloudtrail": trail.OPERATIONS,
-    "iam": simulator.OPERATIONS,
+    "cloudtrail": cloudtrail.OPERATIONS,
+    "iam": policy_simulator.OPERATIONS,
     "kms": kms.OPERATIONS,
     "rds": rds.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
-    "sts": identity.OPERATIONS,
+    "sts": sts.OPERATIONS,
 }
 """Service → its operations that the lab answers."""
 
@@ -87,12 +87,12 @@ class Dispatch:
         world.audit = self._trail.record
         world.publish = Bus(moto_services.has_rules, moto_services.emit).put
         self._own: dict[str, Callable[[Call], dict[str, Any]]] = {
-            "cloudtrail": partial(trail.handle, self._trail),
-            "iam": partial(simulator.handle, moto_iam.attached_policies),
+            "cloudtrail": partial(cloudtrail.handle, self._trail),
+            "iam": partial(policy_simulator.handle, moto_iam.attached_policies),
             "kms": partial(kms.handle, world),
             "rds": partial(rds.handle, service),
             "scheduler": partial(scheduler.handle, schedules),
-            "sts": identity.handle,
+            "sts": sts.handle,
         }
         self._with_moto: dict[str, Callable[[Call, Moto], dict[str, Any]]] = {
             "secretsmanager": partial(secrets_manager.handle, Secrets(world)),
@@ -174,7 +174,7 @@ class Dispatch:
             if (asked.service, asked.operation) == ASSUME_ROLE:
                 if self._iam or asked.caller.is_service:
                     role = str(asked.params.get("RoleArn"))
-                    trust.check(self._world, asked, moto_iam.trust_policy(role))
+                    trust_policies.check(self._world, asked, moto_iam.trust_policy(role))
             elif self._iam:
                 permissions.check(self._world, asked)
         except AwsError as error:

@@ -1,6 +1,7 @@
 """The lab's front door: an HTTP request comes in, an answer goes out, one line is logged.
 
-Here is decided who may ask: no web page, nobody without a signature. Who answers, dispatch.py says.
+This file decides who may ask: no web page, nobody without a signature. dispatch.py decides who
+answers.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from chaosaws_kms_lab.control import Control
 from chaosaws_kms_lab.dispatch import Dispatch
 from chaosaws_kms_lab.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.moto_iam import Secrets
-from chaosaws_kms_lab.private import open_private
+from chaosaws_kms_lab.private_files import open_private
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import Scheduler
 from chaosaws_kms_lab.signatures import credential, is_signed

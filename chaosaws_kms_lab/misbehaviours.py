@@ -15,8 +15,8 @@ from typing import Any
 from botocore.exceptions import UnknownServiceError
 
 from chaosaws_kms_lab.calls import AwsError
-from chaosaws_kms_lab.models import model
-from chaosaws_kms_lab.orders import BadOrder, check_fields
+from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
+from chaosaws_kms_lab.service_models import model
 from chaosaws_kms_lab.world import Key
 
 __all__ = ["KINDS", "ApiMisbehaviour", "Misbehaviours"]

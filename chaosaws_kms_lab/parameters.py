@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.models import model
+from chaosaws_kms_lab.service_models import model
 
 __all__ = ["check"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chaosaws_kms_lab import access
-from chaosaws_kms_lab.access import Decision, Match, Request
+from chaosaws_kms_lab import policy_evaluation
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
+from chaosaws_kms_lab.policy_evaluation import Decision, Match, Request
 from chaosaws_kms_lab.rds.clusters import ENGINE_VERSION
 from chaosaws_kms_lab.scheduler.roles import PRINCIPAL
 from chaosaws_kms_lab.world import Region, World
@@ -188,9 +188,9 @@ def _of_dynamodb(params: Mapping[str, Any]) -> Iterator[str]:
 def _check(call: Call, action: str, resource: str | None, said: dict[str, Any]) -> None:
     caller = call.caller
     if resource is None:  # a call to moto, whose resources the lab does not know
-        caller = access.ignoring_resources(caller)
+        caller = policy_evaluation.ignoring_resources(caller)
     request = Request(caller, action, resource or "*", ACCOUNT, said)
-    decision = access.decide(request, (), Match.ACCOUNT)
+    decision = policy_evaluation.decide(request, (), Match.ACCOUNT)
     if decision is not Decision.ALLOWED:
         why = decision.value.format(action=action)
         message = (

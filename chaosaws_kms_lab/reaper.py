@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from chaosaws_kms_lab.private import open_private
+from chaosaws_kms_lab.private_files import open_private
 from chaosaws_kms_lab.processes import kill_everything_in
 
 __all__ = ["Reaper", "new_directory"]

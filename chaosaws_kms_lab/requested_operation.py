@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from botocore.exceptions import UnknownServiceError
 from werkzeug.wrappers import Request
 
-from chaosaws_kms_lab.models import NAMES, model_named
+from chaosaws_kms_lab.service_models import NAMES, model_named
 
 __all__ = ["Requested", "form", "query_form", "requested", "service_models"]
 

@@ -24,7 +24,7 @@ from chaosaws_kms_lab.data_plane import Servers
 from chaosaws_kms_lab.door import Door
 from chaosaws_kms_lab.moto_iam import Secrets
 from chaosaws_kms_lab.moto_services import MotoRequestHandler
-from chaosaws_kms_lab.private import open_private
+from chaosaws_kms_lab.private_files import open_private
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import RoleInvoker, Scheduler
 from chaosaws_kms_lab.world import World

@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from chaosaws_kms_lab import templates
+from chaosaws_kms_lab import cloudformation_templates
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.templates import Fetch
+from chaosaws_kms_lab.cloudformation_templates import Fetch
 from chaosaws_kms_lab.values import strings
 
 __all__ = ["reason"]
@@ -133,7 +133,7 @@ def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
     """What the lab does not do in a call's template; None: nothing."""
     text, url = params.get("TemplateBody"), params.get("TemplateURL")
     try:
-        template = templates.read(fetch(url) if url else text or "")
+        template = cloudformation_templates.read(fetch(url) if url else text or "")
     except AwsError:
         raise
     except RecursionError:
@@ -141,7 +141,7 @@ def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
     except Exception:
         return None  # moto cannot read it either, and says so
     try:
-        for kind, properties in templates.resources(template, fetch):
+        for kind, properties in cloudformation_templates.resources(template, fetch):
             if kind.startswith(OUR_TYPES):
                 return f"with {kind}"
             if _named_in(properties):

@@ -1,7 +1,7 @@
 """AWS' wire protocols: requests to plain calls, answers and errors back to bytes.
 
-Only this file, models.py and those called moto_… import moto's internals; `check` fails at the
-start if they are not as the lab knows them.
+Only this file, service_models.py and those called moto_… import moto's internals; `check` fails at
+the start if they are not as the lab knows them.
 """
 
 from __future__ import annotations

@@ -350,7 +350,7 @@ class World:
         self.audit: Audit = lambda call, answer, error: None
         """Called with every call, Aurora's own included."""
         self.publish: Publish = lambda event: None
-        """Called with every event for EventBridge (bus.py)."""
+        """Called with every event for EventBridge (event_bus.py)."""
         self.data_misbehaviours: list[DataMisbehaviour] = []
         """The misbehaviours of clusters and keys that were ordered."""
         self._regions: dict[str, Region] = {}

@@ -17,7 +17,7 @@ from chaosaws_kms_lab.data_plane.archive import new_file, pack, transfer, unpack
 from chaosaws_kms_lab.data_plane.postgres import Postgres, ServerFailed
 from chaosaws_kms_lab.data_plane.sealed import Sink, opened, sealing
 from chaosaws_kms_lab.data_plane.volume import Volume
-from chaosaws_kms_lab.private import make_passable
+from chaosaws_kms_lab.private_files import make_passable
 
 __all__ = [
     "COPY_ADDRESS",

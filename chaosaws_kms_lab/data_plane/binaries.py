@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from chaosaws_kms_lab.private import make_passable
+from chaosaws_kms_lab.private_files import make_passable
 
 __all__ = ["Binaries", "LabCannotStart"]
 

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_lab.data_plane.binaries import Binaries
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxy
-from chaosaws_kms_lab.private import make_passable, open_private
+from chaosaws_kms_lab.private_files import make_passable, open_private
 from chaosaws_kms_lab.processes import free_shared_memory, kill_trees
 
 __all__ = ["OWN_DATABASE", "SUPERUSER", "Postgres", "ServerFailed"]

@@ -29,7 +29,7 @@ from chaosaws_kms_lab.data_plane.master_user import make_master_user
 from chaosaws_kms_lab.data_plane.members import READER, UNSEEN, WRITERS, Interrupted, Member, Power
 from chaosaws_kms_lab.data_plane.postgres import CLOSE_GRACE, Postgres, ServerFailed
 from chaosaws_kms_lab.data_plane.volume import Volume
-from chaosaws_kms_lab.private import make_passable
+from chaosaws_kms_lab.private_files import make_passable
 from chaosaws_kms_lab.world import DataMisbehaviour
 
 __all__ = ["reconcile"]

@@ -33,8 +33,8 @@ from chaosaws_kms_lab.data_plane.postgres import Postgres
 from chaosaws_kms_lab.data_plane.reconcile import reconcile
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from chaosaws_kms_lab.data_plane.volume import Volume
-from chaosaws_kms_lab.orders import BadOrder
-from chaosaws_kms_lab.private import open_private
+from chaosaws_kms_lab.misbehaviour_orders import BadOrder
+from chaosaws_kms_lab.private_files import open_private
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance, Snapshot
 
 __all__ = ["Endpoints", "Servers"]

@@ -1,7 +1,7 @@
 """May this caller use this key for this? The one place that answers, for people and for Aurora.
 
-Here the key's policy, the caller's IAM policies and the key's grants come together. access.py
-evaluates policies.
+The key's policy, the caller's IAM policies and the key's grants come together here.
+policy_evaluation.py evaluates policies.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from chaosaws_kms_lab import access
-from chaosaws_kms_lab.access import Decision, Match, Request
+from chaosaws_kms_lab import policy_evaluation
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
 from chaosaws_kms_lab.kms.states import CHANGES_NOTHING, CROSS_ACCOUNT, ONLY_PERMITS
+from chaosaws_kms_lab.policy_evaluation import Decision, Match, Request
 from chaosaws_kms_lab.world import Grant, Key, World
 
 __all__ = [
@@ -72,7 +72,9 @@ def authorize(
     )
     if granted is None:
         granted = _granted(key, call, permission, context)
-    decision = access.decide(asked, access.read_key_policy(key.policy), granted)
+    decision = policy_evaluation.decide(
+        asked, policy_evaluation.read_key_policy(key.policy), granted
+    )
     if decision is not Decision.ALLOWED:
         raise _denied(caller, permission, key.arn, decision)
     if call.operation in ONLY_PERMITS:
@@ -97,7 +99,7 @@ def version(world: World, arn: str) -> Version | None:
     key = world.region(arn.split(":")[3]).keys.get(arn.rpartition("/")[2])
     if key is None:
         return None
-    timed = access.depends_on_time(key.policy)
+    timed = policy_evaluation.depends_on_time(key.policy)
     second = int(world.clock.utc().timestamp()) if timed else 0
     return Version(key.changes, key.permitting_changes, second, sum(m.lost for m in key.materials))
 
@@ -107,7 +109,7 @@ def authorize_account(world: World, call: Call, permission: str, resource: str =
     context = _request_context(world, call, None, {})
     account = call.caller.account
     asked = Request(call.caller, f"kms:{permission}", resource, account, context)
-    decision = access.decide(asked, (), Match.ACCOUNT)
+    decision = policy_evaluation.decide(asked, (), Match.ACCOUNT)
     if decision is not Decision.ALLOWED:
         raise _denied(call.caller, permission, resource, decision)
 
@@ -117,7 +119,10 @@ def could_put_again(world: World, call: Call, key: Key, policy: str) -> bool:
     later = Call(call.service, "PutKeyPolicy", {}, call.region, call.caller)
     context = _request_context(world, later, key, {})
     asked = Request(call.caller, "kms:PutKeyPolicy", key.arn, ACCOUNT, context)
-    return access.decide(asked, access.read_key_policy(policy)) is Decision.ALLOWED
+    return (
+        policy_evaluation.decide(asked, policy_evaluation.read_key_policy(policy))
+        is Decision.ALLOWED
+    )
 
 
 def match_principal(principal: str | None, caller: Caller) -> Match:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from chaosaws_kms_lab import bus
+from chaosaws_kms_lab import event_bus
 from chaosaws_kms_lab.kms import material, rotation
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS
 from chaosaws_kms_lab.world import Key, Region, World
@@ -48,12 +48,12 @@ def _waiting(region: Region) -> list[Key]:
 def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:
     if key.deletion_at is not None and key.deletion_at <= now:
         _delete(region, key)
-        world.publish(bus.kms_event("KMS CMK Deletion", key, today))
+        world.publish(event_bus.kms_event("KMS CMK Deletion", key, today))
         return True
     changed = False
     if key.valid_to is not None and key.valid_to <= today:
         material.remove_material(key)
-        world.publish(bus.kms_event("KMS Imported Key Material Expiration", key, today))
+        world.publish(event_bus.kms_event("KMS Imported Key Material Expiration", key, today))
         changed = True
     # A key that is not enabled is rotated when it is again (the API reference,
     # GetKeyRotationStatus).

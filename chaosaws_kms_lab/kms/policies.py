@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaosaws_kms_lab import access
+from chaosaws_kms_lab import policy_evaluation
 from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.kms.authorize import could_put_again
 from chaosaws_kms_lab.kms.lookup import key_for
@@ -51,8 +51,8 @@ def check(world: World, call: Call, key: Key, policy: str) -> None:
     So it does if the caller could not replace the policy again, unless they bypass that check.
     """
     try:
-        access.read_key_policy(policy)
-    except access.Malformed as problem:
+        policy_evaluation.read_key_policy(policy)
+    except policy_evaluation.Malformed as problem:
         raise AwsError(MALFORMED, str(problem)) from None
     bypassed = call.params.get("BypassPolicyLockoutSafetyCheck", False)
     if not bypassed and not could_put_again(world, call, key, policy):

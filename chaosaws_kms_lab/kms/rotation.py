@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaosaws_kms_lab import bus, data_misbehaviours
+from chaosaws_kms_lab import data_misbehaviours, event_bus
 from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS, new_material
@@ -28,7 +28,7 @@ def rotate(world: World, key: Key, kind: str) -> None:
     previous = key.materials[-1]
     key.materials.append(new_material(world, key.id, kind))
     world.publish(
-        bus.kms_event(
+        event_bus.kms_event(
             "KMS CMK Rotation",
             key,
             key.materials[-1].made,

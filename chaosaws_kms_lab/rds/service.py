@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from chaosaws_kms_lab import aurora, bus, kms
+from chaosaws_kms_lab import aurora, event_bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
 from chaosaws_kms_lab.rds import encryption
 from chaosaws_kms_lab.rds.recoverability import recoverable
@@ -313,4 +313,4 @@ class Rds:
                 date=self.world.clock.utc(),
             )
             self.world.region(subject.arn.split(":")[3]).events.append(event)
-            self.world.publish(bus.rds_event(event, subject.tags))
+            self.world.publish(event_bus.rds_event(event, subject.tags))

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from botocore.exceptions import UnknownServiceError
 
 from chaosaws_kms_lab.calls import AwsError
-from chaosaws_kms_lab.models import model
 from chaosaws_kms_lab.scheduler.retries import RetryPolicy
+from chaosaws_kms_lab.service_models import model
 
 __all__ = ["InvocationFailed", "Request", "Target", "dead_letter", "read"]
 

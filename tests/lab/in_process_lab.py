@@ -19,7 +19,7 @@ from chaosaws_kms_lab import kms, rds
 from chaosaws_kms_lab.aurora import PROFILES, Effect
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.door import Door
-from chaosaws_kms_lab.orders import BadOrder
+from chaosaws_kms_lab.misbehaviour_orders import BadOrder
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import Scheduler
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance, Snapshot, World

@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from chaosaws_kms_lab import bus, moto_services
+from chaosaws_kms_lab import event_bus, moto_services
 from chaosaws_kms_lab.calls import ACCOUNT
 from chaosaws_kms_lab.world import Event
 from tests.conftest import client, until
@@ -277,7 +277,7 @@ def test_events_of_clusters_instances_and_snapshots_are_told_each_as_its_kind(ow
 def test_an_rds_event_looks_as_its_guide_shows_it():
     arn = f"arn:aws:rds:us-east-1:{ACCOUNT}:cluster:my-db-cluster"
     date = datetime(2018, 10, 6, 12, 26, 13, 882_000, UTC)
-    made = bus.rds_event(
+    made = event_bus.rds_event(
         Event(
             "RDS-EVENT-0150", "db-cluster", "my-db-cluster", arn, ("notification",),
             "DB cluster stopped.", date,
@@ -468,7 +468,7 @@ def test_somebody_may_say_that_he_is_rds(own_lab, rule):
 def test_nothing_is_imported_while_nobody_uses_eventbridge(monkeypatch):
     monkeypatch.delitem(sys.modules, "moto.events.models", raising=False)
     assert not moto_services.has_rules(REGION)
-    moto_services.emit(bus.api_call(record("DisableKey")), ["ENABLED"])
+    moto_services.emit(event_bus.api_call(record("DisableKey")), ["ENABLED"])
     assert "moto.events.models" not in sys.modules
 
 
@@ -486,31 +486,31 @@ def test_events_are_delivered_in_order_without_anybody_waiting_and_none_stops_th
         if delivered[-1] == "3":
             raise RuntimeError
 
-    made = bus.Bus(lambda region: True, deliver)
+    made = event_bus.Bus(lambda region: True, deliver)
     for number in range(50):
-        made.put(bus.api_call(record(str(number))))
+        made.put(event_bus.api_call(record(str(number))))
     assert delivered == []
     gate.set()
     until(lambda: len(delivered) == 50)
     assert delivered == [str(number) for number in range(50)]
     until(lambda: all(thread.name != "event bus" for thread in threading.enumerate()))
-    made.put(bus.api_call(record("50")))
+    made.put(event_bus.api_call(record("50")))
     until(lambda: delivered[-1] == "50")
 
 
 def test_of_too_many_events_the_oldest_are_lost(monkeypatch):
-    monkeypatch.setattr(bus, "MOST_WAITING", 3)
+    monkeypatch.setattr(event_bus, "MOST_WAITING", 3)
     delivered, gate = [], threading.Event()
 
     def deliver(event, states):
         delivered.append(event["detail"]["eventName"])
         gate.wait(10)
 
-    made = bus.Bus(lambda region: True, deliver)
-    made.put(bus.api_call(record("first")))
+    made = event_bus.Bus(lambda region: True, deliver)
+    made.put(event_bus.api_call(record("first")))
     until(lambda: delivered)
     for number in range(5):
-        made.put(bus.api_call(record(str(number))))
+        made.put(event_bus.api_call(record(str(number))))
     gate.set()
     until(lambda: len(delivered) == 4)
     assert delivered == ["first", "2", "3", "4"]
@@ -518,8 +518,10 @@ def test_of_too_many_events_the_oldest_are_lost(monkeypatch):
 
 def test_an_event_for_which_there_is_no_rule_is_not_kept():
     delivered = []
-    made = bus.Bus(lambda region: region == "us-east-1", lambda *event: delivered.append(event))
-    made.put(bus.api_call(record("DisableKey")))
-    made.put(bus.api_call(record("EnableKey") | {"awsRegion": "us-east-1"}))
+    made = event_bus.Bus(
+        lambda region: region == "us-east-1", lambda *event: delivered.append(event)
+    )
+    made.put(event_bus.api_call(record("DisableKey")))
+    made.put(event_bus.api_call(record("EnableKey") | {"awsRegion": "us-east-1"}))
     until(lambda: delivered)
     assert [event["detail"]["eventName"] for event, _ in delivered] == ["EnableKey"]

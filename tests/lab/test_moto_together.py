@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 from chaosaws_kms_lab import unsupported
 from tests.lab.clusters import refusal
 from tests.lab.in_process_lab import InProcessLab, OneSecret
+from tests.lab.test_cloudtrail import DELIVERY, look
 from tests.lab.test_identities import document, session
 from tests.lab.test_permissions import allow, somebody
-from tests.lab.test_trail import DELIVERY, look
 
 ACCOUNT = "123456789012"
 NOTHING = allow("sns:Publish")

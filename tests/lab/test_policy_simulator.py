@@ -11,9 +11,9 @@ from tests.lab.aws_cli import aws_cli
 from tests.lab.clusters import refusal
 from tests.lab.document import deviates, shows
 from tests.lab.in_process_lab import InProcessLab
+from tests.lab.test_cloudtrail import DELIVERY, look
 from tests.lab.test_identities import NUMBERS, TRUST, document, user
 from tests.lab.test_permissions import allow, somebody
-from tests.lab.test_trail import DELIVERY, look
 
 ACCOUNT = "123456789012"
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/lab"

@@ -1,7 +1,7 @@
 """IAM's policy simulator, for the policies of users, groups and roles in moto's IAM.
 
-It decides as the lab itself does (access.py). It knows only what the request says: no tags, no key
-policy, no clock (IAM API reference, SimulatePrincipalPolicy).
+It decides as the lab itself does (policy_evaluation.py). It knows only what the request says: no
+tags, no key policy, no clock (IAM API reference, SimulatePrincipalPolicy).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from chaosaws_kms_lab import access, parameters
-from chaosaws_kms_lab.access import Decision, Match, Request
+from chaosaws_kms_lab import parameters, policy_evaluation
 from chaosaws_kms_lab.calls import AwsError, Call, Caller, Paging, administrator
 from chaosaws_kms_lab.conditions import VARIABLE, Context
+from chaosaws_kms_lab.policy_evaluation import Decision, Match, Request
 
 __all__ = ["OPERATIONS", "Attached", "handle"]
 
@@ -169,7 +169,7 @@ def _result(
 
 def _decision(caller: Caller, action: str, resource: str, context: Context) -> str:
     request = Request(caller, action, resource, caller.account, context)
-    return DECISIONS.get(access.decide(request, (), Match.ACCOUNT), "implicitDeny")
+    return DECISIONS.get(policy_evaluation.decide(request, (), Match.ACCOUNT), "implicitDeny")
 
 
 OPERATIONS: dict[str, Callable[[Attached, Call], dict[str, Any]]] = {

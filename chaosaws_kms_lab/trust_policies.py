@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from chaosaws_kms_lab import access, permissions
-from chaosaws_kms_lab.access import Decision, Malformed, Request
+from chaosaws_kms_lab import permissions, policy_evaluation
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.policy_evaluation import Decision, Malformed, Request
 from chaosaws_kms_lab.world import World
 
 __all__ = ["check"]
@@ -47,7 +47,7 @@ def check(world: World, call: Call, trust_policy: str | None) -> None:
     statements = list(_statements(trust_policy, call.caller.is_service))
     for action in actions:
         request = Request(call.caller, action, role, _account(role), _context(world, call, role))
-        decision = access.decide(request, statements)
+        decision = policy_evaluation.decide(request, statements)
         if decision is not Decision.ALLOWED:
             why = WHY.get(decision, decision.value).format(action=action)
             raise _denied(call, action, role, f" {why}")
@@ -56,7 +56,7 @@ def check(world: World, call: Call, trust_policy: str | None) -> None:
 def _statements(text: str, for_a_service: bool) -> Iterator[Mapping[str, Any]]:
     """The statements of a trust policy, with the resource that they leave out: the role."""
     try:
-        statements: Iterable[Mapping[str, Any]] = access.read_key_policy(text)
+        statements: Iterable[Mapping[str, Any]] = policy_evaluation.read_key_policy(text)
     except Malformed:  # a policy that we cannot read trusts nobody
         return
     for statement in statements:

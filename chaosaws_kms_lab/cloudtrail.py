@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chaosaws_kms_lab import bus
+from chaosaws_kms_lab import event_bus
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
 from chaosaws_kms_lab.values import strings
 from chaosaws_kms_lab.world import World
@@ -189,7 +189,7 @@ class Trail:
             _resources(self._world, call, answer),
         )
         self._events.append(event)
-        self._world.publish(bus.api_call(event.record()))
+        self._world.publish(event_bus.api_call(event.record()))
 
     def delivered(self, region: str) -> list[Event]:
         """The events of a Region that can be looked up by now, the newest first."""

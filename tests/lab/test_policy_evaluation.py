@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from chaosaws_kms_lab.access import Decision, Malformed, Match, Request, decide, read_key_policy
 from chaosaws_kms_lab.calls import ACCOUNT, Caller
 from chaosaws_kms_lab.conditions import holds, matches
+from chaosaws_kms_lab.policy_evaluation import (
+    Decision,
+    Malformed,
+    Match,
+    Request,
+    decide,
+    read_key_policy,
+)
 from tests.lab.kms_world import OTHER_ACCOUNT, RDS, ROOT, allow, deny, policy, user
 
 ALLOWED, KEY_DENY, IDENTITY_DENY, NO_KEY, NO_IDENTITY, NO_SESSION = Decision

@@ -11,7 +11,7 @@ import pytest
 
 from chaosaws_kms_lab import wire
 from chaosaws_kms_lab.calls import Call, administrator
-from chaosaws_kms_lab.trail import Trail
+from chaosaws_kms_lab.cloudtrail import Trail
 from tests.lab.clusters import refusal
 from tests.lab.document import deviates, shows
 from tests.lab.in_process_lab import REGION
