@@ -314,14 +314,22 @@ def _client(endpoint: str, service: str, region: str, access_key: str, secret_ke
     return made
 
 
+SELDOM = 0.06
+"""Seconds between two looks at a condition that takes long: each may be a call to a lab."""
+
+
 def until(condition: Callable[[], Any], timeout: float = 20, every: float = 0.02) -> Any:
-    """The first true answer of `condition`; fails the test after `timeout` seconds."""
-    end = time.monotonic() + timeout
+    """The first true answer of `condition`; fails the test after `timeout` seconds.
+
+    It looks `every` so many seconds, and more seldom (SELDOM) the longer it takes.
+    """
+    start = time.monotonic()
     while True:
         if answer := condition():
             return answer
-        assert time.monotonic() < end, f"not within {timeout:g} s"
-        time.sleep(every)
+        waited = time.monotonic() - start
+        assert waited < timeout, f"not within {timeout:g} s"
+        time.sleep(max(every, min(waited / 10, SELDOM)))
 
 
 def program(name: str) -> str:
