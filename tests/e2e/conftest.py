@@ -127,11 +127,12 @@ def left(*marks: str) -> list[str]:
 
 def marked(*marks: str) -> list[psutil.Process]:
     found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
+    for process in psutil.process_iter():  # hundreds, of which the mark alone is read
         try:
-            if process.environ().get(MARK) in marks and (
-                process.info["status"] != psutil.STATUS_ZOMBIE
-            ):
+            if process.environ().get(MARK) not in marks:
+                continue
+            process.info = process.as_dict(["cmdline", "status"])
+            if process.info["status"] != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
