@@ -70,7 +70,7 @@ HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 rules for what is left out.)"""
 
 Shapes = Callable[[str, str], tuple[Any, Any]]
-"""Service and operation → the shapes of the parameters and of the answer; None: nobody knows."""
+"""Service and operation → the shapes of parameters and answer; None: no model has them."""
 
 # API reference, LookupAttribute: attribute → how it is read from an event.
 ATTRIBUTES: dict[str, Callable[[Event], set[str]]] = {

@@ -103,7 +103,7 @@ class Dispatch:
     def answer(
         self, envelope: Envelope, environ: dict[str, Any], met: list[ApiMisbehaviour]
     ) -> Response:
-        """The answer of whoever answers this call; `met` are the misbehaviours that it meets."""
+        """The answer to a call; `met`: the misbehaviours that affect it."""
         name = (envelope.service, envelope.operation)
         if envelope.operation in OWN.get(envelope.service, ()):
             return self._handle_own(envelope, met)

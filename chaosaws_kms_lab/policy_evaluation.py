@@ -75,7 +75,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """Who wants to do what with what, and the context that conditions look at."""
+    """A caller, an action, a resource, and the context for conditions."""
 
     caller: Caller
     action: str

@@ -53,7 +53,7 @@ class Secrets:
     def __init__(self, world: World) -> None:
         self._world = world
         self._data_keys: dict[tuple[str, str], tuple[DataKey, ...]] = {}
-        """The secret's ARN and the version → its data keys, any of which opens it."""
+        """The secret's ARN and the version → its data keys; each of them can decrypt it."""
 
     def open(self, call: Call, arn: str, version: str) -> None:
         """Raises DecryptionFailure or AccessDeniedException unless the caller may read it."""

@@ -1,7 +1,7 @@
 """The lab's KMS: keys, policies, grants, key material and the cryptographic operations.
 
-`handle` answers a call and `tick` lets time pass, both with the world's lock held by the caller.
-Who may use a key is asked in one place (authorize.py), for people and for Aurora alike.
+`handle` answers a call, `tick` does what is due; callers of both hold the world's lock. Whether a
+caller may use a key is decided in one place (authorize.py), for people and for Aurora alike.
 """
 
 from __future__ import annotations

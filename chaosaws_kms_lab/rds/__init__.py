@@ -33,7 +33,7 @@ OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
 
 
 def handle(rds: Rds, call: Call) -> dict[str, Any]:
-    """Answers one call; the world's lock is held by whoever calls."""
+    """Answers one call. Callers hold the world's lock."""
     parameters.check(call)
     limits.check(call.params)
     return OPERATIONS[call.operation](rds, call)
