@@ -31,7 +31,7 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-logo
 
 docs: $(READY)  ## the pages of docs/ that are made from the code and from the tests
-	$(BIN)/python -m tests.lab.document
+	$(BIN)/python -m tests.support.document
 	$(BIN)/python docs/generate.py
 
 policies: $(READY)  ## policies/*.json, from the table in the code

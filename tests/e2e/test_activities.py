@@ -17,7 +17,7 @@ from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import probes as load_probes
-from tests.conftest import client, until
+from tests.support.labs import client, until
 
 EVERYTHING = {
     "answered_share", "audit_events", "aurora_has_its_grant", "cancel_key_deletion", "clean_up",

@@ -15,7 +15,7 @@ from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import actions as load_actions
 from chaosaws_kms_ext.load import probes as load_probes
-from tests.conftest import mostly_soak
+from tests.support.labs import mostly_soak
 
 pytestmark = pytest.mark.common_lab
 

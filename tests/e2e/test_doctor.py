@@ -10,8 +10,8 @@ import pytest
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.undo import journal
-from tests.conftest import mostly_soak
-from tests.e2e.conftest import OURS, PlayedAws
+from tests.support.chaos import OURS, PlayedAws
+from tests.support.labs import mostly_soak
 
 LOOKS = ("Describe", "Get", "List", "Simulate")
 LOOKED_AT = {

@@ -10,14 +10,10 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import ROOT
+from tests.support.chaos_runs import TRIES, error, experiment
 
 KEY = r"arn:aws:kms:eu-west-1:123456789012:key/[0-9a-f-]{36}"
 MADE = r"chaos-\d{8}t\d{6}z-[0-9a-f]{6}"
-
-
-def experiment(name):
-    return ROOT / "experiments" / f"{name}.json"
 
 
 def misbehaving(chaos, name, *misbehaviours, **env):
@@ -39,14 +35,6 @@ def reasons(ran, verdict="failed"):
 
 def of_orders(kind):
     return {"kind": kind, "cluster": "orders"}
-
-
-TRIES = 5
-"""What a call that fails costs: boto3 tries so often."""
-
-
-def error(service, operation, count=None):
-    return {"kind": "error", "service": service, "operation": operation, "count": count}
 
 
 def missed(ran):

@@ -10,12 +10,11 @@ import pytest
 
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from tests.conftest import mostly_soak, until
-from tests.e2e.conftest import PlayedAws, marked
-from tests.e2e.test_experiments import TRIES, error, experiment
-from tests.e2e.test_least_privilege import PATIENT, place, somebody, table, without
-from tests.e2e.test_safeguards import nothing_is_left, schedules, watchdogs
-from tests.usual_policies import policy
+from tests.support.chaos import PlayedAws, marked
+from tests.support.chaos_runs import TRIES, error, experiment, nothing_is_left, schedules, watchdogs
+from tests.support.labs import mostly_soak, until
+from tests.support.least_privilege import PATIENT, place, somebody, table, without
+from tests.support.usual_policies import policy
 
 pytestmark = pytest.mark.timeout(400)  # nothing is compressed there but the cluster's own times
 

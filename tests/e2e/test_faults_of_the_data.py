@@ -7,7 +7,7 @@ import json
 import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from tests.conftest import FAST
+from tests.support.labs import FAST
 
 
 def failed(ran):

@@ -8,16 +8,8 @@ import time
 import psutil
 import pytest
 
-from tests.conftest import until
-
-MOMENTS = {
-    "before": "Rollbacks strategy: always",
-    "gate": "Steady state hypothesis: ",
-    "impact": "Probe: wait-until-the-cluster-is-inaccessible",
-    "hold": "Action: hold-the-outage",
-    "recovery": "Action: wait-for-recovery",
-}
-
+from tests.support.chaos_runs import MOMENTS
+from tests.support.labs import until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 OFTEN = {(signal.SIGTERM, "impact"), (signal.SIGKILL, "hold")}

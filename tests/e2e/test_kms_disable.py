@@ -9,8 +9,8 @@ import psutil
 import psycopg
 import pytest
 
-from tests.conftest import until
-from tests.e2e.conftest import left
+from tests.support.chaos import left
+from tests.support.labs import until
 
 POISON = {
     "AWS_PROFILE": "production",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import signal
-from dataclasses import dataclass
 
 import boto3
 import pytest
@@ -14,24 +11,19 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from chaosaws_kms_ext.iam.permissions import Caller
-from chaosaws_kms_ext.iam.policies import Place, trust
-from tests.conftest import mostly_soak, until
-from tests.e2e.conftest import PlayedAws
-from tests.e2e.test_interrupts import MOMENTS
-from tests.e2e.test_safeguards import nothing_is_left, schedules
-from tests.usual_policies import calls, policy
-
-ACCOUNT = "123456789012"
-ROOT = f"arn:aws:iam::{ACCOUNT}:root"
-ALARM = "checkout-errors"
-SECRET = "shop/database"
-FOR = 7200
-"""Seconds that a session lasts."""
-
-PATIENT = {"profile": "documented", "CHAOS_SELF_RESTART_WITHIN": "2"}
-"""A cluster that has to be started, so that a run makes every call."""
-
-NUMBERS = itertools.count()
+from tests.support.chaos import PlayedAws
+from tests.support.chaos_runs import MOMENTS, nothing_is_left, schedules
+from tests.support.labs import mostly_soak, until
+from tests.support.least_privilege import (
+    PATIENT,
+    place,
+    put_policy,
+    somebody,
+    switch_role,
+    table,
+    without,
+)
+from tests.support.usual_policies import calls, policy
 
 ELSEWHERE = {"rds-db:connect"}
 """The lab's database asks no IAM."""
@@ -75,107 +67,6 @@ PROBES = {
         )
     ],
 }  # fmt: skip
-
-
-@dataclass
-class Somebody:
-    """A session of a role that has one policy: the environment of whoever has it."""
-
-    arn: str
-    env: dict[str, str]
-
-    @property
-    def access_key(self) -> str:
-        return self.env["AWS_ACCESS_KEY_ID"]
-
-    def client(self, lab, service):
-        """With no other credentials than these."""
-        return boto3.client(
-            service,
-            endpoint_url=lab.endpoint,
-            region_name=lab.region,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=self.env["AWS_SESSION_TOKEN"],
-        )
-
-
-def put_policy(played, role, document):
-    played.client("iam").put_role_policy(
-        RoleName=role.rsplit("/", 1)[1], PolicyName="chaos", PolicyDocument=json.dumps(document)
-    )
-
-
-def place(played, principal="", switch_role=""):
-    return Place(
-        account=ACCOUNT, region=played.lab.region, cluster="orders",
-        key=played.key.rpartition("/")[2], principal=principal, switch_role=switch_role,
-        secret=SECRET,
-    )  # fmt: skip
-
-
-def without(document, action):
-    """The policy with one action taken away."""
-    left = [
-        {**each, "Action": [a for a in each["Action"] if a != action]}
-        for each in document["Statement"]
-    ]
-    return {**document, "Statement": [each for each in left if each["Action"]]}
-
-
-def switch_role(played):
-    """The switch's role, by its policy and its trust policy."""
-    role = played.client("iam").create_role(
-        RoleName=f"switch{next(NUMBERS)}",
-        AssumeRolePolicyDocument=json.dumps(trust(place(played))),
-    )["Role"]["Arn"]
-    put_policy(played, role, policy(Caller.SWITCH, place(played)))
-    return role
-
-
-def somebody(played, caller, but=None):
-    """A session of a new role with a path, under the policy of `caller`, but for one action.
-
-    Its environment names a switch, an alarm and a secret, so that a run needs everything that it
-    may.
-    """
-    with contextlib.suppress(ClientError):
-        played.client("secretsmanager").create_secret(
-            Name=SECRET, SecretString=json.dumps({"username": "app", "password": "secret"})
-        )
-    everybody = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
-    name = f"chaos{next(NUMBERS)}"
-    arn = played.client("iam").create_role(
-        RoleName=name, Path="/team/", MaxSessionDuration=FOR,
-        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}),
-    )["Role"]["Arn"]  # fmt: skip
-    switch = switch_role(played)
-    put_policy(played, arn, without(policy(caller, place(played, arn, switch)), but))
-    given = played.client("sts").assume_role(
-        RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
-    )["Credentials"]
-    played.client("cloudwatch").put_metric_alarm(
-        AlarmName=ALARM, MetricName="m", Namespace="n", Statistic="Sum", Period=60,
-        EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold",
-    )  # fmt: skip
-    return Somebody(arn, {
-        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": given["SessionToken"],
-        "AWS_CREDENTIAL_EXPIRATION": given["Expiration"].isoformat(),
-        "CHAOS_SWITCH_ROLE": switch,
-        "CHAOS_STOP_ALARMS": ALARM,
-        "CHAOS_DATABASE_AUTH": "secret",
-        "CHAOS_DATABASE_SECRET": SECRET,
-    })  # fmt: skip
-
-
-def table(caller):
-    return {
-        (call.service, call.operation)
-        for call in calls()
-        if caller in call.callers and call.service != "rds-db"
-    }
 
 
 # With all of it

@@ -24,8 +24,8 @@ from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources.delete import remove
 from chaosaws_kms_ext.resources.ledger import Ledger, leftovers
 from chaosaws_kms_ext.undo import store
-from tests.conftest import FAST, client, mostly_soak, until
-from tests.e2e.conftest import ROOT
+from tests.support.chaos import ROOT
+from tests.support.labs import FAST, client, mostly_soak, until
 
 HERE = {"CHAOS_LAB_SPEED": str(FAST)}
 

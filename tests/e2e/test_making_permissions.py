@@ -16,10 +16,10 @@ from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import FAST, client, mostly_soak
-from tests.e2e.conftest import CLIENTS
-from tests.e2e.test_least_privilege import ACCOUNT, ROOT, without
-from tests.usual_policies import calls, policy
+from tests.support.chaos import CLIENTS
+from tests.support.labs import FAST, client, mostly_soak
+from tests.support.least_privilege import ACCOUNT, ROOT, without
+from tests.support.usual_policies import calls, policy
 
 NUMBERS = itertools.count()
 

@@ -14,7 +14,7 @@ from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import probes as load_probes
-from tests.conftest import FAST, client
+from tests.support.labs import FAST, client
 
 ROOT = "arn:aws:iam::123456789012:root"
 DENY = {

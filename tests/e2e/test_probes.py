@@ -13,8 +13,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import probes as load_probes
-from tests.conftest import client
-from tests.lab.clusters import (
+from tests.support.clusters import (
     becomes,
     connect,
     new_cluster,
@@ -24,6 +23,7 @@ from tests.lab.clusters import (
     snapshot_becomes,
     up,
 )
+from tests.support.labs import client
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

@@ -7,9 +7,9 @@ import json
 import psycopg
 import pytest
 
-from tests.conftest import FAST, mostly_soak
-from tests.e2e.conftest import AWS_SETTINGS, EXPERIMENT
-from tests.lab.clusters import new_writer
+from tests.support.chaos import AWS_SETTINGS, EXPERIMENT
+from tests.support.clusters import new_writer
+from tests.support.labs import FAST, mostly_soak
 
 
 def is_a_clean_refusal(ran, *words):
@@ -28,7 +28,7 @@ def is_a_clean_refusal(ran, *words):
 def shared(tmp_path_factory):
     """One lab that plays AWS for every refusal: none of them may change it."""
     from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-    from tests.e2e.conftest import Chaos, PlayedAws
+    from tests.support.chaos import Chaos, PlayedAws
 
     lab = LocalLab.start(FAST, "observed")
     env = {**AWS_SETTINGS, **lab.environment}

@@ -12,8 +12,8 @@ import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.undo import journal
-from tests.conftest import until
-from tests.e2e.conftest import ROOT
+from tests.support.chaos import ROOT
+from tests.support.labs import until
 
 KILLED = """
 import time

@@ -10,10 +10,9 @@ import psutil
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.conftest import as_superuser, mostly_soak
-from tests.e2e.conftest import EXPERIMENT, PlayedAws
-from tests.load.test_passwords import asks
-from tests.load.token_gate import standing_before
+from tests.support.chaos import EXPERIMENT, PlayedAws
+from tests.support.labs import as_superuser, mostly_soak
+from tests.support.token_gate import asks, standing_before
 
 ASKED, TRUSTED = "asked", "trusted"
 

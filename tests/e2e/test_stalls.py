@@ -13,9 +13,9 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls import conclude as conclusion
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.settings import Settings
-from tests.conftest import until
-from tests.e2e.conftest import marked
-from tests.e2e.test_interrupts import MOMENTS
+from tests.support.chaos import marked
+from tests.support.chaos_runs import MOMENTS
+from tests.support.labs import until
 
 
 def stopped(running, seconds):

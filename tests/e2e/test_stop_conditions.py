@@ -10,10 +10,10 @@ import time
 import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from tests.conftest import until
-from tests.e2e.conftest import EXPERIMENT
-from tests.e2e.test_interrupts import MOMENTS
-from tests.lab.clusters import RECOVERABLE
+from tests.support.chaos import EXPERIMENT
+from tests.support.chaos_runs import MOMENTS
+from tests.support.clusters import RECOVERABLE
+from tests.support.labs import until
 
 AT_ONCE = 20_000.0
 """A speed at which the cluster is inaccessible at the first look."""

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.conftest import mostly_soak, until
-from tests.e2e.conftest import left, marked
+from tests.support.chaos import left, marked
+from tests.support.labs import mostly_soak, until
 
 CONTROL = {
     "name": "run",

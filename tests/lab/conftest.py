@@ -10,9 +10,9 @@ import pytest
 from botocore.client import BaseClient
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import client
-from tests.lab.document import marked
-from tests.lab.in_process_lab import InProcessLab
+from tests.support.document import marked
+from tests.support.in_process_lab import InProcessLab
+from tests.support.labs import client
 
 
 @pytest.fixture

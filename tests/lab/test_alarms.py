@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from tests.conftest import client
-from tests.lab.aws_cli import aws_cli
-from tests.lab.clusters import refusal
-from tests.lab.document import deviates, shows
-from tests.lab.in_process_lab import REGION
+from tests.support.aws_cli import aws_cli
+from tests.support.clusters import refusal
+from tests.support.document import deviates, shows
+from tests.support.in_process_lab import REGION
+from tests.support.labs import client
 
 pytestmark = pytest.mark.common_lab
 

@@ -23,8 +23,8 @@ from chaosaws_kms_lab import kms as lab_kms
 from chaosaws_kms_lab import rds as lab_rds
 from chaosaws_kms_lab.aurora import AVAILABLE, PROFILES, RECOVERABLE, TERMINAL
 from chaosaws_kms_lab.calls import AwsError
-from tests.conftest import mostly_soak
-from tests.lab.in_process_lab import InProcessLab
+from tests.support.in_process_lab import InProcessLab
+from tests.support.labs import mostly_soak
 
 # What every operation of a service may answer: the API references' pages "Common errors".
 COMMON = {

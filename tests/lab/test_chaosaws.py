@@ -7,8 +7,8 @@ from chaosaws.rds import actions, probes
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext.lab_client.local_lab import only_the_lab
-from tests.lab.clusters import AVAILABLE, becomes, described, new_instance, new_writer, up
-from tests.lab.document import shows
+from tests.support.clusters import AVAILABLE, becomes, described, new_instance, new_writer, up
+from tests.support.document import shows
 
 pytestmark = pytest.mark.common_lab
 

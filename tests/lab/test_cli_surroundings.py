@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import FAST, client, program, until
-from tests.lab.test_identities import document
+from tests.support.identities import document
+from tests.support.labs import FAST, client, program, until
 
 ACCOUNT = "123456789012"
 ALLOW = {"Effect": "Allow", "Resource": "*"}

@@ -12,12 +12,11 @@ import pytest
 from chaosaws_kms_lab import wire
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.cloudtrail import Trail
-from tests.lab.clusters import refusal
-from tests.lab.document import deviates, shows
-from tests.lab.in_process_lab import REGION
-from tests.lab.test_identities import session
-
-LAG, DELIVERY, RETRY = 450.0, 300.0, 60.0
+from tests.support.clusters import refusal
+from tests.support.document import deviates, shows
+from tests.support.identities import session
+from tests.support.in_process_lab import REGION
+from tests.support.trail import DELIVERY, RETRY, look
 
 
 @pytest.fixture
@@ -28,15 +27,6 @@ def kms(own_lab):
 @pytest.fixture
 def key(kms):
     return kms.create_key()["KeyMetadata"]["Arn"]
-
-
-def look(own_lab, **attribute):
-    """The records of the trail, oldest first; by one attribute if one is given."""
-    wanted = [{"AttributeKey": k, "AttributeValue": v} for k, v in attribute.items()]
-    paginator = own_lab.client("cloudtrail").get_paginator("lookup_events")
-    pages = paginator.paginate(LookupAttributes=wanted)
-    events = [event for page in pages for event in page["Events"]]
-    return [json.loads(event["CloudTrailEvent"]) for event in reversed(events)]
 
 
 def with_cluster(own_lab, key):

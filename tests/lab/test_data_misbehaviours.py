@@ -10,8 +10,7 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import NotALab
-from tests.conftest import FAST, client, program, until
-from tests.lab.clusters import (
+from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
     becomes,
@@ -25,6 +24,7 @@ from tests.lab.clusters import (
     up,
     write,
 )
+from tests.support.labs import FAST, client, program, until
 
 
 @pytest.fixture

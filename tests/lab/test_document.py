@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaosaws_kms_lab.dispatch import OWN
-from tests.lab.document import DOCUMENT, marked, render
+from tests.support.document import DOCUMENT, marked, render
 
 
 def test_the_document_is_what_the_tests_say():

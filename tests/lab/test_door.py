@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.conftest import client
+from tests.support.labs import client
 
 pytestmark = pytest.mark.common_lab
 

@@ -32,7 +32,7 @@ from chaosaws_kms_lab.data_plane.lost_rows import lose
 from chaosaws_kms_lab.data_plane.postgres import OWN_DATABASE
 from chaosaws_kms_lab.reaper import new_directory
 from chaosaws_kms_lab.signatures import is_signed
-from tests.conftest import client
+from tests.support.labs import client
 
 pytestmark = pytest.mark.common_lab
 

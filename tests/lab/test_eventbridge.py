@@ -16,12 +16,12 @@ import pytest
 from chaosaws_kms_lab import event_bus, moto_services
 from chaosaws_kms_lab.calls import ACCOUNT
 from chaosaws_kms_lab.world import Event
-from tests.conftest import client, until
-from tests.lab.aws_cli import aws_cli
-from tests.lab.clusters import new_writer, refusal
-from tests.lab.document import deviates, shows
-from tests.lab.in_process_lab import REGION
-from tests.lab.kms_world import DAY, MATERIAL, parameters, wrapped
+from tests.support.aws_cli import aws_cli
+from tests.support.clusters import new_writer, refusal
+from tests.support.document import deviates, shows
+from tests.support.in_process_lab import REGION
+from tests.support.kms_world import DAY, MATERIAL, parameters, wrapped
+from tests.support.labs import client, until
 
 pytestmark = pytest.mark.common_lab
 

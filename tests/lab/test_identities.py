@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-
 import boto3
 import pytest
 from botocore.config import Config
 
-from tests.lab.clusters import refusal
+from tests.support.clusters import refusal
+from tests.support.identities import ALL, document, session, user
 
 pytestmark = pytest.mark.common_lab
 
 ACCOUNT = "123456789012"
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"},
-]})  # fmt: skip
-ALL = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
-NUMBERS = itertools.count()
-
-
-def document(*statements):
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 @pytest.fixture
 def key(own_lab):
     return own_lab.client("kms").create_key()["KeyMetadata"]["KeyId"]
-
-
-def session(own_lab, path="/", **params):
-    """A role with every permission on KMS, and a KMS client of a session of it."""
-    iam, name = own_lab.client("iam"), f"role{next(NUMBERS)}"
-    role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST)["Role"]
-    iam.put_role_policy(RoleName=name, PolicyName="kms", PolicyDocument=document(ALL))
-    given = own_lab.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="one", **params)
-    return role, own_lab.client("kms", **_keys(given["Credentials"]))
-
-
-def user(own_lab, path="/"):
-    """A user with every permission on KMS, their access key, and a KMS client with it."""
-    iam, name = own_lab.client("iam"), f"user{next(NUMBERS)}"
-    made = iam.create_user(UserName=name, Path=path)["User"]
-    iam.put_user_policy(UserName=name, PolicyName="kms", PolicyDocument=document(ALL))
-    access = iam.create_access_key(UserName=name)["AccessKey"]
-    return made, access, own_lab.client("kms", access_key=access["AccessKeyId"])
-
-
-def _keys(credentials):
-    return {"access_key": credentials["AccessKeyId"], "token": credentials["SessionToken"]}
 
 
 def deny(own_lab, key, arn):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab.clusters import AVAILABLE, RECOVERABLE
-from tests.lab.in_process_lab import InProcessLab
-from tests.lab.kms_world import MATERIAL, deny, policy, wrapped
+from tests.support.clusters import AVAILABLE, RECOVERABLE
+from tests.support.in_process_lab import InProcessLab
+from tests.support.kms_world import MATERIAL, deny, policy, wrapped
 
 LAG, SELF_RESTART, STARTING, DAY = 450.0, 2100.0, 180.0, 86400.0
 CHOICE = {"WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": "RSAES_OAEP_SHA_256"}

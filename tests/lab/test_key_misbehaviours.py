@@ -10,8 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import NotALab
 from chaosaws_kms_lab.data_plane.changed_rows import change
-from tests.conftest import as_superuser, client, program, until
-from tests.lab.clusters import (
+from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
     becomes,
@@ -24,7 +23,8 @@ from tests.lab.clusters import (
     refusal,
     write,
 )
-from tests.lab.test_snapshots import copy, restore, restore_request, take
+from tests.support.labs import as_superuser, client, program, until
+from tests.support.snapshots import copy, restore, restore_request, take
 
 KEEPS, HIDES = "copy-keeps-key", "copy-hides-key"
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from tests.conftest import FAST, client, until
-from tests.lab.document import shows
+from tests.support.document import shows
+from tests.support.labs import FAST, client, until
 
 pytestmark = pytest.mark.common_lab
 

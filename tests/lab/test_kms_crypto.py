@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from chaosaws_kms_lab.calls import AwsError
-from tests.lab.kms_world import REGION, Kms, user
+from tests.support.kms_world import REGION, Kms, user
 
 pytestmark = pytest.mark.common_lab
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from tests.lab.document import deviates
+from tests.support.document import deviates
 
 ACCOUNT = "123456789012"
 NOBODY = f"arn:aws:iam::{ACCOUNT}:user/nobody"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chaosaws_kms_lab.calls import ACCOUNT, Caller
-from tests.lab.kms_world import (
+from tests.support.kms_world import (
     ADMINISTRATOR,
     DAY,
     OTHER_ACCOUNT,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from chaosaws_kms_lab import kms
-from tests.lab.kms_world import REGION, Kms
+from tests.support.kms_world import REGION, Kms
 
 pytestmark = pytest.mark.common_lab
 

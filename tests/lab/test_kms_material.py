@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.kms_world import (
+from tests.support.kms_world import (
     DAY,
     DOES_NOT,
     EXPIRES,

@@ -8,7 +8,7 @@ import pytest
 
 from chaosaws_kms_lab.calls import ACCOUNT, Caller
 from chaosaws_kms_lab.kms import authorize, states
-from tests.lab.kms_world import (
+from tests.support.kms_world import (
     ADMINISTRATOR,
     OTHER_ACCOUNT,
     RDS,

@@ -6,7 +6,7 @@ import pytest
 
 from chaosaws_kms_lab import kms
 from chaosaws_kms_lab.calls import AwsError
-from tests.lab.kms_world import (
+from tests.support.kms_world import (
     ADMINISTRATOR,
     DAY,
     DOES_NOT,

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import FAST, client, until
-from tests.lab.clusters import (
+from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
     becomes,
@@ -21,8 +20,9 @@ from tests.lab.clusters import (
     up,
     write,
 )
-from tests.lab.document import shows
-from tests.lab.test_identities import document
+from tests.support.document import shows
+from tests.support.identities import document
+from tests.support.labs import FAST, client, until
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 RUN = "20261124T122101Z-a1b2c3"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_lab.misbehaviours import KINDS, ApiMisbehaviour, BadOrder
-from tests.conftest import client, program, until
-from tests.lab.clusters import refusal
+from tests.support.clusters import refusal
+from tests.support.labs import client, program, until
 
 pytestmark = pytest.mark.common_lab
 

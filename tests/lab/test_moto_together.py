@@ -15,11 +15,10 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from chaosaws_kms_lab import unsupported
-from tests.lab.clusters import refusal
-from tests.lab.in_process_lab import InProcessLab, OneSecret
-from tests.lab.test_cloudtrail import DELIVERY, look
-from tests.lab.test_identities import document, session
-from tests.lab.test_permissions import allow, somebody
+from tests.support.clusters import refusal
+from tests.support.identities import allow, document, session, somebody
+from tests.support.in_process_lab import InProcessLab, OneSecret
+from tests.support.trail import DELIVERY, look
 
 ACCOUNT = "123456789012"
 NOTHING = allow("sns:Publish")

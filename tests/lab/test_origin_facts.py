@@ -7,9 +7,9 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import client
-from tests.lab.clusters import AVAILABLE, NAMES, RECOVERABLE, becomes, new_cluster
-from tests.lab.document import shows
+from tests.support.clusters import AVAILABLE, NAMES, RECOVERABLE, becomes, new_cluster
+from tests.support.document import shows
+from tests.support.labs import client
 
 pytestmark = pytest.mark.common_lab
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import client
-from tests.lab.clusters import refusal
-from tests.lab.in_process_lab import InProcessLab
-from tests.lab.test_identities import document, session, user
+from tests.support.clusters import refusal
+from tests.support.identities import allow, document, session, somebody
+from tests.support.in_process_lab import InProcessLab
+from tests.support.labs import client
 
 ACCOUNT = "123456789012"
 C = f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:c"
@@ -20,19 +20,6 @@ ENGINE = {"Engine": "aurora-postgresql"}
 @pytest.fixture
 def own_lab(tmp_path):
     return InProcessLab(tmp_path / "requests.jsonl", iam=True)
-
-
-def allow(*actions, resource="*", **more):
-    return {"Effect": "Allow", "Action": list(actions), "Resource": resource, **more}
-
-
-def somebody(own_lab, *statements):
-    """A client factory for a user with these statements and no other."""
-    made, access, _ = user(own_lab)
-    own_lab.client("iam").put_user_policy(
-        UserName=made["UserName"], PolicyName="kms", PolicyDocument=document(*statements)
-    )
-    return lambda service: own_lab.client(service, access_key=access["AccessKeyId"])
 
 
 @pytest.fixture

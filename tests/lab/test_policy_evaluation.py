@@ -20,7 +20,7 @@ from chaosaws_kms_lab.policy_evaluation import (
     decide,
     read_key_policy,
 )
-from tests.lab.kms_world import OTHER_ACCOUNT, RDS, ROOT, allow, deny, policy, user
+from tests.support.kms_world import OTHER_ACCOUNT, RDS, ROOT, allow, deny, policy, user
 
 ALLOWED, KEY_DENY, IDENTITY_DENY, NO_KEY, NO_IDENTITY, NO_SESSION = Decision
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -6,14 +6,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import client
-from tests.lab.aws_cli import aws_cli
-from tests.lab.clusters import refusal
-from tests.lab.document import deviates, shows
-from tests.lab.in_process_lab import InProcessLab
-from tests.lab.test_cloudtrail import DELIVERY, look
-from tests.lab.test_identities import NUMBERS, TRUST, document, user
-from tests.lab.test_permissions import allow, somebody
+from tests.support.aws_cli import aws_cli
+from tests.support.clusters import refusal
+from tests.support.document import deviates, shows
+from tests.support.identities import NUMBERS, TRUST, allow, document, somebody, user
+from tests.support.in_process_lab import InProcessLab
+from tests.support.labs import client
+from tests.support.trail import DELIVERY, look
 
 ACCOUNT = "123456789012"
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/lab"

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LabDidNotStart, LocalLab, only_the_lab
-from tests.conftest import client, mostly_soak, program, until
+from tests.support.labs import client, mostly_soak, program, until
 
 pytestmark = pytest.mark.common_lab
 

@@ -8,8 +8,7 @@ import psycopg
 import pytest
 from botocore.exceptions import WaiterError
 
-from tests.conftest import client, until
-from tests.lab.clusters import (
+from tests.support.clusters import (
     AVAILABLE,
     NAMES,
     RECOVERABLE,
@@ -25,7 +24,8 @@ from tests.lab.clusters import (
     up,
     write,
 )
-from tests.lab.document import deviates, shows
+from tests.support.document import deviates, shows
+from tests.support.labs import client, until
 
 
 @shows("rds:CreateDBCluster", "rds:CreateDBInstance", "rds:DescribeDBInstances")

@@ -8,8 +8,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.conftest import until
-from tests.lab.clusters import (
+from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
     becomes,
@@ -24,7 +23,8 @@ from tests.lab.clusters import (
     up,
     write,
 )
-from tests.lab.document import deviates, shows
+from tests.support.document import deviates, shows
+from tests.support.labs import until
 
 
 def with_reader(rds, kms):

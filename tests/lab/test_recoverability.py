@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.lab.clusters import RECOVERABLE, TERMINAL, refusal
-from tests.lab.document import deviates, shows
+from tests.support.clusters import RECOVERABLE, TERMINAL, refusal
+from tests.support.document import deviates, shows
 
 LAG = 450
 

@@ -8,10 +8,10 @@ import pytest
 from botocore.config import Config
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import FAST, client, mostly_soak, until
-from tests.lab.clusters import RECOVERABLE, new_cluster
-from tests.lab.document import shows
-from tests.lab.in_process_lab import InProcessLab
+from tests.support.clusters import RECOVERABLE, new_cluster
+from tests.support.document import shows
+from tests.support.in_process_lab import InProcessLab
+from tests.support.labs import FAST, client, mostly_soak, until
 
 
 def create(rds, number, **params):

@@ -16,10 +16,10 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_lab import scheduler
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, administrator
 from chaosaws_kms_lab.scheduler import InvocationFailed, Scheduler, plans, retries
-from tests.conftest import client, until
-from tests.lab.clock import HandClock
-from tests.lab.clusters import new_cluster, refusal
-from tests.lab.document import deviates, shows
+from tests.support.clock import HandClock
+from tests.support.clusters import new_cluster, refusal
+from tests.support.document import deviates, shows
+from tests.support.labs import client, until
 
 pytestmark = pytest.mark.common_lab
 

@@ -24,7 +24,7 @@ from chaosaws_kms_lab.aurora import AVAILABLE, Effect, State
 from chaosaws_kms_lab.data_plane import Servers
 from chaosaws_kms_lab.processes import alive, kill_everything_in
 from chaosaws_kms_lab.world import Cluster, Instance
-from tests.conftest import mostly_soak, scratch, until
+from tests.support.labs import mostly_soak, scratch, until
 
 NUMBERS = itertools.count()
 WRITER, READER = "127.0.0.1", "127.0.0.2"

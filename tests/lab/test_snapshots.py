@@ -7,68 +7,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.lab.clusters import (
-    AVAILABLE,
+from tests.support.clusters import (
     NAMES,
     RECOVERABLE,
     becomes,
-    described,
     kept,
-    new_instance,
     new_writer,
     refusal,
     snapshot_becomes,
-    up,
     write,
 )
-from tests.lab.document import deviates, shows
+from tests.support.document import deviates, shows
+from tests.support.snapshots import copy, restore, restore_request, take, with_instance
 
 MARKER = "a row that nobody may read in a file"
-
-
-def take(rds, cluster):
-    name = f"s-{next(NAMES)}"
-    taken = rds.create_db_cluster_snapshot(
-        DBClusterSnapshotIdentifier=name, DBClusterIdentifier=cluster["DBClusterIdentifier"]
-    )["DBClusterSnapshot"]
-    snapshot_becomes(rds, name, "available")
-    return taken
-
-
-def copy(rds, source, **params):
-    name = f"s-{next(NAMES)}"
-    copied = rds.copy_db_cluster_snapshot(
-        SourceDBClusterSnapshotIdentifier=source["DBClusterSnapshotIdentifier"],
-        TargetDBClusterSnapshotIdentifier=name,
-        **params,
-    )["DBClusterSnapshot"]
-    snapshot_becomes(rds, name, "available")
-    return copied
-
-
-def restore(rds, snapshot, **params):
-    restored = rds.restore_db_cluster_from_snapshot(
-        DBClusterIdentifier=next(NAMES),
-        SnapshotIdentifier=snapshot["DBClusterSnapshotIdentifier"],
-        Engine="aurora-postgresql",
-        **params,
-    )["DBCluster"]
-    return with_instance(rds, restored)
-
-
-def with_instance(rds, cluster):
-    """The cluster once it has its data and an instance to ask for them."""
-    becomes(rds, cluster, AVAILABLE)
-    up(rds, new_instance(rds, cluster))
-    return described(rds, cluster)
-
-
-def restore_request(snapshot):
-    return {
-        "DBClusterIdentifier": next(NAMES),
-        "SnapshotIdentifier": snapshot["DBClusterSnapshotIdentifier"],
-        "Engine": "aurora-postgresql",
-    }
 
 
 @shows("rds:CreateDBClusterSnapshot", "rds:RestoreDBClusterFromSnapshot")

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.lab.clusters import refusal
+from tests.support.clusters import refusal
 
 CHAOS = {"Key": "chaos:allow", "Value": "kms"}
 

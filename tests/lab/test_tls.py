@@ -31,8 +31,8 @@ from chaosaws_kms_lab.data_plane.certificates import Certificates
 from chaosaws_kms_lab.data_plane.ports import Ports
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from chaosaws_kms_lab.processes import kill_everything_in
-from tests.conftest import scratch, until
-from tests.load.conftest import Trusting
+from tests.support.labs import scratch, until
+from tests.support.postgres import Trusting
 
 PUBLIC, ALSO_PUBLIC, NOT_IN_THE_CERTIFICATE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 PRIVATE = "127.255.0.1"

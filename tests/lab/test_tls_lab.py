@@ -10,8 +10,7 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import FAST, program, until
-from tests.lab.clusters import (
+from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
     becomes,
@@ -21,6 +20,7 @@ from tests.lab.clusters import (
     snapshot_becomes,
     up,
 )
+from tests.support.labs import FAST, program, until
 
 
 @pytest.fixture(scope="module")

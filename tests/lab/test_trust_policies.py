@@ -10,10 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chaosaws_kms_lab.scheduler import roles
-from tests.lab.clusters import refusal
-from tests.lab.in_process_lab import InProcessLab
-from tests.lab.test_identities import document, user
-from tests.lab.test_permissions import allow, somebody
+from tests.support.clusters import refusal
+from tests.support.identities import allow, document, somebody, user
+from tests.support.in_process_lab import InProcessLab
 
 ACCOUNT = "123456789012"
 ROOT = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaosaws_kms_ext.cli.lab import UNSET
-from tests.conftest import program
+from tests.support.labs import program
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.sh"
 

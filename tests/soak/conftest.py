@@ -1,5 +1,5 @@
 """A lab that plays AWS, as the end-to-end tests have it."""
 
-from tests.e2e.conftest import aws, chaos
+from tests.support.chaos import aws, chaos
 
 __all__ = ["aws", "chaos"]

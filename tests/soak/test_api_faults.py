@@ -8,9 +8,8 @@ import time
 import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from tests.conftest import until
-from tests.e2e.test_interrupts import MOMENTS
-from tests.e2e.test_safeguards import at_most_its_schema_is_left, schedules, switch_role
+from tests.support.chaos_runs import MOMENTS, at_most_its_schema_is_left, schedules, switch_role
+from tests.support.labs import until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from tests.conftest import as_superuser, program, until
-from tests.e2e.test_interrupts import MOMENTS
+from tests.support.chaos_runs import MOMENTS
+from tests.support.labs import as_superuser, program, until
 
 pytestmark = pytest.mark.soak
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import until
+from tests.support.labs import until
 
 pytestmark = pytest.mark.soak
 
@@ -26,7 +26,7 @@ GONE_WITHIN = 10.0
 BUSY = """
 import random, sys, time
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from tests.conftest import client
+from tests.support.labs import client
 draw = random.Random(int(sys.argv[1]))
 lab = LocalLab.start(300, "observed")
 kms, rds = client(lab, "kms"), client(lab, "rds")

@@ -1,0 +1,91 @@
+"""What tests of whole runs share: experiments, moments, what is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+
+import psutil
+
+from tests.support.chaos import ROOT
+
+
+def experiment(name):
+    return ROOT / "experiments" / f"{name}.json"
+
+
+TRIES = 5
+"""What a call that fails costs: boto3 tries so often."""
+
+
+def error(service, operation, count=None):
+    return {"kind": "error", "service": service, "operation": operation, "count": count}
+
+
+MOMENTS = {
+    "before": "Rollbacks strategy: always",
+    "gate": "Steady state hypothesis: ",
+    "impact": "Probe: wait-until-the-cluster-is-inaccessible",
+    "hold": "Action: hold-the-outage",
+    "recovery": "Action: wait-for-recovery",
+}
+
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"Service": "scheduler.amazonaws.com"},
+    }],
+}  # fmt: skip
+
+
+def switch_role(played, name="switch"):
+    """A role that may put this key and this cluster back, and nothing else."""
+    iam = played.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    cluster = "arn:aws:rds:eu-west-1:123456789012:cluster:orders"
+    statements = [
+        {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": played.key},
+        {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": cluster},
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    iam.put_role_policy(RoleName=name, PolicyName="switch", PolicyDocument=json.dumps(policy))
+    return role["Arn"]
+
+
+def schedules(played):
+    scheduler = played.client("scheduler")
+    return sorted(each["Name"] for each in scheduler.list_schedules()["Schedules"])
+
+
+def watchdogs(running):
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if "chaosaws_kms_ext.undo.watchdog" in command and running.run_id in command:
+            found.append(process)
+    return found
+
+
+def killed_in(played, moment="hold", watchdog=True, **env):
+    """A run that was killed there, without its watchdog if so wanted."""
+    running = played.chaos.start_run(**env)
+    running.until_said(MOMENTS[moment])
+    running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
+    if not watchdog:
+        (its,) = watchdogs(running)
+        its.kill()
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    return running
+
+
+def nothing_is_left(played):
+    return played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+
+
+def at_most_its_schema_is_left(played):
+    """Of a run that was killed, wherever it was."""
+    return "EnableKey" not in played.chaos.kms("restore").output and nothing_is_left(played)

@@ -1,0 +1,190 @@
+"""Makes docs/lab.md from the tests: what the lab does, how it deviates, what is not there.
+
+A test says `@shows("kms:CreateKey")` for what it holds against AWS' documents, and
+`@deviates("kms:ScheduleKeyDeletion", "how")` for what it shows to be otherwise.
+`python -m tests.support.document` writes the document, or with --check says whether it is up to
+date.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+__all__ = ["deviates", "marked", "shows"]
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
+SERVICES = {
+    "kms": "KMS",
+    "rds": "RDS",
+    "cloudtrail": "CloudTrail",
+    "scheduler": "EventBridge Scheduler",
+    "events": "EventBridge",
+    "iam": "IAM",
+    "sts": "STS",
+    "cloudwatch": "CloudWatch",
+}
+OWN = frozenset({"kms", "rds", "scheduler"})
+"""Of the others only what is listed is the lab's own, and the rest moto's."""
+
+
+def shows(*operations: str) -> pytest.MarkDecorator:
+    """The test shows that the lab does these operations as AWS' documents say."""
+    return pytest.mark.shows(*operations)
+
+
+def deviates(operation: str, how: str) -> pytest.MarkDecorator:
+    """The test shows in what the lab does the operation otherwise than AWS."""
+    return pytest.mark.deviates(operation, how)
+
+
+def marked(marks: Iterable[pytest.Mark]) -> set[str]:
+    """The operations that a test with these marks has to call."""
+    operations: set[str] = set()
+    for mark in marks:
+        if mark.name == "shows":
+            operations |= set(mark.args)
+        if mark.name == "deviates":
+            operations.add(mark.args[0])
+    return operations
+
+
+def render() -> str:
+    """The document."""
+    shown: dict[str, list[str]] = defaultdict(list)
+    deviations: dict[str, list[str]] = defaultdict(list)
+    for name, function in _tests():
+        for mark in getattr(function, "pytestmark", []):
+            for operation in marked([mark]):
+                shown[operation].append(name)
+            if mark.name == "deviates":
+                deviations[mark.args[0]].append(mark.args[1])
+    parts = [HEAD]
+    for service, title in SERVICES.items():
+        parts.append(_section(service, title, shown, deviations))
+    return "\n".join(parts)
+
+
+HEAD = """\
+# What the lab does
+
+`chaos kms lab` is a local AWS: KMS, RDS (Aurora PostgreSQL) and what stands below of other services
+are our own, everything else is [moto](https://docs.getmoto.org). This page says of every operation
+of ours whether it does what AWS' documents say. It is made from the tests (`make docs`): an
+operation stands here because a test calls it with boto3 and holds the answer against the documents,
+and a deviation because a test shows it. An operation of them that is not there is answered with
+`NotImplemented` (HTTP 501), never in silence.
+
+Throughout:
+
+- Durations pass at the lab's speed (`--speed`), and every date that the lab reports is the real
+  date on which it will happen: with speed 60 a deletion in 7 days is dated 2.8 hours from now.
+- A date that somebody gives (ValidTo, RestoreToTime) is one of the wall clock.
+- There is one account, 123456789012, and as many Regions as are used.
+- A caller that moto's IAM knows (a user's access key, a session of AssumeRole) is held to its
+  policies by KMS, and so is whatever RDS asks of KMS in its name. Any other access key is the
+  administrator's. With `--iam` the same callers are held to their policies in every service: in RDS
+  by resource and tag, in EventBridge Scheduler by schedule and group, in moto's services by action.
+  What makes a cluster or an instance takes the permission on its parameter, option and subnet
+  groups too, and what makes anything with tags takes `rds:AddTagsToResource`. AssumeRole then takes
+  the role's trust policy too, and lets an administrator in where that trusts the account.
+  Every request has to be signed, with the secret of its access key; that of every key that IAM
+  does not know is the lab's. Web pages are not answered.
+- The master user of a cluster has the password that it was made with, else the lab's; it is no
+  superuser, and owns its databases. ModifyDBCluster does not change a password.
+- `GetCallerIdentity` answers with the same caller as policies and CloudTrail have: `user/lab` for
+  an access key that IAM does not know. `SimulatePrincipalPolicy` decides as the lab does over the
+  identity policies of a user, a group or a role, and knows of tags, Region and time only what
+  ContextEntries tell it.
+- A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
+  errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
+  their seconds are real ones. So do those of the data (`chaos kms lab fault data`), in seconds of
+  AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never; a copy
+  of a snapshot that stays under its first key, whether it says so or not, or has a row changed; a
+  rotation after which nothing opens that was encrypted before; a KMS that ignores the encryption
+  context (and then does not notice either that a ciphertext was changed).
+- Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
+  the lab's own authority, as with `rds.force_ssl`: what takes TLS off stands before each server,
+  which has none itself (so `pg_stat_ssl` says nothing of it).
+- A server starts with a cluster's first instance; a cluster without one is known to the API and
+  costs nothing.
+- A cluster's live data are not encrypted on disk: its key decides whether its servers run.
+  Snapshots are encrypted.
+- Instances share a volume, as on Aurora: a failover hands it to a reader. Readers are PostgreSQL's
+  own streaming replicas.
+- A parameter that the lab has no use for is taken and forgotten; a cluster's subnet group and
+  security groups are taken and described, and not looked up.
+- Secrets Manager uses these keys: without its key a secret cannot be read. The tagging API's
+  `GetResources` knows ours, and of moto's all but keys and clusters. Any other call to a service of
+  moto's that names a customer managed key, a DB cluster, or a CloudFormation template with either,
+  is answered `NotImplemented`. AWS managed keys of moto's services are moto's.
+- Rules on EventBridge's default bus get RDS' events, KMS' own (`KMS CMK Rotation`, `KMS CMK
+  Deletion`, `KMS Imported Key Material Expiration`) and `AWS API Call via CloudTrail`, at once.
+  Targets are SQS queues, log groups and other buses; any other is answered `NotImplemented`.
+- CloudTrail has management events only, and hides what botocore's models call sensitive. Alarms
+  are moved by `SetAlarmState`.
+- Version 1 of the AWS CLI has addresses of its own for `sqs`, and in us-east-1 for `rds`, whatever
+  `AWS_ENDPOINT_URL` says: there it needs `--endpoint-url` (on AWS the lab's credentials open
+  nothing).
+"""
+
+
+def _section(
+    service: str, title: str, shown: dict[str, list[str]], deviations: dict[str, list[str]]
+) -> str:
+    model = botocore.session.get_session().get_service_model(service)
+    lines = [f"## {title}", "", "| operation | the lab | shown by |", "|---|---|---|"]
+    missing = []
+    for operation in model.operation_names:
+        name = f"{service}:{operation}"
+        if name not in shown:
+            missing.append(f"`{operation}`")
+            continue
+        said = "as documented"
+        if how := deviations.get(name):
+            said = "deviates: " + "; ".join(sorted(set(how)))
+        tests = "<br>".join(sorted({_sentence(test) for test in shown[name]}))
+        lines.append(f"| `{operation}` | {said} | {tests} |")
+    rest = (
+        f"Not there: {', '.join(missing)}."
+        if service in OWN
+        else "Its other operations are moto's."
+    )
+    return "\n".join([*lines, "", rest, ""])
+
+
+def _sentence(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
+
+
+def _tests() -> Iterator[tuple[str, Any]]:
+    import tests.lab as package
+
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        if module.name.startswith("test_"):
+            loaded = importlib.import_module(f"{package.__name__}.{module.name}")
+            for name, function in sorted(vars(loaded).items()):
+                if name.startswith("test_") and callable(function):
+                    yield name, function
+
+
+def main() -> int:
+    text = render()
+    if "--check" in sys.argv:
+        fresh = DOCUMENT.exists() and DOCUMENT.read_text() == text
+        print("docs/lab.md is up to date" if fresh else "docs/lab.md is not: run make docs")
+        return 0 if fresh else 1
+    DOCUMENT.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

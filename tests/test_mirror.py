@@ -1,0 +1,121 @@
+"""Where a test of a module stands, and what a test may import."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "chaosaws_kms_ext"
+UNIT = TESTS / "unit"
+
+ELSEWHERE = {
+    "activities.py": "what every action and probe does: e2e/test_bad_arguments",
+    "aurora/actions.py": "only real clusters show it: e2e/test_activities, test_making",
+    "aurora/probes.py": "only real clusters show it: e2e/test_probes, test_activities",
+    "aws/cloudtrail.py": "what CloudTrail tells: unit/audit/test_probes",
+    "aws/conditions.py": "a part of a policy: unit/aws/test_key_policy",
+    "aws/kms.py": "one call a function, with no decision of its own: e2e/test_probes",
+    "aws/names.py": "names only",
+    "aws/principals.py": "a part of a policy: unit/aws/test_key_policy",
+    "aws/rds.py": "one call a function: e2e/test_probes, test_making",
+    "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
+    "aws/statuses.py": "a table; its meanings: e2e/test_probes",
+    "checkers/percentile.py": "unit/checkers/test_latency",
+    "cli/doctor.py": "e2e/test_doctor",
+    "cli/lab.py": "lab/test_process_lifetime",
+    "cli/misbehaviours.py": "lab/test_misbehaviours",
+    "cli/policy.py": "unit/iam/test_policies",
+    "cli/restore.py": "e2e/test_safeguards, test_restore_of_the_made",
+    "controls/conclude.py": "whole runs: e2e/test_kms_disable, test_stalls",
+    "controls/lifecycle.py": "unit/controls/test_experiment_rules, and whole runs",
+    "faults/disable_key.py": "every fault: unit/faults/test_base",
+    "faults/schedule_key_deletion.py": "every fault: unit/faults/test_base",
+    "guard/findings.py": "values only: unit/guard/test_guard",
+    "guard/leftovers.py": "e2e/test_safeguards",
+    "guard/recoverable.py": "unit/guard/test_guard",
+    "history/events.py": "names only",
+    "history/records.py": "unit/history/test_reader, and every checker's test",
+    "history/writer.py": "unit/history/test_reader reads what it writes",
+    "iam/needs.py": "values only: unit/iam/test_policies",
+    "iam/permissions.py": "a table: unit/iam/test_policies, e2e/test_least_privilege",
+    "inject/injection.py": "unit/faults/test_base, e2e/test_safeguards, soak/test_kill_matrix",
+    "inject/key_away.py": "e2e/test_stop_conditions",
+    "inject/recovery.py": "e2e/test_activities",
+    "inject/strategy.py": "how `chaos run` was started: e2e/test_stalls",
+    "kms/actions.py": "unit/faults, e2e/test_activities",
+    "lab_client/local_lab.py": "lab/test_process_lifetime",
+    "lab_client/misbehaviours.py": "lab/test_misbehaviours",
+    "lab_client/presence.py": "unit/undo/test_journal",
+    "load/actions.py": "unit/loadgen/test_loads",
+    "load/probes.py": "unit/loadgen/test_loads, test_checksum",
+    "loadgen/client/config.py": "unit/loadgen/test_process",
+    "loadgen/client/connection.py": "unit/loadgen/client/test_user",
+    "loadgen/client/default_load.py": "every load of unit/loadgen",
+    "loadgen/client/driver.py": "unit/loadgen/test_process, unit/loadgen/client/test_user",
+    "loadgen/client/recorder.py": "unit/loadgen/test_process",
+    "loadgen/drop_schema.py": "e2e/test_safeguards",
+    "loadgen/passfile.py": "unit/loadgen/test_passwords",
+    "loadgen/restarts.py": "unit/loadgen/test_loads",
+    "loadgen/schema.py": "unit/loadgen/test_process",
+    "processes.py": "who dies with whom: lab/test_process_lifetime",
+    "report/table.py": "unit/report/test_screen, test_summary",
+    "resources/create.py": "e2e/test_making",
+    "resources/master_passwords.py": "unit/loadgen/test_conninfo, e2e/test_making",
+    "run.py": "unit/history, unit/controls/test_run",
+    "text.py": "unit/undo/test_store",
+    "undo/restorer.py": "unit/undo/test_store",
+    "undo/undo.py": "unit/undo/test_replay, test_store",
+    "undo/watchdog.py": "processes that are killed: e2e/test_safeguards",
+    "watcher.py": "e2e/test_kms_disable",
+}
+"""Modules without a test file of their own, and where they are tested."""
+
+
+def modules():
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+
+def mirrored():
+    return {
+        (path.parent / path.name.removeprefix("test_")).relative_to(UNIT).as_posix()
+        for path in UNIT.rglob("test_*.py")
+    }
+
+
+def test_every_module_has_a_test_file_in_its_place_or_a_reason_why_not():
+    assert modules() - mirrored() == set(ELSEWHERE)
+
+
+def test_every_unit_test_is_one_of_a_module():
+    assert mirrored() - modules() == set()
+
+
+def test_what_is_said_to_be_tested_elsewhere_is():
+    for module, where in ELSEWHERE.items():
+        named = [word.strip(",:") for word in where.split() if "/" in word]
+        for name in named:
+            found = [TESTS / name, TESTS / f"{name}.py"]
+            assert any(path.exists() for path in found), (module, name)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_test_file_imports_another():
+    """What they share is in support/; conftest.py is pytest's own."""
+    for path in TESTS.rglob("*.py"):
+        for name in imports(path):
+            last = name.rpartition(".")[2]
+            test = name.startswith("tests.") and (last.startswith("test_") or last == "conftest")
+            assert not (test and ".support." not in name), (path, name)

@@ -1,0 +1,182 @@
+"""A stored run is judged again from its folder: the same; and what a killed run has left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from chaosaws_kms_ext.cli import kms
+from chaosaws_kms_ext.history import (
+    SECOND,
+    Anchor,
+    CannotBeJudged,
+    Conditions,
+    Event,
+    EventName,
+    History,
+    OperationWriter,
+    Process,
+    write_rows,
+)
+from chaosaws_kms_ext.report.summary import judge_again
+from chaosaws_kms_ext.report.verdict import Course
+from chaosaws_kms_ext.run import Instant, Run
+from chaosaws_kms_ext.settings import Settings
+from tests.support.histories import RATE, at, outage_of_main, written
+
+WELL = Course()
+GONE = Process(2**22 + 1, 0.0)
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
+
+
+def stored(tmp_path, until=None, ended=WELL, process=GONE, objectives=("rto", "lost_writes")):
+    """A run's folder with an outage; `until`: the last of its events, when it was killed."""
+    settings = Settings(target="lab", lab_speed=60, load_rate=RATE, reports_dir=str(tmp_path))
+    run = Run(settings, "kms-disable")
+    folder = run.open_folder()
+    Conditions(
+        run.id, "kms-disable", "2026-11-23T10:00:00.000Z", settings, "eu-west-1", True, objectives,
+        process,
+    ).write(folder / "history")  # fmt: skip
+    operations, events = outage_of_main()
+    run.event(EventName.LOAD_STARTED, Instant(0, 0), load="main", reconnect_spacing_seconds=0.05)
+    for each in sorted(events, key=lambda event: event.at):
+        details = {**each.details, "key": KEY} if "key" in each.details else each.details
+        run.event(EventName(each.name), Instant(each.at, 0), **details)
+        if each.name == until:
+            break
+    writer = OperationWriter(folder / "history", "main", RATE)
+    last = run.events[-1].at + 2 * SECOND if until else at(10_000)
+    recorded = [each for each in operations if each.done <= last]
+    writer.write(recorded)
+    if until is None:
+        write_rows(folder / "history", "main", written(operations))
+    if ended is not None and until is None:
+        run.event(EventName.ENDED, **ended.details())
+    run.close()
+    return folder
+
+
+def test_it_is_the_same_every_time(tmp_path):
+    folder = stored(tmp_path)
+    once = judge_again(folder)
+    assert once.verdict.passed, once.verdict.reasons
+    assert once.summary["time_to_recovery_seconds"] is not None
+    assert once.as_text() == judge_again(folder).as_text()
+
+
+def test_what_the_run_said_of_its_course_counts(tmp_path):
+    course = Course(failures=("rollback x: no",), doubts=("nobody knows",))
+    judgement = judge_again(stored(tmp_path, ended=course))
+    assert (judgement.verdict.word, judgement.verdict.reasons) == (
+        "failed", ("rollback x: no", "nobody knows"),
+    )  # fmt: skip
+    course = Course(interrupted=True, by="SIGTERM")
+    judgement = judge_again(stored(tmp_path, ended=course))
+    assert judgement.verdict.reasons == ("the run was interrupted: SIGTERM",)
+
+
+def test_a_run_that_was_killed_with_the_key_away_is_aborted_and_says_what_is_missing(tmp_path):
+    judgement = judge_again(stored(tmp_path, until=EventName.STATUS))
+    assert judgement.verdict.word == "aborted"
+    reasons = judgement.verdict.reasons
+    assert reasons[:2] == (
+        "the run was killed: what came after its last record is not known",
+        f"the run did not put the key {KEY} back: run `chaos kms restore`",
+    )
+    assert "the outage could not be measured: it was not answered again" in reasons
+    assert "lost writes could not be counted: the rows could not be read back" in reasons
+    assert judgement.summary["ended"] is None
+    assert judgement.summary["time_to_inaccessible_seconds"] is not None
+    assert judgement.summary["time_to_recovery_seconds"] is None
+
+
+def test_a_run_that_was_killed_after_it_put_the_key_back_does_not_call_for_that(tmp_path):
+    judgement = judge_again(stored(tmp_path, until=EventName.PUT_BACK))
+    assert judgement.verdict.word == "aborted"
+    assert not [why for why in judgement.verdict.reasons if "did not put the key" in why]
+
+
+def test_a_run_that_goes_on_is_not_judged(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        runs = Process(process.pid, psutil.Process(process.pid).create_time())
+        folder = stored(tmp_path, until=EventName.STATUS, process=runs)
+        with pytest.raises(CannotBeJudged, match=f"has not ended: its process {process.pid} runs"):
+            judge_again(folder)
+        process.kill()
+    assert judge_again(folder).verdict.word == "aborted"
+
+
+def test_damaged_records_are_a_reason_and_no_figures(tmp_path):
+    folder = stored(tmp_path)
+    (path,) = (folder / "history").glob("main-*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:50], "{]\n", *lines[50:]]))
+    judgement = judge_again(folder)
+    assert judgement.verdict.word == "inconclusive"
+    said = [why for why in judgement.verdict.reasons if "cannot be read: main-" in why]
+    assert len(said) == 1
+    assert judgement.summary["outage_seconds"] is None
+
+
+def test_an_objective_that_there_is_no_more_is_one_sentence(tmp_path):
+    with pytest.raises(CannotBeJudged, match="the objective speed, which is not here"):
+        judge_again(stored(tmp_path, objectives=("rto", "speed")))
+
+
+# The command
+
+
+def report(*arguments):
+    return CliRunner().invoke(kms, ["report", *map(str, arguments)])
+
+
+def test_the_command_writes_the_summary_and_exits_as_the_verdict_says(tmp_path):
+    folder = stored(tmp_path)
+    ran = report(folder)
+    assert ran.exit_code == 0, ran.output
+    assert "verdict" in ran.output
+    assert "passed" in ran.output
+    assert (folder / "summary.json").read_text() == judge_again(folder).as_text()
+    assert (folder / "summary.json").stat().st_mode & 0o077 == 0
+    killed = report(stored(tmp_path, until=EventName.STATUS))
+    assert killed.exit_code == 1
+    assert "aborted" in killed.output
+
+
+def test_what_is_no_run_is_one_sentence(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        ran = report(folder)
+        assert ran.exit_code == 1
+        assert ran.output.startswith("Error: ")
+        assert len(ran.output.splitlines()) == 1
+
+
+def test_an_older_run_is_refused_in_one_sentence(tmp_path):
+    folder = stored(tmp_path)
+    path = folder / "history" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 0}))
+    ran = report(folder)
+    assert ran.exit_code == 1
+    assert "has the schema 0, and this version reads 1" in ran.output
+    assert not (folder / "summary.json").exists()
+
+
+def test_judging_changes_no_record(tmp_path):
+    folder = stored(tmp_path)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    report(folder)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    del after[folder / "summary.json"]
+    assert after == before
+
+
+def test_a_course_is_told_whole():
+    course = Course(interrupted=True, by="x", failures=("a", "b"), doubts=("c",))
+    ended = Event(1, EventName.ENDED, json.loads(json.dumps(course.details())))
+    assert Course.of(History([], [ended], {}, {}, Anchor(0, 0))) == course

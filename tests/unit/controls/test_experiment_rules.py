@@ -1,0 +1,231 @@
+"""Which experiments may begin at all: on values, nothing is started."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
+from chaosaws_kms_ext.controls.lifecycle import MB, _open_folder, begin
+from chaosaws_kms_ext.kms.actions import FACES
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.settings import BadSetting, Settings
+
+EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.json"))
+
+
+@pytest.fixture(autouse=True)
+def _no_run_stays():
+    yield
+    runs.end()
+
+
+GIVEN = {"inject_fault": {"name": "disable-key"}}
+"""Arguments without which an action injects nothing."""
+
+
+def step(function, **more):
+    module = "chaosaws_kms_ext.kms.actions"
+    given = GIVEN.get(function, {})
+    provider = {"type": "python", "module": module, "func": function, "arguments": given}
+    return {"type": "action", "name": function.replace("_", "-"), "provider": provider, **more}
+
+
+def experiment(method=(), rollbacks=(), hypothesis="after-method-only", rollback="always"):
+    return {
+        "runtime": {
+            "hypothesis": {"strategy": hypothesis}, "rollbacks": {"strategy": rollback},
+        },
+        "method": list(method),
+        "rollbacks": list(rollbacks),
+    }  # fmt: skip
+
+
+def begun(its, on="nothing", objectives=(), configuration=None, **options):
+    """`options`: of the command line."""
+    command = click.Context(click.Command("run"))
+    command.params = {OPTIONS[part]: strategy for part, strategy in options.items()}
+    with command:
+        return begin(its, "x", list(objectives), on, configuration)
+
+
+def refused(*arguments, **more):
+    with pytest.raises(Refused) as caught:
+        begun(*arguments, **more)
+    said = str(caught.value)
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_of_the_house_may_begin(path):
+    its = json.loads(path.read_text())
+    (control,) = its["controls"]
+    arguments = control["provider"]["arguments"]
+    begun(its, arguments.get("on", "cluster"), arguments["objectives"], its.get("configuration"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_and_none_with_another_strategy_from_the_command_line(path):
+    its = json.loads(path.read_text())
+    on = its["controls"][0]["provider"]["arguments"].get("on", "cluster")
+    own = its["runtime"]["hypothesis"]["strategy"]
+    for strategy in ("default", "continuously", "before-method-only", "after-method-only"):
+        if strategy != own:
+            said = refused(its, on, hypothesis=strategy)
+            assert f"the hypothesis strategy is {strategy}, and must be {own}: " in said
+    for strategy in ("default", "never", "deviated"):
+        said = refused(its, on, rollbacks=strategy)
+        assert f"the rollbacks strategy is {strategy}, and must be always: " in said
+    begun(its, on, hypothesis=own, rollbacks="always")
+
+
+@pytest.mark.parametrize("strategy", ["before-method-only", "after-method-only"])
+def test_without_a_fault_the_hypothesis_may_come_before_or_after(strategy):
+    begun(experiment(hypothesis=strategy), "cluster")
+    begun(experiment(hypothesis=strategy), "nothing")
+
+
+@pytest.mark.parametrize("strategy", ["", "default", "continuously", "during-method-only", "skip"])
+def test_every_other_strategy_is_refused(strategy):
+    said = refused(experiment(hypothesis=strategy))
+    assert f"is {strategy or 'not set'}, and must be before-method-only or after" in said
+
+
+def test_a_clusters_key_is_taken_away_after_the_gate_only():
+    method, rollbacks = [step("disable_key")], [step("enable_key")]
+    said = refused(experiment(method, rollbacks), "cluster")
+    assert "is after-method-only, and must be before-method-only: " in said
+    begun(experiment(method, rollbacks, "before-method-only"), "cluster")
+
+
+@pytest.mark.parametrize("on", ["key", "nothing"])
+def test_a_clusters_key_is_taken_away_only_in_an_experiment_about_it(on):
+    """Else there would be neither a load nor a gate nor the safeguards."""
+    its = experiment([step("disable_key")], [step("enable_key")], "before-method-only")
+    assert "its control's argument `on` must be cluster" in refused(its, on)
+
+
+def test_the_policy_of_a_key_of_ones_own_is_changed_with_a_hypothesis_afterwards():
+    its = experiment([step("put_key_policy")], [step("restore_key_policy")])
+    assert injects(its)
+    begun(its, "nothing")
+
+
+@pytest.mark.parametrize(("fault", "undo"), [(name, face.undo) for name, face in FACES.items()])
+@pytest.mark.parametrize(
+    "rollbacks",
+    [
+        lambda undo: [],
+        lambda undo: [step("clean_up")],
+        lambda undo: [step(undo, background=True)],
+        lambda undo: [{**step(undo), "provider": {"type": "process", "path": undo}}],
+        lambda undo: [
+            {**step(undo), "provider": {"type": "python", "module": "theirs", "func": undo}}
+        ],
+    ],
+)
+def test_a_fault_without_its_undo_among_the_rollbacks_is_refused(fault, undo, rollbacks):
+    its = experiment([step(fault)], rollbacks(undo), "before-method-only")
+    assert refused(its, "cluster").endswith(f"its rollbacks must call {undo}")
+
+
+@pytest.mark.parametrize("maker", sorted(MAKERS))
+def test_what_makes_something_has_to_be_cleaned_up(maker):
+    said = refused(experiment([step(maker)]))
+    assert said == f"the experiment calls {maker}: its rollbacks must call clean_up"
+    begun(experiment([step(maker)], [step("clean_up")]))
+
+
+def test_every_action_that_writes_something_down_is_known_as_a_maker():
+    """By its document, which says so."""
+    from chaosaws_kms_ext.aurora import actions as aurora
+    from chaosaws_kms_ext.kms import actions as kms
+
+    makes = {
+        name
+        for module in (aurora, kms)
+        for name in module.__all__
+        if name.startswith(("create_", "copy_", "restore_")) and name != "restore_key_policy"
+    }
+    assert makes == MAKERS
+
+
+@pytest.mark.parametrize("part", ["method", "rollbacks", "hypothesis"])
+def test_what_is_dry_does_not_run_and_is_refused(part):
+    its = experiment([step("disable_key")], [step("enable_key")], "before-method-only")
+    its["steady-state-hypothesis"] = {"probes": [step("key_is_enabled")]}
+    place = {"hypothesis": its["steady-state-hypothesis"]["probes"]}.get(part) or its[part]
+    name = place[0]["name"]
+    place[0]["dry"] = "activities"
+    assert refused(its, "cluster").startswith(f"{name} is dry: ")
+
+
+@pytest.mark.parametrize(
+    "on", ["", "clusters", None, ["cluster"], {"a": 1}, 7, "; ls", "x" * 10_000]
+)
+def test_what_an_experiment_is_about_is_one_of_three(on):
+    said = refused(experiment(), on)
+    assert said.startswith("the control's argument `on` must be one of cluster, key, nothing, not ")
+    assert len(said) < 200
+
+
+def test_an_objective_that_there_is_not_is_refused():
+    said = refused(experiment(), objectives=["rto", "speed"])
+    assert said.startswith("no objective is called speed: there are rto, ")
+
+
+def test_only_a_run_about_nothing_of_others_needs_no_cluster():
+    on_aws = {"target": "aws"}
+    begun(experiment(), "nothing", configuration=on_aws)
+    for on in ("cluster", "key"):
+        with pytest.raises(BadSetting, match="CHAOS_CLUSTER_ID must name the cluster"):
+            begun(experiment(), on, configuration=on_aws)
+
+
+def test_an_experiment_is_not_changed_by_the_question():
+    its = experiment([step("create_key")], [step("clean_up")])
+    before = copy.deepcopy(its)
+    begun(its)
+    assert its == before
+
+
+def test_a_fault_in_the_background_is_refused():
+    its = experiment([step("put_key_policy", background=True)], [step("restore_key_policy")])
+    assert "in the background" in refused(its)
+
+
+def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
+    its = experiment()
+    provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
+    its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
+    assert "nobody would judge the run" in refused(its)
+
+
+@pytest.mark.parametrize(("on", "enough"), [("cluster", False), ("key", True)])
+def test_a_run_whose_records_have_no_room_is_refused_before_its_folder_is_made(
+    tmp_path, monkeypatch, on, enough
+):
+    """200 arrivals a second for as long as the limits allow: 5 h 20 min."""
+    run = Run(Settings(target="aws", reports_dir=str(tmp_path / "a" / "b")), "full")
+    asked = []
+
+    def usage(path):
+        asked.append(path)
+        return shutil._ntuple_diskusage(2**33, 2**33 - 300 * MB, 300 * MB)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    if enough:
+        _open_folder(run, on)
+        run.close()
+    else:
+        with pytest.raises(Refused, match=r"room for 300 MB at CHAOS_REPORTS_DIR=.* 382 MB: make"):
+            _open_folder(run, on)
+    assert asked == [tmp_path]
+    assert (tmp_path / "a").exists() == enough

@@ -1,0 +1,70 @@
+"""How soon a load notices that its database is back, over networks that are not the laptop's."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from chaosaws_kms_ext.history import Outcome, read_history
+from tests.support.forwarder import Forwarder
+
+SECOND = 1_000_000_000
+
+
+def behind(*networks):
+    hosts = ",".join("127.0.0.1" for _ in networks)
+    ports = ",".join(str(network.port) for network in networks)
+    return f"host={hosts} port={ports} dbname=postgres user=postgres"
+
+
+def answers_after(load, instant):
+    arrivals = read_history(load.config.folder).arrivals("main")
+    return sorted(o.done for o in arrivals if o.outcome == Outcome.OK and o.done > instant)
+
+
+@pytest.mark.soak
+def test_a_database_that_is_back_is_noticed_although_every_attempt_in_flight_hangs(
+    postgres, start_load
+):
+    with Forwarder(postgres.port) as network:
+        load = start_load(database=behind(network), users=4, deadline=1.0)
+        noticed = []
+        for hang in (1.6, 1.9):
+            network.swallow()
+            time.sleep(hang)
+            network.heal()
+            healed = time.monotonic_ns()
+            time.sleep(1.2)
+            noticed.append((answers_after(load, healed)[0] - healed) / SECOND)
+    assert max(noticed) < 0.2, noticed
+
+
+@pytest.mark.soak
+def test_a_load_that_connects_slowly_recovers_in_spite_of_its_backlog(postgres, start_load):
+    # A connection takes several round trips of 50 ms: the users make fewer of them a second than
+    # arrivals are due, so each has to be good for more than one arrival.
+    with Forwarder(postgres.port, latency=0.025) as network:
+        load = start_load(database=behind(network), deadline=1.0, rate=150.0)
+        network.swallow()
+        time.sleep(2)
+        network.heal()
+        healed = time.monotonic_ns()
+        time.sleep(2)
+        load.stop()
+    arrivals = read_history(load.config.folder).arrivals("main")
+    assert answers_after(load, healed)[0] - healed < SECOND
+    late = [o.outcome for o in arrivals if o.due > healed + SECOND]
+    assert late.count(Outcome.OK) > 0.9 * len(late)
+
+
+def test_each_of_several_addresses_is_given_up_when_it_hangs(postgres, start_load):
+    with Forwarder(postgres.port) as one, Forwarder(postgres.port) as other:
+        load = start_load(database=behind(one, other))
+        for network in (one, other):
+            network.swallow()
+        time.sleep(1.8)
+        for network in (one, other):
+            network.heal()
+        time.sleep(1.8)
+        assert load.window(0.5).share > 0.95

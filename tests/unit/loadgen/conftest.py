@@ -1,0 +1,42 @@
+"""A PostgreSQL of the tests' own, to be frozen and killed directly."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
+from chaosaws_kms_ext.waiting import Observer
+from tests.support.postgres import RATE, a_postgres
+
+
+@pytest.fixture
+def postgres():
+    with a_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def start_load(postgres, tmp_path):
+    loads = []
+
+    def start(steady=True, **more):
+        (tmp_path / "history").mkdir(exist_ok=True)
+        config = {
+            "database": postgres.conninfo,
+            "rate": RATE,
+            "users": 16,
+            "writes": True,
+            "deadline": 0.5,
+            "folder": tmp_path / "history",
+            "log": tmp_path / "load.log",
+        }
+        load = Load(LoadConfig(**{**config, **more}))
+        loads.append(load)
+        load.start()
+        if steady:
+            load.wait_until_steady(0.5, 0.99, 20, Observer())
+        return load
+
+    yield start
+    for load in loads:
+        load.stop()

@@ -1,0 +1,176 @@
+"""Reaching a cluster's database: its own address, the right user, no password in sight."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.guard.guard import Target
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.passwords import Passwords
+from chaosaws_kms_ext.run import Run
+from chaosaws_kms_ext.settings import Settings
+from tests.support.labs import client
+from tests.support.token_gate import asks
+
+SECRET = "first: of \\ all"
+KEY = Key("arn:aws:kms:eu-west-1:123456789012:key/1", "Enabled", "CUSTOMER", "123456789012")
+
+
+@pytest.fixture
+def shop(postgres):
+    """The port of a server whose user `shop` has to give a password."""
+    asks(postgres.data, "shop")
+    with postgres.connected() as connection:
+        connection.execute(f"CREATE ROLE shop LOGIN PASSWORD {psycopg.sql.quote(SECRET)}")
+        connection.execute("SELECT pg_reload_conf()")
+    return postgres.port
+
+
+def cluster(name, port, host="127.0.0.1", **said):
+    return Cluster(
+        id=name,
+        arn=f"arn:aws:rds:eu-west-1:123456789012:cluster:{name}",
+        status="available",
+        instances={},
+        encrypted=True,
+        key=KEY.arn,
+        encryption_type="",
+        raw={"Endpoint": host, "Port": port, "MasterUsername": "shop", **said},
+    )
+
+
+@pytest.fixture
+def begin():
+    """A run whose target is `orders`, somewhere where nobody answers."""
+    begun = []
+
+    def begin(**settings):
+        run = Run(Settings(**{"target": "aws", "cluster_id": "orders", **settings}))
+        run.target = Target(orders(), KEY)
+        begun.append(run)
+        return run
+
+    yield begin
+    for run in begun:
+        run.at_end.close()
+
+
+def orders():
+    return cluster("orders", 5432, "orders.example", DatabaseName="postgres")
+
+
+def logs_in(database):
+    assert SECRET not in database
+    with psycopg.connect(database, connect_timeout=5) as connection:
+        connection.execute("SELECT 1")
+        return connection.info.user
+
+
+def refused(database):
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        logs_in(database)
+    return True
+
+
+def test_the_target_is_reached_as_its_load_is(begin):
+    run = begin(database="host=10.0.0.1 user=app sslmode=require")
+    assert conninfo_to_dict(conninfo_for(run, orders())) == {
+        "host": "10.0.0.1", "port": "5432", "dbname": "postgres", "user": "app",
+        "sslmode": "require",
+    }  # fmt: skip
+    kept = Passwords("host=a", lambda: None, 60)
+    run.passwords = kept
+    assert conninfo_for(begin(), orders()) != kept.database
+    run = begin()
+    run.passwords = kept
+    assert conninfo_for(run, orders()) == kept.database
+    kept.stop()
+
+
+def test_another_cluster_is_reached_as_the_target_is_but_at_its_own_address(begin):
+    given = "host=10.0.0.1 hostaddr=10.0.0.1 port=1 user=app sslmode=require"
+    found = conninfo_to_dict(
+        conninfo_for(begin(database=given), cluster("copy", 6000, "copy.example"))
+    )
+    assert found == {
+        "host": "copy.example", "port": "6000", "dbname": "postgres", "user": "app",
+        "sslmode": "require",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("of_the_target", [None, "the target's, and wrong here"])
+def test_a_cluster_that_the_run_made_is_reached_as_its_master_user(
+    begin, shop, monkeypatch, of_the_target
+):
+    if of_the_target:
+        monkeypatch.setenv("PGPASSWORD", of_the_target)
+    run, made = begin(database="user=app dbname=nowhere connect_timeout=3"), cluster("made", shop)
+    assert refused(conninfo_for(run, made).replace("user=app", "user=shop") + " dbname=postgres")
+    run = begin(database="user=app dbname=nowhere connect_timeout=3")
+    run.master_passwords["made"] = ("shop", SECRET)
+    database = conninfo_for(run, made)
+    assert logs_in(database) == "shop"
+    assert conninfo_to_dict(database)["connect_timeout"] == "3"
+    assert conninfo_for(run, made) == database
+    run.at_end.close()
+    assert refused(database)
+
+
+def test_a_password_that_the_password_file_has_for_the_target_alone_will_do(
+    begin, shop, monkeypatch, tmp_path
+):
+    file = tmp_path / "pgpass"
+    line = "orders.example:5432:*:shop:" + SECRET.replace("\\", "\\\\").replace(":", "\\:")
+    file.write_text(f"# orders.example:*:*:*:no\nelsewhere:*:*:*:no\n{line}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    copy = cluster("copy", shop)
+    assert logs_in(conninfo_for(begin(), copy)) == "shop"
+    file.chmod(0o644)
+    assert refused(conninfo_for(begin(), copy))
+    file.chmod(0o600)
+    file.write_text(f"127.0.0.1:*:*:shop:no\n{line}\n")
+    assert refused(conninfo_for(begin(), copy))  # its own line comes before the target's
+
+
+def test_a_password_of_the_environment_is_everybodys(begin, shop, monkeypatch):
+    assert refused(conninfo_for(begin(), cluster("copy", shop)))
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    assert logs_in(conninfo_for(begin(), cluster("copy", shop))) == "shop"
+
+
+@pytest.fixture
+def on_lab(lab, monkeypatch):
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_secret_of_the_targets_opens_its_copy(begin, shop, lab, on_lab, caplog):
+    name, login = f"db-{uuid.uuid4().hex}", {"username": "shop", "password": SECRET}
+    client(lab, "secretsmanager").create_secret(Name=name, SecretString=json.dumps(login))
+    run = begin(database_auth="secret", database_secret=name, database="host=10.0.0.1 port=1")
+    with caplog.at_level(logging.DEBUG):
+        database = conninfo_for(run, cluster("copy", shop))
+    assert logs_in(database) == "shop"
+    assert SECRET not in caplog.text
+    run.at_end.close()
+    assert refused(database)
+
+
+def test_a_token_is_one_for_the_clusters_own_address(begin, on_lab):
+    run = begin(database_auth="iam", database="host=10.0.0.1 port=1 user=app")
+    database = conninfo_for(run, cluster("copy", 6000, "copy.example"))
+    named = conninfo_to_dict(database)
+    assert (named["host"], named["port"], named["sslmode"]) == ("copy.example", "6000", "require")
+    with open(named["passfile"]) as file:
+        (line,) = file.read().splitlines()
+    assert line.startswith("copy.example:6000:*:app:copy.example\\:6000/?Action=connect")
+    assert "password" not in make_conninfo(database)
