@@ -8,18 +8,12 @@ they pass faster on the lab.
 from __future__ import annotations
 
 import difflib
-import json
-import math
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
+from chaosaws_kms_ext import parsers
 from chaosaws_kms_ext.errors import PlainError
 
 __all__ = ["BadSetting", "Settings", "parse"]
@@ -34,173 +28,67 @@ RUN_MARGIN, WATCHDOG_MARGIN = 30.0, 3.0
 """Seconds before `max_key_unusable` that EnableKey is called by the run, and by its watchdog; of a
 short limit a fourth and an eighth of it."""
 
-MOST_NAMES = 100
-"""As many alarms as CloudWatch describes at once (API reference, DescribeAlarms)."""
-
 
 class BadSetting(PlainError):
     """One sentence for each setting that is wrong: its name, what is wrong, what to do."""
 
 
-Parser = Callable[[str], Any]
-
-
-def _setting(parse: Parser, default: Any, doc: str) -> Any:
+def _setting(parse: parsers.Parser, default: Any, doc: str) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
 
-class _Choice(tuple[str, ...]):
-    """One of these words."""
-
-    def __call__(self, text: str) -> str:
-        if text not in self:
-            raise ValueError(f"must be one of {', '.join(self)}")
-        return text
-
-
-def _choice(*names: str) -> Parser:
-    return _Choice(names)
-
-
-def _number(least: float, most: float, unit: str, whole: bool = False) -> Parser:
-    kind = "a whole number" if whole else "a number"
-
-    def parse(text: str) -> float:
-        wrong = f"must be {kind}{unit} from {least:g} to {most:g}"
-        try:
-            number = int(text) if whole else float(text)
-        except ValueError:
-            raise ValueError(wrong) from None
-        if not math.isfinite(number) or not least <= number <= most:
-            raise ValueError(wrong)
-        return number
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Parser:
-    return _number(least, most, " of seconds")
-
-
-def _name(text: str) -> str:
-    if len(text) > 2048 or any(c.isspace() or not c.isprintable() for c in text):
-        raise ValueError("must be a name without blanks, at most 2048 characters")
-    return text
-
-
-def _conninfo(text: str) -> str:
-    try:
-        parts = conninfo_to_dict(text)
-    except (ProgrammingError, UnicodeError):
-        raise ValueError("must be a libpq connection string: host=… dbname=… user=…") from None
-    if {"password", "sslpassword"} & set(parts):
-        raise ValueError(
-            "must not hold a password: put it in PGPASSWORD or in ~/.pgpass, as for psql"
-        )
-    return text
-
-
-def _file(text: str) -> str:
-    where = ""
-    try:
-        found = Path(text).is_file()
-        if not Path(text).is_absolute():
-            where = f" (seen from {Path.cwd()})"
-    except (OSError, ValueError):
-        found = False
-    if not found:
-        raise ValueError(f"must be a Locust file that exists{where}")
-    return text
-
-
-def _folder(text: str) -> str:
-    if "\0" in text or len(text) > 4096 or Path(text).is_file():
-        raise ValueError("must be a folder, which is made when it is missing")
-    return text
-
-
-def _orders(text: str) -> tuple[dict[str, Any], ...]:
-    try:
-        orders = json.loads(text)
-    except (ValueError, RecursionError):
-        orders = None
-    if not isinstance(orders, list) or not all(isinstance(each, dict) for each in orders):
-        raise ValueError(
-            'must be a JSON list of faults: [{"kind": "no-recovery", "cluster": "orders"}]'
-        )
-    return tuple(orders)
-
-
-def _accounts(text: str) -> tuple[str, ...]:
-    accounts = tuple(part.strip() for part in text.split(","))
-    if len(accounts) > MOST_NAMES or not all(
-        len(each) == 12 and each.isascii() and each.isdigit() for each in accounts
-    ):
-        raise ValueError(
-            f"must be at most {MOST_NAMES} account numbers of 12 digits, with commas between them"
-        )
-    return accounts
-
-
-def _role(text: str) -> str:
-    if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", text, re.ASCII):
-        raise ValueError("must be the ARN of an IAM role: arn:aws:iam::123456789012:role/…")
-    return text
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(","))
-    if len(names) > MOST_NAMES or not all(
-        0 < len(each) <= 255 and each.isprintable() for each in names
-    ):
-        raise ValueError(f"must be at most {MOST_NAMES} names with commas between them")
-    return names
-
-
 DAY = 86400.0
-AURORA = _seconds(1, 7 * DAY)
+AURORA = parsers.seconds(1, 7 * DAY)
 
 
 @dataclass(frozen=True)
 class Settings:
     """The settings of one run. Durations of Aurora's are AWS seconds, the others seconds."""
 
-    target: str = _setting(_choice("lab", "aws"), "lab", "where to act: the local lab, or AWS")
-    cluster_id: str = _setting(_name, "", "the DB cluster whose key is taken away (aws)")
-    key_id: str = _setting(_name, "", "its key, only to cross-check: id, ARN or alias (aws)")
+    target: str = _setting(
+        parsers.choice("lab", "aws"), "lab", "where to act: the local lab, or AWS"
+    )
+    cluster_id: str = _setting(parsers.name, "", "the DB cluster whose key is taken away (aws)")
+    key_id: str = _setting(parsers.name, "", "its key, only to cross-check: id, ARN or alias (aws)")
     database: str = _setting(
-        _conninfo,
+        parsers.conninfo,
         "",
         "libpq conninfo without password; what is left out is the cluster's own (aws)",
     )
     database_auth: str = _setting(
-        _choice("libpq", "iam", "secret"),
+        parsers.choice("libpq", "iam", "secret"),
         "libpq",
         "where its password comes from: libpq (PGPASSWORD, ~/.pgpass), a token of IAM, or Secrets "
         "Manager (aws)",
     )
     database_secret: str = _setting(
-        _name, "", "the secret, by name or ARN: JSON with username and password, as RDS writes it"
+        parsers.name,
+        "",
+        "the secret, by name or ARN: JSON with username and password, as RDS writes it",
     )
     load_rate: float = _setting(
-        _number(1, 5000, " of arrivals a second"), 200.0, "arrivals a second"
+        parsers.number(1, 5000, " of arrivals a second"), 200.0, "arrivals a second"
     )
-    load_users: int = _setting(_number(1, 1000, "", whole=True), 16, "connections of the load")
+    load_users: int = _setting(
+        parsers.number(1, 1000, "", whole=True), 16, "connections of the load"
+    )
     load_file: str = _setting(
-        _file, "", "a Locust file; without one, a load that any PostgreSQL answers"
+        parsers.file, "", "a Locust file; without one, a load that any PostgreSQL answers"
     )
     load_writes: str = _setting(
-        _choice("own-schema", "none"), "own-schema", "where the load writes"
+        parsers.choice("own-schema", "none"), "own-schema", "where the load writes"
     )
     query_deadline: float = _setting(
-        _seconds(0.1, 60), 2.0, "seconds for an answer, from when it was due; never compressed"
+        parsers.seconds(0.1, 60),
+        2.0,
+        "seconds for an answer, from when it was due; never compressed",
     )
     hold: float = _setting(AURORA, 600.0, "AWS seconds that the outage is held")
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"
     )
     recovery_strategy: str = _setting(
-        _choice("wait-then-start", "start", "self-only"),
+        parsers.choice("wait-then-start", "start", "self-only"),
         "wait-then-start",
         "how the cluster is brought back",
     )
@@ -212,18 +100,18 @@ class Settings:
         AURORA, 7200.0, "AWS seconds to wait for what is made, copied, restored or removed"
     )
     instance_class: str = _setting(
-        _name, "", "of instances that are made; by default the source's, or db.t4g.medium"
+        parsers.name, "", "of instances that are made; by default the source's, or db.t4g.medium"
     )
     subnet_group: str = _setting(
-        _name,
+        parsers.name,
         "",
         "the DB subnet group of clusters that are made from nothing; by default the account's",
     )
     security_groups: tuple[str, ...] = _setting(
-        _names, (), "their VPC security groups: ids, with commas; by default the account's"
+        parsers.names, (), "their VPC security groups: ids, with commas; by default the account's"
     )
     max_key_unusable: float = _setting(
-        _seconds(1, 7 * DAY),
+        parsers.seconds(1, 7 * DAY),
         0.0,
         "seconds that the key is away at most: the run puts it back some seconds earlier, or else "
         "its watchdog; never compressed; by default impact timeout, hold and 600",
@@ -239,38 +127,42 @@ class Settings:
         "objective: AWS seconds from the order to restore until the restored cluster answers",
     )
     allowed_accounts: tuple[str, ...] = _setting(
-        _accounts, (), "account numbers, with commas; by default any that the tags allow"
+        parsers.accounts, (), "account numbers, with commas; by default any that the tags allow"
     )
     blast_radius: int = _setting(
-        _number(0, 100_000, "", whole=True),
+        parsers.number(0, 100_000, "", whole=True),
         0,
         "how many other things may lose the key too, exactly",
     )
     without_backup: str = _setting(
-        _choice("no", "yes"), "no", "whether to go without a snapshot under another key"
+        parsers.choice("no", "yes"), "no", "whether to go without a snapshot under another key"
     )
     backup_within: float = _setting(
-        _seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a snapshot may be old"
+        parsers.seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a snapshot may be old"
     )
     without_switch: str = _setting(
-        _choice("no", "yes"),
+        parsers.choice("no", "yes"),
         "no",
         "whether a fault that no switch can put back is injected all the same",
     )
-    switch_role: str = _setting(_role, "", "the role of the dead man's switch: its ARN (aws)")
-    stop_alarms: tuple[str, ...] = _setting(
-        _names, (), "CloudWatch alarms, with commas, that end the run when they go off"
+    switch_role: str = _setting(
+        parsers.role, "", "the role of the dead man's switch: its ARN (aws)"
     )
-    reports_dir: str = _setting(_folder, "reports", "where runs leave their folders")
+    stop_alarms: tuple[str, ...] = _setting(
+        parsers.names, (), "CloudWatch alarms, with commas, that end the run when they go off"
+    )
+    reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
     lab_speed: float = _setting(
-        _number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"
+        parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"
     )
     lab_profile: str = _setting(
-        _choice("observed", "documented"), "observed", "how the lab's Aurora behaves"
+        parsers.choice("observed", "documented"), "observed", "how the lab's Aurora behaves"
     )
-    lab_tls: str = _setting(_choice("no", "yes"), "no", "whether the lab's databases take TLS only")
+    lab_tls: str = _setting(
+        parsers.choice("no", "yes"), "no", "whether the lab's databases take TLS only"
+    )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
-        _orders,
+        parsers.orders,
         (),
         "what goes wrong on the lab: a JSON list, as `chaos kms lab fault list` prints it",
     )
@@ -280,7 +172,7 @@ class Settings:
         """Each setting: its name, default, choices if there are some, and what it is."""
         for each in fields(cls):
             parse = each.metadata["parse"]
-            choices = parse if isinstance(parse, _Choice) else ()
+            choices = parse if isinstance(parse, parsers.Choice) else ()
             yield each.name, each.default, choices, each.metadata["doc"]
 
     @classmethod

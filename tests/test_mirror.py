@@ -58,6 +58,7 @@ ELSEWHERE = {
     "loadgen/passfile.py": "unit/loadgen/test_passwords",
     "loadgen/restarts.py": "unit/loadgen/test_loads",
     "loadgen/schema.py": "unit/loadgen/test_process",
+    "parsers.py": "unit/test_settings",
     "processes.py": "who dies with whom: lab/test_process_lifetime",
     "report/table.py": "unit/report/test_screen, test_summary",
     "resources/create.py": "e2e/test_making",

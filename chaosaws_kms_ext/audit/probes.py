@@ -71,8 +71,7 @@ def audit_events(
     none). Those count that are nearest to this run's own in time, within 5 s; if it made none, the
     last ones. Recorded as the event `audit`.
 
-    Raises ActivityFailed.
-    IAM: cloudtrail:LookupEvents, kms:DescribeKey, rds:DescribeDBClusters,
+    Raises ActivityFailed. IAM: cloudtrail:LookupEvents, kms:DescribeKey, rds:DescribeDBClusters,
     rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
@@ -91,7 +90,6 @@ def audit_events(
             _at(run, EventName.INJECTED, key=key),
             _at(run, EventName.PUT_BACK, key=key),
         )
-
         _wait_for(run, audit)
         said = audit.said()
         run.event(EventName.AUDIT, key=key, cluster=cluster.id, **said)

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-from chaosaws_kms_ext.report.summary import judge_again
+from tests.support.judge_again import differing
 from tests.support.labs import FAST, client, program, until
 from tests.support.usual_policies import calls
 
@@ -110,19 +110,12 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGKILL)
             raise AssertionError(f"still running after {timeout:g} s:\n{self.output}") from None
-        judged_again_is_the_same(self.folder / "reports")
+        assert differing(self.folder / "reports") == []
         return Ran(status, self.output, self.folder / "reports", self.mark)
 
     def left(self) -> list[str]:
         """What of it still runs."""
         return left(self.mark)
-
-
-def judged_again_is_the_same(reports: Path) -> None:
-    """Of every run there: `chaos kms report` would write its summary once more, byte for byte."""
-    for path in reports.glob("*/*/summary.json"):
-        if not path.parent.is_symlink():
-            assert judge_again(path.parent).as_text() == path.read_text()
 
 
 def left(*marks: str) -> list[str]:

@@ -1,0 +1,156 @@
+"""What the text of a setting may be: each makes it a value, or says in a few words what it must be.
+
+All raise ValueError, whose words follow the setting's name in a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+__all__ = [
+    "Choice",
+    "Parser",
+    "accounts",
+    "choice",
+    "conninfo",
+    "file",
+    "folder",
+    "name",
+    "names",
+    "number",
+    "orders",
+    "role",
+    "seconds",
+]
+
+MOST_NAMES = 100
+"""As many alarms as CloudWatch describes at once (API reference, DescribeAlarms)."""
+
+Parser = Callable[[str], Any]
+
+
+class Choice(tuple[str, ...]):
+    """One of these words."""
+
+    def __call__(self, text: str) -> str:
+        if text not in self:
+            raise ValueError(f"must be one of {', '.join(self)}")
+        return text
+
+
+def choice(*names: str) -> Parser:
+    """One of these words."""
+    return Choice(names)
+
+
+def number(least: float, most: float, unit: str, whole: bool = False) -> Parser:
+    """A number in these bounds; `unit`: words for what it counts."""
+    kind = "a whole number" if whole else "a number"
+
+    def parse(text: str) -> float:
+        wrong = f"must be {kind}{unit} from {least:g} to {most:g}"
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            raise ValueError(wrong) from None
+        if not math.isfinite(value) or not least <= value <= most:
+            raise ValueError(wrong)
+        return value
+
+    return parse
+
+
+def seconds(least: float, most: float) -> Parser:
+    """A number of seconds."""
+    return number(least, most, " of seconds")
+
+
+def name(text: str) -> str:
+    """What AWS calls something."""
+    if len(text) > 2048 or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("must be a name without blanks, at most 2048 characters")
+    return text
+
+
+def conninfo(text: str) -> str:
+    """A libpq connection string without a password."""
+    try:
+        parts = conninfo_to_dict(text)
+    except (ProgrammingError, UnicodeError):
+        raise ValueError("must be a libpq connection string: host=… dbname=… user=…") from None
+    if {"password", "sslpassword"} & set(parts):
+        raise ValueError(
+            "must not hold a password: put it in PGPASSWORD or in ~/.pgpass, as for psql"
+        )
+    return text
+
+
+def file(text: str) -> str:
+    """A file that exists."""
+    where = ""
+    try:
+        found = Path(text).is_file()
+        if not Path(text).is_absolute():
+            where = f" (seen from {Path.cwd()})"
+    except (OSError, ValueError):
+        found = False
+    if not found:
+        raise ValueError(f"must be a Locust file that exists{where}")
+    return text
+
+
+def folder(text: str) -> str:
+    """A folder, which may have to be made."""
+    if "\0" in text or len(text) > 4096 or Path(text).is_file():
+        raise ValueError("must be a folder, which is made when it is missing")
+    return text
+
+
+def orders(text: str) -> tuple[dict[str, Any], ...]:
+    """What the lab does wrong, as a JSON list."""
+    try:
+        orders = json.loads(text)
+    except (ValueError, RecursionError):
+        orders = None
+    if not isinstance(orders, list) or not all(isinstance(each, dict) for each in orders):
+        raise ValueError(
+            'must be a JSON list of faults: [{"kind": "no-recovery", "cluster": "orders"}]'
+        )
+    return tuple(orders)
+
+
+def accounts(text: str) -> tuple[str, ...]:
+    """Account numbers, with commas between them."""
+    found = tuple(part.strip() for part in text.split(","))
+    if len(found) > MOST_NAMES or not all(
+        len(each) == 12 and each.isascii() and each.isdigit() for each in found
+    ):
+        raise ValueError(
+            f"must be at most {MOST_NAMES} account numbers of 12 digits, with commas between them"
+        )
+    return found
+
+
+def role(text: str) -> str:
+    """The ARN of an IAM role."""
+    if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", text, re.ASCII):
+        raise ValueError("must be the ARN of an IAM role: arn:aws:iam::123456789012:role/…")
+    return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names, with commas between them."""
+    found = tuple(part.strip() for part in text.split(","))
+    if len(found) > MOST_NAMES or not all(
+        0 < len(each) <= 255 and each.isprintable() for each in found
+    ):
+        raise ValueError(f"must be at most {MOST_NAMES} names with commas between them")
+    return found
