@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md",
-         *sorted((ROOT / "docs").glob("*.md")), ROOT / "reports" / "README.md"]  # fmt: skip
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "reports" / "README.md",
+]
 
 
 @pytest.mark.parametrize("page", ["settings.md", "catalogue.md", "summary.md"])

@@ -81,5 +81,8 @@ def test_who_imports_each_other_is_named(tmp_path):
         (tmp_path / "t" / package / "__init__.py").write_text(line)
     (tmp_path / "t" / "__init__.py").touch()
     assert arrows(tmp_path / "t") == {
-        ("a",): {("b",)}, ("b",): {("a",)}, ("c",): {("a",)}, ("__init__",): set(),
-    }  # fmt: skip
+        ("a",): {("b",)},
+        ("b",): {("a",)},
+        ("c",): {("a",)},
+        ("__init__",): set(),
+    }

@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
-    path for package in ("chaosaws_kms_ext", "chaosaws_kms_lab", "probes")
+    path
+    for package in ("chaosaws_kms_ext", "chaosaws_kms_lab", "probes")
     for path in (ROOT / package).rglob("*.py")
-)  # fmt: skip
+)
 LINES, FUNCTION = 400, 50
 
 

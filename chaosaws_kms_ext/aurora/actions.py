@@ -350,16 +350,16 @@ def _described(cluster: Cluster) -> dict[str, Any]:
 
 
 def _delete(
-    run: Run, there: delete.There | None, thing: Resource, instances: Sequence[Resource]
+    run: Run, there: delete.There | None, resource: Resource, instances: Sequence[Resource]
 ) -> None:
     if there and there.tags.get(TAG) != run.id:
         raise Refused(
-            f"the {thing} does not carry the tag {TAG}={run.id}: this run did not make it"
+            f"the {resource} does not carry the tag {TAG}={run.id}: this run did not make it"
         )
     left = delete.databases(
         Aws.of(run),
         Ledger.of(run),
-        [*instances, thing],
+        [*instances, resource],
         lambda said: None,
         create.limit(run),
         run.settings.status_poll,

@@ -77,8 +77,8 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
 def _would_remove(ledger: Ledger) -> bool:
     """Says what would be removed; false, so that the exit status says that something is left."""
     _tell(f"Made by run {ledger.run}, by {ledger.origin.owner}")
-    for thing in ledger.things:
-        click.echo(f"  would remove the {thing}")
+    for resource in ledger.things:
+        click.echo(f"  would remove the {resource}")
     return False
 
 

@@ -67,8 +67,8 @@ def _course(run: Run, journal: Journal, status: str) -> Course:
     if not run.lab:  # whose cluster goes with it
         broken += close_recovered(run)
         if run.ledger and (left := run.ledger.resources):
-            things = ", ".join(map(str, left))
-            broken.append(f"left behind: {things}; `chaos kms restore` removes it")
+            resources = ", ".join(map(str, left))
+            broken.append(f"left behind: {resources}; `chaos kms restore` removes it")
     return replace(course, by=run.interrupted, failures=(*course.failures, *broken))
 
 

@@ -207,8 +207,8 @@ def told_of_leftovers(start: Start) -> Iterator[None]:
     Aws.of(start.run)  # without a way to AWS nothing can be said
     found, problems = ledgers.leftovers()
     for each in found:
-        things = ", ".join(map(str, each.things))
-        logger.warning(f"run {each.run} left {things}: `chaos kms restore` removes it")
+        resources = ", ".join(map(str, each.things))
+        logger.warning(f"run {each.run} left {resources}: `chaos kms restore` removes it")
     for problem in problems:
         logger.warning(problem)
     yield

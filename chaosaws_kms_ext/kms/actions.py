@@ -235,9 +235,9 @@ def create_key(
         called, ledger = ledgers.name_of(run, name), Ledger.of(run)
         alias = f"{kms.ALIAS}{called}"
         said = description or f"Made by the chaos run {run.id}"
-        with ledgers.asked_for(ledger, "key", called) as thing:
+        with ledgers.asked_for(ledger, "key", called) as resource:
             key = kms.create(aws, {TAG: run.id}, said, policy)
-            ledger.created(thing, key.arn)
+            ledger.created(resource, key.arn)
         _until_known(run, key.arn, lambda: _name(aws, alias, key.arn))
         _until_known(run, alias, lambda: kms.describe(aws, alias))
         return {"key": key.arn, "key_id": key.arn.rpartition("/")[2], "alias": alias}

@@ -34,16 +34,16 @@ def drop(aws: Aws, ledger: Ledger, say: Say) -> list[str]:
     if schemas and (wrong := wrong_account(aws, ledger)):
         return [wrong]
     left = []
-    for thing in schemas:
+    for resource in schemas:
         try:
-            said = _drop(aws, ledger, thing.name)
+            said = _drop(aws, ledger, resource.name)
         except NotOurs:
             said = "left alone, it is somebody else's"
         except (PlainError, OSError) as problem:
-            left.append(f"the {thing} is not dropped: {problem}")
+            left.append(f"the {resource} is not dropped: {problem}")
             continue
-        ledger.deleted(thing)
-        say(f"{thing}: {said}")
+        ledger.deleted(resource)
+        say(f"{resource}: {said}")
     return left
 
 

@@ -235,7 +235,7 @@ def _order(run: Run, kind: Kind, name: str, call: Callable[[], None]) -> Instant
     carries this run's tag.
     """
     ledger = Ledger.of(run)
-    with ledgers.asked_for(ledger, kind, name) as thing:
+    with ledgers.asked_for(ledger, kind, name) as resource:
         asked = time.monotonic_ns()
         try:
             call()
@@ -244,7 +244,7 @@ def _order(run: Run, kind: Kind, name: str, call: Callable[[], None]) -> Instant
             if there is None or there.tags.get(TAG) != run.id:
                 raise
         answered = Instant.now(asked)
-        ledger.created(thing)
+        ledger.created(resource)
     return answered
 
 

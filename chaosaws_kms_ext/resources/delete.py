@@ -87,9 +87,9 @@ def remove(
         with ledger.held():
             if wrong := wrong_account(aws, ledger):
                 return [wrong]
-            things = [thing for thing in ledger.resources if thing.kind != "key"]
-            left = databases(aws, ledger, things, say, within, interval, observer)
-            if keys := [thing for thing in ledger.things if thing.kind == "key"]:
+            resources = [resource for resource in ledger.resources if resource.kind != "key"]
+            left = databases(aws, ledger, resources, say, within, interval, observer)
+            if keys := [resource for resource in ledger.things if resource.kind == "key"]:
                 if left:
                     left.append(f"the keys of run {ledger.run} stay until that is gone")
                 else:
@@ -104,14 +104,14 @@ def remove(
 def databases(
     aws: Aws,
     ledger: Ledger,
-    things: Sequence[Resource],
+    resources: Sequence[Resource],
     say: Say,
     within: float = GONE_WITHIN,
     interval: float = LOOK,
     observer: Observer | None = None,
 ) -> list[str]:
     """Removes these clusters, instances and snapshots of a run: what is left, as `remove`."""
-    removal = _Removal(aws, ledger, things, say)
+    removal = _Removal(aws, ledger, resources, say)
     try:
         Wait(
             f"what run {ledger.run} made to be deleted", within, interval, observer or Observer()
@@ -154,9 +154,9 @@ def wrong_account(aws: Aws, ledger: Ledger) -> str:
 class _Removal:
     """Clusters, instances and snapshots on their way out."""
 
-    def __init__(self, aws: Aws, ledger: Ledger, things: Sequence[Resource], say: Say) -> None:
+    def __init__(self, aws: Aws, ledger: Ledger, resources: Sequence[Resource], say: Say) -> None:
         self._aws, self._ledger, self._say = aws, ledger, say
-        in_order = sorted(things, key=lambda each: ORDER.index(each.kind))
+        in_order = sorted(resources, key=lambda each: ORDER.index(each.kind))
         self._pending = dict.fromkeys(in_order, "")
         """What is still there, and why."""
         self._ordered: set[Resource] = set()
@@ -168,94 +168,94 @@ class _Removal:
 
     def goes_on(self) -> bool:
         """One look at each, with what can be done about it; true when there is nothing to do."""
-        for thing in list(self._pending):
+        for resource in list(self._pending):
             try:
-                why = self._step(thing)
+                why = self._step(resource)
             except _Left as problem:
-                self._leave(thing, str(problem))
+                self._leave(resource, str(problem))
                 continue
             except AwsError as problem:
                 silent = not problem.code and time.monotonic() - self._answered > UNANSWERED
                 if silent or problem.permanent or problem.code == PROTECTED:
-                    self._leave(thing, f"the {thing} is not deleted: {problem}")
+                    self._leave(resource, f"the {resource} is not deleted: {problem}")
                     continue
                 why = str(problem)
             if why:
-                self._pending[thing] = why
+                self._pending[resource] = why
             else:
-                self._finish(thing)
+                self._finish(resource)
         return not self._pending
 
     def give_up(self, after: float) -> None:
         """What is still there after so many seconds stays."""
-        for thing, why in list(self._pending.items()):
-            self._leave(thing, f"the {thing} is still there after {after:.0f} s: {why}")
+        for resource, why in list(self._pending.items()):
+            self._leave(resource, f"the {resource} is still there after {after:.0f} s: {why}")
 
-    def _step(self, thing: Resource) -> str:
+    def _step(self, resource: Resource) -> str:
         """Why it is still there; empty if it is not. Raises _Left and AwsError."""
-        there = look(self._aws, thing.kind, thing.name)
+        there = look(self._aws, resource.kind, resource.name)
         self._answered = time.monotonic()
         if there is None:
-            unseen = thing.state == "asked" and thing not in self._seen
-            if unseen and not _settled(thing, self._began, APPEARS):
+            unseen = resource.state == "asked" and resource not in self._seen
+            if unseen and not _settled(resource, self._began, APPEARS):
                 return "it may still be made: AWS was asked a moment ago"
             return ""
-        self._seen.add(thing)
-        _check_tag(self._ledger, str(thing), there.tags)
+        self._seen.add(resource)
+        _check_tag(self._ledger, str(resource), there.tags)
         if there.status == DELETING:
             return f"it is {there.status}"
         if others := sorted(there.members - self._gone):
             expected = {each.name for each in self._pending if each.kind == "instance"}
             if strangers := [each for each in others if each not in expected]:
                 raise _Left(
-                    f"the {thing} is not deleted: it has {', '.join(strangers)}, which is not of "
-                    f"run {self._ledger.run} or stays itself"
+                    f"the {resource} is not deleted: it has {', '.join(strangers)}, which is not "
+                    f"of run {self._ledger.run} or stays itself"
                 )
             return f"it has {', '.join(others)}"
-        DELETES[thing.kind](self._aws, thing.name)
-        self._ordered.add(thing)
+        DELETES[resource.kind](self._aws, resource.name)
+        self._ordered.add(resource)
         return "it was to be deleted"
 
-    def _finish(self, thing: Resource) -> None:
-        del self._pending[thing]
-        self._ledger.deleted(thing)
-        if thing.kind == "instance":
-            self._gone.add(thing.name)
-        if thing in self._ordered:
-            self._say(f"{thing} is deleted")
+    def _finish(self, resource: Resource) -> None:
+        del self._pending[resource]
+        self._ledger.deleted(resource)
+        if resource.kind == "instance":
+            self._gone.add(resource.name)
+        if resource in self._ordered:
+            self._say(f"{resource} is deleted")
 
-    def _leave(self, thing: Resource, why: str) -> None:
-        del self._pending[thing]
+    def _leave(self, resource: Resource, why: str) -> None:
+        del self._pending[resource]
         self.left.append(why)
 
 
-def _keys(aws: Aws, ledger: Ledger, things: Sequence[Resource], say: Say) -> list[str]:
+def _keys(aws: Aws, ledger: Ledger, resources: Sequence[Resource], say: Say) -> list[str]:
     """Takes the aliases away and schedules the deletion of every key that the run made."""
     left = []
     try:
-        found = _all_keys(aws, ledger, things)
+        found = _all_keys(aws, ledger, resources)
     except AwsError as problem:
         return [f"which keys run {ledger.run} made is not known: {problem}"]
-    for thing in things:
+    for resource in resources:
         try:
-            found |= _without_alias(aws, ledger, thing, say)
+            found |= _without_alias(aws, ledger, resource, say)
         except (_Left, AwsError) as problem:
             left.append(str(problem))
     for arn in sorted(found):
         try:
-            _schedule(aws, ledger, arn, say, new=any(_is_new(each, arn) for each in things))
+            _schedule(aws, ledger, arn, say, new=any(_is_new(each, arn) for each in resources))
         except (_Left, AwsError) as problem:
             left.append(str(problem))
     if not left:
-        for thing in things:
-            ledger.deleted(thing)
+        for resource in resources:
+            ledger.deleted(resource)
     return left
 
 
-def _all_keys(aws: Aws, ledger: Ledger, things: Sequence[Resource]) -> set[str]:
+def _all_keys(aws: Aws, ledger: Ledger, resources: Sequence[Resource]) -> set[str]:
     """Those that were heard of, and those that only their tag tells of."""
-    heard = {thing.arn for thing in things if thing.arn}
-    unheard = [thing for thing in things if not thing.arn]
+    heard = {resource.arn for resource in resources if resource.arn}
+    unheard = [resource for resource in resources if not resource.arn]
     began = time.monotonic()
     while True:
         by_tag = set(kms.tagged(aws, TAG, ledger.run))
@@ -265,20 +265,20 @@ def _all_keys(aws: Aws, ledger: Ledger, things: Sequence[Resource]) -> set[str]:
         time.sleep(LOOK)
 
 
-def _settled(thing: Resource, began: float, within: float) -> bool:
+def _settled(resource: Resource, began: float, within: float) -> bool:
     """Whether what AWS was asked for would be there by now; `began`: when looking began, by the
     monotonic clock, so that a wrong clock makes nobody wait longer."""
     if time.monotonic() - began > within:
         return True
     with contextlib.suppress(ValueError):
-        age = (datetime.now(UTC) - datetime.fromisoformat(thing.at)).total_seconds()
+        age = (datetime.now(UTC) - datetime.fromisoformat(resource.at)).total_seconds()
         return age > within
     return False
 
 
-def _without_alias(aws: Aws, ledger: Ledger, thing: Resource, say: Say) -> set[str]:
+def _without_alias(aws: Aws, ledger: Ledger, resource: Resource, say: Say) -> set[str]:
     """Removes the alias of a key of the run: the key's ARN, if there was an alias."""
-    alias = f"{kms.ALIAS}{thing.name}"
+    alias = f"{kms.ALIAS}{resource.name}"
     key = kms.find(aws, alias)
     if key is None:
         return set()
@@ -297,9 +297,9 @@ def _check_unused(aws: Aws, arn: str) -> None:
         )
 
 
-def _is_new(thing: Resource, arn: str) -> bool:
+def _is_new(resource: Resource, arn: str) -> bool:
     """Whether it is that key, and so new that KMS may not know it everywhere."""
-    return thing.arn == arn and not _settled(thing, time.monotonic(), SETTLED)
+    return resource.arn == arn and not _settled(resource, time.monotonic(), SETTLED)
 
 
 def _schedule(aws: Aws, ledger: Ledger, arn: str, say: Say, new: bool) -> None:

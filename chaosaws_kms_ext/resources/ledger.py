@@ -114,11 +114,11 @@ class Ledger:
         """The ledger in a file; raises JournalDamaged."""
         try:
             said = {"credentials": "", "database": {}, **store.read(path, SCHEMAS)}
-            things = [_thing(each) for each in said["things"]]
+            resources = [_resource(each) for each in said["things"]]
             database = _database(said["database"])
             origin = Origin(**{name: said[name] for name in ORIGIN})
-            _check(origin, said["account"], things, path)
-            return cls(origin, said["account"], path, database=database, things=things)
+            _check(origin, said["account"], resources, path)
+            return cls(origin, said["account"], path, database=database, things=resources)
         except (BadRecord, TypeError, AttributeError, KeyError) as problem:
             why = problem if isinstance(problem, BadRecord) else "is not as we write it"
             raise JournalDamaged(
@@ -134,7 +134,7 @@ class Ledger:
     @property
     def resources(self) -> list[Resource]:
         """What it has of AWS' own: everything but the load's schemas."""
-        return [thing for thing in self.things if thing.kind != "schema"]
+        return [resource for resource in self.things if resource.kind != "schema"]
 
     @property
     def alive(self) -> bool:
@@ -196,21 +196,21 @@ class Ledger:
         """The thing of that name."""
         return next((t for t in self.things if (t.kind, t.name) == (kind, name)), None)
 
-    def created(self, thing: Resource, arn: str = "") -> Resource:
+    def created(self, resource: Resource, arn: str = "") -> Resource:
         """AWS has made it; a key has its ARN from now on."""
-        return self._become(thing, replace(thing, state="made", arn=arn))
+        return self._become(resource, replace(resource, state="made", arn=arn))
 
-    def rejected(self, thing: Resource) -> Resource:
+    def rejected(self, resource: Resource) -> Resource:
         """AWS said that it did not make it.
 
         It stays: an earlier try of the same call may have, whose answer was lost.
         """
-        return self._become(thing, replace(thing, state="answered"))
+        return self._become(resource, replace(resource, state="answered"))
 
-    def deleted(self, thing: Resource) -> None:
+    def deleted(self, resource: Resource) -> None:
         """It is not there any more."""
         with self._mutex:
-            kept = [t for t in self.things if (t.kind, t.name) != (thing.kind, thing.name)]
+            kept = [t for t in self.things if (t.kind, t.name) != (resource.kind, resource.name)]
             if len(kept) == len(self.things):
                 return
             if kept:
@@ -229,23 +229,23 @@ class Ledger:
             self._try_to_write([after if each == before else each for each in self.things])
         return after
 
-    def _try_to_write(self, things: list[Resource]) -> None:
+    def _try_to_write(self, resources: list[Resource]) -> None:
         """What it said before is enough to find everything again."""
         try:
-            self._write(things)
+            self._write(resources)
         except OSError as problem:
             logger.warning(f"{self.path} could not be written: {problem}")
-            self.things = things
+            self.things = resources
 
-    def _write(self, things: list[Resource]) -> None:
+    def _write(self, resources: list[Resource]) -> None:
         said = {
             **asdict(self.origin),
             "account": self.account,
             "database": asdict(self.database),
-            "things": [asdict(each) for each in things],
+            "things": [asdict(each) for each in resources],
         }
         store.write(self.path, SCHEMA, said)
-        self.things = things
+        self.things = resources
 
 
 def name_of(run: Run, name: str) -> str:
@@ -268,12 +268,12 @@ def is_of(run: Run, name: str) -> bool:
 @contextlib.contextmanager
 def asked_for(made: Ledger, kind: Kind, name: str) -> Iterator[Resource]:
     """Around the call that makes it: written down before, and what AWS said afterwards."""
-    thing = made.record(kind, name)
+    resource = made.record(kind, name)
     try:
-        yield thing
+        yield resource
     except AwsError as problem:
         if problem.code:
-            made.rejected(thing)
+            made.rejected(resource)
         raise
 
 
@@ -326,13 +326,13 @@ def _folder() -> Path:
     return store.directory() / "made"
 
 
-def _check(origin: Origin, account: object, things: list[Resource], path: Path) -> None:
+def _check(origin: Origin, account: object, resources: list[Resource], path: Path) -> None:
     """Raises BadRecord unless everything in it goes together."""
     store.check_origin(origin)
     store.check_texts({"account": account}, ["account"])
     if path.stem != origin.run:
         raise BadRecord(f"names another run than its file: {origin.run!r:.100}")
-    if origin.lab and any(thing.kind == "schema" for thing in things):
+    if origin.lab and any(resource.kind == "schema" for resource in resources):
         raise BadRecord("names a schema in a lab, which goes with all of its schemas")
 
 
@@ -347,14 +347,14 @@ def _database(said: dict[str, Any]) -> Database:
     return database
 
 
-def _thing(said: dict[str, Any]) -> Resource:
+def _resource(said: dict[str, Any]) -> Resource:
     """Raises BadRecord for what is none."""
-    thing = Resource(**said)
+    resource = Resource(**said)
     store.check_texts(said, said)
-    if thing.kind not in get_args(Kind) or thing.state not in get_args(State):
-        raise BadRecord(f"names what it is not for: {thing.kind!r:.50}, {thing.state!r:.50}")
-    if not store.CLUSTER.fullmatch(thing.name):
-        raise BadRecord(f"has a {thing.kind} without a name: {thing.name!r:.100}")
-    if thing.arn and not store.KEY.fullmatch(thing.arn):
-        raise BadRecord(f"has a {thing.kind} whose ARN is none: {thing.arn!r:.100}")
-    return thing
+    if resource.kind not in get_args(Kind) or resource.state not in get_args(State):
+        raise BadRecord(f"names what it is not for: {resource.kind!r:.50}, {resource.state!r:.50}")
+    if not store.CLUSTER.fullmatch(resource.name):
+        raise BadRecord(f"has a {resource.kind} without a name: {resource.name!r:.100}")
+    if resource.arn and not store.KEY.fullmatch(resource.arn):
+        raise BadRecord(f"has a {resource.kind} whose ARN is none: {resource.arn!r:.100}")
+    return resource

@@ -120,9 +120,11 @@ def test_required_arguments_are_asked_for_before_anything_runs():
         for missing in required:
             given = {name: "x" for name in required if name != missing}
             provider = {
-                "type": "python", "module": found["mod"], "func": found["name"],
+                "type": "python",
+                "module": found["mod"],
+                "func": found["name"],
                 "arguments": given,
-            }  # fmt: skip
+            }
             with pytest.raises(InvalidActivity, match=f"'{missing}'"):
                 validate_python_activity({"name": "x", "provider": provider})
 

@@ -47,9 +47,22 @@ OF_A_KEY = [
 ]
 
 NO_NAMES = [
-    "nobody", "$(reboot)", "; rm -rf /", "..", "../../orders", "orders\n", "\0", "🔑", " ",
-    "x" * 2049, "x" * 10_000_000, ["orders"], {"id": "orders"}, 7, True,
-]  # fmt: skip
+    "nobody",
+    "$(reboot)",
+    "; rm -rf /",
+    "..",
+    "../../orders",
+    "orders\n",
+    "\0",
+    "🔑",
+    " ",
+    "x" * 2049,
+    "x" * 10_000_000,
+    ["orders"],
+    {"id": "orders"},
+    7,
+    True,
+]
 OFTEN = ["nobody", "orders\n", "x" * 2049, {"id": "orders"}]
 """What `make test` gives every activity; `make soak` gives all."""
 OTHER_CLUSTERS = [
@@ -137,8 +150,12 @@ def test_what_names_no_key_of_ours_is_one_sentence(settings, activity, name):
 
 WRONG = {
     "name": (
-        [load_actions.start_load, load_actions.stop_load, load_probes.answered_share,
-         load_probes.latency_p99],
+        [
+            load_actions.start_load,
+            load_actions.stop_load,
+            load_probes.answered_share,
+            load_probes.latency_p99,
+        ],
         [*NO_NAMES[1:], "", "Main", "a-b", "main ", "1st", None, "a" * 31],
         "a load's name has at most 30",
     ),
@@ -149,20 +166,40 @@ WRONG = {
     ),
     "seconds": (
         [load_probes.answered_share, load_probes.latency_p99],
-        [0, -1, 61, "two", "", None, True, [2], {"s": 2}, float("nan"), float("inf"), 10**400,
-         "9" * 10_000_000, "$(id)", ".."],
+        [
+            0,
+            -1,
+            61,
+            "two",
+            "",
+            None,
+            True,
+            [2],
+            {"s": 2},
+            float("nan"),
+            float("inf"),
+            10**400,
+            "9" * 10_000_000,
+            "$(id)",
+            "..",
+        ],
         "the seconds must be a number above 0, and at most 60",
     ),
     "timeout": (
-        [of(load_probes.rows_unchanged, **TABLE, checksum=""),
-         of(load_probes.table_checksum, **TABLE),
-         of(load_probes.rows_equal, **TABLE, cluster_id="ORDERS")],
+        [
+            of(load_probes.rows_unchanged, **TABLE, checksum=""),
+            of(load_probes.table_checksum, **TABLE),
+            of(load_probes.rows_equal, **TABLE, cluster_id="ORDERS"),
+        ],
         [0, -1, 86401, "long", None, True, [600], float("nan"), "9" * 10_000_000, "; ls"],
         "the seconds must be a number above 0, and at most 86400",
     ),
     "table": (
-        [load_probes.table_checksum, of(load_probes.rows_unchanged, checksum=""),
-         of(load_probes.rows_equal, cluster_id="ORDERS")],
+        [
+            load_probes.table_checksum,
+            of(load_probes.rows_unchanged, checksum=""),
+            of(load_probes.rows_equal, cluster_id="ORDERS"),
+        ],
         ["x" * 1001, "x" * 10_000_000, "users\n", "\0", None, 7, True, ["users"], {"users": 1}],
         "the table must be named by at most 1000 printable letters",
     ),
@@ -181,7 +218,7 @@ WRONG = {
         ["", "{}", "$(reboot)", "x" * 10_000_000, [], [{}], None, 7, True],
         "a key policy is a JSON object with Version and Statement",
     ),
-}  # fmt: skip
+}
 """Argument → who has it, what it must not be, and what is said of that."""
 
 
@@ -206,9 +243,11 @@ def test_what_is_no_name_makes_nothing(settings, name):
 
 def test_a_key_that_this_run_did_not_make_keeps_its_policy(settings):
     said = one_sentence(
-        kms_actions.put_key_policy, key_id="alias/orders", configuration=settings,
+        kms_actions.put_key_policy,
+        key_id="alias/orders",
+        configuration=settings,
         policy={"Version": "2012-10-17", "Statement": []},
-    )  # fmt: skip
+    )
     assert "does not carry the tag chaos:run=" in said
     assert said.endswith(": this run did not make it")
 

@@ -74,8 +74,10 @@ def test_what_speaks_against_it_is_said_with_what_to_do(played):
         rds.add_tags_to_resource(ResourceName=arn, Tags=allow)
     assert ran.status == 1
     assert [about for state, about in lines(ran) if state == "REFUSED"] == [
-        "consent", "blast radius", "backup",
-    ]  # fmt: skip
+        "consent",
+        "blast radius",
+        "backup",
+    ]
     for said in (
         "the cluster orders does not carry the tag chaos:allow=kms: add it to allow this",
         "look again, and set it to 0",
@@ -88,9 +90,13 @@ def test_what_speaks_against_it_is_said_with_what_to_do(played):
 def test_what_an_earlier_run_left_speaks_against_it_by_cluster_and_by_key(played, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(played.chaos.folder / "state"))
     entry = journal.new_entry(
-        run="earlier", region="eu-west-1", lab=None,
-        cluster="before-its-name-changed", key=played.key, undo=DisableKey(played.key).undo(),
-    )  # fmt: skip
+        run="earlier",
+        region="eu-west-1",
+        lab=None,
+        cluster="before-its-name-changed",
+        key=played.key,
+        undo=DisableKey(played.key).undo(),
+    )
     journal.write(entry)
     ran = played.chaos.kms("doctor", CHAOS_CLUSTER_ID="ORDERS")
     assert ran.status == 1
@@ -102,9 +108,13 @@ def test_what_an_earlier_run_left_speaks_against_it_by_cluster_and_by_key(played
 def test_not_even_the_entry_of_a_lab_that_is_gone_is_closed(played, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(played.chaos.folder / "state"))
     entry = journal.new_entry(
-        run="gone", region="eu-west-1", lab=replace(played.lab, endpoint="http://127.0.0.1:9"),
-        cluster="orders", key=played.key, undo=DisableKey(played.key).undo(),
-    )  # fmt: skip
+        run="gone",
+        region="eu-west-1",
+        lab=replace(played.lab, endpoint="http://127.0.0.1:9"),
+        cluster="orders",
+        key=played.key,
+        undo=DisableKey(played.key).undo(),
+    )
     journal.write(entry)
     assert played.chaos.kms("doctor").status == 0
     assert entry.path.exists()

@@ -20,8 +20,10 @@ def misbehaving(chaos, name, *misbehaviours, **env):
     """A run on a lab with these misbehaviours, and what its verdict says."""
     ran = chaos.run(
         experiment(name),
-        CHAOS_LAB_FAULTS=json.dumps(misbehaviours), CHAOS_RECOVERY_STRATEGY="start", **env,
-    )  # fmt: skip
+        CHAOS_LAB_FAULTS=json.dumps(misbehaviours),
+        CHAOS_RECOVERY_STRATEGY="start",
+        **env,
+    )
     assert ran.status == 1, ran.output
     assert "Traceback" not in ran.output
     return ran
@@ -111,8 +113,9 @@ def test_a_kms_that_ignores_the_encryption_context_is_found(chaos):
         "objective missed: wrong_contexts 1 of 0",
     ]
     assert [(each["same"], each["decrypted"]) for each in ran.summary["contexts"]] == [
-        (True, True), (False, True),
-    ]  # fmt: skip
+        (True, True),
+        (False, True),
+    ]
 
 
 def altered(tmp_path, name, change):

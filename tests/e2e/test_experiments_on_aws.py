@@ -46,9 +46,10 @@ class World:
         key = self._kms.create_key(Tags=[tag])["KeyMetadata"]["KeyId"]
         self._kms.create_alias(AliasName="alias/chaos-somebody-key", TargetKeyId=key)
         self._rds.create_db_cluster_snapshot(
-            DBClusterIdentifier="orders", DBClusterSnapshotIdentifier="chaos-somebody-under-a",
+            DBClusterIdentifier="orders",
+            DBClusterSnapshotIdentifier="chaos-somebody-under-a",
             Tags=[{"Key": TAG, "Value": SOMEBODY_ELSES}],
-        )  # fmt: skip
+        )
         waiter = self._rds.get_waiter("db_cluster_snapshot_available")
         waiter.wait(DBClusterSnapshotIdentifier="chaos-somebody-under-a", WaiterConfig={"Delay": 1})
 
@@ -111,9 +112,10 @@ def maker(played, but=None):
     """Whoever has exactly the policies `run` and `make`, but for one action."""
     who = somebody(played, Caller.RUN, but)
     played.client("iam").put_role_policy(
-        RoleName=who.arn.rsplit("/", 1)[1], PolicyName="make",
+        RoleName=who.arn.rsplit("/", 1)[1],
+        PolicyName="make",
         PolicyDocument=json.dumps(without(policy(Caller.MAKER, place(played)), but)),
-    )  # fmt: skip
+    )
     return who
 
 

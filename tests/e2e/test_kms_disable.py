@@ -45,8 +45,9 @@ def test_on_the_lab_it_passes_and_says_everything(chaos):
     assert summary["writes"]["present"] >= summary["writes"]["acknowledged"]
     assert summary["operations"]["unsent"] > 100
     assert {o["name"]: o["met"] for o in summary["objectives"]} == {
-        "rto": True, "lost_writes": True,
-    }  # fmt: skip
+        "rto": True,
+        "lost_writes": True,
+    }
     assert summary["outage_seconds"] > summary["time_to_recovery_seconds"] > 1
     missing = [name for name, value in summary.items() if value is None]
     # What this experiment is not about, or has none of.
@@ -60,8 +61,16 @@ def test_on_the_lab_it_passes_and_says_everything(chaos):
     assert journal["steady_states"]["before"]["steady_state_met"]
     assert any((folder / "history").glob("main-*.jsonl"))
     assert left(ran.mark) == []
-    for shown in ("time to impact", "outage", "time to recovery", "by itself", "acknowledged",
-                  "objective rto", "verdict", "its times are its own"):  # fmt: skip
+    for shown in (
+        "time to impact",
+        "outage",
+        "time to recovery",
+        "by itself",
+        "acknowledged",
+        "objective rto",
+        "verdict",
+        "its times are its own",
+    ):
         assert shown in ran.output
 
 

@@ -33,9 +33,12 @@ WARNING = {"secretsmanager:DescribeSecret"}
 """Without it a run goes on, and says what it does not know."""
 MOTOS = {"iam:GetRole", "secretsmanager:GetSecretValue"}
 """Of what moto answers the lab does not know which resource it is about."""
-ACTIONS = sorted({
-    each.action for call in calls() if Caller.RUN in call.callers for each in call.permissions
-} - ELSEWHERE - LATER - WARNING)  # fmt: skip
+ACTIONS = sorted(
+    {each.action for call in calls() if Caller.RUN in call.callers for each in call.permissions}
+    - ELSEWHERE
+    - LATER
+    - WARNING
+)
 
 PROBES = {
     "title": "What the probes see",
@@ -45,7 +48,9 @@ PROBES = {
             "type": "probe",
             "name": f"{module}.{function}",
             "provider": {
-                "type": "python", "module": f"chaosaws_kms_ext.{module}.probes", "func": function,
+                "type": "python",
+                "module": f"chaosaws_kms_ext.{module}.probes",
+                "func": function,
                 "arguments": arguments,
             },
         }
@@ -66,7 +71,7 @@ PROBES = {
             ("aurora", "encryption_state", {}),
         )
     ],
-}  # fmt: skip
+}
 
 
 # With all of it
@@ -160,11 +165,13 @@ def test_the_switch_may_put_back_and_do_nothing_else(aws):
 
     def call(service, operation, **params):
         asked = boto3.client(
-            service, endpoint_url=played.lab.endpoint, region_name=played.lab.region,
+            service,
+            endpoint_url=played.lab.endpoint,
+            region_name=played.lab.region,
             aws_access_key_id=given["AccessKeyId"],
             aws_secret_access_key=given["SecretAccessKey"],
             aws_session_token=given["SessionToken"],
-        )  # fmt: skip
+        )
         getattr(asked, xform_name(operation))(**params)
 
     played.client("kms").disable_key(KeyId=played.key)
@@ -176,9 +183,9 @@ def test_the_switch_may_put_back_and_do_nothing_else(aws):
     for operation in ("DisableKey", "DescribeKey"):
         with pytest.raises(ClientError, match="AccessDenied"):
             call("kms", operation, KeyId=played.key)
-    other = played.client("kms").create_key(
-        Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}]
-    )["KeyMetadata"]["Arn"]  # fmt: skip
+    other = played.client("kms").create_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])[
+        "KeyMetadata"
+    ]["Arn"]
     with pytest.raises(ClientError, match="AccessDenied"):
         call("kms", "EnableKey", KeyId=other)
     its = {(each.service, each.operation) for each in calls() if Caller.SWITCH in each.callers}

@@ -80,9 +80,14 @@ class OnLab:
         said = self.clusters()[cluster_id]
         user, password = self.run.master_passwords.get(cluster_id, ("postgres", ""))
         with psycopg.connect(
-            host=said["Endpoint"], port=said["Port"], dbname="postgres", user=user,
-            password=password, connect_timeout=10, autocommit=True,
-        ) as connection:  # fmt: skip
+            host=said["Endpoint"],
+            port=said["Port"],
+            dbname="postgres",
+            user=user,
+            password=password,
+            connect_timeout=10,
+            autocommit=True,
+        ) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
@@ -130,9 +135,12 @@ def test_everything_that_a_run_makes_is_written_down_tagged_and_removed_again(he
         ),
     ]
     assert all(each["TagList"] == [tag] for each in made)
-    assert made[-1]["DBInstanceClass"] == here.rds.describe_db_instances(
-        DBInstanceIdentifier="orders-1"
-    )["DBInstances"][0]["DBInstanceClass"]  # fmt: skip
+    assert (
+        made[-1]["DBInstanceClass"]
+        == here.rds.describe_db_instances(DBInstanceIdentifier="orders-1")["DBInstances"][0][
+            "DBInstanceClass"
+        ]
+    )
     assert set(here.keys_of(here.run)) == {key["key"], other["key"]}
     written = here.made.path.read_text()
     assert len(json.loads(written)["things"]) == 8
@@ -275,7 +283,7 @@ def test_what_was_deleted_one_by_one_is_no_more_to_be_removed(here):
     assert again == snapshot
     restored = aurora.restore_cluster(snapshot)
     assert aurora.delete_cluster(restored["cluster"])["deleted"]
-    assert [thing.name for thing in here.made.things] == [snapshot]
+    assert [resource.name for resource in here.made.things] == [snapshot]
     aurora.clean_up()
 
 
@@ -333,11 +341,17 @@ def test_where_nothing_can_be_written_down_nothing_is_made(here, tmp_path, monke
 @pytest.mark.parametrize("kind", ["cut-after", "error-after"])
 def test_an_answer_that_is_lost_costs_nothing(here, misbehaviours, kind):
     for service, operation in (
-        ("kms", "CreateKey"), ("kms", "CreateAlias"), ("rds", "RestoreDBClusterFromSnapshot"),
-        ("rds", "CreateDBInstance"), ("rds", "CreateDBClusterSnapshot"),
-        ("rds", "DeleteDBInstance"), ("rds", "DeleteDBCluster"),
-        ("rds", "DeleteDBClusterSnapshot"), ("kms", "DeleteAlias"), ("kms", "ScheduleKeyDeletion"),
-    ):  # fmt: skip
+        ("kms", "CreateKey"),
+        ("kms", "CreateAlias"),
+        ("rds", "RestoreDBClusterFromSnapshot"),
+        ("rds", "CreateDBInstance"),
+        ("rds", "CreateDBClusterSnapshot"),
+        ("rds", "DeleteDBInstance"),
+        ("rds", "DeleteDBCluster"),
+        ("rds", "DeleteDBClusterSnapshot"),
+        ("kms", "DeleteAlias"),
+        ("kms", "ScheduleKeyDeletion"),
+    ):
         misbehaviours.order(kind=kind, service=service, operation=operation, count=1)
     kms_actions.create_key()
     snapshot = aurora.create_cluster_snapshot("orders")["snapshot"]

@@ -47,9 +47,10 @@ def somebody(strict, monkeypatch):
         )["Role"]["Arn"]
         for caller in (Caller.RUN, Caller.MAKER):
             iam.put_role_policy(
-                RoleName=name, PolicyName=caller.value,
+                RoleName=name,
+                PolicyName=caller.value,
                 PolicyDocument=json.dumps(without(policy(caller, place), but)),
-            )  # fmt: skip
+            )
         given = client(strict, "sts").assume_role(RoleArn=role, RoleSessionName="game-day")
         keys = given["Credentials"]
         env = {

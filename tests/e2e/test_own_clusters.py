@@ -99,7 +99,7 @@ def test_a_cluster_that_can_be_made_after_all_fails_and_is_removed(lab, run):
         aurora.create_is_refused(key)
     assert str(no.value).startswith(f"a cluster was made under {key}")
     assert clusters(lab) == before
-    assert [thing.kind for thing in run.ledger.things] == ["key"]
+    assert [resource.kind for resource in run.ledger.things] == ["key"]
 
 
 def test_a_copy_answers_for_the_first_time_with_its_error(run):
@@ -118,9 +118,13 @@ def test_a_copy_answers_for_the_first_time_with_its_error(run):
 def test_a_database_that_lets_nobody_in_is_not_waited_for(run, monkeypatch):
     key = kms_actions.create_key("k")["key"]
     cluster = aurora.create_encrypted_cluster(key)["cluster"]
-    monkeypatch.setattr(load_probes, "conninfo_for", lambda run, cluster: (
-        f"host={cluster.raw['Endpoint']} port={cluster.raw['Port']} user=nobody dbname=postgres"
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        load_probes,
+        "conninfo_for",
+        lambda run, cluster: (
+            f"host={cluster.raw['Endpoint']} port={cluster.raw['Port']} user=nobody dbname=postgres"
+        ),
+    )
     with pytest.raises(ActivityFailed, match="the database cannot be used: ") as failed:
         load_probes.first_answer(cluster)
     assert "\n" not in str(failed.value)

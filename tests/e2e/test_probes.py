@@ -82,8 +82,11 @@ def test_a_key_policy_is_a_dict_and_the_very_policy(kms, key):
 
 def test_rotations_are_told_of(kms, key):
     assert kms_probes.rotation_status(key_id=key) == {
-        "automatic": False, "next": None, "on_demand_started": None, "rotations": [],
-    }  # fmt: skip
+        "automatic": False,
+        "next": None,
+        "on_demand_started": None,
+        "rotations": [],
+    }
     kms.enable_key_rotation(KeyId=key)
     kms.rotate_key_on_demand(KeyId=key)
     kms.rotate_key_on_demand(KeyId=key)
@@ -190,9 +193,20 @@ def person(lab):
 
 @pytest.mark.parametrize("iam_allows", [True, False])
 @pytest.mark.parametrize(
-    "number", range(9), ids=["default", "named", "denied", "not-principal", "when-context", "via",
-                             "other-action", "tagged", "nobody"]
-)  # fmt: skip
+    "number",
+    range(9),
+    ids=[
+        "default",
+        "named",
+        "denied",
+        "not-principal",
+        "when-context",
+        "via",
+        "other-action",
+        "tagged",
+        "nobody",
+    ],
+)
 def test_the_answer_is_what_really_happens(lab, kms, key, person, iam_allows, number):
     arn, access = person(iam_allows)
     me, everybody = {"AWS": arn}, {"AWS": "*"}
@@ -360,9 +374,12 @@ def test_a_snapshot_says_how_it_is_encrypted(kms, rds, lab):
     )
     snapshot_becomes(rds, "shown", "available")
     assert aurora_probes.snapshot_encryption("shown") == {
-        "snapshot": "shown", "status": "available", "encrypted": True, "key": key,
+        "snapshot": "shown",
+        "status": "available",
+        "encrypted": True,
+        "key": key,
         "key_manager": "CUSTOMER",
-    }  # fmt: skip
+    }
     with pytest.raises(ActivityFailed, match="DBClusterSnapshotNotFoundFault"):
         aurora_probes.snapshot_encryption("nobody")
 
@@ -382,8 +399,9 @@ def test_a_restored_cluster_has_the_same_rows_until_one_changes(rds, caplog):
     assert ours["table"] == "users"
     assert ours["rows"] == 4
     assert load_probes.table_checksum("public.users", cluster_id="copy", database="shop") == {
-        **ours, "table": "public.users",
-    }  # fmt: skip
+        **ours,
+        "table": "public.users",
+    }
     assert load_probes.rows_equal("users", "copy", database="shop")
     copy = rds.describe_db_clusters(DBClusterIdentifier="copy")["DBClusters"][0]
     with connect({**copy, "DatabaseName": "shop"}) as connection:

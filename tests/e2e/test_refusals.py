@@ -293,9 +293,10 @@ def test_a_run_that_is_refused_does_not_move_latest(played):
 
 def test_what_somebody_elses_rollback_does_is_told_of_a_refused_run_too(played, tmp_path):
     touch = {
-        "type": "action", "name": "theirs",
+        "type": "action",
+        "name": "theirs",
         "provider": {"type": "process", "path": "touch", "arguments": str(tmp_path / "touched")},
-    }  # fmt: skip
+    }
     path = altered(tmp_path, lambda e: e["rollbacks"].append(touch))
     ran = played.chaos.run(path, CHAOS_RTO="soon")
     assert ran.status == 1

@@ -58,11 +58,14 @@ def with_secrets(path, literal):
         "name": "somewhere",
         "provider": {"type": "python", "module": "os", "func": "getcwd"},
     }
-    experiment["method"].insert(0, {
-        "type": "action",
-        "name": "tell",
-        "provider": {"type": "process", "path": "echo", "arguments": "${token} ${literal}"},
-    })  # fmt: skip
+    experiment["method"].insert(
+        0,
+        {
+            "type": "action",
+            "name": "tell",
+            "provider": {"type": "process", "path": "echo", "arguments": "${token} ${literal}"},
+        },
+    )
     path.write_text(json.dumps(experiment))
     return path
 
@@ -92,10 +95,16 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_p
     given = with_secrets(tmp_path_factory.mktemp("given") / "experiment.json", literal)
 
     running = played.chaos.start(
-        "--verbose", "--log-file", str(played.chaos.folder / "chaostoolkit.log"),
-        "run", "--journal-path", str(played.chaos.folder / "journal.json"), str(given),
-        TEAM_TOKEN=token, **by_secret("shop/asked"),
-    )  # fmt: skip
+        "--verbose",
+        "--log-file",
+        str(played.chaos.folder / "chaostoolkit.log"),
+        "run",
+        "--journal-path",
+        str(played.chaos.folder / "journal.json"),
+        str(given),
+        TEAM_TOKEN=token,
+        **by_secret("shop/asked"),
+    )
     running.until_said("Action: hold-the-outage")
     seen = list(processes(running.mark))
     ran = running.wait()

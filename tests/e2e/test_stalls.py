@@ -73,9 +73,12 @@ def bare(folder, **runtime):
         },
     }  # fmt: skip
     said = {
-        "title": "A key is disabled", "description": "-", "method": [action], "rollbacks": [],
+        "title": "A key is disabled",
+        "description": "-",
+        "method": [action],
+        "rollbacks": [],
         **({"runtime": {"rollbacks": runtime}} if runtime else {}),
-    }  # fmt: skip
+    }
     path = folder / "bare.json"
     path.write_text(json.dumps(said))
     return path

@@ -26,9 +26,15 @@ LONG_ENOUGH = 6.0
 def put_alarm(played, *names):
     for name in names:
         played.client("cloudwatch").put_metric_alarm(
-            AlarmName=name, Namespace="shop", MetricName="errors", Statistic="Sum", Period=60,
-            EvaluationPeriods=1, Threshold=1.0, ComparisonOperator="GreaterThanThreshold",
-        )  # fmt: skip
+            AlarmName=name,
+            Namespace="shop",
+            MetricName="errors",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1.0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
 
 
 def set_alarm(played, name, state="ALARM"):

@@ -21,7 +21,8 @@ def experiment(tmp_path, *method, objectives=("missed_arrivals",), on="cluster",
         "title": "Is nobody disturbed?",
         "description": "A test.",
         "runtime": {
-            "hypothesis": {"strategy": "after-method-only"}, "rollbacks": {"strategy": "always"},
+            "hypothesis": {"strategy": "after-method-only"},
+            "rollbacks": {"strategy": "always"},
         },
         "controls": [{**CONTROL, "provider": {**CONTROL["provider"], "arguments": arguments}}],
         "steady-state-hypothesis": {
@@ -31,7 +32,7 @@ def experiment(tmp_path, *method, objectives=("missed_arrivals",), on="cluster",
         "method": list(method),
         "rollbacks": [],
         **more,
-    }  # fmt: skip
+    }
     path = tmp_path / "spared.json"
     path.write_text(json.dumps(whole))
     return path

@@ -122,12 +122,26 @@ def test_an_alarm_keeps_its_actions_and_does_not_take_them(own_lab, cloudwatch, 
 def test_the_aws_cli_puts_sets_and_describes_an_alarm(lab):
     aws = partial(aws_cli, lab, "cloudwatch")
     aws(
-        "put-metric-alarm", "--alarm-name", "cli", "--namespace", "AWS/RDS",
-        "--metric-name", "DatabaseConnections", "--statistic", "Average", "--period", "60",
-        "--dimensions", "Name=DBClusterIdentifier,Value=c",
-        "--evaluation-periods", "1", "--threshold", "1",
-        "--comparison-operator", "LessThanThreshold",
-    )  # fmt: skip
+        "put-metric-alarm",
+        "--alarm-name",
+        "cli",
+        "--namespace",
+        "AWS/RDS",
+        "--metric-name",
+        "DatabaseConnections",
+        "--statistic",
+        "Average",
+        "--period",
+        "60",
+        "--dimensions",
+        "Name=DBClusterIdentifier,Value=c",
+        "--evaluation-periods",
+        "1",
+        "--threshold",
+        "1",
+        "--comparison-operator",
+        "LessThanThreshold",
+    )
     aws("set-alarm-state", "--alarm-name", "cli", "--state-value", "ALARM", "--state-reason", "x")
     (found,) = aws("describe-alarms", "--alarm-names", "cli")["MetricAlarms"]
     assert (found["StateValue"], found["StateReason"]) == ("ALARM", "x")

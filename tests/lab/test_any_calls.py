@@ -45,8 +45,16 @@ NAMES = pick(["a", "b", "C", "d-1"])
 INSTANCES = pick(["a-1", "a-2", "b-1", "b-2"])
 SNAPSHOTS = pick(["s", "t", "U", "nobody"])
 ARN = "arn:aws:rds:eu-west-1:123456789012"
-ARNS = pick([f"{ARN}:cluster:a", f"{ARN}:cluster:b", f"{ARN}:db:a-1", f"{ARN}:cluster-snapshot:s",
-             "arn:aws:rds:us-east-1:123456789012:cluster:a", "nonsense"])  # fmt: skip
+ARNS = pick(
+    [
+        f"{ARN}:cluster:a",
+        f"{ARN}:cluster:b",
+        f"{ARN}:db:a-1",
+        f"{ARN}:cluster-snapshot:s",
+        "arn:aws:rds:us-east-1:123456789012:cluster:a",
+        "nonsense",
+    ]
+)
 
 # Parameter → its values; few, so that calls meet each other. The rest comes from the models.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -109,10 +117,16 @@ class AnyCalls(RuleBasedStateMachine):
         self.statuses: dict[str, str] = {}
         self.started: set[str] = set()
         for name in ("a", "b"):
-            self.call("rds", "CreateDBCluster", {
-                "DBClusterIdentifier": name, "Engine": "aurora-postgresql",
-                "KmsKeyId": self.keys[0], "StorageEncrypted": True,
-            })  # fmt: skip
+            self.call(
+                "rds",
+                "CreateDBCluster",
+                {
+                    "DBClusterIdentifier": name,
+                    "Engine": "aurora-postgresql",
+                    "KmsKeyId": self.keys[0],
+                    "StorageEncrypted": True,
+                },
+            )
         self.own_lab.pass_time(60)
         self.look()
 
@@ -227,8 +241,8 @@ class AnyCalls(RuleBasedStateMachine):
     def check_grants(self) -> None:
         """No grant of Aurora's is left of what was refused or deleted."""
         region = self.own_lab.world.region("eu-west-1")
-        things = [*region.clusters.values(), *region.snapshots.values()]
-        held = {thing.encryption.grant_id for thing in things if thing.encryption}
+        resources = [*region.clusters.values(), *region.snapshots.values()]
+        held = {resource.encryption.grant_id for resource in resources if resource.encryption}
         for key in region.keys.values():
             auroras = {
                 g.id for g in key.grants.values() if "aws:rds:dbc-id" in (g.context_subset or {})

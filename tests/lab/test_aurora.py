@@ -144,9 +144,13 @@ PHASES = sorted({AVAILABLE, CREATING, FAILING_OVER, "booting", "deleting"} | DEA
 
 
 @given(
-    st.sampled_from(PHASES), st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1e7),
+    st.sampled_from(PHASES),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.floats(0, 1e7),
     st.sampled_from(sorted(PROFILES)),
-)  # fmt: skip
+)
 def test_at_rest_nothing_ever_happens(phase, usable, ready, recoverable, now, name):
     state = State(phase, since=0, key_usable=usable)
     if at_rest(state, usable):

@@ -87,10 +87,17 @@ def test_a_schedule_puts_the_key_back(lab, kms, key):
     }
     named = ["--name", "put-back", "--group-name", "switches"]
     made = aws(
-        lab, "scheduler", "create-schedule", *named,
-        "--schedule-expression", f"at({moment:%Y-%m-%dT%H:%M:%S})",
-        "--flexible-time-window", "Mode=OFF", "--target", json.dumps(target),
-    )  # fmt: skip
+        lab,
+        "scheduler",
+        "create-schedule",
+        *named,
+        "--schedule-expression",
+        f"at({moment:%Y-%m-%dT%H:%M:%S})",
+        "--flexible-time-window",
+        "Mode=OFF",
+        "--target",
+        json.dumps(target),
+    )
     told = aws(lab, "scheduler", "get-schedule", *named)
     assert told["Arn"] == made["ScheduleArn"]
     assert told["Target"]["Input"] == target["Input"]
@@ -155,8 +162,21 @@ def test_a_stack_with_a_cluster_is_refused_in_plain_words(lab):
     ],
 )
 def test_a_fault_that_was_ordered_is_what_the_cli_meets(lab, kms, key, kind, said):
-    order = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "--endpoint",
-             lab.endpoint, "add", kind, "kms", "encrypt", "--count", "1"]  # fmt: skip
+    order = [
+        program("chaos"),
+        "--no-version-check",
+        "kms",
+        "lab",
+        "fault",
+        "--endpoint",
+        lab.endpoint,
+        "add",
+        kind,
+        "kms",
+        "encrypt",
+        "--count",
+        "1",
+    ]
     env = os.environ | lab.environment
     subprocess.run(order, check=True, capture_output=True, timeout=30, env=env)
     text = base64.b64encode(b"x").decode()

@@ -32,9 +32,13 @@ def key(kms):
 def with_cluster(own_lab, key):
     rds = own_lab.client("rds")
     made = rds.create_db_cluster(
-        DBClusterIdentifier="c", Engine="aurora-postgresql", StorageEncrypted=True, KmsKeyId=key,
-        MasterUsername="app", MasterUserPassword="not-for-the-trail",
-    )["DBCluster"]  # fmt: skip
+        DBClusterIdentifier="c",
+        Engine="aurora-postgresql",
+        StorageEncrypted=True,
+        KmsKeyId=key,
+        MasterUsername="app",
+        MasterUserPassword="not-for-the-trail",
+    )["DBCluster"]
     own_lab.pass_time(60)
     return made
 
@@ -123,8 +127,9 @@ def test_a_refused_call_is_there_with_its_error(own_lab, kms, key):
     own_lab.pass_time(DELIVERY)
     (event,) = look(own_lab, EventName="Encrypt")
     assert (event["errorCode"], event["errorMessage"]) == (
-        "DisabledException", f"{key} is disabled.",
-    )  # fmt: skip
+        "DisabledException",
+        f"{key} is disabled.",
+    )
 
 
 def test_neither_secrets_nor_bytes_stand_in_a_record(own_lab, kms, key):
@@ -142,9 +147,11 @@ HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 def test_what_a_model_calls_sensitive_is_hidden_and_no_more(own_lab):
     name = f"n{uuid.uuid4().hex}"
     own_lab.client("ssm").put_parameter(
-        Name=name, Value="not-for-the-trail", Type="SecureString",
+        Name=name,
+        Value="not-for-the-trail",
+        Type="SecureString",
         Tags=[{"Key": "k", "Value": "seen"}],
-    )  # fmt: skip
+    )
     iam = own_lab.client("iam", region=REGION)
     iam.create_user(UserName=name)
     iam.create_login_profile(UserName=name, Password="not-for-the-trail1")
@@ -156,9 +163,11 @@ def test_what_a_model_calls_sensitive_is_hidden_and_no_more(own_lab):
     assert "not-for-the-trail" not in json.dumps(look(own_lab))
     (put,) = look(own_lab, EventName="PutParameter")
     assert put["requestParameters"] == {
-        "name": name, "value": HIDDEN, "type": "SecureString",
+        "name": name,
+        "value": HIDDEN,
+        "type": "SecureString",
         "tags": [{"key": "k", "value": "seen"}],
-    }  # fmt: skip
+    }
     (profile,) = look(own_lab, EventName="UpdateLoginProfile")
     assert profile["requestParameters"] == {"userName": name, "password": HIDDEN}
 
@@ -174,10 +183,11 @@ def test_the_calls_of_other_services_are_there_too(own_lab):
 def test_what_is_done_to_data_is_not_there(own_lab):
     name, table = f"n{uuid.uuid4().hex}", own_lab.client("dynamodb")
     table.create_table(
-        TableName=name, BillingMode="PAY_PER_REQUEST",
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-    )  # fmt: skip
+    )
     item = {"id": {"S": "1"}}
     table.put_item(TableName=name, Item=item)
     table.get_item(TableName=name, Key=item)

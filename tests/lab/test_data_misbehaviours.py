@@ -188,8 +188,10 @@ def test_a_key_that_is_lost_again_while_it_recovers_slowly_is_no_way_round_it(
 def test_what_was_cleared_does_not_happen(lab, rds, kms, misbehaviours, cluster):
     write(cluster, *ROWS)
     for order in (
-        {"kind": "lose-writes"}, {"kind": "other-address"}, {"kind": "no-recovery"},
-    ):  # fmt: skip
+        {"kind": "lose-writes"},
+        {"kind": "other-address"},
+        {"kind": "no-recovery"},
+    ):
         misbehaviours.order(cluster=name_of(cluster), **order)
     misbehaviours.clear()
     crash(rds, kms, cluster)
@@ -283,8 +285,10 @@ def test_they_are_ordered_from_a_shell(lab, misbehaviours):
     command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "data"]
     ran = subprocess.run(
         [*command, "lose-writes", "orders", "--writes", "3", "--seed", "7"],
-        env=lab.environment, capture_output=True, text=True,
-    )  # fmt: skip
+        env=lab.environment,
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == 0, ran.stderr
     ordered = {"kind": "lose-writes", "cluster": "orders", "writes": 3, "seed": 7}
     assert json.loads(ran.stdout) == ordered

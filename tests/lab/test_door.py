@@ -60,8 +60,9 @@ def test_every_call_is_in_the_request_log(lab):
         client(lab, "kms").describe_key(KeyId="nonsense")
     last = [json.loads(line) for line in lab.requests.read_text().splitlines()][-2:]
     assert [(call["operation"], call["status"]) for call in last] == [
-        ("ListKeys", 200), ("DescribeKey", 400),
-    ]  # fmt: skip
+        ("ListKeys", 200),
+        ("DescribeKey", 400),
+    ]
 
 
 def test_it_listens_on_loopback_only(lab):
@@ -94,9 +95,11 @@ def test_junk_is_answered_and_the_door_stays_open(lab, junk):
 def raw(lab, body, service="kms", target="TrentService.CreateKey", **headers):
     """The status and the body of what a request without any SDK is answered."""
     asked = AWSRequest(
-        method="POST", url=f"{lab.endpoint}/", data=body,
+        method="POST",
+        url=f"{lab.endpoint}/",
+        data=body,
         headers={"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"} | headers,
-    )  # fmt: skip
+    )
     SigV4Auth(Credentials("lab", lab.secret_key), service, "eu-west-1").add_auth(asked)
     sent = dict(asked.headers.items()) | headers
     request = urllib.request.Request(
@@ -111,10 +114,16 @@ def raw(lab, body, service="kms", target="TrentService.CreateKey", **headers):
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"Description": "x', b"[]", b"1", b'{"Tags": 5}', b'{"Tags": [{"TagKey": {}}]}',
-     b'{"Policy": "{\\"Version\\": [], \\"Statement\\": [{}]}"}',
-     b'{"Policy": "' + b"[" * 20000 + b'"}'],
-)  # fmt: skip
+    [
+        b'{"Description": "x',
+        b"[]",
+        b"1",
+        b'{"Tags": 5}',
+        b'{"Tags": [{"TagKey": {}}]}',
+        b'{"Policy": "{\\"Version\\": [], \\"Statement\\": [{}]}"}',
+        b'{"Policy": "' + b"[" * 20000 + b'"}',
+    ],
+)
 def test_what_cannot_be_read_is_refused_and_changes_nothing(lab, body):
     before = client(lab, "kms").list_keys()["Keys"]
     status, said = raw(lab, body)
@@ -125,10 +134,15 @@ def test_what_cannot_be_read_is_refused_and_changes_nothing(lab, body):
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(b'{"KeyId": "k", "Plaintext": "eA==", "EncryptionContext": {"a": 1}}', b"Validation"),
-     (b'{"KeyId": "k", "Plaintext": "eA==", "EncryptionContext": {"a": "\\ud800"}}', b"Validation"),
-     (b'{"Plaintext": "eA=="}', b"Validation")],
-)  # fmt: skip
+    [
+        (b'{"KeyId": "k", "Plaintext": "eA==", "EncryptionContext": {"a": 1}}', b"Validation"),
+        (
+            b'{"KeyId": "k", "Plaintext": "eA==", "EncryptionContext": {"a": "\\ud800"}}',
+            b"Validation",
+        ),
+        (b'{"Plaintext": "eA=="}', b"Validation"),
+    ],
+)
 def test_parameters_of_another_kind_are_refused(lab, body, said):
     status, answer = raw(lab, body, target="TrentService.Encrypt")
     assert status == 400

@@ -166,13 +166,17 @@ def test_a_cluster_has_the_password_that_it_was_made_with(lab, start_lab):
     own = start_lab()
     rds = client(own, "rds")
     rds.create_db_cluster(
-        DBClusterIdentifier="mine", Engine="aurora-postgresql", MasterUsername="owner",
+        DBClusterIdentifier="mine",
+        Engine="aurora-postgresql",
+        MasterUsername="owner",
         MasterUserPassword="not-so-secret",
-    )  # fmt: skip
+    )
     rds.create_db_instance(
-        DBInstanceIdentifier="mine-1", DBClusterIdentifier="mine", Engine="aurora-postgresql",
+        DBInstanceIdentifier="mine-1",
+        DBClusterIdentifier="mine",
+        Engine="aurora-postgresql",
         DBInstanceClass="db.t4g.medium",
-    )  # fmt: skip
+    )
     rds.get_waiter("db_instance_available").wait(
         DBInstanceIdentifier="mine-1", WaiterConfig={"Delay": 0.2, "MaxAttempts": 100}
     )
@@ -263,9 +267,13 @@ def test_two_labs_have_nothing_in_common(lab, start_lab):
 
 def signed_with(lab, secret, service="kms", key="lab", **more):
     return boto3.client(
-        service, endpoint_url=lab.endpoint, region_name=lab.region, aws_access_key_id=key,
-        aws_secret_access_key=secret, config=Config(retries={"total_max_attempts": 1}, **more),
-    )  # fmt: skip
+        service,
+        endpoint_url=lab.endpoint,
+        region_name=lab.region,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, **more),
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,17 +315,23 @@ def test_a_user_signs_with_its_own_secret_and_no_other(lab):
 
 def request_of(headers, body=b"{}", method="POST", path="/", query=""):
     builder = EnvironBuilder(
-        path=path, query_string=query, base_url="http://127.0.0.1:1", method=method,
-        headers=headers, data=body,
-    )  # fmt: skip
+        path=path,
+        query_string=query,
+        base_url="http://127.0.0.1:1",
+        method=method,
+        headers=headers,
+        data=body,
+    )
     return Request(builder.get_environ())
 
 
 def a_signed_call(body=b"{}", path="/"):
     asked = AWSRequest(
-        method="POST", url=f"http://127.0.0.1:1{path}", data=body,
+        method="POST",
+        url=f"http://127.0.0.1:1{path}",
+        data=body,
         headers={"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "x/y"},
-    )  # fmt: skip
+    )
     SigV4Auth(Credentials("lab", "secret"), "kms", "eu-west-1").add_auth(asked)
     return dict(asked.headers.items())
 
@@ -342,10 +356,15 @@ def test_a_signature_is_of_one_body_one_path_one_target_and_one_time():
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer x", "AWS4-HMAC-SHA256", "AWS lab:signature",
-     "AWS4-HMAC-SHA256 Credential=lab/20260101/r/kms/aws4_request",
-     "Credential=lab/20260101/eu-west-1/kms/aws4_request"],
-)  # fmt: skip
+    [
+        "",
+        "Bearer x",
+        "AWS4-HMAC-SHA256",
+        "AWS lab:signature",
+        "AWS4-HMAC-SHA256 Credential=lab/20260101/r/kms/aws4_request",
+        "Credential=lab/20260101/eu-west-1/kms/aws4_request",
+    ],
+)
 def test_what_is_no_signature_signs_nothing(authorization):
     assert not is_signed(request_of({"Authorization": authorization}), b"{}", "secret")
 
@@ -431,9 +450,9 @@ def test_a_signed_url_is_for_the_service_that_it_was_signed_for(lab):
     target = {"X-Amz-Target": "TrentService.DisableKey"}
     for version in ("s3v4", "s3"):
         signer = signed_with(lab, lab.secret_key, "s3", signature_version=version)
-        url = path_of(signer.generate_presigned_url(
-            "get_object", Params={"Bucket": "keys", "Key": "open"}
-        ))  # fmt: skip
+        url = path_of(
+            signer.generate_presigned_url("get_object", Params={"Bucket": "keys", "Key": "open"})
+        )
         for body, more in [
             (call, target | {"Authorization": scope}),
             (call, target | {"Authorization": ours}),
@@ -461,13 +480,20 @@ def test_what_nobody_made_public_is_not_read_without_a_signature(lab):
     begun = s3.create_multipart_upload(Bucket="back", Key="parts")["UploadId"]
     part = s3.upload_part(Bucket="back", Key="parts", UploadId=begun, PartNumber=1, Body=b"x")
     s3.complete_multipart_upload(
-        Bucket="back", Key="parts", UploadId=begun,
+        Bucket="back",
+        Key="parts",
+        UploadId=begun,
         MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
-    )  # fmt: skip
+    )
     s3.put_object(Bucket="back", Key="d/Signature=x", Body=b"x")
-    for path in ("/back/parts", "/back/d/Signature=x", "/back/nothing", "/nowhere/x",
-                 "/latest/meta-data/iam/security-credentials/default-role",
-                 "/us-east-1_x/.well-known/jwks.json"):  # fmt: skip
+    for path in (
+        "/back/parts",
+        "/back/d/Signature=x",
+        "/back/nothing",
+        "/nowhere/x",
+        "/latest/meta-data/iam/security-credentials/default-role",
+        "/us-east-1_x/.well-known/jwks.json",
+    ):
         assert ask(lab, "GET", path)[0] == 403, path
     for key in ("parts", "d/Signature=x"):
         s3.delete_object(Bucket="back", Key=key)
@@ -503,11 +529,14 @@ def answer(lab, method, path, body, headers):
 def signed(lab, secret=None, **more):
     """The headers of a call that KMS takes."""
     asked = AWSRequest(
-        method="POST", url=f"{lab.endpoint}/", data=b"{}",
+        method="POST",
+        url=f"{lab.endpoint}/",
+        data=b"{}",
         headers={
-            "X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "TrentService.ListKeys",
+            "Content-Type": "application/x-amz-json-1.1",
         },
-    )  # fmt: skip
+    )
     SigV4Auth(Credentials("lab", secret or lab.secret_key), "kms", "eu-west-1").add_auth(asked)
     return dict(asked.headers.items()) | more
 
@@ -549,8 +578,12 @@ def test_a_preflight_is_refused(lab, path):
 
 
 def test_no_answer_invites_a_web_page(lab):
-    for service, operation in (("kms", "list_keys"), ("iam", "list_users"), ("s3", "list_buckets"),
-                               ("lambda", "list_functions")):  # fmt: skip
+    for service, operation in (
+        ("kms", "list_keys"),
+        ("iam", "list_users"),
+        ("s3", "list_buckets"),
+        ("lambda", "list_functions"),
+    ):
         said = getattr(client(lab, service), operation)()["ResponseMetadata"]["HTTPHeaders"]
         assert not [name for name in said if name.startswith("access-control")], service
     _, _, headers = answer(lab, "GET", "/no-such-bucket/key", None, {})
@@ -583,8 +616,12 @@ def test_invented_parameters_are_no_signature(lab, how, signature):
 
 def test_motos_own_doors_are_shut(lab):
     before = len(client(lab, "kms").list_keys()["Keys"])
-    for method, path in (("POST", "/moto-api/reset"), ("GET", "/moto-api/data.json"),
-                         ("GET", "/moto-api/"), ("POST", "/moto-api/reset-auth")):  # fmt: skip
+    for method, path in (
+        ("POST", "/moto-api/reset"),
+        ("GET", "/moto-api/data.json"),
+        ("GET", "/moto-api/"),
+        ("POST", "/moto-api/reset-auth"),
+    ):
         assert ask(lab, method, path)[0] == 404
     assert len(client(lab, "kms").list_keys()["Keys"]) == before
 
@@ -600,9 +637,11 @@ def misbehaviours_path():
 def test_an_order_that_is_too_deep_is_one_sentence(lab):
     deep = "[" * 100_000
     asked = AWSRequest(
-        method="POST", url=f"{lab.endpoint}/chaos-kms-lab/misbehaviours", data=deep.encode(),
+        method="POST",
+        url=f"{lab.endpoint}/chaos-kms-lab/misbehaviours",
+        data=deep.encode(),
         headers={"Content-Type": "application/json"},
-    )  # fmt: skip
+    )
     SigV4Auth(Credentials("lab", lab.secret_key), "chaos-kms-lab", "local").add_auth(asked)
     status, said = ask(
         lab, "POST", "/chaos-kms-lab/misbehaviours", deep, **dict(asked.headers.items())
@@ -622,8 +661,9 @@ def test_an_order_is_signed_and_json(lab, misbehaviours, kind):
     assert status == 403
     for method in ("GET", "DELETE"):
         assert ask(lab, method, path)[0] == 403
-    asked = AWSRequest(method="POST", url=lab.endpoint + path, data=ORDER.encode(),
-                       headers={"Content-Type": kind})  # fmt: skip
+    asked = AWSRequest(
+        method="POST", url=lab.endpoint + path, data=ORDER.encode(), headers={"Content-Type": kind}
+    )
     SigV4Auth(Credentials("lab", lab.secret_key), "chaos-kms-lab", "local").add_auth(asked)
     assert ask(lab, "POST", path, ORDER, **dict(asked.headers.items()))[0] == 415
     assert misbehaviours.holding() == []

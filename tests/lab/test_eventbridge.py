@@ -253,9 +253,11 @@ def test_events_of_clusters_instances_and_snapshots_are_told_each_as_its_kind(ow
     tags = [{"Key": "chaos:allow", "Value": "kms"}]
     rds.create_db_cluster(DBClusterIdentifier="c", Engine="aurora-postgresql", Tags=tags)
     rds.create_db_instance(
-        DBInstanceIdentifier="i", DBClusterIdentifier="c",
-        DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
-    )  # fmt: skip
+        DBInstanceIdentifier="i",
+        DBClusterIdentifier="c",
+        DBInstanceClass="db.r6g.large",
+        Engine="aurora-postgresql",
+    )
     own_lab.pass_time(600)
     rds.create_db_cluster_snapshot(DBClusterIdentifier="c", DBClusterSnapshotIdentifier="s")
     told = {event["detail"]["EventID"]: event for event in events.got(3)}
@@ -279,11 +281,16 @@ def test_an_rds_event_looks_as_its_guide_shows_it():
     date = datetime(2018, 10, 6, 12, 26, 13, 882_000, UTC)
     made = event_bus.rds_event(
         Event(
-            "RDS-EVENT-0150", "db-cluster", "my-db-cluster", arn, ("notification",),
-            "DB cluster stopped.", date,
+            "RDS-EVENT-0150",
+            "db-cluster",
+            "my-db-cluster",
+            arn,
+            ("notification",),
+            "DB cluster stopped.",
+            date,
         ),
         {},
-    )  # fmt: skip
+    )
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made.pop("id"))
     assert made == {
         "version": "0",
@@ -391,8 +398,10 @@ def test_log_groups_and_archives_get_events_and_a_target_its_own_words(own_lab, 
     logs.create_log_group(logGroupName=name)
     disabled = rule(api_calls("DisableKey"))
     disabled.target(Id="logs", Arn=f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}")
-    words = {"InputPathsMap": {"who": "$.detail.userIdentity.userName"},
-             "InputTemplate": '{"said": "<who> did it"}'}  # fmt: skip
+    words = {
+        "InputPathsMap": {"who": "$.detail.userIdentity.userName"},
+        "InputTemplate": '{"said": "<who> did it"}',
+    }
     disabled.target(Id="queue", Arn=disabled.arn, InputTransformer=words)
     bus_arn = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
     archive = f"archive-{next(NUMBERS)}"
@@ -473,8 +482,13 @@ def test_nothing_is_imported_while_nobody_uses_eventbridge(monkeypatch):
 
 
 def record(name):
-    return {"eventSource": "kms.amazonaws.com", "eventName": name, "awsRegion": REGION,
-            "eventTime": "2026-01-01T00:00:00Z", "readOnly": False}  # fmt: skip
+    return {
+        "eventSource": "kms.amazonaws.com",
+        "eventName": name,
+        "awsRegion": REGION,
+        "eventTime": "2026-01-01T00:00:00Z",
+        "readOnly": False,
+    }
 
 
 def test_events_are_delivered_in_order_without_anybody_waiting_and_none_stops_the_rest():

@@ -66,8 +66,11 @@ def test_an_inactive_access_key_may_nothing(own_lab, key):
 
 def test_tagging_a_new_key_takes_the_permission_for_keys_not_for_everything(own_lab):
     made, _, kms = user(own_lab)
-    keys_only = {"Effect": "Allow", "Action": "kms:TagResource",
-                 "Resource": f"arn:aws:kms:*:{ACCOUNT}:key/*"}  # fmt: skip
+    keys_only = {
+        "Effect": "Allow",
+        "Action": "kms:TagResource",
+        "Resource": f"arn:aws:kms:*:{ACCOUNT}:key/*",
+    }
     create = {"Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*"}
     put = own_lab.client("iam").put_user_policy
     tags = [{"TagKey": "a", "TagValue": "1"}]
@@ -81,8 +84,10 @@ def test_nobody_is_served_without_a_signature(lab):
     from botocore import UNSIGNED
 
     nobody = boto3.client(
-        "kms", endpoint_url=lab.endpoint, region_name=lab.region,
+        "kms",
+        endpoint_url=lab.endpoint,
+        region_name=lab.region,
         config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
-    )  # fmt: skip
+    )
     code = refusal(nobody.disable_key, KeyId="alias/orders")
     assert code == "MissingAuthenticationTokenException"

@@ -24,18 +24,22 @@ class Key:
         self.id = self.kms.create_key(Origin="EXTERNAL", Policy=policy())["KeyMetadata"]["KeyId"]
         self.bring()
         self.rds.create_db_cluster(
-            DBClusterIdentifier="c", Engine="aurora-postgresql", StorageEncrypted=True,
+            DBClusterIdentifier="c",
+            Engine="aurora-postgresql",
+            StorageEncrypted=True,
             KmsKeyId=self.id,
-        )  # fmt: skip
+        )
         own_lab.pass_time(60)
 
     def bring(self, **expiry: Any) -> None:
         got = self.kms.get_parameters_for_import(KeyId=self.id, **CHOICE)
         blob = wrapped(got["PublicKey"], MATERIAL, CHOICE["WrappingAlgorithm"])
         self.kms.import_key_material(
-            KeyId=self.id, ImportToken=got["ImportToken"], EncryptedKeyMaterial=blob,
+            KeyId=self.id,
+            ImportToken=got["ImportToken"],
+            EncryptedKeyMaterial=blob,
             **(expiry or {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}),
-        )  # fmt: skip
+        )
 
     def let_it_expire(self) -> None:
         self.bring(ValidTo=self.own_lab.clock.utc() + timedelta(seconds=10))
@@ -71,17 +75,22 @@ CAUSES: dict[str, tuple[Way, Way | None]] = {
     ),
     "denied": (lambda key: key.put(deny("kms:Decrypt", Principal="*")), lambda key: key.put()),
     "denied at this time of day": (
-        lambda key: key.put(deny("kms:Decrypt", Principal="*", Condition={
-            "DateLessThan": {"aws:CurrentTime": "2026-01-01T12:00:00Z"}
-        })),
+        lambda key: key.put(
+            deny(
+                "kms:Decrypt",
+                Principal="*",
+                Condition={"DateLessThan": {"aws:CurrentTime": "2026-01-01T12:00:00Z"}},
+            )
+        ),
         lambda key: key.own_lab.pass_time(DAY / 2),
     ),
     "material deleted": (
-        lambda key: key.kms.delete_imported_key_material(KeyId=key.id), Key.bring,
+        lambda key: key.kms.delete_imported_key_material(KeyId=key.id),
+        Key.bring,
     ),
     "material expired": (Key.let_it_expire, Key.bring),
     "grant revoked": (Key.revoke, None),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -126,9 +135,11 @@ def test_a_key_that_was_deleted_takes_its_cluster_along_for_good(key):
 
 def test_a_grant_of_one_cluster_is_no_matter_of_another(key):
     key.rds.create_db_cluster(
-        DBClusterIdentifier="other", Engine="aurora-postgresql", StorageEncrypted=True,
+        DBClusterIdentifier="other",
+        Engine="aurora-postgresql",
+        StorageEncrypted=True,
         KmsKeyId=key.id,
-    )  # fmt: skip
+    )
     key.own_lab.pass_time(60)
     first = key.rds.describe_db_clusters()["DBClusters"][0]["DbClusterResourceId"]
     for grant in key.kms.list_grants(KeyId=key.id)["Grants"]:
@@ -136,8 +147,9 @@ def test_a_grant_of_one_cluster_is_no_matter_of_another(key):
             key.kms.revoke_grant(KeyId=key.id, GrantId=grant["GrantId"])
     key.own_lab.pass_time(0)
     key.own_lab.pass_time(LAG)
-    statuses = {c["DBClusterIdentifier"]: c["Status"] for c in
-                key.rds.describe_db_clusters()["DBClusters"]}  # fmt: skip
+    statuses = {
+        c["DBClusterIdentifier"]: c["Status"] for c in key.rds.describe_db_clusters()["DBClusters"]
+    }
     assert statuses == {"c": RECOVERABLE, "other": AVAILABLE}
 
 

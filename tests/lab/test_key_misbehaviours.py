@@ -45,8 +45,8 @@ def name_of(cluster):
     return cluster["DBClusterIdentifier"]
 
 
-def key_of(thing):
-    return thing["KmsKeyId"]
+def key_of(resource):
+    return resource["KmsKeyId"]
 
 
 def told(lab, cluster, what):
@@ -320,11 +320,13 @@ def test_what_was_cleared_does_not_happen(lab, rds, kms, misbehaviours, cluster,
         ({"kind": KEEPS}, "needs a cluster"),
         ({"kind": KEEPS, "cluster": "nobody"}, "there is no cluster 'nobody'"),
         ({"kind": "context-ignored", "cluster": "orders"}, "about every key: it names no cluster"),
-        ({"kind": KEEPS, "cluster": "orders", "seed": 3},
-         "seed is for lose-writes and row-changed-in-copy, not for copy-keeps-key"),
+        (
+            {"kind": KEEPS, "cluster": "orders", "seed": 3},
+            "seed is for lose-writes and row-changed-in-copy, not for copy-keeps-key",
+        ),
         ({"kind": "row-changed-in-copy", "cluster": "orders", "writes": 3}, "is for lose-writes"),
     ],
-)  # fmt: skip
+)
 def test_an_order_that_makes_no_sense_is_one_sentence(misbehaviours, order, said):
     with pytest.raises(NotALab, match=said):
         misbehaviours.order(**order)
@@ -347,13 +349,17 @@ def test_they_are_ordered_from_a_shell(lab, misbehaviours):
         "context-ignored": {"kind": "context-ignored"},
         "copy-hides-key orders": {"kind": HIDES, "cluster": "orders"},
         "row-changed-in-copy orders --seed 7": {
-            "kind": "row-changed-in-copy", "cluster": "orders", "seed": 7,
+            "kind": "row-changed-in-copy",
+            "cluster": "orders",
+            "seed": 7,
         },
-    }.items():  # fmt: skip
+    }.items():
         ran = subprocess.run(
             [*command, *asked.split()],
-            env={"AWS_ENDPOINT_URL": lab.endpoint}, capture_output=True, text=True,
-        )  # fmt: skip
+            env={"AWS_ENDPOINT_URL": lab.endpoint},
+            capture_output=True,
+            text=True,
+        )
         assert ran.returncode == 0, ran.stderr
         assert json.loads(ran.stdout) == ordered
         assert ordered in misbehaviours.holding()

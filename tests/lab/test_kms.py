@@ -264,9 +264,14 @@ def test_a_key_policy_is_read_replaced_and_obeyed(kms, key):
     before = kms.get_key_policy(KeyId=key["KeyId"])["Policy"]
     assert kms.list_key_policies(KeyId=key["KeyId"])["PolicyNames"] == ["default"]
     document = json.loads(before)
-    document["Statement"].append({
-        "Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*",
-    })  # fmt: skip
+    document["Statement"].append(
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "kms:Encrypt",
+            "Resource": "*",
+        }
+    )
     kms.put_key_policy(KeyId=key["KeyId"], Policy=json.dumps(document))
     assert refusal(kms.encrypt, KeyId=key["KeyId"], Plaintext=b"x") == "AccessDeniedException"
     kms.put_key_policy(KeyId=key["KeyId"], PolicyName="default", Policy=before)

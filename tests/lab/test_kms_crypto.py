@@ -40,9 +40,9 @@ WORDS = some.dictionaries(some.text(max_size=4), some.text(max_size=4), max_size
 @given(some.binary(min_size=1, max_size=64), WORDS, WORDS)
 def test_a_ciphertext_opens_in_the_very_same_context_and_in_no_other(plaintext, context, other):
     lab = Kms()
-    blob = lab.ask(
-        "Encrypt", KeyId=lab.key(), Plaintext=plaintext, EncryptionContext=context
-    )["CiphertextBlob"]  # fmt: skip
+    blob = lab.ask("Encrypt", KeyId=lab.key(), Plaintext=plaintext, EncryptionContext=context)[
+        "CiphertextBlob"
+    ]
     params = {"CiphertextBlob": blob}
     assert lab.ask("Decrypt", EncryptionContext=context, **params)["Plaintext"] == plaintext
     if other != context:
@@ -174,9 +174,15 @@ def test_a_data_key_has_one_size(lab, key):
 
 @pytest.mark.parametrize(
     "spec",
-    ["RSA_2048", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1",
-     "ECC_NIST_EDWARDS25519"],
-)  # fmt: skip
+    [
+        "RSA_2048",
+        "ECC_NIST_P256",
+        "ECC_NIST_P384",
+        "ECC_NIST_P521",
+        "ECC_SECG_P256K1",
+        "ECC_NIST_EDWARDS25519",
+    ],
+)
 def test_a_key_pair_s_private_half_is_sealed_and_belongs_to_its_public_one(lab, key, spec):
     context = {"a": "1"}
     made = lab.ask("GenerateDataKeyPair", KeyId=key, KeyPairSpec=spec, EncryptionContext=context)

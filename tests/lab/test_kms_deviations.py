@@ -68,9 +68,14 @@ def test_the_lab_makes_no_asymmetric_and_no_hmac_keys(kms):
 @deviates("kms:PutKeyPolicy", "a principal in the policy need not exist")
 def test_a_policy_may_name_whom_nobody_knows(kms, key):
     document = json.loads(kms.get_key_policy(KeyId=key)["Policy"])
-    document["Statement"].append({
-        "Effect": "Allow", "Principal": {"AWS": NOBODY}, "Action": "kms:*", "Resource": "*",
-    })  # fmt: skip
+    document["Statement"].append(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": NOBODY},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+    )
     kms.put_key_policy(KeyId=key, Policy=json.dumps(document))
     kms.create_key(Policy=json.dumps(document))
 

@@ -96,11 +96,14 @@ def test_a_deny_of_the_key_policy_wins_over_a_grant(lab, key):
 @pytest.mark.parametrize(
     ("constraint", "good", "bad"),
     [
-        ("EncryptionContextSubset", [{"a": "1"}, {"a": "1", "b": "2"}],
-         [{}, {"a": "2"}, {"b": "1"}]),
+        (
+            "EncryptionContextSubset",
+            [{"a": "1"}, {"a": "1", "b": "2"}],
+            [{}, {"a": "2"}, {"b": "1"}],
+        ),
         ("EncryptionContextEquals", [{"a": "1"}], [{}, {"a": "2"}, {"a": "1", "b": "2"}]),
     ],
-)  # fmt: skip
+)
 def test_a_grant_holds_in_its_encryption_context_only(lab, key, constraint, good, bad):
     grant(lab, key, Operations=[*USE, "DescribeKey"], Constraints={constraint: {"a": "1"}})
     assert all(may(lab, key, **context) for context in good)
@@ -203,17 +206,30 @@ def test_a_grant_with_a_name_is_made_once(lab, key):
         ({"GranteePrincipal": "arn:aws:s3:::bucket"}, "InvalidArnException"),
         ({"RetiringPrincipal": "nobody"}, "InvalidArnException"),
         ({"GranteeServicePrincipal": RDS.arn}, "ValidationException"),
-        ({"RetiringPrincipal": ALICE.arn, "RetiringServicePrincipal": RDS.arn},
-         "ValidationException"),
+        (
+            {"RetiringPrincipal": ALICE.arn, "RetiringServicePrincipal": RDS.arn},
+            "ValidationException",
+        ),
         ({"GrantTokens": ["nonsense"]}, "InvalidGrantTokenException"),
-        ({"Constraints": {"EncryptionContextSubset": {"a": "1"},
-                          "EncryptionContextEquals": {"a": "1"}}}, "ValidationException"),
-        ({"Constraints": {"EncryptionContextSubset": {str(n): "" for n in range(9)}}},
-         "ValidationException"),
-        ({"Constraints": {"SourceArn": f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:c"}},
-         "ValidationException"),
+        (
+            {
+                "Constraints": {
+                    "EncryptionContextSubset": {"a": "1"},
+                    "EncryptionContextEquals": {"a": "1"},
+                }
+            },
+            "ValidationException",
+        ),
+        (
+            {"Constraints": {"EncryptionContextSubset": {str(n): "" for n in range(9)}}},
+            "ValidationException",
+        ),
+        (
+            {"Constraints": {"SourceArn": f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:c"}},
+            "ValidationException",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_grant_is_refused(lab, key, wrong, code):
     given = {"GranteePrincipal": ALICE.arn, "Operations": USE} | wrong
     assert lab.refusal("CreateGrant", KeyId=key, **given).code == code
@@ -315,9 +331,12 @@ def test_a_grantee_retires_only_the_grant_that_lets_it(lab, key):
 def test_iam_lets_retire_too_and_a_service_retires_its_own(lab, key):
     lab.ask("RetireGrant", user("x", allow("kms:RetireGrant")), KeyId=key, GrantId=grant(lab, key))
     token = lab.ask(
-        "CreateGrant", KeyId=key, GranteePrincipal=RDS.arn, RetiringServicePrincipal=RDS.arn,
+        "CreateGrant",
+        KeyId=key,
+        GranteePrincipal=RDS.arn,
+        RetiringServicePrincipal=RDS.arn,
         Operations=["Decrypt"],
-    )["GrantToken"]  # fmt: skip
+    )["GrantToken"]
     assert lab.refusal("RetireGrant", ALICE, GrantToken=token).code == "AccessDeniedException"
     lab.ask("RetireGrant", RDS, GrantToken=token)
     assert lab.refusal("RetireGrant", RDS, GrantToken=token).code == "InvalidGrantTokenException"

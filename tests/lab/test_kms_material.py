@@ -22,8 +22,11 @@ from tests.support.kms_world import (
 pytestmark = pytest.mark.common_lab
 
 ALGORITHMS = [
-    "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "RSA_AES_KEY_WRAP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256",
-]  # fmt: skip
+    "RSAES_OAEP_SHA_1",
+    "RSAES_OAEP_SHA_256",
+    "RSA_AES_KEY_WRAP_SHA_1",
+    "RSA_AES_KEY_WRAP_SHA_256",
+]
 
 
 @pytest.fixture

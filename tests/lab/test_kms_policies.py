@@ -277,22 +277,41 @@ def test_a_key_policy_can_ask_for_the_circumstances(lab, condition, met, unmet):
 @pytest.mark.parametrize(
     ("operation", "params", "name", "value"),
     [
-        ("ScheduleKeyDeletion", {"PendingWindowInDays": 7},
-         "kms:ScheduleKeyDeletionPendingWindowInDays", "7"),
+        (
+            "ScheduleKeyDeletion",
+            {"PendingWindowInDays": 7},
+            "kms:ScheduleKeyDeletionPendingWindowInDays",
+            "7",
+        ),
         ("EnableKeyRotation", {"RotationPeriodInDays": 90}, "kms:RotationPeriodInDays", "90"),
         ("GetKeyPolicy", {}, "kms:PolicyName", "default"),
         ("TagResource", {"Tags": [{"TagKey": "a", "TagValue": "1"}]}, "aws:RequestTag/a", "1"),
         ("UntagResource", {"TagKeys": ["a"]}, "aws:TagKeys", "a"),
-        ("CreateGrant", {"GranteePrincipal": ALICE.arn, "Operations": ["Decrypt"]},
-         "kms:GrantOperations", "Decrypt"),
-        ("CreateGrant", {"GranteePrincipal": ALICE.arn, "Operations": ["Decrypt"]},
-         "kms:GranteePrincipal", ALICE.arn),
-        ("CreateGrant", {"GranteePrincipal": ALICE.arn, "Operations": ["Decrypt"],
-                         "Constraints": {"EncryptionContextEquals": {"a": "1"}}},
-         "kms:GrantConstraintType", "EncryptionContextEquals"),
+        (
+            "CreateGrant",
+            {"GranteePrincipal": ALICE.arn, "Operations": ["Decrypt"]},
+            "kms:GrantOperations",
+            "Decrypt",
+        ),
+        (
+            "CreateGrant",
+            {"GranteePrincipal": ALICE.arn, "Operations": ["Decrypt"]},
+            "kms:GranteePrincipal",
+            ALICE.arn,
+        ),
+        (
+            "CreateGrant",
+            {
+                "GranteePrincipal": ALICE.arn,
+                "Operations": ["Decrypt"],
+                "Constraints": {"EncryptionContextEquals": {"a": "1"}},
+            },
+            "kms:GrantConstraintType",
+            "EncryptionContextEquals",
+        ),
         ("ListGrants", {}, "kms:GrantIsForAWSResource", "false"),
     ],
-)  # fmt: skip
+)
 def test_a_policy_can_ask_for_parameters(lab, operation, params, name, value):
     key = lab.key()
     asked = user("a", allow("kms:*", Condition={"ForAnyValue:StringEquals": {name: value}}))
@@ -315,9 +334,11 @@ def test_a_deny_on_everybody_stops_aurora_and_going_back_lets_it_again(lab):
     spared = {"StringNotEquals": {"kms:CallerAccount": ACCOUNT}}
     put(lab, key, deny("kms:Decrypt", Principal="*", Condition=spared))
     lab.ask("Decrypt", RDS, **opened)
-    put(lab, key, deny("kms:Decrypt", Principal="*", Condition={
-        "StringEquals": {"kms:ViaService": RDS.arn}
-    }))  # fmt: skip
+    put(
+        lab,
+        key,
+        deny("kms:Decrypt", Principal="*", Condition={"StringEquals": {"kms:ViaService": RDS.arn}}),
+    )
     assert lab.refusal("Decrypt", RDS, **opened).code == "AccessDeniedException"
     put(lab, key)
     lab.ask("Decrypt", RDS, **opened)

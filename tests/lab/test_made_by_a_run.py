@@ -51,26 +51,52 @@ GROUPS = [
     for name in ("cluster-pg:default.*", "pg:default.*", "og:default:*", "subgrp:team")
 ]
 MAKES: dict[str, dict[str, Any]] = {
-    "keys": {"Action": [
-        "kms:CreateKey", "kms:TagResource", "kms:CreateAlias", "kms:DeleteAlias",
-        "kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy", "kms:ListResourceTags",
-        "kms:ListGrants", "kms:EnableKey", "kms:DisableKey", "kms:RotateKeyOnDemand",
-        "kms:GetKeyRotationStatus", "kms:ListKeyRotations", "kms:Encrypt", "kms:Decrypt",
-        "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion",
-    ]},
-    "grants": {"Action": "kms:CreateGrant", "Condition": {
-        "Bool": {"kms:GrantIsForAWSResource": "true"},
-    }},
+    "keys": {
+        "Action": [
+            "kms:CreateKey",
+            "kms:TagResource",
+            "kms:CreateAlias",
+            "kms:DeleteAlias",
+            "kms:DescribeKey",
+            "kms:GetKeyPolicy",
+            "kms:PutKeyPolicy",
+            "kms:ListResourceTags",
+            "kms:ListGrants",
+            "kms:EnableKey",
+            "kms:DisableKey",
+            "kms:RotateKeyOnDemand",
+            "kms:GetKeyRotationStatus",
+            "kms:ListKeyRotations",
+            "kms:Encrypt",
+            "kms:Decrypt",
+            "kms:ScheduleKeyDeletion",
+            "kms:CancelKeyDeletion",
+        ]
+    },
+    "grants": {
+        "Action": "kms:CreateGrant",
+        "Condition": {
+            "Bool": {"kms:GrantIsForAWSResource": "true"},
+        },
+    },
     "creates": {"Action": CREATES, "Resource": [*OURS, *GROUPS]},
-    "tags": {"Action": "rds:AddTagsToResource", "Resource": OURS, "Condition": {
-        "StringEquals": {"aws:RequestTag/chaos:run": RUN},
-        "ForAllValues:StringEquals": {"aws:TagKeys": ["chaos:run"]},
-    }},
-    "deletes": {"Action": ["rds:Delete*"], "Resource": OURS, "Condition": {
-        "StringEquals": {"aws:ResourceTag/chaos:run": RUN},
-    }},
+    "tags": {
+        "Action": "rds:AddTagsToResource",
+        "Resource": OURS,
+        "Condition": {
+            "StringEquals": {"aws:RequestTag/chaos:run": RUN},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["chaos:run"]},
+        },
+    },
+    "deletes": {
+        "Action": ["rds:Delete*"],
+        "Resource": OURS,
+        "Condition": {
+            "StringEquals": {"aws:ResourceTag/chaos:run": RUN},
+        },
+    },
     "looks": {"Action": ["rds:Describe*", "tag:GetResources", "cloudtrail:LookupEvents"]},
-}  # fmt: skip
+}
 
 
 class Somebody:
@@ -122,10 +148,16 @@ def make_key(kms, **params):
 
 def request(name, key, **more):
     return {
-        "DBClusterIdentifier": f"{PREFIX}-{name}", "KmsKeyId": key, "StorageEncrypted": True,
-        "MasterUsername": "app", "MasterUserPassword": PASSWORD, "Tags": [TAG],
-        **ENGINE, **NETWORK, **more,
-    }  # fmt: skip
+        "DBClusterIdentifier": f"{PREFIX}-{name}",
+        "KmsKeyId": key,
+        "StorageEncrypted": True,
+        "MasterUsername": "app",
+        "MasterUserPassword": PASSWORD,
+        "Tags": [TAG],
+        **ENGINE,
+        **NETWORK,
+        **more,
+    }
 
 
 def make_cluster(rds, name, key):
@@ -138,8 +170,11 @@ def make_instance(rds, cluster, **more):
     made = rds.create_db_instance(
         DBInstanceIdentifier=f"{cluster['DBClusterIdentifier']}-1",
         DBClusterIdentifier=cluster["DBClusterIdentifier"],
-        DBInstanceClass="db.r6g.large", Tags=[TAG], **ENGINE, **more,
-    )["DBInstance"]  # fmt: skip
+        DBInstanceClass="db.r6g.large",
+        Tags=[TAG],
+        **ENGINE,
+        **more,
+    )["DBInstance"]
     up(rds, made["DBInstanceIdentifier"])
     return made
 
@@ -161,14 +196,22 @@ def _there(rds, name):
 
 
 def of_the_run(maker):
-    pages = maker("resourcegroupstaggingapi").get_paginator("get_resources").paginate(
-        TagFilters=[{"Key": TAG["Key"], "Values": [RUN]}]
-    )  # fmt: skip
+    pages = (
+        maker("resourcegroupstaggingapi")
+        .get_paginator("get_resources")
+        .paginate(TagFilters=[{"Key": TAG["Key"], "Values": [RUN]}])
+    )
     return {each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]}
 
 
-@shows("kms:CreateKey", "kms:CreateAlias", "kms:DeleteAlias", "kms:TagResource",
-       "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion")  # fmt: skip
+@shows(
+    "kms:CreateKey",
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    "kms:TagResource",
+    "kms:ScheduleKeyDeletion",
+    "kms:CancelKeyDeletion",
+)
 def test_a_key_is_made_with_its_tags_and_its_policy_and_goes_with_its_alias(kms, maker):
     policy = {"Version": "2012-10-17", "Statement": [ADMINISTRATORS]}
     key, alias = make_key(kms, Policy=json.dumps(policy)), f"alias/{PREFIX}-key"
@@ -186,9 +229,16 @@ def test_a_key_is_made_with_its_tags_and_its_policy_and_goes_with_its_alias(kms,
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
 
 
-@shows("rds:CreateDBCluster", "rds:CreateDBInstance", "rds:CreateDBClusterSnapshot",
-       "rds:CopyDBClusterSnapshot", "rds:RestoreDBClusterFromSnapshot", "rds:DeleteDBInstance",
-       "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot")  # fmt: skip
+@shows(
+    "rds:CreateDBCluster",
+    "rds:CreateDBInstance",
+    "rds:CreateDBClusterSnapshot",
+    "rds:CopyDBClusterSnapshot",
+    "rds:RestoreDBClusterFromSnapshot",
+    "rds:DeleteDBInstance",
+    "rds:DeleteDBCluster",
+    "rds:DeleteDBClusterSnapshot",
+)
 def test_everything_a_run_makes_carries_its_tag_and_is_found_by_it_until_it_is_gone(
     kms, rds, maker, monkeypatch
 ):
@@ -203,14 +253,17 @@ def test_everything_a_run_makes_carries_its_tag_and_is_found_by_it_until_it_is_g
     assert cluster["DeletionProtection"] is False
     write(cluster, "x")
     taken = rds.create_db_cluster_snapshot(
-        DBClusterSnapshotIdentifier=f"{PREFIX}-s", Tags=[TAG],
+        DBClusterSnapshotIdentifier=f"{PREFIX}-s",
+        Tags=[TAG],
         DBClusterIdentifier=cluster["DBClusterIdentifier"],
-    )["DBClusterSnapshot"]  # fmt: skip
+    )["DBClusterSnapshot"]
     snapshot_becomes(rds, f"{PREFIX}-s", "available")
     copied = rds.copy_db_cluster_snapshot(
         SourceDBClusterSnapshotIdentifier=f"{PREFIX}-s",
-        TargetDBClusterSnapshotIdentifier=f"{PREFIX}-s-b", KmsKeyId=b, Tags=[TAG],
-    )["DBClusterSnapshot"]  # fmt: skip
+        TargetDBClusterSnapshotIdentifier=f"{PREFIX}-s-b",
+        KmsKeyId=b,
+        Tags=[TAG],
+    )["DBClusterSnapshot"]
     snapshot_becomes(rds, f"{PREFIX}-s-b", "available")
     found = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=f"{PREFIX}-s-b")
     assert found["DBClusterSnapshots"][0]["TagList"] == [TAG]
@@ -230,9 +283,13 @@ def test_everything_a_run_makes_carries_its_tag_and_is_found_by_it_until_it_is_g
     assert restored["DBSubnetGroup"] == "team"
     assert kept(restored) == ["x"]
     assert of_the_run(maker) - before == {
-        cluster["DBClusterArn"], instance["DBInstanceArn"], taken["DBClusterSnapshotArn"],
-        copied["DBClusterSnapshotArn"], restored["DBClusterArn"], second["DBInstanceArn"],
-    }  # fmt: skip
+        cluster["DBClusterArn"],
+        instance["DBInstanceArn"],
+        taken["DBClusterSnapshotArn"],
+        copied["DBClusterSnapshotArn"],
+        restored["DBClusterArn"],
+        second["DBInstanceArn"],
+    }
     for each in (cluster, restored):
         remove(rds, each)
     for name in (f"{PREFIX}-s", f"{PREFIX}-s-b"):
@@ -319,14 +376,19 @@ def test_a_key_is_rotated_on_demand_25_times_and_a_disabled_one_not_at_all(kms):
 
 def policy_with(*conditions):
     """One that denies the use of the key to all but the administrator and the makers."""
-    allowed = {"aws:PrincipalArn": [
-        f"arn:aws:iam::{ACCOUNT}:user/lab", f"arn:aws:iam::{ACCOUNT}:user/maker",
-    ]}  # fmt: skip
+    allowed = {
+        "aws:PrincipalArn": [
+            f"arn:aws:iam::{ACCOUNT}:user/lab",
+            f"arn:aws:iam::{ACCOUNT}:user/maker",
+        ]
+    }
     deny = {
-        "Effect": "Deny", "Principal": "*", "Resource": "*",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Resource": "*",
         "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
         "Condition": {"StringNotEquals": {**allowed, **{k: v for c in conditions for k, v in c}}},
-    }  # fmt: skip
+    }
     return json.dumps({"Version": "2012-10-17", "Statement": [ADMINISTRATORS, deny]})
 
 

@@ -188,9 +188,12 @@ def test_help_needs_no_lab_and_an_order_says_that_it_does():
 
 
 @given(
-    st.sampled_from(sorted(KINDS)), st.sampled_from(["kms", "*"]),
-    st.sampled_from(["DescribeKey", "*"]), st.integers(1, 5), st.integers(0, 10),
-)  # fmt: skip
+    st.sampled_from(sorted(KINDS)),
+    st.sampled_from(["kms", "*"]),
+    st.sampled_from(["DescribeKey", "*"]),
+    st.integers(1, 5),
+    st.integers(0, 10),
+)
 def test_a_counted_fault_meets_exactly_as_many_calls(kind, service, operation, count, calls):
     order = {"kind": kind, "service": service, "operation": operation, "count": count}
     try:

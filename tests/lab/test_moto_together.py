@@ -277,17 +277,23 @@ def test_neither_copies_nor_rotations_are_done_under_a_key(secrets, key, secret,
 
 def of_lambda(name, **more):
     return {
-        "FunctionName": name, "Runtime": "python3.12", "Handler": "f.f",
-        "Role": f"arn:aws:iam::{ACCOUNT}:role/none", "Code": {"ZipFile": b"x"}, **more,
-    }  # fmt: skip
+        "FunctionName": name,
+        "Runtime": "python3.12",
+        "Handler": "f.f",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/none",
+        "Code": {"ZipFile": b"x"},
+        **more,
+    }
 
 
 def of_dynamodb(name, **more):
     return {
-        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}], **more,
-    }  # fmt: skip
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        **more,
+    }
 
 
 CLUSTER = f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:orders"
@@ -415,27 +421,56 @@ def test_iam_knows_what_is_done_in_s3(tmp_path, name):
 @pytest.mark.parametrize(
     ("service", "call", "params"),
     [
-        ("rds-data", "execute_statement", {
-            "resourceArn": CLUSTER, "secretArn": CLUSTER, "sql": "SELECT 1"}),
+        (
+            "rds-data",
+            "execute_statement",
+            {"resourceArn": CLUSTER, "secretArn": CLUSTER, "sql": "SELECT 1"},
+        ),
         ("application-autoscaling", "describe_scalable_targets", {"ServiceNamespace": "rds"}),
         ("resourcegroupstaggingapi", "get_tag_keys", {}),
         ("resourcegroupstaggingapi", "get_tag_values", {"Key": "chaos:allow"}),
-        ("resourcegroupstaggingapi", "tag_resources", {
-            "ResourceARNList": [KEY], "Tags": {"a": "1"}}),
+        (
+            "resourcegroupstaggingapi",
+            "tag_resources",
+            {"ResourceARNList": [KEY], "Tags": {"a": "1"}},
+        ),
         ("ram", "create_resource_share", {"name": "s", "resourceArns": [CLUSTER]}),
         ("config", "list_discovered_resources", {"resourceType": "AWS::KMS::Key"}),
-        ("config", "batch_get_resource_config", {
-            "resourceKeys": [{"resourceType": "AWS::RDS::DBCluster", "resourceId": "orders"}]}),
-        ("resource-groups", "create_group", {"Name": "g", "ResourceQuery": {
-            "Type": "TAG_FILTERS_1_0", "Query": json.dumps({
-                "ResourceTypeFilters": ["AWS::RDS::DBCluster"],
-                "TagFilters": [{"Key": "app", "Values": ["shop"]}]})}}),
-        ("fis", "create_experiment_template", {
-            "clientToken": "t", "description": "d", "roleArn": CLUSTER,
-            "stopConditions": [{"source": "none"}], "actions": {},
-            "targets": {"c": {"resourceType": "aws:rds:cluster", "selectionMode": "ALL"}}}),
+        (
+            "config",
+            "batch_get_resource_config",
+            {"resourceKeys": [{"resourceType": "AWS::RDS::DBCluster", "resourceId": "orders"}]},
+        ),
+        (
+            "resource-groups",
+            "create_group",
+            {
+                "Name": "g",
+                "ResourceQuery": {
+                    "Type": "TAG_FILTERS_1_0",
+                    "Query": json.dumps(
+                        {
+                            "ResourceTypeFilters": ["AWS::RDS::DBCluster"],
+                            "TagFilters": [{"Key": "app", "Values": ["shop"]}],
+                        }
+                    ),
+                },
+            },
+        ),
+        (
+            "fis",
+            "create_experiment_template",
+            {
+                "clientToken": "t",
+                "description": "d",
+                "roleArn": CLUSTER,
+                "stopConditions": [{"source": "none"}],
+                "actions": {},
+                "targets": {"c": {"resourceType": "aws:rds:cluster", "selectionMode": "ALL"}},
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_about_keys_and_clusters_is_not_done_without_them(own_lab, service, call, params):
     assert refusal(getattr(own_lab.client(service), call), **params) == "NotImplemented"
 
@@ -459,10 +494,13 @@ VERSIONS = ["s3v4", "s3"]
 
 def presigned(access_key, version, call, **params):
     signer = boto3.client(
-        "s3", endpoint_url=URL, region_name="us-east-1",
-        aws_access_key_id=access_key, aws_secret_access_key="lab",
+        "s3",
+        endpoint_url=URL,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key="lab",
         config=Config(signature_version=version),
-    )  # fmt: skip
+    )
     return signer.generate_presigned_url(call, Params=params)
 
 
@@ -610,14 +648,20 @@ def stacks(own_lab):
             "with AWS::SQS::Queue under a KMS key.",
         ),
         (
-            {"S": {"Type": "AWS::Kinesis::Stream", "Properties": {
-                "StreamEncryption": {"EncryptionType": "KMS", "KeyId": "alias/a"}}}},
+            {
+                "S": {
+                    "Type": "AWS::Kinesis::Stream",
+                    "Properties": {
+                        "StreamEncryption": {"EncryptionType": "KMS", "KeyId": "alias/a"}
+                    },
+                }
+            },
             "with AWS::Kinesis::Stream under a KMS key.",
         ),
         ({"N": nested({"Ref": "P"})}, "that it cannot read: a nested stack names its template by"),
         ({"N": nested("https://s3.amazonaws.com/nobody/t")}, "read: there is no template at"),
     ],
-)  # fmt: skip
+)
 def test_a_stack_with_keys_or_clusters_is_not_made_and_nothing_of_it(
     own_lab, stacks, name, resources, said
 ):
@@ -654,8 +698,10 @@ def test_no_update_change_set_or_stack_set_brings_one_in(stacks, name):
 
 def test_stacks_of_anything_else_are_made(own_lab, stacks, name):
     inner = stored(own_lab, template(**topic(f"{name}-inner")))
-    yaml = YAML.partition("  Instance:")[0] + f"  N:\n    Type: AWS::CloudFormation::Stack\n" \
-        f"    Properties: {{TemplateURL: '{inner}'}}\n"  # fmt: skip
+    yaml = (
+        YAML.partition("  Instance:")[0] + f"  N:\n    Type: AWS::CloudFormation::Stack\n"
+        f"    Properties: {{TemplateURL: '{inner}'}}\n"
+    )
     stacks.create_stack(StackName=name, TemplateBody=yaml)
     topics = str(own_lab.client("sns").list_topics()["Topics"])
     assert f"{name}-t" in topics

@@ -28,9 +28,10 @@ def person(lab):
         if actions:
             allow = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
             iam.put_user_policy(
-                UserName=name, PolicyName="kms",
+                UserName=name,
+                PolicyName="kms",
                 PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
-            )  # fmt: skip
+            )
         key = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
         return f"arn:aws:iam::{ACCOUNT}:user/{name}", client(lab, "rds", access_key=key)
 
@@ -77,9 +78,13 @@ def test_the_key_policy_alone_can_give_the_permissions(kms, person):
             "Bool": {"kms:GrantIsForAWSResource": "true"},
         },
     }  # fmt: skip
-    describe = {**through_rds, "Action": "kms:DescribeKey", "Condition": {
-        "StringEquals": {"kms:ViaService": "rds.eu-west-1.amazonaws.com"},
-    }}  # fmt: skip
+    describe = {
+        **through_rds,
+        "Action": "kms:DescribeKey",
+        "Condition": {
+            "StringEquals": {"kms:ViaService": "rds.eu-west-1.amazonaws.com"},
+        },
+    }
     policy = {"Version": "2012-10-17", "Statement": [administrators, through_rds, describe]}
     key = kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
     create(rds, key)
@@ -95,10 +100,12 @@ def denying(*conditions):
         "Action": "kms:*", "Resource": "*",
     }  # fmt: skip
     deny = {
-        "Effect": "Deny", "Principal": "*", "Resource": "*",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Resource": "*",
         "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
         "Condition": {"StringNotEquals": {k: v for c in conditions for k, v in c.items()}},
-    }  # fmt: skip
+    }
     return json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]})
 
 

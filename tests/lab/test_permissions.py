@@ -136,9 +136,13 @@ def test_other_services_are_held_to_the_same(own_lab, service, call, params, act
 
 
 TO_PUT = {"Put": {"TableName": "t", "Item": {"id": {"S": "1"}}}}
-TO_CHECK = {"ConditionCheck": {
-    "TableName": "t", "Key": {"id": {"S": "1"}}, "ConditionExpression": "attribute_exists(id)"
-}}  # fmt: skip
+TO_CHECK = {
+    "ConditionCheck": {
+        "TableName": "t",
+        "Key": {"id": {"S": "1"}},
+        "ConditionExpression": "attribute_exists(id)",
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -148,23 +152,46 @@ TO_CHECK = {"ConditionCheck": {
         ("s3", "list_objects_v2", {"Bucket": "b-1"}, ["s3:ListBucket"]),
         ("s3", "head_bucket", {"Bucket": "b-1"}, ["s3:ListBucket"]),
         ("s3", "head_object", {"Bucket": "b-1", "Key": "k"}, ["s3:GetObject"]),
-        ("s3", "copy_object", {"Bucket": "b-1", "Key": "k", "CopySource": "b-1/l"},
-         ["s3:GetObject", "s3:PutObject"]),
+        (
+            "s3",
+            "copy_object",
+            {"Bucket": "b-1", "Key": "k", "CopySource": "b-1/l"},
+            ["s3:GetObject", "s3:PutObject"],
+        ),
         ("s3", "create_multipart_upload", {"Bucket": "b-1", "Key": "k"}, ["s3:PutObject"]),
         ("s3", "get_bucket_encryption", {"Bucket": "b-1"}, ["s3:GetEncryptionConfiguration"]),
         ("lambda", "invoke", {"FunctionName": "f"}, ["lambda:InvokeFunction"]),
-        ("sqs", "send_message_batch",
-         {"QueueUrl": "http://x/q", "Entries": [{"Id": "1", "MessageBody": "x"}]},
-         ["sqs:SendMessage"]),
-        ("dynamodb", "transact_write_items", {"TransactItems": [TO_PUT, TO_CHECK]},
-         ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"]),
-        ("dynamodb", "execute_statement", {"Statement": 'select * from "t"'},
-         ["dynamodb:PartiQLSelect"]),
-        ("dynamodb", "batch_execute_statement", {"Statements": [
-            {"Statement": 'SELECT * FROM "t"'}, {"Statement": "INSERT INTO \"t\" VALUE {'id':'1'}"},
-        ]}, ["dynamodb:PartiQLSelect", "dynamodb:PartiQLInsert"]),
+        (
+            "sqs",
+            "send_message_batch",
+            {"QueueUrl": "http://x/q", "Entries": [{"Id": "1", "MessageBody": "x"}]},
+            ["sqs:SendMessage"],
+        ),
+        (
+            "dynamodb",
+            "transact_write_items",
+            {"TransactItems": [TO_PUT, TO_CHECK]},
+            ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"],
+        ),
+        (
+            "dynamodb",
+            "execute_statement",
+            {"Statement": 'select * from "t"'},
+            ["dynamodb:PartiQLSelect"],
+        ),
+        (
+            "dynamodb",
+            "batch_execute_statement",
+            {
+                "Statements": [
+                    {"Statement": 'SELECT * FROM "t"'},
+                    {"Statement": "INSERT INTO \"t\" VALUE {'id':'1'}"},
+                ]
+            },
+            ["dynamodb:PartiQLSelect", "dynamodb:PartiQLInsert"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_operation_takes_the_actions_that_iam_knows_it_by(
     own_lab, service, call, params, actions
 ):
@@ -221,9 +248,10 @@ def test_the_lab_enforces_iam_if_it_was_started_so():
         alice = client(lab, "rds", access_key=key)
         assert refusal(alice.describe_db_clusters) == "AccessDenied"
         iam.put_user_policy(
-            UserName="alice", PolicyName="p",
+            UserName="alice",
+            PolicyName="p",
             PolicyDocument=document(allow("rds:Describe*")),
-        )  # fmt: skip
+        )
         assert alice.describe_db_clusters()["DBClusters"]
     finally:
         lab.stop()

@@ -320,12 +320,18 @@ def test_one_more_allow_never_allows_less(policy, more, caller, context):
 @settings(max_examples=100, deadline=None)
 @given(
     some.sampled_from(
-        [op for op, _, _, _ in CONDITIONS if "Not" not in op and "Null" not in op
-         and not op.endswith("IfExists") and not op.startswith("ForAllValues")]
+        [
+            op
+            for op, _, _, _ in CONDITIONS
+            if "Not" not in op
+            and "Null" not in op
+            and not op.endswith("IfExists")
+            and not op.startswith("ForAllValues")
+        ]
     ),
     some.sampled_from(["*", "a", "true", "1", ""]),
     CALLERS,
-)  # fmt: skip
+)
 def test_an_allow_whose_condition_key_is_not_there_never_allows(operator, value, caller):
     assert ask(caller, by("*", Condition={operator: {"kms:x": value}})) is not ALLOWED
 

@@ -331,11 +331,19 @@ def test_the_aws_cli_simulates_too():
     try:
         source = role(client(lab, "iam", "us-east-1"), allow("kms:EnableKey", resource=KEY))
         said = aws_cli(
-            lab, "iam", "simulate-principal-policy", "--policy-source-arn", source,
-            "--action-names", "kms:EnableKey", "kms:DisableKey", "--resource-arns", KEY,
+            lab,
+            "iam",
+            "simulate-principal-policy",
+            "--policy-source-arn",
+            source,
+            "--action-names",
+            "kms:EnableKey",
+            "kms:DisableKey",
+            "--resource-arns",
+            KEY,
             "--context-entries",
             "ContextKeyName=aws:CurrentTime,ContextKeyValues=2019-04-25T11:00:00Z,ContextKeyType=date",
-        )  # fmt: skip
+        )
         found = {each["EvalActionName"]: each for each in said["EvaluationResults"]}
         assert found["kms:EnableKey"]["EvalDecision"] == "allowed"
         assert found["kms:DisableKey"]["EvalDecision"] == "implicitDeny"

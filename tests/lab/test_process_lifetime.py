@@ -197,6 +197,10 @@ def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is(monkeypatch):
 def test_the_lab_is_reached_by_the_environment_that_it_prints(lab):
     assert client(lab, "rds").describe_db_clusters()["DBClusters"][0]["Status"] == "available"
     assert set(lab.environment) == {
-        "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION",
-        "AWS_DEFAULT_REGION", "PGPASSFILE",
-    }  # fmt: skip
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "PGPASSFILE",
+    }

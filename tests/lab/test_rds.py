@@ -54,8 +54,11 @@ def test_a_new_cluster_is_an_empty_postgresql_with_its_user_and_database(rds):
     assert query(found, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
 
 
-@deviates("rds:CreateDBCluster", "one engine, aurora-postgresql; whatever EngineVersion says, "
-          "the server is the PostgreSQL that is installed")  # fmt: skip
+@deviates(
+    "rds:CreateDBCluster",
+    "one engine, aurora-postgresql; whatever EngineVersion says, "
+    "the server is the PostgreSQL that is installed",
+)
 @pytest.mark.parametrize("params", [{"Engine": "aurora-mysql"}, {"EngineMode": "parallelquery"}])
 def test_an_engine_that_the_lab_has_not_is_refused(rds, params):
     params = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"} | params
@@ -156,8 +159,14 @@ def test_a_lost_key_makes_cluster_and_instances_inaccessible_and_says_so(rds, km
     assert "can now successfully access" in told[3]
 
 
-@shows("rds:ModifyDBCluster", "rds:FailoverDBCluster", "rds:CreateDBClusterSnapshot",
-       "rds:CreateDBInstance", "rds:RebootDBInstance", "rds:ModifyDBInstance")  # fmt: skip
+@shows(
+    "rds:ModifyDBCluster",
+    "rds:FailoverDBCluster",
+    "rds:CreateDBClusterSnapshot",
+    "rds:CreateDBInstance",
+    "rds:RebootDBInstance",
+    "rds:ModifyDBInstance",
+)
 def test_no_operation_overwrites_an_inaccessible_status(rds, kms):
     cluster = new_writer(rds, kms)
     kms.disable_key(KeyId=cluster["KmsKeyId"])
@@ -169,13 +178,18 @@ def test_no_operation_overwrites_an_inaccessible_status(rds, kms):
         (rds.modify_db_cluster, on_cluster | {"BackupRetentionPeriod": 7}),
         (rds.failover_db_cluster, on_cluster),
         (rds.create_db_cluster_snapshot, on_cluster | {"DBClusterSnapshotIdentifier": "no"}),
-        (rds.create_db_instance, on_cluster | {
-            "DBInstanceIdentifier": "no", "DBInstanceClass": "db.r6g.large",
-            "Engine": "aurora-postgresql",
-        }),
+        (
+            rds.create_db_instance,
+            on_cluster
+            | {
+                "DBInstanceIdentifier": "no",
+                "DBInstanceClass": "db.r6g.large",
+                "Engine": "aurora-postgresql",
+            },
+        ),
         (rds.reboot_db_instance, on_instance),
         (rds.modify_db_instance, on_instance | {"PromotionTier": 0}),
-    ]  # fmt: skip
+    ]
     for call, params in calls:
         assert refusal(call, **params) in ("InvalidDBClusterStateFault", "InvalidDBInstanceState")
         assert described(rds, cluster)["Status"] == RECOVERABLE
@@ -224,9 +238,11 @@ def test_a_renamed_cluster_keeps_its_data_and_its_key(rds, kms):
     write(cluster, "before")
     new = next(NAMES)
     rds.modify_db_cluster(
-        DBClusterIdentifier=cluster["DBClusterIdentifier"], NewDBClusterIdentifier=new,
-        ApplyImmediately=True, BackupRetentionPeriod=7,
-    )  # fmt: skip
+        DBClusterIdentifier=cluster["DBClusterIdentifier"],
+        NewDBClusterIdentifier=new,
+        ApplyImmediately=True,
+        BackupRetentionPeriod=7,
+    )
     renamed = described(rds, {"DBClusterIdentifier": new})
     assert renamed["DBClusterArn"].endswith(f":cluster:{new}")
     assert renamed["KmsKeyId"] == cluster["KmsKeyId"]
@@ -325,9 +341,15 @@ def test_what_is_gone_for_good_stays_gone(start_lab):
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("BackupRetentionPeriod", 0), ("BackupRetentionPeriod", 36), ("MasterUsername", "a b;c"),
-     ("MasterUsername", "pg_x"), ("DatabaseName", ""), ("EngineVersion", "zz")],
-)  # fmt: skip
+    [
+        ("BackupRetentionPeriod", 0),
+        ("BackupRetentionPeriod", 36),
+        ("MasterUsername", "a b;c"),
+        ("MasterUsername", "pg_x"),
+        ("DatabaseName", ""),
+        ("EngineVersion", "zz"),
+    ],
+)
 def test_a_value_that_is_not_among_the_documented_ones_is_refused(rds, parameter, value):
     request = {"DBClusterIdentifier": next(NAMES), "Engine": "aurora-postgresql"}
     code = refusal(rds.create_db_cluster, **request, **{parameter: value})

@@ -60,8 +60,11 @@ def fail_over(rds, cluster, **params):
 
 
 @shows("rds:CreateDBInstance", "rds:DescribeDBClusters")
-@deviates("rds:DescribeDBClusters", "endpoints are loopback addresses; the reader endpoint leads "
-          "to one reader, and without one it is the cluster endpoint's address")  # fmt: skip
+@deviates(
+    "rds:DescribeDBClusters",
+    "endpoints are loopback addresses; the reader endpoint leads "
+    "to one reader, and without one it is the cluster endpoint's address",
+)
 def test_a_reader_follows_the_writer_and_takes_no_writes(rds, kms):
     cluster = with_reader(rds, kms)
     assert cluster["Endpoint"] != cluster["ReaderEndpoint"]

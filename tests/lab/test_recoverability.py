@@ -118,8 +118,11 @@ def test_a_promoted_replica_is_a_cluster_like_any_other(own_lab):
     assert status_after_the_key_is_lost(own_lab, replica) == RECOVERABLE
 
 
-@shows("rds:CreateBlueGreenDeployment", "rds:DescribeBlueGreenDeployments",
-       "rds:DeleteBlueGreenDeployment")  # fmt: skip
+@shows(
+    "rds:CreateBlueGreenDeployment",
+    "rds:DescribeBlueGreenDeployments",
+    "rds:DeleteBlueGreenDeployment",
+)
 @deviates("rds:CreateBlueGreenDeployment", "represented only: no green environment is made")
 def test_a_cluster_in_a_blue_green_deployment_is_lost_at_once(own_lab):
     rds, blue, other = own_lab.client("rds"), new(own_lab), new(own_lab, "d")

@@ -73,8 +73,12 @@ def test_the_default_lab_is_small(lab):
     tree = psutil.Process(lab._child.process.pid)
     client(lab, "rds").describe_db_clusters()
     boto3.client(
-        "sts", endpoint_url=lab.endpoint, region_name=lab.region,
-        aws_access_key_id="lab", aws_secret_access_key=lab.secret_key, config=Config(retries=None),
-    ).get_caller_identity()  # fmt: skip
+        "sts",
+        endpoint_url=lab.endpoint,
+        region_name=lab.region,
+        aws_access_key_id="lab",
+        aws_secret_access_key=lab.secret_key,
+        config=Config(retries=None),
+    ).get_caller_identity()
     used = sum(p.memory_full_info().pss for p in (tree, *tree.children(recursive=True)))
     assert used < 400 * 2**20

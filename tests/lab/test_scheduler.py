@@ -78,11 +78,20 @@ def test_a_rate_ends_before_its_end_date(instant: datetime, end: datetime) -> No
 @pytest.mark.parametrize(
     "expression",
     [
-        "at(2026-02-30T00:00:00)", "at(2026-01-01 00:00:00)", "at(2026-01-01T00:00)",
-        "at(0001-01-01T00:00:00)x", "rate(0 minutes)", "rate(2 minute)", "rate(5 seconds)",
-        "rate(-1 minutes)", "rate(1.5 hours)", "rate(99999999999999999999 days)", "tomorrow", "",
+        "at(2026-02-30T00:00:00)",
+        "at(2026-01-01 00:00:00)",
+        "at(2026-01-01T00:00)",
+        "at(0001-01-01T00:00:00)x",
+        "rate(0 minutes)",
+        "rate(2 minute)",
+        "rate(5 seconds)",
+        "rate(-1 minutes)",
+        "rate(1.5 hours)",
+        "rate(99999999999999999999 days)",
+        "tomorrow",
+        "",
     ],
-)  # fmt: skip
+)
 def test_an_expression_that_is_none_is_refused(expression: str) -> None:
     with pytest.raises(AwsError) as caught:
         plan(expression)
@@ -520,9 +529,11 @@ def gone(api: Any, name: str) -> bool:
 
 
 @shows(
-    "scheduler:CreateSchedule", "scheduler:GetSchedule", "scheduler:UpdateSchedule",
+    "scheduler:CreateSchedule",
+    "scheduler:GetSchedule",
+    "scheduler:UpdateSchedule",
     "scheduler:DeleteSchedule",
-)  # fmt: skip
+)
 @deviates("scheduler:CreateSchedule", "universal targets only, and no cron()")
 @deviates("scheduler:CreateSchedule", "a flexible time window fires at its start")
 @deviates("scheduler:CreateSchedule", "what only an invocation can show is not looked at (a role)")
@@ -606,9 +617,12 @@ def test_what_could_not_be_kept_is_not_promised(api: Any, params: dict[str, Any]
 
 
 @shows(
-    "scheduler:CreateScheduleGroup", "scheduler:GetScheduleGroup", "scheduler:DeleteScheduleGroup",
-    "scheduler:ListScheduleGroups", "scheduler:ListSchedules",
-)  # fmt: skip
+    "scheduler:CreateScheduleGroup",
+    "scheduler:GetScheduleGroup",
+    "scheduler:DeleteScheduleGroup",
+    "scheduler:ListScheduleGroups",
+    "scheduler:ListSchedules",
+)
 @deviates("scheduler:DeleteScheduleGroup", "at once, never DELETING")
 def test_a_group_goes_with_its_schedules(api: Any) -> None:
     arn = api.create_schedule_group(Name="team")["ScheduleGroupArn"]
@@ -631,8 +645,12 @@ def test_a_group_goes_with_its_schedules(api: Any) -> None:
 @shows("scheduler:ListSchedules")
 def test_schedules_are_listed_by_prefix_and_state_in_pages(api: Any) -> None:
     for name in ("p-1", "p-2", "p-3"):
-        create(api, Name=name, State="ENABLED" if name == "p-2" else "DISABLED",
-               StartDate=datetime(2030, 1, 1, tzinfo=UTC))  # fmt: skip
+        create(
+            api,
+            Name=name,
+            State="ENABLED" if name == "p-2" else "DISABLED",
+            StartDate=datetime(2030, 1, 1, tzinfo=UTC),
+        )
     pages = api.get_paginator("list_schedules").paginate(
         NamePrefix="p-", PaginationConfig={"PageSize": 2}
     )

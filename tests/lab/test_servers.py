@@ -152,9 +152,14 @@ def own_data():
 
 def connect(cluster, host=WRITER):
     return psycopg.connect(
-        host=host, port=cluster.port, user="app", password=cluster.master_password, dbname="shop",
-        autocommit=True, connect_timeout=5,
-    )  # fmt: skip
+        host=host,
+        port=cluster.port,
+        user="app",
+        password=cluster.master_password,
+        dbname="shop",
+        autocommit=True,
+        connect_timeout=5,
+    )
 
 
 def run(cluster, query, *params, host=WRITER):
@@ -705,9 +710,18 @@ def test_nothing_is_left_of_a_data_plane_that_is_closed(own_data):
     own_data.close()
     assert processes_of(own_data.directory) == []
     assert len(myself.net_connections()) == sockets
-    until(lambda: {p.name for p in own_data.directory.iterdir()} <= {
-        "pgpass", "run", "template", "truth.jsonl", "snapshots",
-    })  # fmt: skip
+    until(
+        lambda: (
+            {p.name for p in own_data.directory.iterdir()}
+            <= {
+                "pgpass",
+                "run",
+                "template",
+                "truth.jsonl",
+                "snapshots",
+            }
+        )
+    )
     assert list((own_data.directory / "run").iterdir()) == []
     ids = {line.split()[1] for line in segments.splitlines()}
     left = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()]

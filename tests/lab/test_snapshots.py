@@ -210,8 +210,10 @@ def test_a_cluster_deleted_with_a_final_snapshot_can_be_had_again(rds, kms):
 
 
 @shows("rds:RestoreDBClusterToPointInTime")
-@deviates("rds:RestoreDBClusterToPointInTime", "up to now, not up to five minutes ago; restoring "
-          "always copies, a clone too")  # fmt: skip
+@deviates(
+    "rds:RestoreDBClusterToPointInTime",
+    "up to now, not up to five minutes ago; restoring always copies, a clone too",
+)
 def test_a_point_in_time_has_what_was_written_before_it_and_nothing_after(rds, kms):
     source = new_writer(rds, kms)
     write(source, "before")

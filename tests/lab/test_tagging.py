@@ -20,9 +20,12 @@ def tagged(own_lab):
     engine = {"Engine": "aurora-postgresql"}
     cluster = rds.create_db_cluster(DBClusterIdentifier="c", Tags=[CHAOS], **engine)["DBCluster"]
     instance = rds.create_db_instance(
-        DBInstanceIdentifier="i", DBClusterIdentifier="c", DBInstanceClass="db.r6g.large",
-        Tags=[{"Key": "chaos:allow", "Value": "no"}], **engine,
-    )["DBInstance"]  # fmt: skip
+        DBInstanceIdentifier="i",
+        DBClusterIdentifier="c",
+        DBInstanceClass="db.r6g.large",
+        Tags=[{"Key": "chaos:allow", "Value": "no"}],
+        **engine,
+    )["DBInstance"]
     name = f"tagged-{uuid.uuid4()}"  # moto's resources outlive a lab
     topic = own_lab.client("sns").create_topic(Name=name, Tags=[CHAOS])["TopicArn"]
     return key, cluster["DBClusterArn"], instance["DBInstanceArn"], topic

@@ -605,12 +605,24 @@ def test_clients_that_misbehave_or_go_away_leave_nothing(
     process = psutil.Process()
     before = process.num_fds()
     openings = [
-        b"", b"\0", SSL_REQUEST[:5], SSL_REQUEST, GSSENC_REQUEST, b"GET / HTTP/1.1\r\n\r\n",
-        SSL_REQUEST + b"\x16\x03\x01\x02", SSL_REQUEST + bytes(3000), bytes(20000), b"\xff" * 9,
-        struct.pack("!II", 1 << 30, 3 << 16), struct.pack("!II", 100, 3 << 16),
-        struct.pack("!II", 0, 3 << 16), struct.pack("!II", 16, 80877102), startup(),
-        struct.pack("!IIII", 16, 80877102, 1, 1), struct.pack("!II", 8, 2 << 16),
-    ]  # fmt: skip
+        b"",
+        b"\0",
+        SSL_REQUEST[:5],
+        SSL_REQUEST,
+        GSSENC_REQUEST,
+        b"GET / HTTP/1.1\r\n\r\n",
+        SSL_REQUEST + b"\x16\x03\x01\x02",
+        SSL_REQUEST + bytes(3000),
+        bytes(20000),
+        b"\xff" * 9,
+        struct.pack("!II", 1 << 30, 3 << 16),
+        struct.pack("!II", 100, 3 << 16),
+        struct.pack("!II", 0, 3 << 16),
+        struct.pack("!II", 16, 80877102),
+        startup(),
+        struct.pack("!IIII", 16, 80877102, 1, 1),
+        struct.pack("!II", 8, 2 << 16),
+    ]
     for reset in (False, True):
         for opening in openings:
             client = bare()

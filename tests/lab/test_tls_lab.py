@@ -38,9 +38,13 @@ def ask(lab, monkeypatch):
 
     def ask(cluster, statement="SELECT 1", host=None):
         with psycopg.connect(
-            host=host or cluster["Endpoint"], port=cluster["Port"], dbname="postgres",
-            user=cluster["MasterUsername"], connect_timeout=3, autocommit=True,
-        ) as connection:  # fmt: skip
+            host=host or cluster["Endpoint"],
+            port=cluster["Port"],
+            dbname="postgres",
+            user=cluster["MasterUsername"],
+            connect_timeout=3,
+            autocommit=True,
+        ) as connection:
             assert connection.pgconn.ssl_in_use
             cursor = connection.execute(statement)
             return [row[0] for row in cursor] if cursor.description else []
@@ -67,9 +71,12 @@ def test_writer_and_readers_are_verified_under_every_address_of_theirs(rds, kms,
 def test_without_its_key_sessions_and_new_connections_hang_and_come_back(lab, rds, kms, ask):
     cluster = new_writer(rds, kms)
     session = psycopg.connect(
-        host=cluster["Endpoint"], port=cluster["Port"], user=cluster["MasterUsername"],
-        dbname="postgres", autocommit=True,
-    )  # fmt: skip
+        host=cluster["Endpoint"],
+        port=cluster["Port"],
+        user=cluster["MasterUsername"],
+        dbname="postgres",
+        autocommit=True,
+    )
     kms.disable_key(KeyId=cluster["KmsKeyId"])
     becomes(rds, cluster, RECOVERABLE)
     session.pgconn.send_query(b"SELECT 1")

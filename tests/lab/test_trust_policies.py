@@ -160,8 +160,9 @@ def test_where_iam_is_not_enforced_anybody_assumes_any_role(tmp_path):
 # EventBridge Scheduler
 
 TRUST: dict[str, Any] = {
-    "Principal": SCHEDULER, "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-}  # fmt: skip
+    "Principal": SCHEDULER,
+    "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+}
 
 
 @pytest.mark.parametrize("iam", [True, False], ids=["with --iam", "without"])

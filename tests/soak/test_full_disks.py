@@ -50,8 +50,10 @@ def test_a_disk_that_is_full_does_not_keep_the_key_away(aws, tmp_path, full):
 
 def environment(played):
     return {
-        **os.environ, **played.chaos.env, "CHAOS_REPORTS_DIR": str(played.chaos.folder / "reports"),
-    }  # fmt: skip
+        **os.environ,
+        **played.chaos.env,
+        "CHAOS_REPORTS_DIR": str(played.chaos.folder / "reports"),
+    }
 
 
 def test_a_database_that_lets_nobody_in_any_more_does_not_keep_the_key_away(aws):

@@ -47,11 +47,18 @@ def load(name, *outcomes, begin=0):
     """One arrival every 50 ms, each second a write."""
     return [
         Operation(
-            name, 1, number, "write" if number % 2 else "read", at(number), at(number),
-            at(number) + (1 if outcome == "ok" else 2000) * SECOND // 1000, outcome, None,
+            name,
+            1,
+            number,
+            "write" if number % 2 else "read",
+            at(number),
+            at(number),
+            at(number) + (1 if outcome == "ok" else 2000) * SECOND // 1000,
+            outcome,
+            None,
         )
         for number, outcome in enumerate(outcomes, begin)
-    ]  # fmt: skip
+    ]
 
 
 def written(operations, but=()):
@@ -79,12 +86,12 @@ def history(operations=(), events=(), rows=None, rates=None):
     return History(
         list(operations),
         sorted(events, key=lambda each: each.at),
-        {
-            name: written([o for o in operations if o.load == name]) for name in names
-        } if rows is None else rows,
+        {name: written([o for o in operations if o.load == name]) for name in names}
+        if rows is None
+        else rows,
         dict.fromkeys(names, RATE) if rates is None else rates,
         Anchor(0, 0),
-    )  # fmt: skip
+    )
 
 
 def conditions(outage=False, objectives=(), settings=SETTINGS):
@@ -161,9 +168,13 @@ def told(disabled="arn:me", enabled="arn:me", unknown=()):
         return who and {"who": who, "when": "2026-11-23T10:00:00Z"}
 
     return event(
-        EventName.AUDIT, 1, disabled_by=by(disabled), enabled_by=by(enabled), failed_decrypts=3,
+        EventName.AUDIT,
+        1,
+        disabled_by=by(disabled),
+        enabled_by=by(enabled),
+        failed_decrypts=3,
         unknown=list(unknown),
-    )  # fmt: skip
+    )
 
 
 SEALED = event(EventName.SEALED, 0, digest="d", context={"a": "1"})

@@ -68,10 +68,14 @@ def put_policy(played, role, document):
 
 def place(played, principal="", switch_role=""):
     return Place(
-        account=ACCOUNT, region=played.lab.region, cluster="orders",
-        key=played.key.rpartition("/")[2], principal=principal, switch_role=switch_role,
+        account=ACCOUNT,
+        region=played.lab.region,
+        cluster="orders",
+        key=played.key.rpartition("/")[2],
+        principal=principal,
+        switch_role=switch_role,
         secret=SECRET,
-    )  # fmt: skip
+    )
 
 
 def without(document, action):
@@ -106,28 +110,39 @@ def somebody(played, caller, but=None):
     everybody = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
     name = f"chaos{next(NUMBERS)}"
     arn = played.client("iam").create_role(
-        RoleName=name, Path="/team/", MaxSessionDuration=FOR,
+        RoleName=name,
+        Path="/team/",
+        MaxSessionDuration=FOR,
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}),
-    )["Role"]["Arn"]  # fmt: skip
+    )["Role"]["Arn"]
     switch = switch_role(played)
     put_policy(played, arn, without(policy(caller, place(played, arn, switch)), but))
     given = played.client("sts").assume_role(
         RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
     )["Credentials"]
     played.client("cloudwatch").put_metric_alarm(
-        AlarmName=ALARM, MetricName="m", Namespace="n", Statistic="Sum", Period=60,
-        EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold",
-    )  # fmt: skip
-    return Somebody(arn, {
-        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": given["SessionToken"],
-        "AWS_CREDENTIAL_EXPIRATION": given["Expiration"].isoformat(),
-        "CHAOS_SWITCH_ROLE": switch,
-        "CHAOS_STOP_ALARMS": ALARM,
-        "CHAOS_DATABASE_AUTH": "secret",
-        "CHAOS_DATABASE_SECRET": SECRET,
-    })  # fmt: skip
+        AlarmName=ALARM,
+        MetricName="m",
+        Namespace="n",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return Somebody(
+        arn,
+        {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+            "AWS_CREDENTIAL_EXPIRATION": given["Expiration"].isoformat(),
+            "CHAOS_SWITCH_ROLE": switch,
+            "CHAOS_STOP_ALARMS": ALARM,
+            "CHAOS_DATABASE_AUTH": "secret",
+            "CHAOS_DATABASE_SECRET": SECRET,
+        },
+    )
 
 
 def table(caller):

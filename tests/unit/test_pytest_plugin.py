@@ -74,9 +74,17 @@ def test_side_by_side_each_test_is_its_own_run_with_its_own_verdict(project):
     experiment(project, "passes")
     experiment(project, "misses", rto="1")
     result = run(
-        project, "-n", "2", "--junitxml", "junit.xml", "--durations", "1",
-        "--chaos-reports", "kept", "experiments",
-    )  # fmt: skip
+        project,
+        "-n",
+        "2",
+        "--junitxml",
+        "junit.xml",
+        "--durations",
+        "1",
+        "--chaos-reports",
+        "kept",
+        "experiments",
+    )
     result.assert_outcomes(passed=1, failed=1)
     shows_no_traceback(result)
     result.stdout.fnmatch_lines(
@@ -93,8 +101,9 @@ def test_side_by_side_each_test_is_its_own_run_with_its_own_verdict(project):
         for case in ElementTree.parse(project.path / "junit.xml").iter("testcase")
     }
     assert {name: each["verdict"] for name, each in said.items()} == {
-        "passes": "passed", "misses": "failed",
-    }  # fmt: skip
+        "passes": "passed",
+        "misses": "failed",
+    }
     assert said["passes"]["run"] != said["misses"]["run"]
     for name, each in said.items():
         report = Path(each["report"])

@@ -16,10 +16,16 @@ ROLE = "arn:aws:iam::123456789012:role/chaos-kms-switch"
     ("call", "message", "names"),
     [
         (
-            ("scheduler", "CreateSchedule", {
-                "Name": "s", "ScheduleExpression": "rate(5 minutes)",
-                "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": {"Arn": ROLE, "RoleArn": ROLE},
-            }),
+            (
+                "scheduler",
+                "CreateSchedule",
+                {
+                    "Name": "s",
+                    "ScheduleExpression": "rate(5 minutes)",
+                    "FlexibleTimeWindow": {"Mode": "OFF"},
+                    "Target": {"Arn": ROLE, "RoleArn": ROLE},
+                },
+            ),
             f"{USER}iam:PassRole on resource: {ROLE} because no identity-based policy allows it",
             f"iam:PassRole on {ROLE} ",
         ),
@@ -36,7 +42,7 @@ ROLE = "arn:aws:iam::123456789012:role/chaos-kms-switch"
         (("rds", "DescribeEvents", {}), "No.", "rds:DescribeEvents on * "),
     ],
     ids=["of another name", "a role by its name", "no reason", "nothing named"],
-)  # fmt: skip
+)
 def test_a_refusal_names_the_permission_and_what_it_is_for(call, message, names, tmp_path):
     service, operation, params = call
     aws = Aws("eu-west-1", lab=credentials(tmp_path))

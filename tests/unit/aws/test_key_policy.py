@@ -252,23 +252,41 @@ def test_an_encryption_context_that_is_not_known_cannot_be_told():
     ("policy", "answer"),
     [
         ([], Answer(False, "", "neither the key policy nor a grant on the key lets it")),
-        ([allow("*", Principal=BY_ALICE, Sid="Alice")],
-         Answer(True, "policy", "the key policy itself lets it (the statement Alice)")),
-        ([allow("*", Principal=ACCOUNT_ROOT)],
-         Answer(True, "iam", "the key policy leaves it to IAM (statement 1): if IAM allows it "
-                             "too")),
-        ([FOR_ALL, deny("*", Principal="*", Sid="No")],
-         Answer(False, "", "the statement No of the key policy denies it")),
-        ([FOR_ALL, deny("*", Principal="*", Condition=UNKNOWN)],
-         Answer(None, "", "statement 2 of the key policy may deny it: aws:SourceIp cannot be "
-                          "told")),
-        ([allow("*", Principal="*", Condition=TAGGED)],
-         Answer(None, "", "statement 1 of the key policy may let it: "
-                          "aws:ResourceTag/chaos:allow cannot be told")),
-        ([deny("*", Principal="*", Condition=UNKNOWN)],
-         Answer(False, "", "neither the key policy nor a grant on the key lets it")),
+        (
+            [allow("*", Principal=BY_ALICE, Sid="Alice")],
+            Answer(True, "policy", "the key policy itself lets it (the statement Alice)"),
+        ),
+        (
+            [allow("*", Principal=ACCOUNT_ROOT)],
+            Answer(
+                True, "iam", "the key policy leaves it to IAM (statement 1): if IAM allows it too"
+            ),
+        ),
+        (
+            [FOR_ALL, deny("*", Principal="*", Sid="No")],
+            Answer(False, "", "the statement No of the key policy denies it"),
+        ),
+        (
+            [FOR_ALL, deny("*", Principal="*", Condition=UNKNOWN)],
+            Answer(
+                None, "", "statement 2 of the key policy may deny it: aws:SourceIp cannot be told"
+            ),
+        ),
+        (
+            [allow("*", Principal="*", Condition=TAGGED)],
+            Answer(
+                None,
+                "",
+                "statement 1 of the key policy may let it: "
+                "aws:ResourceTag/chaos:allow cannot be told",
+            ),
+        ),
+        (
+            [deny("*", Principal="*", Condition=UNKNOWN)],
+            Answer(False, "", "neither the key policy nor a grant on the key lets it"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_answer_says_why(policy, answer):
     assert decided(*policy) == answer
 
@@ -292,13 +310,26 @@ def test_a_policy_that_cannot_be_read_tells_nothing():
         ([allow("kms:*", Principal=ACCOUNT_ROOT, Condition=TAGGED)], False, True),
         ([FOR_ALL, deny("kms:*", Principal=BY_ALICE, Condition=TAGGED)], False, True),
         ([FOR_ALL, deny("kms:*", NotPrincipal=BY_ALICE)], False, True),
-        ([{"Effect": "Allow", "NotAction": "kms:Disable*", "Principal": BY_ALICE,
-           "Resource": "*"}], True, True),
-        ([{"Effect": "Allow", "NotAction": "kms:E*", "Principal": BY_ALICE, "Resource": "*"}],
-         False, False),
+        (
+            [
+                {
+                    "Effect": "Allow",
+                    "NotAction": "kms:Disable*",
+                    "Principal": BY_ALICE,
+                    "Resource": "*",
+                }
+            ],
+            True,
+            True,
+        ),
+        (
+            [{"Effect": "Allow", "NotAction": "kms:E*", "Principal": BY_ALICE, "Resource": "*"}],
+            False,
+            False,
+        ),
         (None, False, True),
     ],
-)  # fmt: skip
+)
 def test_what_is_sure_and_what_may_be(policy, sure, perhaps):
     read = KeyPolicy(policy, asker(ALICE, KEY))
     assert read.lets("kms:EnableKey", by_iam=True) is sure
@@ -451,9 +482,12 @@ def test_the_lab_agrees_with_what_can_be_told(caller, policy, action, context, c
     key = lab.key()
     if constraints is not None:
         lab.ask(
-            "CreateGrant", KeyId=key, GranteePrincipal=who.arn,
-            Operations=["Encrypt", "DescribeKey"], Constraints=constraints,
-        )  # fmt: skip
+            "CreateGrant",
+            KeyId=key,
+            GranteePrincipal=who.arn,
+            Operations=["Encrypt", "DescribeKey"],
+            Constraints=constraints,
+        )
     grants = lab.ask("ListGrants", KeyId=key)["Grants"]
     document = json.dumps({"Version": "2012-10-17", "Statement": policy})
     lab.ask("PutKeyPolicy", KeyId=key, Policy=document, BypassPolicyLockoutSafetyCheck=True)

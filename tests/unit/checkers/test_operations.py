@@ -13,5 +13,10 @@ def read(took_ms, outcome="ok", due=0):
 def test_every_outcome_is_counted_also_those_that_never_came():
     counted = operations.count([read(1), read(1), read(1, "lost")])
     assert counted == {
-        "ok": 2, "error": 0, "timeout": 0, "lost": 1, "unsent": 0, "aborted": 0,
-    }  # fmt: skip
+        "ok": 2,
+        "error": 0,
+        "timeout": 0,
+        "lost": 1,
+        "unsent": 0,
+        "aborted": 0,
+    }

@@ -160,9 +160,13 @@ def test_a_client_that_stood_still_widens_the_bound_or_makes_it_worthless():
     def stalled(seconds, at=START + 395 * GAP):
         stall = operations[0]._replace(kind="stall", due=at, done=at + round(seconds * SECOND))
         return judge(
-            operations, rate=RATE, fault_at=START, window=0.5, reconnect_spacing=0.05,
+            operations,
+            rate=RATE,
+            fault_at=START,
+            window=0.5,
+            reconnect_spacing=0.05,
             stalls=[stall],
-        )  # fmt: skip
+        )
 
     assert stalled(0.4).error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.4, abs=2e-3)
     assert stalled(0.4).doubt == ""

@@ -40,9 +40,15 @@ def stored(tmp_path, until=None, ended=WELL, process=GONE, objectives=("rto", "l
     run = Run(settings, "kms-disable")
     folder = run.open_folder()
     Conditions(
-        run.id, "kms-disable", "2026-11-23T10:00:00.000Z", settings, "eu-west-1", True, objectives,
+        run.id,
+        "kms-disable",
+        "2026-11-23T10:00:00.000Z",
+        settings,
+        "eu-west-1",
+        True,
+        objectives,
         process,
-    ).write(folder / "history")  # fmt: skip
+    ).write(folder / "history")
     operations, events = outage_of_main()
     run.event(EventName.LOAD_STARTED, Instant(0, 0), load="main", reconnect_spacing_seconds=0.05)
     for each in sorted(events, key=lambda event: event.at):
@@ -74,8 +80,9 @@ def test_what_the_run_said_of_its_course_counts(tmp_path):
     course = Course(failures=("rollback x: no",), doubts=("nobody knows",))
     judgement = judge_again(stored(tmp_path, ended=course))
     assert (judgement.verdict.word, judgement.verdict.reasons) == (
-        "failed", ("rollback x: no", "nobody knows"),
-    )  # fmt: skip
+        "failed",
+        ("rollback x: no", "nobody knows"),
+    )
     course = Course(interrupted=True, by="SIGTERM")
     judgement = judge_again(stored(tmp_path, ended=course))
     assert judgement.verdict.reasons == ("the run was interrupted: SIGTERM",)

@@ -40,11 +40,12 @@ def step(function, **more):
 def experiment(method=(), rollbacks=(), hypothesis="after-method-only", rollback="always"):
     return {
         "runtime": {
-            "hypothesis": {"strategy": hypothesis}, "rollbacks": {"strategy": rollback},
+            "hypothesis": {"strategy": hypothesis},
+            "rollbacks": {"strategy": rollback},
         },
         "method": list(method),
         "rollbacks": list(rollbacks),
-    }  # fmt: skip
+    }
 
 
 def begun(its, on="nothing", objectives=(), configuration=None, **options):

@@ -51,8 +51,11 @@ def test_what_an_activity_returned_is_there_for_later_ones():
     after(step("make-key B"), done({"key": "arn:k", "key_id": "k"}), known)
     after(step("state"), done("Enabled"), known)
     assert known == {
-        "table": "users", "make_key_B_key": "arn:k", "make_key_B_key_id": "k", "state": "Enabled",
-    }  # fmt: skip
+        "table": "users",
+        "make_key_B_key": "arn:k",
+        "make_key_B_key_id": "k",
+        "state": "Enabled",
+    }
 
 
 @pytest.mark.parametrize(

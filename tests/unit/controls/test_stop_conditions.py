@@ -65,9 +65,15 @@ def cloudwatch(lab):
 def put(cloudwatch):
     name = f"alarm-{next(NUMBERS)}"
     cloudwatch.put_metric_alarm(
-        AlarmName=name, Namespace="shop", MetricName="errors", Statistic="Sum", Period=60,
-        EvaluationPeriods=1, Threshold=1.0, ComparisonOperator="GreaterThanThreshold",
-    )  # fmt: skip
+        AlarmName=name,
+        Namespace="shop",
+        MetricName="errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
     return name
 
 
@@ -127,10 +133,14 @@ def test_a_silence_is_counted_from_the_last_answer(
 def _entry(run):
     return journal.write(
         journal.new_entry(
-            run=run.id, region="eu-west-1", lab=None, cluster="orders",
-            key=KEY, undo=DisableKey(KEY).undo(),
+            run=run.id,
+            region="eu-west-1",
+            lab=None,
+            cluster="orders",
+            key=KEY,
+            undo=DisableKey(KEY).undo(),
         )
-    )  # fmt: skip
+    )
 
 
 def _looks(lab, number):

@@ -185,9 +185,9 @@ def test_it_says_that_no_schedule_can_put_it_back(registered):
 
 @pytest.fixture
 def key(lab):
-    return client(lab, "kms").create_key(
-        Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}]
-    )["KeyMetadata"]["Arn"]  # fmt: skip
+    return client(lab, "kms").create_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])[
+        "KeyMetadata"
+    ]["Arn"]
 
 
 def test_a_scheduled_deletion_is_undone_however_often(lab, on_aws, key):

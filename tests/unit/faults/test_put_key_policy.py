@@ -189,8 +189,10 @@ def test_whoever_comes_after_a_dead_run_puts_the_policy_back(lab, kms, run, key)
     assert restore.restore([entry], said.append) == []
     assert policy_of(kms, key) == old
     assert said == [
-        restore.named(entry), f"  calls {entry.undo.calls[0].whole}", "  the key is back",
-    ]  # fmt: skip
+        restore.named(entry),
+        f"  calls {entry.undo.calls[0].whole}",
+        "  the key is back",
+    ]
     assert journal.open_entries() == []
     # And the run itself, should it live, does nothing more.
     before = puts(lab)

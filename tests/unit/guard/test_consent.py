@@ -35,15 +35,32 @@ def test_only_the_exact_tag_allows_it(value):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("Environment", "prod"), ("env", "production"), ("Stage", "PRD"), ("app:env", "live"),
-        ("ENV", "Production"), ("environment", "prod-eu"), ("Env", "eu-prod"), ("env", "prod1"),
-        ("Environment", "Live 2"), ("acme/stage", "eu1prod"), ("tier", "PROD_BLUE"),
-        ("AppEnvironment", "Prod"), ("EnvironmentType", "Production"), ("env-name", "prod"),
-        ("env", "dev/prod"), ("env", "production-like"), ("env", " prod "), ("env", "PRODuction"),
-        ("env", "nonprod, prod"), ("env", "post-prod"), ("Production", "true"), ("prod", "yes"),
-        ("is-production", "1"), ("acme:live", ""),
+        ("Environment", "prod"),
+        ("env", "production"),
+        ("Stage", "PRD"),
+        ("app:env", "live"),
+        ("ENV", "Production"),
+        ("environment", "prod-eu"),
+        ("Env", "eu-prod"),
+        ("env", "prod1"),
+        ("Environment", "Live 2"),
+        ("acme/stage", "eu1prod"),
+        ("tier", "PROD_BLUE"),
+        ("AppEnvironment", "Prod"),
+        ("EnvironmentType", "Production"),
+        ("env-name", "prod"),
+        ("env", "dev/prod"),
+        ("env", "production-like"),
+        ("env", " prod "),
+        ("env", "PRODuction"),
+        ("env", "nonprod, prod"),
+        ("env", "post-prod"),
+        ("Production", "true"),
+        ("prod", "yes"),
+        ("is-production", "1"),
+        ("acme:live", ""),
     ],
-)  # fmt: skip
+)
 def test_what_looks_like_production_refuses_whatever_else_is_allowed(key, value):
     assert says_production(key, value)
     (why,) = refusals(**ALLOWED, **{key: value})
@@ -53,15 +70,34 @@ def test_what_looks_like_production_refuses_whatever_else_is_allowed(key, value)
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("Environment", "staging"), ("env", "non-prod"), ("env", "preprod"), ("env", "NonProd"),
-        ("env", "nonproduction"), ("stage", "pre-production"), ("Stage", "not_live"),
-        ("env", "preProd"), ("env", "no production"), ("env", "NONPROD"), ("env", "non prod 2"),
-        ("product", "prod-line"), ("Name", "orders-prod"), ("team", "live"), ("env", "delivery"),
-        ("env", "product"), ("env", "reproduction"), ("env", ""), ("environmental", "prod"),
-        ("production", "false"), ("production", "no"), ("non-production", "true"),
-        ("preprod", "yes"), ("live-chat", "true"), ("producer", "true"), ("", "prod"),
+        ("Environment", "staging"),
+        ("env", "non-prod"),
+        ("env", "preprod"),
+        ("env", "NonProd"),
+        ("env", "nonproduction"),
+        ("stage", "pre-production"),
+        ("Stage", "not_live"),
+        ("env", "preProd"),
+        ("env", "no production"),
+        ("env", "NONPROD"),
+        ("env", "non prod 2"),
+        ("product", "prod-line"),
+        ("Name", "orders-prod"),
+        ("team", "live"),
+        ("env", "delivery"),
+        ("env", "product"),
+        ("env", "reproduction"),
+        ("env", ""),
+        ("environmental", "prod"),
+        ("production", "false"),
+        ("production", "no"),
+        ("non-production", "true"),
+        ("preprod", "yes"),
+        ("live-chat", "true"),
+        ("producer", "true"),
+        ("", "prod"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_say_production_is_let_be(key, value):
     assert not says_production(key, value)
 

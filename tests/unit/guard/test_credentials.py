@@ -166,8 +166,12 @@ def found_with_input(typed):
     """In a process without a terminal: the code is read from its standard input."""
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FOUND],
-        input=typed, capture_output=True, text=True, start_new_session=True, timeout=30,
-    )  # fmt: skip
+        input=typed,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=30,
+    )
 
 
 def test_a_role_that_asks_for_a_code_does_not(environment, lab):

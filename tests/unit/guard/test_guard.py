@@ -108,9 +108,17 @@ def test_the_labs_own_cluster_may_be_attacked(asked, its_key):
     assert found.target.key.arn == its_key
     about = {finding.about for finding in found.findings}
     assert about == {
-        "identity", "account", "credentials", "key", "cluster", "kind", "consent", "blast radius",
-        "backup", "permissions",
-    }  # fmt: skip
+        "identity",
+        "account",
+        "credentials",
+        "key",
+        "cluster",
+        "kind",
+        "consent",
+        "blast radius",
+        "backup",
+        "permissions",
+    }
     assert guard.ask(asked.aws, Settings(), "orders", NEEDS).cluster.id == "orders"
 
 
@@ -317,9 +325,12 @@ def test_credentials_that_end_before_the_run_are_refused_with_both_figures(asked
 
 def test_a_serverless_v1_cluster_is_refused(asked, rds, kms):
     name = new_cluster(
-        rds, EngineMode="serverless", Tags=ALLOWED, StorageEncrypted=True,
+        rds,
+        EngineMode="serverless",
+        Tags=ALLOWED,
+        StorageEncrypted=True,
         KmsKeyId=allowed_key(kms),
-    )["DBClusterIdentifier"]  # fmt: skip
+    )["DBClusterIdentifier"]
     whys = asked.refusals(name, **WITHOUT_BACKUP)
     lost = "a lost key would be the end of it, not an outage"
     assert f"{name} is Aurora Serverless v1: {lost}" in whys
@@ -337,9 +348,12 @@ def test_a_replica_and_its_source_are_refused(asked, lab, rds, made):
     far = client(lab, "rds", region="us-east-1")
     its = client(lab, "kms", region="us-east-1").create_key(Tags=KEY_ALLOWED)["KeyMetadata"]["Arn"]
     replica = new_cluster(
-        far, ReplicationSourceIdentifier=made["DBClusterArn"], Tags=ALLOWED,
-        StorageEncrypted=True, KmsKeyId=its,
-    )  # fmt: skip
+        far,
+        ReplicationSourceIdentifier=made["DBClusterArn"],
+        Tags=ALLOWED,
+        StorageEncrypted=True,
+        KmsKeyId=its,
+    )
     why = asked.why(made["DBClusterIdentifier"], **WITHOUT_BACKUP)
     assert f"is replicated by {replica['DBClusterArn']}" in why
     there = Aws("us-east-1", lab.endpoint, lab=lab.credentials)
@@ -404,10 +418,15 @@ def test_all_reasons_are_told_at_once(asked, rds, kms):
         settings = Settings(target="aws", allowed_accounts=("9" * 12,), blast_radius=7)
         guard.ask(asked.aws, settings, name, NEEDS, "alias/orders")
     for word in (
-        "none of CHAOS_ALLOWED_ACCOUNTS", "CHAOS_KEY_ID names", "has no instance", "env=live",
-        f"the cluster {name} does not carry", f"the key {key} does not carry",
-        "CHAOS_BLAST_RADIUS says 7", "has no snapshot",
-    ):  # fmt: skip
+        "none of CHAOS_ALLOWED_ACCOUNTS",
+        "CHAOS_KEY_ID names",
+        "has no instance",
+        "env=live",
+        f"the cluster {name} does not carry",
+        f"the key {key} does not carry",
+        "CHAOS_BLAST_RADIUS says 7",
+        "has no snapshot",
+    ):
         assert word in str(refused.value)
 
 
@@ -419,8 +438,12 @@ def crowd(rds, kms, made):
     """Who else is under the key of `made`: five things."""
     key = made["KmsKeyId"]
     other = new_writer(rds, StorageEncrypted=True, KmsKeyId=key)
-    new_cluster(rds, DBClusterIdentifier=f"{other['DBClusterIdentifier']}-empty",
-                StorageEncrypted=True, KmsKeyId=key)  # fmt: skip
+    new_cluster(
+        rds,
+        DBClusterIdentifier=f"{other['DBClusterIdentifier']}-empty",
+        StorageEncrypted=True,
+        KmsKeyId=key,
+    )
     for cluster in (made, other):
         name = cluster["DBClusterIdentifier"]
         rds.create_db_cluster_snapshot(
@@ -433,9 +456,12 @@ def crowd(rds, kms, made):
     )
     name = other["DBClusterIdentifier"]
     return [
-        f"cluster {name}", f"cluster {name}-empty", f"instance {name}-1",
-        f"cluster snapshot {name}-daily", f"grant to arn:aws:iam::{ACCOUNT}:role/reports",
-    ]  # fmt: skip
+        f"cluster {name}",
+        f"cluster {name}-empty",
+        f"instance {name}-1",
+        f"cluster snapshot {name}-daily",
+        f"grant to arn:aws:iam::{ACCOUNT}:role/reports",
+    ]
 
 
 def test_whoever_else_uses_the_key_is_named_and_takes_consent_by_exact_count(asked, made, crowd):
@@ -541,27 +567,67 @@ def test_a_list_of_grants_that_is_denied_refuses(asked, kms, made):
 
 
 NO_CLUSTER = [
-    "$(reboot)", "`id`", "a;rm -rf /", "a|b", "a&&b", "../../etc/passwd", "..", "orders/../orders",
-    "orders ", " ", "*", "%", "'", '"', "ордера", "🔑", "-", "0", "x" * 2048,
+    "$(reboot)",
+    "`id`",
+    "a;rm -rf /",
+    "a|b",
+    "a&&b",
+    "../../etc/passwd",
+    "..",
+    "orders/../orders",
+    "orders ",
+    " ",
+    "*",
+    "%",
+    "'",
+    '"',
+    "ордера",
+    "🔑",
+    "-",
+    "0",
+    "x" * 2048,
     "arn:aws:rds:eu-west-1:999999999999:cluster:orders",
     f"arn:aws:rds:us-east-1:{ACCOUNT}:cluster:orders",
     f"arn:aws-cn:rds:eu-west-1:{ACCOUNT}:cluster:orders",
     f"arn:aws:rds:eu-west-1:{ACCOUNT}:db:orders-1",
     f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/x",
-    "arn:aws:rds", "arn:::::", "alias/orders",
-]  # fmt: skip
+    "arn:aws:rds",
+    "arn:::::",
+    "alias/orders",
+]
 NO_NAME = [
-    "", "x" * 10_000_000, "orders\n", "\0", "\u202eorders", None, 7, True, ["orders"],
-    {"id": "orders"}, 1.5, b"orders",
-]  # fmt: skip
+    "",
+    "x" * 10_000_000,
+    "orders\n",
+    "\0",
+    "\u202eorders",
+    None,
+    7,
+    True,
+    ["orders"],
+    {"id": "orders"},
+    1.5,
+    b"orders",
+]
 NO_KEY = [
-    "$(reboot)", "`id`", "alias/../orders", "..", "alias/", "alias/orders ", "🔑", "*", "-",
-    "alias/aws/rds; true", "x" * 2048, "00000000-0000-0000-0000-000000000000",
+    "$(reboot)",
+    "`id`",
+    "alias/../orders",
+    "..",
+    "alias/",
+    "alias/orders ",
+    "🔑",
+    "*",
+    "-",
+    "alias/aws/rds; true",
+    "x" * 2048,
+    "00000000-0000-0000-0000-000000000000",
     f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/orders",
     "arn:aws:kms:eu-west-1:999999999999:alias/orders",
     f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:orders",
-    "arn:aws:kms", "arn:::::",
-]  # fmt: skip
+    "arn:aws:kms",
+    "arn:::::",
+]
 
 
 def shown(value):
@@ -607,14 +673,20 @@ class ManyClusters(InProcessLab):
         for number in range(1000):
             key = self.key if number < 600 else other
             self._create(
-                "CreateDBCluster", DBClusterIdentifier=f"many-{number:04}",
-                Engine="aurora-postgresql", StorageEncrypted=True, KmsKeyId=key, Tags=ALLOWED,
-            )  # fmt: skip
+                "CreateDBCluster",
+                DBClusterIdentifier=f"many-{number:04}",
+                Engine="aurora-postgresql",
+                StorageEncrypted=True,
+                KmsKeyId=key,
+                Tags=ALLOWED,
+            )
         self._create(
             "CreateDBInstance",
-            DBInstanceIdentifier="many-0000-1", DBClusterIdentifier="many-0000",
-            DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
-        )  # fmt: skip
+            DBInstanceIdentifier="many-0000-1",
+            DBClusterIdentifier="many-0000",
+            DBInstanceClass="db.r6g.large",
+            Engine="aurora-postgresql",
+        )
         for _ in range(3):
             self.pass_time(600)
 

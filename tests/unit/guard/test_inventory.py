@@ -45,12 +45,15 @@ def others(clusters=(), instances=(), cluster_snapshots=(), snapshots=(), grants
 
 
 def test_what_is_the_targets_own_is_no_other():
-    assert others(
-        [cluster()],
-        [instance("orders-1", "orders"), instance("orders-2", "orders")],
-        [cluster_snapshot("daily"), cluster_snapshot("before-its-name-changed", of="before")],
-        grants=[grant(dbc="cluster-A"), grant(db="db-orders-1")],
-    ) == []  # fmt: skip
+    assert (
+        others(
+            [cluster()],
+            [instance("orders-1", "orders"), instance("orders-2", "orders")],
+            [cluster_snapshot("daily"), cluster_snapshot("before-its-name-changed", of="before")],
+            grants=[grant(dbc="cluster-A"), grant(db="db-orders-1")],
+        )
+        == []
+    )
 
 
 def test_everything_else_under_the_key_is_named_by_its_kind():
@@ -61,18 +64,25 @@ def test_everything_else_under_the_key_is_named_by_its_kind():
         [snapshot("alone-daily")],
         [grant("arn:aws:iam::123456789012:role/app")],
     ) == [
-        "cluster billing", "instance billing-1", "instance alone", "cluster snapshot weekly",
-        "snapshot alone-daily", "grant to arn:aws:iam::123456789012:role/app (g1)",
-    ]  # fmt: skip
+        "cluster billing",
+        "instance billing-1",
+        "instance alone",
+        "cluster snapshot weekly",
+        "snapshot alone-daily",
+        "grant to arn:aws:iam::123456789012:role/app (g1)",
+    ]
 
 
 def test_what_is_under_another_key_is_nobodys_business():
-    assert others(
-        [cluster(), cluster("billing", "cluster-B", OTHER)],
-        [instance("alone", key=OTHER)],
-        [cluster_snapshot("copy", key=OTHER)],
-        [snapshot("daily", OTHER), {"DBSnapshotIdentifier": "plain"}],
-    ) == []  # fmt: skip
+    assert (
+        others(
+            [cluster(), cluster("billing", "cluster-B", OTHER)],
+            [instance("alone", key=OTHER)],
+            [cluster_snapshot("copy", key=OTHER)],
+            [snapshot("daily", OTHER), {"DBSnapshotIdentifier": "plain"}],
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(

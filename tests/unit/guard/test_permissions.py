@@ -201,9 +201,12 @@ def test_a_condition_of_another_call_is_no_excuse(somebody, cluster, key):
 SWITCH = f"arn:aws:iam::{ACCOUNT}:role/switch"
 SCHEDULE = [f"scheduler:{operation}Schedule" for operation in ("Create", "Get", "Delete")]
 REST = [
-    "kms:DisableKey", "rds:DescribeEvents", "scheduler:CreateScheduleGroup", *SCHEDULE,
+    "kms:DisableKey",
+    "rds:DescribeEvents",
+    "scheduler:CreateScheduleGroup",
+    *SCHEDULE,
     "iam:PassRole",
-]  # fmt: skip
+]
 
 
 OFTEN = (None, "kms:DisableKey", "scheduler:CreateSchedule", "iam:PassRole")

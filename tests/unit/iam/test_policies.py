@@ -138,9 +138,14 @@ def test_an_arn_names_account_and_region_too():
     role = "arn:aws:iam::123456789012:role/chaos"
     named = ["--key", KEY, "--cluster", "orders", "--principal", role]
     expected = Place(
-        "aws", "123456789012", "eu-west-1", "orders", KEY_ID, role,
+        "aws",
+        "123456789012",
+        "eu-west-1",
+        "orders",
+        KEY_ID,
+        role,
         "arn:aws:iam::123456789012:role/s",
-    )  # fmt: skip
+    )
     status, said = printed("run", *named, "--switch-role", "arn:aws:iam::123456789012:role/s")
     assert (status, json.loads(said)) == (0, policy(Caller.RUN, expected))
 

@@ -97,8 +97,15 @@ def test_rows_that_only_sum_up_alike_do_not(database):
 def test_null_and_an_empty_text_and_neighbours_are_told_apart(database):
     run(database, "CREATE TABLE pairs (a text, b text)")
     seen = set()
-    for values in ("(NULL, '')", "('', NULL)", "('', '')", "(NULL, NULL)", "('a,b', 'c')",
-                   "('a', 'b,c')", "('a', 'b\",\"c')"):  # fmt: skip
+    for values in (
+        "(NULL, '')",
+        "('', NULL)",
+        "('', '')",
+        "(NULL, NULL)",
+        "('a,b', 'c')",
+        "('a', 'b,c')",
+        "('a', 'b\",\"c')",
+    ):
         run(database, "TRUNCATE pairs", f"INSERT INTO pairs VALUES {values}")
         seen.add(checksum(database, "pairs", TIMEOUT).checksum)
     assert len(seen) == 7
@@ -162,10 +169,20 @@ def test_a_table_of_another_schema_a_part_and_a_view_are_read(database):
 @pytest.mark.parametrize(
     "wrong",
     [
-        "nobody", "public.nobody", "elsewhere.kept", 'kept"', "kept; DROP TABLE kept", "", ".",
-        "kept WHERE false", "(SELECT 1)", "pg_class_oid_index", "x" * 5000, "ke\x00pt",
+        "nobody",
+        "public.nobody",
+        "elsewhere.kept",
+        'kept"',
+        "kept; DROP TABLE kept",
+        "",
+        ".",
+        "kept WHERE false",
+        "(SELECT 1)",
+        "pg_class_oid_index",
+        "x" * 5000,
+        "ke\x00pt",
     ],
-)  # fmt: skip
+)
 def test_what_names_no_table_is_refused_and_does_nothing(database, wrong):
     with pytest.raises(LoadFailed):
         checksum(database, wrong, TIMEOUT)

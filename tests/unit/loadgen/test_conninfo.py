@@ -83,9 +83,12 @@ def refused(database):
 def test_the_target_is_reached_as_its_load_is(begin):
     run = begin(database="host=10.0.0.1 user=app sslmode=require")
     assert conninfo_to_dict(conninfo_for(run, orders())) == {
-        "host": "10.0.0.1", "port": "5432", "dbname": "postgres", "user": "app",
+        "host": "10.0.0.1",
+        "port": "5432",
+        "dbname": "postgres",
+        "user": "app",
         "sslmode": "require",
-    }  # fmt: skip
+    }
     kept = Passwords("host=a", lambda: None, 60)
     run.passwords = kept
     assert conninfo_for(begin(), orders()) != kept.database
@@ -101,9 +104,12 @@ def test_another_cluster_is_reached_as_the_target_is_but_at_its_own_address(begi
         conninfo_for(begin(database=given), cluster("copy", 6000, "copy.example"))
     )
     assert found == {
-        "host": "copy.example", "port": "6000", "dbname": "postgres", "user": "app",
+        "host": "copy.example",
+        "port": "6000",
+        "dbname": "postgres",
+        "user": "app",
         "sslmode": "require",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("of_the_target", [None, "the target's, and wrong here"])

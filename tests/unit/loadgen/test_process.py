@@ -167,10 +167,16 @@ def started(postgres, tmp_path, file):
     (tmp_path / "h").mkdir()
     load = Load(
         LoadConfig(
-            database=postgres.conninfo, rate=50, users=4, writes=False, deadline=0.5,
-            folder=tmp_path / "h", log=tmp_path / "log", file=file,
+            database=postgres.conninfo,
+            rate=50,
+            users=4,
+            writes=False,
+            deadline=0.5,
+            folder=tmp_path / "h",
+            log=tmp_path / "log",
+            file=file,
         )
-    )  # fmt: skip
+    )
     load.start()
     return load
 

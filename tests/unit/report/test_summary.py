@@ -155,10 +155,9 @@ def test_each_load_is_measured_as_if_it_were_alone(loads):
     events = [e for name, some in loads.items() for e in ran(name, 0, len(some))]
     together = measure(loads, history(operations, events))
     alone = {
-        name: measure([name], history(load(name, *some), ran(name, 0, len(some)))
-        )
+        name: measure([name], history(load(name, *some), ran(name, 0, len(some))))
         for name, some in loads.items()
-    }  # fmt: skip
+    }
     for name, its in alone.items():
         found = together.figures if name == "main" else together.loads[name]
         same = its.figures if name == "main" else its.loads[name]
@@ -188,10 +187,15 @@ def test_the_table_shows_every_load_and_attempt_and_who_did_it():
     operations, events = outage_of_main()
     operations += load("copy", *["ok"] * 100, "lost", *["ok"] * 99)
     events += [
-        *ran("copy", 0, 200), SEALED, tried({"a": "1"}, True), tried({"a": "2"}, False), READY,
-        told(enabled=None), event(EventName.RESTORE_ORDERED, 0, cluster="copy", snapshot="s"),
+        *ran("copy", 0, 200),
+        SEALED,
+        tried({"a": "1"}, True),
+        tried({"a": "2"}, False),
+        READY,
+        told(enabled=None),
+        event(EventName.RESTORE_ORDERED, 0, cluster="copy", snapshot="s"),
         event(EventName.FIRST_ANSWER, 120, cluster="copy", within_seconds=0.2),
-    ]  # fmt: skip
+    ]
     names = ["rto", "missed_arrivals", "replacement_rto", "misattributed_calls"]
     recorded = history(operations, [*started("main", "copy"), *events, ENDED])
     shown = table(summary.judge(recorded, conditions(True, names)), "reports/x")
@@ -211,5 +215,7 @@ def test_the_table_shows_every_load_and_attempt_and_who_did_it():
 def test_the_table_of_a_run_about_nothing_of_others_is_short():
     shown = table(summary.judge(history(events=[ENDED]), conditions()), "reports/x")
     assert [line.split("  ")[0] for line in shown.splitlines()[1:-1]] == [
-        "experiment", "verdict", "files",
-    ]  # fmt: skip
+        "experiment",
+        "verdict",
+        "files",
+    ]

@@ -41,7 +41,7 @@ def status(rds, name):
     return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"]
 
 
-def ledger(*things, run=RUN, account="123456789012"):
+def ledger(*resources, run=RUN, account="123456789012"):
     """As a run left it that was killed."""
     said = {
         "owner": "somebody", "target": "aws", "region": "eu-west-1", "endpoint": "", "lab": "",
@@ -49,9 +49,9 @@ def ledger(*things, run=RUN, account="123456789012"):
     }  # fmt: skip
     path = store.directory() / "made" / f"{run}.json"
     made = Ledger(Origin(run=run, **said), account, path)
-    for thing in things:
-        made.record(thing.kind, thing.name)
-    made._write(list(things))
+    for resource in resources:
+        made.record(resource.kind, resource.name)
+    made._write(list(resources))
     made.release()
     return Ledger.read(made.path)
 
@@ -75,14 +75,20 @@ def key_state(kms, key):
 
 def cluster_of(rds, name, run, instance=""):
     rds.create_db_cluster(
-        DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="chaos",
-        MasterUserPassword="not-so-secret", Tags=tags(run),
-    )  # fmt: skip
+        DBClusterIdentifier=name,
+        Engine="aurora-postgresql",
+        MasterUsername="chaos",
+        MasterUserPassword="not-so-secret",
+        Tags=tags(run),
+    )
     if instance:
         rds.create_db_instance(
-            DBInstanceIdentifier=instance, DBClusterIdentifier=name, Engine="aurora-postgresql",
-            DBInstanceClass="db.t4g.medium", Tags=tags(run),
-        )  # fmt: skip
+            DBInstanceIdentifier=instance,
+            DBClusterIdentifier=name,
+            Engine="aurora-postgresql",
+            DBInstanceClass="db.t4g.medium",
+            Tags=tags(run),
+        )
 
 
 def snapshot_of(rds, name, run):
@@ -122,17 +128,22 @@ def test_a_clock_that_is_wrong_makes_nobody_wait_for_ever(door, monkeypatch):
     monkeypatch.setattr(delete, "SETTLED", 1.0)
     monkeypatch.setattr(delete, "APPEARS", 1.0)
     made = ledger(
-        asked("key", "chaos-k", at="2100-01-01T00:00:00+00:00"), asked("cluster", "chaos-c", at=""),
-    )  # fmt: skip
+        asked("key", "chaos-k", at="2100-01-01T00:00:00+00:00"),
+        asked("cluster", "chaos-c", at=""),
+    )
     assert quick(door, made) == []
 
 
 def test_a_key_under_which_somebody_put_a_cluster_stays(door, kms, rds):
     key = key_of(kms, RUN)
     rds.create_db_cluster(
-        DBClusterIdentifier="strangers", Engine="aurora-postgresql", MasterUsername="chaos",
-        MasterUserPassword="not-so-secret", StorageEncrypted=True, KmsKeyId=key,
-    )  # fmt: skip
+        DBClusterIdentifier="strangers",
+        Engine="aurora-postgresql",
+        MasterUsername="chaos",
+        MasterUserPassword="not-so-secret",
+        StorageEncrypted=True,
+        KmsKeyId=key,
+    )
     made = ledger(asked("key", "chaos-k", arn=key, state="made"))
     (why,) = quick(door, made)
     assert "cluster strangers would be lost" in why
@@ -146,9 +157,11 @@ def test_a_key_under_which_somebody_put_a_cluster_stays(door, kms, rds):
 def test_what_was_never_made_is_no_error(door, rds, kms):
     said = []
     made = ledger(
-        asked("key", "chaos-never"), asked("cluster", "chaos-never"),
-        asked("instance", "chaos-never-1"), asked("snapshot", "chaos-never"),
-    )  # fmt: skip
+        asked("key", "chaos-never"),
+        asked("cluster", "chaos-never"),
+        asked("instance", "chaos-never-1"),
+        asked("snapshot", "chaos-never"),
+    )
     assert quick(door, made, said) == []
     assert said == []
     assert not made.path.exists()
@@ -161,9 +174,10 @@ def test_what_is_still_being_made_is_removed_too(door, rds, instance):
     snapshot_of(rds, "chaos-half-s", RUN)
     said = []
     made = ledger(
-        asked("snapshot", "chaos-half-s"), asked("cluster", "chaos-half"),
+        asked("snapshot", "chaos-half-s"),
+        asked("cluster", "chaos-half"),
         asked("instance", "chaos-half-1"),
-    )  # fmt: skip
+    )
     assert quick(door, made, said) == []
     assert there(rds) == {ORDERS}
     assert "cluster chaos-half is deleted" in said
@@ -194,23 +208,29 @@ def test_what_is_not_of_the_run_is_not_touched_whoever_names_it(door, rds, kms):
     kms.create_alias(AliasName="alias/chaos-theirs", TargetKeyId=other)
     snapshot_of(rds, "chaos-theirs", OTHER)
     snapshot_of(rds, "chaos-ours", RUN)
-    until(lambda: all(
-        each["Status"] == "available"
-        for each in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
-    ))  # fmt: skip
+    until(
+        lambda: all(
+            each["Status"] == "available"
+            for each in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
+        )
+    )
     made = ledger(
-        asked("cluster", ORDERS), asked("instance", "orders-1"),
-        asked("snapshot", "chaos-theirs"), asked("snapshot", "chaos-ours"),
-    )  # fmt: skip
+        asked("cluster", ORDERS),
+        asked("instance", "orders-1"),
+        asked("snapshot", "chaos-theirs"),
+        asked("snapshot", "chaos-ours"),
+    )
     said = []
     left = quick(door, made, said)
     assert said == ["snapshot chaos-ours is deleted"]
     for what in ("cluster orders", "instance orders-1", "snapshot chaos-theirs"):
         assert any(f"the {what} does not carry the tag chaos:run={RUN}" in why for why in left)
     assert status(rds, ORDERS) == "available"
-    assert [thing.name for thing in Ledger.read(made.path).things] == [
-        ORDERS, "orders-1", "chaos-theirs",
-    ]  # fmt: skip
+    assert [resource.name for resource in Ledger.read(made.path).things] == [
+        ORDERS,
+        "orders-1",
+        "chaos-theirs",
+    ]
     made.close()
     made = ledger(asked("key", "chaos-theirs", foreign, "made"))
     left = quick(door, made)
@@ -269,9 +289,14 @@ def test_what_somebody_else_is_removing_is_left_to_them(door):
 
 def test_what_does_not_go_in_time_is_said_with_its_reason(door, rds, misbehaviours):
     snapshot_of(rds, "chaos-slow", RUN)
-    until(lambda: rds.describe_db_cluster_snapshots(
-        DBClusterSnapshotIdentifier="chaos-slow"
-    )["DBClusterSnapshots"][0]["Status"] == "available")  # fmt: skip
+    until(
+        lambda: (
+            rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="chaos-slow")[
+                "DBClusterSnapshots"
+            ][0]["Status"]
+            == "available"
+        )
+    )
     misbehaviours.order(kind="throttling", service="rds", operation="DeleteDBClusterSnapshot")
     made = ledger(asked("snapshot", "chaos-slow"))
     (why,) = remove(door, made, print, within=0, interval=0.1)

@@ -29,9 +29,13 @@ def ledger():
 
 def new(run, **more):
     said = {
-        "owner": "somebody", "target": "aws", "region": "eu-west-1", "endpoint": "", "lab": "",
+        "owner": "somebody",
+        "target": "aws",
+        "region": "eu-west-1",
+        "endpoint": "",
+        "lab": "",
         "credentials": "",
-    } | more  # fmt: skip
+    } | more
     path = store.directory() / "made" / f"{run}.json"
     return Ledger(Origin(run=run, **said), "123456789012", path)
 
@@ -42,9 +46,9 @@ def on_disk(ledger):
 
 def test_it_is_on_disk_before_the_call_and_knows_afterwards_what_came_of_it(ledger):
     assert not ledger.path.exists()
-    with asked_for(ledger, "key", "chaos-k") as thing:
+    with asked_for(ledger, "key", "chaos-k") as resource:
         assert on_disk(ledger) == [("key", "chaos-k", "asked", "")]
-        ledger.created(thing, KEY)
+        ledger.created(resource, KEY)
     with pytest.raises(AwsError), asked_for(ledger, "cluster", "chaos-c"):
         raise AwsError("no", "AccessDenied")
     with pytest.raises(AwsError), asked_for(ledger, "snapshot", "chaos-s"):
@@ -82,7 +86,7 @@ def test_it_goes_with_the_last_thing(ledger):
 
 
 def test_a_disk_that_is_full_stops_it_before_the_call_and_not_after(ledger, monkeypatch):
-    thing = ledger.record("cluster", "a")
+    resource = ledger.record("cluster", "a")
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -91,7 +95,7 @@ def test_a_disk_that_is_full_stops_it_before_the_call_and_not_after(ledger, monk
         patched.setattr(store, "write_whole", full)
         with pytest.raises(OSError, match="No space"):
             ledger.record("cluster", "b")
-        ledger.created(thing)
+        ledger.created(resource)
     assert on_disk(ledger) == [("cluster", "a", "asked", "")]
     assert [each.state for each in ledger.things] == ["made"]
 
@@ -178,8 +182,10 @@ def test_that_of_a_lab_that_runs_is_not(lab, monkeypatch):
 def test_a_run_that_ends_lets_go_and_leaves_what_it_made(on_aws):
     ledger = Ledger.of(runs.current())
     assert (ledger.run, ledger.account, ledger.origin.region) == (
-        runs.current().id, "123456789012", "eu-west-1",
-    )  # fmt: skip
+        runs.current().id,
+        "123456789012",
+        "eu-west-1",
+    )
     ledger.record("cluster", ledgers.name_of(runs.current(), "c"))
     assert leftovers() == ([], [])
     runs.end()

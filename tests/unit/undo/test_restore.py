@@ -41,10 +41,14 @@ def left_by(lab, run, key, cluster=""):
     """The entry of a run that was killed."""
     return journal.write(
         journal.new_entry(
-            run=run, region=lab.region, lab=lab,
-            cluster=cluster, key=key, undo=DisableKey(key).undo(),
+            run=run,
+            region=lab.region,
+            lab=lab,
+            cluster=cluster,
+            key=key,
+            undo=DisableKey(key).undo(),
         )
-    )  # fmt: skip
+    )
 
 
 def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):

@@ -52,11 +52,20 @@ def key(kms):
 def entry_of(key, **more):
     """What a run on another machine may have written down."""
     return {
-        "schema": 2, "run": "r1", "owner": "somebody@elsewhere pid 1", "target": "aws",
-        "region": "eu-west-1", "endpoint": "", "lab": "", "credentials": "", "cluster": "",
-        "key": key, "made": "2026-11-27T10:00:00.000+00:00", "switch": [],
+        "schema": 2,
+        "run": "r1",
+        "owner": "somebody@elsewhere pid 1",
+        "target": "aws",
+        "region": "eu-west-1",
+        "endpoint": "",
+        "lab": "",
+        "credentials": "",
+        "cluster": "",
+        "key": key,
+        "made": "2026-11-27T10:00:00.000+00:00",
+        "switch": [],
         "undo": {"calls": [call("kms", "EnableKey", KeyId=key)]},
-    } | more  # fmt: skip
+    } | more
 
 
 def call(service, operation, **params):
@@ -89,12 +98,17 @@ FORGED = {
     "the deletion of a key": lambda key: call("kms", "ScheduleKeyDeletion", KeyId=key),
     "another service": lambda _: call("sts", "AssumeRole", RoleArn="r", RoleSessionName="s"),
     "what changes nothing": lambda _: call("sts", "GetCallerIdentity"),
-    "the deletion of a cluster": lambda _: call("rds", "DeleteDBCluster",
-                                                DBClusterIdentifier="orders"),
+    "the deletion of a cluster": lambda _: call(
+        "rds", "DeleteDBCluster", DBClusterIdentifier="orders"
+    ),
     "another key": lambda _: call("kms", "EnableKey", KeyId=ELSEWHERE),
     "another key by its id": lambda key: call("kms", "EnableKey", KeyId=key.rpartition("/")[2]),
     "a policy past the lockout check": lambda key: call(
-        "kms", "PutKeyPolicy", KeyId=key, PolicyName="default", Policy="{}",
+        "kms",
+        "PutKeyPolicy",
+        KeyId=key,
+        PolicyName="default",
+        Policy="{}",
         BypassPolicyLockoutSafetyCheck=True,
     ),
     "a policy of another name": lambda key: call(
@@ -102,9 +116,10 @@ FORGED = {
     ),
     "no call": lambda _: "EnableKey",
     "a call without parameters": lambda _: {"service": "kms", "operation": "EnableKey"},
-    "a call with more than a call has": lambda key: call("kms", "EnableKey", KeyId=key)
-    | {"endpoint": "http://example.com"},
-}  # fmt: skip
+    "a call with more than a call has": lambda key: (
+        call("kms", "EnableKey", KeyId=key) | {"endpoint": "http://example.com"}
+    ),
+}
 
 
 @pytest.mark.parametrize("what", FORGED)
@@ -227,11 +242,20 @@ def test_credentials_go_to_no_endpoint_that_a_file_names(key, tmp_path, where, p
 @pytest.mark.parametrize(
     "endpoint",
     [
-        "http://example.com:80", "https://127.0.0.1:443", "http://127.0.0.1", "http://127.0.0.1:x",
-        "http://user@127.0.0.1:80", "http://127.0.0.1:80/path", "http://[::1]:80", "127.0.0.1:80",
-        "http://127.0.0.1.example.com:80", "http://0.0.0.0:80", "http://localhost:80?x", "",
+        "http://example.com:80",
+        "https://127.0.0.1:443",
+        "http://127.0.0.1",
+        "http://127.0.0.1:x",
+        "http://user@127.0.0.1:80",
+        "http://127.0.0.1:80/path",
+        "http://[::1]:80",
+        "127.0.0.1:80",
+        "http://127.0.0.1.example.com:80",
+        "http://0.0.0.0:80",
+        "http://localhost:80?x",
+        "",
     ],
-)  # fmt: skip
+)
 def test_a_lab_is_a_port_of_this_machine_and_nothing_else(key, tmp_path, endpoint):
     ran = restore(
         file_of(tmp_path, entry_of(key, target="lab", lab="l", credentials="/c", endpoint=endpoint))
@@ -261,10 +285,14 @@ NEWER = {
 def test_an_entry_that_this_version_does_not_know_is_named_and_left_as_it_is(lab, kms, key, what):
     path = journal.write(
         journal.new_entry(
-            run="r1", region="eu-west-1", lab=None, cluster="", key=key,
+            run="r1",
+            region="eu-west-1",
+            lab=None,
+            cluster="",
+            key=key,
             undo=DisableKey(key).undo(),
         )
-    ).path  # fmt: skip
+    ).path
     path.write_text(json.dumps(NEWER[what](json.loads(path.read_text()))))
     said, before = path.read_text(), changes(lab)
     ran = restore()
@@ -324,14 +352,21 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path):
         journal.read(tmp_path / "entry.json")
 
 
-POLICY = json.dumps({
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Sid": f"s{n}", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{n:012}:root"},
-         "Action": "kms:*", "Resource": "*"}
-        for n in (123456789012, 666666666666)
-    ],
-})  # fmt: skip
+POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": f"s{n}",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{n:012}:root"},
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+            for n in (123456789012, 666666666666)
+        ],
+    }
+)
 
 
 def test_a_policy_is_shown_whole_before_it_is_put(key, tmp_path):
@@ -461,11 +496,16 @@ def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
     }  # fmt: skip
     path = folder / "r1.json"
     for change in (
-        {"schema": 3}, {"endpoint": "http://127.0.0.1:80"}, {"more": 1}, {"run": "r2"},
+        {"schema": 3},
+        {"endpoint": "http://127.0.0.1:80"},
+        {"more": 1},
+        {"run": "r2"},
         {"things": [{"kind": "vpc", "name": "x", "state": "made", "arn": "", "at": ""}]},
         {"things": [{"kind": "key", "name": "x", "state": "made", "arn": "x", "at": ""}]},
-        {"things": [{"kind": "key"}]}, {"things": 5}, {"database": {"host": "x"}},
-    ):  # fmt: skip
+        {"things": [{"kind": "key"}]},
+        {"things": 5},
+        {"database": {"host": "x"}},
+    ):
         path.write_text(json.dumps(said | change))
         path.chmod(0o600)
         with pytest.raises(JournalDamaged, match=r"r1\.json, "):
@@ -486,6 +526,10 @@ def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
 def test_an_undo_that_nobody_could_replay_is_not_written_down(key):
     with pytest.raises(JournalDamaged, match="puts nothing back"):
         journal.new_entry(
-            run="r1", region="eu-west-1", lab=None, cluster="", key=key,
+            run="r1",
+            region="eu-west-1",
+            lab=None,
+            cluster="",
+            key=key,
             undo=Undo((Call("kms", "DisableKey", {"KeyId": key}),)),
-        )  # fmt: skip
+        )

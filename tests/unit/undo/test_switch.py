@@ -10,9 +10,13 @@ from chaosaws_kms_ext.undo.undo import Call
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 OURS = {
-    "name": names.schedules(KEY)[0], "call": Call("kms", "EnableKey", {"KeyId": KEY}),
-    "run": "20261124T100000Z-abc123", "owner": "o", "cluster": "orders", "key": KEY,
-}  # fmt: skip
+    "name": names.schedules(KEY)[0],
+    "call": Call("kms", "EnableKey", {"KeyId": KEY}),
+    "run": "20261124T100000Z-abc123",
+    "owner": "o",
+    "cluster": "orders",
+    "key": KEY,
+}
 
 
 def test_one_of_ours_is_ours():
