@@ -7,7 +7,7 @@ import json
 import pytest
 
 from chaosaws_kms_lab import kms
-from tests.lab.clusters import AVAILABLE
+from tests.support.clusters import AVAILABLE
 
 SOON = 0.5
 """Seconds."""
