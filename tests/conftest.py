@@ -105,7 +105,8 @@ def _initdb_once(config: pytest.Config) -> None:
 LONG = (
     "e2e/test_kms_disable", "e2e/test_safeguards", "e2e/test_interrupts", "e2e/test_activities",
     "e2e/test_faults_of_the_data", "e2e/test_stop_conditions", "e2e/test_secrets", "test_tutorial",
-    "test_suite", "e2e/test_experiments", "experiments/",
+    "test_pytest_plugin", "e2e/test_experiments", "experiments/", "e2e/test_stalls",
+    "e2e/test_unaffected_load",
 )  # fmt: skip
 """Files of tests that take tens of seconds and mostly wait."""
 
