@@ -10,7 +10,7 @@ import pytest
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.undo import journal
-from tests.support.chaos import OURS, PlayedAws
+from tests.support.chaos import OURS, LabAsAws
 from tests.support.labs import mostly_soak
 
 LOOKS = ("Describe", "Get", "List", "Simulate")
@@ -28,15 +28,15 @@ def lines(ran):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One lab that plays AWS for all of them: none may change it."""
-    played = PlayedAws.start(tmp_path_factory.mktemp("doctor"))
-    yield played
-    called = {operation for _, operation in played.called(OURS)}
-    played.lab.stop()
+    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("doctor"))
+    yield lab_as_aws
+    called = {operation for _, operation in lab_as_aws.called(OURS)}
+    lab_as_aws.lab.stop()
     assert {name for name in called if not name.startswith(LOOKS)} == set()
 
 
 @pytest.fixture
-def played(shared, tmp_path):
+def lab_as_aws(shared, tmp_path):
     shared.chaos.folder = tmp_path
     return shared
 
@@ -51,24 +51,31 @@ def test_the_lab_may_be_attacked(chaos):
     )
 
 
-def test_on_aws_it_looks_at_everything_and_changes_nothing(played):
-    ran = played.chaos.kms("doctor")
+def test_on_aws_it_looks_at_everything_and_changes_nothing(lab_as_aws):
+    ran = lab_as_aws.chaos.kms("doctor")
     assert ran.status == 0, ran.output
     assert {about for _, about in lines(ran)} == LOOKED_AT
-    called = {operation for _, operation in played.called(OURS)}
+    called = {operation for _, operation in lab_as_aws.called(OURS)}
     assert {"DescribeKey", "ListGrants", "SimulatePrincipalPolicy"} < called
-    for shown in (":user/", "eu-west-1", "123456789012", played.key, "orders-1", "orders-backup"):
+    for shown in (
+        ":user/",
+        "eu-west-1",
+        "123456789012",
+        lab_as_aws.key,
+        "orders-1",
+        "orders-backup",
+    ):
         assert shown in ran.output
-    assert not list((played.chaos.folder / "state").rglob("*.json"))
+    assert not list((lab_as_aws.chaos.folder / "state").rglob("*.json"))
 
 
-def test_what_speaks_against_it_is_said_with_what_to_do(played):
-    rds = played.client("rds")
+def test_what_speaks_against_it_is_said_with_what_to_do(lab_as_aws):
+    rds = lab_as_aws.client("rds")
     arn = rds.describe_db_clusters(DBClusterIdentifier="orders")["DBClusters"][0]["DBClusterArn"]
     rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["chaos:allow"])
     try:
         time.sleep(1)
-        ran = played.chaos.kms("doctor", CHAOS_BLAST_RADIUS="2", CHAOS_BACKUP_WITHIN="1")
+        ran = lab_as_aws.chaos.kms("doctor", CHAOS_BLAST_RADIUS="2", CHAOS_BACKUP_WITHIN="1")
     finally:
         allow = [{"Key": "chaos:allow", "Value": "kms"}]
         rds.add_tags_to_resource(ResourceName=arn, Tags=allow)
@@ -87,36 +94,36 @@ def test_what_speaks_against_it_is_said_with_what_to_do(played):
         assert said in ran.output
 
 
-def test_what_an_earlier_run_left_speaks_against_it_by_cluster_and_by_key(played, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(played.chaos.folder / "state"))
+def test_what_an_earlier_run_left_speaks_against_it_by_cluster_and_by_key(lab_as_aws, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(lab_as_aws.chaos.folder / "state"))
     entry = journal.new_entry(
         run="earlier",
         region="eu-west-1",
         lab=None,
         cluster="before-its-name-changed",
-        key=played.key,
-        undo=DisableKey(played.key).undo(),
+        key=lab_as_aws.key,
+        undo=DisableKey(lab_as_aws.key).undo(),
     )
     journal.write(entry)
-    ran = played.chaos.kms("doctor", CHAOS_CLUSTER_ID="ORDERS")
+    ran = lab_as_aws.chaos.kms("doctor", CHAOS_CLUSTER_ID="ORDERS")
     assert ran.status == 1
     assert "an open entry for before-its-name-changed, of run earlier" in ran.output
     assert "put it back with `chaos kms restore`" in ran.output
     assert entry.path.exists()
 
 
-def test_not_even_the_entry_of_a_lab_that_is_gone_is_closed(played, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(played.chaos.folder / "state"))
+def test_not_even_the_entry_of_a_lab_that_is_gone_is_closed(lab_as_aws, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(lab_as_aws.chaos.folder / "state"))
     entry = journal.new_entry(
         run="gone",
         region="eu-west-1",
-        lab=replace(played.lab, endpoint="http://127.0.0.1:9"),
+        lab=replace(lab_as_aws.lab, endpoint="http://127.0.0.1:9"),
         cluster="orders",
-        key=played.key,
-        undo=DisableKey(played.key).undo(),
+        key=lab_as_aws.key,
+        undo=DisableKey(lab_as_aws.key).undo(),
     )
     journal.write(entry)
-    assert played.chaos.kms("doctor").status == 0
+    assert lab_as_aws.chaos.kms("doctor").status == 0
     assert entry.path.exists()
 
 
@@ -155,19 +162,19 @@ OFTEN = {
     ),
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_be_right_is_one_sentence(played, env, said):
-    ran = played.chaos.kms("doctor", **env)
+def test_what_cannot_be_right_is_one_sentence(lab_as_aws, env, said):
+    ran = lab_as_aws.chaos.kms("doctor", **env)
     assert ran.status == 1
     assert said in ran.output
     assert "Traceback" not in ran.output
 
 
-def test_aws_failing_on_the_way_is_a_reason_not_a_crash(played):
-    misbehaviours = Misbehaviours.of(played.lab)
+def test_aws_failing_on_the_way_is_a_reason_not_a_crash(lab_as_aws):
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(kind="expired-token", service="kms", operation="ListGrants")
     misbehaviours.order(kind="expired-token", service="rds", operation="DescribeGlobalClusters")
     try:
-        ran = played.chaos.kms("doctor")
+        ran = lab_as_aws.chaos.kms("doctor")
     finally:
         misbehaviours.clear()
     assert ran.status == 1

@@ -10,7 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from tests.support.chaos import PlayedAws, marked
+from tests.support.chaos import LabAsAws, marked
 from tests.support.chaos_runs import TRIES, error, experiment, nothing_is_left, schedules, watchdogs
 from tests.support.labs import mostly_soak, until
 from tests.support.least_privilege import PATIENT, place, somebody, table, without
@@ -33,10 +33,10 @@ OBJECTIVES = {
 
 
 class World:
-    """What is on a played AWS: what runs have made, and all the rest."""
+    """What is on a lab that plays AWS: what runs have made, and all the rest."""
 
-    def __init__(self, played: PlayedAws) -> None:
-        self._kms, self._rds = played.client("kms"), played.client("rds")
+    def __init__(self, lab_as_aws: LabAsAws) -> None:
+        self._kms, self._rds = lab_as_aws.client("kms"), lab_as_aws.client("rds")
         self._somebody_elses()
         self.rest = self.others()
 
@@ -108,23 +108,23 @@ def _facts(said, *names):
     return [said.get(name) for name in (*names, "KmsKeyId")], tags
 
 
-def maker(played, but=None):
+def maker(lab_as_aws, but=None):
     """Whoever has exactly the policies `run` and `make`, but for one action."""
-    who = somebody(played, Caller.RUN, but)
-    played.client("iam").put_role_policy(
+    who = somebody(lab_as_aws, Caller.RUN, but)
+    lab_as_aws.client("iam").put_role_policy(
         RoleName=who.arn.rsplit("/", 1)[1],
         PolicyName="make",
-        PolicyDocument=json.dumps(without(policy(Caller.MAKER, place(played)), but)),
+        PolicyDocument=json.dumps(without(policy(Caller.MAKER, place(lab_as_aws)), but)),
     )
     return who
 
 
-def started(played, name, *options, **env):
-    return played.chaos.start_run(experiment(name), *options, **env)
+def started(lab_as_aws, name, *options, **env):
+    return lab_as_aws.chaos.start_run(experiment(name), *options, **env)
 
 
-def run(played, name, **env):
-    return started(played, name, **env).wait(300)
+def run(lab_as_aws, name, **env):
+    return started(lab_as_aws, name, **env).wait(300)
 
 
 # Each of them passes
@@ -211,9 +211,9 @@ SHOWS = {
 
 @pytest.mark.parametrize("name", mostly_soak(list(SHOWS), lambda name: name == "cmk-encryption"))
 def test_each_passes_on_aws_under_exactly_the_printed_policies(aws, name):
-    played = aws(iam=True, **PATIENT)
-    world, who = World(played), maker(played)
-    ran = run(played, name, **who.env)
+    lab_as_aws = aws(iam=True, **PATIENT)
+    world, who = World(lab_as_aws), maker(lab_as_aws)
+    ran = run(lab_as_aws, name, **who.env)
     assert ran.status == 0, ran.output
     summary = ran.summary
     assert (summary["experiment"], summary["target"], summary["lab"]) == (name, "aws", None)
@@ -222,10 +222,10 @@ def test_each_passes_on_aws_under_exactly_the_printed_policies(aws, name):
     assert all(each["met"] for each in summary["objectives"])
     shows, keys = SHOWS[name]
     shows(summary, world)
-    assert played.called(who.access_key) <= table(Caller.RUN) | table(Caller.MAKER)
+    assert lab_as_aws.called(who.access_key) <= table(Caller.RUN) | table(Caller.MAKER)
     assert world.is_as_before(keys)
-    assert schedules(played) == []
-    assert nothing_is_left(played)
+    assert schedules(lab_as_aws) == []
+    assert nothing_is_left(lab_as_aws)
 
 
 # With one action taken away
@@ -234,10 +234,10 @@ def test_each_passes_on_aws_under_exactly_the_printed_policies(aws, name):
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """One lab that holds its callers to IAM, for all who may not."""
-    played = PlayedAws.start(tmp_path_factory.mktemp("makers"), iam=True, **PATIENT)
-    yield played, World(played)
-    stayed = [(process.kill(), process.pid)[1] for process in marked(*played.chaos.marks)]
-    played.lab.stop()
+    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("makers"), iam=True, **PATIENT)
+    yield lab_as_aws, World(lab_as_aws)
+    stayed = [(process.kill(), process.pid)[1] for process in marked(*lab_as_aws.chaos.marks)]
+    lab_as_aws.lab.stop()
     assert not stayed
 
 
@@ -265,9 +265,9 @@ OFTEN = {"rds:CreateDBInstance"}
 def test_without_an_action_the_step_names_it_and_nothing_stays(
     strict, tmp_path, name, action, step, resource
 ):
-    played, world = strict
-    played.chaos.folder, before = tmp_path, len(world.ours())
-    ran = run(played, name, **maker(played, but=action).env)
+    lab_as_aws, world = strict
+    lab_as_aws.chaos.folder, before = tmp_path, len(world.ours())
+    ran = run(lab_as_aws, name, **maker(lab_as_aws, but=action).env)
     assert ran.status == 1
     assert "Traceback" not in ran.output
     why = ran.summary["reasons"][0]
@@ -277,7 +277,7 @@ def test_without_an_action_the_step_names_it_and_nothing_stays(
     made = len(world.ours()) - before
     assert made == (name != "encryption-context" and name != "key-rotation" and step != "make-key")
     assert world.is_as_before(before + made)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
@@ -290,27 +290,27 @@ def test_without_an_action_the_step_names_it_and_nothing_stays(
     ],
 )
 def test_without_the_action_of_a_probe_it_names_it(strict, tmp_path, name, action, why):
-    played, world = strict
-    played.chaos.folder, before = tmp_path, len(world.ours())
-    ran = run(played, name, **maker(played, but=action).env)
+    lab_as_aws, world = strict
+    lab_as_aws.chaos.folder, before = tmp_path, len(world.ours())
+    ran = run(lab_as_aws, name, **maker(lab_as_aws, but=action).env)
     assert ran.status == 1
     (said,) = [each for each in ran.summary["reasons"] if why in each]
     assert f"not allowed: {action} on " in said
     assert world.is_as_before(before + (name == "cmk-encryption"))
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ["snapshot-rekey", "audit-trail"])
 @pytest.mark.parametrize("action", ["kms:DisableKey", "kms:EnableKey", "rds:StartDBCluster"])
 def test_who_could_not_put_back_does_not_even_begin(strict, tmp_path, name, action):
-    played, world = strict
-    played.chaos.folder, before = tmp_path, len(world.ours())
-    ran = run(played, name, **maker(played, but=action).env)
+    lab_as_aws, world = strict
+    lab_as_aws.chaos.folder, before = tmp_path, len(world.ours())
+    ran = run(lab_as_aws, name, **maker(lab_as_aws, but=action).env)
     assert ran.status == 1
     assert f"may not {action} on " in ran.said
     assert world.is_as_before(before)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
@@ -318,37 +318,37 @@ def test_who_could_not_put_back_does_not_even_begin(strict, tmp_path, name, acti
     "action", ["rds:DeleteDBInstance", "rds:DeleteDBCluster", "kms:ScheduleKeyDeletion"]
 )
 def test_what_may_not_be_removed_is_named_and_restore_removes_it(aws, action):
-    played = aws(iam=True)
-    world = World(played)
-    ran = run(played, "cmk-encryption", **maker(played, but=action).env)
+    lab_as_aws = aws(iam=True)
+    world = World(lab_as_aws)
+    ran = run(lab_as_aws, "cmk-encryption", **maker(lab_as_aws, but=action).env)
     assert ran.status == 1
     said = ran.summary["reasons"]
     (rollback,) = [each for each in said if each.startswith("rollback remove-what-was-made: ")]
     assert f"not allowed: {action} on " in rollback
     assert "`chaos kms restore` removes what this run made" in rollback
     assert any(each.startswith("left behind: ") for each in said)
-    restored = played.chaos.kms("restore", **maker(played).env)
+    restored = lab_as_aws.chaos.kms("restore", **maker(lab_as_aws).env)
     assert restored.status == 0, restored.output
     assert world.is_as_before(1)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_a_policy_that_may_not_be_changed_stays_in_the_journal_until_somebody_may(aws):
     """A refusal is no proof: an earlier try may have been carried out, whose answer was lost."""
-    played = aws(iam=True)
-    world = World(played)
-    running = started(played, "policy-deny", **maker(played, but="kms:PutKeyPolicy").env)
+    lab_as_aws = aws(iam=True)
+    world = World(lab_as_aws)
+    running = started(lab_as_aws, "policy-deny", **maker(lab_as_aws, but="kms:PutKeyPolicy").env)
     ran = running.wait(300)
     assert ran.status == 1
     said = ran.summary["reasons"]
     assert said[0].startswith("action deny-everybody-but-us: not allowed: kms:PutKeyPolicy on arn:")
     assert any("was NOT put back: run `chaos kms restore`" in each for each in said)
-    restored = played.chaos.kms("restore", **maker(played).env)
+    restored = lab_as_aws.chaos.kms("restore", **maker(lab_as_aws).env)
     assert restored.status == 0, restored.output
     assert world.is_as_before(1)
     until(lambda: not running.left(), timeout=40, every=0.2)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 # Something fails in the middle
@@ -356,28 +356,28 @@ def test_a_policy_that_may_not_be_changed_stays_in_the_journal_until_somebody_ma
 
 @pytest.mark.soak
 def test_a_step_that_fails_in_the_middle_leaves_nothing(aws):
-    played = aws()
-    world = World(played)
-    Misbehaviours.of(played.lab).order(**error("rds", "CreateDBInstance", TRIES))
-    ran = run(played, "cmk-encryption")
+    lab_as_aws = aws()
+    world = World(lab_as_aws)
+    Misbehaviours.of(lab_as_aws.lab).order(**error("rds", "CreateDBInstance", TRIES))
+    ran = run(lab_as_aws, "cmk-encryption")
     assert ran.status == 1
     assert ran.summary["reasons"] == [
         "action make-cluster: rds:CreateDBInstance failed with InternalFailure: An internal error "
         "occurred"
     ]
     assert world.is_as_before(1)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_a_restored_cluster_that_misses_arrivals_misses_the_objective(aws):
     """Somebody takes key B, too."""
-    played = aws(**PATIENT, CHAOS_HOLD="20")
-    world = World(played)
-    running = started(played, "snapshot-rekey")
+    lab_as_aws = aws(**PATIENT, CHAOS_HOLD="20")
+    world = World(lab_as_aws)
+    running = started(lab_as_aws, "snapshot-rekey")
     running.until_said("Action: hold-the-outage", 120)
     (key,) = world.ours()
-    played.client("kms").disable_key(KeyId=key)
+    lab_as_aws.client("kms").disable_key(KeyId=key)
     ran = running.wait(300)
     assert ran.status == 1
     said = ran.summary["reasons"]
@@ -385,7 +385,7 @@ def test_a_restored_cluster_that_misses_arrivals_misses_the_objective(aws):
     assert ran.summary["loads"]["restored"]["missed_arrivals"] > 100
     assert "action the-restored-cluster-still-answers was 0.0" in said
     assert world.is_as_before(1)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 # Killed, and interrupted
@@ -406,13 +406,13 @@ def until_moment(running, world, moment):
     until(lambda: any(name.endswith(ending) for name in world.databases()), every=0.1)
 
 
-def is_restored(played, world, keys):
+def is_restored(lab_as_aws, world, keys):
     """`chaos kms restore` puts back and removes; and then the target may be attacked again."""
-    restored = played.chaos.kms("restore")
+    restored = lab_as_aws.chaos.kms("restore")
     assert restored.status == 0, restored.output
     assert world.is_as_before(keys)
-    assert nothing_is_left(played)
-    fit = played.chaos.kms("doctor")
+    assert nothing_is_left(lab_as_aws)
+    fit = lab_as_aws.chaos.kms("doctor")
     assert fit.status == 0, fit.output
     return True
 
@@ -420,38 +420,38 @@ def is_restored(played, world, keys):
 @pytest.mark.soak
 @pytest.mark.parametrize("moment", list(MOMENTS))
 def test_what_a_killed_run_made_is_removed_by_restore(aws, moment):
-    played = aws(profile="documented", CHAOS_HOLD="20")
-    world = World(played)
-    running = started(played, "snapshot-rekey")
+    lab_as_aws = aws(profile="documented", CHAOS_HOLD="20")
+    world = World(lab_as_aws)
+    running = started(lab_as_aws, "snapshot-rekey")
     until_moment(running, world, moment)
     running.signal(signal.SIGKILL)
     running.wait(5)
-    until(lambda: played.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
     until(lambda: not running.left(), timeout=30, every=0.2)
-    until(lambda: played.cluster_status() == "available")
-    assert is_restored(played, world, keys=1)
+    until(lambda: lab_as_aws.cluster_status() == "available")
+    assert is_restored(lab_as_aws, world, keys=1)
 
 
 @pytest.mark.soak
 def test_without_its_watchdog_restore_puts_the_key_back_as_well(aws):
-    played = aws(profile="documented", CHAOS_HOLD="20")
-    world = World(played)
-    running = started(played, "snapshot-rekey")
+    lab_as_aws = aws(profile="documented", CHAOS_HOLD="20")
+    world = World(lab_as_aws)
+    running = started(lab_as_aws, "snapshot-rekey")
     until_moment(running, world, "hold")
     running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
     (watchdog,) = watchdogs(running)
     watchdog.kill()
     running.signal(signal.SIGKILL)
     running.wait(5)
-    assert played.key_state() == "Disabled"
-    assert is_restored(played, world, keys=1)
+    assert lab_as_aws.key_state() == "Disabled"
+    assert is_restored(lab_as_aws, world, keys=1)
 
 
 @pytest.mark.soak
 def test_the_watchdog_of_a_killed_run_puts_the_policy_back(aws):
-    played = aws(profile="documented", CHAOS_HOLD="20")
-    world = World(played)
-    running = started(played, "policy-deny")
+    lab_as_aws = aws(profile="documented", CHAOS_HOLD="20")
+    world = World(lab_as_aws)
+    running = started(lab_as_aws, "policy-deny")
     running.until_said("Probe: wait-until-the-cluster-is-inaccessible", 120)
     (key,) = world.ours()
     assert "Deny" in json.dumps(world.policy(key))
@@ -463,7 +463,7 @@ def test_the_watchdog_of_a_killed_run_puts_the_policy_back(aws):
     until(lambda: world.policy(key) == world.policy(other), timeout=10)
     until(lambda: not running.left(), timeout=30, every=0.2)
     assert world.databases()[cluster][0][0] == "available"
-    assert is_restored(played, world, keys=1)
+    assert is_restored(lab_as_aws, world, keys=1)
 
 
 CTRL_C = [
@@ -479,9 +479,9 @@ CTRL_C = [
 @pytest.mark.soak
 @pytest.mark.parametrize(("name", "said", "there"), CTRL_C)
 def test_an_interrupted_run_removes_everything_itself(aws, name, said, there):
-    played = aws(**PATIENT, CHAOS_HOLD="20")
-    world = World(played)
-    running = started(played, name)
+    lab_as_aws = aws(**PATIENT, CHAOS_HOLD="20")
+    world = World(lab_as_aws)
+    running = started(lab_as_aws, name)
     running.until_said(said, 120)
     until(lambda: any(each.endswith(there) for each in world.databases()), every=0.1)
     running.signal(signal.SIGINT)
@@ -492,7 +492,7 @@ def test_an_interrupted_run_removes_everything_itself(aws, name, said, there):
     assert said[0] == "the run was interrupted: SIGINT"
     assert not [each for each in said if each.startswith(("left behind", "rollback"))]
     assert world.is_as_before(1)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 # Side by side
@@ -500,10 +500,10 @@ def test_an_interrupted_run_removes_everything_itself(aws, name, said, there):
 
 @pytest.mark.soak
 def test_two_runs_side_by_side_touch_nothing_of_each_other(aws, tmp_path):
-    played = aws()
-    world = World(played)
+    lab_as_aws = aws()
+    world = World(lab_as_aws)
     both = [
-        started(played, "cmk-encryption", "--journal-path", str(tmp_path / f"{number}.json"))
+        started(lab_as_aws, "cmk-encryption", "--journal-path", str(tmp_path / f"{number}.json"))
         for number in range(2)
     ]
     for ran in [running.wait(200) for running in both]:
@@ -512,11 +512,11 @@ def test_two_runs_side_by_side_touch_nothing_of_each_other(aws, tmp_path):
     assert len(ids) == 2
     summaries = [
         json.loads(path.read_text())
-        for path in (played.chaos.folder / "reports" / "cmk-encryption").glob("*/summary.json")
+        for path in (lab_as_aws.chaos.folder / "reports" / "cmk-encryption").glob("*/summary.json")
     ]
     assert {each["verdict"] for each in summaries} == {"passed"}
     assert {each["cluster"] for each in summaries} == {f"chaos-{i.lower()}-cluster" for i in ids}
     assert {each["key"] for each in summaries} == set(world.ours())
     assert {by for by, _ in world.keys().values()} == {"", SOMEBODY_ELSES, *ids}
     assert world.is_as_before(2)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)

@@ -25,11 +25,11 @@ def with_fault(chaos, kind, seconds=None, **env):
 
 
 def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
-    played = aws()
+    lab_as_aws = aws()
     order = {"kind": "lose-writes", "cluster": "orders", "writes": 40, "seed": 5}
-    Misbehaviours.of(played.lab).order(**order)
-    summary, reasons = failed(played.chaos.run())
-    (loss,) = [told for told in played.truth() if told["what"] == "lost writes"]
+    Misbehaviours.of(lab_as_aws.lab).order(**order)
+    summary, reasons = failed(lab_as_aws.chaos.run())
+    (loss,) = [told for told in lab_as_aws.truth() if told["what"] == "lost writes"]
     lost = {
         (int(each["row"]["writer"]), int(each["row"]["sequence"]))
         for each in loss["rows"]

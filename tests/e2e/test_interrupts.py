@@ -47,27 +47,27 @@ def test_five_seconds_later_nothing_of_ours_is_left(chaos, number, moment):
 )
 @pytest.mark.soak
 def test_an_interrupt_still_puts_the_key_back(aws, number, moment):
-    played = aws()
-    running = played.chaos.start_run()
+    lab_as_aws = aws()
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS[moment])
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(number)
-    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
     ran = running.wait()
     assert ran.status == 1
     assert ran.summary["verdict"] == "aborted"
-    assert played.cluster_status() == "available"
-    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    assert lab_as_aws.cluster_status() == "available"
+    assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 @pytest.mark.soak
 def test_a_signal_that_would_skip_the_rollbacks_does_not(aws):
-    played = aws()
-    running = played.chaos.start_run()
+    lab_as_aws = aws()
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["impact"])
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGUSR2)
-    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
     running.signal(signal.SIGKILL)
     running.wait()
 
@@ -75,58 +75,58 @@ def test_a_signal_that_would_skip_the_rollbacks_does_not(aws):
 @pytest.mark.parametrize("pause", [0.001, 0.0, 0.01, 0.3])
 @pytest.mark.soak
 def test_two_interrupts_close_together_still_put_the_key_back(aws, pause):
-    played = aws()
-    running = played.chaos.start_run()
+    lab_as_aws = aws()
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["impact"])
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGINT)
     time.sleep(pause)
     running.signal(signal.SIGINT)
-    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
     assert running.wait().status == 1
 
 
 @pytest.mark.soak
 def test_a_cluster_that_an_interrupt_left_down_is_said_and_restored(aws):
-    played = aws(profile="documented")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(profile="documented")
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["recovery"])
     running.signal(signal.SIGINT)
     ran = running.wait()
     assert ran.status == 1
     assert "inaccessible-encryption-credentials-recoverable: `chaos kms restore`" in ran.output
-    assert played.key_state() == "Enabled"
-    assert played.chaos.kms("restore").status == 0
-    until(lambda: played.cluster_status() == "available")
-    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    assert lab_as_aws.key_state() == "Enabled"
+    assert lab_as_aws.chaos.kms("restore").status == 0
+    until(lambda: lab_as_aws.cluster_status() == "available")
+    assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 @pytest.mark.soak
 def test_after_a_sigkill_of_run_and_watchdog_the_next_run_refuses_and_restore_puts_everything_back(
     aws,
 ):
-    played = aws(profile="documented")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(profile="documented")
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["hold"])
     for child in psutil.Process(running.process.pid).children():
         if "chaosaws_kms_ext.undo.watchdog" in child.cmdline():
             child.kill()
     running.signal(signal.SIGKILL)
     running.wait(5)
-    assert played.key_state() == "Disabled"
+    assert lab_as_aws.key_state() == "Disabled"
     until(lambda: not running.left(), timeout=5, every=0.2)
 
-    refused = played.chaos.run()
+    refused = lab_as_aws.chaos.run()
     assert refused.status == 1
     assert "put it back with `chaos kms restore`" in refused.said
-    assert played.key_state() == "Disabled"
+    assert lab_as_aws.key_state() == "Disabled"
 
-    restored = played.chaos.kms("restore")
+    restored = lab_as_aws.chaos.kms("restore")
     assert restored.status == 0
     assert "the key is back" in restored.output
-    assert played.key_state() == "Enabled"
-    until(lambda: played.cluster_status() == "available")
-    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    assert lab_as_aws.key_state() == "Enabled"
+    until(lambda: lab_as_aws.cluster_status() == "available")
+    assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 @pytest.mark.soak

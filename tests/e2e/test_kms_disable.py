@@ -95,24 +95,24 @@ def test_a_recovery_over_the_objective_fails(chaos):
 
 
 def test_unchanged_on_aws_its_figures_are_the_truth(aws):
-    played = aws()
-    password = played.lab.clusters[0]["password"]
-    ran = played.chaos.run(PGPASSWORD=password, PGPASSFILE="/nowhere")
+    lab_as_aws = aws()
+    password = lab_as_aws.lab.clusters[0]["password"]
+    ran = lab_as_aws.chaos.run(PGPASSWORD=password, PGPASSFILE="/nowhere")
     assert ran.status == 0, ran.output
     summary = ran.summary
     assert (summary["target"], summary["lab"], summary["seed_rows"]) == ("aws", None, None)
 
-    told = {t["what"]: t["at"] for t in played.truth()}
+    told = {t["what"]: t["at"] for t in lab_as_aws.truth()}
     outage = (told["ready"] - told["freezing"]) / 1e9
     assert summary["outage_seconds"] == pytest.approx(
         outage, abs=summary["error_bound_seconds"] + 0.05
     )
-    assert played.key_state() == "Enabled"
-    assert played.mutating_calls() == ["DisableKey", "EnableKey"]
-    with psycopg.connect(played.database) as connection:
+    assert lab_as_aws.key_state() == "Enabled"
+    assert lab_as_aws.mutating_calls() == ["DisableKey", "EnableKey"]
+    with psycopg.connect(lab_as_aws.database) as connection:
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
         assert found.fetchone() is None
-    written = [path for path in played.chaos.folder.rglob("*") if path.is_file()]
+    written = [path for path in lab_as_aws.chaos.folder.rglob("*") if path.is_file()]
     assert len(written) > 5
     assert not [path for path in written if password.encode() in path.read_bytes()]
 
@@ -127,17 +127,17 @@ CREATE TRIGGER swallow BEFORE INSERT ON chaos_kms.writes
 
 @pytest.mark.soak
 def test_a_database_that_loses_acknowledged_writes_fails(aws):
-    played = aws()
+    lab_as_aws = aws()
 
     def swallow():
-        with psycopg.connect(played.database, autocommit=True) as connection:
+        with psycopg.connect(lab_as_aws.database, autocommit=True) as connection:
             query = "SELECT to_regclass('chaos_kms.writes')"
             until(lambda: connection.execute(query).fetchone()[0], 30)
             connection.execute(SWALLOW)
 
     thief = threading.Thread(target=swallow)
     thief.start()
-    ran = played.chaos.run()
+    ran = lab_as_aws.chaos.run()
     thief.join()
     assert ran.status == 1
     summary = ran.summary
@@ -150,22 +150,22 @@ def test_a_database_that_loses_acknowledged_writes_fails(aws):
 
 
 def test_a_fault_that_never_shows_is_no_pass(aws):
-    played = aws(speed=1.0, CHAOS_IMPACT_TIMEOUT="2", CHAOS_HOLD="1")
-    ran = played.chaos.run()
+    lab_as_aws = aws(speed=1.0, CHAOS_IMPACT_TIMEOUT="2", CHAOS_HOLD="1")
+    ran = lab_as_aws.chaos.run()
     assert ran.status == 1
     assert ran.summary["verdict"] == "failed"
     reasons = " ".join(ran.summary["reasons"])
     assert "orders to become inaccessible: not within 2 s" in reasons
     assert ran.summary["time_to_impact_seconds"] is None
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 @pytest.mark.soak
 def test_a_key_that_somebody_else_puts_back_is_no_pass(aws):
-    played = aws(CHAOS_HOLD="20")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(CHAOS_HOLD="20")
+    running = lab_as_aws.chaos.start_run()
     running.until_said("Action: hold-the-outage")
-    played.client("kms").enable_key(KeyId=played.key)
+    lab_as_aws.client("kms").enable_key(KeyId=lab_as_aws.key)
     ran = running.wait()
     assert ran.status == 1
     assert ran.summary["verdict"] == "failed"

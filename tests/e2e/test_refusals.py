@@ -28,26 +28,26 @@ def is_a_clean_refusal(ran, *words):
 def shared(tmp_path_factory):
     """One lab that plays AWS for every refusal: none of them may change it."""
     from chaosaws_kms_ext.lab_client.local_lab import LocalLab
-    from tests.support.chaos import Chaos, PlayedAws
+    from tests.support.chaos import Chaos, LabAsAws
 
     lab = LocalLab.start(FAST, "observed")
     env = {**AWS_SETTINGS, **lab.environment}
-    yield PlayedAws(lab, Chaos(tmp_path_factory.mktemp("refusals"), env))
+    yield LabAsAws(lab, Chaos(tmp_path_factory.mktemp("refusals"), env))
     lab.stop()
 
 
 @pytest.fixture
-def played(shared, tmp_path):
+def lab_as_aws(shared, tmp_path):
     shared.chaos.folder = tmp_path
     return shared
 
 
 @pytest.fixture
-def unchanged(played):
+def unchanged(lab_as_aws):
     """Fails a test that changed anything."""
-    before = played.mutating_calls()
+    before = lab_as_aws.mutating_calls()
     yield
-    assert played.mutating_calls() == before
+    assert lab_as_aws.mutating_calls() == before
 
 
 OFTEN = {
@@ -106,86 +106,86 @@ OFTEN = {
     ),
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_run_that_cannot_be_right_is_refused(played, env, words):
-    is_a_clean_refusal(played.chaos.run(**env), *words)
+def test_a_run_that_cannot_be_right_is_refused(lab_as_aws, env, words):
+    is_a_clean_refusal(lab_as_aws.chaos.run(**env), *words)
 
 
 ALLOWED = [{"Key": "chaos:allow", "Value": "kms"}]
 
 
-def allowed_key(played):
+def allowed_key(lab_as_aws):
     tags = [{"TagKey": "chaos:allow", "TagValue": "kms"}]
-    return played.client("kms").create_key(Tags=tags)["KeyMetadata"]["Arn"]
+    return lab_as_aws.client("kms").create_key(Tags=tags)["KeyMetadata"]["Arn"]
 
 
-def new_cluster(played, name, **params):
+def new_cluster(lab_as_aws, name, **params):
     """A cluster that may be attacked, but for what a test does to it, and for its backup."""
     wanted = {"DBClusterIdentifier": name, "Tags": ALLOWED, **params}
-    return new_writer(played.client("rds"), **wanted)
+    return new_writer(lab_as_aws.client("rds"), **wanted)
 
 
-def refused(played, name, **env):
+def refused(lab_as_aws, name, **env):
     """The one reason for which the cluster is refused; nothing was changed."""
-    before = played.mutating_calls()
-    ran = played.chaos.run(CHAOS_CLUSTER_ID=name, CHAOS_WITHOUT_BACKUP="yes", **env)
+    before = lab_as_aws.mutating_calls()
+    ran = lab_as_aws.chaos.run(CHAOS_CLUSTER_ID=name, CHAOS_WITHOUT_BACKUP="yes", **env)
     is_a_clean_refusal(ran)
-    assert played.mutating_calls() == before
+    assert lab_as_aws.mutating_calls() == before
     return ran.said
 
 
 @pytest.mark.soak
-def test_a_cluster_that_is_not_encrypted_is_refused(played):
-    new_cluster(played, "plain")
-    assert refused(played, "plain") == "the cluster plain is not encrypted under a KMS key"
+def test_a_cluster_that_is_not_encrypted_is_refused(lab_as_aws):
+    new_cluster(lab_as_aws, "plain")
+    assert refused(lab_as_aws, "plain") == "the cluster plain is not encrypted under a KMS key"
 
 
 @pytest.mark.soak
-def test_a_key_that_aws_manages_is_refused(played):
-    new_cluster(played, "managed", StorageEncrypted=True)
-    said = refused(played, "managed")
+def test_a_key_that_aws_manages_is_refused(lab_as_aws):
+    new_cluster(lab_as_aws, "managed", StorageEncrypted=True)
+    said = refused(lab_as_aws, "managed")
     assert "is managed by AWS" in said
     assert "only a customer managed key can be tried" in said
 
 
 @pytest.mark.soak
-def test_another_clusters_key_is_refused(played):
-    other = allowed_key(played)
-    said = refused(played, "orders", CHAOS_KEY_ID=other)
-    assert said == f"CHAOS_KEY_ID names {other}, but orders is encrypted under {played.key}"
+def test_another_clusters_key_is_refused(lab_as_aws):
+    other = allowed_key(lab_as_aws)
+    said = refused(lab_as_aws, "orders", CHAOS_KEY_ID=other)
+    assert said == f"CHAOS_KEY_ID names {other}, but orders is encrypted under {lab_as_aws.key}"
 
 
-def test_a_key_that_somebody_disabled_is_refused_and_stays_disabled(played):
-    key = allowed_key(played)
-    new_cluster(played, "dark", StorageEncrypted=True, KmsKeyId=key)
-    played.client("kms").disable_key(KeyId=key)
-    assert f"the key {key} is Disabled already" in refused(played, "dark")
-    assert played.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
+def test_a_key_that_somebody_disabled_is_refused_and_stays_disabled(lab_as_aws):
+    key = allowed_key(lab_as_aws)
+    new_cluster(lab_as_aws, "dark", StorageEncrypted=True, KmsKeyId=key)
+    lab_as_aws.client("kms").disable_key(KeyId=key)
+    assert f"the key {key} is Disabled already" in refused(lab_as_aws, "dark")
+    assert lab_as_aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
 
 
 @pytest.mark.soak
-def test_a_cluster_that_is_stopped_is_refused(played):
-    new_cluster(played, "still", StorageEncrypted=True, KmsKeyId=allowed_key(played))
-    played.client("rds").stop_db_cluster(DBClusterIdentifier="still")
-    said = refused(played, "still")
+def test_a_cluster_that_is_stopped_is_refused(lab_as_aws):
+    new_cluster(lab_as_aws, "still", StorageEncrypted=True, KmsKeyId=allowed_key(lab_as_aws))
+    lab_as_aws.client("rds").stop_db_cluster(DBClusterIdentifier="still")
+    said = refused(lab_as_aws, "still")
     assert said.startswith("the cluster still is stop")
     assert said.endswith(", not available")
 
 
 @pytest.mark.soak
-def test_a_cluster_and_a_key_that_nobody_allowed_are_refused(played):
-    key = played.client("kms").create_key()["KeyMetadata"]["Arn"]
-    new_cluster(played, "closed", StorageEncrypted=True, KmsKeyId=key, Tags=[])
-    assert refused(played, "closed") == (
+def test_a_cluster_and_a_key_that_nobody_allowed_are_refused(lab_as_aws):
+    key = lab_as_aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    new_cluster(lab_as_aws, "closed", StorageEncrypted=True, KmsKeyId=key, Tags=[])
+    assert refused(lab_as_aws, "closed") == (
         "the cluster closed does not carry the tag chaos:allow=kms: add it to allow this; "
         f"the key {key} does not carry the tag chaos:allow=kms: add it to allow this"
     )
 
 
-def test_whoever_else_would_lose_the_key_is_named_in_the_refusal(played):
-    key = allowed_key(played)
-    new_cluster(played, "shared", StorageEncrypted=True, KmsKeyId=key)
-    new_cluster(played, "sharing", StorageEncrypted=True, KmsKeyId=key)
-    said = refused(played, "shared", CHAOS_BLAST_RADIUS="1")
+def test_whoever_else_would_lose_the_key_is_named_in_the_refusal(lab_as_aws):
+    key = allowed_key(lab_as_aws)
+    new_cluster(lab_as_aws, "shared", StorageEncrypted=True, KmsKeyId=key)
+    new_cluster(lab_as_aws, "sharing", StorageEncrypted=True, KmsKeyId=key)
+    said = refused(lab_as_aws, "shared", CHAOS_BLAST_RADIUS="1")
     assert "2 other things use the key of shared" in said
     assert "(cluster sharing, instance sharing-1)" in said
     assert said.endswith("set CHAOS_BLAST_RADIUS=2, which says 1")
@@ -209,8 +209,8 @@ def test_whoever_else_would_lose_the_key_is_named_in_the_refusal(played):
     ],
     ids=" ".join,
 )
-def test_another_strategy_than_the_experiments_is_refused(played, options):
-    is_a_clean_refusal(played.chaos.run(None, *options))
+def test_another_strategy_than_the_experiments_is_refused(lab_as_aws, options):
+    is_a_clean_refusal(lab_as_aws.chaos.run(None, *options))
 
 
 def altered(tmp_path, change):
@@ -252,53 +252,53 @@ def altered(tmp_path, change):
         lambda case: case[1][0] in ("strategy is not set", "its rollbacks must call enable_key"),
     ),
 )
-def test_an_experiment_that_breaks_the_rules_is_refused(played, tmp_path, change, words):
-    ran = played.chaos.run(altered(tmp_path, change), CHAOS_RTO="")
+def test_an_experiment_that_breaks_the_rules_is_refused(lab_as_aws, tmp_path, change, words):
+    ran = lab_as_aws.chaos.run(altered(tmp_path, change), CHAOS_RTO="")
     is_a_clean_refusal(ran, *words)
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_without_the_control_the_gate_does_not_open(played, tmp_path):
+def test_without_the_control_the_gate_does_not_open(lab_as_aws, tmp_path):
     """Chaos Toolkit goes on without a control that it cannot load: the load probe then fails."""
     for control in ([], [{"name": "x", "provider": {"type": "python", "module": "no.such"}}]):
         path = altered(tmp_path, lambda e, control=control: e.update(controls=control))
-        ran = played.chaos.run(path)
+        ran = lab_as_aws.chaos.run(path)
         assert ran.status == 1
-        journal = (played.chaos.folder / "journal.json").read_text()
+        journal = (lab_as_aws.chaos.folder / "journal.json").read_text()
         assert "no load runs that is called main: the experiment must name the control" in journal
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_run_that_was_refused_for_its_database_leaves_nothing_to_restore(played):
-    is_a_clean_refusal(played.chaos.run(CHAOS_DATABASE="dbname=nowhere"), "does not exist")
-    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
-    with psycopg.connect(played.database, autocommit=True) as connection:
+def test_a_run_that_was_refused_for_its_database_leaves_nothing_to_restore(lab_as_aws):
+    is_a_clean_refusal(lab_as_aws.chaos.run(CHAOS_DATABASE="dbname=nowhere"), "does not exist")
+    assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    with psycopg.connect(lab_as_aws.database, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA chaos_kms")
         try:
-            is_a_clean_refusal(played.chaos.run(), "has a schema chaos_kms that is not ours")
-            assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+            is_a_clean_refusal(lab_as_aws.chaos.run(), "has a schema chaos_kms that is not ours")
+            assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
         finally:
             connection.execute("DROP SCHEMA chaos_kms")
 
 
-def test_a_run_that_is_refused_does_not_move_latest(played):
-    old = played.chaos.folder / "reports" / "kms-disable" / "2026-01-01T000000Z"
+def test_a_run_that_is_refused_does_not_move_latest(lab_as_aws):
+    old = lab_as_aws.chaos.folder / "reports" / "kms-disable" / "2026-01-01T000000Z"
     old.mkdir(parents=True)
-    (played.chaos.folder / "reports" / "latest").symlink_to("kms-disable/2026-01-01T000000Z")
-    ran = played.chaos.run(CHAOS_DATABASE="dbname=nowhere")
+    (lab_as_aws.chaos.folder / "reports" / "latest").symlink_to("kms-disable/2026-01-01T000000Z")
+    ran = lab_as_aws.chaos.run(CHAOS_DATABASE="dbname=nowhere")
     assert ran.status == 1
     assert (ran.reports / "latest").resolve() == old.resolve()
     assert list((ran.reports / "kms-disable").iterdir()) == [old]
 
 
-def test_what_somebody_elses_rollback_does_is_told_of_a_refused_run_too(played, tmp_path):
+def test_what_somebody_elses_rollback_does_is_told_of_a_refused_run_too(lab_as_aws, tmp_path):
     touch = {
         "type": "action",
         "name": "theirs",
         "provider": {"type": "process", "path": "touch", "arguments": str(tmp_path / "touched")},
     }
     path = altered(tmp_path, lambda e: e["rollbacks"].append(touch))
-    ran = played.chaos.run(path, CHAOS_RTO="soon")
+    ran = lab_as_aws.chaos.run(path, CHAOS_RTO="soon")
     assert ran.status == 1
     assert "Rollback: theirs" in ran.output
     assert (tmp_path / "touched").exists()

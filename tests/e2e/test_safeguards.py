@@ -25,243 +25,245 @@ from tests.support.chaos_runs import (
 from tests.support.labs import program, until
 
 
-def only_its_schema_is_left(played):
+def only_its_schema_is_left(lab_as_aws):
     """Of a run that was killed; and `restore` drops that."""
     where = "schema chaos_kms of the load in the cluster orders"
-    planned = played.chaos.kms("restore", "--dry-run")
+    planned = lab_as_aws.chaos.kms("restore", "--dry-run")
     assert f"would remove the {where}" in planned.output
-    assert schemas(played) == 1
-    restored = played.chaos.kms("restore")
+    assert schemas(lab_as_aws) == 1
+    restored = lab_as_aws.chaos.kms("restore")
     assert restored.status == 0, restored.output
     assert f"{where}: dropped" in restored.output
     assert "EnableKey" not in restored.output
-    return schemas(played) == 0 and nothing_is_left(played)
+    return schemas(lab_as_aws) == 0 and nothing_is_left(lab_as_aws)
 
 
-def schemas(played):
-    with psycopg.connect(played.database) as connection:
+def schemas(lab_as_aws):
+    with psycopg.connect(lab_as_aws.database) as connection:
         found = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'chaos_kms'")
         return found.fetchone()[0]
 
 
-def elsewhere(played, tmp_path):
+def elsewhere(lab_as_aws, tmp_path):
     """The same AWS, from a machine that knows nothing of any run."""
     state = tmp_path / "elsewhere"
     return {"XDG_STATE_HOME": str(state)}
 
 
 def test_a_killed_runs_watchdog_puts_everything_back_and_restore_drops_its_schema(aws):
-    played = aws(profile="documented")
-    running = killed_in(played)
-    until(lambda: played.key_state() == "Enabled", timeout=5)
-    until(lambda: played.cluster_status() == "available")
+    lab_as_aws = aws(profile="documented")
+    running = killed_in(lab_as_aws)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.cluster_status() == "available")
     until(lambda: not running.left(), timeout=5, every=0.2)
-    assert only_its_schema_is_left(played)
-    (log,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.watchdog.log")
+    assert only_its_schema_is_left(lab_as_aws)
+    (log,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.watchdog.log")
     assert "the key is back" in log.read_text()
     assert "the cluster was started" in log.read_text()
 
 
 @pytest.mark.soak  # a run has 30 s to keep its own deadline first
 def test_a_run_that_hangs_is_not_waited_for(aws):
-    played = aws(CHAOS_MAX_KEY_UNUSABLE="1", CHAOS_HOLD="1")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(CHAOS_MAX_KEY_UNUSABLE="1", CHAOS_HOLD="1")
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["impact"])
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGSTOP)
     try:
-        until(lambda: played.key_state() == "Enabled", timeout=40)
-        until(lambda: "Nothing to put back: " in played.chaos.kms("restore").output)
+        until(lambda: lab_as_aws.key_state() == "Enabled", timeout=40)
+        until(lambda: "Nothing to put back: " in lab_as_aws.chaos.kms("restore").output)
     finally:
         running.signal(signal.SIGCONT)
     ran = running.wait()
     assert ran.status == 1
     assert ran.summary["verdict"] != "passed"
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 @pytest.mark.soak
 def test_a_good_run_arms_its_switch_and_disarms_it(aws):
-    played = aws()
-    running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
+    lab_as_aws = aws()
+    running = lab_as_aws.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
     running.until_said(MOMENTS["impact"])
-    until(lambda: played.key_state() == "Disabled")
-    key_id = played.key.rpartition("/")[2]
-    assert schedules(played) == [f"start-{key_id}", f"undo-{key_id}"]
-    said = played.client("scheduler").get_schedule(GroupName="chaos-kms", Name=f"undo-{key_id}")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
+    key_id = lab_as_aws.key.rpartition("/")[2]
+    assert schedules(lab_as_aws) == [f"start-{key_id}", f"undo-{key_id}"]
+    said = lab_as_aws.client("scheduler").get_schedule(GroupName="chaos-kms", Name=f"undo-{key_id}")
     assert said["ScheduleExpression"] == "rate(5 minutes)"
-    assert json.loads(said["Target"]["Input"]) == {"KeyId": played.key}
+    assert json.loads(said["Target"]["Input"]) == {"KeyId": lab_as_aws.key}
     assert (said["EndDate"] - said["StartDate"]).total_seconds() == 86400
     ran = running.wait()
     assert ran.status == 0, ran.output
     assert "If this run dies the key is put back by: a watchdog (pid " in ran.output
-    assert schedules(played) == []
+    assert schedules(lab_as_aws) == []
 
 
 @pytest.mark.soak
 def test_the_switch_is_a_lock_for_runs_on_other_machines(aws, tmp_path):
-    played = aws(CHAOS_HOLD="20")
-    env = {"CHAOS_SWITCH_ROLE": switch_role(played)}
-    first = played.chaos.start_run(**env)
+    lab_as_aws = aws(CHAOS_HOLD="20")
+    env = {"CHAOS_SWITCH_ROLE": switch_role(lab_as_aws)}
+    first = lab_as_aws.chaos.start_run(**env)
     first.until_said("The switch is armed")
     # The second passes its guard before the first has disabled the key, at best; so it is let in
     # by a DescribeKey that is behind.
-    second = played.chaos.run(**env, **elsewhere(played, tmp_path))
+    second = lab_as_aws.chaos.run(**env, **elsewhere(lab_as_aws, tmp_path))
     assert second.status == 1
     assert "is Disabled already" in second.output or "holds this key" in second.output
     first.signal(signal.SIGINT)
     assert first.wait().status == 1
-    assert schedules(played) == []
-    assert played.key_state() == "Enabled"
+    assert schedules(lab_as_aws) == []
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 @pytest.mark.soak
 def test_a_second_run_on_this_machine_is_refused(aws):
-    played = aws(CHAOS_HOLD="20")
-    first = played.chaos.start_run()
+    lab_as_aws = aws(CHAOS_HOLD="20")
+    first = lab_as_aws.chaos.start_run()
     first.until_said(MOMENTS["gate"])
-    second = played.chaos.run()
+    second = lab_as_aws.chaos.run()
     assert second.status == 1
     assert "holds the key" in second.said or "open entry" in second.said
     first.signal(signal.SIGTERM)
     first.wait()
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 def test_restore_works_from_the_schedules_alone(aws, tmp_path):
-    played = aws(profile="documented")
-    running = killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(played))
+    lab_as_aws = aws(profile="documented")
+    running = killed_in(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
     until(lambda: not running.left(), timeout=5, every=0.2)
-    assert played.key_state() == "Disabled"
-    there = elsewhere(played, tmp_path)
-    shown = played.chaos.kms("restore", "--dry-run", **there)
+    assert lab_as_aws.key_state() == "Disabled"
+    there = elsewhere(lab_as_aws, tmp_path)
+    shown = lab_as_aws.chaos.kms("restore", "--dry-run", **there)
     assert shown.status == 1
     assert "would call kms:EnableKey" in shown.output
-    assert played.key_state() == "Disabled"
-    restored = played.chaos.kms("restore", **there)
+    assert lab_as_aws.key_state() == "Disabled"
+    restored = lab_as_aws.chaos.kms("restore", **there)
     assert restored.status == 0, restored.output
-    assert played.key_state() == "Enabled"
-    until(lambda: played.cluster_status() == "available")
-    assert schedules(played) == []
-    assert "Nothing to put back: " in played.chaos.kms("restore", **there).output
+    assert lab_as_aws.key_state() == "Enabled"
+    until(lambda: lab_as_aws.cluster_status() == "available")
+    assert schedules(lab_as_aws) == []
+    assert "Nothing to put back: " in lab_as_aws.chaos.kms("restore", **there).output
 
 
 @pytest.mark.soak
 def test_restore_works_from_a_file_that_was_copied(aws, tmp_path):
-    played = aws()
-    running = killed_in(played, watchdog=False)
+    lab_as_aws = aws()
+    running = killed_in(lab_as_aws, watchdog=False)
     until(lambda: not running.left(), timeout=5, every=0.2)
-    (entry,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
+    (entry,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
     copied = tmp_path / "copied.json"
     shutil.copy(entry, copied)
     was = copied.read_bytes()
-    restored = played.chaos.kms("restore", str(copied), **elsewhere(played, tmp_path))
+    restored = lab_as_aws.chaos.kms("restore", str(copied), **elsewhere(lab_as_aws, tmp_path))
     assert restored.status == 0, restored.output
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
     assert copied.read_bytes() == was  # whose it is, is not known here
 
 
 @pytest.mark.soak
 def test_a_cluster_that_is_not_back_leaves_switch_and_watchdog_and_says_so(aws):
-    played = aws(
+    lab_as_aws = aws(
         profile="documented", CHAOS_RECOVERY_STRATEGY="self-only", CHAOS_RECOVERY_TIMEOUT="2"
     )
-    running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
+    running = lab_as_aws.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
     ran = running.wait()
     assert ran.status == 1
     assert "and the switch stays armed" in " ".join(ran.summary["reasons"])
     assert "the watchdog sees to the cluster's return" in ran.output
     until(lambda: not running.left(), 15, every=0.2)
-    assert played.cluster_status() == "available"
-    assert schedules(played) == []
-    assert at_most_its_schema_is_left(played)
+    assert lab_as_aws.cluster_status() == "available"
+    assert schedules(lab_as_aws) == []
+    assert at_most_its_schema_is_left(lab_as_aws)
 
 
 def test_without_its_switch_no_key_is_taken_away(aws):
-    played = aws()
-    ran = played.chaos.run(CHAOS_SWITCH_ROLE="arn:aws:iam::123456789012:role/switch?")
+    lab_as_aws = aws()
+    ran = lab_as_aws.chaos.run(CHAOS_SWITCH_ROLE="arn:aws:iam::123456789012:role/switch?")
     assert "CHAOS_SWITCH_ROLE must be the ARN of an IAM role" in ran.said
-    misbehaviours = Misbehaviours.of(played.lab)
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(kind="expired-token", service="scheduler", operation="CreateSchedule")
-    ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played))
+    ran = lab_as_aws.chaos.run(CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
     assert ran.status == 1
-    assert played.key_state() == "Enabled"
-    assert "DisableKey" not in played.mutating_calls()
+    assert lab_as_aws.key_state() == "Enabled"
+    assert "DisableKey" not in lab_as_aws.mutating_calls()
     misbehaviours.clear()
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     """AWS refuses the run's EnableKey for good; the watchdog finds it open again later."""
-    played = aws()
-    misbehaviours = Misbehaviours.of(played.lab)
+    lab_as_aws = aws()
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(kind="expired-token", service="kms", operation="EnableKey")
-    running = played.chaos.start_run()
+    running = lab_as_aws.chaos.start_run()
     ran = running.wait()
     assert ran.status == 1
     assert "the watchdog goes on putting the key back" in ran.output
-    assert played.key_state() == "Disabled"
+    assert lab_as_aws.key_state() == "Disabled"
     misbehaviours.clear()
-    until(lambda: played.key_state() == "Enabled", timeout=30)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=30)
     until(lambda: not running.left(), timeout=15, every=0.2)
-    assert at_most_its_schema_is_left(played)
+    assert at_most_its_schema_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_a_switch_that_cannot_be_disarmed_is_no_pass(aws):
-    played = aws()
-    misbehaviours = Misbehaviours.of(played.lab)
+    lab_as_aws = aws()
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(kind="expired-token", service="scheduler", operation="DeleteSchedule")
-    ran = played.chaos.run(CHAOS_SWITCH_ROLE=switch_role(played), CHAOS_RECOVERY_STRATEGY="start")
+    ran = lab_as_aws.chaos.run(
+        CHAOS_SWITCH_ROLE=switch_role(lab_as_aws), CHAOS_RECOVERY_STRATEGY="start"
+    )
     assert ran.status == 1
     said = " ".join(ran.summary["reasons"])
     assert "is still armed" in said
     assert "`chaos kms restore` disarms it" in said
     misbehaviours.clear()
-    assert played.chaos.kms("restore").status == 0
-    assert schedules(played) == []
-    assert nothing_is_left(played)
+    assert lab_as_aws.chaos.kms("restore").status == 0
+    assert schedules(lab_as_aws) == []
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_restore_lets_nothing_keep_it_from_the_key(aws, tmp_path):
     """A damaged entry beside, settings that are wrong, and nobody who hears what it says."""
-    played = aws(profile="documented")
-    running = killed_in(played, watchdog=False)
+    lab_as_aws = aws(profile="documented")
+    running = killed_in(lab_as_aws, watchdog=False)
     until(lambda: not running.left(), timeout=5, every=0.2)
-    state = played.chaos.folder / "state" / "chaosaws-kms"
+    state = lab_as_aws.chaos.folder / "state" / "chaosaws-kms"
     (state / "damaged-1.json").write_text("{")
-    env = {**os.environ, **played.chaos.env, "CHAOS_CLUSTER_ID": "", "CHAOS_RTO": "soon"}
+    env = {**os.environ, **lab_as_aws.chaos.env, "CHAOS_CLUSTER_ID": "", "CHAOS_RTO": "soon"}
     with open("/dev/full", "wb") as full:
         ran = subprocess.run(
             [program("chaos"), "--no-version-check", "kms", "restore"],
             env=env, stdout=full, stderr=full, timeout=60, check=False,
         )  # fmt: skip
     assert ran.returncode != 0  # of the damaged one
-    assert played.key_state() == "Enabled"
-    assert played.cluster_status() == "available"
+    assert lab_as_aws.key_state() == "Enabled"
+    assert lab_as_aws.cluster_status() == "available"
     assert [path.name for path in state.glob("*.json")] == ["damaged-1.json"]
 
 
 @pytest.mark.soak
 def test_an_old_entry_does_not_enable_the_key_of_the_run_that_holds_it_now(aws, tmp_path):
-    played = aws()
-    role = switch_role(played)
-    old = killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=role)
+    lab_as_aws = aws()
+    role = switch_role(lab_as_aws)
+    old = killed_in(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=role)
     until(lambda: not old.left(), timeout=5, every=0.2)
-    (entry,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
+    (entry,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
     kept = tmp_path / "kept.json"
     shutil.copy(entry, kept)
-    assert played.chaos.kms("restore").status == 0
-    now = played.chaos.start_run(CHAOS_SWITCH_ROLE=role, CHAOS_HOLD="20")
+    assert lab_as_aws.chaos.kms("restore").status == 0
+    now = lab_as_aws.chaos.start_run(CHAOS_SWITCH_ROLE=role, CHAOS_HOLD="20")
     now.until_said(MOMENTS["hold"])
-    restored = played.chaos.kms("restore", str(kept))
+    restored = lab_as_aws.chaos.kms("restore", str(kept))
     assert restored.status == 0
     assert "holds this key now" in restored.output
-    assert played.key_state() == "Disabled"
+    assert lab_as_aws.key_state() == "Disabled"
     now.signal(signal.SIGKILL)
-    until(lambda: played.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
 
 
 BARE = {
@@ -277,22 +279,22 @@ BARE = {
 
 
 def test_an_experiment_without_our_control_has_the_safeguards_too(aws, tmp_path):
-    played = aws(profile="documented")
+    lab_as_aws = aws(profile="documented")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps(BARE))
-    running = played.chaos.start_run(bare)
+    running = lab_as_aws.chaos.start_run(bare)
     running.until_said("If this run dies the key is put back by: a watchdog")
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGKILL)
     running.wait(5)
-    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
     until(lambda: not running.left(), timeout=10, every=0.2)
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 def test_a_run_whose_watchdog_ends_puts_its_key_back_and_stops(aws):
-    played = aws(CHAOS_HOLD="60", CHAOS_RECOVERY_STRATEGY="start")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(CHAOS_HOLD="60", CHAOS_RECOVERY_STRATEGY="start")
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["hold"])
     running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
     (its,) = watchdogs(running)
@@ -300,41 +302,41 @@ def test_a_run_whose_watchdog_ends_puts_its_key_back_and_stops(aws):
     ran = running.wait()
     assert ran.status == 1
     assert "its watchdog has ended" in ran.summary["reasons"][0]
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 @pytest.mark.soak
 def test_a_watchdog_needs_no_journal_that_it_has_once_read(aws):
-    played = aws()
-    running = played.chaos.start_run()
+    lab_as_aws = aws()
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["hold"])
-    shutil.rmtree(played.chaos.folder / "state")
+    shutil.rmtree(lab_as_aws.chaos.folder / "state")
     running.signal(signal.SIGKILL)
     running.wait(5)
-    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
     until(lambda: not running.left(), timeout=15, every=0.2)
-    assert played.cluster_status() == "available"
+    assert lab_as_aws.cluster_status() == "available"
 
 
 @pytest.mark.soak
 def test_a_key_that_was_put_back_before_is_left_to_whoever_disabled_it_since(aws, tmp_path):
-    played = aws()
-    killed_in(played, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(played))
-    assert played.chaos.kms("restore", **elsewhere(played, tmp_path)).status == 0
-    played.client("kms").disable_key(KeyId=played.key)
-    old = played.chaos.kms("restore")
+    lab_as_aws = aws()
+    killed_in(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
+    assert lab_as_aws.chaos.kms("restore", **elsewhere(lab_as_aws, tmp_path)).status == 0
+    lab_as_aws.client("kms").disable_key(KeyId=lab_as_aws.key)
+    old = lab_as_aws.chaos.kms("restore")
     assert old.status == 1
     assert "somebody took it away again" in old.output
-    assert played.key_state() == "Disabled"
-    assert played.chaos.kms("restore", "--force").status == 0
-    assert played.key_state() == "Enabled"
-    assert nothing_is_left(played)
+    assert lab_as_aws.key_state() == "Disabled"
+    assert lab_as_aws.chaos.kms("restore", "--force").status == 0
+    assert lab_as_aws.key_state() == "Enabled"
+    assert nothing_is_left(lab_as_aws)
 
 
-def entry_left_in(played, **changed):
+def entry_left_in(lab_as_aws, **changed):
     """The journal entry of a run that was killed there, changed."""
-    killed_in(played, watchdog=False)
-    (path,) = (played.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
+    killed_in(lab_as_aws, watchdog=False)
+    (path,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
     entry = json.loads(path.read_text()) | changed
     for call in entry["undo"]["calls"]:
         call["params"]["KeyId"] = entry["key"]
@@ -343,20 +345,20 @@ def entry_left_in(played, **changed):
 
 @pytest.mark.soak
 def test_a_cluster_that_was_deleted_does_not_keep_its_entry_open(aws):
-    played = aws()
-    entry_left_in(played, cluster="another")
-    restored = played.chaos.kms("restore")
+    lab_as_aws = aws()
+    entry_left_in(lab_as_aws, cluster="another")
+    restored = lab_as_aws.chaos.kms("restore")
     assert "another is not there any more" in restored.output
-    assert played.key_state() == "Enabled"
-    until(lambda: played.cluster_status() == "available")  # by itself
-    assert at_most_its_schema_is_left(played)
+    assert lab_as_aws.key_state() == "Enabled"
+    until(lambda: lab_as_aws.cluster_status() == "available")  # by itself
+    assert at_most_its_schema_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_the_credentials_of_another_account_close_no_entry(aws):
-    played = aws()
-    entry_left_in(played, key=played.key.replace("123456789012", "999999999999"))
-    restored = played.chaos.kms("restore")
+    lab_as_aws = aws()
+    entry_left_in(lab_as_aws, key=lab_as_aws.key.replace("123456789012", "999999999999"))
+    restored = lab_as_aws.chaos.kms("restore")
     assert restored.status == 1
     assert "is of account 999999999999, these credentials of 123456789012" in restored.output
-    assert played.key_state() == "Disabled"
+    assert lab_as_aws.key_state() == "Disabled"

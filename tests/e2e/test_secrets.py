@@ -10,7 +10,7 @@ import psutil
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.support.chaos import EXPERIMENT, PlayedAws
+from tests.support.chaos import EXPERIMENT, LabAsAws
 from tests.support.labs import as_superuser, mostly_soak
 from tests.support.token_gate import asks, standing_before
 
@@ -18,18 +18,18 @@ ASKED, TRUSTED = "asked", "trusted"
 
 
 @pytest.fixture
-def played(tmp_path):
-    playing = PlayedAws.start(tmp_path)
+def lab_as_aws(tmp_path):
+    playing = LabAsAws.start(tmp_path)
     yield playing
     playing.lab.stop()
 
 
-def give_roles(played, password):
-    """Two users of the played cluster's: one has to give a password, the other does not."""
-    (data,) = played.lab.requests.parent.glob("cluster-*/data")
+def give_roles(lab_as_aws, password):
+    """Two users of the lab_as_aws cluster's: one has to give a password, the other does not."""
+    (data,) = lab_as_aws.lab.requests.parent.glob("cluster-*/data")
     asks(data, ASKED)
     asks(data, TRUSTED, "trust")
-    with as_superuser(played.lab, "shop") as connection:
+    with as_superuser(lab_as_aws.lab, "shop") as connection:
         for role, more in ((ASKED, f"PASSWORD '{password}'"), (TRUSTED, "")):
             connection.execute(f"CREATE ROLE {role} LOGIN {more}")
             connection.execute(f"GRANT CREATE ON DATABASE shop TO {role}")
@@ -37,8 +37,8 @@ def give_roles(played, password):
         connection.execute("SELECT pg_reload_conf()")
 
 
-def keep_secret(played, name, password, **more):
-    played.client("secretsmanager").create_secret(
+def keep_secret(lab_as_aws, name, password, **more):
+    lab_as_aws.client("secretsmanager").create_secret(
         Name=name, SecretString=json.dumps({"username": ASKED, "password": password}), **more
     )
 
@@ -88,19 +88,19 @@ def processes(mark):
             yield process.info["cmdline"], environ
 
 
-def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_path_factory):
+def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(lab_as_aws, tmp_path_factory):
     password, token, literal = canaries = [secrets.token_hex(12) for _ in range(3)]
-    give_roles(played, password)
-    keep_secret(played, "shop/asked", password, KmsKeyId=played.key)
+    give_roles(lab_as_aws, password)
+    keep_secret(lab_as_aws, "shop/asked", password, KmsKeyId=lab_as_aws.key)
     given = with_secrets(tmp_path_factory.mktemp("given") / "experiment.json", literal)
 
-    running = played.chaos.start(
+    running = lab_as_aws.chaos.start(
         "--verbose",
         "--log-file",
-        str(played.chaos.folder / "chaostoolkit.log"),
+        str(lab_as_aws.chaos.folder / "chaostoolkit.log"),
         "run",
         "--journal-path",
-        str(played.chaos.folder / "journal.json"),
+        str(lab_as_aws.chaos.folder / "journal.json"),
         str(given),
         TEAM_TOKEN=token,
         **by_secret("shop/asked"),
@@ -111,7 +111,7 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_p
     assert ran.status == 0, ran.output
     assert ran.summary["writes"]["acknowledged"] > 20
 
-    assert holding(played.chaos.folder, canaries) == []
+    assert holding(lab_as_aws.chaos.folder, canaries) == []
     assert len(seen) >= 3
     for command, _ in seen:
         assert not any(canary in word for canary in canaries for word in command)
@@ -119,7 +119,7 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_p
     assert password not in str(locusts)
     assert [name for name in locusts if name.startswith("AWS_")] == []
 
-    journal = json.loads((played.chaos.folder / "journal.json").read_text())
+    journal = json.loads((lab_as_aws.chaos.folder / "journal.json").read_text())
     assert journal["run"][0]["output"]["stdout"] == "*** ***\n"
     copied = journal["experiment"]["configuration"]["dynamic"]["provider"]["secrets"]
     assert copied == {"team": {"token": "***", "literal": "***"}}
@@ -128,13 +128,13 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(played, tmp_p
 
 
 @pytest.mark.soak
-def test_with_tokens_of_iam_it_passes_too(played):
-    give_roles(played, "unused")
-    at = conninfo_to_dict(played.database)
+def test_with_tokens_of_iam_it_passes_too(lab_as_aws):
+    give_roles(lab_as_aws, "unused")
+    at = conninfo_to_dict(lab_as_aws.database)
     server = (str(at["host"]), int(at["port"]))
-    lab = played.lab
-    with standing_before(server, lab.region, lab.secret_key, played.chaos.folder) as gate:
-        ran = played.chaos.run(
+    lab = lab_as_aws.lab
+    with standing_before(server, lab.region, lab.secret_key, lab_as_aws.chaos.folder) as gate:
+        ran = lab_as_aws.chaos.run(
             CHAOS_DATABASE_AUTH="iam",
             CHAOS_DATABASE=f"host=127.0.0.1 port={gate.port} user={TRUSTED}",
         )
@@ -142,18 +142,18 @@ def test_with_tokens_of_iam_it_passes_too(played):
         assert gate.refused == []
         assert len(gate.taken) > 20
     assert ran.summary["writes"]["lost"] == 0
-    assert holding(played.chaos.folder / "reports", ["X-Amz-Signature"]) == []
+    assert holding(lab_as_aws.chaos.folder / "reports", ["X-Amz-Signature"]) == []
     assert "X-Amz-Signature" not in ran.output
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    played = PlayedAws.start(tmp_path_factory.mktemp("secrets"))
-    give_roles(played, "right")
-    keep_secret(played, "wrong", "hunter2")
-    keep_secret(played, "right", "right")
-    yield played
-    played.lab.stop()
+    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("secrets"))
+    give_roles(lab_as_aws, "right")
+    keep_secret(lab_as_aws, "wrong", "hunter2")
+    keep_secret(lab_as_aws, "right", "right")
+    yield lab_as_aws
+    lab_as_aws.lab.stop()
 
 
 @pytest.mark.parametrize(

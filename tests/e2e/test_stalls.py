@@ -47,19 +47,19 @@ def test_a_run_that_stood_still_gives_no_figure_it_has_not_seen_and_breaks_no_li
 def test_at_most_means_at_most_also_for_a_run_that_stands_still(aws):
     """Its watchdog puts the key back in time."""
     limit = 12
-    played = aws(CHAOS_MAX_KEY_UNUSABLE=str(limit), CHAOS_HOLD="60")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(CHAOS_MAX_KEY_UNUSABLE=str(limit), CHAOS_HOLD="60")
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["impact"])
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGSTOP)
     try:
-        until(lambda: played.key_state() == "Enabled", timeout=limit + 2)
+        until(lambda: lab_as_aws.key_state() == "Enabled", timeout=limit + 2)
     finally:
         running.signal(signal.SIGCONT)
     ran = running.wait()
     assert ran.status == 1
     assert ran.summary["verdict"] != "passed"
-    calls = [json.loads(line) for line in played.lab.requests.read_text().splitlines()]
+    calls = [json.loads(line) for line in lab_as_aws.lab.requests.read_text().splitlines()]
     at = {call["operation"]: call["at"] / 1e9 for call in reversed(calls)}
     assert at["EnableKey"] - at["DisableKey"] <= limit
 
@@ -95,31 +95,31 @@ def bare(folder, **runtime):
 def test_without_our_control_no_fault_is_injected_that_no_rollback_puts_back(
     aws, tmp_path, options, runtime
 ):
-    played = aws()
-    ran = played.chaos.run(bare(tmp_path, **runtime), *options)
+    lab_as_aws = aws()
+    ran = lab_as_aws.chaos.run(bare(tmp_path, **runtime), *options)
     assert "so nobody would put the key back: the fault is not injected" in ran.output
-    assert played.mutating_calls() == []
+    assert lab_as_aws.mutating_calls() == []
 
 
 def test_a_fault_in_the_background_is_refused_as_well(aws, tmp_path):
     """Its thread does not know the command."""
-    played = aws()
+    lab_as_aws = aws()
     path = bare(tmp_path)
     said = json.loads(path.read_text())
     said["method"][0]["background"] = True
     path.write_text(json.dumps(said))
-    ran = played.chaos.run(path, "--rollback-strategy=never")
+    ran = lab_as_aws.chaos.run(path, "--rollback-strategy=never")
     assert "so nobody would put the key back: the fault is not injected" in ran.output
-    assert played.mutating_calls() == []
+    assert lab_as_aws.mutating_calls() == []
 
 
 def test_a_run_that_ends_with_the_key_away_puts_it_back_itself(aws, tmp_path):
-    played = aws()
-    ran = played.chaos.run(bare(tmp_path))
+    lab_as_aws = aws()
+    ran = lab_as_aws.chaos.run(bare(tmp_path))
     assert "the rollbacks left a key away: putting it back now" in ran.output
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
     until(lambda: not marked(ran.mark), timeout=15, every=0.2)
-    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 def test_a_load_that_is_killed_in_the_outage_is_started_again_and_the_recovery_measured(chaos):

@@ -23,9 +23,9 @@ LONG_ENOUGH = 6.0
 """Seconds of the hold after which the outage, begun 5 s before, is long enough to be measured."""
 
 
-def put_alarm(played, *names):
+def put_alarm(lab_as_aws, *names):
     for name in names:
-        played.client("cloudwatch").put_metric_alarm(
+        lab_as_aws.client("cloudwatch").put_metric_alarm(
             AlarmName=name,
             Namespace="shop",
             MetricName="errors",
@@ -37,24 +37,24 @@ def put_alarm(played, *names):
         )
 
 
-def set_alarm(played, name, state="ALARM"):
-    played.client("cloudwatch").set_alarm_state(
+def set_alarm(lab_as_aws, name, state="ALARM"):
+    lab_as_aws.client("cloudwatch").set_alarm_state(
         AlarmName=name, StateValue=state, StateReason="a test"
     )
 
 
-def in_the_hold(played, **env):
-    running = played.chaos.start_run(**{**FAR, **env})
+def in_the_hold(lab_as_aws, **env):
+    running = lab_as_aws.chaos.start_run(**{**FAR, **env})
     running.until_said(MOMENTS["hold"])
-    assert played.key_state() == "Disabled"
+    assert lab_as_aws.key_state() == "Disabled"
     return running
 
 
-def before_the_hold(played, **env):
+def before_the_hold(lab_as_aws, **env):
     """The same some seconds earlier, where it makes no difference."""
-    running = played.chaos.start_run(**{**FAR, **env})
+    running = lab_as_aws.chaos.start_run(**{**FAR, **env})
     running.until_said(MOMENTS["impact"])
-    until(lambda: played.key_state() == "Disabled")
+    until(lambda: lab_as_aws.key_state() == "Disabled")
     return running
 
 
@@ -75,12 +75,12 @@ def not_waited_for(running):
     return running.wait(20)
 
 
-def nothing_is_left(played):
-    return played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+def nothing_is_left(lab_as_aws):
+    return lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
-def calls(played, operation):
-    lines = played.lab.requests.read_text().splitlines()
+def calls(lab_as_aws, operation):
+    lines = lab_as_aws.lab.requests.read_text().splitlines()
     return sum(json.loads(line)["operation"] == operation for line in lines)
 
 
@@ -88,74 +88,74 @@ def calls(played, operation):
 
 
 def test_an_alarm_that_goes_off_ends_the_run_and_the_key_is_back_in_seconds(aws):
-    played = aws(speed=AT_ONCE, CHAOS_STOP_ALARMS="orders-errors, checkout-latency")
-    put_alarm(played, "orders-errors", "checkout-latency")
-    running = in_the_hold(played)
-    set_alarm(played, "checkout-latency")
-    until(lambda: played.key_state() == "Enabled", timeout=8)
+    lab_as_aws = aws(speed=AT_ONCE, CHAOS_STOP_ALARMS="orders-errors, checkout-latency")
+    put_alarm(lab_as_aws, "orders-errors", "checkout-latency")
+    running = in_the_hold(lab_as_aws)
+    set_alarm(lab_as_aws, "checkout-latency")
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=8)
     ran = not_waited_for(running)
     aborted(ran, "the CloudWatch alarm checkout-latency went off")
     assert "Stopped by the CloudWatch alarm checkout-latency went off: the key is" in ran.output
     assert "Stopped again, by SIGINT: " in ran.output
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 @pytest.mark.soak
 def test_without_alarms_that_can_be_watched_nothing_begins(aws):
-    played = aws(CHAOS_STOP_ALARMS="orders-errors")
+    lab_as_aws = aws(CHAOS_STOP_ALARMS="orders-errors")
 
     def refused():
-        ran = played.chaos.run()
+        ran = lab_as_aws.chaos.run()
         assert ran.status == 1
         assert not ran.reports.exists()
         return ran.said
 
     why = "CHAOS_STOP_ALARMS names orders-errors, and there is no such alarm"
     assert refused() == why
-    put_alarm(played, "orders-errors")
-    set_alarm(played, "orders-errors")
+    put_alarm(lab_as_aws, "orders-errors")
+    set_alarm(lab_as_aws, "orders-errors")
     assert refused() == "the alarm orders-errors of CHAOS_STOP_ALARMS is in state ALARM already"
-    set_alarm(played, "orders-errors", "OK")
-    misbehaviours = Misbehaviours.of(played.lab)
+    set_alarm(lab_as_aws, "orders-errors", "OK")
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(kind="expired-token", service="cloudwatch", operation="DescribeAlarms")
     said = refused()
     assert said.startswith("the alarms of CHAOS_STOP_ALARMS cannot be read: ")
     misbehaviours.clear()
-    assert calls(played, "DisableKey") == 0
-    assert nothing_is_left(played)
+    assert calls(lab_as_aws, "DisableKey") == 0
+    assert nothing_is_left(lab_as_aws)
 
 
 # The red button
 
 
 def test_restore_from_another_shell_is_noticed_and_ends_the_run(aws):
-    played = aws("documented", AT_ONCE)
-    running = in_the_hold(played)
-    restored = played.chaos.kms("restore")
+    lab_as_aws = aws("documented", AT_ONCE)
+    running = in_the_hold(lab_as_aws)
+    restored = lab_as_aws.chaos.kms("restore")
     assert restored.status == 0, restored.output
     assert "the key is back" in restored.output
     assert "the cluster orders is available" in restored.output
     ran = not_waited_for(running)
     aborted(ran, "the red button")
     assert "Stopped by the red button: " in ran.output
-    assert calls(played, "EnableKey") == 1
-    until(lambda: played.cluster_status() == "available")
-    assert nothing_is_left(played)
-    again = played.chaos.start_run()
+    assert calls(lab_as_aws, "EnableKey") == 1
+    until(lambda: lab_as_aws.cluster_status() == "available")
+    assert nothing_is_left(lab_as_aws)
+    again = lab_as_aws.chaos.start_run()
     again.until_said("Steady state hypothesis is met!")
     again.signal(signal.SIGTERM)
     again.wait()
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 @pytest.mark.soak
 def test_a_journal_that_vanishes_keeps_no_key_away(aws):
-    played = aws(speed=AT_ONCE)
-    running = before_the_hold(played)
-    shutil.rmtree(played.chaos.folder / "state")
-    until(lambda: played.key_state() == "Enabled", timeout=8)
+    lab_as_aws = aws(speed=AT_ONCE)
+    running = before_the_hold(lab_as_aws)
+    shutil.rmtree(lab_as_aws.chaos.folder / "state")
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=8)
     aborted(not_waited_for(running), "the entry of the undo journal is gone")
-    assert nothing_is_left(played)
+    assert nothing_is_left(lab_as_aws)
 
 
 # Interrupts
@@ -163,8 +163,8 @@ def test_a_journal_that_vanishes_keeps_no_key_away(aws):
 
 @pytest.mark.soak
 def test_ctrl_c_once_puts_back_and_measures_and_says_so_in_one_line(aws):
-    played = aws(speed=AT_ONCE)
-    running = in_the_hold(played)
+    lab_as_aws = aws(speed=AT_ONCE)
+    running = in_the_hold(lab_as_aws)
     time.sleep(LONG_ENOUGH)
     running.signal(signal.SIGINT)
     ran = running.wait()
@@ -176,24 +176,24 @@ def test_ctrl_c_once_puts_back_and_measures_and_says_so_in_one_line(aws):
         "Stopped by SIGINT: the key is put back, and the recovery measured; once more (Ctrl-C), "
         "and only the key is put back."
     )
-    assert played.cluster_status() == "available"
-    assert nothing_is_left(played)
+    assert lab_as_aws.cluster_status() == "available"
+    assert nothing_is_left(lab_as_aws)
 
 
 @pytest.mark.soak
 def test_ctrl_c_twice_puts_back_only_and_says_so(aws):
-    played = aws("documented", AT_ONCE)
+    lab_as_aws = aws("documented", AT_ONCE)
     # It would wait 60 s before it starts the cluster.
-    running = before_the_hold(played, CHAOS_RECOVERY_STRATEGY="wait-then-start")
-    until(lambda: played.cluster_status() == RECOVERABLE)
+    running = before_the_hold(lab_as_aws, CHAOS_RECOVERY_STRATEGY="wait-then-start")
+    until(lambda: lab_as_aws.cluster_status() == RECOVERABLE)
     running.signal(signal.SIGINT)
     ran = not_waited_for(running)
     summary = aborted(ran, "SIGINT")
     assert summary["time_to_recovery_seconds"] is None
     again = "Stopped again, by SIGINT: the key is put back, and nothing waited for."
     assert again in ran.output
-    assert played.key_state() == "Enabled"
-    assert calls(played, "EnableKey") == 1
+    assert lab_as_aws.key_state() == "Enabled"
+    assert calls(lab_as_aws, "EnableKey") == 1
     assert "`chaos kms restore` starts it" in " ".join(summary["reasons"])
 
 
@@ -231,12 +231,12 @@ def guarded(tmp_path):
 @pytest.mark.soak
 def test_a_safeguard_of_chaosaddons_that_fails_ends_the_run_with_the_key_back(aws, guarded):
     path, wrong = guarded
-    played = aws(speed=AT_ONCE, PYTHONPATH=str(path.parent))
-    running = played.chaos.start_run(path, **FAR)
+    lab_as_aws = aws(speed=AT_ONCE, PYTHONPATH=str(path.parent))
+    running = lab_as_aws.chaos.start_run(path, **FAR)
     running.until_said(MOMENTS["hold"])
     wrong.touch()
     running.until_said("Safeguard 'all-is-well' triggered the end")
-    until(lambda: played.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
     aborted(not_waited_for(running), "SIGUSR1")
-    assert played.mutating_calls()[:2] == ["DisableKey", "EnableKey"]
+    assert lab_as_aws.mutating_calls()[:2] == ["DisableKey", "EnableKey"]
     until(lambda: not running.left(), timeout=5, every=0.2)

@@ -47,30 +47,30 @@ CLIENT_TRIES_ON_FOR = 150.0
 """Seconds: five times 20 s without an answer, and what lies between."""
 
 
-def comes_back(played, running, misbehaviours):
+def comes_back(lab_as_aws, running, misbehaviours):
     """The run ends by itself, says what it has to say, and the key is back, or comes back."""
     ran = running.wait(CLIENT_TRIES_ON_FOR + 120)
     assert "Traceback" not in ran.output, ran.output
     misbehaviours.clear()
-    until(lambda: played.key_state() == "Enabled", 40, every=0.2)
+    until(lambda: lab_as_aws.key_state() == "Enabled", 40, every=0.2)
     until(lambda: not running.left(), 40, every=0.2)
     if ran.status:
-        restored = played.chaos.kms("restore")
+        restored = lab_as_aws.chaos.kms("restore")
         assert restored.status == 0, restored.output
-    until(lambda: played.cluster_status() == "available", 60, every=0.2)
-    assert at_most_its_schema_is_left(played)
-    assert schedules(played) == []
+    until(lambda: lab_as_aws.cluster_status() == "available", 60, every=0.2)
+    assert at_most_its_schema_is_left(lab_as_aws)
+    assert schedules(lab_as_aws) == []
     return ran
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("service", "operation"), CALLS, ids=[".".join(call) for call in CALLS])
 def test_the_key_comes_back_whatever_a_call_meets(aws, service, operation, kind):
-    played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
-    env = {"CHAOS_SWITCH_ROLE": switch_role(played)}
-    misbehaviours = Misbehaviours.of(played.lab)
+    lab_as_aws = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
+    env = {"CHAOS_SWITCH_ROLE": switch_role(lab_as_aws)}
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(service=service, operation=operation, **KINDS[kind])
-    ran = comes_back(played, played.chaos.start_run(**env), misbehaviours)
+    ran = comes_back(lab_as_aws, lab_as_aws.chaos.start_run(**env), misbehaviours)
     if KINDS[kind].get("count") == 1 and ran.status:
         verdict = json.loads((ran.reports / "latest" / "summary.json").read_text())["verdict"]
         assert verdict in ("failed", "inconclusive"), ran.output
@@ -90,11 +90,11 @@ def test_the_key_comes_back_whatever_a_call_meets(aws, service, operation, kind)
 )
 def test_the_key_comes_back_when_everything_fails_for_a_while(aws, order, moment):
     """Credentials that have expired are renewed by nobody: the watchdog waits until they are."""
-    played = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
-    misbehaviours = Misbehaviours.of(played.lab)
-    running = played.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(played))
+    lab_as_aws = aws(profile="documented", CHAOS_SELF_RESTART_WITHIN="2")
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
+    running = lab_as_aws.chaos.start_run(CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
     running.until_said(MOMENTS[moment])
     misbehaviours.order(**order)
     time.sleep(12)
     misbehaviours.clear()
-    comes_back(played, running, misbehaviours)
+    comes_back(lab_as_aws, running, misbehaviours)

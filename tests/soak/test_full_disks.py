@@ -24,8 +24,8 @@ def namespaces():
 @pytest.mark.parametrize("full", ["reports", "state"])
 def test_a_disk_that_is_full_does_not_keep_the_key_away(aws, tmp_path, full):
     """It has room for the run as planned; then somebody else fills it."""
-    played = aws()
-    folder = played.chaos.folder / full
+    lab_as_aws = aws()
+    folder = lab_as_aws.chaos.folder / full
     folder.mkdir()
     command = [
         "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
@@ -38,52 +38,52 @@ def test_a_disk_that_is_full_does_not_keep_the_key_away(aws, tmp_path, full):
     ]  # fmt: skip
     with (tmp_path / "out").open("wb") as out:
         ran = subprocess.run(
-            command, env=environment(played), stdout=out, stderr=out, timeout=150, check=False
+            command, env=environment(lab_as_aws), stdout=out, stderr=out, timeout=150, check=False
         )
     said = (tmp_path / "out").read_text(errors="replace")
     assert "hold-the-outage" in said, said
     assert "Traceback" not in said, said
-    assert played.key_state() == "Enabled", said
+    assert lab_as_aws.key_state() == "Enabled", said
     assert ran.returncode == (1 if full == "reports" else ran.returncode)
-    until(lambda: played.cluster_status() == "available", 60)
+    until(lambda: lab_as_aws.cluster_status() == "available", 60)
 
 
-def environment(played):
+def environment(lab_as_aws):
     return {
         **os.environ,
-        **played.chaos.env,
-        "CHAOS_REPORTS_DIR": str(played.chaos.folder / "reports"),
+        **lab_as_aws.chaos.env,
+        "CHAOS_REPORTS_DIR": str(lab_as_aws.chaos.folder / "reports"),
     }
 
 
 def test_a_database_that_lets_nobody_in_any_more_does_not_keep_the_key_away(aws):
     """The load's role is locked during the run: its credentials have become worthless."""
-    played = aws(CHAOS_RECOVERY_TIMEOUT="12")
-    with as_superuser(played.lab) as connection:
+    lab_as_aws = aws(CHAOS_RECOVERY_TIMEOUT="12")
+    with as_superuser(lab_as_aws.lab) as connection:
         connection.execute("CREATE ROLE load LOGIN PASSWORD 'let-in'")
         connection.execute("GRANT app TO load")
-        running = played.chaos.start_run(CHAOS_DATABASE="user=load", PGPASSWORD="let-in")
+        running = lab_as_aws.chaos.start_run(CHAOS_DATABASE="user=load", PGPASSWORD="let-in")
         running.until_said("Steady state hypothesis is met!")
         connection.execute("ALTER ROLE load NOLOGIN")
     ran = running.wait()
     assert ran.status == 1
     assert ran.summary["verdict"] != "passed"
-    assert played.key_state() == "Enabled"
-    until(lambda: played.cluster_status() == "available", 60)
-    assert "NOT removed: the schema chaos_kms" in played.chaos.kms("restore").output
-    with as_superuser(played.lab) as connection:
+    assert lab_as_aws.key_state() == "Enabled"
+    until(lambda: lab_as_aws.cluster_status() == "available", 60)
+    assert "NOT removed: the schema chaos_kms" in lab_as_aws.chaos.kms("restore").output
+    with as_superuser(lab_as_aws.lab) as connection:
         connection.execute("ALTER ROLE load LOGIN")
-    restored = played.chaos.kms("restore", PGPASSWORD="let-in")
+    restored = lab_as_aws.chaos.kms("restore", PGPASSWORD="let-in")
     assert restored.status == 0, restored.output
-    assert played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+    assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
 def test_reports_that_cannot_be_written_any_more_do_not_keep_the_key_away(aws):
-    played = aws(CHAOS_RECOVERY_TIMEOUT="12")
-    running = played.chaos.start_run()
+    lab_as_aws = aws(CHAOS_RECOVERY_TIMEOUT="12")
+    running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["hold"])
-    shutil.rmtree(played.chaos.folder / "reports")
+    shutil.rmtree(lab_as_aws.chaos.folder / "reports")
     ran = running.wait()
     assert ran.status == 1
     assert "Traceback" not in ran.output
-    assert played.key_state() == "Enabled"
+    assert lab_as_aws.key_state() == "Enabled"

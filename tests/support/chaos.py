@@ -143,7 +143,7 @@ def chaos(tmp_path: Path) -> Chaos:
 
 
 @dataclass
-class PlayedAws:
+class LabAsAws:
     """A lab that plays AWS for runs with CHAOS_TARGET=aws, and what a test sees of it."""
 
     lab: LocalLab
@@ -157,7 +157,7 @@ class PlayedAws:
         speed: float = FAST,
         iam: bool = False,
         **env: str,
-    ) -> PlayedAws:
+    ) -> LabAsAws:
         lab = LocalLab.start(speed, profile, iam=iam)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
@@ -229,24 +229,24 @@ GOES_WITHIN = 15.0
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Callable[..., PlayedAws]]:
-    played: list[PlayedAws] = []
+def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
+    lab_as_aws: list[LabAsAws] = []
 
     def play(
         profile: str = "observed", speed: float = FAST, iam: bool = False, **env: str
-    ) -> PlayedAws:
-        played.append(PlayedAws.start(tmp_path, profile, speed, iam, **env))
-        return played[-1]
+    ) -> LabAsAws:
+        lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, **env))
+        return lab_as_aws[-1]
 
     yield play
-    called = {call for each in played for call in each.called(OURS)}
+    called = {call for each in lab_as_aws for call in each.called(OURS)}
     # A watchdog that waits for its cluster would try for hours on a lab that is gone.
-    marks = [mark for each in played for mark in each.chaos.marks]
+    marks = [mark for each in lab_as_aws for mark in each.chaos.marks]
     end = time.monotonic() + GOES_WITHIN
     while marked(*marks) and time.monotonic() < end:
         time.sleep(0.2)
     stayed = [(process.kill(), " ".join(process.info["cmdline"]))[1] for process in marked(*marks)]
-    for each in played:
+    for each in lab_as_aws:
         each.lab.stop()
     assert not stayed
     assert called <= {(call.service, call.operation) for call in calls()}

@@ -41,13 +41,13 @@ TRUST = {
 }  # fmt: skip
 
 
-def switch_role(played, name="switch"):
+def switch_role(lab_as_aws, name="switch"):
     """A role that may put this key and this cluster back, and nothing else."""
-    iam = played.client("iam")
+    iam = lab_as_aws.client("iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     cluster = "arn:aws:rds:eu-west-1:123456789012:cluster:orders"
     statements = [
-        {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": played.key},
+        {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": lab_as_aws.key},
         {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": cluster},
     ]
     policy = {"Version": "2012-10-17", "Statement": statements}
@@ -55,8 +55,8 @@ def switch_role(played, name="switch"):
     return role["Arn"]
 
 
-def schedules(played):
-    scheduler = played.client("scheduler")
+def schedules(lab_as_aws):
+    scheduler = lab_as_aws.client("scheduler")
     return sorted(each["Name"] for each in scheduler.list_schedules()["Schedules"])
 
 
@@ -69,9 +69,9 @@ def watchdogs(running):
     return found
 
 
-def killed_in(played, moment="hold", watchdog=True, **env):
+def killed_in(lab_as_aws, moment="hold", watchdog=True, **env):
     """A run that was killed there, without its watchdog if so wanted."""
-    running = played.chaos.start_run(**env)
+    running = lab_as_aws.chaos.start_run(**env)
     running.until_said(MOMENTS[moment])
     running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
     if not watchdog:
@@ -82,10 +82,10 @@ def killed_in(played, moment="hold", watchdog=True, **env):
     return running
 
 
-def nothing_is_left(played):
-    return played.chaos.kms("restore").output.startswith("Nothing to put back: ")
+def nothing_is_left(lab_as_aws):
+    return lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
-def at_most_its_schema_is_left(played):
+def at_most_its_schema_is_left(lab_as_aws):
     """Of a run that was killed, wherever it was."""
-    return "EnableKey" not in played.chaos.kms("restore").output and nothing_is_left(played)
+    return "EnableKey" not in lab_as_aws.chaos.kms("restore").output and nothing_is_left(lab_as_aws)

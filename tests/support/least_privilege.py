@@ -60,18 +60,18 @@ class Somebody:
         )
 
 
-def put_policy(played, role, document):
-    played.client("iam").put_role_policy(
+def put_policy(lab_as_aws, role, document):
+    lab_as_aws.client("iam").put_role_policy(
         RoleName=role.rsplit("/", 1)[1], PolicyName="chaos", PolicyDocument=json.dumps(document)
     )
 
 
-def place(played, principal="", switch_role=""):
+def place(lab_as_aws, principal="", switch_role=""):
     return Place(
         account=ACCOUNT,
-        region=played.lab.region,
+        region=lab_as_aws.lab.region,
         cluster="orders",
-        key=played.key.rpartition("/")[2],
+        key=lab_as_aws.key.rpartition("/")[2],
         principal=principal,
         switch_role=switch_role,
         secret=SECRET,
@@ -87,40 +87,40 @@ def without(document, action):
     return {**document, "Statement": [each for each in left if each["Action"]]}
 
 
-def switch_role(played):
+def switch_role(lab_as_aws):
     """The switch's role, by its policy and its trust policy."""
-    role = played.client("iam").create_role(
+    role = lab_as_aws.client("iam").create_role(
         RoleName=f"switch{next(NUMBERS)}",
-        AssumeRolePolicyDocument=json.dumps(trust(place(played))),
+        AssumeRolePolicyDocument=json.dumps(trust(place(lab_as_aws))),
     )["Role"]["Arn"]
-    put_policy(played, role, policy(Caller.SWITCH, place(played)))
+    put_policy(lab_as_aws, role, policy(Caller.SWITCH, place(lab_as_aws)))
     return role
 
 
-def somebody(played, caller, but=None):
+def somebody(lab_as_aws, caller, but=None):
     """A session of a new role with a path, under the policy of `caller`, but for one action.
 
     Its environment names a switch, an alarm and a secret, so that a run needs everything that it
     may.
     """
     with contextlib.suppress(ClientError):
-        played.client("secretsmanager").create_secret(
+        lab_as_aws.client("secretsmanager").create_secret(
             Name=SECRET, SecretString=json.dumps({"username": "app", "password": "secret"})
         )
     everybody = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
     name = f"chaos{next(NUMBERS)}"
-    arn = played.client("iam").create_role(
+    arn = lab_as_aws.client("iam").create_role(
         RoleName=name,
         Path="/team/",
         MaxSessionDuration=FOR,
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}),
     )["Role"]["Arn"]
-    switch = switch_role(played)
-    put_policy(played, arn, without(policy(caller, place(played, arn, switch)), but))
-    given = played.client("sts").assume_role(
+    switch = switch_role(lab_as_aws)
+    put_policy(lab_as_aws, arn, without(policy(caller, place(lab_as_aws, arn, switch)), but))
+    given = lab_as_aws.client("sts").assume_role(
         RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
     )["Credentials"]
-    played.client("cloudwatch").put_metric_alarm(
+    lab_as_aws.client("cloudwatch").put_metric_alarm(
         AlarmName=ALARM,
         MetricName="m",
         Namespace="n",

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.chaos import EXPERIMENT, MARK, ROOT, PlayedAws, left
+from tests.support.chaos import EXPERIMENT, MARK, ROOT, LabAsAws, left
 from tests.support.labs import FAST, until
 
 pytest_plugins = ["pytester"]
@@ -294,23 +294,23 @@ def said(project):
 
 
 @pytest.fixture
-def played(tmp_path):
+def lab_as_aws(tmp_path):
     """A lab that plays AWS."""
-    playing = PlayedAws.start(tmp_path)
+    playing = LabAsAws.start(tmp_path)
     yield playing
     playing.lab.stop()
 
 
 @pytest.fixture
-def outage(played, project, monkeypatch):
+def outage(lab_as_aws, project, monkeypatch):
     """A pytest whose experiment has taken the key away from that cluster."""
-    for name, value in played.chaos.env.items():
+    for name, value in lab_as_aws.chaos.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CHAOS_HOLD", "60")
     experiment(project, "kms-disable")
     # The time-out would be over before the key is away, if there were one on AWS.
     pytest_itself = start(project, "--chaos-target=aws", "--timeout", "3")
-    until(lambda: played.key_state() == "Disabled", timeout=60)
+    until(lambda: lab_as_aws.key_state() == "Disabled", timeout=60)
     return pytest_itself
 
 
@@ -319,22 +319,22 @@ def outage(played, project, monkeypatch):
 )
 @pytest.mark.soak
 def test_what_stops_pytest_puts_the_key_back_and_waits_for_the_cluster(
-    played, project, outage, number
+    lab_as_aws, project, outage, number
 ):
-    until(lambda: played.cluster_status().startswith("inaccessible"))
+    until(lambda: lab_as_aws.cluster_status().startswith("inaccessible"))
     outage.send_signal(number)
-    until(lambda: played.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
     assert outage.wait(60) == pytest.ExitCode.INTERRUPTED
     assert not left(os.environ[MARK])
-    assert played.cluster_status() == "available"
+    assert lab_as_aws.cluster_status() == "available"
     assert "kms-disable was stopped\naborted: the run was interrupted: SIGINT" in said(project)
     assert "\nlog: reports/kms-disable/" in said(project)
     assert "Traceback" not in said(project)
 
 
-def test_ctrl_c_twice_puts_the_key_back_and_waits_for_nothing(played, project, outage):
+def test_ctrl_c_twice_puts_the_key_back_and_waits_for_nothing(lab_as_aws, project, outage):
     outage.send_signal(signal.SIGINT)
-    until(lambda: played.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
     outage.send_signal(signal.SIGINT)
     assert outage.wait(10) == pytest.ExitCode.INTERRUPTED
     assert not left(os.environ[MARK])
