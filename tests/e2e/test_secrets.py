@@ -25,7 +25,7 @@ def lab_as_aws(tmp_path):
 
 
 def give_roles(lab_as_aws, password):
-    """Two users of the lab_as_aws cluster's: one has to give a password, the other does not."""
+    """Two users of the cluster's: one has to give a password, the other does not."""
     (data,) = lab_as_aws.lab.requests.parent.glob("cluster-*/data")
     asks(data, ASKED)
     asks(data, TRUSTED, "trust")
