@@ -121,6 +121,8 @@ def checker(kind: Kind) -> Kind:
     its: Checker = kind()
     if its.name in CHECKERS:
         raise ValueError(f"two checkers are called {its.name}")
+    if twice := set(its.fields) & {name for each in CHECKERS.values() for name in each.fields}:
+        raise ValueError(f"two checkers have a field called {', '.join(sorted(twice))}")
     if twice := {each.name for each in its.objectives} & set(OBJECTIVES):
         raise ValueError(f"two checkers have an objective called {', '.join(sorted(twice))}")
     CHECKERS[its.name] = its

@@ -37,7 +37,7 @@ class DurabilityChecker(Checker):
     fields = {
         "writes": "acknowledged; present: rows found in the end; lost: acknowledged and not found; "
         "unknown: timed out, lost or cut, so that it may be there or not",
-        "lost_writes": "the lost ones, each as writer and sequence",
+        "lost_writes": "the lost ones, each as writer and sequence; `null`: could not be counted",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -83,7 +83,7 @@ def _figures(kept: Durability) -> dict[str, Any]:
             "lost": None if kept.lost is None else len(kept.lost),
             "unknown": kept.unknown,
         },
-        "lost_writes": [list(row) for row in kept.lost or ()],
+        "lost_writes": None if kept.lost is None else [list(row) for row in kept.lost],
     }
 
 

@@ -66,7 +66,7 @@ class Hang(Checker):
 
 def _row(found: dict[str, bool | None]) -> tuple[str, str]:
     words = {True: "hung", False: "did not hang", None: "not measured"}
-    return "while it hung", (
+    return "during the outage", (
         f"open session {words[found['open_sessions']]} · "
         f"new connections {words[found['new_connections']]}"
     )

@@ -23,7 +23,7 @@ class LoadEnded(Checker):
 
 
 def ended_by_itself(history: History, load: str) -> bool:
-    """Whether it did, and be it that it was started again."""
+    """Whether it ended by itself, also where it was started again."""
     died = history.first(EventName.LOAD_DIED, load=load)
     return died is not None or bool(why_ended(history, load))
 

@@ -90,8 +90,8 @@ class OutageChecker(Checker):
         "a duration between the two, by as much at either end",
         "answered_between": "arrivals that were answered between impact and recovery (if there was "
         "none: until the end)",
-        "status_poll_seconds": "the time between two looks at the status: so much later, and the "
-        "call's own time, it may have been seen",
+        "status_poll_seconds": "the time between two looks at the status: a change is seen at most "
+        "that much, and one call, later",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -133,7 +133,7 @@ def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]
 
 
 def unexplained(history: History, conditions: Conditions) -> bool:
-    """Whether no load that had ended explains what is missing of the outage."""
+    """Whether missing figures need a reason: not where the load ended, which is the reason."""
     seen = find(history, conditions, MAIN)
     return not (why_ended(history, MAIN) and (seen is None or seen.recovery is None))
 

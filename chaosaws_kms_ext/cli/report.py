@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import click
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.report.summary import judge_again
+from chaosaws_kms_ext.report.summary import Judgement, judge_again
 from chaosaws_kms_ext.report.table import show
 
 __all__ = ["command"]
 
 
+class CannotReport(click.ClickException):
+    """The folder holds nothing that can be judged, or its summary cannot be written."""
+
+    exit_code = 2
+
+
 @click.command("report")
-@click.argument("folder", default="reports/latest", type=click.Path(path_type=Path))
-def command(folder: Path) -> None:
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+def command(folder: Path | None) -> None:
     """Judge a run again, from its folder alone: no lab, no AWS.
 
-    FOLDER is what a run left: reports/latest if none is given. Writes its summary.json, the same as
-    the run itself wrote, and shows the table. A run that was killed gets one too: its verdict is
-    `aborted`. Exits with 0 if the run passed.
+    FOLDER is what a run left: `latest` in CHAOS_REPORTS_DIR if none is given. Shows the table, and
+    writes summary.json: what the run itself wrote, if this is the same version. A run that was
+    killed gets one too: its verdict is `aborted`. Exits with 0 if the run passed, with 1 if it did
+    not, with 2 if it cannot be judged.
     """
+    where = folder or Path(os.environ.get("CHAOS_REPORTS_DIR") or "reports") / "latest"
     try:
-        judgement = judge_again(folder)
-        judgement.write(folder)
+        judgement = judge_again(where)
     except PlainError as problem:
-        raise click.ClickException(str(problem)) from None
+        raise CannotReport(str(problem)) from None
+    show(judgement, str(where))
+    if was := _changed(where, judgement):
+        click.echo(f"The verdict was {was}, and is {judgement.verdict.word}.")
+    try:
+        judgement.write(where)
     except OSError as problem:
-        raise click.ClickException(f"the summary could not be written: {problem}") from None
-    show(judgement, str(folder))
+        raise CannotReport(f"the summary could not be written: {problem}") from None
     if not judgement.verdict.passed:
         raise click.exceptions.Exit(1)
+
+
+def _changed(folder: Path, judgement: Judgement) -> str:
+    """The verdict of the summary that is there, if it is another one."""
+    try:
+        said = json.loads((folder / "summary.json").read_bytes())
+        was = str(said["verdict"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return was if was != judgement.verdict.word else ""

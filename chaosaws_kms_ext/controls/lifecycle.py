@@ -105,7 +105,7 @@ def bring_up(start: Start, stack: contextlib.ExitStack) -> None:
     for part in PARTS:
         stack.enter_context(part(start))
     run = start.run
-    what = f"cluster {run.target.cluster.id}" if run.target else "nothing of others"
+    what = f"cluster {run.target.cluster.id}" if run.target else "no existing cluster"
     logger.info(f"Run {run.id} on {run.settings.target}: {what}, {run.folder}")
 
 

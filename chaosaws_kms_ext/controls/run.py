@@ -145,7 +145,11 @@ def after_experiment_control(
     state: Journal,
     **_: Any,
 ) -> None:
-    """Measures, judges and writes it down: fails closed, only a judged `passed` takes it back."""
+    """Measures, judges and writes it down.
+
+    Fails closed: the status is `failed` first; a judged `passed` restores Chaos Toolkit's own, and
+    `aborted` makes it `interrupted`.
+    """
     status, state["status"] = state["status"], "failed"
     logger.removeFilter(_silence)
     run = runs.current()
@@ -202,7 +206,7 @@ def _verdict(run: Run, state: Journal, status: str) -> Verdict:
 
 
 def _refused_by_guard(run: Run) -> str:
-    """Why the guard refused in the method, if nothing was changed before that is not undone."""
+    """Why the guard refused in the method, if no fault was injected and nothing made is left."""
     event = run.last(EventName.GUARD_REFUSED)
     changed = run.last(EventName.INJECTED) or (run.ledger and run.ledger.resources)
     return str(event.details["why"]) if event and not changed else ""

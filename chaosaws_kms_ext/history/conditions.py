@@ -45,7 +45,7 @@ class Process:
         return cls(os.getpid(), psutil.Process().create_time())
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it has not ended."""
         try:
             return psutil.Process(self.pid).create_time() == self.started
@@ -106,7 +106,9 @@ def read_conditions(folder: Path) -> Conditions:
     try:
         return _conditions(said)
     except (KeyError, TypeError, ValueError) as problem:
-        raise CannotBeJudged(f"{path} is damaged: {problem!r}") from None
+        raise CannotBeJudged(
+            f"{path} is damaged, or was recorded by another version: {problem}"
+        ) from None
 
 
 def _conditions(said: dict[str, Any]) -> Conditions:

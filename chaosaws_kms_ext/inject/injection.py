@@ -16,9 +16,9 @@ from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.inject.strategy import refuse_without_rollbacks
 from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
-from chaosaws_kms_ext.undo.signals import deferred
 from chaosaws_kms_ext.waiting import Wait
 
 __all__ = ["close_recovered", "inject", "last_resort", "put_back", "refuse_without_switch"]

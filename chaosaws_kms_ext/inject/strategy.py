@@ -1,7 +1,7 @@
 """How `chaos run` was started: whether it will play the rollbacks that put a key back.
 
 Chaos Toolkit tells an action nothing of it; the control, where an experiment names it, holds the
-whole experiment against stricter rules (controls/stage.py).
+whole experiment against stricter rules (controls/experiment_rules.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts a load again that has died, once: so that the recovery is measured all the same."""
+"""Restarts a load that died, once, so that the recovery is still measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERY = 0.25
 
 
 class Restarts:
-    """A thread that looks whether the loads run that were steady once, and nobody has stopped."""
+    """A thread: it restarts a load that was steady once, was not stopped, and does not run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -97,7 +97,7 @@ def judge_again(folder: Path) -> Judgement:
             f"{folder} was run with the objective {', '.join(sorted(unknown))}, which is not here"
         )
     found, damage = read_what_is_there(history)
-    if found.first(EventName.ENDED) is None and conditions.process.runs:
+    if found.first(EventName.ENDED) is None and conditions.process.is_running:
         raise CannotBeJudged(
             f"the run in {folder} has not ended: its process {conditions.process.pid} runs"
         )
@@ -136,7 +136,7 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
         "region": conditions.region,
         "cluster": target.details["cluster"] if target else None,
         "key": target.details["key"] if target else None,
-        **found.figures,
+        **{name: figure for name, figure in found.figures.items() if name not in HEADER},
         "loads": found.loads,
         "objectives": objectives,
     }

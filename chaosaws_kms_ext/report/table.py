@@ -57,7 +57,7 @@ def _rows(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
 
 def _where(summary: Mapping[str, Any]) -> str:
     if lab := summary["lab"]:
-        ordered = f", {len(lab['faults'])} fault(s) ordered" if "faults" in lab else ""
+        ordered = f", misbehaviours ordered: {len(lab['faults'])}" if "faults" in lab else ""
         shape = f"{lab['profile']}, speed {lab['speed']:g}{ordered}"
         return f"on the lab ({shape}): its times are its own"
     return f"on AWS, {summary['cluster'] or 'no cluster'} in {summary['region']}"
@@ -69,6 +69,6 @@ def _objective(objective: Mapping[str, Any]) -> str:
         limit = f"{objective['limit_seconds']:g} s"
         if objective["limit_seconds"] != objective["limit_aws_seconds"]:
             limit += f" ({objective['limit_aws_seconds']:g} AWS seconds)"
-        return f"{met}: {in_words(objective['measured_seconds'])} of {limit}"
+        return f"{met}: {in_words(objective['measured_seconds'])}, limit {limit}"
     measured = objective["measured"]
     return f"{met}: {'not measured' if measured is None else measured} of {objective['limit']}"

@@ -29,7 +29,7 @@ class Course:
     doubts: tuple[str, ...] = ()
     """What went wrong at the end, when the records were collected."""
     killed: bool = False
-    """It has left no end."""
+    """It ended without its last event."""
 
     def with_failures(self, failures: Iterable[str]) -> Course:
         """The same with more failures."""
@@ -56,16 +56,12 @@ class Course:
                 failures=tuple(said["failures"]),
                 doubts=tuple(said["doubts"]),
             )
-        injected = history.first(EventName.INJECTED)
-        away = injected is not None and history.first(EventName.PUT_BACK) is None
-        key = injected.details["key"] if injected else ""
-        return cls(
-            killed=True,
-            interrupted=True,
-            failures=(f"the run did not put the key {key} back: run `chaos kms restore`",)
-            if away
-            else (),
-        )
+        away = [
+            f"the records do not show that the key {key} was put back: `chaos kms restore` does "
+            "it, if nobody has"
+            for key in _keys_away(history)
+        ]
+        return cls(killed=True, interrupted=True, failures=tuple(away))
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,15 @@ class Verdict:
     def as_json(self) -> dict[str, Any]:
         """As summary.json has it."""
         return {"verdict": self.word, "reasons": list(self.reasons)}
+
+
+def _keys_away(history: History) -> list[str]:
+    """The keys that were taken away and not put back after that."""
+    last: dict[str, str] = {}
+    for event in history.events:
+        if event.name in (EventName.INJECTED, EventName.PUT_BACK):
+            last[str(event.details.get("key"))] = event.name
+    return [key for key, name in last.items() if name == EventName.INJECTED]
 
 
 def decide(

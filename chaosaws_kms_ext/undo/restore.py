@@ -14,10 +14,10 @@ from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.undo.restorer import restorer_for
-from chaosaws_kms_ext.undo.signals import deferred
 from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.switch import Armed
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait

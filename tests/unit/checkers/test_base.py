@@ -11,6 +11,7 @@ from chaosaws_kms_ext import checkers
 from chaosaws_kms_ext.checkers import CHECKERS, OBJECTIVES, Checker, Objective, Result, checker
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.verdict import Course, decide
+from chaosaws_kms_ext.settings import Settings
 from tests.support.histories import (
     ALL_WELL,
     ENDED,
@@ -92,8 +93,10 @@ def test_a_name_twice_is_an_error(registered):
     checker(Broken)
     with pytest.raises(ValueError, match="two checkers are called broken"):
         checker(Broken)
-    with pytest.raises(ValueError, match="two checkers have an objective called unbroken"):
+    with pytest.raises(ValueError, match="two checkers have a field called breaks"):
         checker(type("Another", (Broken,), {"name": "another"}))
+    with pytest.raises(ValueError, match="two checkers have an objective called unbroken"):
+        checker(type("Another", (Broken,), {"name": "another", "fields": {}}))
 
 
 def test_every_figure_in_a_summary_is_documented_by_its_checker():
@@ -130,6 +133,10 @@ def test_the_example_of_the_page_is_a_checker(registered, tmp_path):
     assert objective["measured_seconds"] == judgement.summary["longest_silence_seconds"]
     assert objective["met"]
     assert ("longest silence", "5.05 s") in judgement.rows
+
+    shorter = conditions(True, ["longest_silence"], Settings(lab_speed=60, load_rate=20, rto=60))
+    missed = summary.judge(recorded(), shorter)
+    assert missed.verdict.reasons == ("objective missed: longest_silence 5.0 s of 1 s",)
 
     calm = history(load("main", *ALL_WELL), [*started("main"), *ran("main", 0, 200), ENDED])
     well = summary.judge(calm, conditions(objectives=["longest_silence"]))

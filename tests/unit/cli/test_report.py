@@ -94,7 +94,8 @@ def test_a_run_that_was_killed_with_the_key_away_is_aborted_and_says_what_is_mis
     reasons = judgement.verdict.reasons
     assert reasons[:2] == (
         "the run was killed: what came after its last record is not known",
-        f"the run did not put the key {KEY} back: run `chaos kms restore`",
+        f"the records do not show that the key {KEY} was put back: `chaos kms restore` does it, if "
+        "nobody has",
     )
     assert "the outage could not be measured: it was not answered again" in reasons
     assert "lost writes could not be counted: the rows could not be read back" in reasons
@@ -106,7 +107,7 @@ def test_a_run_that_was_killed_with_the_key_away_is_aborted_and_says_what_is_mis
 def test_a_run_that_was_killed_after_it_put_the_key_back_does_not_call_for_that(tmp_path):
     judgement = judge_again(stored(tmp_path, until=EventName.PUT_BACK))
     assert judgement.verdict.word == "aborted"
-    assert not [why for why in judgement.verdict.reasons if "did not put the key" in why]
+    assert not [why for why in judgement.verdict.reasons if "do not show that the key" in why]
 
 
 def test_a_run_that_goes_on_is_not_judged(tmp_path):
@@ -156,10 +157,34 @@ def test_the_command_writes_the_summary_and_exits_as_the_verdict_says(tmp_path):
     assert "aborted" in killed.output
 
 
+def test_a_verdict_that_is_another_now_is_said(tmp_path):
+    folder = stored(tmp_path)
+    assert "The verdict was" not in report(folder).output
+    (folder / "summary.json").write_text('{"verdict": "failed"}')
+    assert "The verdict was failed, and is passed." in report(folder).output
+    assert "The verdict was" not in report(folder).output
+
+
+def test_without_a_folder_it_is_the_newest_of_the_reports(tmp_path, monkeypatch):
+    folder = stored(tmp_path)
+    (tmp_path / "latest").symlink_to(folder)
+    monkeypatch.setenv("CHAOS_REPORTS_DIR", str(tmp_path))
+    assert report().exit_code == 0
+
+
+def test_the_second_fault_that_was_not_put_back_is_said_too(tmp_path):
+    folder = stored(tmp_path, until=EventName.PUT_BACK)
+    path = folder / "history" / "events.jsonl"
+    again = {"at": at(170), "name": "fault-injected", "details": {"key": KEY, "fault": "x"}}
+    path.write_text(path.read_text() + json.dumps(again) + "\n")
+    reasons = judge_again(folder).verdict.reasons
+    assert reasons[1].startswith(f"the records do not show that the key {KEY} was put back")
+
+
 def test_what_is_no_run_is_one_sentence(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         ran = report(folder)
-        assert ran.exit_code == 1
+        assert ran.exit_code == 2
         assert ran.output.startswith("Error: ")
         assert len(ran.output.splitlines()) == 1
 
@@ -169,7 +194,7 @@ def test_an_older_run_is_refused_in_one_sentence(tmp_path):
     path = folder / "history" / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 0}))
     ran = report(folder)
-    assert ran.exit_code == 1
+    assert ran.exit_code == 2
     assert "has the schema 0, and this version reads 1" in ran.output
     assert not (folder / "summary.json").exists()
 

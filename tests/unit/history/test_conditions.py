@@ -72,6 +72,6 @@ def test_a_setting_that_is_newer_than_the_run_has_its_default(tmp_path):
 
 def test_a_process_is_known_by_its_start_as_well():
     this = Process.this()
-    assert this.runs
-    assert not Process(this.pid, this.started - 1).runs
-    assert not Process(2**22 + 1, 0).runs
+    assert this.is_running
+    assert not Process(this.pid, this.started - 1).is_running
+    assert not Process(2**22 + 1, 0).is_running

@@ -17,8 +17,8 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.guard import leftovers
 from chaosaws_kms_ext.undo import journal, store, watchdog
+from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.replay import NotPutBack, replay
-from chaosaws_kms_ext.undo.signals import deferred
 from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.undo import Undo
 from tests.support.labs import client

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from chaosaws_kms_ext.undo.signals import deferred
+from chaosaws_kms_ext.undo.deferred_signals import deferred
 
 
 @pytest.fixture
