@@ -113,7 +113,7 @@ class Run:
         self.conditions: Conditions | None = None
         """What its judgement depends on; in its folder as well."""
         self.interrupted = ""
-        """What interrupted it, in words. A signal's handler sets it, which must not wait for a lock."""
+        """What interrupted it, in words. A signal's handler sets it, which may not wait."""
         self.stopping = ""
         """Why the run is being stopped by itself."""
         self.failed_at = ""
