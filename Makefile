@@ -17,6 +17,7 @@ gameday: $(READY)  ## disable the key of the lab's cluster under load, and measu
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
 test: $(READY) lint  ## every test, and every experiment on the lab
+	rm -rf reports/test
 	$(BIN)/python -m pytest -m "not alone and not soak" \
 	  --chaos-lab-speed 300 --chaos-reports reports/test tests experiments
 	$(BIN)/python -m tests.support.judge_again reports/test

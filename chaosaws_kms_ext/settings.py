@@ -8,6 +8,7 @@ they pass faster on the lab.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -179,10 +180,16 @@ class Settings:
     def of_json(cls, said: Mapping[str, Any]) -> Settings:
         """Settings as a run has written them down; a new one has its default.
 
-        Raises ValueError for one that there is not.
+        Raises ValueError for one that there is not, or that is none.
         """
-        if unknown := set(said) - {each.name for each in fields(cls)}:
+        defaults = {each.name: each.default for each in fields(cls)}
+        if unknown := set(said) - set(defaults):
             raise ValueError(f"no setting is called {', '.join(sorted(unknown))}")
+        for name, value in said.items():
+            if not _is_like(value, defaults[name]):
+                raise ValueError(f"the setting {name} cannot be {value!r:.60}")
+        if not said.get("lab_speed", 1) > 0:
+            raise ValueError("the setting lab_speed must be above 0")
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
         }
@@ -224,6 +231,16 @@ class Settings:
     def status_poll(self) -> float:
         """Seconds between two looks at the cluster's status."""
         return 0.2 if self.target == "lab" else 5.0
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value read from a file has the type of a setting."""
+    if isinstance(default, float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple)
+    return type(value) is type(default)
 
 
 NAMES = {f"CHAOS_{item.name.upper()}": item.name for item in fields(Settings)}

@@ -77,14 +77,15 @@ def hung(witnessed: Sequence[Operation], *, impact: int, slack: int, until: int)
 
     `witnessed`: of one witness, in order. The outage lasted from `impact` to `until` at least; it
     began up to `slack` later than `impact` (ns), so an answer to what was sent by then counts
-    neither way. What still waited at `until` hung, whatever became of it afterwards. None when
-    nothing was sent in that time.
+    neither way, nor does what the end of the load cut. What still waited at `until` hung, whatever
+    became of it afterwards. None when nothing was sent in that time.
     """
     tried = [
         o.outcome == Outcome.TIMEOUT or o.done > until
         for o in witnessed
         if o.sent is not None
         and o.done > impact
+        and not (o.outcome == Outcome.ABORTED and o.done <= until)
         and o.sent < (until if o.done <= until else until - WAITED)
         and not (o.outcome == Outcome.OK and o.sent <= impact + slack and o.done <= until)
     ]

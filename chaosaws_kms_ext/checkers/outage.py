@@ -196,6 +196,8 @@ class _Measured:
                 doubts.append(self._seen.doubt)
             if self._events.inaccessible is None:
                 doubts.append("the cluster was never seen to be inaccessible")
+        if not self._history.first(EventName.LOAD_STARTED, load=MAIN):
+            doubts.append("how often the load reconnects is not recorded: its bounds are not known")
         return doubts + self._durations.doubts
 
     def rows(self) -> Sequence[tuple[str, str]]:

@@ -72,6 +72,9 @@ def judge(
     `reconnect_spacing`: seconds; `stalls`: when the client itself stood still; `gaps`: from when to
     when (ns) nothing was recorded.
     """
+    # What a load cut when it died is no answer that the database owed.
+    cut = max((since for since, _ in gaps), default=0)
+    arrivals = [o for o in arrivals if o.outcome != Outcome.ABORTED or o.done > cut]
     span = round(window * SECOND)
     bound = 1 / rate + reconnect_spacing + _delay(arrivals, fault_at)
     silence = _first_silence(arrivals, fault_at, span)

@@ -15,12 +15,6 @@ from chaosaws_kms_ext.report.table import show
 __all__ = ["command"]
 
 
-class CannotReport(click.ClickException):
-    """The folder holds nothing that can be judged, or its summary cannot be written."""
-
-    exit_code = 2
-
-
 @click.command("report")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def command(folder: Path | None) -> None:
@@ -35,16 +29,22 @@ def command(folder: Path | None) -> None:
     try:
         judgement = judge_again(where)
     except PlainError as problem:
-        raise CannotReport(str(problem)) from None
+        raise _cannot(str(problem)) from None
     show(judgement, str(where))
     if was := _changed(where, judgement):
         click.echo(f"The verdict was {was}, and is {judgement.verdict.word}.")
     try:
         judgement.write(where)
     except OSError as problem:
-        raise CannotReport(f"the summary could not be written: {problem}") from None
+        raise _cannot(f"the summary could not be written: {problem}") from None
     if not judgement.verdict.passed:
         raise click.exceptions.Exit(1)
+
+
+def _cannot(why: str) -> click.exceptions.Exit:
+    """Nothing can be judged, or written: one sentence, and exit status 2."""
+    click.echo(f"Error: {why}", err=True)
+    return click.exceptions.Exit(2)
 
 
 def _changed(folder: Path, judgement: Judgement) -> str:

@@ -46,6 +46,8 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     rows = {**history.rows, **run.loads.rows}
     history = replace(history, events=list(run.events), rows=rows, anchor=run.anchor)
     judgement = judge(history, run.conditions, damage)
+    if run.unrecorded and not any(run.unrecorded in why for why in doubts):  # the last one
+        judgement = judgement.with_doubt(f"not every event could be recorded: {run.unrecorded}")
     kept = {**journal, "status": status if judgement.verdict.passed else "failed"}
     try:
         kept["kms"] = {"verdict": judgement.verdict.word}

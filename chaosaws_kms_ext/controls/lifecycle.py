@@ -181,7 +181,7 @@ def _facts(run: Run) -> str:
 
 @contextlib.contextmanager
 def local_lab(start: Start) -> Iterator[None]:
-    """With target=lab: a lab, with what it was told to do wrong, and no way to AWS."""
+    """With target=lab: a lab, and no way to AWS as long as it is up."""
     settings = start.run.settings
     if settings.target != "lab":
         yield
@@ -191,14 +191,26 @@ def local_lab(start: Start) -> Iterator[None]:
     try:
         start.run.lab = lab
         with only_the_lab(lab):
-            try:
-                for order in settings.lab_faults:
-                    Misbehaviours.of(lab).order(**order)
-            except (NotALab, TypeError) as problem:
-                raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
             yield
     finally:
         lab.stop()
+
+
+@contextlib.contextmanager
+def lab_misbehaviours(start: Start) -> Iterator[None]:
+    """What the lab was told to do wrong.
+
+    A part of its own: where an order is refused the rollbacks are played, and the lab's part still
+    keeps them from AWS.
+    """
+    lab = start.run.lab
+    try:
+        for order in start.run.settings.lab_faults if lab else ():
+            assert lab is not None
+            Misbehaviours.of(lab).order(**order)
+    except (NotALab, TypeError) as problem:
+        raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
+    yield
 
 
 @contextlib.contextmanager
@@ -369,6 +381,7 @@ PARTS: Sequence[Part] = (
     signals_end_the_run,
     live_line,
     local_lab,
+    lab_misbehaviours,
     told_of_leftovers,
     guarded_target,
     fresh_passwords,

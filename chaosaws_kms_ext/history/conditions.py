@@ -37,20 +37,28 @@ class Process:
 
     pid: int
     started: float
-    """Seconds since the epoch."""
+    """Seconds after the machine did, which a clock that is set does not change."""
 
     @classmethod
     def this(cls) -> Process:
         """This process."""
-        return cls(os.getpid(), psutil.Process().create_time())
+        return cls(os.getpid(), _after_boot(os.getpid()))
 
     @property
     def is_running(self) -> bool:
         """Whether it has not ended."""
         try:
-            return psutil.Process(self.pid).create_time() == self.started
-        except psutil.Error:
+            return abs(_after_boot(self.pid) - self.started) < SAME
+        except (psutil.Error, TypeError, ValueError, OverflowError):
             return False
+
+
+SAME = 2.0
+"""Seconds that two readings of one start may differ."""
+
+
+def _after_boot(pid: int) -> float:
+    return psutil.Process(pid).create_time() - psutil.boot_time()
 
 
 def _versions() -> dict[str, str]:
@@ -82,7 +90,7 @@ class Conditions:
     def write(self, folder: Path) -> None:
         """Into a `history/` folder; raises OSError."""
         said = {"schema": SCHEMA, **asdict(self)}
-        write_whole(folder / FILE, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+        write_whole(folder / FILE, json.dumps(said, indent=2) + "\n")
 
 
 def read_conditions(folder: Path) -> Conditions:
@@ -95,7 +103,7 @@ def read_conditions(folder: Path) -> Conditions:
             f"{path} is not there: this is no folder of a run, or an older version "
             "recorded it: it cannot be judged again"
         ) from None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise CannotBeJudged(f"{path} cannot be read: {problem}") from None
     if not isinstance(said, dict) or said.get("schema") != SCHEMA:
         found = said.get("schema") if isinstance(said, dict) else None
@@ -105,7 +113,7 @@ def read_conditions(folder: Path) -> Conditions:
         )
     try:
         return _conditions(said)
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise CannotBeJudged(
             f"{path} is damaged, or was recorded by another version: {problem}"
         ) from None
@@ -116,4 +124,8 @@ def _conditions(said: dict[str, Any]) -> Conditions:
     fields["settings"] = Settings.of_json(said["settings"])
     fields["process"] = Process(**said["process"])
     fields["objectives"] = tuple(said["objectives"])
+    if not all(isinstance(each, str) for each in fields["objectives"]):
+        raise ValueError("an objective is a name")
+    if not isinstance(said["expects_outage"], bool):
+        raise ValueError("expects_outage is true or false")
     return Conditions(**fields)

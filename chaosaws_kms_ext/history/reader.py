@@ -52,7 +52,7 @@ def read_header(line: bytes) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(line)
         known = header["schema"] == SCHEMA
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise HistoryDamaged(f"not the head of a history: {line[:80]!r}") from problem
     if not known:
         raise HistoryDamaged(f"history schema {header['schema']} is not known: this reads {SCHEMA}")
@@ -67,7 +67,15 @@ def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
         return Anchor(0, 0), []
     with _named(path):
         anchor = Anchor(**read_header(lines[0])["anchor"])
-        return anchor, [Event(**json.loads(line)) for line in lines[1:]]
+        return anchor, [_event(line) for line in lines[1:]]
+
+
+def _event(line: bytes) -> Event:
+    event = Event(**json.loads(line))
+    well = isinstance(event.name, str) and isinstance(event.details, dict)
+    if not well or type(event.at) is not int or abs(event.at) >= 2**63:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    return event
 
 
 def read_history(folder: Path) -> History:
@@ -115,5 +123,5 @@ def _named(path: Path) -> Iterator[None]:
     """What is wrong inside is wrong with this file."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
         raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem

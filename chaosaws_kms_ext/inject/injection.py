@@ -64,7 +64,7 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     with deferred():
         entry = journal.write(made)
         mine.key_away.append(entry)
-    run.event(EventName.JOURNAL_OPENED, entry=str(entry.path))
+    run.event(EventName.JOURNAL_OPENED, entry=str(entry.path), key=entry.key)
     if armed:
         _arm(run, aws, entry)
     _still_ours(aws, entry)

@@ -92,6 +92,7 @@ class Load:
         self._lock = threading.Lock()
         self._stopped = False
         self._starts = 0
+        self._log_begins = 0
         self.may_start_again = False
         """Whether somebody sees to it that it is started again, once, if it ends by itself."""
 
@@ -114,6 +115,8 @@ class Load:
 
     def _start_locust(self) -> None:
         config = self.config
+        with contextlib.suppress(OSError):
+            self._log_begins = config.log.stat().st_size
         told = client.ClientConfig(
             name=config.name,
             database=config.database,
@@ -216,7 +219,7 @@ class Load:
             if said:
                 return said[-1][:300]
         if status is not None and killed:
-            return f"it was killed by {signal.Signals(-status).name}"
+            return f"it was killed by {_name(-status)}"
         return "it said nothing"
 
     def _read(self) -> None:
@@ -242,9 +245,19 @@ class Load:
         return f"the load was not steady within {timeout:.0f} s: {seen}, not {share:.0%}{said}"
 
     def _log(self) -> list[str]:
-        with contextlib.suppress(OSError):
-            return self.config.log.read_text(errors="replace").strip().splitlines()
+        """What this start of the load has said."""
+        with contextlib.suppress(OSError), self.config.log.open("rb") as log:
+            log.seek(self._log_begins)
+            return log.read().decode(errors="replace").strip().splitlines()
         return []
+
+
+def _name(number: int) -> str:
+    """Of a signal; one of real time has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 NOT_FOR_THE_LOAD = ("AWS_", "LOCUST_")

@@ -48,6 +48,8 @@ class Restarts:
                     self._start_again(load, Instant.now(before))
 
     def _start_again(self, load: Load, died: Instant) -> None:
+        if load.ended:  # for good
+            return
         name, why = load.config.name, load.why_ended()
         try:
             if not load.start_again():

@@ -101,7 +101,12 @@ def judge_again(folder: Path) -> Judgement:
         raise CannotBeJudged(
             f"the run in {folder} has not ended: its process {conditions.process.pid} runs"
         )
-    return judge(found, conditions, damage)
+    try:
+        judgement = judge(found, conditions, damage)
+        judgement.as_text().encode()
+    except Exception as problem:  # the run wrote nothing of the kind: somebody changed its files
+        raise CannotBeJudged(f"the records in {folder} are damaged: {problem!r:.200}") from problem
+    return judgement
 
 
 def as_json(content: Mapping[str, Any]) -> str:

@@ -48,3 +48,9 @@ def test_what_was_answered_while_the_hang_began_counts_neither_way():
 def test_nothing_tried_is_not_known():
     assert hung([]) is None
     assert hung(witnessed((20, 30, "ok"))) is None
+
+
+def test_what_the_end_of_the_load_cut_says_nothing():
+    assert hung(witnessed((120, 180, "aborted"))) is None
+    assert hung(witnessed((120, 170, "timeout"), (171, 180, "aborted"))) is True
+    assert hung(witnessed((120, 170, "ok"), (171, 180, "aborted"))) is False

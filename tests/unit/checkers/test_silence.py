@@ -137,6 +137,22 @@ def test_a_gap_in_the_record_widens_the_bound_where_an_edge_may_lie_in_it(begin,
     assert abs(found.recovery - truth.recovery) <= found.error_bound_seconds * SECOND
 
 
+def test_what_a_load_cut_when_it_died_is_no_answer_that_was_owed():
+    """A load that ends in order records what was in flight as aborted."""
+    whole = arrivals((100, "ok"), (300, "timeout"), (200, "ok"))
+    ended = [o for o in whole if not 60 <= o.sequence < 80]
+    cut = [
+        o._replace(outcome="aborted", done=START + 60 * GAP) if 50 <= o.sequence < 60 else o
+        for o in ended
+    ]
+    gap = (START + 60 * GAP, START + 80 * GAP)
+    killed = [o for o in ended if not 50 <= o.sequence < 60]
+    found = judged(cut, gaps=[gap])
+    assert (found.impact, found.recovery) == (judged(killed, gaps=[gap]).impact, found.recovery)
+    assert found.impact == judged(whole).impact
+    assert found.doubt == ""
+
+
 def test_an_outage_that_lies_in_a_gap_of_the_record_was_not_seen():
     whole = arrivals((100, "ok"), (300, "timeout"), (200, "ok"))
     kept = [o for o in whole if not 90 <= o.sequence < 420]

@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_after_it_put_the_key_back_does_not_call_for_that(
 
 def test_a_run_that_goes_on_is_not_judged(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        runs = Process(process.pid, psutil.Process(process.pid).create_time())
+        runs = Process(process.pid, psutil.Process(process.pid).create_time() - psutil.boot_time())
         folder = stored(tmp_path, until=EventName.STATUS, process=runs)
         with pytest.raises(CannotBeJudged, match=f"has not ended: its process {process.pid} runs"):
             judge_again(folder)
@@ -197,6 +197,72 @@ def test_an_older_run_is_refused_in_one_sentence(tmp_path):
     assert ran.exit_code == 2
     assert "has the schema 0, and this version reads 1" in ran.output
     assert not (folder / "summary.json").exists()
+
+
+DAMAGES = {
+    "run.json": [
+        lambda said: {**said, "settings": []},
+        lambda said: {**said, "objectives": [[1]]},
+        lambda said: {**said, "expects_outage": "yes"},
+        lambda said: {**said, "experiment": "\ud800"},
+        *(
+            lambda said, name=name, value=value: {
+                **said, "settings": {**said["settings"], name: value}
+            }
+            for name, value in [
+                ("lab_speed", 0), ("lab_speed", "60"), ("rto", "x"), ("rto", True),
+                ("lab_faults", 3), ("load_users", 1.5), ("rto", float("inf")), ("target", None),
+            ]
+        ),
+    ],
+    "ended": [
+        lambda said: {**said, "details": {}},
+        lambda said: {**said, "details": {**said["details"], "failures": None}},
+        lambda said: {**said, "details": 7},
+        lambda said: {**said, "at": "x"},
+        lambda said: {**said, "at": 2**70},
+        lambda said: {**said, "name": None},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", DAMAGES["run.json"])
+def test_conditions_that_are_damaged_are_one_sentence(tmp_path, change):
+    folder = stored(tmp_path)
+    path = folder / "history" / "run.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    ran = report(folder)
+    assert ran.exit_code == 2, ran.output
+    assert len(ran.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("change", DAMAGES["ended"])
+def test_events_that_are_damaged_never_pass_and_are_no_traceback(tmp_path, change):
+    folder = stored(tmp_path)
+    path = folder / "history" / "events.jsonl"
+    *before, last = path.read_text().splitlines()
+    path.write_text("\n".join([*before, json.dumps(change(json.loads(last)))]) + "\n")
+    ran = report(folder)
+    assert ran.exit_code in (1, 2)
+    assert isinstance(ran.exception, SystemExit)
+
+
+@pytest.mark.parametrize("name", ["run.json", "events.jsonl", "main"])
+def test_json_that_is_too_deep_is_no_traceback(tmp_path, name):
+    folder = stored(tmp_path)
+    (path,) = (folder / "history").glob(f"{name}*")
+    path.write_text(path.read_text() + "[" * 100_000 + "\n")
+    ran = report(folder)
+    assert ran.exit_code in (1, 2)
+    assert isinstance(ran.exception, SystemExit)
+
+
+def test_a_run_that_was_killed_before_aws_had_answered_says_that_the_key_may_be_away(tmp_path):
+    folder = stored(tmp_path, until=EventName.LOAD_STEADY)
+    path = folder / "history" / "events.jsonl"
+    opened = {"at": at(80), "name": "journal-opened", "details": {"key": KEY, "entry": "x"}}
+    path.write_text(path.read_text() + json.dumps(opened) + "\n")
+    assert judge_again(folder).verdict.reasons[1].startswith("the records do not show that the key")
 
 
 def test_judging_changes_no_record(tmp_path):

@@ -73,5 +73,8 @@ def test_a_setting_that_is_newer_than_the_run_has_its_default(tmp_path):
 def test_a_process_is_known_by_its_start_as_well():
     this = Process.this()
     assert this.is_running
-    assert not Process(this.pid, this.started - 1).is_running
+    assert Process(this.pid, this.started + 1).is_running  # a clock that is set moves both a little
+    assert not Process(this.pid, this.started - 10).is_running
+    for wrong in ("x", -1, 1.5, 2**80):
+        assert not Process(wrong, 0).is_running
     assert not Process(2**22 + 1, 0).is_running
