@@ -94,7 +94,7 @@ class Load:
         self._starts = 0
         self._log_begins = 0
         self.may_start_again = False
-        """Whether somebody sees to it that it is started again, once, if it ends by itself."""
+        """Whether `Restarts` starts it again, once, if it ends by itself."""
 
     def start(self) -> None:
         """Makes the schema and starts Locust; raises LoadFailed."""
@@ -108,7 +108,7 @@ class Load:
         False: it was stopped, or has been started again before. Raises OSError.
         """
         with self._lock:
-            if self.running or not self._goes_on:
+            if self.running or not self._can_restart:
                 return False
             self._start_locust()
             return True
@@ -147,10 +147,10 @@ class Load:
     @property
     def ended(self) -> bool:
         """Whether it does not run, and will not again."""
-        return not self.running and not self._goes_on
+        return not self.running and not self._can_restart
 
     @property
-    def _goes_on(self) -> bool:
+    def _can_restart(self) -> bool:
         return self.may_start_again and not self._stopped and self._starts == 1
 
     def wait_until_steady(

@@ -60,7 +60,7 @@ class Measured:
     """Of the others."""
     measured: Mapping[str, Figure]
     """What objectives are held against."""
-    unmeasured: tuple[str, ...]
+    doubts: tuple[str, ...]
     causes: tuple[str, ...]
     failures: tuple[str, ...]
     rows: tuple[tuple[str, str], ...]
@@ -125,7 +125,7 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
         for name in conditions.objectives
     ]
     course = Course.of(history).with_failures(found.failures)
-    doubts = [*found.unmeasured, *damage, *course.doubts]
+    doubts = [*found.doubts, *damage, *course.doubts]
     verdict = decide(course, objectives, doubts, found.causes)
     settings = conditions.settings
     target = history.first(EventName.TARGET)
@@ -164,7 +164,7 @@ def measure(
         figures=figures,
         loads=loads,
         measured={name: it for _, each in results for name, it in each.measured.items()},
-        unmeasured=tuple(why for _, each in results for why in each.doubts),
+        doubts=tuple(why for _, each in results for why in each.doubts),
         causes=tuple(why for _, each in results for why in each.causes),
         failures=tuple(why for _, each in results for why in each.failures),
         rows=tuple(_joined(row for _, each in results for row in each.rows)),

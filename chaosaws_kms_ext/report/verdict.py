@@ -97,12 +97,12 @@ def _keys_away(history: History) -> list[str]:
 def decide(
     course: Course,
     objectives: Sequence[Mapping[str, Any]],
-    unmeasured: Sequence[str],
+    doubts: Sequence[str],
     causes: Sequence[str] = (),
 ) -> Verdict:
     """The verdict: the first of these that applies.
 
-    `unmeasured`: what could not be measured, or cannot be trusted, each in a sentence. `causes`:
+    `doubts`: what could not be measured, or cannot be trusted, each in a sentence. `causes`:
     what went wrong with the measuring itself; it comes first, since the rest may follow from it.
     """
     if course.refused:
@@ -111,13 +111,13 @@ def decide(
         why = f"the run was interrupted: {course.by}" if course.by else "the run was interrupted"
         if course.killed:
             why = "the run was killed: what came after its last record is not known"
-        return Verdict("aborted", (why, *causes, *course.failures, *unmeasured))
+        return Verdict("aborted", (why, *causes, *course.failures, *doubts))
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:
-        return Verdict("failed", (*causes, *course.failures, *missed, *unmeasured))
+        return Verdict("failed", (*causes, *course.failures, *missed, *doubts))
     unknown = [f"objective {o['name']} could not be judged" for o in objectives if o["met"] is None]
-    if unknown or unmeasured or causes:
-        return Verdict("inconclusive", (*causes, *unmeasured, *unknown))
+    if unknown or doubts or causes:
+        return Verdict("inconclusive", (*causes, *doubts, *unknown))
     return Verdict("passed")
 
 

@@ -156,7 +156,7 @@ def verdict(measured, *objectives, settings=SETTINGS):
         )
         for name in objectives
     ]
-    return decide(Course(), judged, measured.unmeasured)
+    return decide(Course(), judged, measured.doubts)
 
 
 def replaced(*events):

@@ -32,4 +32,4 @@ def test_calls_are_misattributed_where_the_trail_names_another(events, wrong):
 
 def test_what_the_trail_did_not_tell_is_unmeasured():
     measured = replaced(READY, told(unknown=["no failed Decrypt was delivered"]))
-    assert measured.unmeasured == ("no failed Decrypt was delivered",)
+    assert measured.doubts == ("no failed Decrypt was delivered",)

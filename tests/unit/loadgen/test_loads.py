@@ -139,7 +139,7 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
     assert measured.figures["writes"]["unknown"] <= measured.figures["writes"]["present"]
     (cause,) = measured.causes
     assert "was started again, so for " in cause
-    assert not [why for why in measured.unmeasured if "no client can have written" in why]
+    assert not [why for why in measured.doubts if "no client can have written" in why]
     assert {row.writer > WRITERS for row in run.loads.rows["main"]} == {True, False}
     restarts.stop()
 

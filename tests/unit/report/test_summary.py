@@ -41,7 +41,7 @@ def test_a_load_beside_the_outage_has_its_own_figures():
     events += ran("copy", 0, 200)
     measured = measure(["main", "copy"], history(operations, events), outage=True)
     figures = measured.figures
-    assert measured.unmeasured == ()
+    assert measured.doubts == ()
     assert figures["outage_seconds"] == pytest.approx(5, abs=0.1)
     assert figures["missed_arrivals"] is None
     copy = measured.loads["copy"]
@@ -75,14 +75,14 @@ def test_without_an_outage_the_load_main_is_spared_too():
     assert measured.measured["missed_arrivals"] == 1
     assert measured.figures["missed_arrivals"] == 1
     assert measured.figures["hang"] == {"open_sessions": None, "new_connections": None}
-    assert measured.unmeasured == ()
+    assert measured.doubts == ()
 
 
 def test_an_outage_that_was_to_be_and_was_not_injected_is_inconclusive():
     operations = load("main", *ALL_WELL)
     measured = measure(["main"], history(operations, ran("main", 0, 200)), outage=True)
     assert verdict(measured, "missed_arrivals").word == "inconclusive"
-    assert measured.unmeasured == ("no fault was injected",)
+    assert measured.doubts == ("no fault was injected",)
 
 
 def test_a_load_that_was_killed_misses_what_it_did_not_ask():
@@ -115,7 +115,7 @@ def test_a_load_of_which_nothing_was_recorded_is_not_passed_over():
 
 def test_without_any_load_nothing_is_counted_and_nothing_is_missing():
     measured = measure([], history())
-    assert measured.unmeasured == ()
+    assert measured.doubts == ()
     assert (measured.measured["missed_arrivals"], measured.measured["lost_writes"]) == (None, None)
     assert verdict(measured).passed
     for objective in OBJECTIVES:
@@ -136,7 +136,7 @@ def test_rows_of_one_load_that_were_not_read_back_leave_all_losses_unknown():
     rows = {"main": written(operations[:200])}
     measured = measure(["main", "copy"], history(operations, events, rows))
     assert measured.measured["lost_writes"] is None
-    assert measured.unmeasured == (
+    assert measured.doubts == (
         "of the load copy: lost writes could not be counted: the rows could not be read back",
     )
 
@@ -145,7 +145,7 @@ def test_a_load_that_stood_still_is_in_doubt_by_its_name():
     stood = Operation("copy", 0, 1, "stall", at(10), at(10), at(50), "ok", None)
     operations = [*load("copy", *ALL_WELL), stood]
     measured = measure(["copy"], history(operations, ran("copy", 0, 200)))
-    (doubt,) = measured.unmeasured
+    (doubt,) = measured.doubts
     assert doubt.startswith("of the load copy: the load itself stood still for 2.0 s")
 
 
@@ -167,7 +167,7 @@ def test_each_load_is_measured_as_if_it_were_alone(loads):
         figures = [its.measured[figure] for its in alone.values()]
         total = None if None in figures else sum(figures)
         assert together.measured[figure] == total
-    assert sorted(together.unmeasured) == sorted(w for i in alone.values() for w in i.unmeasured)
+    assert sorted(together.doubts) == sorted(w for i in alone.values() for w in i.doubts)
 
 
 @given(outcomes, st.integers(0, 59))
