@@ -61,7 +61,11 @@ class Chaos:
     def start(self, *arguments: str, **env: str) -> Running:
         mark = uuid.uuid4().hex
         self.marks.append(mark)
-        settings = {"CHAOS_LAB_SPEED": str(FAST), "CHAOS_REPORTS_DIR": str(self.folder / "reports")}
+        settings = {
+            "CHAOS_LAB_SPEED": str(FAST),
+            "CHAOS_LOAD_RATE": "100",
+            "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
+        }
         process = subprocess.Popen(
             [program("chaos"), "--no-version-check", *arguments],
             env={**os.environ, **settings, **self.env, **env, MARK: mark},
