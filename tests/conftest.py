@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
 from tests.support.labs import (
     FAST,
+    client,
     scratch,
     scratch_reaper,
 )
@@ -178,6 +180,18 @@ def _watchdogs() -> list[psutil.Process]:
             if alive and "undo.watchdog" in " ".join(child.cmdline()):
                 found.append(child)
     return found
+
+
+@pytest.fixture
+def kms(lab: LocalLab) -> Any:
+    """The KMS of the lab that the tests of one module share."""
+    return client(lab, "kms")
+
+
+@pytest.fixture
+def rds(lab: LocalLab) -> Any:
+    """Its RDS."""
+    return client(lab, "rds")
 
 
 @pytest.fixture(scope="module")

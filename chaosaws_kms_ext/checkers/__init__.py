@@ -7,6 +7,7 @@ database.
 from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import (
+    BROKEN,
     CHECKERS,
     OBJECTIVES,
     Checker,
@@ -16,6 +17,6 @@ from chaosaws_kms_ext.checkers.base import (
     load,
 )
 
-__all__ = ["CHECKERS", "OBJECTIVES", "Checker", "Objective", "Result", "checker", "load"]
+__all__ = ["BROKEN", "CHECKERS", "OBJECTIVES", "Checker", "Objective", "Result", "checker", "load"]
 
 load(__path__, __name__)

@@ -6,16 +6,16 @@ objectives and the page of fields are made from those that are registered.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
+from chaosaws_kms_ext.discovery import import_all
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName, History
 
 __all__ = [
+    "BROKEN",
     "CHECKERS",
     "OBJECTIVES",
     "Checker",
@@ -112,6 +112,9 @@ Kind = TypeVar("Kind", bound="type[Checker]")
 CHECKERS: dict[str, Checker] = {}
 """Name → the checker, the lowest place first."""
 
+BROKEN: dict[str, str] = {}
+"""The files of checkers that cannot be imported, and why: nothing passes without them."""
+
 OBJECTIVES: dict[str, Objective] = {}
 """Name → the objective, of all checkers."""
 
@@ -135,9 +138,8 @@ def checker(kind: Kind) -> Kind:
 
 
 def load(folders: Iterable[str], package: str) -> None:
-    """Imports every module of a package's folders, so that the checkers in them are registered."""
-    for found in pkgutil.iter_modules(folders, f"{package}."):
-        importlib.import_module(found.name)
+    """Registers the checkers in a package's folders; BROKEN says which cannot be."""
+    BROKEN.update(import_all(folders, package))
 
 
 # What several of them ask

@@ -40,13 +40,14 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     assert run.conditions is not None
     course = _course(run, journal, status)
     doubts = _stop_and_collect(run, course)
+    unrecorded = run.unrecorded
     run.event(EventName.ENDED, **replace(course, doubts=tuple(doubts)).details())
     history, damage = read_what_is_there(run.folder / "history")
     # Those in memory: the disk may have had no room for the last of them.
     rows = {**history.rows, **run.loads.rows}
     history = replace(history, events=list(run.events), rows=rows, anchor=run.anchor)
     judgement = judge(history, run.conditions, damage)
-    if run.unrecorded and not any(run.unrecorded in why for why in doubts):  # the last one
+    if run.unrecorded != unrecorded:  # the last event itself
         judgement = judgement.with_doubt(f"not every event could be recorded: {run.unrecorded}")
     kept = {**journal, "status": status if judgement.verdict.passed else "failed"}
     try:

@@ -6,14 +6,12 @@ fault needs as values (`Needs`), the undo journal, the watchdog and the switch i
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import logging
-import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.discovery import import_all
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo.undo import Undo
@@ -30,8 +28,6 @@ __all__ = [
     "named",
     "needs_of",
 ]
-
-logger = logging.getLogger("chaostoolkit")
 
 
 On = Literal["target", "own"]
@@ -122,14 +118,5 @@ def check_arguments(kind: type[Fault], arguments: Mapping[str, Any]) -> None:
 
 
 def load(folders: Iterable[str], package: str) -> None:
-    """Imports every module of a package's folders, so that the faults in them are registered.
-
-    One that cannot be imported is left out, and said: nothing of it may keep `chaos kms restore`
-    from its work.
-    """
-    for found in pkgutil.iter_modules(folders, f"{package}."):
-        try:
-            importlib.import_module(found.name)
-        except Exception as problem:
-            BROKEN[found.name.rpartition(".")[2]] = repr(problem)
-            logger.error(f"the fault in {found.name} cannot be used: {problem!r}")
+    """Registers the faults in a package's folders; BROKEN says which cannot be."""
+    BROKEN.update(import_all(folders, package))

@@ -124,11 +124,11 @@ class History:
 
     def arrivals(self, load: str) -> Sequence[Operation]:
         """The load's reads and writes, in the order in which they were due."""
-        return [each for each in self._of(load) if each.kind in ARRIVALS]
+        return self._arrivals.get(load, ())
 
     def witness(self, load: str, kind: str) -> Sequence[Operation]:
         """What a witness of the load saw, in order."""
-        return [each for each in self._of(load) if each.kind == kind]
+        return [each for each in self._by_load.get(load, ()) if each.kind == kind]
 
     def gaps(self, load: str) -> list[tuple[int, int]]:
         """When nothing of a load was recorded since it had died: from its last record before to the
@@ -154,8 +154,13 @@ class History:
             if event.name == name and wanted <= event.details.items():
                 yield event
 
-    def _of(self, load: str) -> Sequence[Operation]:
-        return self._by_load.get(load, ())
+    @cached_property
+    def _arrivals(self) -> dict[str, list[Operation]]:
+        # Every checker asks for them, and there may be millions.
+        return {
+            load: [each for each in its if each.kind in ARRIVALS]
+            for load, its in self._by_load.items()
+        }
 
     @cached_property
     def _by_load(self) -> dict[str, list[Operation]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaosaws_kms_ext.checkers import CHECKERS, OBJECTIVES, Checker, Result
+from chaosaws_kms_ext.checkers import BROKEN, CHECKERS, OBJECTIVES, Checker, Result
 from chaosaws_kms_ext.checkers.base import Figure, every_load
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import (
@@ -125,7 +125,8 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
         for name in conditions.objectives
     ]
     course = Course.of(history).with_failures(found.failures)
-    doubts = [*found.doubts, *damage, *course.doubts]
+    broken = [f"the checker {name} cannot be used: {why}" for name, why in BROKEN.items()]
+    doubts = [*broken, *found.doubts, *damage, *course.doubts]
     verdict = decide(course, objectives, doubts, found.causes)
     settings = conditions.settings
     target = history.first(EventName.TARGET)

@@ -36,16 +36,6 @@ pytestmark = pytest.mark.usefixtures("on_aws")
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
-
-
-@pytest.fixture
 def key(kms):
     return kms.create_key()["KeyMetadata"]["Arn"]
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
+from tests.support.alarms import put_alarm
 from tests.support.chaos import EXPERIMENT
 from tests.support.chaos_runs import MOMENTS
 from tests.support.clusters import RECOVERABLE
@@ -21,20 +22,6 @@ FAR = {"CHAOS_HOLD": "60", "CHAOS_RECOVERY_STRATEGY": "start"}
 """The hold ends by what is tried here or not at all; then the cluster is back at once."""
 LONG_ENOUGH = 6.0
 """Seconds of the hold after which the outage, begun 5 s before, is long enough to be measured."""
-
-
-def put_alarm(lab_as_aws, *names):
-    for name in names:
-        lab_as_aws.client("cloudwatch").put_metric_alarm(
-            AlarmName=name,
-            Namespace="shop",
-            MetricName="errors",
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1.0,
-            ComparisonOperator="GreaterThanThreshold",
-        )
 
 
 def set_alarm(lab_as_aws, name, state="ALARM"):
@@ -89,7 +76,8 @@ def calls(lab_as_aws, operation):
 
 def test_an_alarm_that_goes_off_ends_the_run_and_the_key_is_back_in_seconds(aws):
     lab_as_aws = aws(speed=AT_ONCE, CHAOS_STOP_ALARMS="orders-errors, checkout-latency")
-    put_alarm(lab_as_aws, "orders-errors", "checkout-latency")
+    put_alarm(lab_as_aws.client("cloudwatch"), "orders-errors")
+    put_alarm(lab_as_aws.client("cloudwatch"), "checkout-latency")
     running = in_the_hold(lab_as_aws)
     set_alarm(lab_as_aws, "checkout-latency")
     until(lambda: lab_as_aws.key_state() == "Enabled", timeout=8)
@@ -112,7 +100,7 @@ def test_without_alarms_that_can_be_watched_nothing_begins(aws):
 
     why = "CHAOS_STOP_ALARMS names orders-errors, and there is no such alarm"
     assert refused() == why
-    put_alarm(lab_as_aws, "orders-errors")
+    put_alarm(lab_as_aws.client("cloudwatch"), "orders-errors")
     set_alarm(lab_as_aws, "orders-errors")
     assert refused() == "the alarm orders-errors of CHAOS_STOP_ALARMS is in state ALARM already"
     set_alarm(lab_as_aws, "orders-errors", "OK")

@@ -9,28 +9,14 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support.document import marked
 from tests.support.in_process_lab import InProcessLab
-from tests.support.labs import client
 
 
 @pytest.fixture
 def own_lab(tmp_path: Path) -> InProcessLab:
     """A lab of the test's own in this process, with a clock that is moved by hand."""
     return InProcessLab(tmp_path / "requests.jsonl")
-
-
-@pytest.fixture
-def kms(lab: LocalLab) -> Any:
-    """The KMS of the lab that the tests of one module share."""
-    return client(lab, "kms")
-
-
-@pytest.fixture
-def rds(lab: LocalLab) -> Any:
-    """Its RDS."""
-    return client(lab, "rds")
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place, trust
+from tests.support.alarms import put_alarm
 from tests.support.usual_policies import calls, policy
 
 ACCOUNT = "123456789012"
@@ -120,16 +121,7 @@ def somebody(lab_as_aws, caller, but=None):
     given = lab_as_aws.client("sts").assume_role(
         RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
     )["Credentials"]
-    lab_as_aws.client("cloudwatch").put_metric_alarm(
-        AlarmName=ALARM,
-        MetricName="m",
-        Namespace="n",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
+    put_alarm(lab_as_aws.client("cloudwatch"), ALARM)
     return Somebody(
         arn,
         {

@@ -37,11 +37,6 @@ def _in_time(on_aws, monkeypatch):
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
 def orders_is_back(lab):
     """The cluster is available before and after, whatever a test does to its key."""
     orders = {"DBClusterIdentifier": "orders"}

@@ -121,6 +121,20 @@ def load_from(folder):
     checkers.load(checkers.__path__, checkers.__name__)
 
 
+def test_a_file_that_is_broken_is_left_out_and_nothing_passes(registered, tmp_path, monkeypatch):
+    """So that `chaos kms restore`, which has no use for it, works in spite of it."""
+    assert checkers.BROKEN == {}
+    (tmp_path / "broken_one.py").write_text('raise RuntimeError("x")')
+    try:
+        load_from(tmp_path)
+        assert judged("rto").verdict.word == "inconclusive"
+        said = "the checker broken_one cannot be used: RuntimeError('x')"
+        assert judged("rto").verdict.reasons == (said,)
+    finally:
+        checkers.BROKEN.clear()
+    assert judged("rto").verdict.passed
+
+
 def test_the_example_of_the_page_is_a_checker(registered, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.splitlines()) < 60

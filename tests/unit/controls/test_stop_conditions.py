@@ -17,6 +17,7 @@ from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.undo import journal
+from tests.support.alarms import put_alarm
 from tests.support.labs import client, until
 
 pytestmark = pytest.mark.common_lab
@@ -64,16 +65,7 @@ def cloudwatch(lab):
 
 def put(cloudwatch):
     name = f"alarm-{next(NUMBERS)}"
-    cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="shop",
-        MetricName="errors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1.0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
+    put_alarm(cloudwatch, name)
     return name
 
 

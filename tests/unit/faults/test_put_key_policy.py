@@ -16,7 +16,6 @@ from chaosaws_kms_ext.inject.injection import _answered, close_recovered
 from chaosaws_kms_ext.kms import actions
 from chaosaws_kms_ext.undo import journal, replay, restore
 from chaosaws_kms_ext.undo.undo import Undo
-from tests.support.labs import client
 
 pytestmark = pytest.mark.common_lab
 
@@ -44,11 +43,6 @@ def run(lab, monkeypatch):
     runs.end()
     for entry in journal.open_entries():
         entry.close()
-
-
-@pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
 
 
 @pytest.fixture

@@ -65,16 +65,6 @@ def asked(lab):
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
-
-
-@pytest.fixture
 def its_key(lab):
     return lab.clusters[0]["key"]
 

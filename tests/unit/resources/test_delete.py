@@ -26,11 +26,6 @@ def door(lab):
 
 
 @pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
 def rds(lab):
     found = client(lab, "rds")
     until(lambda: status(found, ORDERS) == "available")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
-
 from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.disable_key import DisableKey
@@ -15,16 +13,6 @@ from chaosaws_kms_ext.undo import journal, restore
 from chaosaws_kms_ext.undo.switch import Armed
 from chaosaws_kms_ext.undo.undo import Call, Undo
 from tests.support.labs import client, until
-
-
-@pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
-
-
-@pytest.fixture
-def rds(lab):
-    return client(lab, "rds")
 
 
 def disabled(kms):

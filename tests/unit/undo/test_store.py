@@ -28,16 +28,10 @@ from chaosaws_kms_ext.undo import journal, store
 from chaosaws_kms_ext.undo.restorer import Restorer
 from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.undo import Call, Undo
-from tests.support.labs import client
 
 pytestmark = pytest.mark.usefixtures("on_aws")
 
 ELSEWHERE = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-
-
-@pytest.fixture
-def kms(lab):
-    return client(lab, "kms")
 
 
 @pytest.fixture
