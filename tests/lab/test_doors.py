@@ -120,7 +120,7 @@ def test_no_code_of_the_clusters_user_runs_as_the_superuser_when_rows_go_wrong(l
                     change(connect, 0)
                 assert trapping.execute("SELECT count(*) FROM seen").fetchone() == (0,)
         finally:
-            connection.execute("DROP DATABASE traps WITH (FORCE)")
+            connection.execute("DROP DATABASE traps")
 
 
 def test_the_clusters_user_may_do_what_a_team_does(database):
