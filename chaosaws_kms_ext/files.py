@@ -7,7 +7,7 @@ import fcntl
 import os
 import stat
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 __all__ = [
     "NotPrivate",
@@ -37,12 +37,12 @@ class NotPrivate(PermissionError):
         return str(self.args[0])
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes `text` to `path` in one step, safely on disk; raises OSError."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes `content` to `path` in one step, safely on disk; raises OSError."""
     new = path.with_suffix(".new")
     try:
-        with open_private(new, "w") as file:
-            file.write(text)
+        with open_private(new, "w" if isinstance(content, str) else "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -61,12 +61,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def open_private(path: Path, mode: str, buffering: int = -1) -> IO[str]:
-    """Opens a text file for writing (`w`, `a`); if it is new, only this user may read it.
+def open_private(path: Path, mode: str, buffering: int = -1) -> IO[Any]:
+    """Opens a file for writing (`w`, `a`, `wb`); if it is new, only this user may read it.
 
     Whatever the umask. Raises OSError.
     """
-    return open(path, mode, buffering, encoding="utf-8", opener=_for_us)
+    encoding = None if "b" in mode else "utf-8"
+    return open(path, mode, buffering, encoding=encoding, opener=_for_us)
 
 
 def private_folder(path: Path) -> None:

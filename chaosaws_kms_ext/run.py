@@ -23,13 +23,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import open_private, private_folder
-from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName, WrittenRow
+from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName
 from chaosaws_kms_ext.settings import Settings, parse
 from chaosaws_kms_ext.waiting import Observer
 
 if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.aws.client import Aws
     from chaosaws_kms_ext.guard.guard import Target
+    from chaosaws_kms_ext.history.columns import Rows
     from chaosaws_kms_ext.inject.safeguards import Safeguards
     from chaosaws_kms_ext.lab_client.local_lab import LocalLab
     from chaosaws_kms_ext.loadgen.passwords import Passwords
@@ -75,7 +76,7 @@ class Loads:
         """Those that the experiment itself has stopped."""
         self.schemas: dict[str, Resource] = {}
         """Load → its schema, where that has to be dropped."""
-        self.rows: dict[str, frozenset[WrittenRow]] = {}
+        self.rows: dict[str, Rows] = {}
         """Load → what its writes left in the database, as far as it was read."""
 
     def __iter__(self) -> Iterator[Load]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
 from chaosaws_kms_ext.discovery import import_all
-from chaosaws_kms_ext.history import MAIN, Conditions, EventName, History
+from chaosaws_kms_ext.history import MAIN, Conditions, EventName
+from chaosaws_kms_ext.history.history import History
 
 __all__ = [
     "BROKEN",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
@@ -19,11 +21,13 @@ from chaosaws_kms_ext.checkers.base import (
 )
 from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
 from chaosaws_kms_ext.checkers.outage import find
-from chaosaws_kms_ext.history import MAIN, Conditions, History, Operation, Outcome, WrittenRow
+from chaosaws_kms_ext.history import MAIN, Conditions, Outcome, WrittenRow
+from chaosaws_kms_ext.history.columns import CODES, Instants, Rows, Writes
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Durability", "DurabilityChecker", "judge"]
 
-UNKNOWN = frozenset({Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED})
+UNKNOWN = [CODES[each] for each in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED)]
 """Such a write may or may not be there: neither is a fault."""
 
 
@@ -45,13 +49,14 @@ class DurabilityChecker(Checker):
         loads, doubts, rows = {}, [], []
         lost: list[int | None] = []
         for load in every_load(history):
-            arrivals = history.arrivals(load)
-            kept = judge(arrivals, history.rows.get(load), died=ended_by_itself(history, load))
+            writes = history.writes(load)
+            last = history.last_sequences(load) if ended_by_itself(history, load) else None
+            kept = judge(writes, history.rows.get(load), last)
             at_stake: int | None = kept.acknowledged
             if suffers(conditions, load):
-                at_stake = _acknowledged_before_impact(history, conditions, arrivals)
+                at_stake = _acknowledged_before_impact(history, conditions, writes)
             loads[load] = _figures(kept)
-            if arrivals or load != MAIN:
+            if len(history.arrivals(load)) or load != MAIN:
                 rows.append(("writes" if load == MAIN else f"load {load}", _in_words(kept)))
             if load in history.loads or suffers(conditions, load):
                 lost.append(len(kept.lost) if kept.lost is not None and at_stake else None)
@@ -65,14 +70,14 @@ class DurabilityChecker(Checker):
 
 
 def _acknowledged_before_impact(
-    history: History, conditions: Conditions, arrivals: Iterable[Operation]
+    history: History, conditions: Conditions, writes: Writes
 ) -> int | None:
     """The writes that the outage could have lost; None: when it began is not known."""
     seen = find(history, conditions, MAIN)
     if seen is None or seen.impact is None:
         return None
-    writes = (o for o in arrivals if o.kind == "write" and o.outcome == Outcome.OK)
-    return sum(o.done <= seen.impact for o in writes)
+    acknowledged = writes.outcome == CODES[Outcome.OK]
+    return int(np.count_nonzero(acknowledged & (writes.done <= seen.impact)))
 
 
 def _figures(kept: Durability) -> dict[str, Any]:
@@ -123,34 +128,49 @@ class Durability:
 
 
 def judge(
-    arrivals: Iterable[Operation], present: Iterable[WrittenRow] | None, died: bool = False
+    writes: Writes, present: Rows | None, last: Mapping[int, int] | None = None
 ) -> Durability:
-    """Holds a load's writes against the rows that are in the database.
+    """Compares a load's writes with the rows that are in the database.
 
-    `died`: its process has ended by itself, so what it did last may not be recorded. A row above
-    the last sequence that was recorded of its writer is then one of an unknown write.
+    `last`: given if its process has ended by itself, so that what it did last may not be recorded:
+    the last sequence that was recorded of each writer. A row above it is one of an unknown write.
     """
-    acknowledged, unknown = set(), set()
-    last: dict[int, int] = {}
-    for o in arrivals:
-        last[o.writer] = max(o.sequence, last.get(o.writer, 0))
-        if o.kind == "write":
-            if o.outcome == Outcome.OK:
-                acknowledged.add(WrittenRow(o.writer, o.sequence))
-            elif o.outcome in UNKNOWN:
-                unknown.add(WrittenRow(o.writer, o.sequence))
+    acknowledged = _numbers(writes.rows)[writes.outcome == CODES[Outcome.OK]]
+    unknown = _numbers(writes.rows)[np.isin(writes.outcome, UNKNOWN)]
+    acknowledged, unknown = np.unique(acknowledged), np.unique(unknown)
     if present is None:
         return Durability(
             len(acknowledged), len(unknown), None, None, None, "the rows could not be read back"
         )
-    there = set(present)
-    if died:
-        unknown |= {row for row in there if row.sequence > last.get(row.writer, 0)}
+    there = np.unique(_numbers(present))
+    if last is not None:
+        unknown = np.union1d(unknown, there[_after(there, last)])
+    lost = np.setdiff1d(acknowledged, there, assume_unique=True)
+    unexpected = np.setdiff1d(there, np.union1d(acknowledged, unknown), assume_unique=True)
     return Durability(
         acknowledged=len(acknowledged),
         unknown=len(unknown),
         present=len(there),
-        lost=tuple(sorted(acknowledged - there)),
-        unexpected=tuple(sorted(there - acknowledged - unknown)),
+        lost=_rows(lost),
+        unexpected=_rows(unexpected),
         reason="",
     )
+
+
+SEQUENCES = 1 << 32
+"""More than one writer makes."""
+
+
+def _numbers(rows: Rows) -> Instants:
+    """One number for each row, in the order of writer and sequence."""
+    return rows.writer.astype(np.int64) * SEQUENCES + rows.sequence
+
+
+def _rows(numbers: Instants) -> tuple[WrittenRow, ...]:
+    return tuple(WrittenRow(*divmod(number, SEQUENCES)) for number in numbers.tolist())
+
+
+def _after(numbers: Instants, last: Mapping[int, int]) -> list[int]:
+    """The places of those above the last sequence that is known of their writer."""
+    found = enumerate(_rows(numbers))
+    return [place for place, row in found if row.sequence > last.get(row.writer, 0)]

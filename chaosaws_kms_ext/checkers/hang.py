@@ -13,7 +13,8 @@ from chaosaws_kms_ext.checkers.base import (
     suffers,
 )
 from chaosaws_kms_ext.checkers.outage import KeyEvents, find, unexplained
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, History, Operation, Outcome
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Operation, Outcome
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Hang", "hung"]
 

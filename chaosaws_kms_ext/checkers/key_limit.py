@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker
 from chaosaws_kms_ext.checkers.outage import times
-from chaosaws_kms_ext.history import MAIN, Conditions, History
+from chaosaws_kms_ext.history import MAIN, Conditions
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["KeyLimit"]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, suffers
 from chaosaws_kms_ext.checkers.outage import find
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import Conditions, EventName, History, Operation, Outcome
+from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history.columns import Arrivals
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Latency", "LatencyChecker", "judge"]
 
-END_OF_TIME = 2**63
+END_OF_TIME = 2**63 - 1
 
 
 @checker
@@ -49,11 +50,10 @@ class Latency:
     p99: float | None
 
 
-def judge(arrivals: Iterable[Operation], begin: int, end: int) -> Latency:
+def judge(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
-    took = sorted(
-        o.done - o.due for o in arrivals if o.outcome == Outcome.OK and begin <= o.due < end
-    )
+    its = arrivals.answered & (begin <= arrivals.due) & (arrivals.due < end)
+    took = arrivals.done[its] - arrivals.due[its]
     return Latency(_ms(nearest_rank(took, 0.50)), _ms(nearest_rank(took, 0.99)))
 
 

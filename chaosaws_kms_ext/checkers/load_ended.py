@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Event, EventName, History
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Event, EventName
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["LoadEnded", "ended_by_itself", "why_ended"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+
+import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
@@ -20,15 +20,9 @@ from chaosaws_kms_ext.checkers.base import (
     total,
 )
 from chaosaws_kms_ext.checkers.silence import LONG_STALL, stood_still
-from chaosaws_kms_ext.history import (
-    MAIN,
-    SECOND,
-    Conditions,
-    EventName,
-    History,
-    Operation,
-    Outcome,
-)
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName, Operation, Outcome
+from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Missed", "MissedArrivals", "judge"]
 
@@ -72,7 +66,7 @@ def _of(history: History, conditions: Conditions, load: str) -> Missed | None:
     """None: it was never steady, or nothing was recorded of it."""
     begin = history.first(EventName.LOAD_STEADY, load=load)
     end = history.first(EventName.LOAD_STOPPED, load=load)
-    if begin is None or end is None or load not in history.rates:
+    if begin is None or end is None or load not in history.recorded:
         return None
     return judge(
         history.arrivals(load),
@@ -80,7 +74,7 @@ def _of(history: History, conditions: Conditions, load: str) -> Missed | None:
         begin.at,
         end.at,
         gaps=history.gaps(load),
-        rate=history.rates[load],
+        rate=history.recorded[load].rate,
         deadline=conditions.settings.query_deadline,
     )
 
@@ -101,7 +95,7 @@ class Missed:
 
 
 def judge(
-    arrivals: Sequence[Operation],
+    arrivals: Arrivals,
     stalls: Sequence[Operation],
     begin: int,
     end: int,
@@ -117,37 +111,35 @@ def judge(
     `end`, what came due while the client itself stood still, and what was not recorded since the
     load had died (`gaps`), or was still waited for then.
     """
-    stood = sorted((o.due, o.done) for o in stalls)
-    still = _Still(stood)
-    recorded = [o for o in arrivals if begin <= o.due < end]
+    recorded = arrivals.only((begin <= arrivals.due) & (arrivals.due < end))
     late = end - round(deadline * SECOND)
-    judged = [o for o in recorded if not _cut(o, late) and not still.at(o.due)]
-    dark = [(since - round(deadline * SECOND), until) for since, until in gaps]
-    unseen = sum(max(min(until, end) - max(since, begin), 0) for since, until in dark)
-    lit = [o for o in recorded if not any(since <= o.due < until for since, until in dark)]
+    judged = recorded.only(~_cut(recorded, late) & ~_within(recorded.due, stalls))
+    unrecorded = [(since - round(deadline * SECOND), until) for since, until in gaps]
+    seconds = sum(max(min(until, end) - max(since, begin), 0) for since, until in unrecorded)
+    outside = np.ones(len(recorded), np.bool_)
+    for since, until in unrecorded:
+        outside &= (recorded.due < since) | (recorded.due >= until)
     # An arrival may lie on either side of an edge.
-    expected = math.floor(rate * (end - begin - unseen) / SECOND) - 1 - len(dark)
-    holes = max(expected - len(lit), 0)
-    longest = max((done - due for due, done in stood if done > begin and due < end), default=0)
+    expected = math.floor(rate * (end - begin - seconds) / SECOND) - 1 - len(unrecorded)
+    holes = max(expected - int(np.count_nonzero(outside)), 0)
+    longest = max((o.done - o.due for o in stalls if o.done > begin and o.due < end), default=0)
     doubt = ""
     if longest / SECOND > LONG_STALL:
         doubt = stood_still(longest / SECOND)
-    missed = sum(o.outcome != Outcome.OK for o in judged) + holes
-    return Missed(missed if judged or holes else None, len(judged) + holes, doubt)
+    missed = int(np.count_nonzero(~judged.answered)) + holes
+    return Missed(missed if len(judged) or holes else None, len(judged) + holes, doubt)
 
 
-def _cut(o: Operation, late: int) -> bool:
-    """Whether the load's end, and not the database, kept it from an answer."""
-    return o.outcome == Outcome.ABORTED or (o.outcome == Outcome.UNSENT and o.due >= late)
+def _cut(arrivals: Arrivals, late: int) -> Mask:
+    """Which of them the load's end, and not the database, kept from an answer."""
+    unsent = (arrivals.outcome == CODES[Outcome.UNSENT]) & (arrivals.due >= late)
+    cut: Mask = unsent | (arrivals.outcome == CODES[Outcome.ABORTED])
+    return cut
 
 
-class _Still:
-    """When the client stood still; `stood` in order."""
-
-    def __init__(self, stood: Sequence[tuple[int, int]]) -> None:
-        self._begins = [due for due, _ in stood]
-        self._ends = list(accumulate((done for _, done in stood), max))
-
-    def at(self, instant: int) -> bool:
-        place = bisect_right(self._begins, instant)
-        return place > 0 and instant <= self._ends[place - 1]
+def _within(instants: Instants, stalls: Sequence[Operation]) -> Mask:
+    """Which of them lie in a time in which the client itself stood still."""
+    found = np.zeros(len(instants), np.bool_)
+    for stall in stalls:
+        found |= (stall.due <= instants) & (instants <= stall.done)
+    return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import numpy as np
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
-from chaosaws_kms_ext.history import Conditions, History, Operation, Outcome
+from chaosaws_kms_ext.history import Conditions
+from chaosaws_kms_ext.history.columns import OUTCOMES, Arrivals
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Operations", "count"]
 
@@ -25,7 +26,7 @@ class Operations(Checker):
         return Result(loads={name: {"operations": count(history.arrivals(name))} for name in names})
 
 
-def count(arrivals: Iterable[Operation]) -> dict[str, int]:
+def count(arrivals: Arrivals) -> dict[str, int]:
     """Outcome → number of arrivals, for every outcome there is."""
-    counted = Counter(o.outcome for o in arrivals)
-    return {outcome.value: counted[outcome.value] for outcome in Outcome}
+    counted = np.bincount(arrivals.outcome, minlength=len(OUTCOMES)).tolist()
+    return dict(zip(OUTCOMES, counted, strict=True))

@@ -20,7 +20,8 @@ from chaosaws_kms_ext.checkers.base import (
 from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.silence import Outage
-from chaosaws_kms_ext.history import MAIN, Conditions, Event, EventName, History, utc
+from chaosaws_kms_ext.history import MAIN, Conditions, Event, EventName, utc
+from chaosaws_kms_ext.history.history import History
 
 __all__ = [
     "KeyEvents",
@@ -112,13 +113,13 @@ def find(history: History, conditions: Conditions, load: str) -> Outage | None:
     """The silence of a load after the fault; None: no fault, or nothing recorded of the load."""
     injected = history.first(EventName.INJECTED)
     arrivals = history.arrivals(load)
-    if not suffers(conditions, load) or injected is None or not arrivals:
+    if not suffers(conditions, load) or injected is None or not len(arrivals):
         return None
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
     return silence.judge(
         arrivals,
-        rate=history.rates[load],
+        rate=history.recorded[load].rate,
         fault_at=injected.at,
         window=conditions.settings.steady_window,
         reconnect_spacing=spacing,

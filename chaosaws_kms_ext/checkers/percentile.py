@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+
+import numpy as np
+
+from chaosaws_kms_ext.history.columns import Instants
 
 __all__ = ["nearest_rank"]
 
 
-def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
-    """The percentile of ordered values by nearest rank; None of none."""
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+def nearest_rank(values: Instants, share: float) -> int | None:
+    """The percentile of values by nearest rank; None of none."""
+    if not len(values):
+        return None
+    rank = math.ceil(share * len(values)) - 1
+    return int(np.partition(values, rank)[rank])

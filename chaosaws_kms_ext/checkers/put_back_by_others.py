@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker
 from chaosaws_kms_ext.checkers.outage import put_back_by_others
-from chaosaws_kms_ext.history import Conditions, History
+from chaosaws_kms_ext.history import Conditions
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["PutBackByOthers"]
 

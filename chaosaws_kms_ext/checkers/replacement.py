@@ -5,7 +5,8 @@ from __future__ import annotations
 from chaosaws_kms_ext.checkers import exactness
 from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
 from chaosaws_kms_ext.checkers.exactness import Durations
-from chaosaws_kms_ext.history import Conditions, EventName, History
+from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Replacement"]
 

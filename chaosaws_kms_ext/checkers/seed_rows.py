@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker
-from chaosaws_kms_ext.history import Conditions, EventName, History
+from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["SeedRows"]
 

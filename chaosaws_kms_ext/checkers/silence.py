@@ -10,12 +10,14 @@ answered, has no such edges: it is said, and not measured.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
+from chaosaws_kms_ext.history.columns import CODES, Arrivals, Mask
 
 __all__ = ["ANSWERED", "LONG_STALL", "Outage", "judge", "stood_still"]
 
@@ -57,7 +59,7 @@ class Outage:
 
 
 def judge(
-    arrivals: Sequence[Operation],
+    arrivals: Arrivals,
     *,
     rate: float,
     fault_at: int,
@@ -74,7 +76,7 @@ def judge(
     """
     # What a load cut when it died is no answer that the database owed.
     cut = max((since for since, _ in gaps), default=0)
-    arrivals = [o for o in arrivals if o.outcome != Outcome.ABORTED or o.done > cut]
+    arrivals = arrivals.only((arrivals.outcome != CODES[Outcome.ABORTED]) | (arrivals.done > cut))
     span = round(window * SECOND)
     bound = 1 / rate + reconnect_spacing + _delay(arrivals, fault_at)
     silence = _first_silence(arrivals, fault_at, span)
@@ -84,9 +86,10 @@ def judge(
         before = "the database was silent before the fault already"
         return Outage(None, None, 0, 1 / rate, bound, before)
     recovery, reason = _recovery(arrivals, silence, span, rate)
-    end = arrivals[-1].done if recovery is None else recovery
+    end = int(arrivals.done[-1]) if recovery is None else recovery
     stall = _longest(stalls, silence - span, end + span)
-    between = sum(o.outcome == Outcome.OK and silence < o.done < end for o in arrivals)
+    answers = arrivals.done[arrivals.answered]
+    between = int(np.count_nonzero((silence < answers) & (answers < end)))
     return Outage(
         impact=silence,
         recovery=recovery,
@@ -98,7 +101,7 @@ def judge(
     )
 
 
-def _why_none(arrivals: Sequence[Operation], fault_at: int, stalls: Sequence[Operation]) -> str:
+def _why_none(arrivals: Arrivals, fault_at: int, stalls: Sequence[Operation]) -> str:
     failed = _failed(arrivals, fault_at, 2**63, stalls)
     if failed > HICCUP:
         return (
@@ -110,19 +113,18 @@ def _why_none(arrivals: Sequence[Operation], fault_at: int, stalls: Sequence[Ope
     return "no silence followed the fault: it never showed"
 
 
-def _unseen(
-    arrivals: Sequence[Operation], silence: int, end: int, gaps: Sequence[tuple[int, int]]
-) -> float:
+def _unseen(arrivals: Arrivals, silence: int, end: int, gaps: Sequence[tuple[int, int]]) -> float:
     """The longest gap in the record, seconds, in which the outage may have begun or ended.
 
     One that lies between two arrivals without an answer hides neither.
     """
-    failed = [o.due for o in arrivals if o.outcome != Outcome.OK and silence <= o.due < end]
+    failed = arrivals.due[~arrivals.answered]
+    failed = failed[(silence <= failed) & (failed < end)]
     hiding = [
         until - since
         for since, until in gaps
         if until > silence and since < end
-        if not (any(due < since for due in failed) and any(due >= until for due in failed))
+        if not (np.any(failed < since) and np.any(failed >= until))
     ]
     return max(hiding, default=0) / SECOND
 
@@ -132,17 +134,12 @@ def stood_still(seconds: float) -> str:
     return f"the load itself stood still for {seconds:.1f} s: the machine was too busy"
 
 
-def _failed(
-    arrivals: Sequence[Operation], begin: int, end: int, stalls: Sequence[Operation]
-) -> int:
+def _failed(arrivals: Arrivals, begin: int, end: int, stalls: Sequence[Operation]) -> int:
     """The arrivals that were not answered, but for those that the client itself kept from it."""
-    return sum(
-        1
-        for o in arrivals
-        if begin <= o.due < end
-        and o.outcome != Outcome.OK
-        and not any(stall.due <= o.done and o.due <= stall.done for stall in stalls)
-    )
+    failed = (begin <= arrivals.due) & (arrivals.due < end) & ~arrivals.answered
+    for stall in stalls:
+        failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
+    return int(np.count_nonzero(failed))
 
 
 def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
@@ -162,47 +159,42 @@ def _doubt(failed_before: int, stall: float) -> str:
     return ""
 
 
-def _first_silence(arrivals: Sequence[Operation], fault_at: int, span: int) -> int | None:
+def _first_silence(arrivals: Arrivals, fault_at: int, span: int) -> int | None:
     """The begin of the first silence of at least `span` that ends after `fault_at`."""
-    answers = sorted(o.done for o in arrivals if o.outcome == Outcome.OK)
-    unanswered = [o.due for o in arrivals if o.outcome != Outcome.OK]
-    if not arrivals or not answers:
+    answers = np.sort(arrivals.done[arrivals.answered])
+    if not len(answers):
         return None
-    last = max(o.done for o in arrivals)
-    for begin, end in zip(answers, [*answers[1:], last], strict=True):
-        if end <= fault_at or end - begin < span:
-            continue
-        first = bisect_left(unanswered, begin)
-        if first < len(unanswered) and unanswered[first] <= end:
-            return begin
-    return None
+    unanswered = arrivals.due[~arrivals.answered]
+    ends = np.append(answers[1:], arrivals.done.max())
+    silent = (ends > fault_at) & (ends - answers >= span)
+    begins, ends = answers[silent], ends[silent]
+    first = np.searchsorted(unanswered, begins)
+    due = first < len(unanswered)
+    due[due] = unanswered[first[due]] <= ends[due]
+    return int(begins[due][0]) if due.any() else None
 
 
-def _recovery(
-    arrivals: Sequence[Operation], impact: int, span: int, rate: float
-) -> tuple[int | None, str]:
+def _recovery(arrivals: Arrivals, impact: int, span: int, rate: float) -> tuple[int | None, str]:
     """The first answer of the first whole window that was answered, from the impact on."""
-    dues = [o.due for o in arrivals]
-    answered = [0]
-    for o in arrivals:
-        answered.append(answered[-1] + (o.outcome == Outcome.OK))
+    dues, answered = arrivals.due, np.flatnonzero(arrivals.answered)
+    so_far = np.concatenate(([0], np.cumsum(arrivals.answered)))
     expected = math.floor(rate * span / SECOND) - 1
-    for number in range(bisect_left(dues, impact), len(arrivals)):
-        if arrivals[number].outcome != Outcome.OK:
-            continue
-        end = bisect_left(dues, dues[number] + span)
-        if end == len(dues):
-            return None, "the record ends before enough arrivals were answered again"
-        # A hole in the record counts as not answered.
-        due = max(end - number, expected)
-        if (answered[end] - answered[number]) / due >= ANSWERED:
-            ok = [o.done for o in arrivals[number:end] if o.outcome == Outcome.OK]
-            return min(ok), ""
-    return None, "it was not answered again"
+    begins = answered[np.searchsorted(answered, np.searchsorted(dues, impact)) :]
+    ends = np.searchsorted(dues, dues[begins] + span)
+    # A hole in the record counts as not answered.
+    due = np.maximum(ends - begins, expected)
+    whole = ends < len(dues)
+    back = np.flatnonzero(whole & ((so_far[ends] - so_far[begins]) / due >= ANSWERED))
+    if len(back):
+        window = arrivals.only(slice(begins[back[0]], ends[back[0]]))
+        return int(window.done[window.answered].min()), ""
+    if whole.all():
+        return None, "it was not answered again"
+    return None, "the record ends before enough arrivals were answered again"
 
 
-def _delay(arrivals: Sequence[Operation], fault_at: int) -> float:
+def _delay(arrivals: Arrivals, fault_at: int) -> float:
     """How long an answer took before the fault, the client's own lateness included: the 99th
     percentile, seconds."""
-    took = sorted(o.done - o.due for o in arrivals if o.done < fault_at and o.outcome == Outcome.OK)
-    return (nearest_rank(took, 0.99) or 0) / SECOND
+    before: Mask = (arrivals.done < fault_at) & arrivals.answered
+    return (nearest_rank(arrivals.done[before] - arrivals.due[before], 0.99) or 0) / SECOND

@@ -10,7 +10,8 @@ import psycopg
 from chaoslib.types import Journal
 
 from chaosaws_kms_ext.files import write_whole
-from chaosaws_kms_ext.history import EventName, read_what_is_there
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection

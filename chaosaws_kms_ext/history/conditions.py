@@ -19,11 +19,12 @@ from chaosaws_kms_ext.settings import Settings
 
 __all__ = ["SCHEMA", "CannotBeJudged", "Conditions", "Process", "read_conditions"]
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "run.json"
 
 PACKAGES = (
-    "chaostoolkit-aws-kms", "chaostoolkit", "chaostoolkit-lib", "boto3", "locust", "psycopg",
+    "chaostoolkit-aws-kms", "chaostoolkit", "chaostoolkit-lib", "boto3", "locust", "numpy",
+    "psycopg", "pyarrow",
 )  # fmt: skip
 
 

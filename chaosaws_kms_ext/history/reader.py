@@ -1,4 +1,4 @@
-"""Reads a history back, whole or as it grows."""
+"""Reads a history back."""
 
 from __future__ import annotations
 
@@ -6,68 +6,41 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.history.records import Anchor, Event, History, Operation, WrittenRow
-from chaosaws_kms_ext.history.writer import SCHEMA
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, HistoryDamaged
+from chaosaws_kms_ext.history.read_recorded import read_recorded
+from chaosaws_kms_ext.history.records import Anchor, Event
+from chaosaws_kms_ext.history.rows_file import ROWS, read_rows
 
-__all__ = ["HistoryDamaged", "Tail", "read_events", "read_history", "read_what_is_there"]
+__all__ = ["read_events", "read_history", "read_what_is_there"]
 
-
-class HistoryDamaged(PlainError):
-    """A file is no history, or is broken elsewhere than in its last line."""
-
-
-class Tail:
-    """A growing file, read line by line; a last line that is not whole yet waits."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-        self._half = b""
-
-    def lines(self) -> list[bytes]:
-        """The whole lines that came since the last call; none while there is no file."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                read = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(read)
-        *whole, self._half = (self._half + read).split(b"\n")
-        return whole
-
-
-def operations_of(header: dict[str, Any], lines: list[bytes]) -> Iterator[Operation]:
-    """The operations that lines under this header hold."""
-    load = header["load"]
-    for line in lines:
-        yield Operation(load, *json.loads(line))
-
-
-def read_header(line: bytes) -> dict[str, Any]:
-    """What the first line of a file says; raises HistoryDamaged."""
-    try:
-        header: dict[str, Any] = json.loads(line)
-        known = header["schema"] == SCHEMA
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise HistoryDamaged(f"not the head of a history: {line[:80]!r}") from problem
-    if not known:
-        raise HistoryDamaged(f"history schema {header['schema']} is not known: this reads {SCHEMA}")
-    return header
+EVENTS_SCHEMA = 1
 
 
 def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
     """The events in a run's `history/` folder; raises HistoryDamaged."""
     path = folder / "events.jsonl"
-    lines = Tail(path).lines()
-    if not lines:
-        return Anchor(0, 0), []
     with _named(path):
-        anchor = Anchor(**read_header(lines[0])["anchor"])
-        return anchor, [_event(line) for line in lines[1:]]
+        lines = _whole_lines(path)
+        if not lines:
+            return Anchor(0, 0), []
+        return _anchor(lines[0]), [_event(line) for line in lines[1:]]
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """But for a last one that is torn off; none where there is no file."""
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+
+
+def _anchor(line: bytes) -> Anchor:
+    head = json.loads(line)
+    if head["schema"] != EVENTS_SCHEMA:
+        raise ValueError(f"it has the schema {head['schema']!r:.20}, not {EVENTS_SCHEMA}")
+    return Anchor(**head["anchor"])
 
 
 def _event(line: bytes) -> Event:
@@ -81,24 +54,14 @@ def _event(line: bytes) -> Event:
 def read_history(folder: Path) -> History:
     """Everything in a run's `history/` folder; raises HistoryDamaged.
 
-    A torn last line (of a process that was killed while it wrote) is left out; any other damage is
-    an error: a history with holes must not be judged.
+    The torn end of a file (of a process that was killed while it wrote) is left out; any other
+    damage is an error: a history with holes must not be judged.
     """
     anchor, events = read_events(folder)
-    operations: list[Operation] = []
-    rows: dict[str, frozenset[WrittenRow]] = {}
-    rates: dict[str, float] = {}
-    for path in sorted(set(folder.glob("*.jsonl")) - {folder / "events.jsonl"}):
-        lines = Tail(path).lines()
-        with _named(path):
-            if path.name.startswith("rows-"):
-                load = path.stem.removeprefix("rows-")
-                rows[load] = frozenset(WrittenRow(*json.loads(line)) for line in lines)
-            elif lines:
-                header = read_header(lines[0])
-                rates[header["load"]] = header["rate"]
-                operations += operations_of(header, lines[1:])
-    return History(operations, events, rows, rates, anchor)
+    recorded = read_recorded(sorted(folder.glob(f"{PREFIX}*{SUFFIX}")))
+    found = sorted(folder.glob(f"{ROWS}*{SUFFIX}"))
+    rows = {path.stem.removeprefix(ROWS): read_rows(path) for path in found}
+    return History(recorded, events, rows, anchor)
 
 
 def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
@@ -115,7 +78,7 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
         anchor, events = read_events(folder)
     except (HistoryDamaged, OSError) as problem:
         damage = [f"what was recorded of the run cannot be read: {problem}"]
-    return History([], events, {}, {}, anchor), damage
+    return History({}, events, {}, anchor), damage
 
 
 @contextlib.contextmanager

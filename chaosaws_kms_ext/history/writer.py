@@ -1,48 +1,47 @@
-"""Writes a history's files: whole lines only, so that a crash leaves what came before readable."""
+"""Writes a history's files, so that a crash leaves what came before readable."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from chaosaws_kms_ext.files import open_private, write_whole
-from chaosaws_kms_ext.history.records import Operation, WrittenRow
+from chaosaws_kms_ext.history.columns import Rows
+from chaosaws_kms_ext.history.operations_file import (
+    PREFIX,
+    SUFFIX,
+    Header,
+    as_batch,
+    schema_of,
+    write_batch,
+)
+from chaosaws_kms_ext.history.rows_file import ROWS, rows_as_bytes
 
-__all__ = ["SCHEMA", "OperationWriter", "write_rows"]
-
-SCHEMA = 1
+__all__ = ["OperationWriter", "write_rows"]
 
 
 class OperationWriter:
     """The operations of one load in one process."""
 
     def __init__(self, folder: Path, load: str, rate: float) -> None:
-        header = {
-            "schema": SCHEMA,
-            "load": load,
-            "rate": rate,
-            "columns": list(Operation._fields[1:]),
-        }
-        self._file = open_private(folder / f"{load}-{os.getpid()}.jsonl", "a")
-        self._file.write(json.dumps(header) + "\n")
+        """Makes the file; raises OSError."""
+        self._schema = schema_of(Header(load, rate))
+        self._file = open_private(folder / f"{PREFIX}{load}-{os.getpid()}{SUFFIX}", "wb")
+        self._stream = pa.ipc.new_stream(self._file, self._schema)
+        write_batch(self._stream, as_batch(self._schema, []))
         self._file.flush()
 
-    def write(self, operations: Iterable[Operation]) -> None:
-        """Appends `operations`; when this returns they survive our death."""
-        self._file.write("".join(map(_line, operations)))
+    def write(self, operations: Sequence[Sequence[Any]]) -> None:
+        """Appends operations, each with the fields of an Operation but for its load; when this
+        returns they survive our death. Raises OSError."""
+        write_batch(self._stream, as_batch(self._schema, operations))
         self._file.flush()
 
 
-def _line(o: Operation) -> str:
-    # json.dumps would take three times as long, thousands of times a second.
-    sent = "null" if o.sent is None else o.sent
-    state = "null" if o.sqlstate is None else f'"{o.sqlstate}"'
-    return f'[{o.writer},{o.sequence},"{o.kind}",{o.due},{sent},{o.done},"{o.outcome}",{state}]\n'
-
-
-def write_rows(folder: Path, load: str, rows: Iterable[WrittenRow]) -> None:
+def write_rows(folder: Path, load: str, rows: Rows) -> None:
     """The rows that the load's writes left, in one step: the file is there whole or not at all."""
-    text = "".join(f"[{row.writer},{row.sequence}]\n" for row in rows)
-    write_whole(folder / f"rows-{load}.jsonl", text)
+    write_whole(folder / f"{ROWS}{load}{SUFFIX}", rows_as_bytes(rows))

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from chaosaws_kms_ext.checkers.silence import ANSWERED
-from chaosaws_kms_ext.history import MAIN, EventName, write_rows
+from chaosaws_kms_ext.history import MAIN, EventName
+from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed
 from chaosaws_kms_ext.resources import ledger as ledgers
@@ -140,7 +141,7 @@ def read_rows_back(run: Run, load: Load, timeout: float) -> None:
     found = load.rows(timeout)
     if found is None:
         return
-    run.loads.rows[load.config.name] = frozenset(found)
+    run.loads.rows[load.config.name] = found
     try:
         write_rows(load.config.folder, load.config.name, found)
     except OSError as problem:

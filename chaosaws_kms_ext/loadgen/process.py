@@ -9,16 +9,15 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import SECOND, Operation, Outcome, Tail, WrittenRow
-from chaosaws_kms_ext.history.reader import operations_of, read_header
-from chaosaws_kms_ext.history.records import ARRIVALS
+from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.history.columns import Arrivals, Rows
+from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, GrowingFile
+from chaosaws_kms_ext.history.read_recorded import arrivals_in
 from chaosaws_kms_ext.loadgen import schema
 from chaosaws_kms_ext.loadgen.client import config as client
 from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
@@ -84,8 +83,8 @@ class Load:
 
     def __init__(self, config: LoadConfig) -> None:
         self.config = config
-        self._tails: dict[Path, tuple[Tail, dict[str, Any]]] = {}
-        self._recent: deque[Operation] = deque()
+        self._files: dict[Path, GrowingFile] = {}
+        self._recent = Arrivals.of([])
         self._child: Child | None = None
         self._began: int | None = None
         """When the first arrival was due."""
@@ -176,8 +175,8 @@ class Load:
         self._read()
         end = time.monotonic_ns() - round(FRESHEST * SECOND)
         begin = end - round(seconds * SECOND)
-        due = [o for o in self._recent if begin <= o.due < end]
-        took = sorted(o.done - o.due for o in due if o.outcome == Outcome.OK)
+        due = self._recent.only((begin <= self._recent.due) & (self._recent.due < end))
+        took = (due.done - due.due)[due.answered]
         p99 = nearest_rank(took, 0.99)
         # One arrival may lie on either side of an edge; those that were recorded were due.
         expected = max(self.config.rate * seconds - 1, len(due), 1)
@@ -199,7 +198,7 @@ class Load:
         if self._child is not None:
             self._child.stop(grace=10, ask=self._child.process.terminate)
 
-    def rows(self, timeout: float) -> list[WrittenRow] | None:
+    def rows(self, timeout: float) -> Rows | None:
         """The rows that the writes left in the database; None without writes. Raises LoadFailed."""
         return schema.rows(self.config.database, timeout) if self.config.writes else None
 
@@ -223,20 +222,18 @@ class Load:
         return "it said nothing"
 
     def _read(self) -> None:
-        for path in self.config.folder.glob(f"{self.config.name}-*.jsonl"):
-            tail, header = self._tails.setdefault(path, (Tail(path), {}))
-            lines = tail.lines()
-            if lines and not header:
-                header.update(read_header(lines.pop(0)))
-            if not header:
-                continue
-            found = _arrivals(operations_of(header, lines))
-            if found and self._began is None:
-                self._began = min(o.due for o in found)
-            self._recent.extend(found)
+        """Takes what was recorded since the last time, and forgets what is old."""
+        parts = [self._recent]
+        for path in self.config.folder.glob(f"{PREFIX}{self.config.name}-*{SUFFIX}"):
+            file = self._files.setdefault(path, GrowingFile(path))
+            found = [arrivals_in(batch) for batch in file.batches()]
+            if file.header is not None and file.header.load == self.config.name:
+                parts += found
+        recent = Arrivals.joined(parts)
+        if self._began is None and len(recent):
+            self._began = int(recent.due.min())
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
-        while self._recent and self._recent[0].done < oldest:
-            self._recent.popleft()
+        self._recent = recent.only(recent.done >= oldest)
 
     def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
         seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"
@@ -266,7 +263,3 @@ NOT_FOR_THE_LOAD = ("AWS_", "LOCUST_")
 
 def _for_the_load(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if not k.startswith(NOT_FOR_THE_LOAD)}
-
-
-def _arrivals(operations: Iterable[Operation]) -> list[Operation]:
-    return [o for o in operations if o.kind in ARRIVALS]

@@ -9,7 +9,7 @@ from typing import TypeVar
 import psycopg
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.history import WrittenRow
+from chaosaws_kms_ext.history.columns import Rows
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 
 __all__ = ["Hopeless", "LoadFailed", "NotOurs", "drop", "make", "rows", "within"]
@@ -51,12 +51,10 @@ def make(database: str, timeout: float) -> None:
     within(database, timeout, work)
 
 
-def rows(database: str, timeout: float) -> list[WrittenRow]:
+def rows(database: str, timeout: float) -> Rows:
     """What is in the table; raises LoadFailed within about `timeout` seconds."""
     query = "SELECT writer, sequence FROM chaos_kms.writes ORDER BY 1, 2"
-    return within(
-        database, timeout, lambda c: [WrittenRow(*row) for row in c.execute(query).fetchall()]
-    )
+    return within(database, timeout, lambda c: Rows.of(c.execute(query).fetchall()))
 
 
 def drop(database: str, timeout: float) -> None:

@@ -19,11 +19,11 @@ from chaosaws_kms_ext.history import (
     CannotBeJudged,
     Conditions,
     EventName,
-    History,
     read_conditions,
-    read_what_is_there,
     utc,
 )
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
 from chaosaws_kms_ext.settings import Settings
 

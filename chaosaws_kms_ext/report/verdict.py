@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chaosaws_kms_ext.history import EventName, History
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Course", "Verdict", "decide", "of_journal"]
 

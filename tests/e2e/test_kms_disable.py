@@ -59,7 +59,7 @@ def test_on_the_lab_it_passes_and_says_everything(chaos):
     journal = json.loads((folder / "journal.json").read_text())
     assert journal["status"] == "completed"
     assert journal["steady_states"]["before"]["steady_state_met"]
-    assert any((folder / "history").glob("main-*.jsonl"))
+    assert any((folder / "history").glob("operations-main-*.arrows"))
     assert left(ran.mark) == []
     for shown in (
         "time to impact",

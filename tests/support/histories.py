@@ -14,11 +14,12 @@ from chaosaws_kms_ext.history import (
     Conditions,
     Event,
     EventName,
-    History,
     Operation,
     WrittenRow,
     utc,
 )
+from chaosaws_kms_ext.history.columns import Recorded, Rows
+from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.verdict import Course, decide
 from chaosaws_kms_ext.settings import Settings
@@ -81,15 +82,15 @@ def ran(name, first, last):
     ]
 
 
-def history(operations=(), events=(), rows=None, rates=None):
-    names = {o.load for o in operations}
+def history(operations=(), events=(), rows=None):
+    """`rows`: load → the rows that are there; where not given, those that have to be."""
+    its = {name: [o for o in operations if o.load == name] for name in {o.load for o in operations}}
+    if rows is None:
+        rows = {name: written(each) for name, each in its.items()}
     return History(
-        list(operations),
+        {name: Recorded.of(RATE, each) for name, each in its.items()},
         sorted(events, key=lambda each: each.at),
-        {name: written([o for o in operations if o.load == name]) for name in names}
-        if rows is None
-        else rows,
-        dict.fromkeys(names, RATE) if rates is None else rates,
+        {name: Rows.of(each) for name, each in rows.items()},
         Anchor(0, 0),
     )
 

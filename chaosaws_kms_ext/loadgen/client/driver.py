@@ -12,7 +12,8 @@ import gevent
 import psycopg
 from gevent import GreenletExit
 
-from chaosaws_kms_ext.history import SECOND, Operation, OperationWriter, Outcome
+from chaosaws_kms_ext.history import SECOND, Outcome
+from chaosaws_kms_ext.history.writer import OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.connector import Connector
@@ -130,7 +131,7 @@ class Driver:
     ) -> None:
         """It has ended now."""
         done = time.monotonic_ns()
-        self.recorder.add(Operation(self.config.name, *what, sent, done, outcome.value, sqlstate))
+        self.recorder.add((*what, sent, done, outcome.value, sqlstate))
 
     def say(self, problem: psycopg.Error) -> None:
         """Puts the database's words into the log, the same words once."""

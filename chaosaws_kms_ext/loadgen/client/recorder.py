@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 
-from chaosaws_kms_ext.history import Operation, OperationWriter
+from chaosaws_kms_ext.history.writer import OperationWriter
 
 __all__ = ["FLUSH_EVERY", "Recorder"]
 
@@ -21,8 +22,9 @@ class Recorder:
         """`failed` is told in a sentence when nothing can be written any more."""
         self._writer = writer
         self._failed = failed
-        self._waiting: list[Operation] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self.add = self._waiting.append
+        """Takes one, with the fields of an Operation but for its load."""
 
     def flush_for_ever(self) -> None:
         """A greenlet's work."""

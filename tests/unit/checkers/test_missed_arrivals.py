@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chaosaws_kms_ext.checkers.missed_arrivals import Missed, judge
 from chaosaws_kms_ext.checkers.silence import LONG_STALL
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
+from chaosaws_kms_ext.history.columns import Arrivals
 
 MS = SECOND // 1000
 GAP, RATE = 10 * MS, 100.0
@@ -36,7 +37,7 @@ def judged(operations, begin=0, end=None, stalls=()):
     """Between two arrivals: from the first to just before the last."""
     end = len(operations) if end is None else end
     between = (START + begin * GAP, START + end * GAP)
-    return judge(operations, stalls, *between, rate=RATE, deadline=DEADLINE)
+    return judge(Arrivals.of(operations), stalls, *between, rate=RATE, deadline=DEADLINE)
 
 
 def test_a_load_that_is_answered_misses_nothing():
@@ -77,12 +78,15 @@ def test_what_was_not_recorded_since_the_load_had_died_does_not_count():
     holed = [o for o in whole if not 100 <= o.sequence < 250]
     between = (START, START + 500 * GAP)
     gap = (START + 100 * GAP, START + 250 * GAP)
-    counted = judge(holed, (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap])
+    counted = judge(Arrivals.of(holed), (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap])
     assert counted.count == 1
-    assert judge(holed, (), *between, rate=RATE, deadline=DEADLINE).count == 150
+    assert judge(Arrivals.of(holed), (), *between, rate=RATE, deadline=DEADLINE).count == 150
     for_good = [o for o in whole if o.sequence < 100]
     gap = (START + 100 * GAP, 2**63)
-    assert judge(for_good, (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap]).count == 0
+    assert (
+        judge(Arrivals.of(for_good), (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap]).count
+        == 0
+    )
 
 
 def test_nothing_recorded_is_not_nothing_missed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.checkers import operations
 from chaosaws_kms_ext.history import Operation
+from chaosaws_kms_ext.history.columns import Arrivals
 
 
 def read(took_ms, outcome="ok", due=0):
@@ -11,7 +12,7 @@ def read(took_ms, outcome="ok", due=0):
 
 
 def test_every_outcome_is_counted_also_those_that_never_came():
-    counted = operations.count([read(1), read(1), read(1, "lost")])
+    counted = operations.count(Arrivals.of([read(1), read(1), read(1, "lost")]))
     assert counted == {
         "ok": 2,
         "error": 0,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers.silence import judge
 from chaosaws_kms_ext.history import Operation
+from chaosaws_kms_ext.history.columns import Arrivals
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -29,7 +30,12 @@ def arrivals(*spans, took=MS):
 
 def judged(operations, fault_at=START, window=0.5, gaps=()):
     return judge(
-        operations, rate=RATE, fault_at=fault_at, window=window, reconnect_spacing=0.05, gaps=gaps
+        Arrivals.of(operations),
+        rate=RATE,
+        fault_at=fault_at,
+        window=window,
+        reconnect_spacing=0.05,
+        gaps=gaps,
     )
 
 
@@ -176,7 +182,7 @@ def test_a_client_that_stood_still_widens_the_bound_or_makes_it_worthless():
     def stalled(seconds, at=START + 395 * GAP):
         stall = operations[0]._replace(kind="stall", due=at, done=at + round(seconds * SECOND))
         return judge(
-            operations,
+            Arrivals.of(operations),
             rate=RATE,
             fault_at=START,
             window=0.5,

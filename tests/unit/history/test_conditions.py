@@ -39,7 +39,7 @@ def change(**fields):
     [
         (lambda text: text[:-20], "cannot be read"),
         (lambda text: "[]", "has the schema None"),
-        (change(schema=0), "has the schema 0, and this version reads 1: judge it with the version"),
+        (change(schema=0), "has the schema 0, and this version reads 2: judge it with the version"),
         (change(schema="1" * 99), "has the schema"),
         (change(settings={"no_setting": 1}), "no setting is called no_setting"),
         (change(more=1), "is damaged"),

@@ -9,17 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.history import (
-    Anchor,
-    HistoryDamaged,
-    Operation,
-    OperationWriter,
-    Outcome,
-    Tail,
-    WrittenRow,
-    read_history,
-    write_rows,
-)
+from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow
+from chaosaws_kms_ext.history.columns import OUTCOMES, Rows
+from chaosaws_kms_ext.history.operations_file import HistoryDamaged
+from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.history.records import ARRIVALS, KINDS
+from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
+from tests.support.records import recorded
 
 INSTANT = st.integers(0, 2**62)
 OPERATION = st.builds(
@@ -27,78 +23,161 @@ OPERATION = st.builds(
     load=st.just("main"),
     writer=st.integers(0, 99),
     sequence=st.integers(0, 2**40),
-    kind=st.sampled_from(["read", "write", "session", "connect"]),
+    kind=st.sampled_from(KINDS),
     due=INSTANT,
     sent=st.none() | INSTANT,
     done=INSTANT,
     outcome=st.sampled_from([o.value for o in Outcome]),
     sqlstate=st.none() | st.sampled_from(["57P01", "42P01"]),
 )
+BATCHES = st.lists(st.lists(OPERATION, min_size=1, max_size=8), max_size=5)
 
 
-@given(operations=st.lists(OPERATION, max_size=30))
-def test_operations_come_back_as_they_were_written(tmp_path_factory, operations):
+def write(folder, *batches, load="main", rate=200.0):
+    writer = OperationWriter(folder, load, rate)
+    for batch in batches:
+        writer.write([each[1:] for each in batch])
+
+
+def the_file(folder):
+    (path,) = folder.glob("operations-main-*.arrows")
+    return path
+
+
+def in_order(operations):
+    return sorted(operations, key=lambda each: each.due)
+
+
+@given(batches=BATCHES)
+def test_operations_come_back_as_they_were_written(tmp_path_factory, batches):
     folder = tmp_path_factory.mktemp("history")
-    writer = OperationWriter(folder, "main", 200.0)
-    writer.write(operations)
+    write(folder, *batches)
+    written = [each for batch in batches for each in batch]
+    assert recorded(folder) == in_order(written)
+
+
+@given(batches=BATCHES)
+def test_the_columns_are_the_operations_in_the_order_in_which_they_were_due(
+    tmp_path_factory, batches
+):
+    folder = tmp_path_factory.mktemp("history")
+    write(folder, *batches)
+    written = in_order(each for batch in batches for each in batch)
     history = read_history(folder)
-    assert list(history.operations) == operations
-    assert history.rates == {"main": 200.0}
+    arrivals = [o for o in written if o.kind in ARRIVALS]
+    columns = history.arrivals("main")
+    assert columns.due.tolist() == [o.due for o in arrivals]
+    assert columns.done.tolist() == [o.done for o in arrivals]
+    assert [OUTCOMES[code] for code in columns.outcome] == [o.outcome for o in arrivals]
+    assert columns.answered.tolist() == [o.outcome == Outcome.OK for o in arrivals]
+    assert history.recorded["main"].rate == 200.0
+    for kind in ("session", "connect", "stall"):
+        assert history.witness("main", kind) == [o for o in written if o.kind == kind]
+    writers = {o.writer for o in arrivals}
+    assert history.last_sequences("main") == {
+        writer: max(o.sequence for o in arrivals if o.writer == writer) for writer in writers
+    }
+    writes = history.writes("main")
+    columns = (writes.rows.writer, writes.rows.sequence, writes.done)
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    assert sorted(found) == sorted(
+        (o.writer, o.sequence, o.done) for o in arrivals if o.kind == "write"
+    )
 
 
 def an_operation(sequence):
-    return Operation("main", 1, sequence, "read", 1, 2, 3, "ok", None)
+    return Operation("main", 1, sequence, "read", sequence, 2, 3, "ok", None)
 
 
-def test_a_torn_last_line_is_left_out_and_nothing_else(tmp_path):
-    writer = OperationWriter(tmp_path, "main", 200.0)
-    writer.write([an_operation(1), an_operation(2)])
-    path = next(tmp_path.glob("main-*.jsonl"))
-    path.write_bytes(path.read_bytes()[:-5])
-    assert [o.sequence for o in read_history(tmp_path).operations] == [1]
+def test_a_torn_end_is_left_out_and_nothing_else(tmp_path):
+    """Wherever it is torn: the whole batches before are there."""
+    path_of_all, path_of_head = tmp_path / "all", tmp_path / "head"
+    for folder in (path_of_all, path_of_head):
+        folder.mkdir()
+    write(path_of_head)
+    head = the_file(path_of_head).stat().st_size
+    write(path_of_all, [an_operation(1), an_operation(2)], [an_operation(3)])
+    path = the_file(path_of_all)
+    whole = path.read_bytes()
+    seen = set()
+    for length in range(0, len(whole), 3):
+        path.write_bytes(whole[:length])
+        found = [o.sequence for o in recorded(path_of_all)]
+        assert found in ([], [1, 2], [1, 2, 3])
+        assert not (length <= head and found)
+        arrivals = read_history(path_of_all).arrivals("main")
+        assert arrivals.due.tolist() == found
+        seen.add(len(found))
+    assert seen == {0, 2}
+    path.write_bytes(whole)
+    assert len(recorded(path_of_all)) == 3
 
 
-def test_damage_anywhere_else_is_an_error(tmp_path):
-    writer = OperationWriter(tmp_path, "main", 200.0)
-    writer.write([an_operation(1), an_operation(2)])
-    path = next(tmp_path.glob("main-*.jsonl"))
-    path.write_bytes(path.read_bytes().replace(b'"read"', b'"re', 1))
-    with pytest.raises(HistoryDamaged):
+def test_rows_that_are_not_what_was_written_are_an_error(tmp_path):
+    write(tmp_path, [an_operation(number) for number in range(1000)], [an_operation(1000)])
+    path = the_file(tmp_path)
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 4, len(content) // 2, 997):
+        content[place] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(HistoryDamaged, match="damaged"):
+            read_history(tmp_path)
+        content[place] ^= 1
+    path.write_bytes(content)
+    assert len(read_history(tmp_path).arrivals("main")) == 1001
+
+
+def test_a_file_that_is_no_history_is_an_error(tmp_path):
+    (tmp_path / "operations-main-1.arrows").write_bytes(b"[1,2,3]\n" * 99)
+    with pytest.raises(HistoryDamaged, match="operations-main-1"):
         read_history(tmp_path)
 
 
-def test_a_format_of_the_future_is_refused(tmp_path):
-    (tmp_path / "main-1.jsonl").write_text('{"schema": 99}\n')
-    with pytest.raises(HistoryDamaged, match="schema 99"):
+def test_a_format_of_the_future_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("chaosaws_kms_ext.history.operations_file.SCHEMA", 99)
+    write(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(HistoryDamaged, match="schema '99'"):
         read_history(tmp_path)
 
 
-def test_a_tail_gives_every_line_once_and_waits_for_half_ones(tmp_path):
-    path = tmp_path / "growing"
-    tail = Tail(path)
-    assert tail.lines() == []
-    path.write_bytes(b"one\ntw")
-    assert tail.lines() == [b"one"]
-    assert tail.lines() == []
-    with path.open("ab") as file:
-        file.write(b"o\nthree\n")
-    assert tail.lines() == [b"two", b"three"]
+def test_a_load_that_recorded_nothing_is_there_and_empty(tmp_path):
+    write(tmp_path)
+    history = read_history(tmp_path)
+    assert len(history.arrivals("main")) == 0
+    assert history.loads == ("main",)
 
 
 def test_rows_that_were_not_read_back_are_not_no_rows(tmp_path):
-    OperationWriter(tmp_path, "main", 200.0)
+    write(tmp_path)
     assert "main" not in read_history(tmp_path).rows
-    write_rows(tmp_path, "main", [])
-    assert read_history(tmp_path).rows == {"main": frozenset()}
-    write_rows(tmp_path, "main", [WrittenRow(1, 2)])
-    assert read_history(tmp_path).rows == {"main": frozenset({WrittenRow(1, 2)})}
+    write_rows(tmp_path, "main", Rows.of([]))
+    assert len(read_history(tmp_path).rows["main"]) == 0
+    write_rows(tmp_path, "main", Rows.of([WrittenRow(1, 2**40)]))
+    rows = read_history(tmp_path).rows["main"]
+    assert (rows.writer.tolist(), rows.sequence.tolist()) == ([1], [2**40])
+
+
+def test_rows_that_are_damaged_are_an_error(tmp_path):
+    write_rows(tmp_path, "main", Rows.of([WrittenRow(1, 2)]))
+    path = tmp_path / "rows-main.arrows"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(HistoryDamaged, match="rows-main"):
+        read_history(tmp_path)
 
 
 def test_a_load_of_several_processes_is_one_load(tmp_path, monkeypatch):
-    for pid in (1, 2):
+    for pid in (2, 1):
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        OperationWriter(tmp_path, "main", 200.0).write([an_operation(pid)])
-    assert len(read_history(tmp_path).arrivals("main")) == 2
+        write(tmp_path, [an_operation(pid)])
+    assert read_history(tmp_path).arrivals("main").due.tolist() == [1, 2]
+
+
+def test_loads_whose_names_begin_alike_are_two(tmp_path):
+    for load in ("main", "main-2", "rows"):
+        write(tmp_path, [an_operation(1)], load=load)
+    assert read_history(tmp_path).loads == ("main", "main-2", "rows")
+    assert len(recorded(tmp_path, "main")) == 1
 
 
 def test_the_anchor_ties_instants_to_utc():

@@ -9,7 +9,8 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.checkers.contexts import Contexts
-from chaosaws_kms_ext.history import Anchor, Conditions, EventName, History
+from chaosaws_kms_ext.history import Anchor, Conditions, EventName
+from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.kms import actions, probes
 from tests.support.labs import client
 
@@ -37,7 +38,7 @@ def key(lab, run):
 
 def wrong_contexts(run):
     conditions = Conditions(run=run.id, experiment="x", started="", settings=run.settings)
-    found = Contexts().check(History([], run.events, {}, {}, Anchor(0, 0)), conditions)
+    found = Contexts().check(History({}, run.events, {}, Anchor(0, 0)), conditions)
     return found.measured["wrong_contexts"]
 
 

@@ -10,7 +10,8 @@ import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.history import Conditions, EventName, read_history
+from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.load import actions, probes
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.process import WRITERS
@@ -140,7 +141,7 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
     (cause,) = measured.causes
     assert "was started again, so for " in cause
     assert not [why for why in measured.doubts if "no client can have written" in why]
-    assert {row.writer > WRITERS for row in run.loads.rows["main"]} == {True, False}
+    assert set((run.loads.rows["main"].writer > WRITERS).tolist()) == {True, False}
     restarts.stop()
 
 

@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.history import write_rows
+from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
 from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Refused

@@ -15,13 +15,16 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.checkers import durability, hang, operations, silence
-from chaosaws_kms_ext.history import WrittenRow, read_history, write_rows
+from chaosaws_kms_ext.history import WrittenRow
+from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import schema
 from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD, Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import until
 from tests.support.postgres import RATE, freeze
+from tests.support.records import arrivals, recorded
 
 SECOND = 1_000_000_000
 
@@ -42,11 +45,11 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
         truth.append((frozen, time.monotonic_ns()))
     time.sleep(1.5)
     load.stop()
-    arrivals = read_history(load.config.folder).arrivals("main")
+    its = read_history(load.config.folder).arrivals("main")
     begin, end, width = [], [], []
     for frozen, ready in truth:
         found = silence.judge(
-            arrivals,
+            its,
             rate=RATE,
             fault_at=frozen,
             window=0.2,
@@ -72,11 +75,12 @@ def test_every_acknowledged_row_that_disappears_is_reported_and_no_other(postgre
         ).fetchall()
     write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
-    arrivals = history.arrivals("main")
-    acknowledged = {(o.writer, o.sequence) for o in arrivals if o.kind == "write"} - {
-        (o.writer, o.sequence) for o in arrivals if o.outcome != "ok"
+    acknowledged = {
+        (o.writer, o.sequence)
+        for o in arrivals(load.config.folder)
+        if o.kind == "write" and o.outcome == "ok"
     }
-    found = durability.judge(arrivals, history.rows["main"])
+    found = durability.judge(history.writes("main"), history.rows["main"])
     assert len(found.lost) > 3
     assert set(found.lost) == {WrittenRow(*row) for row in gone if row in acknowledged}
 
@@ -90,22 +94,21 @@ def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_loa
     time.sleep(0.5)
     stopped = time.monotonic_ns()
     load.stop()
-    arrivals = read_history(load.config.folder).arrivals("main")
-    due = [o.due for o in arrivals if o.due < stopped]
+    due = [o.due for o in arrivals(load.config.folder) if o.due < stopped]
     assert len(due) == len(set(due))
     assert {later - earlier for earlier, later in itertools.pairwise(due)} == {5_000_000}
     assert due[-1] > stopped - 10_000_000
     write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
-    assert durability.judge(arrivals, history.rows["main"]).lost == ()
-    assert durability.judge(arrivals, history.rows["main"]).unexpected == ()
-    assert operations.count(arrivals)["unsent"] > 0
+    found = durability.judge(history.writes("main"), history.rows["main"])
+    assert (found.lost, found.unexpected) == ((), ())
+    assert operations.count(history.arrivals("main"))["unsent"] > 0
 
 
 def test_records_are_on_disk_within_half_a_second(start_load):
     load = start_load()
     time.sleep(0.3)
-    newest = max(o.done for o in read_history(load.config.folder).operations)
+    newest = max(o.done for o in recorded(load.config.folder))
     assert time.monotonic_ns() - newest < 0.5 * SECOND
 
 
@@ -223,7 +226,7 @@ def test_what_a_killed_run_left_is_made_anew_and_dropped_in_the_end(postgres):
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
         connection.execute("INSERT INTO chaos_kms.writes VALUES (1, 1)")
         schema.make(postgres.conninfo, 5)
-        assert schema.rows(postgres.conninfo, 5) == []
+        assert len(schema.rows(postgres.conninfo, 5)) == 0
         schema.drop(postgres.conninfo, 5)
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
         assert found.fetchone() is None
@@ -244,6 +247,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
+from tests.support.records import arrivals, recorded
 from chaosaws_kms_ext.waiting import Observer
 folder = Path(sys.argv[2])
 load = Load(LoadConfig(database=sys.argv[1], rate=50, users=4, writes=True, deadline=0.5,

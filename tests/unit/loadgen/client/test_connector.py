@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from chaosaws_kms_ext.history import Outcome, read_history
+from chaosaws_kms_ext.history import Outcome
 from tests.support.forwarder import Forwarder
 from tests.support.labs import until
+from tests.support.records import arrivals
 
 SECOND = 1_000_000_000
 
@@ -20,8 +21,8 @@ def behind(*networks):
 
 
 def answers_after(load, instant):
-    arrivals = read_history(load.config.folder).arrivals("main")
-    return sorted(o.done for o in arrivals if o.outcome == Outcome.OK and o.done > instant)
+    recorded = arrivals(load.config.folder)
+    return sorted(o.done for o in recorded if o.outcome == Outcome.OK and o.done > instant)
 
 
 @pytest.mark.soak
@@ -53,9 +54,8 @@ def test_a_load_that_connects_slowly_recovers_in_spite_of_its_backlog(postgres, 
         healed = time.monotonic_ns()
         time.sleep(2)
         load.stop()
-    arrivals = read_history(load.config.folder).arrivals("main")
     assert answers_after(load, healed)[0] - healed < SECOND
-    late = [o.outcome for o in arrivals if o.due > healed + SECOND]
+    late = [o.outcome for o in arrivals(load.config.folder) if o.due > healed + SECOND]
     assert late.count(Outcome.OK) > 0.9 * len(late)
 
 

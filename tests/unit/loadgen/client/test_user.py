@@ -8,13 +8,16 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.checkers import durability
-from chaosaws_kms_ext.history import Outcome, read_history, write_rows
+from chaosaws_kms_ext.history import Outcome
+from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import schema
 from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import mostly_soak
 from tests.support.postgres import RATE, freeze
+from tests.support.records import arrivals
 
 SECOND = 1_000_000_000
 
@@ -50,7 +53,7 @@ def test_arrivals_that_nobody_could_take_when_the_load_stops_have_a_record(postg
     time.sleep(1.2)
     stopped = time.monotonic_ns()
     load.stop()
-    dues = [o.due for o in read_history(load.config.folder).arrivals("main")]
+    dues = [o.due for o in arrivals(load.config.folder)]
     numbers = [round((due - dues[0]) * RATE / SECOND) for due in dues]
     assert numbers == list(range(len(dues)))
     assert dues[-1] > stopped - 10_000_000
@@ -82,7 +85,7 @@ def test_no_write_counts_as_lost_because_a_query_left_a_transaction_open(
     load.stop()
     write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
-    found = durability.judge(history.arrivals("main"), history.rows["main"])
+    found = durability.judge(history.writes("main"), history.rows["main"])
     assert found.acknowledged > 5
     assert (found.lost, found.unexpected) == ((), ())
 
@@ -96,8 +99,7 @@ def test_a_query_that_fails_in_a_transaction_does_not_fail_those_after_it(
     )
     time.sleep(2)
     load.stop()
-    arrivals = read_history(load.config.folder).arrivals("main")
-    writes = [o.outcome for o in arrivals if o.kind == "write"]
+    writes = [o.outcome for o in arrivals(load.config.folder) if o.kind == "write"]
     assert Outcome.OK in writes
     assert Outcome.ERROR not in writes
 
@@ -110,8 +112,8 @@ def test_an_answer_that_trickles_in_for_ever_is_a_timeout(start_load, team):
     )
     time.sleep(2.5)
     load.stop()
-    arrivals = read_history(load.config.folder).arrivals("main")
-    timeouts = [o for o in arrivals if o.outcome == Outcome.TIMEOUT]
+    recorded = arrivals(load.config.folder)
+    timeouts = [o for o in recorded if o.outcome == Outcome.TIMEOUT]
     assert timeouts
     assert max(o.done - o.due for o in timeouts) < 0.7 * SECOND
 

@@ -1,0 +1,158 @@
+"""A load's operations as columns: ten million of them are judged in seconds.
+
+Instants are CLOCK_MONOTONIC ns. An outcome is a number: the place of its name in OUTCOMES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chaosaws_kms_ext.history.records import ARRIVALS, Operation, Outcome
+
+__all__ = [
+    "CODES",
+    "OUTCOMES",
+    "Arrivals",
+    "Codes",
+    "Instants",
+    "Mask",
+    "Recorded",
+    "Rows",
+    "Writes",
+]
+
+Instants = NDArray[np.int64]
+Codes = NDArray[np.int8]
+Mask = NDArray[np.bool_]
+
+OUTCOMES: tuple[str, ...] = tuple(each.value for each in Outcome)
+
+CODES: Mapping[str, int] = {outcome: number for number, outcome in enumerate(OUTCOMES)}
+"""Outcome → its number in a column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrivals:
+    """The reads and writes of one load, in the order in which they were due."""
+
+    due: Instants
+    done: Instants
+    """When each was answered or given up."""
+    outcome: Codes
+
+    @classmethod
+    def of(cls, operations: Sequence[Operation]) -> Arrivals:
+        """These operations, which are reads and writes in order."""
+        return cls(
+            due=np.array([o.due for o in operations], np.int64),
+            done=np.array([o.done for o in operations], np.int64),
+            outcome=np.array([CODES[o.outcome] for o in operations], np.int8),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Arrivals]) -> Arrivals:
+        """Those of all parts, of which there is one at least, in the order of the parts."""
+        return cls(
+            np.concatenate([each.due for each in parts]),
+            np.concatenate([each.done for each in parts]),
+            np.concatenate([each.outcome for each in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.due)
+
+    @cached_property
+    def answered(self) -> Mask:
+        """Which of them got an answer in time."""
+        answered: Mask = self.outcome == CODES[Outcome.OK]
+        return answered
+
+    def only(self, which: Mask | slice) -> Arrivals:
+        """Some of them."""
+        return Arrivals(self.due[which], self.done[which], self.outcome[which])
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of a load, each known by its writer and its sequence."""
+
+    writer: NDArray[np.int32]
+    sequence: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int]]) -> Rows:
+        """Rows that are given as writer and sequence; raises ValueError."""
+        pairs = np.array(list(rows), np.int64).reshape(-1, 2)
+        return cls(pairs[:, 0].astype(np.int32), pairs[:, 1])
+
+    def __len__(self) -> int:
+        return len(self.writer)
+
+
+@dataclass(frozen=True, eq=False)
+class Writes:
+    """The writes of one load, in no order."""
+
+    rows: Rows
+    """What each writes."""
+    outcome: Codes
+    done: Instants
+
+    @classmethod
+    def of(cls, operations: Sequence[Operation]) -> Writes:
+        """These operations, which are writes."""
+        return cls(
+            Rows.of((o.writer, o.sequence) for o in operations),
+            np.array([CODES[o.outcome] for o in operations], np.int8),
+            np.array([o.done for o in operations], np.int64),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Writes]) -> Writes:
+        """Those of all parts, of which there is one at least."""
+        return cls(
+            Rows(
+                np.concatenate([each.rows.writer for each in parts]),
+                np.concatenate([each.rows.sequence for each in parts]),
+            ),
+            np.concatenate([each.outcome for each in parts]),
+            np.concatenate([each.done for each in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """Everything that was recorded of one load."""
+
+    rate: float
+    """Arrivals a second."""
+    arrivals: Arrivals
+    writes: Writes
+    last: Mapping[int, int]
+    """Writer → the last sequence of it, reads included."""
+    witnessed: Sequence[Operation]
+    """What the witnesses saw, in order."""
+
+    @classmethod
+    def of(cls, rate: float, operations: Iterable[Operation] = ()) -> Recorded:
+        """These operations of one load."""
+        ordered = sorted(operations, key=lambda operation: operation.due)
+        arrivals = [o for o in ordered if o.kind in ARRIVALS]
+        last: dict[int, int] = {}
+        for o in arrivals:
+            last[o.writer] = max(o.sequence, last.get(o.writer, 0))
+        return cls(
+            rate,
+            Arrivals.of(arrivals),
+            Writes.of([o for o in arrivals if o.kind == "write"]),
+            last,
+            [o for o in ordered if o.kind not in ARRIVALS],
+        )

@@ -1,0 +1,81 @@
+"""A history: everything that was recorded of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chaosaws_kms_ext.history.columns import Arrivals, Recorded, Rows, Writes
+from chaosaws_kms_ext.history.events import EventName
+from chaosaws_kms_ext.history.records import MAIN, Anchor, Event, Operation
+
+__all__ = ["History"]
+
+NOTHING = Recorded.of(0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Everything that was recorded of a run."""
+
+    recorded: Mapping[str, Recorded]
+    """Load → what it did; one of which there is no record is not there."""
+    events: Sequence[Event]
+    rows: Mapping[str, Rows]
+    """Load → its rows in the database afterwards; a load whose rows were not read is not there."""
+    anchor: Anchor
+
+    @cached_property
+    def loads(self) -> tuple[str, ...]:
+        """The loads that were recorded and those that should have been, `main` first."""
+        started = {each.details["load"] for each in self.all(EventName.LOAD_STARTED)}
+        return tuple(sorted({*self.recorded, *started}, key=lambda name: (name != MAIN, name)))
+
+    def arrivals(self, load: str) -> Arrivals:
+        """The load's reads and writes, in the order in which they were due."""
+        return self.recorded.get(load, NOTHING).arrivals
+
+    def writes(self, load: str) -> Writes:
+        """The load's writes."""
+        return self.recorded.get(load, NOTHING).writes
+
+    def last_sequences(self, load: str) -> Mapping[int, int]:
+        """Writer → the last sequence that was recorded of it, reads included."""
+        return self.recorded.get(load, NOTHING).last
+
+    def witness(self, load: str, kind: str) -> Sequence[Operation]:
+        """What a witness of the load saw, in order."""
+        return [each for each in self.recorded.get(load, NOTHING).witnessed if each.kind == kind]
+
+    def gaps(self, load: str) -> list[tuple[int, int]]:
+        """When nothing of a load was recorded since it had died: from its last record before to the
+        first arrival after, CLOCK_MONOTONIC ns."""
+        arrivals, found = self.arrivals(load), []
+        for died in self.all(EventName.LOAD_DIED, load=load):
+            again = self.first(EventName.LOAD_STARTED_AGAIN, died.at, load=load)
+            started = again.at if again else died.at
+            before = arrivals.done[arrivals.done <= died.at]
+            after = np.searchsorted(arrivals.due, started)
+            found.append(
+                (
+                    int(before.max()) if len(before) else died.at,
+                    int(arrivals.due[after]) if after < len(arrivals) else 2**63,
+                )
+            )
+        return found
+
+    def first(self, name: str, after: int = 0, **details: Any) -> Event | None:
+        """The first event called `name` at or after `after` that has these details."""
+        found = (event for event in self.all(name, **details) if event.at >= after)
+        return next(found, None)
+
+    def all(self, name: str, **details: Any) -> Iterator[Event]:
+        """The events called `name` that have these details."""
+        wanted = details.items()
+        for event in self.events:
+            if event.name == name and wanted <= event.details.items():
+                yield event

@@ -1,0 +1,214 @@
+"""The file of a load's operations: an Arrow stream, that pandas, DuckDB and others read too.
+
+A batch is written a few times a second, with a checksum. What a crash leaves of the last one is cut
+off by whoever reads it. A row can come before one that was due earlier: it is written when the
+operation ends.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.history.columns import OUTCOMES
+from chaosaws_kms_ext.history.records import KINDS, Operation
+
+__all__ = [
+    "PREFIX",
+    "SCHEMA",
+    "SUFFIX",
+    "GrowingFile",
+    "Header",
+    "HistoryDamaged",
+    "as_batch",
+    "operations",
+    "read_batches",
+    "schema_of",
+    "write_batch",
+]
+
+SCHEMA = 2
+"""The version of this format."""
+
+PREFIX, SUFFIX = "operations-", ".arrows"
+"""How the names of these files begin and end: `operations-main-4711.arrows`."""
+
+NAME = pa.dictionary(pa.int8(), pa.string())
+COLUMNS = [
+    pa.field("writer", pa.int32(), nullable=False),
+    pa.field("sequence", pa.int64(), nullable=False),
+    pa.field("kind", NAME, nullable=False),
+    pa.field("due", pa.int64(), nullable=False),
+    pa.field("sent", pa.int64()),
+    pa.field("done", pa.int64(), nullable=False),
+    pa.field("outcome", NAME, nullable=False),
+    pa.field("sqlstate", pa.string()),
+]
+ALL_KINDS, ALL_OUTCOMES = pa.array(KINDS), pa.array(OUTCOMES)
+KIND_CODES = {name: number for number, name in enumerate(KINDS)}
+OUTCOME_CODES = {name: number for number, name in enumerate(OUTCOMES)}
+
+
+CONTINUATION = b"\xff\xff\xff\xff"
+"""How every message of an Arrow stream begins."""
+
+CHECKSUM = b"crc32"
+
+
+class HistoryDamaged(PlainError):
+    """A file is no history, or is broken elsewhere than at its end."""
+
+
+class Header(NamedTuple):
+    """What a file says of itself."""
+
+    load: str
+    rate: float
+    """Arrivals a second."""
+
+
+def schema_of(header: Header) -> pa.Schema:
+    """The columns, and whose they are."""
+    said = {"schema": str(SCHEMA), "load": header.load, "rate": json.dumps(header.rate)}
+    return pa.schema(COLUMNS, said)
+
+
+def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatch:
+    """Rows as columns; each row has the fields of an Operation but for its load."""
+    columns: Sequence[Sequence[Any]] = [*zip(*found, strict=True)] or [()] * len(COLUMNS)
+    writer, sequence, kind, due, sent, done, outcome, sqlstate = columns
+    return pa.record_batch(
+        [
+            pa.array(writer, pa.int32()),
+            pa.array(sequence, pa.int64()),
+            _coded([KIND_CODES[name] for name in kind], ALL_KINDS),
+            pa.array(due, pa.int64()),
+            pa.array(sent, pa.int64()),
+            pa.array(done, pa.int64()),
+            _coded([OUTCOME_CODES[name] for name in outcome], ALL_OUTCOMES),
+            pa.array(sqlstate, pa.string()),
+        ],
+        schema=schema,
+    )
+
+
+def write_batch(stream: Any, batch: pa.RecordBatch) -> None:
+    """Writes a batch with its checksum; raises OSError."""
+    stream.write_batch(batch, custom_metadata={CHECKSUM: str(_checksum(batch))})
+
+
+def operations(load: str, batch: pa.RecordBatch) -> list[Operation]:
+    """The rows of a batch, one by one."""
+    columns = (batch.column(field.name).to_pylist() for field in COLUMNS)
+    return [Operation(load, *row) for row in zip(*columns, strict=True)]
+
+
+def read_batches(path: Path) -> tuple[Header | None, Iterator[pa.RecordBatch]]:
+    """What a file says of itself, and its whole batches; raises HistoryDamaged, also while they are
+    read. None: its process was killed before it had written anything."""
+    source = pa.OSFile(str(path), "rb")
+    if not CONTINUATION.startswith(source.read(4)):
+        raise HistoryDamaged(f"{path.name} is damaged: it is no Arrow stream")
+    source.seek(0)
+    stream = _read(path, source, lambda: pa.ipc.open_stream(source))
+    if stream is None:
+        return None, iter(())
+    return _header(path, stream.schema), _batches(path, source, stream)
+
+
+class GrowingFile:
+    """A file that is still written: each call has what came since the last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._head = b""
+        self.header: Header | None = None
+
+    def batches(self) -> list[pa.RecordBatch]:
+        """The whole batches that came; none while there is no file. Raises HistoryDamaged."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                came = file.read()
+        except FileNotFoundError:
+            return []
+        head, whole, some = _whole(came)
+        stream, self._head = self._head + came[:whole], self._head + head
+        self._offset += whole
+        if not some:
+            return []
+        with pa.ipc.open_stream(stream) as reader:
+            self.header = _header(self._path, reader.schema)
+            return list(reader)
+
+
+def _whole(came: bytes) -> tuple[bytes, int, bool]:
+    """The messages that are no batches, how many bytes are whole, and whether a batch is there."""
+    source = pa.BufferReader(came)
+    head, whole, some = b"", 0, False
+    while True:
+        try:
+            message = pa.ipc.read_message(source)
+        except (EOFError, OSError, pa.ArrowInvalid):
+            return head, whole, some
+        if message.type == "record batch":
+            some = True
+        else:
+            head += came[whole : source.tell()]
+        whole = source.tell()
+
+
+def _coded(codes: list[int], names: pa.Array) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), names)
+
+
+def _batches(path: Path, source: pa.NativeFile, stream: Any) -> Iterator[pa.RecordBatch]:
+    while (read := _read(path, source, stream.read_next_batch_with_custom_metadata)) is not None:
+        batch, said = read
+        batch.validate(full=True)
+        if not said or said.get(CHECKSUM) != str(_checksum(batch)).encode():
+            raise HistoryDamaged(f"{path.name} is damaged: a checksum is not that of its rows")
+        yield batch
+
+
+def _checksum(batch: pa.RecordBatch) -> int:
+    """Of all columns that figures are made from."""
+    found = 0
+    for name in ("writer", "sequence", "due", "done"):
+        found = zlib.crc32(batch.column(name).to_numpy(), found)
+    for name in ("kind", "outcome"):
+        found = zlib.crc32(batch.column(name).indices.to_numpy(), found)
+    return zlib.crc32(batch.column("sent").fill_null(-1).to_numpy(), found)
+
+
+def _read(path: Path, source: pa.NativeFile, read: Any) -> Any:
+    """What `read` gives; None at the end of the file, also where it is torn off."""
+    try:
+        return read()
+    except (StopIteration, EOFError):
+        return None
+    except (OSError, pa.ArrowException) as problem:
+        if source.tell() >= source.size():
+            return None
+        raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
+
+
+def _header(path: Path, schema: pa.Schema) -> Header:
+    said = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    if said.get("schema") != str(SCHEMA):
+        raise HistoryDamaged(
+            f"{path.name} has the schema {said.get('schema')!r:.20}: this version reads {SCHEMA}"
+        )
+    try:
+        if not schema.equals(pa.schema(COLUMNS)):
+            raise ValueError("it has other columns")
+        return Header(said["load"], float(json.loads(said["rate"])))
+    except (KeyError, ValueError, TypeError) as problem:
+        raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem

@@ -1,0 +1,138 @@
+"""Reads what the processes of each load recorded, as columns in the order in which it was due.
+
+Columns are made once, in their full length: ten million operations are not held twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from chaosaws_kms_ext.history.columns import CODES, Arrivals, Codes, Mask, Recorded, Rows, Writes
+from chaosaws_kms_ext.history.operations_file import (
+    Header,
+    HistoryDamaged,
+    operations,
+    read_batches,
+)
+from chaosaws_kms_ext.history.records import ARRIVALS, Operation
+
+__all__ = ["arrivals_in", "read_recorded"]
+
+CHUNK = 1 << 16
+"""Operations that are taken at a time: a load writes small batches, each with its own cost."""
+
+
+def read_recorded(paths: Sequence[Path]) -> dict[str, Recorded]:
+    """Load → what it did; raises HistoryDamaged and OSError."""
+    files: dict[str, list[tuple[Path, Header]]] = {}
+    for path in paths:
+        header, _ = read_batches(path)
+        if header is not None:
+            files.setdefault(header.load, []).append((path, header))
+    return {load: _recorded(load, its) for load, its in files.items()}
+
+
+def arrivals_in(batch: pa.RecordBatch) -> Arrivals:
+    """The reads and writes in a batch, in the order in which they ended."""
+    batch = batch.filter(pa.array(_is_any(batch.column("kind"), ARRIVALS)))
+    due, done = (batch.column(name).to_numpy() for name in ("due", "done"))
+    return Arrivals(due, done, _outcomes(batch.column("outcome")))
+
+
+def _recorded(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
+    longest = sum(batch.num_rows for path, _ in files for batch in read_batches(path)[1])
+    columns = _Columns(load, longest)
+    for path, _ in files:
+        try:
+            for chunk in _chunks(read_batches(path)[1]):
+                columns.add(chunk)
+        except (ValueError, KeyError, pa.ArrowException) as problem:
+            raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
+    return columns.finish(files[0][1].rate)
+
+
+def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in larger batches."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= CHUNK:
+            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+            waiting, rows = [], 0
+    if rows:
+        yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+
+
+class _Columns:
+    """Grows by batches, up to `longest` operations."""
+
+    def __init__(self, load: str, longest: int) -> None:
+        self._load = load
+        self._due = np.empty(longest, np.int64)
+        self._done = np.empty(longest, np.int64)
+        self._outcome = np.empty(longest, np.int8)
+        self._length = 0
+        self._writes: list[Writes] = [Writes.of([])]
+        self._last: dict[int, int] = {}
+        self._witnessed: list[Operation] = []
+
+    def add(self, chunk: pa.RecordBatch) -> None:
+        """Takes its rows; raises ValueError, KeyError and ArrowException."""
+        arrives = _is_any(chunk.column("kind"), ARRIVALS)
+        if not arrives.all():
+            self._witnessed += operations(self._load, chunk.filter(pa.array(~arrives)))
+            chunk = chunk.filter(pa.array(arrives))
+        begin, self._length = self._length, self._length + chunk.num_rows
+        outcome = self._outcome[begin : self._length]
+        outcome[:] = _outcomes(chunk.column("outcome"))
+        done = self._done[begin : self._length]
+        done[:] = chunk.column("done").to_numpy()
+        self._due[begin : self._length] = chunk.column("due").to_numpy()
+        writer, sequence = (chunk.column(name).to_numpy() for name in ("writer", "sequence"))
+        self._note_last(writer, sequence)
+        which = _is_any(chunk.column("kind"), {"write"})
+        rows = Rows(writer[which], sequence[which])
+        self._writes.append(Writes(rows, outcome[which], done[which]))
+
+    def finish(self, rate: float) -> Recorded:
+        """What there is, in the order in which it was due."""
+        due, done = self._due[: self._length], self._done[: self._length]
+        outcome = self._outcome[: self._length]
+        if np.any(due[1:] < due[:-1]):
+            order = np.argsort(due, kind="stable")
+            due[:], done[:], outcome[:] = due[order], done[order], outcome[order]
+        return Recorded(
+            rate,
+            Arrivals(due, done, outcome),
+            Writes.joined(self._writes),
+            self._last,
+            sorted(self._witnessed, key=lambda operation: operation.due),
+        )
+
+    def _note_last(self, writer: NDArray[np.int32], sequence: NDArray[np.int64]) -> None:
+        writers, whose = np.unique(writer, return_inverse=True)
+        highest = np.zeros(len(writers), np.int64)
+        np.maximum.at(highest, whose, sequence)
+        for number, last in zip(writers.tolist(), highest.tolist(), strict=True):
+            self._last[number] = max(last, self._last.get(number, 0))
+
+
+def _is_any(column: pa.DictionaryArray, names: Collection[str]) -> Mask:
+    """Where it is one of these."""
+    known = np.array([name in names for name in column.dictionary.to_pylist()], np.bool_)
+    found: Mask = known[column.indices.to_numpy()]
+    return found
+
+
+def _outcomes(column: pa.DictionaryArray) -> Codes:
+    """Our own numbers for its names; raises KeyError."""
+    codes = np.array([CODES[name] for name in column.dictionary.to_pylist()], np.int8)
+    found: Codes = codes[column.indices.to_numpy()]
+    return found
