@@ -1,4 +1,4 @@
-"""Whether a load that nothing should happen to was answered all along."""
+"""Whether a load that the fault should not affect was answered all the time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    expects_outage,
     never_injected,
     of_load,
-    suffers,
     total,
 )
-from chaosaws_kms_ext.checkers.silence import LONG_STALL, stood_still
+from chaosaws_kms_ext.checkers.silence import LONG_STALL, stall_in_words
 from chaosaws_kms_ext.history import (
     MAIN,
     SECOND,
@@ -30,24 +30,24 @@ from chaosaws_kms_ext.history import (
     Outcome,
 )
 
-__all__ = ["Missed", "MissedArrivals", "judge"]
+__all__ = ["Missed", "MissedArrivals", "count_missed"]
 
 
 @checker
 class MissedArrivals(Checker):
-    """Counts what was missed of each load that nothing should happen to."""
+    """Counts the missed arrivals of each load that the fault should not affect."""
 
     name = "missed_arrivals"
     place = 50
     objectives = (Objective("missed_arrivals", "missed_arrivals"),)
     fields = {
-        "missed_arrivals": "of a load that nothing should happen to: arrivals that were not "
-        "answered in time, or left no record",
+        "missed_arrivals": "of a load that the fault should not affect: arrivals that were not "
+        "answered in time, or have no record",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Judges each load from when it was steady until it was stopped."""
-        unaffected = [name for name in history.loads if not suffers(conditions, name)]
+        unaffected = [name for name in history.loads if not expects_outage(conditions, name)]
         found = {name: _of(history, conditions, name) for name in unaffected}
         counts = {name: each.count if each else None for name, each in found.items()}
         doubts = [
@@ -69,12 +69,12 @@ class MissedArrivals(Checker):
 
 
 def _of(history: History, conditions: Conditions, load: str) -> Missed | None:
-    """None: it was never steady, or nothing was recorded of it."""
+    """None: the load was never steady, or nothing was recorded of it."""
     begin = history.first(EventName.LOAD_STEADY, load=load)
     end = history.first(EventName.LOAD_STOPPED, load=load)
     if begin is None or end is None or load not in history.rates:
         return None
-    return judge(
+    return count_missed(
         history.arrivals(load),
         history.witness(load, "stall"),
         begin.at,
@@ -100,7 +100,7 @@ class Missed:
     """Why the count cannot be trusted."""
 
 
-def judge(
+def count_missed(
     arrivals: Sequence[Operation],
     stalls: Sequence[Operation],
     begin: int,
@@ -112,42 +112,50 @@ def judge(
 ) -> Missed:
     """Of the arrivals due between two instants (CLOCK_MONOTONIC ns), those not answered in time.
 
-    `rate`: arrivals a second; `deadline`: seconds for an answer. A hole in the record, as a load
-    that is killed leaves one, is missed. Not counted: what was cut when the load was stopped at
-    `end`, what came due while the client itself stood still, and what was not recorded since the
-    load had died (`gaps`), or was still waited for then.
+    `rate`: arrivals a second; `deadline`: seconds for an answer. Arrivals without any record count
+    as missed (a load that is killed leaves such a hole). Not counted: operations that were cut when
+    the load was stopped at `end`; arrivals that were due during a stall (the client itself did not
+    run); and arrivals from the time after the load had died (`gaps`), with those that were still
+    waiting for an answer when it died.
     """
-    stood = sorted((o.due, o.done) for o in stalls)
-    still = _Still(stood)
+    stall_times = sorted((o.due, o.done) for o in stalls)
+    stalled = _Stalls(stall_times)
     recorded = [o for o in arrivals if begin <= o.due < end]
     late = end - round(deadline * SECOND)
-    judged = [o for o in recorded if not _cut(o, late) and not still.at(o.due)]
-    dark = [(since - round(deadline * SECOND), until) for since, until in gaps]
-    unseen = sum(max(min(until, end) - max(since, begin), 0) for since, until in dark)
-    lit = [o for o in recorded if not any(since <= o.due < until for since, until in dark)]
+    judged = [o for o in recorded if not _cut(o, late) and not stalled.at(o.due)]
+    unrecorded = [(since - round(deadline * SECOND), until) for since, until in gaps]
+    unrecorded_ns = sum(max(min(until, end) - max(since, begin), 0) for since, until in unrecorded)
+    outside_gaps = [
+        o for o in recorded if not any(since <= o.due < until for since, until in unrecorded)
+    ]
     # An arrival may lie on either side of an edge.
-    expected = math.floor(rate * (end - begin - unseen) / SECOND) - 1 - len(dark)
-    holes = max(expected - len(lit), 0)
-    longest = max((done - due for due, done in stood if done > begin and due < end), default=0)
+    recorded_ns = end - begin - unrecorded_ns
+    expected = math.floor(rate * recorded_ns / SECOND) - 1 - len(unrecorded)
+    holes = max(expected - len(outside_gaps), 0)
+    longest = max(
+        (done - due for due, done in stall_times if done > begin and due < end), default=0
+    )
     doubt = ""
     if longest / SECOND > LONG_STALL:
-        doubt = stood_still(longest / SECOND)
+        doubt = stall_in_words(longest / SECOND)
     missed = sum(o.outcome != Outcome.OK for o in judged) + holes
     return Missed(missed if judged or holes else None, len(judged) + holes, doubt)
 
 
 def _cut(o: Operation, late: int) -> bool:
-    """Whether the load's end, and not the database, kept it from an answer."""
+    """Whether it has no answer because the load was stopped, and not because of the database."""
     return o.outcome == Outcome.ABORTED or (o.outcome == Outcome.UNSENT and o.due >= late)
 
 
-class _Still:
-    """When the client stood still; `stood` in order."""
+class _Stalls:
+    """When the client itself did not run."""
 
-    def __init__(self, stood: Sequence[tuple[int, int]]) -> None:
-        self._begins = [due for due, _ in stood]
-        self._ends = list(accumulate((done for _, done in stood), max))
+    def __init__(self, times: Sequence[tuple[int, int]]) -> None:
+        """`times`: begin and end of each stall, in order (CLOCK_MONOTONIC ns)."""
+        self._begins = [begin for begin, _ in times]
+        self._ends = list(accumulate((end for _, end in times), max))
 
     def at(self, instant: int) -> bool:
+        """Whether the client stalled at this instant."""
         place = bisect_right(self._begins, instant)
         return place > 0 and instant <= self._ends[place - 1]

@@ -121,7 +121,7 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
     """
     found = measure(history, conditions)
     objectives = [
-        OBJECTIVES[name].judge(found.measured.get(OBJECTIVES[name].figure), conditions)
+        OBJECTIVES[name].evaluate(found.measured.get(OBJECTIVES[name].figure), conditions)
         for name in conditions.objectives
     ]
     course = Course.of(history).with_failures(found.failures)

@@ -159,7 +159,7 @@ class Driver:
             slept_at = time.monotonic_ns()
             gevent.sleep(REAP_EVERY)
             if time.monotonic_ns() - slept_at > STALLED * SECOND:
-                # We ourselves stood still: what that hides is no fault of the database's.
+                # This process itself did not run: the database is not to blame for that time.
                 number += 1
                 self.record(Due(0, number, "stall", slept_at), slept_at, Outcome.OK)
             self._give_up(self._tickets.overdue(time.monotonic_ns()))

@@ -22,7 +22,7 @@ def read(took_ms, outcome="ok", due=0):
 
 def test_every_acknowledged_write_that_is_not_there_is_named():
     writes = [write(n, "ok") for n in range(5)]
-    found = durability.judge(writes, [WrittenRow(1, 0), WrittenRow(1, 3)])
+    found = durability.compare_writes(writes, [WrittenRow(1, 0), WrittenRow(1, 3)])
     assert found.lost == (WrittenRow(1, 1), WrittenRow(1, 2), WrittenRow(1, 4))
     assert found.unexpected == ()
 
@@ -30,28 +30,28 @@ def test_every_acknowledged_write_that_is_not_there_is_named():
 def test_a_write_without_an_answer_may_be_there_or_not():
     writes = [write(n, outcome) for n, outcome in enumerate(["timeout", "lost", "aborted"])]
     for present in ([], [WrittenRow(1, 0), WrittenRow(1, 1), WrittenRow(1, 2)]):
-        found = durability.judge(writes, present)
+        found = durability.compare_writes(writes, present)
         assert (found.lost, found.unexpected, found.unknown) == ((), (), 3)
 
 
 @pytest.mark.parametrize("outcome", ["error", "unsent"])
 def test_a_row_of_a_write_that_was_refused_or_never_sent_is_unexpected(outcome):
-    found = durability.judge([write(1, outcome)], [WrittenRow(1, 1)])
+    found = durability.compare_writes([write(1, outcome)], [WrittenRow(1, 1)])
     assert found.unexpected == (WrittenRow(1, 1),)
 
 
 def test_what_a_load_did_last_before_it_died_may_not_be_recorded():
     writes = [write(n, "ok") for n in range(1, 4)]
     rows = [WrittenRow(1, n) for n in range(1, 5)]
-    assert durability.judge(writes, rows).unexpected == (WrittenRow(1, 4),)
-    died = durability.judge(writes, rows, died=True)
+    assert durability.compare_writes(writes, rows).unexpected == (WrittenRow(1, 4),)
+    died = durability.compare_writes(writes, rows, died=True)
     assert (died.unexpected, died.unknown, died.lost) == ((), 1, ())
-    never = durability.judge([*writes[:2], write(4, "ok")], rows, died=True)
+    never = durability.compare_writes([*writes[:2], write(4, "ok")], rows, died=True)
     assert never.unexpected == (WrittenRow(1, 3),)  # its writer recorded something later
 
 
 def test_rows_that_could_not_be_read_are_not_no_losses():
-    found = durability.judge([write(1, "ok")], None)
+    found = durability.compare_writes([write(1, "ok")], None)
     assert found.lost is None
     assert found.present is None
     assert found.reason
@@ -62,7 +62,7 @@ def test_rows_that_could_not_be_read_are_not_no_losses():
     st.sets(st.integers(0, 25)),
 )
 def test_durability_is_set_arithmetic(writes, present):
-    found = durability.judge(
+    found = durability.compare_writes(
         [write(*w) for w in writes] + [read(1)], [WrittenRow(1, n) for n in present]
     )
     fate = dict(writes)

@@ -15,7 +15,7 @@ def read(took_ms, outcome="ok", due=0):
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=300))
 def test_percentiles_are_nearest_rank(milliseconds):
-    found = latency.judge([read(ms) for ms in milliseconds], 0, 1)
+    found = latency.latency_between([read(ms) for ms in milliseconds], 0, 1)
     for share, value in ((0.50, found.p50), (0.99, found.p99)):
         assert value in milliseconds
         assert sum(ms <= value for ms in milliseconds) >= share * len(milliseconds)
@@ -24,5 +24,5 @@ def test_percentiles_are_nearest_rank(milliseconds):
 
 def test_latency_counts_answers_that_were_due_in_the_interval():
     operations = [read(5, due=10), read(7, due=20), read(900, "timeout", due=15)]
-    assert latency.judge(operations, 10, 20) == latency.Latency(5.0, 5.0)
-    assert latency.judge(operations, 30, 40) == latency.Latency(None, None)
+    assert latency.latency_between(operations, 10, 20) == latency.Latency(5.0, 5.0)
+    assert latency.latency_between(operations, 30, 40) == latency.Latency(None, None)

@@ -45,7 +45,7 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     arrivals = read_history(load.config.folder).arrivals("main")
     begin, end, width = [], [], []
     for frozen, ready in truth:
-        found = silence.judge(
+        found = silence.find_outage(
             arrivals,
             rate=RATE,
             fault_at=frozen,
@@ -76,7 +76,7 @@ def test_every_acknowledged_row_that_disappears_is_reported_and_no_other(postgre
     acknowledged = {(o.writer, o.sequence) for o in arrivals if o.kind == "write"} - {
         (o.writer, o.sequence) for o in arrivals if o.outcome != "ok"
     }
-    found = durability.judge(arrivals, history.rows["main"])
+    found = durability.compare_writes(arrivals, history.rows["main"])
     assert len(found.lost) > 3
     assert set(found.lost) == {WrittenRow(*row) for row in gone if row in acknowledged}
 
@@ -97,8 +97,8 @@ def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_loa
     assert due[-1] > stopped - 10_000_000
     write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
-    assert durability.judge(arrivals, history.rows["main"]).lost == ()
-    assert durability.judge(arrivals, history.rows["main"]).unexpected == ()
+    assert durability.compare_writes(arrivals, history.rows["main"]).lost == ()
+    assert durability.compare_writes(arrivals, history.rows["main"]).unexpected == ()
     assert operations.count(arrivals)["unsent"] > 0
 
 

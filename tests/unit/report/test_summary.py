@@ -141,12 +141,12 @@ def test_rows_of_one_load_that_were_not_read_back_leave_all_losses_unknown():
     )
 
 
-def test_a_load_that_stood_still_is_in_doubt_by_its_name():
+def test_a_load_that_did_not_run_is_in_doubt_by_its_name():
     stood = Operation("copy", 0, 1, "stall", at(10), at(10), at(50), "ok", None)
     operations = [*load("copy", *ALL_WELL), stood]
     measured = measure(["copy"], history(operations, ran("copy", 0, 200)))
     (doubt,) = measured.doubts
-    assert doubt.startswith("of the load copy: the load itself stood still for 2.0 s")
+    assert doubt.startswith("of the load copy: the load's own process did not run for 2.0 s")
 
 
 @given(st.dictionaries(st.sampled_from(["main", "a", "b", "c"]), outcomes, min_size=1))

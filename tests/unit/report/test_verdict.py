@@ -12,14 +12,14 @@ from chaosaws_kms_ext.settings import Settings
 LAB = Settings(lab_speed=60, rto=3600)
 
 
-def judge(settings=LAB, **measured):
+def evaluated(settings=LAB, **measured):
     """Objectives by name, with what was measured."""
     conditions = Conditions(run="r", experiment="x", started="", settings=settings)
-    return [OBJECTIVES[name].judge(figure, conditions) for name, figure in measured.items()]
+    return [OBJECTIVES[name].evaluate(figure, conditions) for name, figure in measured.items()]
 
 
 def judged(ttr, lost):
-    return judge(rto=ttr, lost_writes=lost)
+    return evaluated(rto=ttr, lost_writes=lost)
 
 
 def test_only_a_run_in_which_all_is_well_and_known_passes():
@@ -190,20 +190,20 @@ def test_a_hypothesis_asked_afterwards_alone_will_do():
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_figure_that_objectives_are_held_against_can_be_missing(name):
-    (judged_,) = judge(**{name: None})
+    (judged_,) = evaluated(**{name: None})
     assert judged_["met"] is None
     assert decide(Course(), [judged_], []).word == "inconclusive"
 
 
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"rto", "replacement_rto"}))
 def test_what_has_to_be_none_is_missed_by_one(name):
-    assert judge(**{name: 0})[0]["met"] is True
-    assert judge(**{name: 1})[0]["met"] is False
+    assert evaluated(**{name: 0})[0]["met"] is True
+    assert evaluated(**{name: 1})[0]["met"] is False
 
 
 def test_a_replacement_is_held_against_its_own_objective():
     settings = Settings(lab_speed=60, rto=60, replacement_rto=600)
-    rto, replacement = judge(settings, rto=1.5, replacement_rto=9.0)
+    rto, replacement = evaluated(settings, rto=1.5, replacement_rto=9.0)
     assert (rto["met"], replacement["met"]) == (False, True)
     assert (replacement["limit_seconds"], replacement["limit_aws_seconds"]) == (10, 600)
 
