@@ -1,4 +1,4 @@
-"""What is up before the gate, and goes down with the run: each a part, in the order of PARTS."""
+"""What a run needs before its hypothesis is checked: started in the order of PARTS, and stopped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who puts a key back if this process cannot, and that nobody else touches it meanwhile.
+"""Puts a key back if this process cannot, and keeps other runs from the key meanwhile.
 
-Set up for a key before its fault: by the control before the gate, else by the fault itself.
+Set up for a key before its fault: by the control when the run begins, else by the fault itself.
 """
 
 from __future__ import annotations

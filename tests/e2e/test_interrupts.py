@@ -153,5 +153,5 @@ def test_the_red_button_of_a_lab_run_is_no_failure(chaos):
     assert "the key is back" in restored.output
     ran = running.wait()
     assert ran.status == 1
-    assert "the red button" in ran.output
+    assert "Stopped by `chaos kms restore`" in ran.output
     assert chaos.kms("restore").output.startswith("Nothing to put back: ")

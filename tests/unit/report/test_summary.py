@@ -66,7 +66,7 @@ def test_what_any_load_loses_or_misses_counts():
     assert measured.figures["lost_writes"] == [[1, 3]]
     told = verdict(measured, "lost_writes", "missed_arrivals")
     assert told.word == "failed"
-    assert "objective missed: missed_arrivals 1 of 0" in told.reasons
+    assert "objective missed: missed_arrivals was 1, and its limit is 0" in told.reasons
 
 
 def test_without_an_outage_the_load_main_is_spared_too():
@@ -206,8 +206,8 @@ def test_the_table_shows_every_load_and_attempt_and_who_did_it():
         'another context, {"a": "2"}: refused',
         "disabled by                    arn:me at 2026-11-23T10:00:00Z",
         "enabled by                     not measured",
-        "objective missed_arrivals      MISSED: 1 of 0",
-        "objective misattributed_calls  could not be judged: not measured of 0",
+        "objective missed_arrivals      MISSED: 1, limit 0",
+        "objective misattributed_calls  could not be judged: not measured, limit 0",
     ):
         assert " ".join(line.split()) in " ".join(shown.split())
 
