@@ -111,7 +111,7 @@ def test_a_tolerance_of_the_method_that_is_not_met_ends_it(chaos, tmp_path, tole
     assert ran.status == 1
     assert (ran.summary["verdict"], ran.summary["reasons"]) == (
         "failed",
-        ["action key-state was 'Enabled'"],
+        ["action key-state returned 'Enabled', and its tolerance is not met"],
     )
 
 
