@@ -180,7 +180,7 @@ def test_ctrl_c_twice_puts_back_only_and_says_so(aws):
     ran = not_waited_for(running)
     summary = aborted(ran, "SIGINT")
     assert summary["time_to_recovery_seconds"] is None
-    again = "Stopped again, by SIGINT: the key is put back, and nothing waited for."
+    again = "Stopped again, by SIGINT: the key is put back, without waiting for the recovery."
     assert again in ran.output
     assert lab_as_aws.key_state() == "Enabled"
     assert calls(lab_as_aws, "EnableKey") == 1
