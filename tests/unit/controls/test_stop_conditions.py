@@ -163,7 +163,7 @@ def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
 
 
 @pytest.mark.parametrize("how", ["key_is_back", "close"])
-def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, signals, how):
+def test_an_entry_that_somebody_else_closes_ends_the_run(watching, run, signals, how):
     entry = _entry(run)
     run.open_faults.key_away.append(entry)
     watching()
