@@ -84,7 +84,7 @@ class Settings:
         2.0,
         "seconds for an answer, from when it was due; never compressed",
     )
-    hold: float = _setting(AURORA, 600.0, "AWS seconds that the outage is held")
+    hold: float = _setting(AURORA, 600.0, "AWS seconds for which the outage is kept up")
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"
     )

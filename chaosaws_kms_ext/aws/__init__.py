@@ -1,1 +1,1 @@
-"""The one door to AWS: its client, and what we ask of each service, in plain verbs."""
+"""The only access to AWS: its client, and what we ask of each service, in plain verbs."""

@@ -174,7 +174,7 @@ class KeyPolicy:
 
 
 class _Seen(NamedTuple):
-    """A statement that has been held against a request."""
+    """A statement that has been compared with a request."""
 
     name: str
     effect: str

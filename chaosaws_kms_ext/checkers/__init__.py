@@ -1,4 +1,4 @@
-"""Judgement: one question about a run a file, each a pure function of what was recorded.
+"""Judgement: each file answers one question about a run, as a pure function of the records.
 
 A result that could not be had is None and has a reason; nothing here reads a clock, a file or a
 database.

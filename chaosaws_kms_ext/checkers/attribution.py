@@ -1,4 +1,4 @@
-"""Does CloudTrail name this run for what it did to the key?"""
+"""Does CloudTrail name this run as the caller that took the key away and put it back?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALLS = ("disabled_by", "enabled_by")
 
 @checker
 class Attribution(Checker):
-    """Counts DisableKey and EnableKey where CloudTrail names somebody else than this run."""
+    """Counts the calls of DisableKey and EnableKey for which CloudTrail names another caller."""
 
     name = "attribution"
     place = 130
@@ -25,7 +25,7 @@ class Attribution(Checker):
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Holds what CloudTrail told against who the run is to AWS."""
+        """Compares the caller that CloudTrail names with the caller that this run was."""
         told = history.first(EventName.AUDIT)
         ready = history.first(EventName.READY)
         if told is None:

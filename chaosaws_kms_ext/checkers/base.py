@@ -1,4 +1,4 @@
-"""What a checker is: one question about a run. Each is a class in a file of its own, by its name.
+"""What a checker is: one question about a run. Each is a class in a file that has its name.
 
 `docs/adding-a-checker.md` adds one. Nothing else knows any checker: the summary, the table, the
 objectives and the page of fields are made from those that are registered.
@@ -25,10 +25,10 @@ __all__ = [
     "Result",
     "checker",
     "every_load",
+    "expects_outage",
     "load",
     "never_injected",
     "of_load",
-    "suffers",
     "total",
 ]
 
@@ -48,8 +48,8 @@ class Objective:
     """A setting in AWS seconds, by its name, or the number itself."""
     unit: Literal["seconds", ""] = ""
 
-    def judge(self, measured: Figure, conditions: Conditions) -> dict[str, Any]:
-        """As summary.json has it; `met` is None where it could not be measured."""
+    def evaluate(self, measured: Figure, conditions: Conditions) -> dict[str, Any]:
+        """The objective as summary.json has it; `met` is None where it could not be measured."""
         met = None if measured is None else measured <= self._real(conditions)
         if self.unit != "seconds":
             limit = self._real(conditions)
@@ -81,7 +81,7 @@ class Result:
     loads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Load → its figures; those of `main` stand at the top, the others under `loads`."""
     measured: Mapping[str, Figure] = field(default_factory=dict)
-    """What objectives are held against."""
+    """The figures that objectives are compared with."""
     doubts: Sequence[str] = ()
     """What could not be measured, or cannot be trusted, each in a sentence: nothing passes with
     one."""
@@ -105,7 +105,7 @@ class Checker(ABC):
 
     @abstractmethod
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Answers it from what was recorded alone."""
+        """Answers the question from the records alone."""
 
 
 Kind = TypeVar("Kind", bound="type[Checker]")
@@ -151,13 +151,13 @@ def every_load(history: History) -> tuple[str, ...]:
     return (MAIN, *(name for name in history.loads if name != MAIN))
 
 
-def suffers(conditions: Conditions, load: str) -> bool:
-    """Whether an outage of this load is to be measured, or else that it has none."""
+def expects_outage(conditions: Conditions, load: str) -> bool:
+    """Whether the fault is to hit this load; every other load should not be affected."""
     return conditions.expects_outage and load == MAIN
 
 
 def never_injected(history: History, conditions: Conditions) -> bool:
-    """Whether a fault was expected and did not come: that says all about its loads."""
+    """Whether a fault was expected and none was injected: nothing else is said of the loads."""
     return conditions.expects_outage and history.first(EventName.INJECTED) is None
 
 

@@ -1,4 +1,4 @@
-"""Does a ciphertext open with its own encryption context, and with no other?"""
+"""Can a ciphertext be decrypted with its own encryption context, and with no other?"""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Contexts"]
 
 @checker
 class Contexts(Checker):
-    """Lists the attempts to decrypt, and counts those that went otherwise than they should."""
+    """Lists the attempts to decrypt, and counts those with the wrong result."""
 
     name = "contexts"
     place = 120
     objectives = (Objective("wrong_contexts", "wrong_contexts"),)
     fields = {
         "contexts": "each attempt to decrypt: the encryption context, whether it was the same, "
-        "what came of it",
+        "whether it was decrypted",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Holds each attempt against the context with which its ciphertext was sealed."""
+        """Compares the context of each attempt with that under which the data were encrypted."""
         attempts = _attempts(history)
         return Result(
             figures={"contexts": attempts},
@@ -36,7 +36,7 @@ class Contexts(Checker):
 
 
 def _attempts(history: History) -> list[dict[str, Any]] | None:
-    """None: nothing was sealed."""
+    """None: nothing was encrypted."""
     sealed = {
         each.details["digest"]: each.details["context"] for each in history.all(EventName.SEALED)
     }
@@ -53,7 +53,7 @@ def _attempts(history: History) -> list[dict[str, Any]] | None:
 
 
 def _wrong(attempts: Sequence[dict[str, Any]]) -> int | None:
-    """None: not both were tried, the same context and another."""
+    """None: the same context and another one were not both tried."""
     if {each["same"] for each in attempts} != {True, False}:
         return None
     return sum(bool(each["same"] != each["decrypted"]) for each in attempts)

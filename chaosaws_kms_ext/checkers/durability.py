@@ -14,21 +14,21 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    expects_outage,
     never_injected,
     of_load,
-    suffers,
     total,
 )
 from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
-from chaosaws_kms_ext.checkers.outage import find
+from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import MAIN, Conditions, Outcome, WrittenRow
 from chaosaws_kms_ext.history.columns import CODES, Instants, Rows, Writes
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["Durability", "DurabilityChecker", "judge"]
+__all__ = ["Durability", "DurabilityChecker", "compare_writes"]
 
 UNKNOWN = [CODES[each] for each in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED)]
-"""Such a write may or may not be there: neither is a fault."""
+"""Outcomes of a write that may be in the database or not: neither is an error."""
 
 
 @checker
@@ -45,22 +45,22 @@ class DurabilityChecker(Checker):
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Holds each load's writes against its rows."""
+        """Compares each load's acknowledged writes with the rows that were read back."""
         loads, doubts, rows = {}, [], []
         lost: list[int | None] = []
         for load in every_load(history):
             writes = history.writes(load)
             last = history.last_sequences(load) if ended_by_itself(history, load) else None
-            kept = judge(writes, history.rows.get(load), last)
-            at_stake: int | None = kept.acknowledged
-            if suffers(conditions, load):
-                at_stake = _acknowledged_before_impact(history, conditions, writes)
+            kept = compare_writes(writes, history.rows.get(load), last)
+            could_be_lost: int | None = kept.acknowledged
+            if expects_outage(conditions, load):
+                could_be_lost = _acknowledged_before_impact(history, conditions, writes)
             loads[load] = _figures(kept)
             if len(history.arrivals(load)) or load != MAIN:
                 rows.append(("writes" if load == MAIN else f"load {load}", _in_words(kept)))
-            if load in history.loads or suffers(conditions, load):
-                lost.append(len(kept.lost) if kept.lost is not None and at_stake else None)
-                doubts += of_load(load, _doubts(conditions, kept, at_stake))
+            if load in history.loads or expects_outage(conditions, load):
+                lost.append(len(kept.lost) if kept.lost is not None and could_be_lost else None)
+                doubts += of_load(load, _doubts(conditions, kept, could_be_lost))
         return Result(
             loads=loads,
             measured={"lost_writes": total(lost)},
@@ -73,7 +73,7 @@ def _acknowledged_before_impact(
     history: History, conditions: Conditions, writes: Writes
 ) -> int | None:
     """The writes that the outage could have lost; None: when it began is not known."""
-    seen = find(history, conditions, MAIN)
+    seen = outage_of(history, conditions, MAIN)
     if seen is None or seen.impact is None:
         return None
     acknowledged = writes.outcome == CODES[Outcome.OK]
@@ -97,14 +97,14 @@ def _in_words(kept: Durability) -> str:
     return f"{kept.acknowledged} acknowledged · {kept.unknown} unknown · {lost} lost"
 
 
-def _doubts(conditions: Conditions, kept: Durability, at_stake: int | None) -> list[str]:
+def _doubts(conditions: Conditions, kept: Durability, could_be_lost: int | None) -> list[str]:
     doubts = []
     if conditions.settings.load_writes == "none":
-        doubts.append("no writes were made (CHAOS_LOAD_WRITES=none), so none can be missed")
+        doubts.append("no writes were made (CHAOS_LOAD_WRITES=none), so lost writes cannot be seen")
     elif kept.reason:
         doubts.append(f"lost writes could not be counted: {kept.reason}")
-    elif at_stake == 0:
-        doubts.append("no write was acknowledged before the impact, so none was at stake")
+    elif could_be_lost == 0:
+        doubts.append("no write was acknowledged before the impact, so none could be lost")
     if kept.unexpected:
         doubts.append(
             f"{len(kept.unexpected)} rows are there that no client can have written: "
@@ -127,13 +127,14 @@ class Durability:
     reason: str
 
 
-def judge(
+def compare_writes(
     writes: Writes, present: Rows | None, last: Mapping[int, int] | None = None
 ) -> Durability:
     """Compares a load's writes with the rows that are in the database.
 
-    `last`: given if its process has ended by itself, so that what it did last may not be recorded:
-    the last sequence that was recorded of each writer. A row above it is one of an unknown write.
+    `last`: the last sequence that was recorded of each writer; given if the load's process ended by
+    itself, so that its last operations may not be recorded. A row with a higher sequence then
+    belongs to an unknown write.
     """
     acknowledged = _numbers(writes.rows)[writes.outcome == CODES[Outcome.OK]]
     unknown = _numbers(writes.rows)[np.isin(writes.outcome, UNKNOWN)]

@@ -12,11 +12,11 @@ Instant = tuple[int, float]
 LEAST = 1.0
 """Seconds that any figure may be off."""
 SHARE = 0.5
-"""Of a figure that it may be off."""
+"""The part of a figure that it may be off."""
 
 
 def of(event: Event | None) -> Instant | None:
-    """When an event was."""
+    """The instant of an event."""
     return None if event is None else (event.at, float(event.details.get("within_seconds", 0.0)))
 
 
@@ -28,7 +28,7 @@ def in_words(seconds: float | None, bound: float | None = None) -> str:
 
 
 class Durations:
-    """The durations of a run, and the bound of each; one that says too little is left out.
+    """The durations of a run, and the bound of each; a duration that is too inexact is left out.
 
     `usual`: seconds between two looks; two of them are no reason to leave a figure out.
     """
@@ -41,7 +41,7 @@ class Durations:
         """Why figures were left out, each in a sentence."""
 
     def between(self, name: str, begin: Instant | None, end: Instant | None) -> float | None:
-        """Seconds from one instant to the other; None: one is not known, or too little is."""
+        """Seconds from one instant to the other; None: one is not known, or too inexact."""
         if begin is None or end is None:
             return None
         seconds = round((end[0] - begin[0]) / SECOND, 3)
@@ -57,6 +57,6 @@ class Durations:
         what = name.removesuffix("_seconds").replace("_", " ")
         self.doubts.append(
             f"{what} is not known: {seconds:.1f} s can be off by {bound:.1f} s, "
-            "since this process, its load or AWS stood still"
+            "since this process or its load did not run for a time, or AWS did not answer"
         )
         return None

@@ -1,4 +1,4 @@
-"""Was it a hang? Neither an answer nor an error, in an open session and in a new connection."""
+"""Did the database hang? An open session and a new connection get neither answer nor error."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    expects_outage,
     never_injected,
-    suffers,
 )
-from chaosaws_kms_ext.checkers.outage import KeyEvents, find, unexplained
+from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, unexplained
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Operation, Outcome
 from chaosaws_kms_ext.history.history import History
 
@@ -20,7 +20,8 @@ __all__ = ["Hang", "hung"]
 
 
 WAITED = 250_000_000
-"""ns that something must have waited in vain to count as hung although it was not given up yet."""
+"""ns: an operation that waited this long without an answer counts as hung, although its deadline
+had not passed yet."""
 
 END_OF_TIME = 2**63
 WITNESSES = {"open_sessions": "session", "new_connections": "connect"}
@@ -29,7 +30,7 @@ UNKNOWN: dict[str, bool | None] = dict.fromkeys(WITNESSES)
 
 @checker
 class Hang(Checker):
-    """Answers it for both, by what the load's witnesses saw."""
+    """Answers it for both, from what the load's witnesses recorded."""
 
     name = "hang"
     place = 40
@@ -39,9 +40,9 @@ class Hang(Checker):
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Looks at the load that suffers, between the impact and the key's return."""
+        """Looks at the load that the fault hits, from the impact until the key is put back."""
         loads = {load: {"hang": UNKNOWN} for load in every_load(history)}
-        seen = find(history, conditions, MAIN)
+        seen = outage_of(history, conditions, MAIN)
         doubts: list[str] = []
         if seen is not None and seen.impact is not None:
             back = KeyEvents.of(history).put_back
@@ -61,7 +62,7 @@ class Hang(Checker):
                     for name, hung_ in found.items()
                     if hung_ is None
                 ]
-        shown = suffers(conditions, MAIN) and not never_injected(history, conditions)
+        shown = expects_outage(conditions, MAIN) and not never_injected(history, conditions)
         return Result(loads=loads, doubts=doubts, rows=[_row(loads[MAIN]["hang"])] if shown else ())
 
 
@@ -74,12 +75,12 @@ def _row(found: dict[str, bool | None]) -> tuple[str, str]:
 
 
 def hung(witnessed: Sequence[Operation], *, impact: int, slack: int, until: int) -> bool | None:
-    """Whether what a witness had sent during the outage got no answer and no error.
+    """Whether the operations that a witness sent during the outage got no answer and no error.
 
     `witnessed`: of one witness, in order. The outage lasted from `impact` to `until` at least; it
-    began up to `slack` later than `impact` (ns), so an answer to what was sent by then counts
-    neither way, nor does what the end of the load cut. What still waited at `until` hung, whatever
-    became of it afterwards. None when nothing was sent in that time.
+    began up to `slack` later than `impact` (ns), so an answer to an operation that was sent before
+    that is ignored, and so are operations that the end of the load cut. An operation that still
+    waited at `until` hung, whatever its outcome was later. None when nothing was sent in that time.
     """
     tried = [
         o.outcome == Outcome.TIMEOUT or o.done > until

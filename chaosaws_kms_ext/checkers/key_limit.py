@@ -18,7 +18,7 @@ class KeyLimit(Checker):
     place = 15
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Holds the time that the key was unusable against CHAOS_MAX_KEY_UNUSABLE."""
+        """Compares the time that the key was unusable with CHAOS_MAX_KEY_UNUSABLE."""
         seconds = times(history, conditions, MAIN)["key_unusable_seconds"]
         limit = conditions.settings.longest_key_unusable
         if seconds is None or seconds <= limit:

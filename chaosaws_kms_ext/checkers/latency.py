@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, suffers
-from chaosaws_kms_ext.checkers.outage import find
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
+from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["Latency", "LatencyChecker", "judge"]
+__all__ = ["Latency", "LatencyChecker", "latency_between"]
 
 END_OF_TIME = 2**63 - 1
 
@@ -32,25 +32,27 @@ class LatencyChecker(Checker):
         """Measures each load."""
         loads = {}
         for load in every_load(history):
-            injected = history.first(EventName.INJECTED) if suffers(conditions, load) else None
-            seen = find(history, conditions, load)
+            injected = (
+                history.first(EventName.INJECTED) if expects_outage(conditions, load) else None
+            )
+            seen = outage_of(history, conditions, load)
             recovery = seen.recovery if seen else None
             arrivals = history.arrivals(load)
-            before = judge(arrivals, 0, injected.at if injected else END_OF_TIME)
-            after = judge(arrivals, recovery or END_OF_TIME, END_OF_TIME)
+            before = latency_between(arrivals, 0, injected.at if injected else END_OF_TIME)
+            after = latency_between(arrivals, recovery or END_OF_TIME, END_OF_TIME)
             loads[load] = {"latency_ms": {"before": asdict(before), "after": asdict(after)}}
         return Result(loads=loads)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles (nearest rank) in milliseconds; None without a single answer."""
+    """Percentiles (nearest rank) in milliseconds; None: there was no answer."""
 
     p50: float | None
     p99: float | None
 
 
-def judge(arrivals: Arrivals, begin: int, end: int) -> Latency:
+def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
     its = arrivals.answered & (begin <= arrivals.due) & (arrivals.due < end)
     took = arrivals.done[its] - arrivals.due[its]

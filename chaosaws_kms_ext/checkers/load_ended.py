@@ -11,13 +11,13 @@ __all__ = ["LoadEnded", "ended_by_itself", "why_ended"]
 
 @checker
 class LoadEnded(Checker):
-    """Names each load that did, and why: it explains what else is missing."""
+    """Names each load that did, and why: that explains why other figures are missing."""
 
     name = "load_ended"
     place = 10
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Looks at what was seen of a load when it died, and when it was stopped."""
+        """Reads the events of each load: that it died, and that it was stopped."""
         found = [why for load in history.loads for why in _why_died(history, load)]
         found += [why_ended(history, load) for load in history.loads]
         return Result(causes=[why for why in found if why])
@@ -30,7 +30,7 @@ def ended_by_itself(history: History, load: str) -> bool:
 
 
 def why_ended(history: History, load: str) -> str:
-    """Why a load ended by itself and stayed so, in a sentence; empty if it did not."""
+    """Why a load ended by itself and was not started again, in a sentence; empty if it did not."""
     stopped = history.first(EventName.LOAD_STOPPED, load=load)
     if stopped is None or stopped.details.get("ran", True):
         return ""
@@ -38,7 +38,7 @@ def why_ended(history: History, load: str) -> str:
 
 
 def _why_died(history: History, load: str) -> list[str]:
-    """Of one that was started again."""
+    """The same for each time that the load died and was started again."""
     said = []
     deaths = history.all(EventName.LOAD_DIED, load=load)
     for died, (since, until) in zip(deaths, history.gaps(load), strict=True):

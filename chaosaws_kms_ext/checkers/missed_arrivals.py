@@ -1,4 +1,4 @@
-"""Whether a load that nothing should happen to was answered all along."""
+"""Whether a load that the fault should not affect was answered all the time."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    expects_outage,
     never_injected,
     of_load,
-    suffers,
     total,
 )
-from chaosaws_kms_ext.checkers.silence import LONG_STALL, stood_still
+from chaosaws_kms_ext.checkers.silence import LONG_STALL, stall_in_words
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName, Operation, Outcome
 from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["Missed", "MissedArrivals", "judge"]
+__all__ = ["Missed", "MissedArrivals", "count_missed"]
 
 
 @checker
 class MissedArrivals(Checker):
-    """Counts what was missed of each load that nothing should happen to."""
+    """Counts the missed arrivals of each load that the fault should not affect."""
 
     name = "missed_arrivals"
     place = 50
     objectives = (Objective("missed_arrivals", "missed_arrivals"),)
     fields = {
-        "missed_arrivals": "of a load that nothing should happen to: arrivals that were not "
-        "answered in time, or left no record",
+        "missed_arrivals": "of a load that the fault should not affect: arrivals that were not "
+        "answered in time, or have no record",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Judges each load from when it was steady until it was stopped."""
-        unaffected = [name for name in history.loads if not suffers(conditions, name)]
+        unaffected = [name for name in history.loads if not expects_outage(conditions, name)]
         found = {name: _of(history, conditions, name) for name in unaffected}
         counts = {name: each.count if each else None for name, each in found.items()}
         doubts = [
@@ -63,12 +63,12 @@ class MissedArrivals(Checker):
 
 
 def _of(history: History, conditions: Conditions, load: str) -> Missed | None:
-    """None: it was never steady, or nothing was recorded of it."""
+    """None: the load was never steady, or nothing was recorded of it."""
     begin = history.first(EventName.LOAD_STEADY, load=load)
     end = history.first(EventName.LOAD_STOPPED, load=load)
     if begin is None or end is None or load not in history.recorded:
         return None
-    return judge(
+    return count_missed(
         history.arrivals(load),
         history.witness(load, "stall"),
         begin.at,
@@ -94,7 +94,7 @@ class Missed:
     """Why the count cannot be trusted."""
 
 
-def judge(
+def count_missed(
     arrivals: Arrivals,
     stalls: Sequence[Operation],
     begin: int,
@@ -106,10 +106,11 @@ def judge(
 ) -> Missed:
     """Of the arrivals due between two instants (CLOCK_MONOTONIC ns), those not answered in time.
 
-    `rate`: arrivals a second; `deadline`: seconds for an answer. A hole in the record, as a load
-    that is killed leaves one, is missed. Not counted: what was cut when the load was stopped at
-    `end`, what came due while the client itself stood still, and what was not recorded since the
-    load had died (`gaps`), or was still waited for then.
+    `rate`: arrivals a second; `deadline`: seconds for an answer. Arrivals without any record count
+    as missed (a load that is killed leaves such a hole). Not counted: operations that were cut when
+    the load was stopped at `end`; arrivals that were due during a stall (the client itself did not
+    run); and arrivals from the time after the load had died (`gaps`), with those that were still
+    waiting for an answer when it died.
     """
     recorded = arrivals.only((begin <= arrivals.due) & (arrivals.due < end))
     late = end - round(deadline * SECOND)
@@ -125,20 +126,20 @@ def judge(
     longest = max((o.done - o.due for o in stalls if o.done > begin and o.due < end), default=0)
     doubt = ""
     if longest / SECOND > LONG_STALL:
-        doubt = stood_still(longest / SECOND)
+        doubt = stall_in_words(longest / SECOND)
     missed = int(np.count_nonzero(~judged.answered)) + holes
     return Missed(missed if len(judged) or holes else None, len(judged) + holes, doubt)
 
 
 def _cut(arrivals: Arrivals, late: int) -> Mask:
-    """Which of them the load's end, and not the database, kept from an answer."""
+    """Which have no answer because the load was stopped, and not because of the database."""
     unsent = (arrivals.outcome == CODES[Outcome.UNSENT]) & (arrivals.due >= late)
     cut: Mask = unsent | (arrivals.outcome == CODES[Outcome.ABORTED])
     return cut
 
 
 def _within(instants: Instants, stalls: Sequence[Operation]) -> Mask:
-    """Which of them lie in a time in which the client itself stood still."""
+    """Which of them lie in a stall: a time in which the client itself did not run."""
     found = np.zeros(len(instants), np.bool_)
     for stall in stalls:
         found |= (stall.due <= instants) & (instants <= stall.done)

@@ -1,4 +1,4 @@
-"""How many operations ended how."""
+"""How many operations there were of each outcome."""
 
 from __future__ import annotations
 

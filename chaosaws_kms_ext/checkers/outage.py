@@ -1,4 +1,4 @@
-"""The outage: when what happened, how long everything took, and how exact that is."""
+"""The outage: when each step happened, how long it took, and how exact these figures are."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    expects_outage,
     never_injected,
-    suffers,
 )
 from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.load_ended import why_ended
@@ -26,7 +26,7 @@ from chaosaws_kms_ext.history.history import History
 __all__ = [
     "KeyEvents",
     "OutageChecker",
-    "find",
+    "outage_of",
     "put_back_by_others",
     "times",
     "unexplained",
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class KeyEvents:
-    """What happened to the key and to the cluster; None: it did not, or nobody saw it."""
+    """What happened to the key and to the cluster; None: it did not happen, or was not seen."""
 
     injected: Event | None
     put_back: Event | None
@@ -43,7 +43,7 @@ class KeyEvents:
     """StartDBCluster."""
     inaccessible: Event | None
     available: Event | None
-    """Seen again, after the key was put back; None where it was never seen to be gone."""
+    """Seen to be available after the key was put back; None where it was never inaccessible."""
 
     @classmethod
     def of(cls, history: History) -> KeyEvents:
@@ -67,7 +67,7 @@ class OutageChecker(Checker):
     place = 30
     objectives = (Objective("rto", "time_to_recovery_seconds", "rto", "seconds"),)
     fields = {
-        "timeline": "when what happened, UTC",
+        "timeline": "when each step happened, UTC",
         "time_to_impact_seconds": "from the key being taken away to the last answer before the "
         "outage; 0 if that came first",
         "time_to_inaccessible_seconds": "from the key being taken away until the status was seen "
@@ -83,20 +83,21 @@ class OutageChecker(Checker):
         "recovery": "where the time to recovery went: until StartDBCluster was called (or all of "
         "it), from there until the status was available, from there to the first answer",
         "recovery_path": "`self-restart` or `start-db-cluster`",
-        "bounds": "how far each of these durations can be off: how far apart the looks, the calls "
-        "and the arrivals at its ends were. A duration that can be off by more than half of itself "
-        "(and than a second, and than two looks) is `null`, with the reason: something stood still",
+        "bounds": "how far each of these durations can be off: how far apart the status polls, the "
+        "calls and the arrivals at its two ends were. A duration that can be off by more than half "
+        "of itself (and more than a second, and more than two status polls) is `null`, with a "
+        "reason: this process or its load did not run for a time, or AWS did not answer",
         "resolution_seconds": "the time between two arrivals: nothing shorter can be seen",
         "error_bound_seconds": "how far the instants of impact and recovery may be from the truth; "
         "a duration between the two, by as much at either end",
         "answered_between": "arrivals that were answered between impact and recovery (if there was "
         "none: until the end)",
-        "status_poll_seconds": "the time between two looks at the status: a change is seen at most "
+        "status_poll_seconds": "the time between two status polls: a change is seen at most "
         "that much, and one call, later",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Measures the load that suffers; the figures of the others are null."""
+        """Measures the load that the fault hits; the figures of the others are null."""
         found = {load: _Measured(history, conditions, load) for load in every_load(history)}
         main = found[MAIN]
         return Result(
@@ -109,15 +110,15 @@ class OutageChecker(Checker):
 
 
 @lru_cache(maxsize=4)
-def find(history: History, conditions: Conditions, load: str) -> Outage | None:
+def outage_of(history: History, conditions: Conditions, load: str) -> Outage | None:
     """The silence of a load after the fault; None: no fault, or nothing recorded of the load."""
     injected = history.first(EventName.INJECTED)
     arrivals = history.arrivals(load)
-    if not suffers(conditions, load) or injected is None or not len(arrivals):
+    if not expects_outage(conditions, load) or injected is None or not len(arrivals):
         return None
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
-    return silence.judge(
+    return silence.find_outage(
         arrivals,
         rate=history.recorded[load].rate,
         fault_at=injected.at,
@@ -134,14 +135,14 @@ def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]
 
 
 def unexplained(history: History, conditions: Conditions) -> bool:
-    """Whether missing figures need a reason: not where the load ended, which is the reason."""
-    seen = find(history, conditions, MAIN)
+    """Whether missing figures still need a reason: not where the load ended, which is one."""
+    seen = outage_of(history, conditions, MAIN)
     return not (why_ended(history, MAIN) and (seen is None or seen.recovery is None))
 
 
 def put_back_by_others(history: History, conditions: Conditions) -> str:
-    """What tells that the key did not come back by this run; empty if nothing does."""
-    seen, events = find(history, conditions, MAIN), KeyEvents.of(history)
+    """How it is known that not this run put the key back, in a sentence; empty if it is not."""
+    seen, events = outage_of(history, conditions, MAIN), KeyEvents.of(history)
     injected, back = events.injected, events.put_back
     if not conditions.expects_outage or injected is None or back is None:
         return ""
@@ -164,8 +165,8 @@ class _Measured:
 
     def __init__(self, history: History, conditions: Conditions, load: str) -> None:
         self._history, self._conditions = history, conditions
-        self._events = KeyEvents.of(history) if suffers(conditions, load) else NOTHING
-        self._seen = find(history, conditions, load)
+        self._events = KeyEvents.of(history) if expects_outage(conditions, load) else NOTHING
+        self._seen = outage_of(history, conditions, load)
         self._durations = Durations(conditions.settings.status_poll)
         times = self._times()
         seen, path = self._seen, None
@@ -249,7 +250,7 @@ class _Measured:
                 "start_to_available_seconds": between(
                     "start_to_available_seconds", start, available
                 ),
-                # The status is looked at now and then: answers may come before it is seen.
+                # The status is polled: answers may come before a poll sees the change.
                 "available_to_first_answer_seconds": _not_negative(
                     between("available_to_first_answer_seconds", available, first)
                 ),
@@ -272,11 +273,11 @@ class _Measured:
 
 
 def _status(history: History, since: Event | None, meanings: Sequence[str]) -> Event | None:
-    """The first look after `since` that saw one of these."""
+    """The first status poll after `since` that saw one of these meanings."""
     if since is None:
         return None
-    looks = (event for event in history.all(EventName.STATUS) if event.at >= since.at)
-    return next((event for event in looks if event.details.get("meaning") in meanings), None)
+    polls = (event for event in history.all(EventName.STATUS) if event.at >= since.at)
+    return next((event for event in polls if event.details.get("meaning") in meanings), None)
 
 
 def _not_negative(seconds: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Was it this run that put the key back? Else the recovery is not what followed its EnableKey."""
+"""Did this run put the key back? If not, the recovery did not begin with this run's EnableKey."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["PutBackByOthers"]
 
 @checker
 class PutBackByOthers(Checker):
-    """Says so if somebody else did; then no duration counts from that instant."""
+    """Reports that somebody else did; then no duration is measured from that instant."""
 
     name = "put_back_by_others"
     place = 20
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Looks at who put it back, at the states that were seen, and at the answers."""
+        """From who put it back, the states of the key that were seen, and the load's answers."""
         why = put_back_by_others(history, conditions)
         return Result(doubts=[why] if why else ())

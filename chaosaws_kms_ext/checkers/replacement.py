@@ -1,4 +1,4 @@
-"""How long it took until something restored from a snapshot answered for the first time."""
+"""How long it took until a cluster restored from a snapshot answered for the first time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Replacement(Checker):
         Objective("replacement_rto", "time_to_replacement", "replacement_rto", "seconds"),
     )
     fields = {
-        "replacement": "a cluster restored from a snapshot that answered: from the order to its "
-        "being available, and to its first answer",
+        "replacement": "the first cluster restored from a snapshot that answered: the time from "
+        "the call to restore it until it was available, and until its first answer",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """From the order to restore on, by AWS' answer to it."""
+        """Measured from the instant at which AWS had answered the call to restore."""
         restored = {each.details["cluster"] for each in history.all(EventName.RESTORE_ORDERED)}
         answers = history.all(EventName.FIRST_ANSWER)
         answer = next((each for each in answers if each.details["cluster"] in restored), None)

@@ -1,4 +1,4 @@
-"""Are the rows there that the lab's own cluster began with?"""
+"""Are the rows that the lab's own cluster began with still there?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SeedRows(Checker):
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """By the count that was taken at the end."""
+        """From the number of rows that was counted at the end."""
         counted = history.first(EventName.SEED_ROWS)
         if counted is None:
             return Result(figures={"seed_rows": None})

@@ -1,10 +1,12 @@
 """When the database stopped answering, when it answered again, and how exact that is.
 
 A *silence* is a time without any answer in which at least one arrival was due that got none. The
-impact is the begin of the first silence that is long enough to be no hiccup and ends after the
+impact is the begin of the first silence that is longer than a short disturbance and ends after the
 fault. The database is back with the first answer of the first window in which 99 % of all arrivals
 were answered; the outage is what lies between. A partial outage, in which some arrivals are still
-answered, has no such edges: it is said, and not measured.
+answered, has no such edges: it is reported, and not measured.
+
+A *stall* is a time in which the load's own process did not run, since the machine was too busy.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.columns import CODES, Arrivals, Mask
 
-__all__ = ["ANSWERED", "LONG_STALL", "Outage", "judge", "stood_still"]
+__all__ = ["ANSWERED", "LONG_STALL", "Outage", "find_outage", "stall_in_words"]
 
 ANSWERED = 0.99
 """The share of arrivals that have to be answered."""
 
-HICCUP = 5
-"""Unanswered arrivals before a silence that are no partial outage: those in flight, or a hiccup."""
+SHORT_DISTURBANCE = 5
+"""So many unanswered arrivals before a silence are no partial outage: operations that were under
+way, or a short disturbance."""
 
 LONG_STALL = 1.0
-"""Seconds for which a client that stood still makes a figure worthless."""
+"""Seconds: after a stall that is longer, a figure cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Outage:
         return (self.recovery - self.impact) / SECOND
 
 
-def judge(
+def find_outage(
     arrivals: Arrivals,
     *,
     rate: float,
@@ -71,10 +74,10 @@ def judge(
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `rate`: arrivals a second; `window` and
-    `reconnect_spacing`: seconds; `stalls`: when the client itself stood still; `gaps`: from when to
+    `reconnect_spacing`: seconds; `stalls`: when the client itself did not run; `gaps`: from when to
     when (ns) nothing was recorded.
     """
-    # What a load cut when it died is no answer that the database owed.
+    # Operations that a load cut when it died: the database is not to blame for them.
     cut = max((since for since, _ in gaps), default=0)
     arrivals = arrivals.only((arrivals.outcome != CODES[Outcome.ABORTED]) | (arrivals.done > cut))
     span = round(window * SECOND)
@@ -83,7 +86,7 @@ def judge(
     if silence is None:
         return Outage(None, None, 0, 1 / rate, bound, _why_none(arrivals, fault_at, stalls))
     if silence < fault_at - round(bound * SECOND):
-        before = "the database was silent before the fault already"
+        before = "the database had stopped answering before the fault already"
         return Outage(None, None, 0, 1 / rate, bound, before)
     recovery, reason = _recovery(arrivals, silence, span, rate)
     end = int(arrivals.done[-1]) if recovery is None else recovery
@@ -103,14 +106,14 @@ def judge(
 
 def _why_none(arrivals: Arrivals, fault_at: int, stalls: Sequence[Operation]) -> str:
     failed = _failed(arrivals, fault_at, 2**63, stalls)
-    if failed > HICCUP:
+    if failed > SHORT_DISTURBANCE:
         return (
-            f"{failed} arrivals failed after the fault, but answers never ceased: a partial outage "
-            "is not measured"
+            f"{failed} arrivals failed after the fault, while others were still answered: a "
+            "partial outage is not measured"
         )
     if (stall := _longest(stalls, fault_at, 2**63)) > LONG_STALL:
-        return stood_still(stall)
-    return "no silence followed the fault: it never showed"
+        return stall_in_words(stall)
+    return "the database went on answering after the fault: no outage was seen"
 
 
 def _unseen(arrivals: Arrivals, silence: int, end: int, gaps: Sequence[tuple[int, int]]) -> float:
@@ -129,13 +132,13 @@ def _unseen(arrivals: Arrivals, silence: int, end: int, gaps: Sequence[tuple[int
     return max(hiding, default=0) / SECOND
 
 
-def stood_still(seconds: float) -> str:
-    """What a stall of the load's own means, in a sentence."""
-    return f"the load itself stood still for {seconds:.1f} s: the machine was too busy"
+def stall_in_words(seconds: float) -> str:
+    """That the load's own process stalled, in a sentence."""
+    return f"the load's own process did not run for {seconds:.1f} s: the machine was too busy"
 
 
 def _failed(arrivals: Arrivals, begin: int, end: int, stalls: Sequence[Operation]) -> int:
-    """The arrivals that were not answered, but for those that the client itself kept from it."""
+    """The number of arrivals that were not answered, without those during a stall of the client."""
     failed = (begin <= arrivals.due) & (arrivals.due < end) & ~arrivals.answered
     for stall in stalls:
         failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
@@ -150,11 +153,11 @@ def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
 
 def _doubt(failed_before: int, stall: float) -> str:
     if stall > LONG_STALL:
-        return stood_still(stall)
-    if failed_before > HICCUP:
+        return stall_in_words(stall)
+    if failed_before > SHORT_DISTURBANCE:
         return (
-            f"{failed_before} arrivals had failed before the database fell silent: the outage "
-            "began earlier than it could be measured"
+            f"{failed_before} arrivals had failed before the database stopped answering: the "
+            "outage began earlier than it could be measured"
         )
     return ""
 
@@ -189,7 +192,7 @@ def _recovery(arrivals: Arrivals, impact: int, span: int, rate: float) -> tuple[
         window = arrivals.only(slice(begins[back[0]], ends[back[0]]))
         return int(window.done[window.answered].min()), ""
     if whole.all():
-        return None, "it was not answered again"
+        return None, "the database did not answer again"
     return None, "the record ends before enough arrivals were answered again"
 
 

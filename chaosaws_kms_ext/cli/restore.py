@@ -1,4 +1,4 @@
-"""`chaos kms restore`: puts back what earlier runs left; of a run that lives, the red button."""
+"""`chaos kms restore`: puts back what earlier runs left; also ends a run that is under way."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
 
     Works from the undo journal, which every run writes before it changes anything; from FILES of
     it that were copied here from another machine; and with CHAOS_TARGET=aws from the schedules of
-    the dead man's switch, without any file. While the run is alive this is the red button: the
-    run notices. Exits with 0 when nothing is left to put back.
+    the dead man's switch, without any file. It also ends a run that is still under
+    way: the run notices. Exits with 0 when nothing is left to put back.
     """
     entries, problems = leftovers.readable(files, keep=dry_run)
     entries = [entry for entry in entries if run_id in ("", entry.run)]

@@ -1,4 +1,4 @@
-"""What an experiment has to be so that nothing is left broken, and everything is judged."""
+"""The rules for an experiment, so that nothing is left broken and everything is judged."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ STRATEGIES = {
     "hypothesis": ("before-method-only", "after-method-only"),
     "rollbacks": ("always",),
 }
-"""With any other, a run could end with the key disabled, or not ask its hypothesis at all."""
+"""With any other, a run could end with the key disabled, or never check its hypothesis."""
 
 DURING_OUTAGE = "before-method-only"
-"""The only strategy of an experiment that takes the key of somebody's cluster away: there is no
-fault before the gate has held, and afterwards an outage would count as a deviation."""
+"""The only strategy of an experiment that takes the key of somebody's cluster away: the
+hypothesis has to hold before the fault, and after it an outage would count as a deviation."""
 
 UNDOES = frozenset(face.undo for face in FACES.values())
 """Actions that put back every fault of the run."""

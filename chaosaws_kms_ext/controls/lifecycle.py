@@ -1,4 +1,4 @@
-"""What is up before the gate, and goes down with the run: each a part, in the order of PARTS."""
+"""What a run needs before its hypothesis is checked: started in the order of PARTS, and stopped."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def bring_up(start: Start, stack: contextlib.ExitStack) -> None:
 
 @contextlib.contextmanager
 def signals_end_the_run(start: Start) -> Iterator[None]:
-    """Every signal that ends a run ends it as Ctrl-C does: with its rollbacks.
+    """Makes every signal that ends a run end it as Ctrl-C does: with its rollbacks.
 
     Chaos Toolkit 1.19 swallows SIGTERM inside a Python activity, and SIGUSR2 would skip the
     rollbacks; SystemExit with this code does neither.
@@ -128,7 +128,7 @@ def signals_end_the_run(start: Start) -> Iterator[None]:
             logger.warning(f"Stopped by {run.interrupted}: {_what_follows(run)}")
         else:
             logger.warning(
-                f"Stopped again, by {name}: the key is put back, and nothing waited for."
+                f"Stopped again, by {name}: the key is put back, without waiting for the recovery."
             )
         if number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -181,7 +181,7 @@ def _facts(run: Run) -> str:
 
 @contextlib.contextmanager
 def local_lab(start: Start) -> Iterator[None]:
-    """With target=lab: a lab, and no way to AWS as long as it is up."""
+    """With target=lab: starts a lab, and blocks any access to AWS as long as it is up."""
     settings = start.run.settings
     if settings.target != "lab":
         yield
@@ -200,7 +200,7 @@ def local_lab(start: Start) -> Iterator[None]:
 def lab_misbehaviours(start: Start) -> Iterator[None]:
     """What the lab was told to do wrong.
 
-    A part of its own: where an order is refused the rollbacks are played, and the lab's part still
+    A part of its own: where an order is refused the rollbacks are run, and the lab's part still
     keeps them from AWS.
     """
     lab = start.run.lab
@@ -248,7 +248,7 @@ def guarded_target(start: Start) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fresh_passwords(start: Start) -> Iterator[None]:
-    """Sees to it that whoever connects finds the newest password; libpq finds it by itself."""
+    """Keeps the newest password where new connections find it; not needed with libpq."""
     run = start.run
     if not run.target or run.settings.database_auth == "libpq":
         yield

@@ -1,6 +1,6 @@
 """Takes the secrets of an experiment out of what Chaos Toolkit writes: its journal and its log.
 
-Both hold them without our doing (Chaos Toolkit 1.19 and 1.21): where a configuration is dynamic,
+Both contain them without our doing (Chaos Toolkit 1.19 and 1.21): where a configuration is dynamic,
 the journal gets a copy of all secrets; where an activity uses one, its output or its error may
 repeat it; and secrets written into the experiment itself are in the journal with it.
 """

@@ -1,4 +1,4 @@
-"""The control of a run: what stands before the gate, what is judged at the end, what goes down.
+"""The control of a run: starts what it needs, judges the run at the end, and stops everything.
 
     "controls": [{"name": "run", "provider": {"type": "python",
         "module": "chaosaws_kms_ext.controls.run",
@@ -12,7 +12,7 @@ of the activity `_` for every other character than letters and digits; a plain v
 `${the_activity}`.
 
 Chaos Toolkit swallows what its controls raise, except for InterruptExecution before an experiment;
-so the order is held here, in one control, and the verdict fails closed.
+so the order is kept here, in one control, and the verdict fails closed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def before_experiment_control(
     secrets: Secrets = None,
     **_: Any,
 ) -> None:
-    """Everything that has to be up before the gate; what is wrong ends the run here."""
+    """Starts everything that the steady-state hypothesis needs; refuses the run if that fails."""
     global _refused, _redaction
     _refused, _redaction = "", Redaction(secrets)
     logger.addFilter(_redaction)
@@ -101,7 +101,7 @@ def after_activity_control(
     secrets: Secrets = None,
     **_: Any,
 ) -> None:
-    """Keeps what an activity returned, holds a probe against its tolerance, and ends a method with
+    """Keeps what an activity returned, compares a probe with its tolerance, and ends a method at
     the first step that fails.
 
     Chaos Toolkit does the second for a hypothesis only: in a method, a tolerance is nothing to it.
@@ -195,7 +195,7 @@ def _verdict(run: Run, state: Journal, status: str) -> Verdict:
         verdict = Verdict("refused", (refused,))
     elif run.last(EventName.READY) is None:
         # Interrupted before there was anything to judge.
-        nothing = "nothing was measured: the gate was never reached"
+        nothing = "nothing was measured: the steady-state hypothesis was never checked"
         verdict = decide(of_journal(state, status), [], [nothing])
     else:
         return conclude(run, state, status)

@@ -1,7 +1,7 @@
-"""What ends a run at once, with the undo: an alarm, the red button, a safeguard that broke.
+"""What ends a run at once, with the undo: an alarm, `chaos kms restore`, a broken safeguard.
 
-The alarms are CloudWatch's (`CHAOS_STOP_ALARMS`), as AWS FIS has its stop conditions. The red
-button is `chaos kms restore` in another shell: it closes the entry of the undo journal.
+The alarms are CloudWatch's (`CHAOS_STOP_ALARMS`), as AWS FIS has its stop conditions. A person ends
+the run with `chaos kms restore` in another shell, which closes the entry of the undo journal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["RED_BUTTON", "StopConditions"]
+__all__ = ["RESTORED", "StopConditions"]
 
 UNREADABLE_FOR = 60.0
 """Seconds without an answer after which an alarm that cannot be read ends the run, too."""
@@ -24,7 +24,7 @@ MOST = 100
 """Names that DescribeAlarms takes at once (API reference), and settings takes no more."""
 
 LOST = "the entry of the undo journal is gone: nobody but this run could put the key back"
-RED_BUTTON = "the red button: the entry of the undo journal is closed (`chaos kms restore`)"
+RESTORED = "`chaos kms restore`, which closed the entry of the undo journal"
 
 
 class StopConditions:
@@ -59,10 +59,10 @@ class StopConditions:
     def _watch(self) -> None:
         while not self._end.wait(self._interval):
             try:
-                why = self._pressed() or self._torn() or self._gone_off()
+                why = self._entry_closed() or self._safeguard_broken() or self._alarm()
             except Exception as problem:
-                # Whoever counts on being stopped must not go on unwatched.
-                why = f"nobody watches its stop conditions any more: {problem!r}"
+                # A run that relies on its stop conditions must not go on when nobody looks at them.
+                why = f"its stop conditions cannot be checked any more: {problem!r}"
             mine = self._run.open_faults
             if self._run.last(EventName.PUT_BACK) and not mine.key_away:
                 continue  # there is nothing left to stop, until the next fault
@@ -70,16 +70,16 @@ class StopConditions:
                 self._run.stop(why)
                 return
 
-    def _pressed(self) -> str:
+    def _entry_closed(self) -> str:
         entries = list(self._run.open_faults.key_away)
         if any(not entry.key_is_away for entry in entries):
-            return RED_BUTTON
+            return RESTORED
         return LOST if any(entry.is_lost for entry in entries) else ""
 
-    def _torn(self) -> str:
+    def _safeguard_broken(self) -> str:
         return self._run.safeguards.why_broken() if self._run.safeguards else ""
 
-    def _gone_off(self) -> str:
+    def _alarm(self) -> str:
         try:
             states = self._states()
         except AwsError as problem:

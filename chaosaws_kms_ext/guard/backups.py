@@ -1,4 +1,4 @@
-"""Whether the data would survive a key that never comes back: a recent copy under another one."""
+"""Whether the data would survive the loss of the key: is there a recent copy under another key?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chaosaws_kms_ext.guard.inventory import Described, belongs
 
 __all__ = ["backup"]
 
-GO_WITHOUT = "CHAOS_WITHOUT_BACKUP=yes goes without"
+GO_WITHOUT = "CHAOS_WITHOUT_BACKUP=yes allows the run without one"
 
 
 def backup(
@@ -26,12 +26,12 @@ def backup(
 ) -> Finding:
     """Backups are on, and there is a snapshot, not older than `within`, under another usable key.
 
-    Automated backups are under the cluster's own key: without it they are as lost as the cluster
-    (Aurora User Guide, Overview.Encryption). Of copies in other Regions or accounts nothing is
-    seen from here.
+    Automated backups are under the cluster's own key: without it they are lost like the cluster
+    (Aurora User Guide, Overview.Encryption). Copies in other Regions or accounts cannot be seen
+    from here.
     """
     if go_without:
-        return ok("backup", "CHAOS_WITHOUT_BACKUP=yes: it goes without, as somebody decided")
+        return ok("backup", "CHAOS_WITHOUT_BACKUP=yes: the run was allowed without one")
     if not cluster.raw.get("BackupRetentionPeriod"):
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
     known = {str(s.get("DBClusterSnapshotArn")): s for s in snapshots}
@@ -76,9 +76,9 @@ def _is_copy(snapshot: Described, cluster: Cluster) -> bool:
 
 
 def _taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
-    """When its data were: those of a copy are as old as what it was copied from, if that is there.
+    """How old its data are: a copy has the data of its source snapshot, if that still exists.
 
-    A DBClusterSnapshot does not say so itself, as a DBSnapshot does (OriginalSnapshotCreateTime).
+    A DBClusterSnapshot does not have OriginalSnapshotCreateTime, as a DBSnapshot has.
     """
     made = _made(snapshot)
     source = known.get(str(snapshot.get("SourceDBClusterSnapshotArn") or ""))

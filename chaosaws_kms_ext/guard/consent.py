@@ -1,4 +1,4 @@
-"""Whether somebody wants this: an opt-in tag, an allowed account, no tag that says production."""
+"""Whether the owner consents: an opt-in tag, an allowed account, no tag that says production."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OF_STAGE = frozenset({"class", "kind", "level", "name", "type"})
 """What a tag's key may say after one of these: EnvironmentType."""
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
 NOT = frozenset({"no", "non", "not", "pre"})
-"""What takes it back when it stands before one of these: non-prod, pre-production."""
+"""A word before one of these that means the opposite: non-prod, pre-production."""
 YES = frozenset({"", "1", "on", "true", "y", "yes"})
 
 LETTERS = re.compile(r"[A-Za-z]+")
@@ -57,7 +57,7 @@ def tags(of: str, carried: Mapping[str, str]) -> list[Finding]:
 
 
 def _says_production(key: str, value: str) -> bool:
-    """Environment=prod, or production=true; rather too often than once too seldom."""
+    """Environment=prod, or production=true. In doubt it says yes: no production may be missed."""
     if any(_is_of_a_stage(words) for words in _readings(key)):
         return any(_names_production(words) for words in _readings(value))
     return value.strip().lower() in YES and any(
@@ -76,7 +76,7 @@ def _names_production(words: Sequence[str]) -> bool:
 
 
 def _readings(text: str) -> tuple[list[str], list[str]]:
-    """Its words, by what is between them and by their capitals: nonProd, AppEnvironment, prod1."""
+    """Its words, split at other characters and at capitals: nonProd, AppEnvironment, prod1."""
     runs = LETTERS.findall(text)
     camel = [word for run in runs for word in CAMEL.findall(run)]
     return [run.lower() for run in runs], [word.lower() for word in camel]

@@ -1,4 +1,4 @@
-"""Whether the credentials last as long as the longest run that is planned: the undo needs them."""
+"""Whether the credentials are valid until the end of the longest run: the undo needs them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def lasting(
     environ: Mapping[str, str] = os.environ,
     now: datetime | None = None,
 ) -> Finding:
-    """Whether they are for good, renewed by the session, or last `longest` from now on."""
+    """Whether they never expire, renew themselves, or are valid for `longest` from now on."""
     by = credentials.method or "an unnamed source"
     if not credentials.temporary:
-        return ok("credentials", f"from {by}, without an end")
+        return ok("credentials", f"from {by}, which never expire")
     if credentials.renewed:
-        return ok("credentials", f"from {by}, renewed by themselves")
+        return ok("credentials", f"from {by}, which are renewed automatically")
     need = f"the longest run takes {_in_words(longest)}"
     until = _instant(environ.get(EXPIRATION, ""))
     if until is None:
         return refused(
             "credentials",
-            f"temporary credentials from {by} that end nobody knows when, and {need}: {RENEW}, "
-            f"or say in {EXPIRATION} when they end",
+            f"it is not known when the temporary credentials from {by} end, and {need}: {RENEW}, "
+            f"or set {EXPIRATION} to the time when they end",
         )
     left = until - (now or datetime.now(UTC))
     if left < longest:

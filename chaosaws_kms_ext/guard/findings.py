@@ -1,4 +1,4 @@
-"""What the guard found, one line for each thing that it looked at."""
+"""What the guard found: one line for each check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ State = Literal["ok", "refused", "unproven"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what it is about, what came of it, and why, in one sentence."""
+    """The result of one check: its subject, its state, and the reason in one sentence."""
 
     about: str
     state: State
@@ -25,10 +25,10 @@ def ok(about: str, why: str) -> Finding:
 
 
 def refused(about: str, why: str) -> Finding:
-    """The fault must not be injected; `why` says what to do, too."""
+    """The fault must not be injected; `why` also says what to do."""
     return Finding(about, "refused", why)
 
 
 def unproven(about: str, why: str) -> Finding:
-    """It cannot be known without changing something; that is said, and does not refuse."""
+    """It cannot be known without changing something; this is reported, and does not refuse."""
     return Finding(about, "unproven", why)

@@ -1,7 +1,7 @@
-"""May this cluster's key be taken away? Asked before every fault; changes nothing.
+"""May this cluster's key be taken away? Checked before every fault; changes nothing.
 
-`inspect` looks at everything and says what it found; `ask` refuses unless nothing speaks against
-it. What cannot be looked at speaks against it.
+`inspect` checks everything and reports what it found; `ask` refuses if any check refuses. A check
+that cannot be made refuses as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from chaosaws_kms_ext.undo import switch
 __all__ = ["Inspection", "Target", "ask", "find", "inspect"]
 
 SHOWN = 20
-"""So many of those who would lose the key too are named in a sentence."""
+"""A sentence names at most so many resources that would lose the key too."""
 
 LONGEST = 2048
 """Letters of a name: KMS' own limit (API reference, DescribeKey), and enough for any of RDS."""
@@ -54,15 +54,15 @@ class Inspection:
 
     @property
     def refusals(self) -> list[str]:
-        """What speaks against it, each in a sentence."""
+        """Why it may not be attacked, each in a sentence."""
         return [finding.why for finding in self.findings if finding.state == "refused"]
 
 
 def ask(aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
     """The target, if it may be attacked; raises Refused with every reason otherwise.
 
-    The cluster's own key counts; `key_id` (id, ARN or alias) is only held against it. `needs`: what
-    the faults take that are to be injected.
+    The cluster's own key counts; `key_id` (id, ARN or alias) is only compared with it. `needs`:
+    the IAM actions that the planned faults need.
     """
     inspection = inspect(aws, settings, cluster_id, needs, key_id)
     if inspection.refusals or inspection.target is None:
@@ -71,7 +71,7 @@ def ask(aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str
 
 
 def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
-    """The target of who takes no key away; raises Refused if there is no such cluster or key."""
+    """The target of a run that takes no key away; raises Refused without such a cluster or key."""
     found = Inspection()
     found.findings += [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]
     cluster = None if found.refusals else _cluster(found, aws, cluster_id)
@@ -87,7 +87,7 @@ def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
 def inspect(
     aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = ""
 ) -> Inspection:
-    """Looks at everything; as many calls as there are pages, and none that changes anything."""
+    """Checks everything; makes one call per page of results, and none that changes anything."""
     found = Inspection()
     try:
         _inspect(found, aws, settings, cluster_id, needs, key_id)
@@ -122,23 +122,23 @@ def _inspect(
     found.findings += [
         *_of_key(aws, cluster, key, who),
         *_of_cluster(cluster),
-        *_looked(lambda: recoverable(aws, cluster)),
+        *_checked(lambda: recoverable(aws, cluster)),
         *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
-        *_looked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
-        *_looked(lambda: _of_the_rest(aws, settings, cluster, key)),
+        *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
+        *_checked(lambda: _of_the_rest(aws, settings, cluster, key)),
         *_of_permissions(aws, settings, who, cluster, key, needs),
     ]
 
 
 def _unnameable(what: str, name: object) -> list[Finding]:
-    """Whatever an action was given in place of a name is neither sent to AWS nor repeated."""
+    """Refuses what cannot be a name: it is neither sent to AWS nor shown to anybody."""
     if isinstance(name, str) and 0 < len(name) <= LONGEST and name.isprintable():
         return []
     return [refused(what, f"the {what} must be named by 1 to {LONGEST} printable letters")]
 
 
-def _looked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What a look found; one that fails refuses, and the others go on."""
+def _checked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a check found; a check that fails refuses, and the others are still made."""
     try:
         return list(look())
     except AwsError as problem:
@@ -178,7 +178,7 @@ def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
 
 
 def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id: str) -> None:
-    """Holds the key that was named against the cluster's own."""
+    """Refuses if the key that was named is not the cluster's own."""
     named = _key(found, aws, key_id, "CHAOS_KEY_ID") if key_id else None
     if named and named.arn != key.arn:
         why = f"CHAOS_KEY_ID names {named.arn}, but {cluster.id} is encrypted under {key.arn}"
@@ -235,7 +235,7 @@ def _of_the_rest(aws: Aws, settings: Settings, cluster: Cluster, key: Key) -> li
 def _of_permissions(
     aws: Aws, settings: Settings, who: Identity, cluster: Cluster, key: Key, needs: Needs
 ) -> list[Finding]:
-    """Whether the run can be carried through, and who is sure to be able to put the key back."""
+    """Whether the caller may do all that the run needs, and who may surely put the key back."""
     role = settings.switch_role if settings.target == "aws" and switch.can(needs.undo) else ""
     undo = permissions.may_undo(aws, who, cluster, key, needs)
     by_switch = permissions.switch_may_undo(aws, role, cluster, key, needs) if role else []
@@ -246,15 +246,15 @@ def _of_permissions(
 
 
 def _alone(finding: Finding) -> Finding:
-    """An undo that is not proven will do only where somebody else is sure to be able to."""
+    """An unproven permission to undo is enough only if the switch surely may undo it."""
     if finding.state != "unproven":
         return finding
-    why = f"{finding.why}; that takes a switch that surely may put it back (CHAOS_SWITCH_ROLE)"
+    why = f"{finding.why}; so a switch is needed that surely may put it back (CHAOS_SWITCH_ROLE)"
     return refused(finding.about, why)
 
 
 def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:
-    """Everything else that would lose the key, by name: it takes consent by exact count."""
+    """Names everything else that would lose the key: consent must give the exact number of it."""
     others = [str(user) for user in there.others(key.arn, cluster)]
     if len(others) == consented:
         also = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""

@@ -1,4 +1,4 @@
-"""What a Region holds that a key encrypts: read once, page by page, for every check that asks."""
+"""What a key encrypts in a Region: read once, page by page, for all checks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Survey:
     grants: list[Described]
 
     def others(self, key_arn: str, cluster: Cluster) -> list[User]:
-        """Who else would lose the key with the cluster: not its own instances and snapshots."""
+        """What else would lose the key, apart from the cluster with its instances and snapshots."""
         users = list(self._users(key_arn))
         resources = {
             each[name]
@@ -57,7 +57,7 @@ class Survey:
         ]
 
     def _users(self, key_arn: str) -> Iterator[tuple[User, Described]]:
-        """What of RDS is encrypted under the key."""
+        """The resources of RDS that are encrypted under the key."""
         for kind, name, all_of_them in (
             ("cluster", "DBClusterIdentifier", self.clusters),
             ("instance", "DBInstanceIdentifier", self.instances),
@@ -72,7 +72,8 @@ class Survey:
 def belongs(described: Described, cluster: Cluster) -> bool:
     """Whether it is the cluster, or an instance or a snapshot of it.
 
-    Of its snapshots by what outlives a new name, and is not that of an earlier cluster of the name.
+    By the resource id, which stays the same when a cluster is renamed, and which an earlier cluster
+    of the same name does not have.
     """
     if resource := described.get("DbClusterResourceId"):
         return bool(resource == cluster.raw.get("DbClusterResourceId"))
@@ -80,7 +81,7 @@ def belongs(described: Described, cluster: Cluster) -> bool:
 
 
 def survey(aws: Aws, key_arn: str) -> Survey:
-    """Reads it: as many calls as there are pages; raises AwsError."""
+    """Reads everything, with one call per page; raises AwsError."""
 
     def rds(operation: str, items: str) -> list[Described]:
         return [*aws.pages("rds", operation, {"MaxRecords": MOST}, items)]

@@ -26,9 +26,9 @@ def live_entries(keep: bool = False) -> list[Entry]:
 
 
 def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], list[str]]:
-    """The entries of these files, or the live ones of the journal; and why others are not there.
+    """The entries of these files, or the live ones of the journal; and why others are missing.
 
-    One that cannot be read must not keep the others from being put back.
+    An entry that cannot be read must not prevent that the others are put back.
     """
     entries, problems = [], []
     try:
@@ -54,7 +54,7 @@ def readable(files: Sequence[Path], keep: bool = False) -> tuple[list[Entry], li
 def refuse_if_left_open(name: str, lab: str = "") -> None:
     """Raises Refused if another run has, or has left, an open entry for this cluster or key.
 
-    `lab`: the id of the lab that they are of; every lab has a cluster of the same name.
+    `lab`: the id of the lab to which they belong; every lab has a cluster of the same name.
     """
     for entry in live_entries():
         if entry.lab == lab and name in (entry.cluster, entry.key):
@@ -79,7 +79,10 @@ def look(names: Collection[str], lab: str = "") -> list[Finding]:
     except JournalDamaged as problem:
         return [refused("undo journal", str(problem))]
     return [refused("undo journal", _left(entry, entry.cluster)) for entry in entries] or [
-        ok("undo journal", f"{store.directory()} can be written, and names nothing of this")
+        ok(
+            "undo journal",
+            f"{store.directory()} can be written, and has no open entry for this",
+        )
     ]
 
 

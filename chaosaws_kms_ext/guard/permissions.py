@@ -1,9 +1,9 @@
-"""Whether the caller may undo what it is about to do, as far as that can be known without doing it.
+"""Whether the caller may undo the fault, as far as that can be known without trying it.
 
-KMS' DryRun is not for EnableKey, and RDS has none. What is left is IAM's own simulator: it reads
-the caller's identity policies, with boundaries and service control policies; not the key policy
-(IAM API reference, SimulatePrincipalPolicy), which is read beside it; nor what a session was
-narrowed to when it began.
+EnableKey has no DryRun, and neither has RDS. So IAM's policy simulator is asked: it reads the
+caller's identity policies, with boundaries and service control policies. It reads neither the key
+policy (IAM API reference, SimulatePrincipalPolicy), which is therefore read here, nor the session
+policy with which a role was assumed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ ABSENT = (
     f"aws:resourcetag/{TAG}",
     "kms:viaservice",
 )
-"""What the context keys begin with that no call has which is asked about: of IAM's own actions
-alone (IAM User Guide, "IAM and AWS STS condition context keys"), of calls that give tags, of what a
-run made, and of calls that a service makes. The simulator misses those of every policy, so also
-those of the policy `make`, and what it says without them is right."""
+"""The beginnings of context keys that none of the simulated calls has. They belong to IAM's own
+actions (IAM User Guide, "IAM and AWS STS condition context keys"), to calls that set tags, to
+resources that a run made, and to calls that a service makes. The simulator reports them as missing
+if any policy mentions them (the policy `make` does), but its answer is right without them."""
 
 SEVERITY = ("allowed", "implicitDeny", "explicitDeny")
 
 
 class Identity:
-    """Who calls, as STS has it."""
+    """The caller, as STS names it."""
 
     def __init__(self, arn: str, account: str) -> None:
         self.arn = arn
@@ -48,13 +48,13 @@ class Identity:
 
     @property
     def role(self) -> str:
-        """The name of the role whose session it is; empty if it is none's."""
+        """The name of the role if the caller is a role's session; otherwise empty."""
         _, _, session = self.arn.partition(":assumed-role/")
         return session.split("/")[0]
 
     @property
     def principal(self) -> str:
-        """Whose policies count: the user, or the role of a session (whose path STS leaves out)."""
+        """The user or role whose policies apply. STS leaves out the path of a role."""
         if not self.role:
             return self.arn
         partition = self.arn.partition(":assumed-role/")[0]
@@ -86,14 +86,14 @@ def role_of(aws: Aws, who: Identity) -> str:
 
 
 def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
-    """Whether what puts the key back, looks at it and starts the cluster is allowed to the caller.
+    """Whether the caller may put the key back, look at it and start the cluster.
 
-    IAM: iam:SimulatePrincipalPolicy, kms:GetKeyPolicy; for a role with a path iam:GetRole. Who may
-    not ask is refused, as with everything that cannot be looked at.
+    IAM: iam:SimulatePrincipalPolicy, kms:GetKeyPolicy; for a role with a path iam:GetRole. A caller
+    without these is refused, as always when a check cannot be made.
     """
     if who.is_root:
         return [ok("permissions", "the account's root user may undo it")]
-    found = _judged_all(
+    found = _not_allowed(
         aws,
         who,
         key,
@@ -109,7 +109,7 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) 
 def may_finish(
     aws: Aws, who: Identity, key: Key, needs: Needs, switch_role: str = ""
 ) -> list[Finding]:
-    """What speaks against the caller doing all else that a run needs, after the guard has looked.
+    """The other actions that a run needs, as far as the caller may not take them.
 
     `switch_role`: the ARN of the switch's role, if there is to be a switch. IAM: as `may_undo`.
     """
@@ -126,13 +126,13 @@ def may_finish(
             *((arn, SCHEDULE) for arn in schedules),
             (switch_role, (PASS_ROLE,)),
         ]
-    return _judged_all(aws, who, key, FINISH, asked)
+    return _not_allowed(aws, who, key, FINISH, asked)
 
 
 def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
     """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
     who = Identity(role, role.split(":")[4])
-    found = _judged_all(
+    found = _not_allowed(
         aws,
         who,
         key,
@@ -152,17 +152,17 @@ SCHEDULE = ("scheduler:CreateSchedule", "scheduler:GetSchedule", "scheduler:Dele
 PASS_ROLE = "iam:PassRole"
 
 NO_SUCH_ROLE = frozenset({"NoSuchEntity", "AccessDenied"})
-"""The second from whoever may ask about the role itself alone."""
+"""AccessDenied comes where the caller may ask about its own role only."""
 
 UNDO = "it could not be put back"
 FINISH = "the run could not be carried through"
-"""What follows from a permission that is missing."""
+"""What follows if a permission is missing."""
 
 
-def _judged_all(
+def _not_allowed(
     aws: Aws, who: Identity, key: Key, so: str, asked: Iterable[tuple[str, Sequence[str]]]
 ) -> list[Finding]:
-    """What is not allowed, or not known to be, of these actions on these resources."""
+    """Those of these actions that are not allowed on their resources, or not known to be."""
     findings = []
     try:
         said = statements(kms.policy(aws, key.arn))
@@ -171,7 +171,7 @@ def _judged_all(
         for resource, actions in asked:
             by_key = policy if resource == key.arn else None
             source, answers = _answers(aws, who, source, resource, actions)
-            findings += [_judged(who, a, resource, answers.get(a), by_key, so) for a in actions]
+            findings += [_finding(who, a, resource, answers.get(a), by_key, so) for a in actions]
     except AwsError as problem:
         why = f"whether {who.principal} may do what it has to is not known: {problem}"
         findings.append(refused("permissions", why))
@@ -180,12 +180,12 @@ def _judged_all(
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the simulator says of one action on one resource."""
+    """The simulator's answer for one action on one resource."""
 
     decision: str
     """allowed, implicitDeny or explicitDeny."""
     missing: tuple[str, ...]
-    """Context keys that the policies ask for (for whatever action), and we could not tell."""
+    """Context keys that the policies mention (for any action), and that we did not give."""
 
 
 def _answers(
@@ -249,7 +249,7 @@ def _answer(result: dict[str, Any]) -> _Answer:
     return _Answer(max(decisions, key=SEVERITY.index), tuple(sorted(missing)))
 
 
-def _judged(
+def _finding(
     who: Identity,
     action: str,
     resource: str,

@@ -1,4 +1,4 @@
-"""Clusters that would not come back: those without the recoverable state.
+"""Refuses clusters that could not be recovered: those without the recoverable state.
 
 Aurora User Guide, Overview.Encryption and aurora-cluster-stop-start: only a cluster that can be
 stopped has `inaccessible-encryption-credentials-recoverable`; any other goes straight to the
@@ -23,7 +23,7 @@ runbook reference, AWS-StartStopAuroraCluster)."""
 def recoverable(aws: Aws, cluster: Cluster) -> list[Finding]:
     """Whether it is one that can be recovered; raises AwsError."""
     why = [*_of_itself(cluster), *_of_others(aws, cluster)]
-    lost = "a lost key would be the end of it, not an outage"
+    lost = "after a loss of the key it could not be recovered"
     if why:
         return [refused("kind", f"{cluster.id} {each}: {lost}") for each in why]
     return [

@@ -83,7 +83,7 @@ class Conditions:
     settings: Settings
     region: str = ""
     expects_outage: bool = False
-    """Whether the key of the cluster is to be taken away, so that the load `main` suffers."""
+    """Whether the key of the cluster is to be taken away, so that the load `main` has an outage."""
     objectives: tuple[str, ...] = ()
     process: Process = field(default_factory=Process.this)
     versions: Mapping[str, str] = field(default_factory=_versions)

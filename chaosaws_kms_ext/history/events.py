@@ -13,7 +13,7 @@ class EventName(StrEnum):
     TARGET = "target"
     """The cluster and the key that the run is about."""
     READY = "ready"
-    """Everything is up that the gate needs; who the run is to AWS."""
+    """Everything that the hypothesis needs is up; the caller that the run is to AWS."""
     JOURNAL_OPENED = "journal-opened"
     SWITCH_ARMED = "switch-armed"
     INJECTED = "fault-injected"

@@ -30,7 +30,7 @@ KINDS = ("read", "write", "session", "connect", "stall")
 
 ARRIVALS = frozenset({"read", "write"})
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
-`connect`, and `stall`: from due to done the client itself stood still."""
+`connect`, and `stall`: from due to done the client itself did not run."""
 
 
 class Outcome(StrEnum):

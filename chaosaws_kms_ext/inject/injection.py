@@ -27,12 +27,13 @@ logger = logging.getLogger("chaostoolkit")
 
 
 def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
-    """Injects `fault`, which somebody has allowed, on a key and the cluster that it encrypts.
+    """Injects `fault`, which the guard has allowed, on a key and the cluster that it encrypts.
 
-    First the undo is safe on disk, then the call is made: whatever ends us in between leaves an
-    entry that can be replayed without harm. A run that ends in order puts back what is still away
-    then, whatever kept its rollbacks from it. Raises OSError, AwsError, JournalDamaged, Refused or
-    TimedOut.
+    The undo is written to disk before the call is made. So if this process dies in between, its
+    entry can still be replayed, and replaying does no harm. A run that ends normally puts back
+    every key that is still away, even if its rollbacks did not.
+
+    Raises OSError, AwsError, JournalDamaged, Refused or TimedOut.
     """
     refuse_without_rollbacks()
     aws = Aws.of(run)
@@ -79,8 +80,8 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
 def _refuse_second(run: Run, key: str) -> None:
     """Raises Refused while a fault of this run on the key is not over.
 
-    Two undos of one key would have to be replayed in their order, by whomever, and one switch
-    cannot hold both.
+    Two undos of one key would have to be replayed in the right order, and one switch cannot have
+    both.
     """
     mine = run.open_faults
     if any(entry.key == key for entry in mine.key_away):
@@ -95,8 +96,8 @@ def _refuse_second(run: Run, key: str) -> None:
 
 
 def refuse_without_switch(run: Run, undo: Sequence[str]) -> None:
-    """Raises Refused where a switch is wanted that cannot make these calls (`kms:EnableKey`, say),
-    unless the settings go without."""
+    """Raises Refused if the settings want a switch and it cannot make these calls (for example
+    `kms:EnableKey`), unless they allow a run without it."""
     settings = run.settings
     wanted = settings.switch_role and settings.target == "aws" and settings.without_switch == "no"
     if wanted and not switch.can(undo):
@@ -104,7 +105,8 @@ def refuse_without_switch(run: Run, undo: Sequence[str]) -> None:
 
 
 def _still_ours(aws: Aws, entry: Entry) -> None:
-    """Whoever put back meanwhile what was not even done wants it not to be done."""
+    """Raises Refused if somebody has closed the entry or disarmed the switch already: they do not
+    want this fault to be injected."""
     if not entry.key_is_away or entry.is_lost:
         raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
     if entry.switch and not switch.is_held(aws, entry.switch[0], entry.run):
@@ -112,7 +114,7 @@ def _still_ours(aws: Aws, entry: Entry) -> None:
 
 
 def _arm(run: Run, aws: Aws, entry: Entry) -> None:
-    """Without its switch no fault is injected, and then nothing of either is left."""
+    """Arms the switch. If that fails, the fault is not injected: entry and switch are removed."""
     try:
         due = switch.arm(
             aws,
@@ -146,7 +148,7 @@ def put_back(run: Run) -> list[Entry]:
     done, wrong = [], []
     for entry in reversed(list(run.open_faults.key_away)):
         if run.lab and not run.lab.running:
-            raise NotPutBack("the lab has ended, and the key with it")
+            raise NotPutBack("the lab has ended, and its key is gone with it")
         try:
             done.append(_put_one_back(run, entry))
         except NotPutBack as problem:
@@ -159,7 +161,7 @@ def put_back(run: Run) -> list[Entry]:
 def _put_one_back(run: Run, entry: Entry) -> Entry:
     mine = run.open_faults
     with deferred():
-        # Then whatever became of the key since is somebody else's will.
+        # Then somebody else put the key back, and may have changed it since: it is left as it is.
         others = not entry.key_is_away
         by = {"by": "chaos kms restore"} if others else {}
         answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo)
@@ -190,16 +192,16 @@ def _seen_back(run: Run, entry: Entry) -> Instant:
 
 
 def _answered(run: Run, entry: Entry) -> bool:
-    """Whether AWS answered the call that the entry undoes: this one, and none before on its key."""
+    """Whether AWS answered the call that this entry undoes, and not only an earlier one."""
     opened = run.last(EventName.JOURNAL_OPENED, entry=str(entry.path))
     injected = run.last(EventName.INJECTED, key=entry.key)
     return opened is not None and injected is not None and injected.at >= opened.at
 
 
 def last_resort(run: Run) -> None:
-    """Puts back what the rollbacks did not, whatever kept them from it; safe to call again.
+    """Puts back every key that the rollbacks did not put back; safe to call again.
 
-    What it could not put back it leaves to the watchdog, which begins when this process ends.
+    If it cannot, the watchdog does it, which begins when this process ends.
     """
     mine, lab = run.open_faults, run.lab
     if not mine.key_away or mine.given_up or (lab and not lab.running):
@@ -213,7 +215,7 @@ def last_resort(run: Run) -> None:
 
 
 def close_recovered(run: Run) -> list[str]:
-    """Closes the journal where the clusters are back; says what is not, each in a sentence."""
+    """Closes the entries whose clusters are back; returns why others stay open, in sentences."""
     mine = run.open_faults
     left = []
     for entry in list(mine.awaiting_cluster):
@@ -229,7 +231,7 @@ def close_recovered(run: Run) -> list[str]:
                 left.append(f"whether {entry.cluster} is back is not known: {problem}")
             continue
         if status.meaning == "accessible":
-            # First the switch: whoever finds the entry can still disarm it, and nothing else.
+            # First the switch: while the entry is there, somebody who finds it can still disarm it.
             if armed := switch.disarm(Aws.of(run), entry.switch, entry.run):
                 left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
                 continue

@@ -1,4 +1,4 @@
-"""While a key of this run is away: how long it may still be, and whether somebody puts it back."""
+"""While a key is away: how long it may stay so, and whether somebody else puts it back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["KeyStaysAway", "time_left"]
 class KeyStaysAway:
     """Notices when somebody else puts back the key that this run took away.
 
-    One look may be stale: KMS is eventually consistent.
+    One answer may be stale: KMS is eventually consistent.
     """
 
     LOOKS = 3
@@ -23,7 +23,7 @@ class KeyStaysAway:
         self._back = 0
 
     def look(self) -> None:
-        """Raises Refused when the key was back in several looks, one after the other."""
+        """Raises Refused if the key was back in several answers, one after the other."""
         entry = self._run.open_faults.key_away[-1]
         try:
             back = not still_wrong(Aws.of(self._run), entry.undo)

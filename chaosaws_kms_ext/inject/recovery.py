@@ -1,4 +1,4 @@
-"""Waits until a cluster is back after its key was put back, and starts it if need be."""
+"""Waits until a cluster has recovered after its key was put back, and starts it if necessary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Recovery", "call_start"]
 
 
 def call_start(run: Run, cluster_id: str) -> None:
-    """StartDBCluster, until AWS accepts it, and recorded; raises AwsError."""
+    """Calls StartDBCluster until AWS accepts it, and records that; raises AwsError."""
     start(
         Aws.of(run),
         cluster_id,
@@ -27,7 +27,7 @@ def call_start(run: Run, cluster_id: str) -> None:
 
 
 class Recovery:
-    """That of one cluster, by the settings of the run."""
+    """The recovery of one cluster, by the settings of the run."""
 
     def __init__(
         self, run: Run, cluster_id: str, back: Event, answered: Callable[[], bool]
@@ -57,7 +57,7 @@ class Recovery:
         try:
             Wait(what, left, run.settings.status_poll, observer).until(self._look)
         except TimedOut as problem:
-            raise TimedOut(f"{problem}; {self._still()}") from None
+            raise TimedOut(f"{problem}; {self._why_not_recovered()}") from None
 
     def _look(self) -> bool:
         run, name = self._run, self._cluster_id
@@ -74,15 +74,15 @@ class Recovery:
             call_start(run, name)
         return decision == "recovered" and self._answered()
 
-    def _still(self) -> str:
+    def _why_not_recovered(self) -> str:
         """What kept the cluster from counting as recovered."""
         cluster, run = self._seen, self._run
         if cluster is None:
             return "its status could not be read"
         if cluster.meaning != "accessible":
             return f"it is {cluster.status}"
-        why = f"it is {cluster.status}, but the load is not answered again"
+        why = f"it is {cluster.status}, but the load gets no answers yet"
         before = run.target.cluster.address if run.target else cluster.address
         if cluster.address != before:
-            why += f": its endpoint is {cluster.address} now, and the load asks {before}"
+            why += f": its endpoint is {cluster.address} now, and the load uses {before}"
         return why

@@ -1,6 +1,6 @@
-"""Who puts a key back if this process cannot, and that nobody else touches it meanwhile.
+"""Puts a key back if this process cannot, and keeps other runs from the key meanwhile.
 
-Set up for a key before its fault: by the control before the gate, else by the fault itself.
+Set up for a key before its fault: by the control when the run begins, else by the fault itself.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Safeguards", "confined"]
 logger = logging.getLogger("chaostoolkit")
 
 LOCK_LOOK, LOCK_LOOKS = 60.0, 2
-"""Seconds between two looks whether the switch is still ours, and how many have to say no."""
+"""Seconds between two checks that the switch is still ours, and how many of them have to fail."""
 
 
 class Safeguards:
-    """Those of one run. They go with it; a watchdog that has something to put back stays."""
+    """The safeguards of one run. They end with it, except a watchdog with something to put back."""
 
     def __init__(self, run: Run, aws: Aws) -> None:
         self._run, self._aws = run, aws
@@ -42,11 +42,11 @@ class Safeguards:
 
     @classmethod
     def ensure(cls, run: Run, aws: Aws, cluster: str, key: str, undo: Sequence[str]) -> Safeguards:
-        """Sees that this key (an ARN) and what it encrypts have them.
+        """Sets the safeguards up for this key (an ARN) and its cluster, if that is not done yet.
 
-        `undo`: the calls that put it back (`kms:EnableKey`, say).
+        `undo`: the calls that put the key back (for example `kms:EnableKey`).
 
-        Raises Refused: another run has it or has left it, or there would be none.
+        Raises Refused if another run uses the key or has left it away, or if they cannot be set up.
         """
         safeguards = run.safeguards = run.safeguards or cls(run, aws)
         if key not in safeguards._keys:
@@ -55,7 +55,7 @@ class Safeguards:
         return safeguards
 
     def why_broken(self) -> str:
-        """Why they protect nothing any more; empty if they do."""
+        """Why they do not protect the key any more, in a sentence; empty if they do."""
         if self._watchdog and not self._watchdog.running:
             return (
                 f"its watchdog has ended, see {self._watchdog.log}: nobody would put the key back "
@@ -64,7 +64,7 @@ class Safeguards:
         return self._lock_lost()
 
     def close(self) -> None:
-        """Lets go of everything, the watchdog last; safe to call again."""
+        """Releases everything, the watchdog last; safe to call again."""
         self._holds.close()
         watchdog, self._watchdog = self._watchdog, None
         mine = self._run.open_faults
@@ -84,7 +84,7 @@ class Safeguards:
     def _set_up(self, cluster: str, key: str, undo: Sequence[str]) -> None:
         for name in filter(None, (cluster, key)):
             leftovers.refuse_if_left_open(name, self._lab)
-        with contextlib.ExitStack() as stack:  # for nothing, if anything is refused
+        with contextlib.ExitStack() as stack:  # released again if anything is refused
             try:
                 journal.check_writable()
                 stack.enter_context(journal.held(key))
@@ -145,7 +145,7 @@ class Safeguards:
         )
 
     def _lock_lost(self) -> str:
-        """Looks now and then; AWS' one stale or missing answer is no proof."""
+        """Checks it once in LOCK_LOOK seconds; one stale or missing answer of AWS is no proof."""
         armed = [entry for entry in list(self._run.open_faults.key_away) if entry.switch]
         if not armed or time.monotonic() - self._looked < LOCK_LOOK:
             return ""
@@ -159,7 +159,7 @@ class Safeguards:
 
 
 def confined(environ: Mapping[str, str] = os.environ, root: Path = Path("/")) -> str:
-    """What this process would not outlive, in words; empty if nothing is known.
+    """What would end this process and its watchdog together, in words; empty if nothing is known.
 
     Docker and Podman leave these files, Kubernetes and CI services these variables.
     """

@@ -1,7 +1,7 @@
-"""How `chaos run` was started: whether it will play the rollbacks that put a key back.
+"""How `chaos run` was started: whether it will run the rollbacks that put a key back.
 
-Chaos Toolkit tells an action nothing of it; the control, where an experiment names it, holds the
-whole experiment against stricter rules (controls/experiment_rules.py).
+Chaos Toolkit does not tell an action. The control, where an experiment names it, checks the whole
+experiment by stricter rules (controls/experiment_rules.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chaosaws_kms_ext.run import Refused
 __all__ = ["LEAVES_IT", "refuse_without_rollbacks", "rollback_strategy"]
 
 LEAVES_IT = frozenset({"deviated", "never"})
-"""Rollback strategies under which a run that goes well leaves its key away."""
+"""Rollback strategies under which a run without a failure does not put its key back."""
 
 
 STARTED = click.get_current_context(silent=True)
@@ -28,7 +28,7 @@ experiment, before anything is run."""
 
 
 def refuse_without_rollbacks() -> None:
-    """Raises Refused where the rollbacks of this run will not be played."""
+    """Raises Refused if the rollbacks of this run will not be run."""
     if (strategy := rollback_strategy()) in LEAVES_IT:
         raise Refused(
             f"the rollbacks strategy is {strategy}, so nobody would put the key back: the fault is "
@@ -38,7 +38,8 @@ def refuse_without_rollbacks() -> None:
 
 
 def rollback_strategy() -> str:
-    """What Chaos Toolkit goes by: the command line, else the experiment, else the settings file.
+    """The strategy that Chaos Toolkit uses: the command line's, else the experiment's, else that of
+    the settings file.
 
     Empty where that is not known, as outside of `chaos run`.
     """

@@ -115,7 +115,7 @@ def inject_fault(
     cluster_id : the DB cluster; by default the one of this run (CHAOS_CLUSTER_ID, or the lab's). Of
         a fault of the run's own key the cluster that the run made under it, if there is one: it is
         waited for when the fault is undone.
-    key_id : id, ARN or alias. Of a fault of the target it is only held against the cluster's own.
+    key_id : id, ARN or alias. Of a fault of the target it is only compared with the cluster's own.
     arguments : what the fault takes besides.
 
     Returns the cluster's id and its key's ARN. Raises ActivityFailed: when the guard refuses, when

@@ -1,7 +1,7 @@
-"""What is in a table, as one number: the same for the same rows, in whatever order they lie.
+"""A checksum of a table: the same for the same rows, in whatever order they are.
 
-The server adds up a hash of every row, so nothing of a table has to be carried here, and a row that
-is changed, lost or there twice shows.
+The server adds up a hash of every row, so no row has to be transferred; a row that is changed, lost
+or doubled changes the sum.
 """
 
 from __future__ import annotations

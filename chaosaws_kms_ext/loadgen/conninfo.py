@@ -1,7 +1,7 @@
 """How to connect to a cluster: this run's target, one that it made, or one restored from another.
 
-A password is never in the conninfo, which goes to logs and to the load's process: it is where libpq
-looks for it, or else in a passfile that ends with the run.
+A conninfo has no password, since it goes to logs and to the load's process. The password is where
+libpq looks for it, or in a passfile that ends with the run.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _is_target(run: Run, cluster: Cluster) -> bool:
 
 
 def _same_database(run: Run) -> dict[str, Any]:
-    """The database of the target's: a restored cluster does not always say what its own is."""
+    """The name of the target's database: a restored cluster does not always tell its own."""
     name = run.target.cluster.raw.get("DatabaseName") if run.target else None
     return {"dbname": name} if name else {}
 
@@ -136,7 +136,7 @@ def _in_passfile(options: dict[str, str]) -> str:
 
 
 def _fields(line: str) -> list[str]:
-    """What stands between the colons; a backslash takes the next character as it is."""
+    """The fields between the colons; a backslash escapes the next character."""
     fields, escaped = [""], False
     for letter in line:
         if not escaped and letter == "\\":

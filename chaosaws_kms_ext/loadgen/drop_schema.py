@@ -25,7 +25,7 @@ WITHIN = 20.0
 
 
 def drop(aws: Aws, ledger: Ledger, say: Say) -> list[str]:
-    """Drops the schemas of a run's loads, which its ledger names: what is left, in sentences.
+    """Drops the schemas of a run's loads, by its ledger; returns what is left, in sentences.
 
     Passwords are found as the run found them: by libpq, IAM or Secrets Manager. A schema that does
     not say that it is ours is left alone.
@@ -38,7 +38,7 @@ def drop(aws: Aws, ledger: Ledger, say: Say) -> list[str]:
         try:
             said = _drop(aws, ledger, resource.name)
         except NotOurs:
-            said = "left alone, it is somebody else's"
+            said = "not touched, since somebody else made it"
         except (PlainError, OSError) as problem:
             left.append(f"the {resource} is not dropped: {problem}")
             continue

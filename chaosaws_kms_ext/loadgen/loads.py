@@ -30,14 +30,14 @@ __all__ = [
 NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
 
 STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
-"""Seconds in which the arrivals are answered, and within which that has to be so."""
+"""Seconds that arrivals have to be answered to count as steady; seconds until it must be so."""
 
 ROWS_TIMEOUT = 30.0
 """Seconds to read the written rows back."""
 
 
 def named(name: object) -> str:
-    """A load's name; raises Refused for what is none."""
+    """Returns the name of a load; raises Refused if it cannot be one."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Refused("a load's name has at most 30 lower-case letters and digits")
     return name
@@ -46,8 +46,8 @@ def named(name: object) -> str:
 def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -> Load:
     """Starts a load on a cluster and waits until it is steady.
 
-    Its schema is in the run's ledger before it is made, so that whoever comes after a run that was
-    killed drops it. Raises LoadFailed, Refused, AwsError or OSError.
+    Its schema is written to the run's ledger before it is made, so that it can be dropped if the
+    run is killed. Raises LoadFailed, Refused, AwsError or OSError.
 
     `database`: a conninfo without a password. `file`: a Locust file; by default what `load_file`
     says, and without that a load that any PostgreSQL answers.
@@ -85,7 +85,7 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
 
 
 def end(run: Run, load: Load) -> bool:
-    """Stops a load, and records when, and whether it still ran: that. Safe to call again."""
+    """Stops a load, and records when; returns whether it was still running. Safe to call again."""
     ran = load.retire()
     if run.last(EventName.LOAD_STOPPED, load=load.config.name) is None:
         why = {} if ran else {"why": load.why_ended()}

@@ -1,8 +1,8 @@
-"""A libpq password file that is in no folder and on no disk, and goes with this process.
+"""A libpq password file in memory: in no folder, on no disk, gone with this process.
 
-libpq reads it at every connect, in the load's process too, so whoever connects anew has the newest
-password. It wants a plain file that nobody else may read (PostgreSQL manual, "The Password File"):
-memory under a descriptor of ours is one. A SIGKILL leaves nothing of it.
+libpq reads it at every connect, also in the load's process, so a new connection has the newest
+password. libpq wants a plain file that nobody else may read (PostgreSQL manual, "The Password
+File"); memory with a file descriptor is one. After a SIGKILL nothing of it is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Line", "Passfile", "fits"]
 
 
 class Line(NamedTuple):
-    """Whose password, and where; `*` is everywhere."""
+    """A user's password, and for which host and port; `*` is every one."""
 
     user: str
     password: str
@@ -46,9 +46,9 @@ class Passfile:
         return f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Replaces it in one step: who reads has all of the old or all of the new. Raises OSError.
+        """Replaces the content in one step: a reader gets all old lines or all new ones.
 
-        Without effect after `close`.
+        Without effect after `close`. Raises OSError.
         """
         new = _in_memory("".join(f"{line}\n" for line in lines))
         try:
@@ -59,7 +59,7 @@ class Passfile:
             os.close(new)
 
     def close(self) -> None:
-        """It is there no more; safe to call again."""
+        """Removes the file; safe to call again."""
         with self._lock:
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
@@ -67,7 +67,7 @@ class Passfile:
 
 
 def fits(password: str) -> bool:
-    """Whether it can be a line's password."""
+    """Whether a line can contain this password."""
     try:
         return bool(password) and not set(b"\r\n\0") & set(password.encode())
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""The database's password where AWS has it: a token of IAM's, or a secret of Secrets Manager's.
+"""The database's password where AWS provides it: an IAM token, or a secret of Secrets Manager.
 
-The load, whose process knows nothing of AWS, finds it as libpq does, in a passfile that is renewed
-here for as long as the run lasts.
+The load's process has no access to AWS: libpq reads the password from a passfile, which is renewed
+here as long as the run lasts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RENEW_EVERY = 60.0
 User Guide, "IAM database authentication"); a secret can be rotated at any time."""
 
 STOP_WITHIN = 5.0
-"""Seconds for a renewal that is going on at the end."""
+"""Seconds to wait for a renewal that is under way when the run ends."""
 
 SAFE = ("require", "verify-ca", "verify-full")
 """Values of sslmode that never send a token in the clear."""
@@ -44,7 +44,7 @@ class Passwords:
     def __init__(
         self, database: str, lines: Callable[[], list[Line] | None], renew_every: float
     ) -> None:
-        """`lines` asks for the newest, or says None: as before; raises AwsError or Refused.
+        """`lines` gets the newest lines, or None for no change; raises AwsError or Refused.
 
         `renew_every`: seconds.
         """
@@ -79,7 +79,7 @@ class Passwords:
             try:
                 self._ask()
             except Exception as problem:
-                # Of what is not ours only the kind is said: its words may hold the password.
+                # Of other exceptions only the type is shown: their text may contain the password.
                 known = isinstance(problem, (PlainError, OSError))
                 if not failing and not self._end.is_set():
                     why = problem if known else type(problem).__name__
@@ -101,7 +101,7 @@ def passwords(
     key_arn: str,
     renew_every: float = RENEW_EVERY,
 ) -> Passwords:
-    """What `database_auth` iam or secret asks for, not started yet; raises AwsError or Refused."""
+    """Passwords for `database_auth` iam or secret, not started yet; raises AwsError or Refused."""
     options = _options(settings)
     if settings.database_auth == "iam":
         database, lines = _of_iam(aws, settings.database, cluster, options)
@@ -114,11 +114,11 @@ def passwords(
 # Internals
 
 Found = tuple[str, Callable[[], list[Line] | None]]
-"""A conninfo without password, and what asks for the password."""
+"""A conninfo without password, and the function that gets the password."""
 
 
 def _options(settings: Settings) -> dict[str, str]:
-    """What libpq will go by, apart from the cluster's own; raises Refused if it has a password."""
+    """The options of libpq, without the cluster's; raises Refused if they have a password."""
     how = f"CHAOS_DATABASE_AUTH={settings.database_auth}"
     named = {k: str(v) for k, v in conninfo_to_dict(settings.database).items()}
     if wrong := {"passfile", "service"} & set(named):
@@ -126,7 +126,7 @@ def _options(settings: Settings) -> dict[str, str]:
             f"CHAOS_DATABASE must not name a {wrong.pop()} with {how}: it would bring its own "
             "password"
         )
-    # From the environment, from the service that PGSERVICE names, and what is built in.
+    # From the environment, from the service that PGSERVICE names, and libpq's defaults.
     given = {
         option.keyword.decode(): option.val.decode()
         for option in pq.Conninfo.get_defaults()
@@ -134,7 +134,8 @@ def _options(settings: Settings) -> dict[str, str]:
     }
     if given.get("password"):
         raise Refused(
-            f"PGPASSWORD (or the password of PGSERVICE) is set, and would beat {how}: unset it"
+            f"PGPASSWORD (or the password of PGSERVICE) is set, and would be used instead of {how}"
+            ": unset it"
         )
     return {**given, **named}
 
@@ -157,7 +158,7 @@ def _of_iam(aws: Aws, given: str, cluster: Cluster, options: dict[str, str]) -> 
     if options.get("sslmode") not in SAFE:
         database = make_conninfo(database, sslmode=SAFE[0])
     hosts, ports, user = options.get("host", "*").split(","), options["port"], options["user"]
-    # An address that is given beside the name is a tunnel's: signed is where that leads to.
+    # An address beside the name belongs to a tunnel: the token is signed for its far end.
     behind = str(cluster.raw.get("Port", "")) if options.get("hostaddr") else ""
 
     def lines() -> list[Line]:
@@ -208,13 +209,13 @@ def _read(aws: Aws, secret: str) -> tuple[str, str]:
     if not fits(user) or not fits(password):
         raise Refused(
             f"the secret {secret} cannot be given to libpq: its password has a line break in it, "
-            "or what is no text"
+            "or characters that are not text"
         )
     return user, password
 
 
 def _warn_of_key(aws: Aws, secret: str, key_arn: str) -> None:
-    """Says so if the run takes the secret's key away, too: that is a finding of its own.
+    """Warns if the run takes away the key of the secret as well: that is a problem of its own.
 
     IAM: secretsmanager:DescribeSecret.
     """

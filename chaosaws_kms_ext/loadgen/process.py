@@ -1,4 +1,4 @@
-"""Locust in a process of its own, and what its records say meanwhile."""
+"""Runs Locust in a process of its own, and reads its records meanwhile."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = ["Load", "LoadConfig", "Window"]
 DEFAULT_LOAD = Path(__file__).parent / "client" / "default_load.py"
 
 WRITERS = 1_000_000
-"""More than one start of a load can have: each user is one, and one more after each failure."""
+"""More writers than one start of a load can have: one for each user, and one after each failure."""
 
 FRESHEST = 0.6
-"""Seconds ago that a window ends: an answer that fast has been written and flushed by then."""
+"""A window ends so many seconds ago: answers until then have been written and flushed."""
 
 KEPT = 60.0
 """Seconds of records that are kept in memory for windows."""
@@ -62,13 +62,13 @@ class LoadConfig:
 
 @dataclass(frozen=True)
 class Window:
-    """What became of the arrivals that were due in a stretch of time."""
+    """What became of the arrivals that were due in a period of time."""
 
     expected: float
-    """By the rate: a load that says nothing at all has answered none of them."""
+    """By the rate: a load without any record has answered none of them."""
     answered: int
     failing: float
-    """Not answered, a second; what lies before the load's first arrival is not counted."""
+    """Unanswered arrivals a second; the time before the first arrival is not counted."""
     p99_ms: float | None
     """Of the answered ones, from the instant they were due."""
 
@@ -208,7 +208,7 @@ class Load:
             schema.drop(self.config.database, timeout)
 
     def why_ended(self) -> str:
-        """What is known of why Locust ended, in a sentence."""
+        """Why Locust ended, as far as it is known, in a sentence."""
         status = self._child.process.poll() if self._child else None
         killed = status is not None and status < 0
         # What the load itself said, else how its traceback ends, else the last line.
@@ -250,7 +250,7 @@ class Load:
 
 
 def _name(number: int) -> str:
-    """Of a signal; one of real time has none."""
+    """The name of a signal; a real-time signal has none."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -258,7 +258,7 @@ def _name(number: int) -> str:
 
 
 NOT_FOR_THE_LOAD = ("AWS_", "LOCUST_")
-"""It has no use for credentials of AWS; Locust's own variables would change what it does."""
+"""The load needs no AWS credentials; Locust's own variables would change what it does."""
 
 
 def _for_the_load(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The schema that a load writes into: made, read back and dropped here; a team's stay untouched."""
+"""The schema that a load writes into: made, read back and dropped; others are not touched."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class LoadFailed(PlainError):
 
 
 class Hopeless(LoadFailed):
-    """And to try again cannot help."""
+    """The load could not do its work, and trying again cannot help."""
 
 
 class NotOurs(Hopeless):
-    """And there is a schema of that name that somebody else made."""
+    """There is a schema of that name that somebody else made."""
 
 
 def make(database: str, timeout: float) -> None:

@@ -33,16 +33,17 @@ SCHEMA = 1
 
 HEADER = {
     "schema": "the version of this format",
-    "experiment": "what ran",
-    "target": "where: `lab` or `aws`",
-    "lab": "the lab's speed, timing profile, TLS, and what it was told to do wrong; `null` on AWS",
+    "experiment": "the name of the experiment",
+    "target": "where it ran: `lab` or `aws`",
+    "lab": "the lab's speed, timing profile, TLS, and the misbehaviours that were ordered of it; "
+    "`null` on AWS",
     "verdict": "`passed`, `failed`, `inconclusive` or `aborted`",
-    "reasons": "every reason against `passed`",
+    "reasons": "every reason why the verdict is not `passed`",
     "started": "UTC",
     "ended": "UTC; `null`: the run was killed",
-    "region": "of AWS",
-    "cluster": "on what; `null`: the run was about none",
-    "key": "its key, or that of the run; `null`: the run was about none",
+    "region": "the AWS Region",
+    "cluster": "the cluster that the run was about; `null`: none",
+    "key": "the key of that cluster, or the key that the run was about; `null`: none",
     "loads": "the fields of each other load, by name; those of the outage are `null`",
     "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
     "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed",
@@ -59,7 +60,7 @@ class Measured:
     loads: Mapping[str, Mapping[str, Any]]
     """Of the others."""
     measured: Mapping[str, Figure]
-    """What objectives are held against."""
+    """The figures that objectives are compared with."""
     doubts: tuple[str, ...]
     causes: tuple[str, ...]
     failures: tuple[str, ...]
@@ -121,7 +122,7 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
     """
     found = measure(history, conditions)
     objectives = [
-        OBJECTIVES[name].judge(found.measured.get(OBJECTIVES[name].figure), conditions)
+        OBJECTIVES[name].evaluate(found.measured.get(OBJECTIVES[name].figure), conditions)
         for name in conditions.objectives
     ]
     course = Course.of(history).with_failures(found.failures)

@@ -59,7 +59,7 @@ def _where(summary: Mapping[str, Any]) -> str:
     if lab := summary["lab"]:
         ordered = f", misbehaviours ordered: {len(lab['faults'])}" if "faults" in lab else ""
         shape = f"{lab['profile']}, speed {lab['speed']:g}{ordered}"
-        return f"on the lab ({shape}): its times are its own"
+        return f"on the lab ({shape}): its times are the lab's, not AWS'"
     return f"on AWS, {summary['cluster'] or 'no cluster'} in {summary['region']}"
 
 
@@ -71,4 +71,5 @@ def _objective(objective: Mapping[str, Any]) -> str:
             limit += f" ({objective['limit_aws_seconds']:g} AWS seconds)"
         return f"{met}: {in_words(objective['measured_seconds'])}, limit {limit}"
     measured = objective["measured"]
-    return f"{met}: {'not measured' if measured is None else measured} of {objective['limit']}"
+    shown = "not measured" if measured is None else measured
+    return f"{met}: {shown}, limit {objective['limit']}"

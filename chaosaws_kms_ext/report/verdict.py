@@ -1,4 +1,4 @@
-"""The verdict of a run: passed only if everything says so."""
+"""The verdict of a run: `passed` only if nothing speaks against it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ __all__ = ["Course", "Verdict", "decide", "of_journal"]
 CLASSES = re.compile(r"^(?:(?:\w+\.)+\w+: )+")
 """What a traceback's last line begins with."""
 
+NOT_HELD = "the steady-state hypothesis did not hold"
+
 
 @dataclass(frozen=True)
 class Course:
@@ -26,7 +28,7 @@ class Course:
     by: str = ""
     """What interrupted it."""
     failures: tuple[str, ...] = ()
-    """The gate, actions and rollbacks that failed, each in a sentence."""
+    """What failed of the steady-state hypothesis, the actions and the rollbacks, in sentences."""
     doubts: tuple[str, ...] = ()
     """What went wrong at the end, when the records were collected."""
     killed: bool = False
@@ -123,45 +125,47 @@ def decide(
 
 
 def in_words(objective: Mapping[str, Any]) -> str:
-    """`rto 38.2 s of 60 s`."""
+    """`rto was 70.2 s, and its limit is 60 s`."""
     if "limit_seconds" in objective:
         return (
-            f"{objective['name']} {objective['measured_seconds']:.1f} s "
-            f"of {objective['limit_seconds']:g} s"
+            f"{objective['name']} was {objective['measured_seconds']:.1f} s, "
+            f"and its limit is {objective['limit_seconds']:g} s"
         )
-    return f"{objective['name']} {objective['measured']} of {objective['limit']}"
+    return f"{objective['name']} was {objective['measured']}, and its limit is {objective['limit']}"
 
 
 def of_journal(journal: dict[str, Any], status: str) -> Course:
     """What Chaos Toolkit's journal says of the course; `status` is what it set itself."""
     failures = []
-    asked = journal.get("steady_states") or {}
-    before, after = asked.get("before") or {}, asked.get("after") or {}
-    shut = bool(before) and before.get("steady_state_met") is not True
-    if shut:
-        failures.append(f"the gate: {_unmet(before)}")
+    checked = journal.get("steady_states") or {}
+    before, after = checked.get("before") or {}, checked.get("after") or {}
+    not_held = bool(before) and before.get("steady_state_met") is not True
+    if not_held:
+        failures.append(f"{NOT_HELD} before the method{_unmet(before)}")
     elif after and after.get("steady_state_met") is not True:
-        failures.append(f"the hypothesis afterwards: {_unmet(after)}")
+        failures.append(f"{NOT_HELD} after the method{_unmet(after)}")
     elif not before and not after and status == "completed":
-        failures.append("the hypothesis was not asked")
+        failures.append("the steady-state hypothesis was never checked")
     declared = journal.get("experiment") or {}
-    for part, runs, all_of_them in (
-        ("action", journal.get("run"), [] if shut else declared.get("method")),
+    for part, runs, all_declared in (
+        ("action", journal.get("run"), [] if not_held else declared.get("method")),
         ("rollback", journal.get("rollbacks"), declared.get("rollbacks")),
     ):
-        well = len(failures)
+        before_part = len(failures)
         for ran in runs or []:
             if ran.get("status") != "succeeded":
                 failures.append(f"{part} {ran['activity']['name']}: {_why(ran)}")
             elif "tolerance" in ran["activity"] and ran.get("tolerance_met") is not True:
-                failures.append(f"{part} {ran['activity']['name']} was {ran.get('output')!r}")
-        if status == "completed" and len(failures) == well:  # else it need not all have run
-            missing = _names(all_of_them) - Counter(each["activity"]["name"] for each in runs or [])
+                failures.append(f"{part} {_outside(ran)}")
+        if status == "completed" and len(failures) == before_part:  # else it need not all have run
+            missing = _names(all_declared) - Counter(
+                each["activity"]["name"] for each in runs or []
+            )
             failures += [f"{part} {name} did not run" for name in missing.elements()]
     if status == "failed" and not failures:
         failures.append("Chaos Toolkit says that the experiment failed")
     if journal.get("deviated") and not after:
-        failures.append("the hypothesis did not hold afterwards")
+        failures.append(f"{NOT_HELD} after the method")
     return Course(interrupted=status in ("interrupted", "aborted"), failures=tuple(failures))
 
 
@@ -170,13 +174,19 @@ def _names(activities: Sequence[dict[str, Any]] | None) -> Counter[str | None]:
 
 
 def _unmet(hypothesis: dict[str, Any]) -> str:
+    """Which probe it was, as the end of a sentence; empty if none is to blame."""
     for probe in hypothesis.get("probes", []):
         name = probe["activity"]["name"]
         if probe.get("status") != "succeeded":
-            return f"{name}: {_why(probe)}"
+            return f": {name}: {_why(probe)}"
         if not probe.get("tolerance_met", True):
-            return f"{name} was {probe.get('output')!r}"
-    return "the hypothesis did not hold"
+            return f": {_outside(probe)}"
+    return ""
+
+
+def _outside(probe: dict[str, Any]) -> str:
+    name, output = probe["activity"]["name"], probe.get("output")
+    return f"{name} returned {output!r}, and its tolerance is not met"
 
 
 def _why(ran: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""An undo as data, and everybody who replays it: nothing stays broken."""
+"""An undo as data, and the parts that replay it, so that nothing stays broken."""

@@ -1,4 +1,4 @@
-"""Signals that wait: while a key is being put back nothing may interrupt it."""
+"""Delays signals: nothing may interrupt a run while it puts a key back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def deferred() -> Iterator[None]:
 
     def record(number: int, _: FrameType | None) -> None:
         recorded.append(number)
-        logger.warning("Not now: the key is being put back. The signal is taken afterwards.")
+        logger.warning("The key is being put back: the signal is handled after that.")
 
     with _blocked():  # a handler that raised here would leave some of them exchanged
         before = {number: signal.signal(number, record) for number in DEFERRED}
@@ -44,7 +44,7 @@ def deferred() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _blocked() -> Iterator[None]:
-    """Inside, none of them is delivered."""
+    """Inside, none of the DEFERRED signals is delivered."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED)
     try:
         yield
@@ -53,7 +53,7 @@ def _blocked() -> Iterator[None]:
 
 
 def _raise(numbers: Sequence[int]) -> None:
-    """Lets every one be handled, although the first one's handler raises."""
+    """Raises every signal, even if the handler of an earlier one raises an exception."""
     if not numbers:
         return
     try:

@@ -1,7 +1,7 @@
-"""The undo journal: written before the change, so that whoever comes after us can put it back.
+"""The undo journal: written before a change, so that others can undo it if this process dies.
 
-One file an entry. It is closed when key and cluster are back: under a name of its own, so that it
-is seen without being read.
+Each entry is one file. It is closed when key and cluster are back: its file gets another name, so
+that nobody has to read it to know.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MOVES: Mapping[State, Sequence[State]] = {
     "key-back": ("closed",),
     "closed": (),
 }
-"""What each can become."""
+"""State → the states that may follow it."""
 
 SCHEMA = 3
 FIRST = (
@@ -64,11 +64,11 @@ FIRST = (
     "undo",
 )
 SCHEMAS = (FIRST, (*FIRST, "credentials"), (*FIRST, "credentials", "state"))
-"""The fields of each that is read. 1 wrote its undo's checks down as well, which nobody asks any
-more; before 3 an entry without calls was one whose key is back."""
+"""The fields of each schema that can be read. Schema 1 also had the checks of its undo, which are
+not used any more; before schema 3 an entry without calls was one whose key is back."""
 
 WATCHED = ".watchdog.log"
-"""What the names of the watchdogs' logs end with."""
+"""How the names of the watchdogs' logs end."""
 LOGS_FOR = 30 * 86400.0
 """Seconds that they are kept."""
 
@@ -95,7 +95,7 @@ class Entry(Origin):
     def key_is_away(self) -> bool:
         """Whether the key is still to be put back: nobody has done it by this journal.
 
-        An entry that is gone, or cannot be read, and was not closed is lost: nothing was put back.
+        If the entry is gone or cannot be read, and nobody closed it, the key counts as away.
         """
         try:
             return not self.was_closed and read(self.path).state == "key-away"
@@ -104,7 +104,7 @@ class Entry(Origin):
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is gone, and nobody closed it."""
+        """Whether its file is gone although nobody closed it."""
         return not self.path.exists() and not self.was_closed
 
     @property
@@ -114,13 +114,13 @@ class Entry(Origin):
 
     @property
     def is_copy(self) -> bool:
-        """Whether its file is no part of this machine's journal: it stays as it is."""
+        """Whether its file is not in this machine's journal: such a file is never changed."""
         return self.path.parent.resolve() != store.directory().resolve()
 
     def key_is_back(self) -> Entry:
-        """The same entry, with nothing left to undo: it still stands for the cluster.
+        """The same entry without calls; it stays open until the cluster is back.
 
-        So a key that somebody else disables later is not enabled by whoever finds the entry.
+        So nobody who finds the entry enables a key that somebody else has disabled since.
         Raises OSError.
         """
         return self.without_calls() if self.is_copy else _write(self.without_calls())
@@ -130,9 +130,9 @@ class Entry(Origin):
         return self._become("key-back")
 
     def close(self) -> None:
-        """Everything is back: it is no entry any more. Safe to call again; raises OSError.
+        """Closes the entry, since everything is back. Safe to call again; raises OSError.
 
-        That it was closed stays for a while: a run that is alive, or its watchdog, has to know.
+        The closed file is kept for a while: a run that is alive, or its watchdog, has to see it.
         """
         if self.is_copy:
             return
@@ -164,7 +164,7 @@ def new_entry(
 
     Raises JournalDamaged for one that could not be read back.
     """
-    # A name is never used again: whoever still holds an entry must not take another for it.
+    # No name is used twice, so that a later entry is never taken for an earlier one.
     path = store.directory() / f"{run}-{time.time_ns()}.json"
     entry = Entry(
         **vars(store.origin_of(run, region, lab, owner)),
@@ -219,12 +219,12 @@ def open_entries() -> list[Entry]:
 
 
 def paths(run: str = "") -> list[Path]:
-    """Where the open entries are: of one run, or of all. Raises OSError if nobody may look."""
+    """Files of the open entries, of one run or of all; raises OSError if they cannot be listed."""
     return store.listed(store.directory(), f"{run}-*.json" if run else "*.json")
 
 
 def forget_closed(run: str = "") -> None:
-    """Removes what is left of a run's closed entries; or of all, and of watchdogs, that is old."""
+    """Removes a run's closed entries; without a run, all old closed entries and watchdog logs."""
     kept = {f"{run}-*.closed": 0.0} if run else {"*.closed": CLOSED_FOR, f"*{WATCHED}": LOGS_FOR}
     with contextlib.suppress(OSError):
         for pattern, seconds in kept.items():
@@ -274,7 +274,7 @@ def _state_by(undo: Undo) -> State:
 
 
 def _check(entry: Entry) -> None:
-    """Raises BadRecord or NotAnUndo unless everything in it goes together."""
+    """Raises BadRecord or NotAnUndo if the fields of the entry contradict each other."""
     store.check_origin(entry)
     store.check_texts(vars(entry), ("cluster", "key", "made", "state"))
     if entry.state not in MOVES:

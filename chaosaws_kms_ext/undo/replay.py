@@ -1,4 +1,4 @@
-"""Puts back what an undo describes, and looks whether it is back."""
+"""Makes the calls of an undo, and checks that they had their effect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ logger = logging.getLogger("chaostoolkit")
 
 
 class NotPutBack(PlainError):
-    """The undo did not show within its time: what is still wrong."""
+    """The undo had no effect in time: the message says what is still wrong."""
 
 
 def replay(aws: Aws, undo: Undo) -> Instant:
@@ -72,13 +72,13 @@ def replay(aws: Aws, undo: Undo) -> Instant:
         if time.monotonic() - begin > limit:
             raise NotPutBack(wrong)
         if wrong != said:
-            logger.warning(f"not put back yet, trying on: {wrong}")
+            logger.warning(f"not put back yet, trying again: {wrong}")
         said = wrong
         time.sleep(TRY_AGAIN)
 
 
 def _make(aws: Aws, call: Call) -> None:
-    """Makes one call; that it was made before is no error."""
+    """Makes one call; an answer that it was made before is no error."""
     try:
         aws.call(call.service, call.operation, dict(call.params))
     except AwsError as problem:
@@ -87,7 +87,7 @@ def _make(aws: Aws, call: Call) -> None:
 
 
 def is_back(aws: Aws, undo: Undo) -> bool:
-    """Whether AWS says that everything is back; what it does not answer is not."""
+    """Whether AWS says that everything is back; False if AWS does not answer."""
     try:
         return not still_wrong(aws, undo)
     except AwsError:

@@ -1,4 +1,4 @@
-"""Puts back what a journal entry says, to its end: the key, the cluster, the switch, the entry."""
+"""Carries out a journal entry completely: key back, cluster back, switch disarmed, entry closed."""
 
 from __future__ import annotations
 
@@ -34,16 +34,19 @@ several minutes"), and between two looks."""
 def restore(
     entries: Sequence[Entry], say: Say, force: bool = False, watching: bool = False
 ) -> list[Entry]:
-    """Puts every key back, then sees to it that every cluster comes back: which entries are left.
+    """Puts every key back, then brings every cluster back; returns the entries that are left.
 
-    With `force` also where its switch, which is gone, says that a key was put back before. Who was
-    `watching` the run need not ask that, and knows that its last call may be on its way. No entry
-    keeps another from its turn, whatever is wrong with it; `say` is told what, and every call that
-    is made. A copy of an entry that came from elsewhere stays as it is.
-    Of what is left, those without calls have their keys. Signals wait while a key is put back.
+    `force`: also puts back a key that was put back before, as its missing switch shows.
+    `watching`: the caller has watched the run, so the switch is not looked at; and the run's last
+    call may still be on its way to AWS.
+
+    If one entry fails, the others are still carried out. `say` gets every failure and
+    every call that is made. A file that was copied from another machine is not changed.
+    Entries that are left without calls have their keys back. Signals wait while a key is put back.
     """
     left, back = [], []
-    # Of one key the newest undo comes first. And who plays a lab that is gone keeps nobody waiting.
+    # For one key the newest undo comes first. Entries of a lab come last: a program that listens in
+    # place of a lab must not delay the others.
     newest = sorted(entries, key=lambda entry: entry.made, reverse=True)
     for entry in sorted(newest, key=lambda entry: bool(entry.lab)):
         say(named(entry))
@@ -62,7 +65,7 @@ def restore(
 
 
 def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool) -> list[Entry]:
-    """The entry with nothing to undo any more; none where it was closed."""
+    """The entry with its key back; an empty list if it was closed."""
     _check_account(aws, entry)
     if entry.is_copy and not force:
         _check_copy(aws, entry)
@@ -88,7 +91,7 @@ def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool)
 
 
 def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
-    """The cluster, the switch, and the entry's end."""
+    """Brings the cluster back, disarms the switch and closes the entry."""
     try:
         if entry.cluster:
             say(f"  {_until_back(aws, entry, say)}")
@@ -116,7 +119,7 @@ def in_words(problem: Exception) -> str:
 
 
 def _check_account(aws: Aws, entry: Entry) -> None:
-    """In another account nothing of it would be found, and that would look like being over."""
+    """Raises Refused for credentials of another account, where nothing of the run is found."""
     if entry.lab:
         return
     with contextlib.suppress(AwsError):  # STS must not stand between a key and its return
@@ -126,8 +129,8 @@ def _check_account(aws: Aws, entry: Entry) -> None:
 
 
 def _check_copy(aws: Aws, entry: Entry) -> None:
-    """What a file from elsewhere says is believed of a key that may be attacked, or that its run
-    made; and of a key that is back only if it is."""
+    """Raises Refused unless a copied file is about a key that may be attacked or that its run made;
+    and if it says that the key is back although KMS does not."""
     carried = kms.tags(aws, entry.key)
     name, value = ALLOW
     if carried.get(name) != value and carried.get(TAG) != entry.run:
@@ -145,7 +148,7 @@ def _check_copy(aws: Aws, entry: Entry) -> None:
 def _other_holder(aws: Aws, entry: Entry) -> str:
     """The run that holds the entry's key, if it is another; empty if that is not known.
 
-    Its guard found the key enabled, so the fault of the entry was put back before.
+    The guard of that run found the key enabled, so the fault of this entry was put back before.
     """
     with contextlib.suppress(AwsError):
         found = switch.holder(aws, entry.switch[0]) if entry.switch else ""
@@ -154,9 +157,9 @@ def _other_holder(aws: Aws, entry: Entry) -> str:
 
 
 def _was_put_back(aws: Aws, entry: Entry) -> str:
-    """What tells that it was put back before, and the key taken away again; empty if nothing does.
+    """Why the key must have been put back before and taken away again; empty if nothing shows it.
 
-    Whoever puts a key back takes its switch away with it.
+    A key that is put back loses its switch at the same time.
     """
     if not entry.switch or is_back(aws, entry.undo):
         return ""
@@ -172,7 +175,7 @@ def _was_put_back(aws: Aws, entry: Entry) -> str:
 
 
 def _until_back(aws: Aws, entry: Entry, say: Say) -> str:
-    """Starts the cluster if it must, and waits until it is available; says what came of it."""
+    """Starts the cluster if necessary, and waits until it is available; returns how that ended."""
     cluster_id, key = entry.cluster, entry.key
 
     def back() -> str | None:
@@ -201,11 +204,10 @@ def _until_back(aws: Aws, entry: Entry, say: Say) -> str:
 def entries_from_schedules(
     aws: Aws, schedules: Sequence[Armed], keep: bool
 ) -> tuple[list[Entry], list[str]]:
-    """Journal entries for runs of which nothing but their schedules is known here.
+    """Journal entries for runs of which this machine knows only the schedules.
 
-    And what is wrong with those of which there can be none, each in a sentence.
-
-    They are written to this machine's journal, if it can be, unless `keep` is false.
+    Also returns, in sentences, why other schedules give no entry. The entries are written to this
+    machine's journal, if possible; with `keep` false they are not.
     """
     entries, problems = [], []
     for run, key in dict.fromkeys((each.run, each.key) for each in schedules):

@@ -1,4 +1,4 @@
-"""AWS for whoever puts back what a file names: no call but those that do, and each is said."""
+"""Access to AWS for an undo from a file: makes only calls that undo something, and prints each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["CALLS", "Restorer", "restorer_for"]
 Say = Callable[[str], object]
 
 LOOKS = ("Describe", "Get", "List")
-"""What the names of operations begin with that change nothing."""
+"""How the names of operations begin that change nothing."""
 
 CALLS = frozenset(
     {
@@ -36,14 +36,14 @@ CALLS = frozenset(
 
 
 class Restorer(Aws):
-    """Makes no other call that changes something than those of `CALLS`, and says each."""
+    """Makes no changing call except those in `CALLS`, and reports each of them."""
 
     def __init__(self, region: str, endpoint: str, say: Say, lab: Path | None = None) -> None:
         super().__init__(region, endpoint, lab)
         self._say = say
 
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        """As `Aws.call`; raises Refused for what puts nothing back."""
+        """As `Aws.call`; raises Refused for a call that would change something else."""
         if not operation.startswith(LOOKS):
             if (service, operation) not in CALLS:
                 raise Refused(f"{service}:{operation} puts nothing back: it is not called")
@@ -54,7 +54,7 @@ class Restorer(Aws):
 def restorer_for(origin: Origin, say: Say) -> Restorer:
     """AWS, or the lab of the run that wrote this down; raises Refused.
 
-    AWS is where this process' own configuration says; no file names an endpoint of it.
+    The endpoint of AWS comes from this process' own configuration, never from a file.
     """
     if not origin.lab:
         return Restorer(origin.region, "", say)

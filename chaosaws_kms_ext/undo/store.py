@@ -1,8 +1,8 @@
-"""What a run writes down so that others can put it back: where that is kept, and how it is read.
+"""The records from which others can undo a run: where they are kept, and how they are read.
 
-In `$XDG_STATE_HOME/chaosaws-kms` (`~/.local/state/chaosaws-kms`), one JSON object a file: there as
-a whole or not at all, for nobody else to write. It may come from another machine, from a newer
-version, or from somebody who wants something: nothing in it is believed unseen.
+In `$XDG_STATE_HOME/chaosaws-kms` (`~/.local/state/chaosaws-kms`), one JSON object in each file:
+written as a whole or not at all, and by nobody else. A file may come from another machine, from a
+newer version, or from an attacker: everything in it is checked before it is used.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True)
 class Origin:
-    """Of which run a record is, and where that run is: on AWS, or in a lab of this machine."""
+    """The run that a record belongs to, and where it runs: on AWS, or in a lab of this machine."""
 
     run: str
     owner: str
@@ -121,9 +121,9 @@ def origin_of(run: str, region: str, lab: LocalLab | None, owner: str = "") -> O
 
 
 def check_origin(origin: Origin) -> None:
-    """Raises BadRecord unless what it says goes together.
+    """Raises BadRecord if the fields contradict each other.
 
-    Only a lab has an endpoint, on this machine: credentials go nowhere else because of a file.
+    Only a lab has an endpoint, and it is on this machine: no file can send credentials elsewhere.
     """
     check_texts(vars(origin), ORIGIN)
     if not RUN.fullmatch(origin.run):
@@ -161,7 +161,7 @@ def ready_directory() -> Path:
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """What in a folder is called so; a folder that is not there has nothing.
+    """The files in a folder whose names match; none if there is no such folder.
 
     Raises OSError, also for a folder into which others can put something. (`Path.glob` takes one
     that cannot be read for an empty one.)
@@ -235,7 +235,7 @@ def held(path: Path, what: str, by: str = "") -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Whether a process that lives, be it this one, holds what this file is for; raises OSError."""
     try:
-        with path.open("r+") as file:  # NFS locks no other for oneself
+        with path.open("r+") as file:  # NFS locks only what is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

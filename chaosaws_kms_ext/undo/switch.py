@@ -40,7 +40,7 @@ REPEATED = "rate(5 minutes)"
 """One shot may meet InvalidDBClusterStateFault or KMSKeyNotAccessibleFault: both pass."""
 FOR = timedelta(days=1)
 MARGIN = timedelta(minutes=1)
-"""What is due at the same minute as the run's own deadline must not come before it."""
+"""Added, so that a schedule never fires before the run's own deadline in the same minute."""
 LONGEST_DESCRIPTION = 512
 """API reference, CreateSchedule."""
 
@@ -52,8 +52,8 @@ OPERATIONS = {
     "enableKey": "EnableKey",
     "startDBCluster": "StartDBCluster",
 }
-"""How a universal target spells an operation, and how its service does. PutKeyPolicy is not among
-them: a role that may put any policy on a key may take it away from everybody."""
+"""An operation as a universal target spells it → as its service does. PutKeyPolicy is left out: a
+role that may put any policy on a key could take the key away from everybody."""
 
 START = ("rds", "StartDBCluster")
 
@@ -72,14 +72,14 @@ class Armed:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is as `arm` makes it: nobody else's schedule decides what is put back."""
+        """Whether it is as `arm` makes it: schedules of others must not decide what is put back."""
         wanted = ({"KeyId": self.key}, {"DBClusterIdentifier": self.cluster})
         named = self.name in schedules(self.key) and self.call.params in wanted
         return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
 
     @property
     def is_lock(self) -> bool:
-        """Whether its name is what a second run on the key finds taken."""
+        """Whether it is the schedule that keeps a second run from the key."""
         return self.name == schedules(self.key)[0]
 
     @property
@@ -89,7 +89,7 @@ class Armed:
 
 
 def undo_of(found: Iterable[Armed]) -> Undo:
-    """What the schedules of one key do to it, for whoever wants it done now."""
+    """The undo that the schedules of one key would make."""
     in_order = sorted(found, key=lambda each: schedules(each.key).index(each.name))
     return Undo(tuple(each.call for each in in_order if not each.starts))
 
@@ -124,7 +124,7 @@ def arm(
 
 
 def disarm(aws: Aws, names: Sequence[str], run: str) -> list[str]:
-    """Deletes these schedules if they are the run's; what could not be, each in a sentence."""
+    """Deletes those schedules that are the run's; returns in sentences what was not deleted."""
     left = []
     for name in reversed(names):  # the lock last
         try:

@@ -1,10 +1,10 @@
-"""A process that outlives its run by as much as it takes to put the run's keys back.
+"""A process that lives on after its run until the run's keys are put back.
 
-Started before the first fault, on AWS only (the lab dies with its run). It waits for the end of its
-lifeline, whose other end only the run holds: however the run ends, the kernel closes it. What the
-undo journal then still says of this run is put back, at once. A run that has put its keys back
-itself dismisses its watchdog, which goes without a call. One that hangs is not waited for: when the
-key has been away for too long it is put back under it.
+Started before the first fault, on AWS only (the lab dies with its run). It waits on a pipe, its
+lifeline, whose other end only the run has: however the run ends, the kernel closes it. Then the
+watchdog puts back at once every key that the undo journal still has of this run. A run that has put
+its keys back itself dismisses its watchdog, which ends without a call. If the run hangs, the
+watchdog puts the key back when it has been away for too long.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ LOOK = 0.5
 
 
 class WatchdogFailed(PlainError):
-    """One sentence: why there is none."""
+    """Why there is no watchdog, in one sentence."""
 
 
 @dataclass(frozen=True)
 class Watchdog:
-    """The run's hold on its watchdog."""
+    """A run's watchdog, as the run sees it."""
 
     child: processes.Child
     log: Path
@@ -84,11 +84,11 @@ class Watchdog:
         return cls(child, log)
 
     def leave(self) -> None:
-        """Lets it do what is left, as if this process had ended."""
+        """Lets it finish the undo, as if this process had ended."""
         self.child.let_go()
 
     def dismiss(self) -> None:
-        """Nothing is left for it to put back: it goes at once."""
+        """Ends it at once: there is nothing left to put back."""
         self.child.tell(DISMISSED)
         self.child.stop(grace=10)
         with contextlib.suppress(OSError):
@@ -124,7 +124,7 @@ def main(run: str, region: str, longest: float) -> int:
 
 
 class Memory:
-    """The run's open entries as they were last seen: a journal that goes away takes none along."""
+    """The run's open entries as last seen, in case the journal is deleted."""
 
     def __init__(self, run: str) -> None:
         self._run = run
@@ -133,7 +133,7 @@ class Memory:
         """When each was first seen: about when it was made, on a clock that nobody sets."""
 
     def look(self) -> list[Entry]:
-        """What the journal says now; where it cannot be read, what it said."""
+        """The entries of the journal now; where it cannot be read, those seen before."""
         for path in [path for path, entry in self._entries.items() if entry.was_closed]:
             del self._entries[path]
         paths = []
@@ -151,7 +151,7 @@ class Memory:
                 self._entries.pop(path, None)
                 continue
             before = self._entries.get(path, now)
-            # What is back is back, also where that could not be written.
+            # A key that is back stays so, even if that could not be written.
             self._entries[path] = now if before.state == "key-away" else now.without_calls()
         return list(self._entries.values())
 
@@ -164,7 +164,7 @@ class Memory:
         ]
 
     def put_back(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Puts these back; those that could not be, as far as they are."""
+        """Puts these back; returns those that are not back yet, as they are now."""
         left = {entry.path: entry for entry in restore(entries, _say, watching=True)}
         for entry in entries:
             if entry.path in left:

@@ -88,7 +88,7 @@ def test_what_speaks_against_it_is_said_with_what_to_do(lab_as_aws):
     for said in (
         "the cluster orders does not carry the tag chaos:allow=kms: add it to allow this",
         "look again, and set it to 0",
-        "CHAOS_WITHOUT_BACKUP=yes goes without",
+        "CHAOS_WITHOUT_BACKUP=yes allows the run without one",
         "Error: orders may not be attacked: 3 of these speak against",
     ):
         assert said in ran.output
@@ -144,7 +144,7 @@ OFTEN = {
             ({"CHAOS_KEY_ID": "alias/nobody"}, "there is no KMS key alias/nobody"),
             ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no AWS credentials found"),
             ({"AWS_SECRET_ACCESS_KEY": ""}, "no AWS credentials found"),
-            ({"AWS_SESSION_TOKEN": "t"}, "end nobody knows when"),
+            ({"AWS_SESSION_TOKEN": "t"}, "it is not known when the temporary credentials"),
             (
                 {"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"},
                 "the AWS credentials have expired",

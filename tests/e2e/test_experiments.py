@@ -88,7 +88,10 @@ def test_a_copy_that_only_claims_to_be_under_another_key_keeps_the_guard_from_ta
 @pytest.mark.soak
 def test_a_row_that_is_not_as_it_was_in_the_copy_is_found(chaos):
     ran = misbehaving(chaos, "snapshot-rekey", of_orders("row-changed-in-copy"))
-    assert reasons(ran)[0] == "action the-rows-are-the-same was False"
+    assert (
+        reasons(ran)[0]
+        == "action the-rows-are-the-same returned False, and its tolerance is not met"
+    )
     said = re.search(rf"users has 4 rows in {MADE}-restored and 4 in orders, but not", ran.output)
     assert said
     assert list(done(ran))[-1] == "the-rows-are-the-same"
@@ -100,7 +103,10 @@ def test_a_row_that_is_not_as_it_was_in_the_copy_is_found(chaos):
 def test_a_rotation_after_which_old_data_cannot_be_read_is_found(chaos):
     ran = misbehaving(chaos, "key-rotation", of_orders("rotation-breaks-reads"))
     said = reasons(ran)
-    assert said[0] == "the hypothesis afterwards: what-was-sealed-before-decrypts was False"
+    assert said[0] == (
+        "the steady-state hypothesis did not hold after the method: "
+        "what-was-sealed-before-decrypts returned False, and its tolerance is not met"
+    )
     assert missed(ran) == ["missed_arrivals"]
     assert any(each.startswith("objective missed: missed_arrivals ") for each in said)
     assert ran.summary["missed_arrivals"] > 100
@@ -109,8 +115,9 @@ def test_a_rotation_after_which_old_data_cannot_be_read_is_found(chaos):
 def test_a_kms_that_ignores_the_encryption_context_is_found(chaos):
     ran = misbehaving(chaos, "encryption-context", {"kind": "context-ignored"})
     assert reasons(ran) == [
-        "the hypothesis afterwards: no-context-does-not was True",
-        "objective missed: wrong_contexts 1 of 0",
+        "the steady-state hypothesis did not hold after the method: "
+        "no-context-does-not returned True, and its tolerance is not met",
+        "objective missed: wrong_contexts was 1, and its limit is 0",
     ]
     assert [(each["same"], each["decrypted"]) for each in ran.summary["contexts"]] == [
         (True, True),
@@ -151,7 +158,10 @@ def test_a_deny_that_is_not_the_one_that_was_meant_is_found(chaos, tmp_path):
         method["deny-everybody-but-us"]["provider"]["arguments"]["policy"] = both
 
     ran = chaos.run(altered(tmp_path, "policy-deny", spare_the_account))
-    assert reasons(ran)[0] == "action the-policy-does-not-let-aurora was True"
+    assert (
+        reasons(ran)[0]
+        == "action the-policy-does-not-let-aurora returned True, and its tolerance is not met"
+    )
 
 
 # What the API does not do

@@ -284,8 +284,16 @@ def test_without_an_action_the_step_names_it_and_nothing_stays(
 @pytest.mark.parametrize(
     ("name", "action", "why"),
     [
-        ("encryption-context", "kms:Decrypt", "hypothesis afterwards: the-same-context-decrypts: "),
-        ("cmk-encryption", "kms:ListGrants", "hypothesis afterwards: aurora-has-its-grant-for-"),
+        (
+            "encryption-context",
+            "kms:Decrypt",
+            "did not hold after the method: the-same-context-decrypts: ",
+        ),
+        (
+            "cmk-encryption",
+            "kms:ListGrants",
+            "did not hold after the method: aurora-has-its-grant-for-",
+        ),
         ("audit-trail", "cloudtrail:LookupEvents", "action what-cloudtrail-tells: "),
     ],
 )
@@ -383,7 +391,10 @@ def test_a_restored_cluster_that_misses_arrivals_misses_the_objective(aws):
     said = ran.summary["reasons"]
     assert any(each.startswith("objective missed: missed_arrivals ") for each in said), said
     assert ran.summary["loads"]["restored"]["missed_arrivals"] > 100
-    assert "action the-restored-cluster-still-answers was 0.0" in said
+    assert (
+        "action the-restored-cluster-still-answers returned 0.0, and its tolerance is not met"
+        in said
+    )
     assert world.is_as_before(1)
     assert nothing_is_left(lab_as_aws)
 

@@ -276,7 +276,7 @@ def test_an_undo_that_is_not_proven_takes_a_switch(lab_as_aws):
     alone = lab_as_aws.chaos.run(**{**runner.env, "CHAOS_SWITCH_ROLE": ""})
     assert alone.status == 1
     assert f"may not kms:EnableKey on {lab_as_aws.key}" in alone.said
-    assert "that takes a switch that surely may put it back (CHAOS_SWITCH_ROLE)" in alone.said
+    assert "so a switch is needed that surely may put it back (CHAOS_SWITCH_ROLE)" in alone.said
     assert ("kms", "DisableKey") not in lab_as_aws.called(runner.access_key)
 
 

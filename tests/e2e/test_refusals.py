@@ -96,7 +96,7 @@ OFTEN = {
             ({"CHAOS_BLAST_RADIUS": "1"}, ["nothing but orders uses the key", "set it to 0"]),
             (
                 {"AWS_SESSION_TOKEN": "t"},
-                ["end nobody knows when, and the longest run takes", "AWS_CREDENTIAL_EXPIRATION"],
+                ["end, and the longest run takes", "AWS_CREDENTIAL_EXPIRATION"],
             ),
             ({"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "soon"}, ["cannot be used"]),
             ({"AWS_ENDPOINT_URL": "nowhere"}, ["Invalid endpoint: nowhere"]),

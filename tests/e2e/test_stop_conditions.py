@@ -1,4 +1,4 @@
-"""What ends a run at once, with the undo: alarms, the red button, Ctrl-C, safeguards."""
+"""What ends a run at once, with the undo: alarms, `chaos kms restore`, Ctrl-C, safeguards."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_without_alarms_that_can_be_watched_nothing_begins(aws):
     assert nothing_is_left(lab_as_aws)
 
 
-# The red button
+# `chaos kms restore` from another shell
 
 
 def test_restore_from_another_shell_is_noticed_and_ends_the_run(aws):
@@ -124,8 +124,10 @@ def test_restore_from_another_shell_is_noticed_and_ends_the_run(aws):
     assert "the key is back" in restored.output
     assert "the cluster orders is available" in restored.output
     ran = not_waited_for(running)
-    aborted(ran, "the red button")
-    assert "Stopped by the red button: " in ran.output
+    aborted(ran, "`chaos kms restore`")
+    assert (
+        "Stopped by `chaos kms restore`, which closed the entry of the undo journal: " in ran.output
+    )
     assert calls(lab_as_aws, "EnableKey") == 1
     until(lambda: lab_as_aws.cluster_status() == "available")
     assert nothing_is_left(lab_as_aws)
@@ -178,7 +180,7 @@ def test_ctrl_c_twice_puts_back_only_and_says_so(aws):
     ran = not_waited_for(running)
     summary = aborted(ran, "SIGINT")
     assert summary["time_to_recovery_seconds"] is None
-    again = "Stopped again, by SIGINT: the key is put back, and nothing waited for."
+    again = "Stopped again, by SIGINT: the key is put back, without waiting for the recovery."
     assert again in ran.output
     assert lab_as_aws.key_state() == "Enabled"
     assert calls(lab_as_aws, "EnableKey") == 1

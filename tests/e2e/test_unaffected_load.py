@@ -111,7 +111,7 @@ def test_a_tolerance_of_the_method_that_is_not_met_ends_it(chaos, tmp_path, tole
     assert ran.status == 1
     assert (ran.summary["verdict"], ran.summary["reasons"]) == (
         "failed",
-        ["action key-state was 'Enabled'"],
+        ["action key-state returned 'Enabled', and its tolerance is not met"],
     )
 
 
@@ -127,7 +127,10 @@ def test_a_hypothesis_that_does_not_hold_afterwards_fails(chaos, tmp_path):
     ran = chaos.run(path)
     assert ran.status == 1
     reasons = ran.summary["reasons"]
-    assert reasons == ["the hypothesis afterwards: key-is-enabled was True"]
+    assert reasons == [
+        "the steady-state hypothesis did not hold after the method: "
+        "key-is-enabled returned True, and its tolerance is not met"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_a_hypothesis_that_asks_nothing_does_not_pass(chaos, tmp_path, hypothesi
     )
     ran = chaos.run(path, "--no-validation")
     assert ran.status == 1
-    assert ran.summary["reasons"] == ["the hypothesis was not asked"]
+    assert ran.summary["reasons"] == ["the steady-state hypothesis was never checked"]
 
 
 def test_a_rollback_that_fails_does_not_pass(chaos, tmp_path):

@@ -220,7 +220,7 @@ class AnyCalls(RuleBasedStateMachine):
     # What has to hold
 
     def look(self) -> None:
-        """Holds what the API says now against what it said before."""
+        """Compares what the API says now with what it said before."""
         self.own_lab.pass_time(0)
         now, started = self.own_lab.clock.now(), self.started
         self.started = set()

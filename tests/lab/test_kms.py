@@ -1,4 +1,4 @@
-"""The lab's KMS over real HTTP, held against the documents."""
+"""The lab's KMS over real HTTP, compared with the documents."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Makes docs/lab.md from the tests: what the lab does, how it deviates, what is not there.
 
-A test says `@shows("kms:CreateKey")` for what it holds against AWS' documents, and
+A test says `@shows("kms:CreateKey")` for what it compares with AWS' documents, and
 `@deviates("kms:ScheduleKeyDeletion", "how")` for what it shows to be otherwise.
 `python -m tests.support.document` writes the document, or with --check says whether it is up to
 date.
@@ -79,7 +79,7 @@ HEAD = """\
 `chaos kms lab` is a local AWS: KMS, RDS (Aurora PostgreSQL) and what stands below of other services
 are our own, everything else is [moto](https://docs.getmoto.org). This page says of every operation
 of ours whether it does what AWS' documents say. It is made from the tests (`make docs`): an
-operation stands here because a test calls it with boto3 and holds the answer against the documents,
+operation stands here because a test calls it with boto3 and compares the answer with the documents,
 and a deviation because a test shows it. An operation of them that is not there is answered with
 `NotImplemented` (HTTP 501), never in silence.
 

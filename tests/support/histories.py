@@ -152,7 +152,7 @@ def measure(loads, recorded, outage=False, settings=SETTINGS):
 
 def verdict(measured, *objectives, settings=SETTINGS):
     judged = [
-        OBJECTIVES[name].judge(
+        OBJECTIVES[name].evaluate(
             measured.measured[OBJECTIVES[name].figure], conditions(settings=settings)
         )
         for name in objectives

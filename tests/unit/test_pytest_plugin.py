@@ -89,7 +89,7 @@ def test_side_by_side_each_test_is_its_own_run_with_its_own_verdict(project):
     shows_no_traceback(result)
     result.stdout.fnmatch_lines(
         [
-            "failed: objective missed: rto * of *",
+            "failed: objective missed: rto was * s, and its limit is *",
             "report: kept/misses/*Z",
             "log: kept/misses/*Z/chaostoolkit.log",
             "*s call * experiments/*.json::*",

@@ -1,8 +1,8 @@
-"""Makes the users' connections: a recovered database is noticed at once, and not stormed.
+"""Makes the users' connections: sees at once that the database is back, and does not flood it.
 
-Attempts belong to nobody. While the database does not answer, one begins every `spacing` seconds as
-long as anybody waits, however long those before it hang; the first that succeeds serves whoever
-waits longest, and then everybody may connect.
+No attempt belongs to one user. While the database does not answer, an attempt begins every
+`spacing` seconds as long as any user waits, even if earlier attempts hang. The first one that
+succeeds serves the user that has waited longest, and then all users may connect.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ START_AFTER = 0.3
 REAP_EVERY, STALLED = 0.1, 0.3
 """Seconds between two looks; seconds after which a look is so late that it is recorded."""
 MOST_SAID = 20
-"""Different words of the database's in the log."""
+"""At most so many different messages of the database go to the log."""
 WITNESS_EVERY = 0.25
 QUIT_WITHIN = 3.0
 """Seconds after which a load that cannot stop in order is ended."""
@@ -38,7 +38,7 @@ SELECT = "SELECT 1"
 
 
 class Due(NamedTuple):
-    """An operation that is due; what there is of one in the history before it was sent."""
+    """An operation that is due: the part of its record that is known before it is sent."""
 
     writer: int
     sequence: int
@@ -129,12 +129,12 @@ class Driver:
     def record(
         self, what: Due, sent: int | None, outcome: Outcome, sqlstate: str | None = None
     ) -> None:
-        """It has ended now."""
+        """Records an operation that has ended now."""
         done = time.monotonic_ns()
         self.recorder.add((*what, sent, done, outcome.value, sqlstate))
 
     def say(self, problem: psycopg.Error) -> None:
-        """Puts the database's words into the log, the same words once."""
+        """Writes a message of the database to the log, the same message once."""
         # Without the details, which may quote the team's data.
         words = " ".join((problem.diag.message_primary or str(problem)).split())
         told = f"{problem.sqlstate}: {words}" if problem.sqlstate else words
@@ -146,7 +146,7 @@ class Driver:
         """Ends the load with one sentence."""
         print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
         self.environment.process_exit_code = 1
-        # Not from here: quitting kills the user that says this, and would end half-way.
+        # Not called here: quitting kills the greenlet that calls it, before it is finished.
         gevent.spawn_later(QUIT_WITHIN, os._exit, 1)
         gevent.spawn(self.environment.runner.quit)
 
@@ -160,7 +160,7 @@ class Driver:
             slept_at = time.monotonic_ns()
             gevent.sleep(REAP_EVERY)
             if time.monotonic_ns() - slept_at > STALLED * SECOND:
-                # We ourselves stood still: what that hides is no fault of the database's.
+                # This process itself did not run: the database is not to blame for that time.
                 number += 1
                 self.record(Due(0, number, "stall", slept_at), slept_at, Outcome.OK)
             self._give_up(self._tickets.overdue(time.monotonic_ns()))

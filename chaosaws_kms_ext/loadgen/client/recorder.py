@@ -12,7 +12,7 @@ from chaosaws_kms_ext.history.writer import OperationWriter
 __all__ = ["FLUSH_EVERY", "Recorder"]
 
 FLUSH_EVERY = 0.2
-"""Seconds: what a SIGKILL of the load can cost."""
+"""Seconds: records of at most this time are lost by a SIGKILL of the load."""
 
 
 class Recorder:
@@ -37,7 +37,7 @@ class Recorder:
                 return
 
     def flush(self) -> None:
-        """Writes what has come since the last time."""
+        """Writes the operations that were added since the last flush."""
         if self._waiting:
             whole = self._waiting.copy()
             self._waiting.clear()

@@ -15,10 +15,10 @@ __all__ = ["Schedule", "Tickets"]
 WRITE_EVERY = 10
 """One arrival in so many is a write."""
 PATIENCE = 0.75
-"""The share of the deadline for which an arrival may wait for somebody to take it.
+"""The share of the deadline for which an arrival may wait until a user takes it.
 
-What is taken later could not be answered in time: its connection would be closed for nothing, and a
-backlog of such arrivals would keep a load that has to reconnect slowly from ever catching up.
+An arrival that is taken later could not be answered in time: its connection would be closed for
+nothing, and a load that reconnects slowly would never catch up with a backlog of such arrivals.
 """
 
 
@@ -40,7 +40,7 @@ class Schedule:
 
 
 class Tickets:
-    """Hands every arrival out once: to a user, or as one that nobody could take."""
+    """Gives out every arrival once: to a user, or as one that no user was free to take."""
 
     def __init__(self, schedule: Schedule, deadline: int) -> None:
         """`deadline`: ns that an answer may take; after a part of it nobody takes an arrival."""

@@ -1,4 +1,4 @@
-"""How far apart attempts to reconnect begin: near enough to notice, far enough not to storm."""
+"""The time between attempts to reconnect: short enough to see a recovery, without a flood."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class QueryUser(User):
         )
 
     def _abort_load(self, problem: Exception) -> NoReturn:
-        """Ends the load: a mistake in the team's own query is no answer of the database's."""
+        """Ends the load: an error in the team's own query is not an answer of the database."""
         self.driver.stop(f"{type(self).__name__} failed in Python: {problem!r}")
         raise GreenletExit from problem
 

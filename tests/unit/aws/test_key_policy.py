@@ -1,4 +1,4 @@
-"""What a key policy comes to: by itself, and held against the lab, which enforces key policies."""
+"""What a key policy allows: by itself, and compared with the lab, which enforces key policies."""
 
 from __future__ import annotations
 
@@ -448,7 +448,7 @@ def test_a_pattern_with_many_stars_comes_to_an_end():
     assert decided(long, action="kms:" + "a" * 1000 + "b").allowed is False
 
 
-# Held against the lab
+# Compared with the lab
 
 WITH_ALL = allow("kms:*")
 LAB_CALLERS = {

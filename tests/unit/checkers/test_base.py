@@ -150,7 +150,9 @@ def test_the_example_of_the_page_is_a_checker(registered, tmp_path):
 
     shorter = conditions(True, ["longest_silence"], Settings(lab_speed=60, load_rate=20, rto=60))
     missed = summary.judge(recorded(), shorter)
-    assert missed.verdict.reasons == ("objective missed: longest_silence 5.0 s of 1 s",)
+    assert missed.verdict.reasons == (
+        "objective missed: longest_silence was 5.0 s, and its limit is 1 s",
+    )
 
     calm = history(load("main", *ALL_WELL), [*started("main"), *ran("main", 0, 200), ENDED])
     well = summary.judge(calm, conditions(objectives=["longest_silence"]))

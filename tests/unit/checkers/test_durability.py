@@ -24,7 +24,7 @@ def read(took_ms, outcome="ok", due=0):
 def judged(operations, present, died=False):
     recorded = Recorded.of(200.0, operations)
     rows = None if present is None else Rows.of(present)
-    return durability.judge(recorded.writes, rows, recorded.last if died else None)
+    return durability.compare_writes(recorded.writes, rows, recorded.last if died else None)
 
 
 def test_every_acknowledged_write_that_is_not_there_is_named():

@@ -16,7 +16,7 @@ def read(took_ms, outcome="ok", due=0):
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=300))
 def test_percentiles_are_nearest_rank(milliseconds):
-    found = latency.judge(Arrivals.of([read(ms) for ms in milliseconds]), 0, 1)
+    found = latency.latency_between(Arrivals.of([read(ms) for ms in milliseconds]), 0, 1)
     for share, value in ((0.50, found.p50), (0.99, found.p99)):
         assert value in milliseconds
         assert sum(ms <= value for ms in milliseconds) >= share * len(milliseconds)
@@ -25,5 +25,5 @@ def test_percentiles_are_nearest_rank(milliseconds):
 
 def test_latency_counts_answers_that_were_due_in_the_interval():
     operations = [read(5, due=10), read(7, due=20), read(900, "timeout", due=15)]
-    assert latency.judge(Arrivals.of(operations), 10, 20) == latency.Latency(5.0, 5.0)
-    assert latency.judge(Arrivals.of(operations), 30, 40) == latency.Latency(None, None)
+    assert latency.latency_between(Arrivals.of(operations), 10, 20) == latency.Latency(5.0, 5.0)
+    assert latency.latency_between(Arrivals.of(operations), 30, 40) == latency.Latency(None, None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.missed_arrivals import Missed, judge
+from chaosaws_kms_ext.checkers.missed_arrivals import Missed, count_missed
 from chaosaws_kms_ext.checkers.silence import LONG_STALL
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.columns import Arrivals
@@ -37,7 +37,7 @@ def judged(operations, begin=0, end=None, stalls=()):
     """Between two arrivals: from the first to just before the last."""
     end = len(operations) if end is None else end
     between = (START + begin * GAP, START + end * GAP)
-    return judge(Arrivals.of(operations), stalls, *between, rate=RATE, deadline=DEADLINE)
+    return count_missed(Arrivals.of(operations), stalls, *between, rate=RATE, deadline=DEADLINE)
 
 
 def test_a_load_that_is_answered_misses_nothing():
@@ -78,13 +78,17 @@ def test_what_was_not_recorded_since_the_load_had_died_does_not_count():
     holed = [o for o in whole if not 100 <= o.sequence < 250]
     between = (START, START + 500 * GAP)
     gap = (START + 100 * GAP, START + 250 * GAP)
-    counted = judge(Arrivals.of(holed), (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap])
+    counted = count_missed(
+        Arrivals.of(holed), (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap]
+    )
     assert counted.count == 1
-    assert judge(Arrivals.of(holed), (), *between, rate=RATE, deadline=DEADLINE).count == 150
+    assert count_missed(Arrivals.of(holed), (), *between, rate=RATE, deadline=DEADLINE).count == 150
     for_good = [o for o in whole if o.sequence < 100]
     gap = (START + 100 * GAP, 2**63)
     assert (
-        judge(Arrivals.of(for_good), (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap]).count
+        count_missed(
+            Arrivals.of(for_good), (), *between, rate=RATE, deadline=DEADLINE, gaps=[gap]
+        ).count
         == 0
     )
 
@@ -94,7 +98,7 @@ def test_nothing_recorded_is_not_nothing_missed():
     assert judged([], end=0) == Missed(None, 0, "")
 
 
-def test_what_came_due_while_the_client_stood_still_does_not_count():
+def test_what_came_due_while_the_client_did_not_run_does_not_count():
     operations = arrivals(*["ok"] * 100, *["timeout"] * 20, *["ok"] * 100)
     assert judged(operations, stalls=[stall(100, 119)]) == Missed(0, 200, "")
     assert judged(operations, stalls=[stall(101, 119)]).count == 1
@@ -105,11 +109,11 @@ def test_a_stall_within_another_hides_nothing_of_it():
     assert judged(operations, stalls=[stall(0, 99), stall(10, 20)]).count is None
 
 
-def test_a_client_that_stood_still_for_long_is_in_doubt():
+def test_a_client_that_did_not_run_for_long_is_in_doubt():
     operations = arrivals(*["ok"] * 400)
     assert judged(operations, stalls=[stall(0, 100)]).doubt == ""
     long = judged(operations, stalls=[stall(0, 101)])
-    assert long.doubt == "the load itself stood still for 1.0 s: the machine was too busy"
+    assert long.doubt == "the load's own process did not run for 1.0 s: the machine was too busy"
     assert judged(operations, begin=150, stalls=[stall(0, 101)]).doubt == ""
 
 

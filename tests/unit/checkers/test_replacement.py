@@ -30,7 +30,7 @@ def test_the_time_to_replacement_is_from_the_order_to_the_first_answer():
     assert verdict(measured, "replacement_rto").passed
     hurried = Settings(lab_speed=60, replacement_rto=300)
     told = verdict(measured, "replacement_rto", settings=hurried)
-    assert told.reasons == ("objective missed: replacement_rto 6.0 s of 5 s",)
+    assert told.reasons == ("objective missed: replacement_rto was 6.0 s, and its limit is 5 s",)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.silence import judge
+from chaosaws_kms_ext.checkers.silence import find_outage
 from chaosaws_kms_ext.history import Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 
@@ -29,7 +29,7 @@ def arrivals(*spans, took=MS):
 
 
 def judged(operations, fault_at=START, window=0.5, gaps=()):
-    return judge(
+    return find_outage(
         Arrivals.of(operations),
         rate=RATE,
         fault_at=fault_at,
@@ -51,7 +51,7 @@ def test_the_outage_lies_between_the_last_answer_and_the_first_again():
 def test_a_database_that_always_answers_had_no_outage():
     found = judged(arrivals((500, "ok")))
     assert (found.impact, found.recovery, found.seconds) == (None, None, None)
-    assert "never showed" in found.reason
+    assert "no outage was seen" in found.reason
 
 
 def test_a_hiccup_is_no_impact():
@@ -96,7 +96,7 @@ def test_a_record_that_ends_too_early_does_not_say_that_it_recovered():
 def test_a_database_that_never_came_back_has_no_recovery():
     found = judged(arrivals((100, "ok"), (300, "timeout")))
     assert found.recovery is None
-    assert "not answered again" in found.reason
+    assert "did not answer again" in found.reason
 
 
 def test_a_hole_in_the_records_counts_as_not_answered():
@@ -173,15 +173,15 @@ def test_a_partial_outage_is_said_and_not_measured():
     assert "100 arrivals failed" in found.reason
     found = judged(arrivals((100, "ok"), *mixed, (200, "timeout"), (200, "ok")))
     assert found.recovery is not None
-    assert "99 arrivals had failed before the database fell silent" in found.doubt
+    assert "99 arrivals had failed before the database stopped answering" in found.doubt
 
 
-def test_a_client_that_stood_still_widens_the_bound_or_makes_it_worthless():
+def test_a_client_that_did_not_run_widens_the_bound_or_makes_it_worthless():
     operations = arrivals((100, "ok"), (300, "timeout"), (200, "ok"))
 
     def stalled(seconds, at=START + 395 * GAP):
         stall = operations[0]._replace(kind="stall", due=at, done=at + round(seconds * SECOND))
-        return judge(
+        return find_outage(
             Arrivals.of(operations),
             rate=RATE,
             fault_at=START,
@@ -192,7 +192,7 @@ def test_a_client_that_stood_still_widens_the_bound_or_makes_it_worthless():
 
     assert stalled(0.4).error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.4, abs=2e-3)
     assert stalled(0.4).doubt == ""
-    assert "stood still for 2.0 s" in stalled(2).doubt
+    assert "did not run for 2.0 s" in stalled(2).doubt
     assert stalled(2, at=START - 9 * SECOND).doubt == ""
 
 

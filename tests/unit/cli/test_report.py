@@ -97,7 +97,7 @@ def test_a_run_that_was_killed_with_the_key_away_is_aborted_and_says_what_is_mis
         f"the records do not show that the key {KEY} was put back: `chaos kms restore` does it, if "
         "nobody has",
     )
-    assert "the outage could not be measured: it was not answered again" in reasons
+    assert "the outage could not be measured: the database did not answer again" in reasons
     assert "lost writes could not be counted: the rows could not be read back" in reasons
     assert judgement.summary["ended"] is None
     assert judgement.summary["time_to_inaccessible_seconds"] is not None

@@ -108,7 +108,7 @@ def test_a_clusters_key_is_taken_away_after_the_gate_only():
 
 @pytest.mark.parametrize("on", ["key", "nothing"])
 def test_a_clusters_key_is_taken_away_only_in_an_experiment_about_it(on):
-    """Else there would be neither a load nor a gate nor the safeguards."""
+    """Else there would be no load, no check of the hypothesis and no safeguards."""
     its = experiment([step("disable_key")], [step("enable_key")], "before-method-only")
     assert "its control's argument `on` must be cluster" in refused(its, on)
 

@@ -1,4 +1,4 @@
-"""What is up before the gate: each part, in its order, and down in reverse."""
+"""What a run needs before its hypothesis is checked: started in order, stopped in reverse."""
 
 from __future__ import annotations
 

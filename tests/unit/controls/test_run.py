@@ -135,13 +135,15 @@ def test_a_tolerance_that_is_not_met_or_cannot_be_asked_ends_the_method(run, tol
     assert run.failed_at == "what-is-it"
     journal = {"steady_states": {}, "run": [{**state, "activity": activity}]}
     (failure,) = of_journal(journal, "failed").failures
-    assert failure.startswith("action what-is-it was ")
+    assert failure.startswith("action what-is-it returned ")
 
 
 def test_without_the_hook_a_tolerance_is_not_met():
     """An activity may have a control of our control's name, which then replaces it."""
     journal = {"steady_states": {}, "run": [{**done(True), "activity": step(tolerance=True)}]}
-    assert of_journal(journal, "failed").failures == ("action what-is-it was True",)
+    assert of_journal(journal, "failed").failures == (
+        "action what-is-it returned True, and its tolerance is not met",
+    )
 
 
 @pytest.mark.parametrize("part", ["rollbacks", "hypothesis"])

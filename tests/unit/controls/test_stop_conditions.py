@@ -10,7 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls import stop_conditions
-from chaosaws_kms_ext.controls.stop_conditions import RED_BUTTON, StopConditions
+from chaosaws_kms_ext.controls.stop_conditions import RESTORED, StopConditions
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
@@ -159,17 +159,17 @@ def test_a_thread_that_breaks_ends_the_run_rather_than_leave_it_unwatched(
     watching(put(cloudwatch), aws=door)
     door.broken = True
     until(lambda: signals)
-    assert run.stopping.startswith("nobody watches its stop conditions any more: OSError(")
+    assert run.stopping.startswith("its stop conditions cannot be checked any more: OSError(")
 
 
 @pytest.mark.parametrize("how", ["key_is_back", "close"])
-def test_an_entry_that_somebody_else_closes_is_the_red_button(watching, run, signals, how):
+def test_an_entry_that_somebody_else_closes_ends_the_run(watching, run, signals, how):
     entry = _entry(run)
     run.open_faults.key_away.append(entry)
     watching()
     getattr(entry, how)()
     until(lambda: signals)
-    assert run.stopping == RED_BUTTON
+    assert run.stopping == RESTORED
 
 
 def test_when_the_key_is_back_there_is_nothing_left_to_stop(

@@ -62,7 +62,7 @@ def test_without_one_it_is_said_how_to_make_one():
     finding = found()
     assert finding.state == "refused"
     assert "copy-db-cluster-snapshot --kms-key-id" in finding.why
-    assert "CHAOS_WITHOUT_BACKUP=yes goes without" in finding.why
+    assert "CHAOS_WITHOUT_BACKUP=yes allows the run without one" in finding.why
 
 
 @pytest.mark.parametrize(

@@ -29,15 +29,21 @@ def judged(credentials=TEMPORARY, ends=None):
 
 def test_credentials_for_good_and_those_that_renew_themselves_will_do():
     forever = judged(Credentials("shared-credentials-file", temporary=False, renewed=False))
-    assert (forever.state, forever.why) == ("ok", "from shared-credentials-file, without an end")
+    assert (forever.state, forever.why) == (
+        "ok",
+        "from shared-credentials-file, which never expire",
+    )
     renewed = judged(Credentials("assume-role", temporary=True, renewed=True))
-    assert (renewed.state, renewed.why) == ("ok", "from assume-role, renewed by themselves")
+    assert (renewed.state, renewed.why) == (
+        "ok",
+        "from assume-role, which are renewed automatically",
+    )
 
 
 def test_a_token_whose_end_nobody_knows_is_refused_with_what_to_do():
     finding = judged()
     assert finding.state == "refused"
-    for word in ("env", "nobody knows when", "5.0 hours", "AWS_PROFILE", EXPIRATION):
+    for word in ("env", "it is not known when", "5.0 hours", "AWS_PROFILE", EXPIRATION):
         assert word in finding.why
 
 
@@ -47,7 +53,7 @@ def test_a_token_whose_end_nobody_knows_is_refused_with_what_to_do():
 def test_an_end_that_is_no_instant_is_one_that_nobody_knows(ends):
     finding = judged(ends=ends)
     assert finding.state == "refused"
-    assert "nobody knows when" in finding.why
+    assert "it is not known when" in finding.why
     assert len(finding.why) < 400
 
 

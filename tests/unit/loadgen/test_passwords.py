@@ -284,7 +284,7 @@ def test_the_secret_of_another_user_is_refused(secret, keeping):
 @pytest.mark.parametrize(
     ("env", "database", "words"),
     [
-        ({"PGPASSWORD": "hunter2"}, "", "PGPASSWORD .*is set, and would beat"),
+        ({"PGPASSWORD": "hunter2"}, "", "PGPASSWORD .*is set, and would be used instead of"),
         ({"PGSERVICE": "shop", "PGSERVICEFILE": "FILE"}, "", "PGSERVICE.* is set, and would"),
         ({}, "passfile=/home/me/.pgpass", "must not name a passfile"),
         ({}, "service=shop", "must not name a service"),

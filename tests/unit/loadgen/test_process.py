@@ -48,7 +48,7 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     its = read_history(load.config.folder).arrivals("main")
     begin, end, width = [], [], []
     for frozen, ready in truth:
-        found = silence.judge(
+        found = silence.find_outage(
             its,
             rate=RATE,
             fault_at=frozen,
@@ -80,7 +80,7 @@ def test_every_acknowledged_row_that_disappears_is_reported_and_no_other(postgre
         for o in arrivals(load.config.folder)
         if o.kind == "write" and o.outcome == "ok"
     }
-    found = durability.judge(history.writes("main"), history.rows["main"])
+    found = durability.compare_writes(history.writes("main"), history.rows["main"])
     assert len(found.lost) > 3
     assert set(found.lost) == {WrittenRow(*row) for row in gone if row in acknowledged}
 
@@ -100,7 +100,7 @@ def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_loa
     assert due[-1] > stopped - 10_000_000
     write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
-    found = durability.judge(history.writes("main"), history.rows["main"])
+    found = durability.compare_writes(history.writes("main"), history.rows["main"])
     assert (found.lost, found.unexpected) == ((), ())
     assert operations.count(history.arrivals("main"))["unsent"] > 0
 

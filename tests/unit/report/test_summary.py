@@ -66,7 +66,7 @@ def test_what_any_load_loses_or_misses_counts():
     assert measured.figures["lost_writes"] == [[1, 3]]
     told = verdict(measured, "lost_writes", "missed_arrivals")
     assert told.word == "failed"
-    assert "objective missed: missed_arrivals 1 of 0" in told.reasons
+    assert "objective missed: missed_arrivals was 1, and its limit is 0" in told.reasons
 
 
 def test_without_an_outage_the_load_main_is_spared_too():
@@ -141,12 +141,12 @@ def test_rows_of_one_load_that_were_not_read_back_leave_all_losses_unknown():
     )
 
 
-def test_a_load_that_stood_still_is_in_doubt_by_its_name():
+def test_a_load_that_did_not_run_is_in_doubt_by_its_name():
     stood = Operation("copy", 0, 1, "stall", at(10), at(10), at(50), "ok", None)
     operations = [*load("copy", *ALL_WELL), stood]
     measured = measure(["copy"], history(operations, ran("copy", 0, 200)))
     (doubt,) = measured.doubts
-    assert doubt.startswith("of the load copy: the load itself stood still for 2.0 s")
+    assert doubt.startswith("of the load copy: the load's own process did not run for 2.0 s")
 
 
 @given(st.dictionaries(st.sampled_from(["main", "a", "b", "c"]), outcomes, min_size=1))
@@ -206,8 +206,8 @@ def test_the_table_shows_every_load_and_attempt_and_who_did_it():
         'another context, {"a": "2"}: refused',
         "disabled by                    arn:me at 2026-11-23T10:00:00Z",
         "enabled by                     not measured",
-        "objective missed_arrivals      MISSED: 1 of 0",
-        "objective misattributed_calls  could not be judged: not measured of 0",
+        "objective missed_arrivals      MISSED: 1, limit 0",
+        "objective misattributed_calls  could not be judged: not measured, limit 0",
     ):
         assert " ".join(line.split()) in " ".join(shown.split())
 

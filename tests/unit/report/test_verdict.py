@@ -12,14 +12,14 @@ from chaosaws_kms_ext.settings import Settings
 LAB = Settings(lab_speed=60, rto=3600)
 
 
-def judge(settings=LAB, **measured):
+def evaluated(settings=LAB, **measured):
     """Objectives by name, with what was measured."""
     conditions = Conditions(run="r", experiment="x", started="", settings=settings)
-    return [OBJECTIVES[name].judge(figure, conditions) for name, figure in measured.items()]
+    return [OBJECTIVES[name].evaluate(figure, conditions) for name, figure in measured.items()]
 
 
 def judged(ttr, lost):
-    return judge(rto=ttr, lost_writes=lost)
+    return evaluated(rto=ttr, lost_writes=lost)
 
 
 def test_only_a_run_in_which_all_is_well_and_known_passes():
@@ -29,8 +29,8 @@ def test_only_a_run_in_which_all_is_well_and_known_passes():
 @pytest.mark.parametrize(
     ("ttr", "lost", "reason"),
     [
-        (60.1, 0, "objective missed: rto 60.1 s of 60 s"),
-        (1.0, 3, "objective missed: lost_writes 3 of 0"),
+        (60.1, 0, "objective missed: rto was 60.1 s, and its limit is 60 s"),
+        (1.0, 3, "objective missed: lost_writes was 3, and its limit is 0"),
     ],
 )
 def test_a_missed_objective_fails(ttr, lost, reason):
@@ -58,7 +58,10 @@ def ran(name, status="succeeded", **more):
     return {"activity": {"name": name}, "status": status, **more}
 
 
-GATE = {"before": {"steady_state_met": True, "probes": []}}
+NEVER_CHECKED = "the steady-state hypothesis was never checked"
+NOT_HELD_BEFORE = "the steady-state hypothesis did not hold before the method"
+NOT_HELD_AFTER = "the steady-state hypothesis did not hold after the method"
+HELD_BEFORE = {"before": {"steady_state_met": True, "probes": []}}
 
 
 def probe(name, **more):
@@ -78,17 +81,21 @@ def probe(name, **more):
                     }
                 }
             },
-            "the gate: key-is-enabled was False",
+            "the steady-state hypothesis did not hold before the method: "
+            "key-is-enabled returned False, and its tolerance is not met",
         ),
-        ({"steady_states": {"before": None}}, "the hypothesis was not asked"),
-        ({"steady_states": {"before": None, "after": None}}, "the hypothesis was not asked"),
+        ({"steady_states": {"before": None}}, NEVER_CHECKED),
+        (
+            {"steady_states": {"before": None, "after": None}},
+            NEVER_CHECKED,
+        ),
         (
             {"steady_states": {"before": {"steady_state_met": None, "probes": []}}},
-            "the gate: the hypothesis did not hold",
+            NOT_HELD_BEFORE,
         ),
         (
-            {"steady_states": {**GATE, "after": {"steady_state_met": None, "probes": []}}},
-            "the hypothesis afterwards: the hypothesis did not hold",
+            {"steady_states": {**HELD_BEFORE, "after": {"steady_state_met": None, "probes": []}}},
+            NOT_HELD_AFTER,
         ),
         (
             {
@@ -100,23 +107,27 @@ def probe(name, **more):
                     }
                 },
             },
-            "the hypothesis afterwards: copy-is-there was 0",
-        ),
-        (
-            {"steady_states": GATE, "run": [probe("rows-equal", tolerance_met=False, output=2)]},
-            "action rows-equal was 2",
-        ),
-        (
-            {"steady_states": GATE, "run": [probe("rows-equal", output=True)]},
-            "action rows-equal was True",
-        ),
-        (
-            {"steady_states": GATE, "rollbacks": [probe("is-back", tolerance_met=None)]},
-            "rollback is-back was None",
+            "the steady-state hypothesis did not hold after the method: "
+            "copy-is-there returned 0, and its tolerance is not met",
         ),
         (
             {
-                "steady_states": GATE,
+                "steady_states": HELD_BEFORE,
+                "run": [probe("rows-equal", tolerance_met=False, output=2)],
+            },
+            "action rows-equal returned 2, and its tolerance is not met",
+        ),
+        (
+            {"steady_states": HELD_BEFORE, "run": [probe("rows-equal", output=True)]},
+            "action rows-equal returned True, and its tolerance is not met",
+        ),
+        (
+            {"steady_states": HELD_BEFORE, "rollbacks": [probe("is-back", tolerance_met=None)]},
+            "rollback is-back returned None, and its tolerance is not met",
+        ),
+        (
+            {
+                "steady_states": HELD_BEFORE,
                 "experiment": {"method": [{"name": "a"}, {"ref": "a"}], "rollbacks": []},
                 "run": [ran("a")],
             },
@@ -124,19 +135,19 @@ def probe(name, **more):
         ),
         (
             {
-                "steady_states": GATE,
+                "steady_states": HELD_BEFORE,
                 "experiment": {"rollbacks": [{"name": "enable-the-key"}, {"name": "b"}]},
                 "rollbacks": [ran("b")],
             },
             "rollback enable-the-key did not run",
         ),
         (
-            {"steady_states": GATE, "run": [{"activity": {"name": "in-the-background"}}]},
+            {"steady_states": HELD_BEFORE, "run": [{"activity": {"name": "in-the-background"}}]},
             "action in-the-background: did not run",
         ),
         (
             {
-                "steady_states": GATE,
+                "steady_states": HELD_BEFORE,
                 "run": [
                     ran(
                         "disable-the-key",
@@ -153,10 +164,13 @@ def probe(name, **more):
             "action disable-the-key: not allowed: kms:DisableKey",
         ),
         (
-            {"steady_states": GATE, "rollbacks": [ran("enable-the-key", "failed")]},
+            {"steady_states": HELD_BEFORE, "rollbacks": [ran("enable-the-key", "failed")]},
             "rollback enable-the-key: failed",
         ),
-        ({"steady_states": GATE, "deviated": True}, "the hypothesis did not hold afterwards"),
+        (
+            {"steady_states": HELD_BEFORE, "deviated": True},
+            NOT_HELD_AFTER,
+        ),
     ],
 )
 def test_what_failed_is_read_from_the_journal(journal, said):
@@ -169,12 +183,14 @@ def test_where_the_gate_stays_shut_nothing_of_the_method_is_missed():
         "steady_states": {"before": {"steady_state_met": False}},
         "experiment": {"method": [{"name": "a"}], "rollbacks": []},
     }
-    assert of_journal(journal, "completed").failures == ("the gate: the hypothesis did not hold",)
+    assert of_journal(journal, "completed").failures == (
+        "the steady-state hypothesis did not hold before the method",
+    )
 
 
 def test_what_comes_after_a_failure_is_not_missed():
     journal = {
-        "steady_states": GATE,
+        "steady_states": HELD_BEFORE,
         "experiment": {"method": [{"name": "a"}, {"name": "b"}], "rollbacks": []},
         "run": [ran("a", "failed")],
     }
@@ -190,26 +206,26 @@ def test_a_hypothesis_asked_afterwards_alone_will_do():
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_figure_that_objectives_are_held_against_can_be_missing(name):
-    (judged_,) = judge(**{name: None})
+    (judged_,) = evaluated(**{name: None})
     assert judged_["met"] is None
     assert decide(Course(), [judged_], []).word == "inconclusive"
 
 
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"rto", "replacement_rto"}))
 def test_what_has_to_be_none_is_missed_by_one(name):
-    assert judge(**{name: 0})[0]["met"] is True
-    assert judge(**{name: 1})[0]["met"] is False
+    assert evaluated(**{name: 0})[0]["met"] is True
+    assert evaluated(**{name: 1})[0]["met"] is False
 
 
 def test_a_replacement_is_held_against_its_own_objective():
     settings = Settings(lab_speed=60, rto=60, replacement_rto=600)
-    rto, replacement = judge(settings, rto=1.5, replacement_rto=9.0)
+    rto, replacement = evaluated(settings, rto=1.5, replacement_rto=9.0)
     assert (rto["met"], replacement["met"]) == (False, True)
     assert (replacement["limit_seconds"], replacement["limit_aws_seconds"]) == (10, 600)
 
 
 def test_a_journal_without_failures_has_none():
-    journal = {"steady_states": GATE, "run": [ran("a")], "rollbacks": [ran("b")]}
+    journal = {"steady_states": HELD_BEFORE, "run": [ran("a")], "rollbacks": [ran("b")]}
     assert of_journal(journal, "completed") == Course()
     assert of_journal(journal, "interrupted").interrupted
     assert of_journal(journal, "failed").failures

@@ -85,7 +85,7 @@ def test_no_write_counts_as_lost_because_a_query_left_a_transaction_open(
     load.stop()
     write_rows(load.config.folder, load.config.name, load.rows(5))
     history = read_history(load.config.folder)
-    found = durability.judge(history.writes("main"), history.rows["main"])
+    found = durability.compare_writes(history.writes("main"), history.rows["main"])
     assert found.acknowledged > 5
     assert (found.lost, found.unexpected) == ((), ())
 
