@@ -22,7 +22,7 @@ from chaosaws_kms_ext.checkers.base import (
 from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import MAIN, Conditions, Outcome, WrittenRow
-from chaosaws_kms_ext.history.columns import CODES, Instants, Rows, Writes
+from chaosaws_kms_ext.history.columns import CODES, Instants, Mask, Rows, Writes
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Durability", "DurabilityChecker", "compare_writes"]
@@ -136,23 +136,25 @@ def compare_writes(
     itself, so that its last operations may not be recorded. A row with a higher sequence then
     belongs to an unknown write.
     """
-    acknowledged = _numbers(writes.rows)[writes.outcome == CODES[Outcome.OK]]
-    unknown = _numbers(writes.rows)[np.isin(writes.outcome, UNKNOWN)]
-    acknowledged, unknown = np.unique(acknowledged), np.unique(unknown)
+    numbers = _numbers(writes.rows)
+    acknowledged = _ordered(numbers[writes.outcome == CODES[Outcome.OK]])
+    unknown = _ordered(numbers[np.isin(writes.outcome, UNKNOWN)])
     if present is None:
         return Durability(
             len(acknowledged), len(unknown), None, None, None, "the rows could not be read back"
         )
-    there = np.unique(_numbers(present))
+    there = _ordered(_numbers(present))
+    others = there[~_found(there, acknowledged)]
+    unexpected = others[~_found(others, unknown)]
     if last is not None:
-        unknown = np.union1d(unknown, there[_after(there, last)])
-    lost = np.setdiff1d(acknowledged, there, assume_unique=True)
-    unexpected = np.setdiff1d(there, np.union1d(acknowledged, unknown), assume_unique=True)
+        late = np.array([row.sequence > last.get(row.writer, 0) for row in _rows(unexpected)], bool)
+        unknown = np.concatenate((unknown, unexpected[late]))
+        unexpected = unexpected[~late]
     return Durability(
         acknowledged=len(acknowledged),
         unknown=len(unknown),
         present=len(there),
-        lost=_rows(lost),
+        lost=_rows(acknowledged[~_found(acknowledged, there)]),
         unexpected=_rows(unexpected),
         reason="",
     )
@@ -171,7 +173,19 @@ def _rows(numbers: Instants) -> tuple[WrittenRow, ...]:
     return tuple(WrittenRow(*divmod(number, SEQUENCES)) for number in numbers.tolist())
 
 
-def _after(numbers: Instants, last: Mapping[int, int]) -> list[int]:
-    """The places of those above the last sequence that is known of their writer."""
-    found = enumerate(_rows(numbers))
-    return [place for place, row in found if row.sequence > last.get(row.writer, 0)]
+def _ordered(numbers: Instants) -> Instants:
+    """In order, each once."""
+    numbers.sort()
+    first = np.ones(len(numbers), np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return numbers if first.all() else numbers[first]
+
+
+def _found(numbers: Instants, among: Instants) -> Mask:
+    """Which numbers are among others, which are in order."""
+    if not len(among):
+        return np.zeros(len(numbers), np.bool_)
+    places = np.searchsorted(among, numbers)
+    places[places == len(among)] = 0
+    found: Mask = among[places] == numbers
+    return found

@@ -55,7 +55,7 @@ class Latency:
 def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
     its = arrivals.answered & (begin <= arrivals.due) & (arrivals.due < end)
-    took = arrivals.done[its] - arrivals.due[its]
+    took = arrivals.took(its)
     return Latency(_ms(nearest_rank(took, 0.50)), _ms(nearest_rank(took, 0.99)))
 
 

@@ -12,7 +12,7 @@ A *stall* is a time in which the load's own process did not run, since the machi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +79,9 @@ def find_outage(
     """
     # Operations that a load cut when it died: the database is not to blame for them.
     cut = max((since for since, _ in gaps), default=0)
-    arrivals = arrivals.only((arrivals.outcome != CODES[Outcome.ABORTED]) | (arrivals.done > cut))
+    aborted = (arrivals.outcome == CODES[Outcome.ABORTED]) & (arrivals.done <= cut)
+    if aborted.any():
+        arrivals = arrivals.only(~aborted)
     span = round(window * SECOND)
     bound = 1 / rate + reconnect_spacing + _delay(arrivals, fault_at)
     silence = _first_silence(arrivals, fault_at, span)
@@ -91,12 +93,11 @@ def find_outage(
     recovery, reason = _recovery(arrivals, silence, span, rate)
     end = int(arrivals.done[-1]) if recovery is None else recovery
     stall = _longest(stalls, silence - span, end + span)
-    answers = arrivals.done[arrivals.answered]
-    between = int(np.count_nonzero((silence < answers) & (answers < end)))
+    between = arrivals.answered & (silence < arrivals.done) & (arrivals.done < end)
     return Outage(
         impact=silence,
         recovery=recovery,
-        answered_between=between,
+        answered_between=int(np.count_nonzero(between)),
         resolution_seconds=1 / rate,
         error_bound_seconds=bound + stall + _unseen(arrivals, silence, end, gaps),
         reason=reason,
@@ -164,40 +165,62 @@ def _doubt(failed_before: int, stall: float) -> str:
 
 def _first_silence(arrivals: Arrivals, fault_at: int, span: int) -> int | None:
     """The begin of the first silence of at least `span` that ends after `fault_at`."""
-    answers = np.sort(arrivals.done[arrivals.answered])
-    if not len(answers):
-        return None
     unanswered = arrivals.due[~arrivals.answered]
-    ends = np.append(answers[1:], arrivals.done.max())
-    silent = (ends > fault_at) & (ends - answers >= span)
-    begins, ends = answers[silent], ends[silent]
-    first = np.searchsorted(unanswered, begins)
-    due = first < len(unanswered)
-    due[due] = unanswered[first[due]] <= ends[due]
-    return int(begins[due][0]) if due.any() else None
+    for begin, end in _silences(arrivals, fault_at, span):
+        first = np.searchsorted(unanswered, begin)
+        if first < len(unanswered) and unanswered[first] <= end:
+            return begin
+    return None
+
+
+def _silences(arrivals: Arrivals, fault_at: int, span: int) -> Iterator[tuple[int, int]]:
+    """The times of at least `span` without an answer that end after `fault_at`, in order."""
+    if not arrivals.answered.any():
+        return
+    before = arrivals.answered & (arrivals.done <= fault_at)
+    answers = arrivals.done[arrivals.answered & ~before]
+    answers.sort()
+    last = int(arrivals.done.max())
+    found = []
+    if before.any():
+        latest = int(np.max(arrivals.done, where=before, initial=0))
+        found.append((latest, int(answers[0]) if len(answers) else last))
+    for place in np.flatnonzero(np.diff(answers) >= span).tolist():
+        found.append((int(answers[place]), int(answers[place + 1])))
+    if len(answers):
+        found.append((int(answers[-1]), last))
+    yield from ((begin, end) for begin, end in found if end > fault_at and end - begin >= span)
+
+
+STARTS = 1 << 18
+"""Windows that are looked at together: all of them would need much memory."""
 
 
 def _recovery(arrivals: Arrivals, impact: int, span: int, rate: float) -> tuple[int | None, str]:
     """The first answer of the first whole window that was answered, from the impact on."""
-    dues, answered = arrivals.due, np.flatnonzero(arrivals.answered)
-    so_far = np.concatenate(([0], np.cumsum(arrivals.answered)))
+    dues = arrivals.due
     expected = math.floor(rate * span / SECOND) - 1
-    begins = answered[np.searchsorted(answered, np.searchsorted(dues, impact)) :]
-    ends = np.searchsorted(dues, dues[begins] + span)
-    # A hole in the record counts as not answered.
-    due = np.maximum(ends - begins, expected)
-    whole = ends < len(dues)
-    back = np.flatnonzero(whole & ((so_far[ends] - so_far[begins]) / due >= ANSWERED))
-    if len(back):
-        window = arrivals.only(slice(begins[back[0]], ends[back[0]]))
-        return int(window.done[window.answered].min()), ""
-    if whole.all():
-        return None, "the database did not answer again"
-    return None, "the record ends before enough arrivals were answered again"
+    for first in range(int(np.searchsorted(dues, impact)), len(dues), STARTS):
+        begins = first + np.flatnonzero(arrivals.answered[first : first + STARTS])
+        if not len(begins):
+            continue
+        ends = np.searchsorted(dues, dues[begins] + span)
+        so_far = np.concatenate(([0], np.cumsum(arrivals.answered[first : ends[-1]])))
+        # A hole in the record counts as not answered.
+        due = np.maximum(ends - begins, expected)
+        whole = ends < len(dues)
+        share = (so_far[ends - first] - so_far[begins - first]) / due
+        back = np.flatnonzero(whole & (share >= ANSWERED))
+        if len(back):
+            window = arrivals.only(slice(begins[back[0]], ends[back[0]]))
+            return int(window.done[window.answered].min()), ""
+        if not whole.all():
+            return None, "the record ends before enough arrivals were answered again"
+    return None, "the database did not answer again"
 
 
 def _delay(arrivals: Arrivals, fault_at: int) -> float:
     """How long an answer took before the fault, the client's own lateness included: the 99th
     percentile, seconds."""
     before: Mask = (arrivals.done < fault_at) & arrivals.answered
-    return (nearest_rank(arrivals.done[before] - arrivals.due[before], 0.99) or 0) / SECOND
+    return (nearest_rank(arrivals.took(before), 0.99) or 0) / SECOND

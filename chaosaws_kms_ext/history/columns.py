@@ -72,6 +72,12 @@ class Arrivals:
         answered: Mask = self.outcome == CODES[Outcome.OK]
         return answered
 
+    def took(self, which: Mask) -> Instants:
+        """How long some of them took from when they were due, ns."""
+        found: Instants = self.done[which]
+        found -= self.due[which]
+        return found
+
     def only(self, which: Mask | slice) -> Arrivals:
         """Some of them."""
         return Arrivals(self.due[which], self.done[which], self.outcome[which])

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from chaosaws_kms_ext.history.columns import CODES, Arrivals, Codes, Mask, Recorded, Rows, Writes
+from chaosaws_kms_ext.history.columns import (
+    CODES,
+    Arrivals,
+    Codes,
+    Instants,
+    Mask,
+    Recorded,
+    Rows,
+    Writes,
+)
 from chaosaws_kms_ext.history.operations_file import (
     Header,
     HistoryDamaged,
@@ -25,6 +35,10 @@ __all__ = ["arrivals_in", "read_recorded"]
 
 CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
+BLOCK = 1 << 19
+"""Operations that are sorted at a time, first."""
+ROW = 42
+"""Bytes that an operation takes in a file at least: the sum of its columns."""
 
 
 def read_recorded(paths: Sequence[Path]) -> dict[str, Recorded]:
@@ -45,8 +59,7 @@ def arrivals_in(batch: pa.RecordBatch) -> Arrivals:
 
 
 def _recorded(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
-    longest = sum(batch.num_rows for path, _ in files for batch in read_batches(path)[1])
-    columns = _Columns(load, longest)
+    columns = _Columns(load, sum(path.stat().st_size for path, _ in files) // ROW)
     for path, _ in files:
         try:
             for chunk in _chunks(read_batches(path)[1]):
@@ -71,7 +84,7 @@ def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 class _Columns:
-    """Grows by batches, up to `longest` operations."""
+    """Grows by batches, up to `longest` operations: what is not used of that takes no memory."""
 
     def __init__(self, load: str, longest: int) -> None:
         self._load = load
@@ -105,9 +118,7 @@ class _Columns:
         """What there is, in the order in which it was due."""
         due, done = self._due[: self._length], self._done[: self._length]
         outcome = self._outcome[: self._length]
-        if np.any(due[1:] < due[:-1]):
-            order = np.argsort(due, kind="stable")
-            due[:], done[:], outcome[:] = due[order], done[order], outcome[order]
+        _put_in_order(due, done, outcome)
         return Recorded(
             rate,
             Arrivals(due, done, outcome),
@@ -122,6 +133,22 @@ class _Columns:
         np.maximum.at(highest, whose, sequence)
         for number, last in zip(writers.tolist(), highest.tolist(), strict=True):
             self._last[number] = max(last, self._last.get(number, 0))
+
+
+def _put_in_order(due: Instants, *others: NDArray[Any]) -> None:
+    """Sorts columns by `due`, in place.
+
+    A load writes an operation when it ends, so most are near their place: sorting them in blocks
+    that overlap does it, and needs little memory.
+    """
+    for width in (BLOCK, len(due)):
+        if not np.any(due[1:] < due[:-1]):
+            return
+        for first in range(0, len(due), max(width // 2, 1)):
+            block = slice(first, first + width)
+            order = np.argsort(due[block], kind="stable")
+            for column in (due, *others):
+                column[block] = column[block][order]
 
 
 def _is_any(column: pa.DictionaryArray, names: Collection[str]) -> Mask:

@@ -176,7 +176,7 @@ class Load:
         end = time.monotonic_ns() - round(FRESHEST * SECOND)
         begin = end - round(seconds * SECOND)
         due = self._recent.only((begin <= self._recent.due) & (self._recent.due < end))
-        took = (due.done - due.due)[due.answered]
+        took = due.took(due.answered)
         p99 = nearest_rank(took, 0.99)
         # One arrival may lie on either side of an edge; those that were recorded were due.
         expected = max(self.config.rate * seconds - 1, len(due), 1)
