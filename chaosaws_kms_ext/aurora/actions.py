@@ -13,7 +13,7 @@ from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.checkers.silence import ANSWERED
+from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import close_recovered

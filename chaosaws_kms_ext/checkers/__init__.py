@@ -6,16 +6,8 @@ database.
 
 from __future__ import annotations
 
-from chaosaws_kms_ext.checkers.base import (
-    BROKEN,
-    CHECKERS,
-    OBJECTIVES,
-    Checker,
-    Objective,
-    Result,
-    checker,
-    load,
-)
+from chaosaws_kms_ext.checkers.base import BROKEN, CHECKERS, Checker, Result, checker, load
+from chaosaws_kms_ext.checkers.objectives import OBJECTIVES, Objective
 
 __all__ = ["BROKEN", "CHECKERS", "OBJECTIVES", "Checker", "Objective", "Result", "checker", "load"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from chaosaws_kms_ext.checkers.objectives import OBJECTIVES, Figure, Objective
 from chaosaws_kms_ext.discovery import import_all
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName
 from chaosaws_kms_ext.history.history import History
@@ -18,10 +19,7 @@ from chaosaws_kms_ext.history.history import History
 __all__ = [
     "BROKEN",
     "CHECKERS",
-    "OBJECTIVES",
     "Checker",
-    "Figure",
-    "Objective",
     "Result",
     "checker",
     "every_load",
@@ -31,45 +29,6 @@ __all__ = [
     "of_load",
     "total",
 ]
-
-Figure = float | int | None
-"""None: could not be measured."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What an experiment may ask of a figure: to be at most `limit`."""
-
-    name: str
-    """What experiments call it."""
-    figure: str
-    """In the `measured` of the checker's result."""
-    limit: str | int = 0
-    """A setting in AWS seconds, by its name, or the number itself."""
-    unit: Literal["seconds", ""] = ""
-
-    def evaluate(self, measured: Figure, conditions: Conditions) -> dict[str, Any]:
-        """The objective as summary.json has it; `met` is None where it could not be measured."""
-        met = None if measured is None else measured <= self._real(conditions)
-        if self.unit != "seconds":
-            limit = self._real(conditions)
-            return {"name": self.name, "limit": limit, "measured": measured, "met": met}
-        return {
-            "name": self.name,
-            "limit_seconds": self._real(conditions),
-            "limit_aws_seconds": self._limit(conditions),
-            "measured_seconds": measured,
-            "met": met,
-        }
-
-    def _limit(self, conditions: Conditions) -> float:
-        if isinstance(self.limit, str):
-            return float(getattr(conditions.settings, self.limit))
-        return self.limit
-
-    def _real(self, conditions: Conditions) -> float:
-        limit = self._limit(conditions)
-        return conditions.settings.real(limit) if self.unit == "seconds" else limit
 
 
 @dataclass(frozen=True)
@@ -115,9 +74,6 @@ CHECKERS: dict[str, Checker] = {}
 
 BROKEN: dict[str, str] = {}
 """The files of checkers that cannot be imported, and why: nothing passes without them."""
-
-OBJECTIVES: dict[str, Objective] = {}
-"""Name → the objective, of all checkers."""
 
 
 def checker(kind: Kind) -> Kind:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
-    Objective,
     Result,
     checker,
     every_load,
@@ -20,6 +19,7 @@ from chaosaws_kms_ext.checkers.base import (
     total,
 )
 from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import MAIN, Conditions, Outcome, WrittenRow
 from chaosaws_kms_ext.history.columns import CODES, Instants, Mask, Rows, Writes

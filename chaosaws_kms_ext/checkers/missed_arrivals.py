@@ -10,7 +10,6 @@ import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
-    Objective,
     Result,
     checker,
     every_load,
@@ -19,7 +18,8 @@ from chaosaws_kms_ext.checkers.base import (
     of_load,
     total,
 )
-from chaosaws_kms_ext.checkers.silence import LONG_STALL, stall_in_words
+from chaosaws_kms_ext.checkers.fault_outage import LONG_STALL, stall_in_words
+from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName, Operation, Outcome
 from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
 from chaosaws_kms_ext.history.history import History

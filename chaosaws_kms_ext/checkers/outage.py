@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from chaosaws_kms_ext.checkers import exactness, silence
+from chaosaws_kms_ext.checkers import exactness
 from chaosaws_kms_ext.checkers.base import (
     Checker,
-    Objective,
     Result,
     checker,
     every_load,
@@ -18,8 +17,10 @@ from chaosaws_kms_ext.checkers.base import (
     never_injected,
 )
 from chaosaws_kms_ext.checkers.exactness import Durations, Instant
+from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
 from chaosaws_kms_ext.checkers.load_ended import why_ended
-from chaosaws_kms_ext.checkers.silence import Outage
+from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.outage_windows import Load
 from chaosaws_kms_ext.history import MAIN, Conditions, Event, EventName, utc
 from chaosaws_kms_ext.history.history import History
 
@@ -111,21 +112,30 @@ class OutageChecker(Checker):
 
 @lru_cache(maxsize=4)
 def outage_of(history: History, conditions: Conditions, load: str) -> Outage | None:
-    """The silence of a load after the fault; None: no fault, or nothing recorded of the load."""
+    """The outage of a load after the fault; None: no fault, or nothing recorded of the load."""
     injected = history.first(EventName.INJECTED)
     arrivals = history.arrivals(load)
     if not expects_outage(conditions, load) or injected is None or not len(arrivals):
         return None
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
-    return silence.find_outage(
+    return find_outage(
         arrivals,
-        rate=history.recorded[load].rate,
+        as_load(history, conditions, load, injected.at),
         fault_at=injected.at,
-        window=conditions.settings.steady_window,
         reconnect_spacing=spacing,
-        stalls=history.witness(load, "stall"),
         gaps=history.gaps(load),
+    )
+
+
+def as_load(history: History, conditions: Conditions, load: str, fault_at: int) -> Load:
+    """What the search for windows has to know of a load."""
+    return Load(
+        rate=history.recorded[load].rate,
+        window=conditions.settings.steady_window,
+        deadline=conditions.settings.query_deadline,
+        usual=usual_delay(history.arrivals(load), fault_at),
+        stalls=history.witness(load, "stall"),
     )
 
 

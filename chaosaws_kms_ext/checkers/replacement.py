@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.checkers import exactness
-from chaosaws_kms_ext.checkers.base import Checker, Objective, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker
 from chaosaws_kms_ext.checkers.exactness import Durations
+from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from chaoslib.types import Experiment
 
-from chaosaws_kms_ext.checkers import OBJECTIVES
+from chaosaws_kms_ext.checkers.objectives import BadObjective, read_objectives
 from chaosaws_kms_ext.faults import Fault, check_arguments, named
 from chaosaws_kms_ext.kms.actions import FACES
 from chaosaws_kms_ext.run import Refused
@@ -42,16 +42,18 @@ OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"
 """The parameters of `chaos run` that override them."""
 
 
-def check(experiment: Experiment, objectives: Sequence[str], on: str) -> None:
-    """Raises Refused for an experiment that may not be run as it is."""
+def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> dict[str, float | None]:
+    """The objectives, each with its limit; raises Refused for an experiment that may not be run as
+    it is."""
     if experiment.get("dry"):
         raise Refused("a dry run measures nothing: run the experiment on the lab instead")
     if on not in ON:
         raise Refused(f"the control's argument `on` must be one of {', '.join(ON)}, not {on!r:.60}")
     _check_order(experiment, on)
-    if unknown := set(objectives) - set(OBJECTIVES):
-        known = ", ".join(OBJECTIVES)
-        raise Refused(f"no objective is called {', '.join(sorted(unknown))}: there are {known}")
+    try:
+        return read_objectives(objectives)
+    except BadObjective as problem:
+        raise Refused(str(problem)) from None
 
 
 def _check_order(experiment: Experiment, on: str) -> None:

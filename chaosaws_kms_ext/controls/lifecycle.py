@@ -6,11 +6,12 @@ import contextlib
 import logging
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from chaoslib.types import Configuration, Experiment
 
@@ -55,7 +56,8 @@ class Start:
 
     run: Run
     experiment: Experiment
-    objectives: Sequence[str]
+    objectives: Mapping[str, float | None]
+    """Each with its own limit, or None."""
     on: str
     """What the experiment is about: `cluster`, `key` or `nothing`."""
     configuration: Configuration
@@ -84,7 +86,7 @@ Part = Callable[[Start], contextlib.AbstractContextManager[None]]
 def begin(
     experiment: Experiment,
     name: str,
-    objectives: Sequence[str],
+    objectives: Sequence[Any],
     on: str,
     configuration: Configuration,
 ) -> Start:
@@ -96,8 +98,8 @@ def begin(
         runs.begin(our_settings.Settings(), name)
         raise
     run = runs.begin(settings, name)
-    experiment_rules.check(experiment, objectives, on)
-    return Start(run, experiment, objectives, on, configuration)
+    asked = experiment_rules.check(experiment, objectives, on)
+    return Start(run, experiment, asked, on, configuration)
 
 
 def bring_up(start: Start, stack: contextlib.ExitStack) -> None:
@@ -292,7 +294,7 @@ def folder(start: Start) -> Iterator[None]:
         settings=run.settings,
         region=aws.region,
         expects_outage=experiment_rules.injects(start.experiment),
-        objectives=tuple(start.objectives),
+        objectives=start.objectives,
     )
     try:
         run.conditions.write(opened / "history")

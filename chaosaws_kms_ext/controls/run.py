@@ -68,7 +68,7 @@ def _silence(record: logging.LogRecord) -> bool:
 def before_experiment_control(
     context: Experiment,
     experiment_name: str = "",
-    objectives: list[str] | None = None,
+    objectives: list[Any] | None = None,
     on: str = "cluster",
     configuration: Configuration = None,
     secrets: Secrets = None,

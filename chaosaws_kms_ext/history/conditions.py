@@ -84,7 +84,8 @@ class Conditions:
     region: str = ""
     expects_outage: bool = False
     """Whether the key of the cluster is to be taken away, so that the load `main` has an outage."""
-    objectives: tuple[str, ...] = ()
+    objectives: Mapping[str, float | None] = field(default_factory=dict)
+    """What the experiment asks for, each with its own limit, or None."""
     process: Process = field(default_factory=Process.this)
     versions: Mapping[str, str] = field(default_factory=_versions)
 
@@ -124,9 +125,9 @@ def _conditions(said: dict[str, Any]) -> Conditions:
     fields = {name: value for name, value in said.items() if name != "schema"}
     fields["settings"] = Settings.of_json(said["settings"])
     fields["process"] = Process(**said["process"])
-    fields["objectives"] = tuple(said["objectives"])
-    if not all(isinstance(each, str) for each in fields["objectives"]):
-        raise ValueError("an objective is a name")
+    limits = dict(said["objectives"]).values()
+    if not all(limit is None or type(limit) in (int, float) for limit in limits):
+        raise ValueError("the limit of an objective is a number")
     if not isinstance(said["expects_outage"], bool):
         raise ValueError("expects_outage is true or false")
     return Conditions(**fields)

@@ -11,7 +11,7 @@ import numpy as np
 
 from chaosaws_kms_ext.history.columns import Arrivals, Recorded, Rows, Writes
 from chaosaws_kms_ext.history.events import EventName
-from chaosaws_kms_ext.history.records import MAIN, Anchor, Event, Operation
+from chaosaws_kms_ext.history.records import MAIN, Anchor, Event, Operation, utc
 
 __all__ = ["History"]
 
@@ -67,6 +67,10 @@ class History:
                 )
             )
         return found
+
+    def in_utc(self, at: int) -> str:
+        """A CLOCK_MONOTONIC instant (ns) as UTC."""
+        return utc(self.anchor.utc(at))
 
     def first(self, name: str, after: int = 0, **details: Any) -> Event | None:
         """The first event called `name` at or after `after` that has these details."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from chaosaws_kms_ext.checkers.silence import ANSWERED
+from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.history import MAIN, EventName
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig

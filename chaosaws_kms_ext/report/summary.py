@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chaosaws_kms_ext.checkers import BROKEN, CHECKERS, OBJECTIVES, Checker, Result
-from chaosaws_kms_ext.checkers.base import Figure, every_load
+from chaosaws_kms_ext.checkers.base import every_load
+from chaosaws_kms_ext.checkers.objectives import Figure
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import (
     MAIN,
@@ -46,7 +47,8 @@ HEADER = {
     "key": "the key of that cluster, or the key that the run was about; `null`: none",
     "loads": "the fields of each other load, by name; those of the outage are `null`",
     "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
-    "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed",
+    "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed; "
+    "`sense` says where a figure has to be at least the limit",
 }
 """The fields that no checker has, and what they are."""
 
@@ -122,8 +124,8 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
     """
     found = measure(history, conditions)
     objectives = [
-        OBJECTIVES[name].evaluate(found.measured.get(OBJECTIVES[name].figure), conditions)
-        for name in conditions.objectives
+        OBJECTIVES[name].evaluate(found.measured.get(OBJECTIVES[name].figure), conditions, limit)
+        for name, limit in conditions.objectives.items()
     ]
     course = Course.of(history).with_failures(found.failures)
     broken = [f"the checker {name} cannot be used: {why}" for name, why in BROKEN.items()]

@@ -72,4 +72,5 @@ def _objective(objective: Mapping[str, Any]) -> str:
         return f"{met}: {in_words(objective['measured_seconds'])}, limit {limit}"
     measured = objective["measured"]
     shown = "not measured" if measured is None else measured
-    return f"{met}: {shown}, limit {objective['limit']}"
+    least = "at least " if objective.get("sense") == "at least" else ""
+    return f"{met}: {shown}, limit {least}{objective['limit']}"

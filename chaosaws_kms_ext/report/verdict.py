@@ -126,12 +126,14 @@ def decide(
 
 def in_words(objective: Mapping[str, Any]) -> str:
     """`rto was 70.2 s, and its limit is 60 s`."""
+    least = "at least " if objective.get("sense") == "at least" else ""
     if "limit_seconds" in objective:
         return (
             f"{objective['name']} was {objective['measured_seconds']:.1f} s, "
-            f"and its limit is {objective['limit_seconds']:g} s"
+            f"and its limit is {least}{objective['limit_seconds']:g} s"
         )
-    return f"{objective['name']} was {objective['measured']}, and its limit is {objective['limit']}"
+    limit = f"{least}{objective['limit']}"
+    return f"{objective['name']} was {objective['measured']}, and its limit is {limit}"
 
 
 def of_journal(journal: dict[str, Any], status: str) -> Course:

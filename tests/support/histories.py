@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers import OBJECTIVES
+from chaosaws_kms_ext.checkers.objectives import read_objectives
 from chaosaws_kms_ext.history import (
     SECOND,
     Anchor,
@@ -95,6 +96,16 @@ def history(operations=(), events=(), rows=None):
     )
 
 
+def with_limits(asked):
+    """Objectives as an experiment asks for them; those without any limit get one of 0."""
+    return [
+        {"name": each, "limit": 0}
+        if isinstance(each, str) and each in OBJECTIVES and OBJECTIVES[each].limit is None
+        else each
+        for each in asked
+    ]
+
+
 def conditions(outage=False, objectives=(), settings=SETTINGS):
     return Conditions(
         run="r",
@@ -103,7 +114,7 @@ def conditions(outage=False, objectives=(), settings=SETTINGS):
         settings=settings,
         region="eu-west-1",
         expects_outage=outage,
-        objectives=tuple(objectives),
+        objectives=read_objectives(objectives),
     )
 
 
@@ -153,9 +164,9 @@ def measure(loads, recorded, outage=False, settings=SETTINGS):
 def verdict(measured, *objectives, settings=SETTINGS):
     judged = [
         OBJECTIVES[name].evaluate(
-            measured.measured[OBJECTIVES[name].figure], conditions(settings=settings)
+            measured.measured[OBJECTIVES[name].figure], conditions(settings=settings), limit
         )
-        for name in objectives
+        for name, limit in read_objectives(with_limits(objectives)).items()
     ]
     return decide(Course(), judged, measured.doubts)
 

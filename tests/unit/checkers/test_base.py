@@ -21,6 +21,7 @@ from tests.support.histories import (
     outage_of_main,
     ran,
     started,
+    with_limits,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +81,7 @@ def test_any_checker_may_fail_and_the_others_say_what_they_know(name, monkeypatc
         raise KeyError("x")
 
     monkeypatch.setattr(type(CHECKERS[name]), "check", fails)
-    judgement = judged(*OBJECTIVES)
+    judgement = judged(*with_limits(OBJECTIVES))
     assert not judgement.verdict.passed
     failed = f"the checker {name} failed, its figures are not known: KeyError('x')"
     assert failed in judgement.verdict.reasons

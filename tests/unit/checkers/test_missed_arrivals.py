@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaosaws_kms_ext.checkers.fault_outage import LONG_STALL
 from chaosaws_kms_ext.checkers.missed_arrivals import Missed, count_missed
-from chaosaws_kms_ext.checkers.silence import LONG_STALL
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.columns import Arrivals
 

@@ -46,7 +46,7 @@ def stored(tmp_path, until=None, ended=WELL, process=GONE, objectives=("rto", "l
         settings,
         "eu-west-1",
         True,
-        objectives,
+        dict.fromkeys(objectives),
         process,
     ).write(folder / "history")
     operations, events = outage_of_main()

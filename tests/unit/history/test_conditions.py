@@ -20,7 +20,7 @@ def conditions(**more):
 
 
 def test_they_are_read_as_they_were_written(tmp_path):
-    written = conditions(expects_outage=True, objectives=("rto", "lost_writes"))
+    written = conditions(expects_outage=True, objectives={"rto": None, "lost_writes": 2})
     written.write(tmp_path)
     assert asdict(read_conditions(tmp_path)) == asdict(written)
     assert (tmp_path / "run.json").stat().st_mode & 0o077 == 0

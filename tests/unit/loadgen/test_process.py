@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.checkers import durability, hang, operations, silence
+from chaosaws_kms_ext.checkers import durability, fault_outage, hang, operations
 from chaosaws_kms_ext.history import WrittenRow
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
@@ -48,11 +48,11 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     its = read_history(load.config.folder).arrivals("main")
     begin, end, width = [], [], []
     for frozen, ready in truth:
-        found = silence.find_outage(
+        load_of_it = Load(RATE, 0.2, load.config.deadline, fault_outage.usual_delay(its, frozen))
+        found = fault_outage.find_outage(
             its,
-            rate=RATE,
+            load_of_it,
             fault_at=frozen,
-            window=0.2,
             reconnect_spacing=load.config.reconnect_spacing,
         )
         assert found.reason == ""

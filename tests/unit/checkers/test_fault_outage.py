@@ -1,12 +1,11 @@
-"""Impact, recovery and outage: by hand, and against a slow, obvious model."""
+"""Impact, recovery and outage, by hand; the windows that they are made from have a model."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.silence import find_outage
+from chaosaws_kms_ext.checkers.fault_outage import find_outage, usual_delay
+from chaosaws_kms_ext.checkers.outage_windows import Load
 from chaosaws_kms_ext.history import Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 
@@ -15,6 +14,7 @@ SECOND = 1000 * MS
 RATE = 100.0
 GAP = 10 * MS
 START = 7 * SECOND
+DEADLINE = 0.5
 
 
 def arrivals(*spans, took=MS):
@@ -28,15 +28,10 @@ def arrivals(*spans, took=MS):
     return found
 
 
-def judged(operations, fault_at=START, window=0.5, gaps=()):
-    return find_outage(
-        Arrivals.of(operations),
-        rate=RATE,
-        fault_at=fault_at,
-        window=window,
-        reconnect_spacing=0.05,
-        gaps=gaps,
-    )
+def judged(operations, fault_at=START, window=0.5, gaps=(), stalls=()):
+    columns = Arrivals.of(operations)
+    load = Load(RATE, window, DEADLINE, usual_delay(columns, fault_at), stalls)
+    return find_outage(columns, load, fault_at=fault_at, reconnect_spacing=0.05, gaps=gaps)
 
 
 def test_the_outage_lies_between_the_last_answer_and_the_first_again():
@@ -166,14 +161,21 @@ def test_an_outage_that_lies_in_a_gap_of_the_record_was_not_seen():
     assert (found.impact, found.recovery) == (None, None)
 
 
-def test_a_partial_outage_is_said_and_not_measured():
+def test_a_partial_outage_is_measured():
     mixed = [(1, "ok"), (1, "error")] * 100
     found = judged(arrivals((100, "ok"), *mixed, (200, "ok")))
-    assert found.impact is None
-    assert "100 arrivals failed" in found.reason
+    assert found.reason == ""
+    assert found.seconds == pytest.approx(2, abs=0.05)
+    assert found.answered_between == 99
+    assert [each.depth for each in found.windows] == [pytest.approx(0.5, abs=0.01)]
+
+
+def test_a_partial_outage_that_becomes_total_began_with_its_first_failure():
+    mixed = [(1, "ok"), (1, "error")] * 100
     found = judged(arrivals((100, "ok"), *mixed, (200, "timeout"), (200, "ok")))
-    assert found.recovery is not None
-    assert "99 arrivals had failed before the database stopped answering" in found.doubt
+    assert (found.reason, found.doubt) == ("", "")
+    assert found.impact == START + 101 * GAP
+    assert found.recovery == START + 500 * GAP + MS
 
 
 def test_a_client_that_did_not_run_widens_the_bound_or_makes_it_worthless():
@@ -181,67 +183,9 @@ def test_a_client_that_did_not_run_widens_the_bound_or_makes_it_worthless():
 
     def stalled(seconds, at=START + 395 * GAP):
         stall = operations[0]._replace(kind="stall", due=at, done=at + round(seconds * SECOND))
-        return find_outage(
-            Arrivals.of(operations),
-            rate=RATE,
-            fault_at=START,
-            window=0.5,
-            reconnect_spacing=0.05,
-            stalls=[stall],
-        )
+        return judged(operations, stalls=[stall])
 
     assert stalled(0.4).error_bound_seconds == pytest.approx(0.01 + 0.05 + 0.4, abs=2e-3)
     assert stalled(0.4).doubt == ""
     assert "did not run for 2.0 s" in stalled(2).doubt
     assert stalled(2, at=START - 9 * SECOND).doubt == ""
-
-
-# The model: what the words say, without any index or running sum
-
-
-def model(operations, fault_at, window):
-    span = window * SECOND
-    answers = sorted(o.done for o in operations if o.outcome == "ok")
-    if not answers:
-        return None, None
-    end = max(o.done for o in operations)
-    impact = None
-    for begin, until in zip(answers, [*answers[1:], end], strict=True):
-        silent = any(begin <= o.due <= until for o in operations if o.outcome != "ok")
-        if until > fault_at and until - begin >= span and silent:
-            impact = begin
-            break
-    if impact is None or impact < fault_at - 0.061 * SECOND:
-        return None, None
-    for first in operations:
-        if first.due < impact or first.outcome != "ok":
-            continue
-        inside = [o for o in operations if first.due <= o.due < first.due + span]
-        if not any(o.due >= first.due + span for o in operations):
-            return impact, None
-        ok = [o for o in inside if o.outcome == "ok"]
-        if len(ok) / max(len(inside), int(RATE * span / SECOND) - 1) >= 0.99:
-            return impact, min(o.done for o in ok)
-    return impact, None
-
-
-SPANS = st.lists(
-    st.tuples(st.integers(1, 120), st.sampled_from(["ok", "timeout", "unsent", "lost", "error"])),
-    min_size=1,
-    max_size=8,
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    spans=SPANS,
-    fault=st.integers(0, 300),
-    window=st.sampled_from([0.1, 0.3, 1.0]),
-    holes=st.sets(st.integers(0, 500), max_size=5),
-)
-def test_it_finds_what_the_obvious_model_finds(spans, fault, window, holes):
-    operations = [o for n, o in enumerate(arrivals(*spans)) if n not in holes]
-    fault_at = START + fault * GAP
-    found = judged(operations, fault_at=fault_at, window=window)
-    assert (found.impact, found.recovery) == model(operations, fault_at, window)
-    assert bool(found.reason) == (found.recovery is None)

@@ -1,0 +1,128 @@
+"""How much of the service was there: the share of the arrivals that were answered in time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, never_injected
+from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
+from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history.columns import Arrivals
+from chaosaws_kms_ext.history.history import History
+
+__all__ = ["AvailabilityChecker", "Service", "service_in", "slices_of"]
+
+MOST_SLICES = 600
+"""In the summary, for each load."""
+
+
+@checker
+class AvailabilityChecker(Checker):
+    """Counts it for each load."""
+
+    name = "availability"
+    place = 35
+    objectives = (
+        Objective("availability", "availability", None, "share", at_least=True),
+        Objective("lost_service", "lost_service_seconds", None, "seconds"),
+    )
+    fields = {
+        "availability": "the share of the arrivals that were answered in time, from the fault to "
+        "the recovery (without one, until the load was stopped); of a load that the fault should "
+        "not affect, of all its time",
+        "lost_service_seconds": "the arrivals that were not answered in time from the fault until "
+        "the load was stopped, divided by the rate: half of them for 20 s are 10 s",
+        "slices": "the share that was answered in time in each of so many `seconds`, from "
+        "`begin`; `null`: nothing was due, or nothing is recorded",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Counts arrivals; the time in which a load had died counts neither way."""
+        loads = {load: _figures(history, conditions, load) for load in every_load(history)}
+        main = loads[MAIN]
+        known = main["availability"] is not None and not never_injected(history, conditions)
+        row = f"{main['availability']:.1%} of the arrivals answered in time" if known else ""
+        lost = main["lost_service_seconds"]
+        if known and lost is not None:
+            row += f"; {lost:.2f} s of service lost"
+        return Result(
+            loads=loads,
+            measured={name: main[name] for name in ("availability", "lost_service_seconds")},
+            rows=[("availability", row)] if row else (),
+        )
+
+
+def _figures(history: History, conditions: Conditions, load: str) -> dict[str, Any]:
+    whole, affected = recorded_span(history, load), since_fault(history, conditions, load)
+    unknown: dict[str, Any] = dict.fromkeys(AvailabilityChecker.fields)
+    if whole is None or affected is None:
+        return unknown
+    arrivals, rate = history.arrivals(load), history.recorded[load].rate
+    stalls, gaps = history.witness(load, "stall"), history.gaps(load)
+    failed = failed_arrivals(arrivals, stalls)
+    counted = service_in(arrivals, failed, affected, rate, gaps)
+    rest = Span(affected.begin, max(whole.end, affected.end))
+    lost = service_in(arrivals, failed, rest, rate, gaps)
+    width = max(1.0, math.ceil(whole.seconds / MOST_SLICES))
+    return {
+        "availability": None if counted.share is None else round(counted.share, 5),
+        "lost_service_seconds": round(lost.failed / rate, 3),
+        "slices": {
+            "begin": history.in_utc(whole.begin),
+            "seconds": width,
+            "shares": slices_of(arrivals, whole, width),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Service:
+    """What became of the arrivals of a time."""
+
+    due: int
+    failed: int
+
+    @property
+    def share(self) -> float | None:
+        """Answered in time; None: nothing was due."""
+        return 1 - self.failed / self.due if self.due else None
+
+
+def service_in(
+    arrivals: Arrivals,
+    failed: np.ndarray,
+    span: Span,
+    rate: float,
+    gaps: list[tuple[int, int]],
+) -> Service:
+    """The arrivals that were due in a time, and those that failed; a hole in the record failed.
+
+    `gaps`: from when to when (ns) nothing was recorded since the load had died.
+    """
+    first, last = np.searchsorted(arrivals.due, [span.begin, span.end])
+    due = int(last - first)
+    unrecorded = sum(max(min(b, span.end) - max(a, span.begin), 0) for a, b in gaps)
+    # An arrival may lie on either side of each edge.
+    expected = math.floor(rate * (span.end - span.begin - unrecorded) / SECOND) - 1 - len(gaps)
+    holes = max(expected - due, 0)
+    return Service(due + holes, int(np.count_nonzero(failed[first:last])) + holes)
+
+
+def slices_of(arrivals: Arrivals, span: Span, width: float) -> list[float | None]:
+    """The share that was answered in time of what was due in each slice of `width` seconds."""
+    number = math.ceil(span.seconds / width)
+    edges = span.begin + np.round(np.arange(number + 1) * width * SECOND).astype(np.int64)
+    edges[-1] = min(int(edges[-1]), span.end)
+    places = np.searchsorted(arrivals.due, edges)
+    shares: list[float | None] = []
+    for first, last in pairwise(places.tolist()):
+        answered = int(np.count_nonzero(arrivals.answered[first:last]))
+        shares.append(round(answered / (last - first), 4) if last > first else None)
+    return shares

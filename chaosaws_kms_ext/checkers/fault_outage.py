@@ -1,0 +1,140 @@
+"""The outage that followed the fault: when the database stopped answering, and when it was back.
+
+It begins with the first outage window that ends after the fault, and ends with the last one: a
+database that flaps is back when it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaosaws_kms_ext.checkers.outage_windows import Load, Window, failed_arrivals, find_windows
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.history import SECOND, Operation
+from chaosaws_kms_ext.history.columns import Arrivals
+
+__all__ = ["LONG_STALL", "Outage", "find_outage", "stall_in_words", "usual_delay"]
+
+LONG_STALL = 1.0
+"""Seconds that the client may not have run (a stall): after a longer stall no figure is exact."""
+
+END_OF_TIME = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The outage of one load; instants are CLOCK_MONOTONIC ns."""
+
+    impact: int | None
+    """The begin of its first window."""
+    recovery: int | None
+    """The end of its last window."""
+    answered_between: int
+    """Arrivals answered after the impact and before the recovery: it flapped, or was partial, if
+    there are any."""
+    resolution_seconds: float
+    error_bound_seconds: float
+    """How far instants can be off: arrivals are that far apart, attempts to reconnect are, and an
+    answer takes that long."""
+    reason: str
+    """Why `impact` or `recovery` is None; empty if neither is."""
+    doubt: str = ""
+    """Why the figures, although there, cannot be trusted."""
+    windows: tuple[Window, ...] = ()
+    """Those of the outage."""
+
+    @property
+    def seconds(self) -> float | None:
+        """From the impact to the recovery."""
+        if self.impact is None or self.recovery is None:
+            return None
+        return (self.recovery - self.impact) / SECOND
+
+
+def find_outage(
+    arrivals: Arrivals,
+    load: Load,
+    *,
+    fault_at: int,
+    reconnect_spacing: float,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> Outage:
+    """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
+
+    `arrivals`: of one load, in order of `due`; `reconnect_spacing`: seconds; `gaps`: from when to
+    when (ns) nothing was recorded.
+    """
+    bound = 1 / load.rate + reconnect_spacing + load.usual
+    windows = [
+        each for each in find_windows(arrivals, load) if each.end is None or each.end > fault_at
+    ]
+    if not windows:
+        why = _why_none(arrivals, fault_at, load)
+        return Outage(None, None, 0, 1 / load.rate, bound, why)
+    first, last = windows[0], windows[-1]
+    if first.begin < fault_at - round(bound * SECOND):
+        before = "the database had stopped answering before the fault already"
+        return Outage(None, None, 0, 1 / load.rate, bound, before)
+    reason = ""
+    if last.end is None:
+        reason = "the database did not answer again"
+        if last.answered_after:
+            reason = "the record ends before enough arrivals were answered again"
+    end = int(arrivals.done[-1]) if last.end is None else last.end
+    stall = _longest(load.stalls, first.begin - load.span, end + load.span)
+    between = arrivals.answered & (first.begin < arrivals.done) & (arrivals.done < end)
+    return Outage(
+        impact=first.begin,
+        recovery=last.end,
+        answered_between=int(np.count_nonzero(between)),
+        resolution_seconds=1 / load.rate,
+        error_bound_seconds=bound + stall + _unseen(arrivals, first.begin, end, gaps),
+        reason=reason,
+        doubt=stall_in_words(stall) if stall > LONG_STALL else "",
+        windows=tuple(windows),
+    )
+
+
+def usual_delay(arrivals: Arrivals, until: int) -> float:
+    """How long an answer took before an instant (ns), the client's own lateness included: the 99th
+    percentile, seconds."""
+    before = arrivals.answered & (arrivals.done < until)
+    return (nearest_rank(arrivals.took(before), 0.99) or 0) / SECOND
+
+
+def stall_in_words(seconds: float) -> str:
+    """A sentence about a stall: a time in which the load's own process did not run."""
+    return f"the load's own process did not run for {seconds:.1f} s: the machine was too busy"
+
+
+def _why_none(arrivals: Arrivals, fault_at: int, load: Load) -> str:
+    if (stall := _longest(load.stalls, fault_at, END_OF_TIME)) > LONG_STALL:
+        return stall_in_words(stall)
+    failed = failed_arrivals(arrivals, load.stalls) & (arrivals.due >= fault_at)
+    few = f" ({number} arrivals failed)" if (number := np.count_nonzero(failed)) else ""
+    return f"the database went on answering after the fault: no outage was seen{few}"
+
+
+def _unseen(arrivals: Arrivals, begin: int, end: int, gaps: Sequence[tuple[int, int]]) -> float:
+    """The longest gap in the record, seconds, in which the outage may have begun or ended.
+
+    One that lies between two arrivals without an answer hides neither.
+    """
+    failed = arrivals.due[~arrivals.answered]
+    failed = failed[(begin <= failed) & (failed < end)]
+    hiding = [
+        until - since
+        for since, until in gaps
+        if until > begin and since < end
+        if not (np.any(failed < since) and np.any(failed >= until))
+    ]
+    return max(hiding, default=0) / SECOND
+
+
+def _longest(stalls: Sequence[Operation], begin: int, end: int) -> float:
+    """The longest stall between two instants, seconds."""
+    found = [o.done - o.due for o in stalls if o.done > begin and o.due < end]
+    return max(found, default=0) / SECOND

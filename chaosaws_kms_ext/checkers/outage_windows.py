@@ -1,0 +1,236 @@
+"""The outages of a load: from when to when arrivals were not answered, and how many of them.
+
+A stretch of the record is *good* if it is as long as a given time (10 AWS seconds, or 20 arrivals
+if those take longer) and 99 % of its arrivals were answered. An outage window is a time that no
+good stretch covers, and in which arrivals failed. Its depth is the share that was not answered: 1
+is a total outage.
+
+The begin of a window is the last answer before it, if all answers stop there. If others go on, it
+is the first arrival that failed. The end is the first answer after a time without any, or the first
+late answer of a session that hung, or the first answer after the last arrival that failed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaosaws_kms_ext.history import SECOND, Operation, Outcome
+from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
+
+__all__ = ["ANSWERED", "Load", "Window", "failed_arrivals", "find_windows"]
+
+ANSWERED = 0.99
+"""The share of arrivals that have to be answered."""
+
+FEWEST, SHORTEST = 10, 0.1
+"""Arrivals that fail in a window at least, and the seconds of service that those are."""
+
+NEAR = 20
+"""Arrivals between two that failed, which belong together in any case."""
+
+IN_FLIGHT = 5
+"""Arrivals that may have failed before all answers stop: they were on their way."""
+
+STARTS = 1 << 18
+"""Stretches that are looked at together: all of them would need much memory."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One outage; instants are CLOCK_MONOTONIC ns."""
+
+    begin: int
+    end: int | None
+    """None: it lasted until the record ended, or too little was recorded after it."""
+    failed: int
+    """Arrivals that were not answered in time."""
+    depth: float
+    """The share of its arrivals that were not answered while it lasted."""
+    answered_after: bool
+    """Whether anything was answered after the last arrival that failed."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is known of a load besides its arrivals."""
+
+    rate: float
+    """Arrivals a second."""
+    window: float
+    """Seconds of a good stretch."""
+    deadline: float
+    """Seconds in which an answer comes in time."""
+    usual: float
+    """Seconds that an answer takes when nothing is wrong: the 99th percentile."""
+    stalls: Sequence[Operation] = ()
+    """When the load's own process did not run."""
+
+    @property
+    def span(self) -> int:
+        """The good stretch in ns."""
+        return round(self.window * SECOND)
+
+    @property
+    def silence(self) -> int:
+        """ns without an answer that do not come about by chance."""
+        return round(max(10 / self.rate, 2 * self.usual + 1 / self.rate) * SECOND)
+
+    @property
+    def in_flight(self) -> int:
+        """ns in which an arrival that fails may have been due before all answers stopped."""
+        return round((3 * self.usual + 5 / self.rate) * SECOND)
+
+    @property
+    def late(self) -> int:
+        """ns after which an answer is one of a session that hung."""
+        return round(max(5 * self.usual, 10 / self.rate, 0.1) * SECOND)
+
+
+def failed_arrivals(arrivals: Arrivals, stalls: Sequence[Operation]) -> Mask:
+    """Which arrivals were not answered, and the load is not to blame: it did not run (a stall), or
+    it cut them when it ended."""
+    failed: Mask = ~arrivals.answered & (arrivals.outcome != CODES[Outcome.ABORTED])
+    for stall in stalls:
+        failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
+    return failed
+
+
+def find_windows(arrivals: Arrivals, load: Load) -> list[Window]:
+    """The outage windows of a load, in order; `arrivals` in the order in which they were due."""
+    failed = failed_arrivals(arrivals, load.stalls)
+    places = np.flatnonzero(failed)
+    if not len(places):
+        return []
+    covered = _covered(arrivals, failed, load)
+    return [
+        _window(arrivals, failed, load, first, last, stop)
+        for first, last, stop in _runs(covered, places, load)
+    ]
+
+
+def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
+    """Which arrivals lie in a good stretch."""
+    due, number = arrivals.due, len(arrivals)
+    expected = math.floor(load.rate * load.span / SECOND) - 1
+    covered = np.zeros(number, np.bool_)
+    reach = 0
+    for first in range(0, number, STARTS):
+        block = covered[first : first + STARTS]
+        ends_of = np.zeros(len(block), np.int64)
+        begins = first + np.flatnonzero(arrivals.answered[first : first + STARTS])
+        if len(begins):
+            ends = np.searchsorted(due, due[begins] + load.span)
+            so_far = np.concatenate(([0], np.cumsum(~failed[first : ends[-1]])))
+            # A hole in the record counts as not answered.
+            share = (so_far[ends - first] - so_far[begins - first]) / np.maximum(
+                ends - begins, expected
+            )
+            good = (ends < number) & (share >= ANSWERED)
+            ends_of[begins[good] - first] = ends[good]
+        ends_of[0] = max(ends_of[0], reach)
+        np.maximum.accumulate(ends_of, out=ends_of)
+        block[:] = ends_of > np.arange(first, first + len(block))
+        reach = int(ends_of[-1])
+    return covered
+
+
+def _runs(covered: Mask, places: Instants, load: Load) -> Iterator[tuple[int, int, int]]:
+    """Of each window: its first and its last arrival that failed, and where no stretch covers on.
+
+    `places`: of all arrivals that failed.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], covered, [True])).astype(np.int8)))
+    starts, stops = edges[::2], edges[1::2]
+    # Those that are near to each other belong together.
+    cluster = np.concatenate(([0], np.cumsum(np.diff(places) > NEAR)))
+    heads = np.flatnonzero(np.diff(cluster, prepend=-1))
+    tails = np.append(heads[1:], len(places)) - 1
+    first, last = np.searchsorted(places, starts), np.searchsorted(places, stops) - 1
+    some = first <= last
+    first, last, stops = first[some], last[some], stops[some]
+    first, last = heads[cluster[first]], tails[cluster[last]]
+    fewest = max(FEWEST, load.rate * SHORTEST)
+    merged: list[list[int]] = []
+    for one, other, stop in zip(first.tolist(), last.tolist(), stops.tolist(), strict=True):
+        if merged and one <= merged[-1][1]:
+            merged[-1][1:] = [max(other, merged[-1][1]), stop]
+        else:
+            merged.append([one, other, stop])
+    for one, other, stop in merged:
+        if other - one + 1 >= fewest:
+            yield int(places[one]), int(places[other]), stop
+
+
+def _window(
+    arrivals: Arrivals, failed: Mask, load: Load, first: int, last: int, stop: int
+) -> Window:
+    """The window from one arrival that failed to another, by their places; at `stop` the next good
+    stretch begins."""
+    begin = _begin(arrivals, failed, load, first)
+    again = max(stop, last + 1)
+    end = _end(arrivals, load, last, again) if stop < len(arrivals) else None
+    edge = end if end is not None else int(arrivals.done[first:].max())
+    stretch_end = _place(arrivals, edge + _deadline(load))
+    its = arrivals.only(slice(_place(arrivals, begin - _deadline(load)), stretch_end))
+    answered = np.count_nonzero(its.answered & (begin < its.done) & (its.done < edge))
+    due = max((edge - begin) / SECOND * load.rate, 1.0)
+    return Window(
+        begin=begin,
+        end=end,
+        failed=int(np.count_nonzero(failed[first : last + 1])),
+        depth=round(float(min(max(1 - answered / due, 0.0), 1.0)), 3),
+        answered_after=bool(arrivals.answered[last + 1 :].any()),
+    )
+
+
+def _begin(arrivals: Arrivals, failed: Mask, load: Load, first: int) -> int:
+    """The last answer before all stop, or when the first arrival that failed was due."""
+    due = int(arrivals.due[first])
+    latest = due + load.in_flight
+    near = arrivals.only(
+        slice(_place(arrivals, due - 2 * _deadline(load)), _place(arrivals, latest + load.silence))
+    )
+    answers = near.done[near.answered]
+    answers = np.sort(answers[answers <= latest + load.silence])
+    if not len(answers):
+        return due
+    following = np.append(answers[1:], 2**63 - 1)
+    found = np.flatnonzero(
+        (following > due) & (following - answers >= load.silence) & (answers <= latest)
+    )
+    if not len(found):
+        return due
+    silent_from = int(answers[found[0]])
+    stop = max(_place(arrivals, silent_from - load.in_flight), first)
+    before = np.count_nonzero(failed[first:stop])
+    return silent_from if before <= IN_FLIGHT else due
+
+
+def _end(arrivals: Arrivals, load: Load, last: int, again: int) -> int | None:
+    """The end of a window whose last arrival that failed is `last`; see the module. `again`: the
+    place of the first arrival of the good stretch after it."""
+    stretch = arrivals.only(slice(again, _place(arrivals, int(arrivals.due[again]) + load.span)))
+    if not stretch.answered.any():
+        return None
+    first = int(stretch.done[stretch.answered].min())
+    since = int(arrivals.due[last])
+    before = arrivals.only(slice(_place(arrivals, since - _deadline(load)), again))
+    earlier = before.done[before.answered & (before.done < first)]
+    if not len(earlier) or first - int(earlier.max()) >= load.silence:
+        return first
+    after = arrivals.only(slice(last + 1, _place(arrivals, since + _deadline(load))))
+    hung = after.answered & (after.done - after.due > load.late)
+    return int(after.done[hung].min()) if hung.any() else first
+
+
+def _deadline(load: Load) -> int:
+    return round(load.deadline * SECOND)
+
+
+def _place(arrivals: Arrivals, instant: int) -> int:
+    """Of the first arrival that was due at `instant` or later."""
+    return int(np.searchsorted(arrivals.due, instant))

@@ -1,0 +1,100 @@
+"""Every outage of a load: from when to when, and how deep."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, never_injected
+from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.outage import as_load
+from chaosaws_kms_ext.checkers.outage_windows import Window, find_windows
+from chaosaws_kms_ext.checkers.phases import recorded_span
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
+from chaosaws_kms_ext.history.history import History
+
+__all__ = ["WindowsChecker", "windows_of"]
+
+TOTAL = 0.99
+"""The depth from which on an outage is called total."""
+SHOWN = 5
+"""Windows in the table."""
+
+
+@checker
+class WindowsChecker(Checker):
+    """Lists them for each load, before the fault and after it."""
+
+    name = "windows"
+    place = 36
+    objectives = (
+        Objective("outage_windows", "outage_windows", None),
+        Objective("longest_outage", "longest_outage_seconds", None, "seconds"),
+    )
+    fields = {
+        "windows": "each outage: `begin` and `end` (UTC; no `end`: until the record ended), "
+        "`seconds`, `depth` (the share of its arrivals that was not answered while it lasted: 1 is "
+        "a total outage), `failed` (arrivals that were not answered in time). It ends with the "
+        "first answer after which 99 % are answered for 10 AWS seconds, or for 20 arrivals if "
+        "those take longer; with fewer than 10 arrivals, or 0.1 s of them, it is none",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Those in the time from when the load was steady until it was stopped."""
+        found = {load: windows_of(history, conditions, load) for load in every_load(history)}
+        main = found[MAIN]
+        lengths = [_seconds(each) for each in main or ()]
+        known = main is not None and None not in lengths
+        longest = max((each for each in lengths if each is not None), default=0.0)
+        return Result(
+            loads={
+                load: {"windows": None if its is None else [_figures(history, w) for w in its]}
+                for load, its in found.items()
+            },
+            measured={
+                "outage_windows": None if main is None else len(main),
+                "longest_outage_seconds": longest if known else None,
+            },
+            rows=[] if never_injected(history, conditions) else _rows(main or ()),
+        )
+
+
+@lru_cache(maxsize=8)
+def windows_of(history: History, conditions: Conditions, load: str) -> tuple[Window, ...] | None:
+    """The outages of a load; None: it never was steady, or nothing was recorded of it."""
+    span = recorded_span(history, load)
+    if span is None:
+        return None
+    injected = history.first(EventName.INJECTED)
+    until = injected.at if injected and injected.at > span.begin else span.end
+    found = find_windows(history.arrivals(load), as_load(history, conditions, load, until))
+    return tuple(each for each in found if each.end is None or each.end > span.begin)
+
+
+def _seconds(window: Window) -> float | None:
+    return None if window.end is None else round((window.end - window.begin) / SECOND, 3)
+
+
+def _figures(history: History, window: Window) -> dict[str, Any]:
+    return {
+        "begin": history.in_utc(window.begin),
+        "end": None if window.end is None else history.in_utc(window.end),
+        "seconds": _seconds(window),
+        "depth": window.depth,
+        "failed": window.failed,
+    }
+
+
+def _rows(windows: tuple[Window, ...]) -> list[tuple[str, str]]:
+    """For a person: nothing that the row of one total outage does not say."""
+    if not windows or (len(windows) == 1 and windows[0].depth >= TOTAL):
+        return []
+    told = [_in_words(each) for each in windows[:SHOWN]]
+    more = [f"{len(windows) - SHOWN} more"] if len(windows) > SHOWN else []
+    return [("outages", " · ".join([*told, *more]))]
+
+
+def _in_words(window: Window) -> str:
+    seconds = _seconds(window)
+    length = "not ended" if seconds is None else f"{seconds:.2f} s"
+    return length if window.depth >= TOTAL else f"{length}, {window.depth:.0%} not answered"

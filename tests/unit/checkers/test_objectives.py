@@ -1,0 +1,54 @@
+"""What an experiment can ask for, and in which words it is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaosaws_kms_ext.checkers.objectives import BadObjective, Objective, read_objectives
+from tests.support.histories import conditions
+
+
+def test_an_objective_is_a_name_or_has_a_limit_of_its_own():
+    asked = ["rto", {"name": "lost_writes"}, {"name": "availability", "limit": 0.9}]
+    assert read_objectives(asked) == {"rto": None, "lost_writes": None, "availability": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["speed"], "no objective is called speed: there are rto, "),
+        ([{"name": "speed", "limit": 1}], "no objective is called speed"),
+        ([7], "an objective is a name, or an object with a name and a limit, not 7"),
+        ([{"limit": 7}], "an objective is a name, or an object"),
+        ([{"name": "rto", "most": 7}], "an objective is a name, or an object"),
+        (["rto", "rto"], "the objective rto is there twice"),
+        (["availability"], 'availability needs a limit: {"name": "availability", "limit": …}'),
+        ([{"name": "availability", "limit": 90}], "a share from 0 to 1, not 90"),
+        ([{"name": "rto", "limit": -1}], "the limit of rto is AWS seconds, not -1"),
+        ([{"name": "rto", "limit": "1"}], "the limit of rto is AWS seconds, not '1'"),
+        ([{"name": "rto", "limit": True}], "the limit of rto is AWS seconds, not True"),
+        ([{"name": "lost_writes", "limit": float("nan")}], "is a number, not nan"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(asked, said):
+    with pytest.raises(BadObjective) as caught:
+        read_objectives(asked)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_limit_of_the_experiment_goes_before_the_setting():
+    asked = Objective("rto", "x", "rto", "seconds").evaluate(2.0, conditions(), 60)
+    assert (asked["limit_seconds"], asked["limit_aws_seconds"], asked["met"]) == (1.0, 60, False)
+    usual = Objective("rto", "x", "rto", "seconds").evaluate(2.0, conditions())
+    assert (usual["limit_seconds"], usual["met"]) == (60.0, True)
+
+
+def test_a_figure_may_have_to_be_at_least_something():
+    objective = Objective("availability", "x", None, "share", at_least=True)
+    assert objective.evaluate(0.5, conditions(), 0.5)["met"] is True
+    missed = objective.evaluate(0.49, conditions(), 0.5)
+    assert missed == {
+        "name": "availability", "limit": 0.5, "measured": 0.49, "met": False, "sense": "at least",
+    }  # fmt: skip
+    assert objective.evaluate(None, conditions(), 0.5)["met"] is None
