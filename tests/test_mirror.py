@@ -59,6 +59,7 @@ ELSEWHERE = {
     "loadgen/client/default_load.py": "every load of unit/loadgen",
     "loadgen/client/driver.py": "unit/loadgen/test_process, unit/loadgen/client/test_user",
     "loadgen/client/recorder.py": "unit/loadgen/test_process",
+    "loadgen/client/witnesses.py": "unit/loadgen/client/test_outcomes",
     "loadgen/drop_schema.py": "e2e/test_safeguards",
     "loadgen/passfile.py": "unit/loadgen/test_passwords",
     "loadgen/restarts.py": "unit/loadgen/test_loads",

@@ -9,7 +9,7 @@ from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["Span", "recorded_span", "since_fault"]
+__all__ = ["Span", "phases_of", "recorded_span", "since_fault"]
 
 END_OF_TIME = 2**63 - 1
 
@@ -52,3 +52,25 @@ def since_fault(history: History, conditions: Conditions, load: str) -> Span | N
         return None
     end = seen.recovery if seen is not None and seen.recovery is not None else span.end
     return Span(injected.at, max(end, injected.at + 1))
+
+
+def phases_of(history: History, conditions: Conditions, load: str) -> dict[str, Span]:
+    """The run in pieces, by name: `before` the fault, `until-impact`, `outage` (from the impact to
+    the recovery), `after`; `all` of it where there was no outage. Empty: the load never was
+    steady."""
+    whole = recorded_span(history, load)
+    if whole is None:
+        return {}
+    injected = history.first(EventName.INJECTED)
+    seen = outage_of(history, conditions, load)
+    if injected is None or seen is None or seen.impact is None:
+        return {"all": whole}
+    impact = max(seen.impact, injected.at)
+    end = whole.end if seen.recovery is None else seen.recovery
+    found = {
+        "before": Span(whole.begin, injected.at),
+        "until-impact": Span(injected.at, impact),
+        "outage": Span(impact, end),
+        "after": Span(end, whole.end),
+    }
+    return {name: span for name, span in found.items() if span.end > span.begin}

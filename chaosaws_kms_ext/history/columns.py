@@ -146,6 +146,10 @@ class Recorded:
     """Writer → the last sequence of it, reads included."""
     witnessed: Sequence[Operation]
     """What the witnesses saw, in order."""
+    said: Codes
+    """Of each arrival what the client saw when it failed: its place in `labels`, or -1."""
+    labels: Sequence[str]
+    """SQL states, and causes where the server did not say why."""
 
     @classmethod
     def of(cls, rate: float, operations: Iterable[Operation] = ()) -> Recorded:
@@ -155,10 +159,14 @@ class Recorded:
         last: dict[int, int] = {}
         for o in arrivals:
             last[o.writer] = max(o.sequence, last.get(o.writer, 0))
+        told = [o.sqlstate or o.detail for o in arrivals]
+        labels = sorted({each for each in told if each})
         return cls(
             rate,
             Arrivals.of(arrivals),
             Writes.of([o for o in arrivals if o.kind == "write"]),
             last,
             [o for o in ordered if o.kind not in ARRIVALS],
+            np.array([labels.index(each) if each else -1 for each in told], np.int8),
+            labels,
         )

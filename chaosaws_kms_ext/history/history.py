@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.history.columns import Arrivals, Recorded, Rows, Writes
+from chaosaws_kms_ext.history.columns import Arrivals, Codes, Recorded, Rows, Writes
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import MAIN, Anchor, Event, Operation, utc
 
@@ -38,6 +38,11 @@ class History:
     def arrivals(self, load: str) -> Arrivals:
         """The load's reads and writes, in the order in which they were due."""
         return self.recorded.get(load, NOTHING).arrivals
+
+    def said(self, load: str) -> tuple[Codes, Sequence[str]]:
+        """What the client saw of each arrival: numbers (-1: nothing), and their names."""
+        its = self.recorded.get(load, NOTHING)
+        return its.said, its.labels
 
     def writes(self, load: str) -> Writes:
         """The load's writes."""

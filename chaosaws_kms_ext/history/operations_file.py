@@ -49,6 +49,7 @@ COLUMNS = [
     pa.field("done", pa.int64(), nullable=False),
     pa.field("outcome", NAME, nullable=False),
     pa.field("sqlstate", pa.string()),
+    pa.field("detail", pa.string()),
 ]
 ALL_KINDS, ALL_OUTCOMES = pa.array(KINDS), pa.array(OUTCOMES)
 KIND_CODES = {name: number for number, name in enumerate(KINDS)}
@@ -82,7 +83,7 @@ def schema_of(header: Header) -> pa.Schema:
 def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatch:
     """Rows as columns; each row has the fields of an Operation but for its load."""
     columns: Sequence[Sequence[Any]] = [*zip(*found, strict=True)] or [()] * len(COLUMNS)
-    writer, sequence, kind, due, sent, done, outcome, sqlstate = columns
+    writer, sequence, kind, due, sent, done, outcome, sqlstate, detail = columns
     return pa.record_batch(
         [
             pa.array(writer, pa.int32()),
@@ -93,6 +94,7 @@ def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatc
             pa.array(done, pa.int64()),
             _coded([OUTCOME_CODES[name] for name in outcome], ALL_OUTCOMES),
             pa.array(sqlstate, pa.string()),
+            pa.array(detail, pa.string()),
         ],
         schema=schema,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chaosaws_kms_ext.history.columns import (
@@ -37,7 +38,9 @@ CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
 BLOCK = 1 << 19
 """Operations that are sorted at a time, first."""
-ROW = 42
+MOST_LABELS = 127
+"""SQL states and causes; a database has fewer that a load meets."""
+ROW = 46
 """Bytes that an operation takes in a file at least: the sum of its columns."""
 
 
@@ -91,6 +94,8 @@ class _Columns:
         self._due = np.empty(longest, np.int64)
         self._done = np.empty(longest, np.int64)
         self._outcome = np.empty(longest, np.int8)
+        self._said = np.empty(longest, np.int8)
+        self._labels: dict[str, int] = {}
         self._length = 0
         self._writes: list[Writes] = [Writes.of([])]
         self._last: dict[int, int] = {}
@@ -108,6 +113,7 @@ class _Columns:
         done = self._done[begin : self._length]
         done[:] = chunk.column("done").to_numpy()
         self._due[begin : self._length] = chunk.column("due").to_numpy()
+        self._said[begin : self._length] = self._codes_of(chunk)
         writer, sequence = (chunk.column(name).to_numpy() for name in ("writer", "sequence"))
         self._note_last(writer, sequence)
         which = _is_any(chunk.column("kind"), {"write"})
@@ -117,15 +123,32 @@ class _Columns:
     def finish(self, rate: float) -> Recorded:
         """What there is, in the order in which it was due."""
         due, done = self._due[: self._length], self._done[: self._length]
-        outcome = self._outcome[: self._length]
-        _put_in_order(due, done, outcome)
+        outcome, said = self._outcome[: self._length], self._said[: self._length]
+        _put_in_order(due, done, outcome, said)
         return Recorded(
             rate,
             Arrivals(due, done, outcome),
             Writes.joined(self._writes),
             self._last,
             sorted(self._witnessed, key=lambda operation: operation.due),
+            said,
+            list(self._labels),
         )
+
+    def _codes_of(self, chunk: pa.RecordBatch) -> Codes:
+        """The labels of what the client saw, as numbers; raises ValueError."""
+        said = pc.coalesce(chunk.column("sqlstate"), chunk.column("detail"))
+        if said.null_count == len(said):
+            return np.full(len(said), -1, np.int8)
+        names = pc.dictionary_encode(said)
+        for name in names.dictionary.to_pylist():
+            self._labels.setdefault(name, len(self._labels))
+        if len(self._labels) > MOST_LABELS:
+            raise ValueError(f"it has more than {MOST_LABELS} SQL states")
+        # The last is for those that said nothing.
+        codes = np.array([*(self._labels[n] for n in names.dictionary.to_pylist()), -1], np.int8)
+        found: Codes = codes[names.indices.fill_null(-1).to_numpy()]
+        return found
 
     def _note_last(self, writer: NDArray[np.int32], sequence: NDArray[np.int64]) -> None:
         writers, whose = np.unique(writer, return_inverse=True)

@@ -26,11 +26,12 @@ SECOND = 1_000_000_000
 MAIN = "main"
 """The load on the cluster that a run is about: its figures are the run's."""
 
-KINDS = ("read", "write", "session", "connect", "stall")
+KINDS = ("read", "write", "session", "connect", "stall", "attempt", "server")
 
 ARRIVALS = frozenset({"read", "write"})
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
-`connect`, and `stall`: from due to done the client itself did not run."""
+`connect`; `attempt`, each try to connect; `server`, one that has started; and `stall`: from due to
+done the client itself did not run."""
 
 
 class Outcome(StrEnum):
@@ -62,6 +63,9 @@ class Operation(NamedTuple):
     """When it was answered or given up."""
     outcome: str
     sqlstate: str | None
+    detail: str | None = None
+    """Of an attempt to connect: the server's address, or why there is no connection (`Cause`). Of
+    `server`: when the server process had started, seconds since 1970."""
 
 
 class Event(NamedTuple):

@@ -55,6 +55,7 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
                 pa.array(done[its]),
                 pa.DictionaryArray.from_arrays(pa.array(outcome[its]), ALL_OUTCOMES),
                 pa.nulls(len(its), pa.string()),
+                pa.nulls(len(its), pa.string()),
             ]
             write_batch(stream, pa.record_batch(columns, schema=schema))
     kept = (kind == 1) & (outcome == CODES["ok"])

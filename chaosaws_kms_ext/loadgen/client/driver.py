@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gevent
 import psycopg
-from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.history.writer import OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.connector import Connector
+from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
 from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
 from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
+from chaosaws_kms_ext.loadgen.client.witnesses import (
+    witness_new_connections,
+    witness_open_session,
+)
 
-__all__ = ["QUIT_WITHIN", "Driver", "Due", "outcome_of"]
+__all__ = ["QUIT_WITHIN", "Driver", "Due"]
 
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""
@@ -29,12 +34,8 @@ REAP_EVERY, STALLED = 0.1, 0.3
 """Seconds between two looks; seconds after which a look is so late that it is recorded."""
 MOST_SAID = 20
 """At most so many different messages of the database go to the log."""
-WITNESS_EVERY = 0.25
 QUIT_WITHIN = 3.0
 """Seconds after which a load that cannot stop in order is ended."""
-
-
-SELECT = "SELECT 1"
 
 
 class Due(NamedTuple):
@@ -64,14 +65,15 @@ class Driver:
         self._writers = config.writers_from
         self._stopped_at: int | None = None
         self._said: set[str] = set()
+        self._attempts = 0
         self._works = [
             gevent.spawn(work)
             for work in (
                 self.recorder.flush_for_ever,
                 self.connector.work,
                 self._record_overdue,
-                self._witness_open_session,
-                self._witness_new_connections,
+                partial(witness_open_session, self),
+                partial(witness_new_connections, self),
             )
         ]
 
@@ -109,8 +111,20 @@ class Driver:
 
     def connect(self, until: float | None = None) -> DeadlineConnection:
         """One attempt to connect, of at most the deadline's length; raises psycopg.Error."""
+        self._attempts += 1
+        due = self.due_now("attempt", self._attempts)
         seconds = self.config.deadline if until is None else until - time.monotonic()
-        passed = gevent.Timeout(max(seconds, 0.001))
+        try:
+            connection = self._connect(max(seconds, 0.001))
+        except psycopg.Error as problem:
+            self.record(due, due.at, outcome_of(problem, None), problem.sqlstate, cause_of(problem))
+            self.say(problem)
+            raise
+        self.record(due, due.at, Outcome.OK, None, connection.info.hostaddr)
+        return connection
+
+    def _connect(self, seconds: float) -> DeadlineConnection:
+        passed = gevent.Timeout(seconds)
         try:
             with passed:
                 connection = DeadlineConnection.connect(self.config.database, autocommit=True)
@@ -122,16 +136,22 @@ class Driver:
             if timeout is not passed:
                 raise
             raise DeadlinePassed("no connection before the deadline") from None
-        except psycopg.Error as problem:
-            self.say(problem)
-            raise
+
+    def due_now(self, kind: str, number: int) -> Due:
+        """What is not of the schedule, but done now."""
+        return Due(0, number, kind, time.monotonic_ns())
 
     def record(
-        self, what: Due, sent: int | None, outcome: Outcome, sqlstate: str | None = None
+        self,
+        what: Due,
+        sent: int | None,
+        outcome: Outcome,
+        sqlstate: str | None = None,
+        detail: str | None = None,
     ) -> None:
         """Records an operation that has ended now."""
         done = time.monotonic_ns()
-        self.recorder.add((*what, sent, done, outcome.value, sqlstate))
+        self.recorder.add((*what, sent, done, outcome.value, sqlstate, detail))
 
     def say(self, problem: psycopg.Error) -> None:
         """Writes a message of the database to the log, the same message once."""
@@ -164,68 +184,3 @@ class Driver:
                 number += 1
                 self.record(Due(0, number, "stall", slept_at), slept_at, Outcome.OK)
             self._give_up(self._tickets.overdue(time.monotonic_ns()))
-
-    def _witness_open_session(self) -> None:
-        """The witness of an open session: the same connection, asked again and again."""
-        connection: DeadlineConnection | None = None
-        number = 0
-        while True:
-            gevent.sleep(WITNESS_EVERY)
-            if connection is None or connection.closed:
-                try:
-                    connection = self.connect()
-                except psycopg.Error:
-                    continue
-            number += 1
-            _ask(self, connection, "session", number)
-
-    def _witness_new_connections(self) -> None:
-        """The witness of new connections: one made, used and closed, again and again."""
-        number = 0
-        while True:
-            gevent.sleep(WITNESS_EVERY)
-            number += 1
-            sent = time.monotonic_ns()
-            due = Due(0, number, "connect", sent)
-            until = time.monotonic() + self.config.deadline
-            connection = None
-            try:
-                connection = self.connect(until)
-                connection.until = until
-                connection.execute(SELECT)
-            except psycopg.Error as problem:
-                self.record(due, sent, outcome_of(problem, connection), problem.sqlstate)
-            except GreenletExit:
-                self.record(due, sent, Outcome.ABORTED)
-                raise
-            else:
-                self.record(due, sent, Outcome.OK)
-            if connection is not None:
-                connection.close()
-
-
-def _ask(driver: Driver, connection: DeadlineConnection, kind: str, number: int) -> None:
-    """One query of a witness."""
-    sent = time.monotonic_ns()
-    due = Due(0, number, kind, sent)
-    connection.until = time.monotonic() + driver.config.deadline
-    try:
-        connection.execute(SELECT)
-    except psycopg.Error as problem:
-        outcome = outcome_of(problem, connection)
-        driver.record(due, sent, outcome, problem.sqlstate)
-        connection.close()
-    except GreenletExit:
-        driver.record(due, sent, Outcome.ABORTED)
-        raise
-    else:
-        driver.record(due, sent, Outcome.OK)
-
-
-def outcome_of(problem: psycopg.Error, connection: DeadlineConnection | None) -> Outcome:
-    """What a failure means: nobody answered, the connection broke, or the server said no."""
-    if isinstance(problem, DeadlinePassed):
-        return Outcome.TIMEOUT
-    if connection is None:
-        return Outcome.ERROR if problem.sqlstate else Outcome.LOST
-    return Outcome.LOST if connection.closed else Outcome.ERROR

@@ -29,7 +29,8 @@ from gevent import GreenletExit
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.loadgen.client.config import ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.driver import QUIT_WITHIN, Driver, Due, outcome_of
+from chaosaws_kms_ext.loadgen.client.driver import QUIT_WITHIN, Driver, Due
+from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of, outcome_of
 from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]
@@ -112,6 +113,7 @@ class QueryUser(User):
         connection.until = (what.at + driver.deadline) / SECOND
         failure: BaseException | None = None
         sqlstate, outcome = None, Outcome.ABORTED
+        cause: Cause | None = None
         try:
             work(connection)
             outcome = Outcome.OK
@@ -119,14 +121,14 @@ class QueryUser(User):
             if mistaken(problem, connection):
                 self._abort_load(problem)
             failure, sqlstate = problem, problem.sqlstate
-            outcome = outcome_of(problem, connection)
+            outcome, cause = outcome_of(problem, connection), cause_of(problem)
             driver.say(problem)
         except Exception as problem:
             self._abort_load(problem)
         finally:
             if outcome == Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
                 outcome = Outcome.TIMEOUT
-            driver.record(what, sent, outcome, sqlstate)
+            driver.record(what, sent, outcome, sqlstate, cause)
             if outcome in (Outcome.TIMEOUT, Outcome.LOST):
                 driver.connector.suspect()
             if outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED) or not clean(connection):

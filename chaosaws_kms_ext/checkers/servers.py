@@ -1,0 +1,83 @@
+"""Was the server started anew, and does that fit the fault?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
+from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, utc
+from chaosaws_kms_ext.history.history import History
+
+__all__ = ["Servers"]
+
+APART = 60.0
+"""AWS seconds between the last answer and the status that says why, at most. Assumed: the origin
+saw both "within minutes"."""
+CLOCKS = 1.0
+"""Seconds that the server's clock and ours may differ. Assumed: both follow NTP."""
+
+
+@checker
+class Servers(Checker):
+    """Compares when answers stopped with when the status turned, and when the server started."""
+
+    name = "servers"
+    place = 44
+    fields = {
+        "server_starts": "when each server process that the load met had started, UTC, by the "
+        "server's own clock",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Says what does not fit the fault: something else may have caused the outage."""
+        starts = {
+            load: [o.detail for o in history.witness(load, "server") if o.detail]
+            for load in every_load(history)
+        }
+        return Result(
+            loads={
+                load: {"server_starts": [_utc(each) for each in its]}
+                for load, its in starts.items()
+            },
+            doubts=_misfits(history, conditions),
+        )
+
+
+def _utc(seconds: str) -> str:
+    return utc(datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(seconds)))
+
+
+def _misfits(history: History, conditions: Conditions) -> list[str]:
+    if not expects_outage(conditions, MAIN):
+        return []
+    events = KeyEvents.of(history)
+    return [*_too_early(history, conditions, events), *_restarted(history, events)]
+
+
+def _too_early(history: History, conditions: Conditions, events: KeyEvents) -> list[str]:
+    seen = outage_of(history, conditions, MAIN)
+    if seen is None or seen.impact is None or events.inaccessible is None:
+        return []
+    within = float(events.inaccessible.details.get("within_seconds", 0.0))
+    early = (events.inaccessible.at - seen.impact) / SECOND - within - seen.error_bound_seconds
+    if early <= conditions.settings.real(APART) + 2 * conditions.settings.status_poll:
+        return []
+    return [
+        f"the database stopped answering {early:.1f} s before the status said that its key is not "
+        "usable: something else may have stopped it"
+    ]
+
+
+def _restarted(history: History, events: KeyEvents) -> list[str]:
+    """A server whose key is away cannot start."""
+    if events.injected is None or events.put_back is None:
+        return []
+    away = [history.anchor.utc(each.at).timestamp() for each in (events.injected, events.put_back)]
+    starts = [o.detail for o in history.witness(MAIN, "server") if o.detail]
+    return [
+        f"the server was started anew while the key was away, at {_utc(start)}: something else "
+        "than the key may have stopped it"
+        for start in starts
+        if away[0] + CLOCKS < float(start) < away[1] - CLOCKS
+    ]

@@ -1,0 +1,97 @@
+"""Beside the users: an open session and new connections, each tried again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import gevent
+import psycopg
+from gevent import GreenletExit
+
+from chaosaws_kms_ext.history import Outcome
+from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
+from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
+
+if TYPE_CHECKING:
+    from chaosaws_kms_ext.loadgen.client.driver import Driver
+
+__all__ = ["witness_new_connections", "witness_open_session"]
+
+EVERY = 0.25
+"""Seconds."""
+
+SELECT = "SELECT 1"
+STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
+
+
+def witness_open_session(driver: Driver) -> None:
+    """The witness of an open session: the same connection, asked again and again."""
+    connection: DeadlineConnection | None = None
+    number = 0
+    while True:
+        gevent.sleep(EVERY)
+        if connection is None or connection.closed:
+            try:
+                connection = driver.connect()
+            except psycopg.Error:
+                continue
+        number += 1
+        _ask(driver, connection, "session", number)
+
+
+def witness_new_connections(driver: Driver) -> None:
+    """The witness of new connections: one made, used and closed, again and again."""
+    number, started = 0, ""
+    while True:
+        gevent.sleep(EVERY)
+        number += 1
+        due = driver.due_now("connect", number)
+        until = time.monotonic() + driver.config.deadline
+        connection = None
+        try:
+            connection = driver.connect(until)
+            connection.until = until
+            connection.execute(SELECT)
+        except psycopg.Error as problem:
+            outcome = outcome_of(problem, connection)
+            driver.record(due, due.at, outcome, problem.sqlstate, cause_of(problem))
+        except GreenletExit:
+            driver.record(due, due.at, Outcome.ABORTED)
+            raise
+        else:
+            driver.record(due, due.at, Outcome.OK)
+            started = _note_start(driver, connection, started)
+        if connection is not None:
+            connection.close()
+
+
+def _note_start(driver: Driver, connection: DeadlineConnection, known: str) -> str:
+    """Records when the server process had started, if that is not known yet; who may not ask for it
+    goes without."""
+    said = known
+    with contextlib.suppress(psycopg.Error):
+        row = connection.execute(STARTED).fetchone()
+        said = str(row[0]) if row else known
+    if said != known:
+        due = driver.due_now("server", 0)
+        driver.record(due, due.at, Outcome.OK, None, said)
+    return said
+
+
+def _ask(driver: Driver, connection: DeadlineConnection, kind: str, number: int) -> None:
+    """One query of a witness."""
+    due = driver.due_now(kind, number)
+    connection.until = time.monotonic() + driver.config.deadline
+    try:
+        connection.execute(SELECT)
+    except psycopg.Error as problem:
+        outcome = outcome_of(problem, connection)
+        driver.record(due, due.at, outcome, problem.sqlstate, cause_of(problem))
+        connection.close()
+    except GreenletExit:
+        driver.record(due, due.at, Outcome.ABORTED)
+        raise
+    else:
+        driver.record(due, due.at, Outcome.OK)

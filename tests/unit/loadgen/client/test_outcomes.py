@@ -1,0 +1,82 @@
+"""What the client saw, by real failures; and what the witnesses record of a restart."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import psycopg
+import pytest
+
+from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
+from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of
+from tests.support.postgres import freeze
+from tests.support.records import recorded
+
+
+def failure(conninfo):
+    with pytest.raises(psycopg.Error) as caught:
+        psycopg.connect(conninfo, connect_timeout=2)
+    return caught.value
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_a_port_at_which_nobody_listens_refuses():
+    assert cause_of(failure(f"host=127.0.0.1 port={free_port()}")) == Cause.REFUSED
+
+
+def test_a_name_that_does_not_resolve_has_no_address():
+    assert cause_of(failure("host=nowhere.invalid port=1")) == Cause.NO_ADDRESS
+
+
+def test_a_server_that_accepts_and_says_nothing_hangs():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert cause_of(failure(f"host=127.0.0.1 port={silent.getsockname()[1]}")) == Cause.HANG
+
+
+def test_a_server_that_hangs_up_resets(postgres):
+    with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
+        connection.execute("SELECT 1")
+        postgres.kill()
+        with pytest.raises(psycopg.OperationalError) as caught:
+            connection.execute("SELECT 1")
+    assert cause_of(caught.value) == Cause.RESET
+    postgres.start()
+
+
+def test_what_the_server_says_is_said_by_its_sql_state(postgres):
+    assert cause_of(psycopg.errors.AdminShutdown("x")) is None
+    assert cause_of(DeadlinePassed("x")) == Cause.HANG
+    assert cause_of(psycopg.OperationalError("x")) == Cause.OTHER
+
+
+def test_a_restart_is_in_the_record_with_every_attempt_to_connect(postgres, start_load):
+    load = start_load(deadline=0.5)
+    time.sleep(0.6)
+    freeze(postgres)
+    time.sleep(1.2)
+    postgres.kill()
+    time.sleep(0.3)
+    restarted = time.time()
+    postgres.start()
+    postgres.wait_until_ready()
+    time.sleep(1)
+    load.stop()
+    found = recorded(load.config.folder)
+    attempts = [o for o in found if o.kind == "attempt"]
+    seen = {o.detail for o in attempts}
+    assert {Cause.HANG, Cause.REFUSED, "127.0.0.1"} <= seen
+    assert {o.detail for o in attempts if o.outcome == "ok"} == {"127.0.0.1"}
+    hung = [o for o in attempts if o.detail == Cause.HANG]
+    assert max(o.done - o.due for o in hung) < 1.5 * SECOND
+    first, second = (float(o.detail) for o in found if o.kind == "server")
+    assert first < second
+    assert abs(second - restarted) < 2
+    arrivals = [o for o in found if o.kind in ("read", "write") and o.outcome != "ok"]
+    assert {o.detail for o in arrivals if o.outcome == "timeout"} == {Cause.HANG}
