@@ -196,7 +196,7 @@ class _Reconciliation:
         binaries.own(volume.wal)
         if not volume.data.exists():
             shutil.rmtree(data, ignore_errors=True)
-            shutil.copytree(volume.template.data, data, symlinks=True)
+            shutil.copytree(volume.template.data, data, symlinks=True, copy_function=shutil.copy)
             binaries.own(data)
             data.rename(volume.data)
 

@@ -25,7 +25,6 @@ from chaosaws_kms_lab.data_plane import backups, changed_rows
 from chaosaws_kms_lab.data_plane.archive import spread_over_disk
 from chaosaws_kms_lab.data_plane.backups import Seal
 from chaosaws_kms_lab.data_plane.binaries import Binaries
-from chaosaws_kms_lab.data_plane.certificates import Certificates
 from chaosaws_kms_lab.data_plane.jobs import Job
 from chaosaws_kms_lab.data_plane.members import READER, WRITER, WRITERS, Common
 from chaosaws_kms_lab.data_plane.ports import Ports
@@ -96,6 +95,9 @@ class Servers:
         """The authority that the servers' certificates are signed by; None: there is no TLS."""
         tls_proxies = None
         if tls:
+            # Its imports take long.
+            from chaosaws_kms_lab.data_plane.certificates import Certificates
+
             certificates = Certificates.make(directory / "tls", NAMES)
             self.ca, tls_proxies = certificates.ca, TlsProxies(certificates.context())
         self._common = Common(self._template, lambda aws: aws / speed, tls_proxies)
