@@ -12,9 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
 __all__ = [
     "Choice",
     "Parser",
@@ -82,6 +79,10 @@ def name(text: str) -> str:
 
 def conninfo(text: str) -> str:
     """A libpq connection string without a password."""
+    # Imported late: a watchdog, which has no use for it, is there in two thirds of the time.
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         parts = conninfo_to_dict(text)
     except (ProgrammingError, UnicodeError):

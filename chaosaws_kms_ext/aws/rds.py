@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.statuses import AVAILABLE, meaning
 
@@ -103,6 +101,9 @@ def start(aws: Aws, cluster_id: str) -> None:
 
 def conninfo(cluster: Cluster, given: str) -> str:
     """libpq's conninfo of the cluster: `given`, and its own endpoint for what that leaves out."""
+    # Imported late: a watchdog, which has no use for it, is there in two thirds of the time.
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
     own = {
         "host": cluster.address,
         "port": cluster.raw.get("Port"),
