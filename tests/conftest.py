@@ -22,6 +22,7 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
+from tests.support.forked_labs import new_lab
 from tests.support.labs import (
     FAST,
     client,
@@ -153,7 +154,7 @@ def _no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def _common_lab() -> Iterator[LocalLab]:
-    running = LocalLab.start(FAST, "observed")
+    running = new_lab(FAST, "observed")
     yield running
     stop_after_the_watchdogs(running)
 
@@ -200,7 +201,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LocalLab]:
     if True:
         yield request.getfixturevalue("_common_lab")
         return
-    running = LocalLab.start(FAST, "observed")
+    running = new_lab(FAST, "observed")
     yield running
     stop_after_the_watchdogs(running)
 

@@ -15,8 +15,8 @@ from chaosaws_kms_ext.aurora import actions as aurora
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place
 from chaosaws_kms_ext.kms import actions as kms_actions
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support.chaos import CLIENTS
+from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, client, mostly_soak
 from tests.support.least_privilege import ACCOUNT, ROOT, without
 from tests.support.usual_policies import calls, policy
@@ -27,7 +27,7 @@ NUMBERS = itertools.count()
 @pytest.fixture(scope="module")
 def strict():
     """A lab that holds its callers to IAM."""
-    lab = LocalLab.start(FAST, "observed", iam=True)
+    lab = new_lab(FAST, "observed", iam=True)
     yield lab
     lab.stop()
 

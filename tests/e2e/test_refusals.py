@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.chaos import AWS_SETTINGS, EXPERIMENT
 from tests.support.clusters import new_writer
+from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, mostly_soak
 
 
@@ -27,10 +28,9 @@ def is_a_clean_refusal(ran, *words):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One lab that plays AWS for every refusal: none of them may change it."""
-    from chaosaws_kms_ext.lab_client.local_lab import LocalLab
     from tests.support.chaos import Chaos, LabAsAws
 
-    lab = LocalLab.start(FAST, "observed")
+    lab = new_lab(FAST, "observed")
     env = {**AWS_SETTINGS, **lab.environment}
     yield LabAsAws(lab, Chaos(tmp_path_factory.mktemp("refusals"), env))
     lab.stop()

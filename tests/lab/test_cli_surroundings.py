@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from tests.support.forked_labs import new_lab
 from tests.support.identities import document
 from tests.support.labs import FAST, client, program, until
 
@@ -22,7 +22,7 @@ ALLOW = {"Effect": "Allow", "Resource": "*"}
 @pytest.fixture(scope="module")
 def lab():
     """A lab that enforces IAM, which the administrator does not notice."""
-    running = LocalLab.start(FAST, "observed", iam=True)
+    running = new_lab(FAST, "observed", iam=True)
     yield running
     running.stop()
 

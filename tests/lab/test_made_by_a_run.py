@@ -21,6 +21,7 @@ from tests.support.clusters import (
     write,
 )
 from tests.support.document import shows
+from tests.support.forked_labs import new_lab
 from tests.support.identities import document
 from tests.support.labs import FAST, client, until
 
@@ -121,7 +122,7 @@ class Somebody:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LocalLab]:
     """One that holds to IAM who is known there."""
-    running = LocalLab.start(FAST, "observed", iam=True)
+    running = new_lab(FAST, "observed", iam=True)
     yield running
     running.stop()
 

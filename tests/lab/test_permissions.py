@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support.clusters import refusal
+from tests.support.forked_labs import new_lab
 from tests.support.identities import allow, document, session, somebody
 from tests.support.in_process_lab import InProcessLab
 from tests.support.labs import client
@@ -240,7 +240,7 @@ def test_the_credentials_of_a_session_expire(own_lab, clusters):
 
 
 def test_the_lab_enforces_iam_if_it_was_started_so():
-    lab = LocalLab.start(300, "observed", iam=True)
+    lab = new_lab(300, "observed", iam=True)
     try:
         iam = client(lab, "iam", "us-east-1")
         iam.create_user(UserName="alice")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support.aws_cli import aws_cli
 from tests.support.clusters import refusal
 from tests.support.document import deviates, shows
+from tests.support.forked_labs import new_lab
 from tests.support.identities import NUMBERS, TRUST, allow, document, somebody, user
 from tests.support.in_process_lab import InProcessLab
 from tests.support.labs import client
@@ -327,7 +327,7 @@ def test_a_simulation_stands_in_cloudtrail_as_a_read(own_lab, iam):
 
 
 def test_the_aws_cli_simulates_too():
-    lab = LocalLab.start(300, "observed", iam=True)
+    lab = new_lab(300, "observed", iam=True)
     try:
         source = role(client(lab, "iam", "us-east-1"), allow("kms:EnableKey", resource=KEY))
         said = aws_cli(

@@ -9,7 +9,6 @@ import time
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
@@ -20,12 +19,13 @@ from tests.support.clusters import (
     snapshot_becomes,
     up,
 )
+from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, program, until
 
 
 @pytest.fixture(scope="module")
 def lab():
-    running = LocalLab.start(FAST, "documented", tls=True)
+    running = new_lab(FAST, "documented", tls=True)
     yield running
     running.stop()
 

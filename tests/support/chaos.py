@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from tests.support.forked_labs import new_lab
 from tests.support.judge_again import differing
 from tests.support.labs import FAST, client, program, until
 from tests.support.usual_policies import calls
@@ -162,7 +163,7 @@ class LabAsAws:
         iam: bool = False,
         **env: str,
     ) -> LabAsAws:
-        lab = LocalLab.start(speed, profile, iam=iam)
+        lab = new_lab(speed, profile, iam=iam)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 

@@ -20,6 +20,7 @@ from chaosaws_kms_ext.guard.permissions import (
     switch_may_undo,
 )
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from tests.support.forked_labs import new_lab
 from tests.support.labs import client, mostly_soak
 
 NEEDS = FAULTS["disable-key"].needs
@@ -36,7 +37,7 @@ TAGGED = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LocalLab]:
-    running = LocalLab.start(300, "observed", iam=True)
+    running = new_lab(300, "observed", iam=True)
     yield running
     running.stop()
 
