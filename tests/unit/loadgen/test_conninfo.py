@@ -20,6 +20,8 @@ from chaosaws_kms_ext.settings import Settings
 from tests.support.labs import client
 from tests.support.token_gate import asks
 
+pytestmark = pytest.mark.common_lab
+
 SECRET = "first: of \\ all"
 KEY = Key("arn:aws:kms:eu-west-1:123456789012:key/1", "Enabled", "CUSTOMER", "123456789012")
 
