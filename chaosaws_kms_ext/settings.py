@@ -84,6 +84,12 @@ class Settings:
         2.0,
         "seconds for an answer, from when it was due; never compressed",
     )
+    latency_limit: float = _setting(
+        parsers.number(0, 600_000, " of milliseconds"),
+        0.0,
+        "milliseconds above which answers are late, by their 99th percentile; 0: five times that "
+        "before the fault; never compressed",
+    )
     hold: float = _setting(AURORA, 600.0, "AWS seconds for which the outage is kept up")
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"

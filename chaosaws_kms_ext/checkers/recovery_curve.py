@@ -1,0 +1,115 @@
+"""How the service came back: the first answer, half of them, all of them, as fast as before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
+from chaosaws_kms_ext.checkers.degraded import latency_slices, normal_latency, slice_width
+from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, put_back_by_others
+from chaosaws_kms_ext.checkers.phases import Span, recorded_span
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history.columns import Arrivals
+from chaosaws_kms_ext.history.history import History
+
+__all__ = ["RecoveryCurve", "answered_share_from"]
+
+AS_BEFORE = 1.2
+"""Times the 99th percentile before the fault."""
+
+
+@checker
+class RecoveryCurve(Checker):
+    """Measures each step from the instant at which the key was put back."""
+
+    name = "recovery_curve"
+    place = 46
+    objectives = (
+        Objective("time_to_normal_latency", "time_to_normal_latency_seconds", None, "seconds"),
+    )
+    fields = {
+        "recovery_curve": "seconds from the key being put back to: `first_answer`; `half` and "
+        "`all` (the first answer of the first 10 AWS seconds, or 20 arrivals, in which 50 % or "
+        "99 % were answered, and the database stayed so); `normal_latency` (the first second, or "
+        "100 arrivals, from which on the 99th percentile is at most 1.2 times that before the "
+        "fault; `null`: not before the load was stopped)",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Only of the load that the fault affects."""
+        loads: dict[str, dict[str, Any]] = {
+            load: {"recovery_curve": None} for load in every_load(history)
+        }
+        found = _of(history, conditions) if expects_outage(conditions, MAIN) else None
+        loads[MAIN] = {"recovery_curve": found}
+        normal = found["normal_latency"] if found else None
+        shown = [f"{found['first_answer']:.2f} s to the first answer"] if found else []
+        if found and normal is not None:
+            shown.append(f"{normal:.2f} s to the latency of before")
+        elif found:
+            shown.append("the latency of before not reached while the load ran")
+        return Result(
+            loads=loads,
+            measured={"time_to_normal_latency_seconds": normal},
+            rows=[("recovery", " · ".join(shown))] if shown else (),
+        )
+
+
+def _of(history: History, conditions: Conditions) -> dict[str, float | None] | None:
+    seen, back = outage_of(history, conditions, MAIN), KeyEvents.of(history).put_back
+    whole = recorded_span(history, MAIN)
+    if seen is None or seen.recovery is None or back is None or whole is None:
+        return None
+    if put_back_by_others(history, conditions) or seen.recovery < back.at:
+        return None
+    arrivals = history.arrivals(MAIN)
+    answers = arrivals.done[arrivals.answered & (arrivals.done >= back.at)]
+    span = round(conditions.settings.steady_window * SECOND)
+    half = answered_share_from(arrivals, back.at, span, 0.5)
+    normal = _normal(history, Span(seen.recovery, whole.end))
+    instants = {
+        "first_answer": int(answers.min()),
+        "half": None if half is None else min(half, seen.recovery),
+        "all": seen.recovery,
+        "normal_latency": normal,
+    }
+    return {
+        name: None if at is None else round(max(at - back.at, 0) / SECOND, 3)
+        for name, at in instants.items()
+    }
+
+
+def answered_share_from(arrivals: Arrivals, since: int, span: int, share: float) -> int | None:
+    """The first answer of the first stretch of `span` ns in which that share was answered.
+
+    Of the stretches that begin with an arrival that was due at `since` or later; None: there is
+    none.
+    """
+    its = arrivals.only(slice(int(np.searchsorted(arrivals.due, since)), None))
+    if not len(its):
+        return None
+    ends = np.searchsorted(its.due, its.due + span)
+    so_far = np.concatenate(([0], np.cumsum(its.answered)))
+    counts = so_far[ends] - so_far[:-1]
+    found = np.flatnonzero((counts >= share * (ends - np.arange(len(its)))) & (counts > 0))
+    if not len(found):
+        return None
+    stretch = its.only(slice(int(found[0]), int(ends[found[0]])))
+    return int(stretch.done[stretch.answered].min())
+
+
+def _normal(history: History, after: Span) -> int | None:
+    """From when on the latency is as before and stays so; None: it is not at the end."""
+    slices = latency_slices(history.arrivals(MAIN), after, slice_width(history.recorded[MAIN].rate))
+    before = normal_latency(history, MAIN, [])
+    if before is None:
+        return None
+    since = None
+    for each in reversed(slices):
+        if each.p99 is None or each.p99 > AS_BEFORE * before:
+            break
+        since = each.span.begin
+    return since
