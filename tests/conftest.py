@@ -198,7 +198,7 @@ def rds(lab: LocalLab) -> Any:
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Iterator[LocalLab]:
     """A lab that the tests of one module share; with others that are marked `common_lab` too."""
-    if True:
+    if request.node.get_closest_marker("common_lab"):
         yield request.getfixturevalue("_common_lab")
         return
     running = new_lab(FAST, "observed")

@@ -56,6 +56,7 @@ WRONG = {
     "load_file": ["nowhere.py", "tests", "../" * 50, "\0"],
     "load_writes": ["yes", "public"],
     "query_deadline": ["0", "61", "soon"],
+    "latency_limit": ["-1", "600001", "fast"],
     "hold": ["0", "-5", "NaN", "1e300"],
     "impact_timeout": ["0", "x"],
     "lab_faults": ["lose-writes", "{}", "[1]", "[" * 9999, '"x"'],
