@@ -33,6 +33,8 @@ CONNECTED_NOT_YET = ("", "initializing", "authentication", "startup")
 
 PIDFD_GETFD = 438
 """The number of the system call, on every architecture (Linux 5.6)."""
+RECEIVED = (128, 8)
+"""Where tcpi_bytes_received stands in struct tcp_info, and how long it is (linux/tcp.h)."""
 NEVER = 2**30
 """As SO_RCVLOWAT: no request is so long (bytes)."""
 
@@ -124,7 +126,10 @@ class HeldRequests:
         self.pid = session.process.pid
         self._session = session
         self._seconds = seconds
+        self._taken = 0
+        """How many bytes the server has read, at least."""
         self._came: float | None = None
+        """When what waits was seen first."""
         self._let_through = False
         self._connecting = True
         self._socket, self._process = _client_socket(self.pid)
@@ -145,11 +150,15 @@ class HeldRequests:
 
     def look(self, now: float) -> None:
         """Lets a request through whose time has come; `now`: time.monotonic(); raises OSError."""
+        received = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, sum(RECEIVED))
         waits = struct.unpack("i", fcntl.ioctl(self._socket, termios.FIONREAD, b"\0" * 4))[0]
-        if not waits:
+        taken = int.from_bytes(received[RECEIVED[0] :], sys.byteorder) - waits
+        if taken > self._taken:  # so what waits now is another request
             if self._let_through and self._connecting:
                 self._hold(True)
-            self._came, self._let_through = None, False
+            self._taken, self._came, self._let_through = taken, None, False
+        if not waits:
+            self._came = None
         elif self._came is None:
             self._came = now
         elif not self._let_through and now - self._came >= self._seconds:

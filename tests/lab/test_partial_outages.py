@@ -5,18 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import psutil
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
-from chaosaws_kms_ext.lab_client.misbehaviours import NotALab
+from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
+from chaosaws_kms_lab.data_plane.client_sessions import TITLE, HeldRequests
+from chaosaws_kms_lab.data_plane.outage_shapes import Slow
+from chaosaws_kms_lab.world import DataMisbehaviour
 from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
@@ -234,6 +241,24 @@ def test_when_the_key_is_lost_only_the_share_hangs_and_the_cluster_returns_as_ev
     lose_the_key(rds, kms, cluster)  # it was used up
     told(lab, cluster, "frozen")
     bring_it_back(rds, kms, cluster)
+
+
+@pytest.mark.parametrize(
+    ("title", "client"),
+    [
+        ("postgres: app shop 127.0.0.1(41082) idle", "127.0.0.1(41082)"),
+        ("postgres: app shop 127.128.0.1(9) idle in transaction", "127.128.0.1(9)"),
+        ("postgres: a user my db (1) 127.0.0.1(41082) SELECT waiting", "127.0.0.1(41082)"),
+        ("postgres: app shop 127.0.0.1(41082)", "127.0.0.1(41082)"),
+        ("postgres: rdsadmin template1 [local] idle", None),
+        ("postgres: walsender rdsadmin [local] streaming 0/1C000148", None),
+        ("postgres: checkpointer", None),
+        ("postgres: archiver last was 00000001000000000000000C", None),
+    ],
+)
+def test_sessions_of_clients_are_known_by_the_titles_of_their_processes(title, client):
+    found = TITLE.fullmatch(title)
+    assert (found and found[1]) == client
 
 
 # Slow
@@ -510,6 +535,41 @@ def test_a_cluster_that_is_deleted_takes_its_outage_with_it(rds, misbehaviours):
     until(lambda: not frozen.is_running() or frozen.status() == psutil.STATUS_ZOMBIE)
     assert misbehaviours.holding() == []
     session.close()
+
+
+def test_nothing_is_left_of_a_lab_that_is_killed_in_the_middle(monkeypatch):
+    lab = LocalLab.start(FAST, "observed")
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    port = int(conninfo_to_dict(lab.clusters[0]["database"])["port"])
+    session = psycopg.connect(lab.clusters[0]["database"])
+    shape = {"share": 1, "seconds": LONG}
+    Misbehaviours.of(lab).order(kind="freeze-share", cluster="orders", when="now", **shape)
+    (frozen,) = until(lambda: stopped({"Port": port}))
+    os.kill(lab._child.process.pid, signal.SIGKILL)
+    until(lambda: status(frozen) in (None, psutil.STATUS_ZOMBIE))
+    until(lambda: not lab.requests.parent.exists())
+    session.close()
+
+
+def test_where_requests_cannot_be_held_slow_servers_stand_still_again_and_again(monkeypatch):
+    monkeypatch.setattr(HeldRequests, "possible", lambda pid: False)
+    told = []
+    with subprocess.Popen(["sleep", "60"]) as server:
+        ordered = DataMisbehaviour(kind="slow", milliseconds=50, seconds=1)
+        running = SimpleNamespace(running=True, postmaster=server)
+        lock = threading.RLock()
+        slow = Slow(ordered, [running], lock, lambda what, **more: told.append((what, more)), float)
+        slow.thread.start()
+        process, seen = psutil.Process(server.pid), []
+        while slow.thread.is_alive():
+            seen.append(process.status())
+            time.sleep(0.005)
+        assert process.status() == psutil.STATUS_SLEEPING
+        assert seen.count(psutil.STATUS_STOPPED) > len(seen) / 2
+        server.kill()
+    assert [what for what, _ in told] == ["slow begins", "slow ends"]
+    assert told[0][1]["by"] == "standstills"
 
 
 # Changed writes
