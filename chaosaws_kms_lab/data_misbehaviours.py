@@ -139,20 +139,21 @@ def read(order: dict[str, Any]) -> DataMisbehaviour:
         )
     for name in ORDERED:
         if name in order and name not in FIELDS.get(kind, ()):
-            others = " and ".join(each for each, names in FIELDS.items() if name in names)
-            raise BadOrder(f"{name} is for {others}, not for {kind}")
+            *others, last = (each for each, names in FIELDS.items() if name in names)
+            those = f"{', '.join(others)} and {last}" if others else last
+            raise BadOrder(f"{name} is for {those}, not for {kind}")
     fields = {name: _read(name, order, kind) for name in FIELDS.get(kind, ())}
     return DataMisbehaviour(kind, str(order.get("cluster", "")).lower(), **fields)
 
 
 def _read(name: str, order: dict[str, Any], kind: str) -> Any:
     wanted, said = ORDERED[name], order.get(name, ORDERED[name].default)
-    if said is None:
-        raise BadOrder(f"{kind} needs {name}: {wanted.numbers}")
     if wanted.type is str:
         if said not in (KEY_LOST, NOW):
             raise BadOrder(f"{name} is {wanted.what}, not {said!r}")
         return said
+    if said is None:
+        raise BadOrder(f"{kind} needs {name}: {wanted.numbers}")
     try:
         value = int(said) if wanted.type is int else float(said)
     except (TypeError, ValueError, OverflowError) as problem:

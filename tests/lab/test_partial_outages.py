@@ -616,7 +616,10 @@ OUTAGE = {"kind": "freeze-share", "share": 0.5, "seconds": 60}
         ),
         ({"kind": "flap", "times": 0, "down": 1, "up": 1}, "^times is a number of outages from 1"),
         ({"kind": "flap", "times": 2, "down": 1}, "^flap needs up: "),
-        ({"kind": "drop-packets", "seconds": 1}, "^seconds is for slow-recovery and freeze-share"),
+        (
+            {"kind": "drop-packets", "seconds": 1},
+            "^seconds is for slow-recovery, freeze-share",
+        ),
         ({"kind": "lose-reader", "seconds": 60}, "^orders has no reader that could be lost$"),
     ],
 )

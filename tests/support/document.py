@@ -151,11 +151,11 @@ events and the cluster's return are as ever.
 - `flap` (`--times`, `--down`, `--up`): everything hangs so many times, and works between.
 - `lose-reader` (`--seconds`): the readers hang, and the writer works.
 
-Seconds, `--down` and `--up` are AWS seconds, milliseconds real ones. There is one outage of a cluster
-at a time; whatever stops or restarts one of its servers (a stop, a reboot, a failover, a deletion,
-the key) ends it, as `chaos kms lab fault clear` does. `drop-packets` is another thing: when the
-servers are killed for their next return, their port neither refuses connections nor answers them
-until they listen again (a client's TCP tries again after 1, 3, 7 s).
+Seconds, `--down` and `--up` are AWS seconds, milliseconds real ones. There is one outage of a
+cluster at a time; whatever stops or restarts one of its servers (a stop, a reboot, a failover, a
+deletion, the key) ends it, as `chaos kms lab fault clear` does. `drop-packets` is another thing:
+when the servers are killed for their next return, their port neither refuses connections nor
+answers them until they listen again (a client's TCP tries again after 1, 3, 7 s).
 
 How exact they are:
 
