@@ -83,7 +83,9 @@ class ClientSessions:
     def new(self, postmasters: Iterable[int]) -> list[ClientSession]:
         """The sessions that were not found before, in the order in which they were made."""
         children = [pid for postmaster in postmasters for pid in _children(postmaster)]
-        self.there = set(children)
+        # While others end, Linux may leave some out that are there (proc_pid_children(5)).
+        left_out = {pid for pid in self._known.difference(children) if psutil.pid_exists(pid)}
+        self.there = left_out.union(children)
         self._known &= self.there
         found = []
         for pid in children:
