@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -37,7 +38,7 @@ from tests.support.clusters import (
     up,
     write,
 )
-from tests.support.labs import FAST, program, until
+from tests.support.labs import FAST, mostly_soak, program, until
 
 LONG = 600 * FAST
 """AWS seconds that no test waits for."""
@@ -500,8 +501,13 @@ def delete_the_reader(rds, cluster):
     rds.delete_db_instance(DBInstanceIdentifier=f"{name_of(cluster)}-2")
 
 
-@pytest.mark.parametrize("act", [reboot, fail_over, stop_and_start, delete_the_reader])
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    mostly_soak(
+        list(itertools.product(SHAPES, [reboot, fail_over, stop_and_start, delete_the_reader])),
+        lambda case: case[0] == "freeze-share" or case == ("flap", reboot),
+    ),
+)
 def test_whoever_stops_a_server_ends_the_outage(
     lab, rds, misbehaviours, with_reader, begun, kind, act, pool
 ):
