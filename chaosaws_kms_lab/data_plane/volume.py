@@ -66,9 +66,8 @@ class Volume:
         """The data before the log in `wal`; if it is absent: the template."""
         self.wal = directory / "wal"
         """The archive of write-ahead log."""
-        self.common = common
+        self.common, self.record = common, record
         self.template = common.template
-        self.record = record
         self._reconcile = reconcile
         self.address = WRITER
         """The address of the cluster endpoint."""
