@@ -22,6 +22,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
+from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of
 
 __all__ = ["Connector"]
 
@@ -29,6 +30,8 @@ PATIENT = 2
 """Attempts that wait as long as it takes."""
 PATIENCE = 86400.0
 """Seconds; the end of the load ends them too."""
+NOBODY = (Cause.REFUSED, Cause.UNREACHABLE, Cause.NO_ADDRESS, Cause.RESET)
+"""What an attempt sees where nobody listens."""
 KNOCK = 0.01
 """Seconds that a port has to accept a connection."""
 
@@ -112,7 +115,7 @@ class Connector:
             self._failing = True
             if time.monotonic() - began < self._spacing:
                 # A server that says no is there; else its port is to be tried first.
-                self._accepts = problem.sqlstate is not None
+                self._accepts = cause_of(problem) not in NOBODY
                 self._news.set()
         else:
             self._failing = False
