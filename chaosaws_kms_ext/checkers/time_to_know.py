@@ -91,7 +91,7 @@ class _Measured:
         its = self.figures
         yield f"status {_shown(its['status'])}"
         event = its["rds_event"]
-        yield f"{event['event']} {_shown(event)}" if event else "RDS event not seen"
+        yield f"{event['event']} {_shown(event)}" if event else "no RDS event seen"
         alarm = its["alarm"]
         if alarm and "not_within_seconds" in alarm:
             yield f"no alarm within {exactness.in_words(alarm['not_within_seconds'])}"
@@ -99,7 +99,8 @@ class _Measured:
             yield f"alarm {alarm['name']} {_shown(alarm)}"
         elif self._conditions.settings.alarms:
             yield "alarms not known"
-        yield f"new connections {_shown(its['health_check'])}"
+        check = its["health_check"]
+        yield f"new connection failed {_shown(check)}" if check else "no new connection failed"
 
     # Internals
 

@@ -74,12 +74,12 @@ def test_a_person_reads_it_in_one_row():
         (
             "time to know",
             "status 1.50 s ± 0.00 · RDS-EVENT-0418 1.25 s ± 0.20 · alarm errors 2.00 s ± 0.20 · "
-            "new connections 3.00 s ± 0.00",
+            "new connection failed 3.00 s ± 0.00",
         )
     ]
     found = check(settings=SETTINGS, connects=[])
     assert found.rows == [
-        ("time to know", "status 1.50 s ± 0.00 · RDS event not seen · new connections not seen")
+        ("time to know", "status 1.50 s ± 0.00 · no RDS event seen · no new connection failed")
     ]
     assert "no alarm within 3.00 s" in check(*KNOWN).rows[0][1]
     assert "alarms not known" in check().rows[0][1]
