@@ -66,7 +66,7 @@ def _figures(history: History, conditions: Conditions, load: str) -> dict[str, A
         return unknown
     arrivals, rate = history.arrivals(load), history.recorded[load].rate
     stalls, gaps = history.witness(load, "stall"), history.gaps(load)
-    failed = failed_arrivals(arrivals, stalls)
+    failed = failed_arrivals(arrivals, stalls, whole.end)
     counted = service_in(arrivals, failed, affected, rate, gaps)
     rest = Span(affected.begin, max(whole.end, affected.end))
     lost = service_in(arrivals, failed, rest, rate, gaps)

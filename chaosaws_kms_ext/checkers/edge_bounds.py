@@ -32,7 +32,7 @@ def begin_within(arrivals: Arrivals, load: Load, window: Window) -> float:
     following = _between(arrivals, load, window.begin + 1, window.begin + load.silence)
     if following:
         return _partial(load, window)
-    failed = failed_arrivals(arrivals, load.stalls)
+    failed = failed_arrivals(arrivals, load.stalls, load.stopped)
     after = place_of(arrivals, window.begin)
     places = np.flatnonzero(failed[after : after + round(load.rate) + 10])
     if not len(places):

@@ -152,7 +152,7 @@ def stall_in_words(seconds: float) -> str:
 def _why_none(arrivals: Arrivals, fault_at: int, load: Load) -> str:
     if (stall := _longest(load.stalls, fault_at, END_OF_TIME)) > LONG_STALL:
         return stall_in_words(stall)
-    failed = failed_arrivals(arrivals, load.stalls) & (arrivals.due >= fault_at)
+    failed = failed_arrivals(arrivals, load.stalls, load.stopped) & (arrivals.due >= fault_at)
     few = f" ({number} arrivals failed)" if (number := np.count_nonzero(failed)) else ""
     return f"the database went on answering after the fault: no outage was seen{few}"
 

@@ -20,7 +20,7 @@ from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
 from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.objectives import Objective
-from chaosaws_kms_ext.checkers.outage_windows import Load
+from chaosaws_kms_ext.checkers.outage_windows import END_OF_TIME, Load
 from chaosaws_kms_ext.history import MAIN, Conditions, Event, EventName, utc
 from chaosaws_kms_ext.history.history import History
 
@@ -134,12 +134,14 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
 
 def as_load(history: History, conditions: Conditions, load: str, fault_at: int) -> Load:
     """What the search for windows has to know of a load."""
+    stopped = history.first(EventName.LOAD_STOPPED, load=load)
     return Load(
         rate=history.recorded[load].rate,
         window=conditions.settings.steady_window,
         deadline=conditions.settings.query_deadline,
         usual=usual_delay(history.arrivals(load), fault_at),
         stalls=history.witness(load, "stall"),
+        stopped=stopped.at if stopped else END_OF_TIME,
     )
 
 

@@ -43,6 +43,8 @@ NEAR = 20
 IN_FLIGHT = 5
 """Arrivals that may have failed before all answers stop: they were on their way."""
 
+END_OF_TIME = 2**63 - 1
+
 STARTS = 1 << 18
 """Stretches that are looked at together: all of them would need much memory."""
 
@@ -76,6 +78,8 @@ class Load:
     """Seconds that an answer takes when nothing is wrong: the 99th percentile."""
     stalls: Sequence[Operation] = ()
     """When the load's own process did not run."""
+    stopped: int = END_OF_TIME
+    """When it was stopped, CLOCK_MONOTONIC ns."""
 
     @property
     def span(self) -> int:
@@ -98,10 +102,15 @@ class Load:
         return round(max(5 * self.usual, 10 / self.rate, 0.1) * SECOND)
 
 
-def failed_arrivals(arrivals: Arrivals, stalls: Sequence[Operation]) -> Mask:
+def failed_arrivals(
+    arrivals: Arrivals, stalls: Sequence[Operation], stopped: int = END_OF_TIME
+) -> Mask:
     """Which arrivals were not answered, and the load is not to blame: it did not run (a stall), or
-    it cut them when it ended."""
+    it was stopped (at `stopped`, ns) before somebody took them, or they were answered."""
     failed: Mask = ~arrivals.answered & (arrivals.outcome != CODES[Outcome.ABORTED])
+    if stopped < END_OF_TIME:
+        late = (arrivals.done >= stopped) & (arrivals.outcome == CODES[Outcome.UNSENT])
+        failed &= ~late & (arrivals.due < stopped)
     for stall in stalls:
         failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
     return failed
@@ -109,7 +118,7 @@ def failed_arrivals(arrivals: Arrivals, stalls: Sequence[Operation]) -> Mask:
 
 def find_windows(arrivals: Arrivals, load: Load) -> list[Window]:
     """The outage windows of a load, in order; `arrivals` in the order in which they were due."""
-    failed = failed_arrivals(arrivals, load.stalls)
+    failed = failed_arrivals(arrivals, load.stalls, load.stopped)
     places = np.flatnonzero(failed)
     if not len(places):
         return []
@@ -123,7 +132,7 @@ def find_windows(arrivals: Arrivals, load: Load) -> list[Window]:
 def scattered(arrivals: Arrivals, load: Load, since: int) -> Window | None:
     """All that failed from an instant (ns) on as one window, however few it were; None: nothing
     did. For a fault that showed, where no window was found."""
-    failed = failed_arrivals(arrivals, load.stalls) & (arrivals.due >= since)
+    failed = failed_arrivals(arrivals, load.stalls, load.stopped) & (arrivals.due >= since)
     places = np.flatnonzero(failed)
     if not len(places):
         return None

@@ -140,7 +140,7 @@ def test_a_second_outage_is_recovered_from_as_the_first(lab, run):
         assert aurora_probes.wait_until_inaccessible()
         kms_actions.restore_key_policy()
         recovered = aurora.wait_for_recovery()
-        assert recovered == {"recovered": True, "path": "start-db-cluster"}
+        assert (recovered["recovered"], recovered["path"]) == (True, "start-db-cluster")
     started = [e for e in run.events if e.name == EventName.START_CALLED]
     assert len(started) == 2
     calls = [json.loads(line)["operation"] for line in lab.requests.read_text().splitlines()]

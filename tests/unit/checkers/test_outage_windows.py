@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers import outage_windows
-from chaosaws_kms_ext.checkers.outage_windows import Load, find_windows
+from chaosaws_kms_ext.checkers.outage_windows import END_OF_TIME, Load, find_windows
 from chaosaws_kms_ext.history import SECOND, Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 from tests.support import windows_model
@@ -33,8 +33,9 @@ def arrivals(*spans):
     return found
 
 
-def found(operations, stalls=(), window=WINDOW):
-    return find_windows(Arrivals.of(operations), Load(RATE, window, DEADLINE, USUAL, stalls=stalls))
+def found(operations, stalls=(), window=WINDOW, stopped=END_OF_TIME):
+    load = Load(RATE, window, DEADLINE, USUAL, stalls, stopped)
+    return find_windows(Arrivals.of(operations), load)
 
 
 def at(number, ms=0):
@@ -118,6 +119,15 @@ def test_an_outage_that_the_record_ends_in_has_no_end():
 
 def test_what_the_load_cut_when_it_ended_is_no_outage():
     assert found(arrivals((200, "ok"), (16, "aborted"))) == []
+
+
+def test_what_nobody_took_since_the_load_was_stopped_is_no_outage():
+    recorded = arrivals((200, "ok"), (9, "aborted"), (40, "unsent"))
+    assert found(recorded, stopped=at(205)) == []
+    assert found(recorded)
+    hung = arrivals((100, "ok"), (109, "timeout"), (40, "unsent"))
+    (one,) = found(hung, stopped=at(205))
+    assert (one.begin, one.failed) == (at(99, 1), 105)
 
 
 def test_what_failed_while_the_load_did_not_run_is_no_outage():
