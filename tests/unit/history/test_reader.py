@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow
-from chaosaws_kms_ext.history.columns import OUTCOMES, Rows
+from chaosaws_kms_ext.history.columns import OUTCOMES, ReadBack
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import ARRIVALS, KINDS
@@ -29,6 +29,9 @@ OPERATION = st.builds(
     done=INSTANT,
     outcome=st.sampled_from([o.value for o in Outcome]),
     sqlstate=st.none() | st.sampled_from(["57P01", "42P01"]),
+    session=st.none() | st.integers(0, 99),
+    key=st.none() | st.integers(0, 99),
+    value=st.none() | st.integers(-1, 2**40),
 )
 BATCHES = st.lists(st.lists(OPERATION, min_size=1, max_size=8), max_size=5)
 
@@ -82,6 +85,14 @@ def test_the_columns_are_the_operations_in_the_order_in_which_they_were_due(
     found = zip(*(column.tolist() for column in columns), strict=True)
     assert sorted(found) == sorted(
         (o.writer, o.sequence, o.done) for o in arrivals if o.kind == "write"
+    )
+    reads = history.reads("main")
+    columns = (reads.session, reads.key, reads.value, reads.sent)
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    assert sorted(found) == sorted(
+        (o.session or 0, o.key, o.value, o.due if o.sent is None else o.sent)
+        for o in arrivals
+        if o.key is not None and o.value is not None
     )
 
 
@@ -151,15 +162,22 @@ def test_a_load_that_recorded_nothing_is_there_and_empty(tmp_path):
 def test_rows_that_were_not_read_back_are_not_no_rows(tmp_path):
     write(tmp_path)
     assert "main" not in read_history(tmp_path).rows
-    write_rows(tmp_path, "main", Rows.of([]))
-    assert len(read_history(tmp_path).rows["main"]) == 0
-    write_rows(tmp_path, "main", Rows.of([WrittenRow(1, 2**40)]))
-    rows = read_history(tmp_path).rows["main"]
-    assert (rows.writer.tolist(), rows.sequence.tolist()) == ([1], [2**40])
+    write_rows(tmp_path, "main", ReadBack.of([]))
+    found = read_history(tmp_path).rows["main"]
+    assert (len(found.rows), len(found.registers)) == (0, 0)
+    write_rows(tmp_path, "main", ReadBack.of([(1, 2**40, -5), (3, 4, 2**62)], [(2, 7, 9)]))
+    found = read_history(tmp_path).rows["main"]
+    assert as_tuples(found.rows) == [(1, 2**40, -5), (3, 4, 2**62)]
+    assert as_tuples(found.registers) == [(2, 7, 9)]
+
+
+def as_tuples(stored):
+    columns = (stored.rows.writer, stored.rows.sequence, stored.payload)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def test_rows_that_are_damaged_are_an_error(tmp_path):
-    write_rows(tmp_path, "main", Rows.of([WrittenRow(1, 2)]))
+    write_rows(tmp_path, "main", ReadBack.of([WrittenRow(1, 2)]))
     path = tmp_path / "rows-main.arrows"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(HistoryDamaged, match="rows-main"):

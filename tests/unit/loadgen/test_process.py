@@ -224,9 +224,9 @@ def test_a_schema_of_somebody_else_is_never_touched(postgres):
 def test_what_a_killed_run_left_is_made_anew_and_dropped_in_the_end(postgres):
     schema.make(postgres.conninfo, 5)
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
-        connection.execute("INSERT INTO chaos_kms.writes VALUES (1, 1)")
+        connection.execute("INSERT INTO chaos_kms.writes VALUES (1, 1, 1)")
         schema.make(postgres.conninfo, 5)
-        assert len(schema.rows(postgres.conninfo, 5)) == 0
+        assert len(schema.rows(postgres.conninfo, 5).rows) == 0
         schema.drop(postgres.conninfo, 5)
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
         assert found.fetchone() is None
