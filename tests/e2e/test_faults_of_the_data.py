@@ -41,6 +41,8 @@ def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     # The last write of each connection may not have been acknowledged: unknown, not lost.
     assert len(lost - found) <= summary["writes"]["unknown"]
     assert f"objective missed: lost_writes was {len(found)}, and its limit is 0" in reasons
+    assert (summary["changed_writes"], summary["duplicated_writes"]) == ([], [])
+    assert "can have written" not in reasons
 
 
 @pytest.mark.soak

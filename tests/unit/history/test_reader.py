@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow
+from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow, operations_file
 from chaosaws_kms_ext.history.columns import OUTCOMES, ReadBack
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history
@@ -136,6 +136,24 @@ def test_rows_that_are_not_what_was_written_are_an_error(tmp_path):
         content[place] ^= 1
     path.write_bytes(content)
     assert len(read_history(tmp_path).arrivals("main")) == 1001
+
+
+@pytest.mark.parametrize("seen", [(1, 2, None), (1, 2, 4), (1, 5, 3), (9, 2, 3), (None, 2, 3)])
+def test_what_a_read_saw_is_under_the_checksum_as_well(tmp_path, monkeypatch, seen):
+    session, key, value = seen
+    schema = operations_file.schema_of(operations_file.Header("main", 200.0))
+    written = an_operation(1)._replace(session=1, key=2, value=3)
+    other = an_operation(1)._replace(session=session, key=key, value=value)
+    checksum = operations_file._checksum(operations_file.as_batch(schema, [written[1:]]))
+    write(tmp_path, [written])
+    assert len(read_history(tmp_path).reads("main")) == 1
+    monkeypatch.setattr(
+        operations_file, "_checksum", lambda batch: checksum if batch.num_rows else 0
+    )
+    write(tmp_path, [other])
+    monkeypatch.undo()
+    with pytest.raises(HistoryDamaged, match="a checksum is not that of its rows"):
+        read_history(tmp_path)
 
 
 def test_a_file_that_is_no_history_is_an_error(tmp_path):
