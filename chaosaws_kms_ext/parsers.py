@@ -16,6 +16,7 @@ __all__ = [
     "Choice",
     "Parser",
     "accounts",
+    "alarms",
     "choice",
     "conninfo",
     "file",
@@ -30,6 +31,9 @@ __all__ = [
 
 MOST_NAMES = 100
 """As many alarms as CloudWatch describes at once (API reference, DescribeAlarms)."""
+
+ALARM = re.compile(r"arn:aws[a-z-]*:cloudwatch:[a-z0-9-]+:[0-9]{12}:alarm:(.*)", re.DOTALL)
+"""The ARN of an alarm, with its name (CloudWatch User Guide, "CloudWatch resources")."""
 
 Parser = Callable[[str], Any]
 
@@ -149,9 +153,24 @@ def role(text: str) -> str:
 
 def names(text: str) -> tuple[str, ...]:
     """Names, with commas between them."""
+    return _names(text, "names", str)
+
+
+def alarms(text: str) -> tuple[str, ...]:
+    """The names or ARNs of CloudWatch alarms, with commas between them."""
+    return _names(text, "names or ARNs of alarms", _name_of_alarm)
+
+
+def _names(text: str, what: str, name_of: Callable[[str], str]) -> tuple[str, ...]:
     found = tuple(part.strip() for part in text.split(","))
     if len(found) > MOST_NAMES or not all(
-        0 < len(each) <= 255 and each.isprintable() for each in found
+        0 < len(name_of(each)) <= 255 and each.isprintable() for each in found
     ):
-        raise ValueError(f"must be at most {MOST_NAMES} names with commas between them")
+        raise ValueError(f"must be at most {MOST_NAMES} {what} with commas between them")
     return found
+
+
+def _name_of_alarm(given: str) -> str:
+    """Empty where it begins as an ARN and is none of an alarm."""
+    arn = ALARM.fullmatch(given)
+    return arn[1] if arn else "" if given.startswith("arn:") else given

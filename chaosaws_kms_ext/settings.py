@@ -158,6 +158,12 @@ class Settings:
     stop_alarms: tuple[str, ...] = _setting(
         parsers.names, (), "CloudWatch alarms, with commas, that end the run when they go off"
     )
+    alarms: tuple[str, ...] = _setting(
+        parsers.alarms,
+        (),
+        "CloudWatch alarms, by name or ARN, with commas, that are only watched: how long until one "
+        "went off",
+    )
     reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
     lab_speed: float = _setting(
         parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"

@@ -1,19 +1,37 @@
-"""Watches key and cluster from the side and records every change, with how exact it is."""
+"""Watches key and cluster from the side, and what tells of the outage: RDS' events, and alarms.
+
+Every change is recorded, with how exact it is. Each of the three is asked in a thread of its own:
+none waits for another.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from chaosaws_kms_ext.aws import kms, rds
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
+from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.run import Instant, Run
+from chaosaws_kms_ext.history import EventName, utc
+from chaosaws_kms_ext.run import Instant, Refused, Run
 
-__all__ = ["Look", "Watcher", "watch"]
+__all__ = ["MISSING", "Look", "Watcher", "watch"]
+
+CLOCKS = timedelta(seconds=5)
+"""AWS' clock may be that much behind ours. Assumed: both follow NTP."""
+PATIENCE, HURRY = 60.0, 2.0
+"""Seconds that the end waits for a look at key and cluster, and for one at events or alarms."""
+
+LATE = timedelta(hours=1)
+"""An event that shows itself later than that after its date is not seen. Assumed."""
+
+MISSING = "MISSING"
+"""The state of an alarm that is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -28,68 +46,222 @@ class Look:
 
 
 class Watcher:
-    """A thread that looks at the key and the cluster every `interval` seconds.
+    """Looks at the key and the cluster every `interval` seconds; at events and alarms, too.
 
     A change is recorded as an event `status` whose `at` is the look that saw it; it happened at
-    most `within_seconds` earlier.
+    most `within_seconds` earlier. So are `rds-event` and `alarm`.
     """
 
     def __init__(self, run: Run, aws: Aws, cluster_id: str, key_arn: str, interval: float) -> None:
-        self._run, self._aws = run, aws
+        self._aws = aws
         self._cluster_id, self.key = cluster_id, key_arn
         self._interval = interval
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self.latest: Look | None = None
+        self._sources: set[str] = set()
+        self._record = record = _Recorder(run)
+        self._named = tuple(dict.fromkeys(run.settings.alarms))
+        self._alarms = _Alarms(record, aws, self._named)
+        events = _KeyEvents(record, aws, self._sources)
+        self._watches = [
+            _Repeated(record, interval, self._look, EventName.STATUS_UNKNOWN),
+            _Repeated(record, interval, events.look, EventName.RDS_EVENTS_UNKNOWN, at_once=True),
+        ]
 
     def start(self) -> None:
-        """Takes the first look here, so that what is wrong is raised here; then goes on beside."""
-        self.latest = self._look(None)
-        self._thread.start()
+        """Takes the first look here, so that what is wrong is raised here; then goes on beside.
+
+        Raises AwsError, and Refused where an alarm is not there.
+        """
+        self._look()
+        if self._named:
+            unknown = EventName.ALARMS_UNKNOWN
+            watch_alarms = _Repeated(self._record, self._interval, self._alarms.look, unknown)
+            watch_alarms.try_look()
+            if gone := self._alarms.missing:
+                raise Refused(f"CHAOS_ALARMS names {gone[0]}, and there is no such alarm")
+            self._watches.append(watch_alarms)
+        for each in self._watches:
+            each.start()
 
     def stop(self) -> None:
-        """Ends the thread; safe to call again."""
-        self._stop.set()
-        with contextlib.suppress(RuntimeError):
-            self._thread.join(timeout=60)
+        """Ends the threads; safe to call again."""
+        for each in self._watches:
+            each.end()
+        status, *others = self._watches
+        status.join(PATIENCE)
+        for each in others:
+            each.join(HURRY)
+        self._record.close()
 
-    def _watch(self) -> None:
-        failing = False
-        while not self._stop.wait(self._interval):
-            try:
-                self.latest = self._look(self.latest)
-                failing = False
-            except AwsError as problem:
-                # Said once for a row of failures: the next look that succeeds goes on.
-                if not failing:
-                    self._run.event(EventName.STATUS_UNKNOWN, why=str(problem))
-                failing = True
-
-    def _look(self, before: Look | None) -> Look:
-        began = time.monotonic_ns()
+    def _look(self) -> None:
+        before, began = self.latest, time.monotonic_ns()
         key = kms.describe(self._aws, self.key)
         cluster = rds.describe(self._aws, self._cluster_id)
         look = Look(began, time.monotonic_ns(), key.state, cluster)
         if before is None or _visible(before) != _visible(look):
             earlier = look.at if before is None else before.began
-            self._run.event(
+            self._record(
                 EventName.STATUS,
-                Instant(look.at, round((look.at - earlier) / 1e9, 3)),
+                _since(earlier, look.at),
                 key=look.key_state,
                 cluster=cluster.status,
                 instances=dict(cluster.instances),
                 meaning=cluster.meaning,
             )
-        return look
+        self._sources.update((cluster.id, *cluster.instances))
+        self.latest = look
 
 
 def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:
-    """The run's watcher, which watches these; raises AwsError."""
+    """The run's watcher, which watches these; raises AwsError and Refused."""
     watcher = Watcher(run, aws, cluster_id, key_arn, run.settings.status_poll)
     watcher.start()
     run.at_end.callback(watcher.stop)
     run.watcher = watcher
     return watcher
+
+
+# Internals
+
+
+class _Recorder:
+    """Records what happened until it is closed: a look that ends later must change no judgement."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __call__(self, name: EventName, when: Instant | None = None, /, **details: Any) -> None:
+        """As Run.event."""
+        with self._lock:
+            if not self._closed:
+                self._run.event(name, when, **details)
+
+    def close(self) -> None:
+        """Nothing is recorded any more."""
+        with self._lock:
+            self._closed = True
+
+
+class _Repeated:
+    """A thread that looks every `interval` seconds; of a row of failures the first is recorded."""
+
+    def __init__(
+        self,
+        record: _Recorder,
+        interval: float,
+        look: Callable[[], None],
+        unknown: EventName,
+        at_once: bool = False,
+    ) -> None:
+        """`unknown`: what is recorded. `at_once`: the first look is not after `interval`."""
+        self._record, self._interval = record, interval
+        self._look, self._unknown, self._at_once = look, unknown, at_once
+        self._failing = False
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Goes on until its end."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """After the look that it takes."""
+        self._end.set()
+
+    def join(self, timeout: float) -> None:
+        """Waits for that, at most `timeout` seconds."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.join(timeout)
+
+    def try_look(self) -> None:
+        """A look that may fail."""
+        try:
+            self._look()
+            self._failing = False
+        except Exception as problem:
+            # Whatever it was, the next look may succeed.
+            if not self._failing:
+                self._record(self._unknown, why=str(problem) or repr(problem))
+            self._failing = True
+
+    def _watch(self) -> None:
+        if self._at_once:
+            self.try_look()
+        while not self._end.wait(self._interval):
+            self.try_look()
+
+
+class _KeyEvents:
+    """The RDS events of the key, each recorded once."""
+
+    def __init__(self, record: _Recorder, aws: Aws, sources: set[str]) -> None:
+        """`sources`: the ids of the cluster and its instances; others' events are left out."""
+        self._record, self._aws, self._sources = record, aws, sources
+        self._seen: set[rds_events.KeyEvent] = set()
+        self._first = datetime.now(UTC) - CLOCKS
+        self._answered = self._first
+        self._began = time.monotonic_ns()
+
+    def look(self) -> None:
+        """Raises AwsError."""
+        began, date = time.monotonic_ns(), datetime.now(UTC)
+        found = rds_events.of_region(self._aws, max(self._first, self._answered - LATE))
+        at = time.monotonic_ns()
+        for each in found:
+            if each.source in self._sources and each not in self._seen:
+                self._seen.add(each)
+                self._record(
+                    EventName.RDS_EVENT,
+                    _since(self._began, at),
+                    event=each.id,
+                    source=each.source,
+                    message=each.message,
+                    date=utc(each.date.astimezone(UTC)),
+                )
+        self._began, self._answered = began, date
+
+
+class _Alarms:
+    """The states of alarms, each change recorded."""
+
+    def __init__(self, record: _Recorder, aws: Aws, named: Sequence[str]) -> None:
+        self._record, self._aws, self._named = record, aws, named
+        self._known: dict[str, str] = {}
+        self._blind = True
+        """Whether the last look failed: what became of them meanwhile is not known."""
+        self._began = time.monotonic_ns()
+
+    @property
+    def missing(self) -> list[str]:
+        """Those that were not there at the last look."""
+        return [name for name, state in self._known.items() if state == MISSING]
+
+    def look(self) -> None:
+        """Raises AwsError."""
+        began = time.monotonic_ns()
+        blind, self._blind = self._blind, True
+        found = alarms.describe(self._aws, self._named)
+        at, self._blind = time.monotonic_ns(), False
+        for name in self._named:
+            its = found.get(name, alarms.Alarm(MISSING, ""))
+            if blind or its.state != self._known.get(name):
+                self._record(
+                    EventName.ALARM,
+                    _since(self._began, at),
+                    alarm=name,
+                    state=its.state,
+                    before=self._known.get(name),
+                    date=its.since,
+                )
+            self._known[name] = its.state
+        self._began = began
+
+
+def _since(earlier: int, at: int) -> Instant:
+    """The instant of a look (ns); what it saw was not so at `earlier`."""
+    return Instant(at, round((at - earlier) / 1e9, 3))
 
 
 def _visible(look: Look) -> tuple[str, str, tuple[tuple[str, str], ...]]:

@@ -78,7 +78,7 @@ class Control:
             keys = [key for region in self._world.regions() for key in region.keys.values()]
             return self._misbehaviours.add(order, keys)
         misbehaviour = data_misbehaviours.order(self._world, order)
-        if misbehaviour.about and misbehaviour.kind in data_misbehaviours.AT_RETURN:
+        if misbehaviour.about and misbehaviour.kind in data_misbehaviours.OF_SERVERS:
             try:
                 self._rds.servers.misbehave(misbehaviour.about, misbehaviour)
             except BadOrder:

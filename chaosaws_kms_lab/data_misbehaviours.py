@@ -1,14 +1,15 @@
 """Misbehaviours of the data: what goes wrong on demand with clusters, their copies, their keys.
 
 They are ordered over the lab's own path, as those of the API are (control.py, misbehaviours.py).
-Those for the return of a cluster's servers are carried out by data_plane/reconcile.py, those of
-copies in rds/, those of keys in kms/. Each proves that a check finds what it looks for.
+Those for the return of a cluster's servers are carried out by data_plane/reconcile.py, outages of
+another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/. Each
+proves that a check finds what it looks for.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
@@ -17,9 +18,15 @@ from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 __all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]
 
 LOSE_WRITES = "lose-writes"
+CHANGE_WRITES = "change-writes"
 SLOW_RECOVERY = "slow-recovery"
 OTHER_ADDRESS = "other-address"
 NO_RECOVERY = "no-recovery"
+FREEZE_SHARE = "freeze-share"
+SLOW = "slow"
+FLAP = "flap"
+LOSE_READER = "lose-reader"
+DROP_PACKETS = "drop-packets"
 COPY_KEEPS_KEY = "copy-keeps-key"
 COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
@@ -28,9 +35,16 @@ CONTEXT_IGNORED = "context-ignored"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
+    CHANGE_WRITES: "a crash changes rows that were written, and acknowledged, before it",
     SLOW_RECOVERY: "the servers take some AWS seconds longer to come back",
     OTHER_ADDRESS: "the cluster comes back on another address",
     NO_RECOVERY: "the servers do not come back until the misbehaviour is cleared",
+    FREEZE_SHARE: "a share of the sessions hangs, of those that are open and of new ones",
+    SLOW: "every answer takes some milliseconds",
+    FLAP: "the servers hang some times, and work between",
+    LOSE_READER: "the readers hang, and the writer works",
+    DROP_PACKETS: "from the servers' end until they listen again, connections are neither refused "
+    "nor answered",
     COPY_KEEPS_KEY: "a copy of a snapshot under another key, and what is restored from it, stays "
     "under the snapshot's own",
     COPY_HIDES_KEY: "the same, but both are described as under the key that was asked for",
@@ -40,57 +54,113 @@ KINDS = {
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
 }
 
-AT_RETURN = frozenset({LOSE_WRITES, SLOW_RECOVERY, OTHER_ADDRESS, NO_RECOVERY})
+OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
+"""These happen the next time that a cluster's servers come back after a crash."""
+AT_RETURN = OF_A_CRASH | {SLOW_RECOVERY, OTHER_ADDRESS, NO_RECOVERY}
 """These happen the next time that a cluster's servers come back."""
+OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
+"""These take the place of the whole freeze when the key is lost the next time, or happen now."""
+OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
+"""These need a cluster that has servers."""
 OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
 """These are about all keys, and name no cluster."""
 OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
 """These need a cluster with a key: an unencrypted one is refused."""
 
-NEEDED = {
-    "writes": (LOSE_WRITES,),
-    "seed": (LOSE_WRITES, ROW_CHANGED),
-    "seconds": (SLOW_RECOVERY,),
-}
-"""A field of an order → the kinds that it is for."""
+KEY_LOST, NOW = "key-lost", "now"
+"""When an outage begins."""
 
-MOST_WRITES = 10_000
+FIELDS: dict[str, tuple[str, ...]] = {
+    LOSE_WRITES: ("writes", "seed"),
+    CHANGE_WRITES: ("writes", "seed"),
+    SLOW_RECOVERY: ("seconds",),
+    FREEZE_SHARE: ("share", "seconds", "when"),
+    SLOW: ("milliseconds", "seconds", "when"),
+    FLAP: ("times", "down", "up", "when"),
+    LOSE_READER: ("seconds", "when"),
+    ROW_CHANGED: ("seed",),
+}
+"""Kind → the fields of its order, besides the cluster."""
+
 LONGEST = 7 * 86400.0
 """AWS seconds."""
 
 
+@dataclass(frozen=True)
+class Field:
+    """One field of an order."""
+
+    type: type[int] | type[float] | type[str]
+    default: float | str | None
+    """None: an order of these kinds needs the field."""
+    what: str
+    most: float = math.inf
+    least: float | None = None
+    """None: more than 0."""
+
+    @property
+    def numbers(self) -> str:
+        """Which numbers it takes."""
+        if self.least is None:
+            return f"{self.what}, more than 0 and at most {self.most:.9g}"
+        return f"{self.what} from {self.least:.9g} to {self.most:.9g}"
+
+    def takes(self, value: float) -> bool:
+        """Whether a number is one of its values."""
+        return (value > 0 if self.least is None else value >= self.least) and value <= self.most
+
+
+SECONDS = Field(float, None, "AWS seconds", LONGEST)
+ORDERED = {
+    "writes": Field(int, 1, "a number of rows", 10_000, least=1),
+    "seed": Field(int, 0, "a number", least=-math.inf),
+    "seconds": SECONDS,
+    "share": Field(float, None, "a share of the sessions", 1),
+    "milliseconds": Field(float, None, "milliseconds", 60_000, least=1),
+    "times": Field(int, None, "a number of outages", 1_000, least=1),
+    "down": SECONDS,
+    "up": SECONDS,
+    "when": Field(str, KEY_LOST, f"{KEY_LOST} or {NOW}"),
+}
+"""The fields of orders."""
+
+
 def read(order: dict[str, Any]) -> DataMisbehaviour:
-    """Reads {"kind", "cluster", "writes", "seed", "seconds"}; raises BadOrder."""
-    check_fields(order, ("kind", "cluster", "writes", "seed", "seconds"))
+    """Reads {"kind", "cluster"} and the fields of the kind; raises BadOrder."""
+    check_fields(order, ("kind", "cluster", *ORDERED))
     kind = str(order.get("kind", ""))
     if kind not in KINDS:
         raise BadOrder(f"there is no misbehaviour of the data {kind!r}: {', '.join(KINDS)}")
-    try:
-        if kind in OF_EVERY_KEY and "cluster" in order:
-            raise BadOrder(f"{kind} is about every key: it names no cluster")
-        found = DataMisbehaviour(
-            kind=kind,
-            cluster="" if kind in OF_EVERY_KEY else str(order["cluster"]).lower(),
-            writes=int(order.get("writes", 1)),
-            seed=int(order.get("seed", 0)),
-            seconds=float(order.get("seconds", 0)),
+    if (kind in OF_EVERY_KEY) is ("cluster" in order):
+        raise BadOrder(
+            f"{kind} is about every key: it names no cluster"
+            if kind in OF_EVERY_KEY
+            else f"{kind} needs a cluster"
         )
-    except KeyError as missing:
-        raise BadOrder(f"{kind} needs a {missing.args[0]}") from None
+    for name in ORDERED:
+        if name in order and name not in FIELDS.get(kind, ()):
+            *others, last = (each for each, names in FIELDS.items() if name in names)
+            those = f"{', '.join(others)} and {last}" if others else last
+            raise BadOrder(f"{name} is for {those}, not for {kind}")
+    fields = {name: _read(name, order, kind) for name in FIELDS.get(kind, ())}
+    return DataMisbehaviour(kind, str(order.get("cluster", "")).lower(), **fields)
+
+
+def _read(name: str, order: dict[str, Any], kind: str) -> Any:
+    wanted, said = ORDERED[name], order.get(name, ORDERED[name].default)
+    if wanted.type is str:
+        if said not in (KEY_LOST, NOW):
+            raise BadOrder(f"{name} is {wanted.what}, not {said!r}")
+        return said
+    if said is None:
+        raise BadOrder(f"{kind} needs {name}: {wanted.numbers}")
+    try:
+        value = int(said) if wanted.type is int else float(said)
     except (TypeError, ValueError, OverflowError) as problem:
-        raise BadOrder(f"writes, seed and seconds are numbers: {problem}") from None
-    _check(found)
-    for name, kinds in NEEDED.items():
-        if name in order and kind not in kinds:
-            raise BadOrder(f"{name} is for {' and '.join(kinds)}, not for {kind}")
-    return found
-
-
-def _check(found: DataMisbehaviour) -> None:
-    if not 1 <= found.writes <= MOST_WRITES:
-        raise BadOrder(f"writes is a number of rows from 1 to {MOST_WRITES}")
-    if found.kind == SLOW_RECOVERY and not 0 < found.seconds <= LONGEST:
-        raise BadOrder(f"{found.kind} needs seconds, more than 0 and at most {LONGEST:g}")
+        raise BadOrder(f"{name} is a number: {problem}") from None
+    if not wanted.takes(value):
+        raise BadOrder(f"{name} is {wanted.numbers}")
+    return value
 
 
 def described(ordered: DataMisbehaviour) -> dict[str, Any]:
@@ -98,13 +168,7 @@ def described(ordered: DataMisbehaviour) -> dict[str, Any]:
     said: dict[str, Any] = {"kind": ordered.kind}
     if ordered.cluster:
         said |= {"cluster": ordered.cluster}
-    if ordered.kind == LOSE_WRITES:
-        said |= {"writes": ordered.writes, "seed": ordered.seed}
-    if ordered.kind == ROW_CHANGED:
-        said |= {"seed": ordered.seed}
-    if ordered.kind == SLOW_RECOVERY:
-        said |= {"seconds": ordered.seconds}
-    return said
+    return said | {name: getattr(ordered, name) for name in FIELDS.get(ordered.kind, ())}
 
 
 def order(world: World, wanted: dict[str, Any]) -> DataMisbehaviour:

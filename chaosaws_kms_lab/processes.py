@@ -12,7 +12,14 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["alive", "free_shared_memory", "freeze_trees", "kill_everything_in", "kill_trees"]
+__all__ = [
+    "alive",
+    "free_shared_memory",
+    "freeze_trees",
+    "kill_everything_in",
+    "kill_trees",
+    "thaw_trees",
+]
 
 IPC_RMID = 0  # sys/ipc.h
 
@@ -37,6 +44,13 @@ def freeze_trees(roots: Iterable[int]) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()
             stopped.add(process.pid)
+
+
+def thaw_trees(roots: Iterable[int]) -> None:
+    """Lets these processes and everything below them go on; what is at the bottom first."""
+    for process in reversed(list(_trees(list(roots)))):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def kill_trees(roots: Iterable[int], timeout: float = 5) -> None:

@@ -305,11 +305,22 @@ class DataMisbehaviour:
     about: Cluster | None = None
     """The cluster."""
     writes: int = 1
-    """How many rows are lost."""
+    """How many rows are lost, or changed."""
     seed: int = 0
     """For the choice of rows: the same data and seed give the same rows."""
     seconds: float = 0.0
     """AWS seconds."""
+    share: float = 0.0
+    """Of the cluster's sessions: more than 0, at most 1."""
+    milliseconds: float = 0.0
+    """How long an answer takes, by the wall clock."""
+    times: int = 0
+    down: float = 0.0
+    """AWS seconds."""
+    up: float = 0.0
+    """AWS seconds."""
+    when: str = ""
+    """When an outage begins: `key-lost` or `now`."""
     over: bool = False
     """It has happened, or was cleared."""
 

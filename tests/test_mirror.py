@@ -13,12 +13,14 @@ ELSEWHERE = {
     "activities.py": "what every action and probe does: e2e/test_bad_arguments",
     "aurora/actions.py": "only real clusters show it: e2e/test_activities, test_making",
     "aurora/probes.py": "only real clusters show it: e2e/test_probes, test_activities",
+    "aws/alarms.py": "unit/test_watcher, unit/controls/test_stop_conditions",
     "aws/cloudtrail.py": "what CloudTrail tells: unit/audit/test_probes",
     "aws/conditions.py": "a part of a policy: unit/aws/test_key_policy",
     "aws/kms.py": "one call a function, with no decision of its own: e2e/test_probes",
     "aws/names.py": "names only",
     "aws/principals.py": "a part of a policy: unit/aws/test_key_policy",
     "aws/rds.py": "one call a function: e2e/test_probes, test_making",
+    "aws/rds_events.py": "unit/test_watcher, e2e/test_probes",
     "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
     "aws/statuses.py": "a table; its meanings: e2e/test_probes",
     "checkers/phases.py": "unit/checkers/test_availability",
@@ -59,6 +61,7 @@ ELSEWHERE = {
     "loadgen/client/connection.py": "unit/loadgen/client/test_user",
     "loadgen/client/default_load.py": "every load of unit/loadgen",
     "loadgen/client/driver.py": "unit/loadgen/test_process, unit/loadgen/client/test_user",
+    "loadgen/client/port.py": "unit/loadgen/client/test_connector",
     "loadgen/client/recorder.py": "unit/loadgen/test_process",
     "loadgen/client/witnesses.py": "unit/loadgen/client/test_outcomes",
     "loadgen/drop_schema.py": "e2e/test_safeguards",
@@ -75,7 +78,6 @@ ELSEWHERE = {
     "undo/restorer.py": "unit/undo/test_store",
     "undo/undo.py": "unit/undo/test_replay, test_store",
     "undo/watchdog.py": "processes that are killed: e2e/test_safeguards",
-    "watcher.py": "e2e/test_kms_disable",
 }
 """Modules without a test file of their own, and where they are tested."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.guard.inventory import clusters_under
@@ -28,10 +27,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("chaostoolkit")
-
-# DescribeEvents gives messages and no ids: RDS-EVENT-0418 and 0419, and RDS-EVENT-0420.
-LOST = re.compile("unable to access the KMS encryption key")
-BACK = re.compile("can now successfully access the KMS encryption key")
 
 
 def encryption_state(
@@ -183,12 +178,11 @@ def _terminal_not_before(aws: Aws, instances: list[str]) -> str | None:
     since = datetime.now(UTC) - timedelta(days=RECOVERABLE_DAYS)
     lost: list[datetime] = []
     for instance in instances:
-        asked = {"SourceIdentifier": instance, "SourceType": "db-instance", "StartTime": since}
         present: list[datetime] = []
-        for event in aws.pages("rds", "DescribeEvents", asked, "Events"):
-            if LOST.search(event.get("Message", "")):
-                present.append(event["Date"])
-            elif BACK.search(event.get("Message", "")):
+        for event in rds_events.of_instance(aws, instance, since):
+            if event.id in rds_events.LOST:
+                present.append(event.date)
+            else:
                 present.clear()
         lost += present
     return (min(lost) + timedelta(days=RECOVERABLE_DAYS)).isoformat() if lost else None

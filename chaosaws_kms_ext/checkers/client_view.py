@@ -26,7 +26,8 @@ class ClientView(Checker):
         "impact to the recovery, `after`; `all` without an outage) and by what the client saw: "
         "`ok`, `unsent`, `aborted`; `hang` (no answer before the deadline), `reset` (the "
         "connection was closed), `refused`, `unreachable`, `no-address` (the name does not "
-        "resolve), `other`; or an SQL state",
+        "resolve), `not-ready` (the server starts or recovers), `full`, `denied`, `other`; or an "
+        "SQL state",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.outage_windows import Load, Window, failed_arrivals, find_windows
+from chaosaws_kms_ext.checkers.edge_bounds import begin_within, end_within
+from chaosaws_kms_ext.checkers.outage_windows import (
+    Load,
+    Window,
+    failed_arrivals,
+    find_windows,
+    scattered,
+)
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND, Operation
 from chaosaws_kms_ext.history.columns import Arrivals
@@ -36,15 +43,20 @@ class Outage:
     """Arrivals answered after the impact and before the recovery: it flapped, or was partial, if
     there are any."""
     resolution_seconds: float
-    error_bound_seconds: float
-    """How far instants can be off: arrivals are that far apart, attempts to reconnect are, and an
-    answer takes that long."""
+    begin_bound_seconds: float
+    end_bound_seconds: float
+    """How far the impact and the recovery can be off."""
     reason: str
     """Why `impact` or `recovery` is None; empty if neither is."""
     doubt: str = ""
     """Why the figures, although there, cannot be trusted."""
     windows: tuple[Window, ...] = ()
     """Those of the outage."""
+
+    @property
+    def error_bound_seconds(self) -> float:
+        """The larger of both."""
+        return max(self.begin_bound_seconds, self.end_bound_seconds)
 
     @property
     def seconds(self) -> float | None:
@@ -61,23 +73,28 @@ def find_outage(
     fault_at: int,
     reconnect_spacing: float,
     gaps: Sequence[tuple[int, int]] = (),
+    attempts: Sequence[Operation] = (),
+    showed: bool = False,
 ) -> Outage:
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `reconnect_spacing`: seconds; `gaps`: from when to
-    when (ns) nothing was recorded.
+    when (ns) nothing was recorded; `attempts`: to connect, in order; `showed`: whether the fault
+    was seen elsewhere, so that whatever failed after it is its effect.
     """
     bound = 1 / load.rate + reconnect_spacing + load.usual
     windows = [
         each for each in find_windows(arrivals, load) if each.end is None or each.end > fault_at
     ]
+    if not windows and showed and (few := scattered(arrivals, load, fault_at)):
+        windows = [few]
     if not windows:
         why = _why_none(arrivals, fault_at, load)
-        return Outage(None, None, 0, 1 / load.rate, bound, why)
+        return Outage(None, None, 0, 1 / load.rate, bound, bound, why)
     first, last = windows[0], windows[-1]
     if first.begin < fault_at - round(bound * SECOND):
         before = "the database had stopped answering before the fault already"
-        return Outage(None, None, 0, 1 / load.rate, bound, before)
+        return Outage(None, None, 0, 1 / load.rate, bound, bound, before)
     reason = ""
     if last.end is None:
         reason = "the database did not answer again"
@@ -86,12 +103,16 @@ def find_outage(
     end = int(arrivals.done[-1]) if last.end is None else last.end
     stall = _longest(load.stalls, first.begin - load.span, end + load.span)
     between = arrivals.answered & (first.begin < arrivals.done) & (arrivals.done < end)
+    hidden = stall + _unseen(arrivals, first.begin, end, gaps)
+    if last.end is not None:
+        bound = end_within(arrivals, load, last, attempts, reconnect_spacing)
     return Outage(
         impact=first.begin,
         recovery=last.end,
         answered_between=int(np.count_nonzero(between)),
         resolution_seconds=1 / load.rate,
-        error_bound_seconds=bound + stall + _unseen(arrivals, first.begin, end, gaps),
+        begin_bound_seconds=begin_within(arrivals, load, first) + hidden,
+        end_bound_seconds=bound + hidden,
         reason=reason,
         doubt=stall_in_words(stall) if stall > LONG_STALL else "",
         windows=tuple(windows),

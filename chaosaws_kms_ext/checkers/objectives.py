@@ -10,9 +10,20 @@ from typing import Any, Literal
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import Conditions
 
-__all__ = ["OBJECTIVES", "BadObjective", "Figure", "Objective", "read_objectives"]
+__all__ = ["OBJECTIVES", "BadObjective", "Figure", "NotWithin", "Objective", "read_objectives"]
 
-Figure = float | int | None
+
+@dataclass(frozen=True)
+class NotWithin:
+    """It had so many seconds to happen, and it did not: that is measured, and meets no limit.
+
+    Of figures in seconds only.
+    """
+
+    seconds: float
+
+
+Figure = float | int | NotWithin | None
 """None: could not be measured."""
 
 
@@ -41,8 +52,11 @@ class Objective:
         asked = self._limit(conditions) if limit is None else limit
         seconds = self.unit == "seconds"
         real = conditions.settings.real(asked) if seconds else asked
-        met = None
-        if measured is not None:
+        met, late = None, {}
+        if isinstance(measured, NotWithin):
+            met, late = False, {"not_within_seconds": measured.seconds}
+            measured = None
+        elif measured is not None:
             met = measured >= real if self.at_least else measured <= real
         sense = {"sense": "at least"} if self.at_least else {}
         if not seconds:
@@ -52,6 +66,7 @@ class Objective:
             "limit_seconds": real,
             "limit_aws_seconds": asked,
             "measured_seconds": measured,
+            **late,
             "met": met,
             **sense,
         }

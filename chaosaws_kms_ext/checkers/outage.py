@@ -89,8 +89,8 @@ class OutageChecker(Checker):
         "of itself (and more than a second, and more than two status polls) is `null`, with a "
         "reason: this process or its load did not run for a time, or AWS did not answer",
         "resolution_seconds": "the time between two arrivals: nothing shorter can be seen",
-        "error_bound_seconds": "how far the instants of impact and recovery may be from the truth; "
-        "a duration between the two, by as much at either end",
+        "error_bound_seconds": "how far the instants of impact and recovery may be from the truth, "
+        "the larger of both; `bounds` has that of each duration",
         "answered_between": "arrivals that were answered between impact and recovery (if there was "
         "none: until the end)",
         "status_poll_seconds": "the time between two status polls: a change is seen at most "
@@ -125,6 +125,8 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
         fault_at=injected.at,
         reconnect_spacing=spacing,
         gaps=history.gaps(load),
+        attempts=history.witness(load, "attempt"),
+        showed=KeyEvents.of(history).inaccessible is not None,
     )
 
 
@@ -234,9 +236,12 @@ class _Measured:
     def _times(self) -> dict[str, Any]:
         """How long everything took."""
         its, seen = self._events, self._seen
-        off = seen.error_bound_seconds if seen else 0.0
-        impact: Instant | None = (seen.impact, off) if seen and seen.impact is not None else None
-        first: Instant | None = (seen.recovery, off) if seen and seen.recovery is not None else None
+        impact: Instant | None = None
+        first: Instant | None = None
+        if seen is not None and seen.impact is not None:
+            impact = (seen.impact, seen.begin_bound_seconds)
+        if seen is not None and seen.recovery is not None:
+            first = (seen.recovery, seen.end_bound_seconds)
         injected, gone = exactness.of(its.injected), exactness.of(its.inaccessible)
         start, available = exactness.of(its.start), exactness.of(its.available)
         # A key that others put back was not back at the instant that this run knows.
@@ -246,12 +251,11 @@ class _Measured:
         recovered = between("time_to_recovery_seconds", back, first)
         started = between("start_called_after_seconds", back, start)
         impact_after = between("time_to_impact_seconds", injected, impact)
-        seconds = _rounded(seen.seconds) if seen else None
         return {
             "time_to_impact_seconds": _not_negative(impact_after),
             "time_to_inaccessible_seconds": between("time_to_inaccessible_seconds", injected, gone),
             "key_unusable_seconds": between("key_unusable_seconds", injected, back),
-            "outage_seconds": self._durations.keep("outage_seconds", seconds, off),
+            "outage_seconds": between("outage_seconds", impact, first),
             "time_to_recovery_seconds": recovered,
             "time_to_available_seconds": between("time_to_available_seconds", back, available),
             "recovery": {

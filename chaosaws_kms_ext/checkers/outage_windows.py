@@ -21,7 +21,15 @@ import numpy as np
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
 
-__all__ = ["ANSWERED", "Load", "Window", "failed_arrivals", "find_windows"]
+__all__ = [
+    "ANSWERED",
+    "Load",
+    "Window",
+    "failed_arrivals",
+    "find_windows",
+    "place_of",
+    "scattered",
+]
 
 ANSWERED = 0.99
 """The share of arrivals that have to be answered."""
@@ -112,6 +120,17 @@ def find_windows(arrivals: Arrivals, load: Load) -> list[Window]:
     ]
 
 
+def scattered(arrivals: Arrivals, load: Load, since: int) -> Window | None:
+    """All that failed from an instant (ns) on as one window, however few it were; None: nothing
+    did. For a fault that showed, where no window was found."""
+    failed = failed_arrivals(arrivals, load.stalls) & (arrivals.due >= since)
+    places = np.flatnonzero(failed)
+    if not len(places):
+        return None
+    first, last = int(places[0]), int(places[-1])
+    return _window(arrivals, failed, load, first, last, last + 1)
+
+
 def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
     """Which arrivals lie in a good stretch."""
     due, number = arrivals.due, len(arrivals)
@@ -174,8 +193,8 @@ def _window(
     again = max(stop, last + 1)
     end = _end(arrivals, load, last, again) if stop < len(arrivals) else None
     edge = end if end is not None else int(arrivals.done[first:].max())
-    stretch_end = _place(arrivals, edge + _deadline(load))
-    its = arrivals.only(slice(_place(arrivals, begin - _deadline(load)), stretch_end))
+    stretch_end = place_of(arrivals, edge + _deadline(load))
+    its = arrivals.only(slice(place_of(arrivals, begin - _deadline(load)), stretch_end))
     answered = np.count_nonzero(its.answered & (begin < its.done) & (its.done < edge))
     due = max((edge - begin) / SECOND * load.rate, 1.0)
     return Window(
@@ -192,7 +211,9 @@ def _begin(arrivals: Arrivals, failed: Mask, load: Load, first: int) -> int:
     due = int(arrivals.due[first])
     latest = due + load.in_flight
     near = arrivals.only(
-        slice(_place(arrivals, due - 2 * _deadline(load)), _place(arrivals, latest + load.silence))
+        slice(
+            place_of(arrivals, due - 2 * _deadline(load)), place_of(arrivals, latest + load.silence)
+        )
     )
     answers = near.done[near.answered]
     answers = np.sort(answers[answers <= latest + load.silence])
@@ -205,7 +226,7 @@ def _begin(arrivals: Arrivals, failed: Mask, load: Load, first: int) -> int:
     if not len(found):
         return due
     silent_from = int(answers[found[0]])
-    stop = max(_place(arrivals, silent_from - load.in_flight), first)
+    stop = max(place_of(arrivals, silent_from - load.in_flight), first)
     before = np.count_nonzero(failed[first:stop])
     return silent_from if before <= IN_FLIGHT else due
 
@@ -213,16 +234,17 @@ def _begin(arrivals: Arrivals, failed: Mask, load: Load, first: int) -> int:
 def _end(arrivals: Arrivals, load: Load, last: int, again: int) -> int | None:
     """The end of a window whose last arrival that failed is `last`; see the module. `again`: the
     place of the first arrival of the good stretch after it."""
-    stretch = arrivals.only(slice(again, _place(arrivals, int(arrivals.due[again]) + load.span)))
-    if not stretch.answered.any():
-        return None
-    first = int(stretch.done[stretch.answered].min())
     since = int(arrivals.due[last])
-    before = arrivals.only(slice(_place(arrivals, since - _deadline(load)), again))
+    until = max(int(arrivals.due[again]) + load.span, since + _deadline(load))
+    following = arrivals.only(slice(again, place_of(arrivals, until)))
+    if not following.answered.any():
+        return None
+    first = int(following.done[following.answered].min())
+    before = arrivals.only(slice(place_of(arrivals, since - _deadline(load)), again))
     earlier = before.done[before.answered & (before.done < first)]
     if not len(earlier) or first - int(earlier.max()) >= load.silence:
         return first
-    after = arrivals.only(slice(last + 1, _place(arrivals, since + _deadline(load))))
+    after = arrivals.only(slice(last + 1, place_of(arrivals, since + _deadline(load))))
     hung = after.answered & (after.done - after.due > load.late)
     return int(after.done[hung].min()) if hung.any() else first
 
@@ -231,6 +253,6 @@ def _deadline(load: Load) -> int:
     return round(load.deadline * SECOND)
 
 
-def _place(arrivals: Arrivals, instant: int) -> int:
+def place_of(arrivals: Arrivals, instant: int) -> int:
     """Of the first arrival that was due at `instant` or later."""
     return int(np.searchsorted(arrivals.due, instant))

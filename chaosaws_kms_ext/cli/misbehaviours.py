@@ -13,6 +13,8 @@ from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 
 __all__ = ["command"]
 
+POSITIVE = click.FloatRange(min=0, min_open=True)
+
 
 @click.group("fault")
 @click.option(
@@ -35,7 +37,7 @@ def command(context: click.Context, endpoint: str) -> None:
 @click.option(
     "--for",
     "lasting",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     help="For how many seconds, of the wall clock.",
 )
 @click.option(
@@ -59,20 +61,38 @@ def add(endpoint: str, /, **order: Any) -> None:
 @command.command()
 @click.argument("kind")
 @click.argument("cluster", required=False)
-@click.option("--writes", type=click.IntRange(min=1), help="How many rows are lost (1).")
+@click.option("--writes", type=click.IntRange(min=1), help="How many rows are lost or changed (1).")
 @click.option("--seed", type=int, help="Of the draw of the rows (0).")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    help="How much longer a slow recovery takes, in AWS seconds.",
+    type=POSITIVE,
+    help="How long an outage lasts, or how much longer a recovery takes, in AWS seconds.",
+)
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="Of the sessions.")
+@click.option(
+    "--milliseconds", type=click.FloatRange(1), help="Of every answer, by the wall clock."
+)
+@click.option("--times", type=click.IntRange(min=1), help="How often the servers hang.")
+@click.option("--down", type=POSITIVE, help="How long each time, in AWS seconds.")
+@click.option("--up", type=POSITIVE, help="How long they work between, in AWS seconds.")
+@click.option(
+    "--when",
+    type=click.Choice(["key-lost", "now"]),
+    help="An outage begins when the key is lost the next time (so by default), or now.",
 )
 @click.pass_obj
 def data(endpoint: str, /, **order: Any) -> None:
     """Order a misbehaviour of the data of CLUSTER, or of what its key protects.
 
     For the next time that its servers come back: lose-writes (a crash loses rows that had been
-    acknowledged), slow-recovery, other-address (of the cluster endpoint), no-recovery (not before
-    `clear`).
+    acknowledged), change-writes (it changes them), slow-recovery, other-address (of the cluster
+    endpoint), no-recovery (not before `clear`), drop-packets (until then, connections are neither
+    refused nor answered).
+
+    In place of the outage of the whole cluster when its key is lost the next time, or with --when
+    now at once: freeze-share (a --share of the sessions hangs for --seconds), slow (every answer
+    takes --milliseconds, for --seconds), flap (everything hangs for --down, --times times with --up
+    between), lose-reader (the readers hang for --seconds).
 
     For the next copy of a snapshot of it: copy-keeps-key (it stays under the snapshot's key,
     whichever was asked for), copy-hides-key (and does not say so), row-changed-in-copy.

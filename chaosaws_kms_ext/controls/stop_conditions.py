@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from chaosaws_kms_ext.aws import alarms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Refused, Run
@@ -20,9 +21,6 @@ __all__ = ["RESTORED", "StopConditions"]
 UNREADABLE_FOR = 60.0
 """Seconds without an answer after which an alarm that cannot be read ends the run, too."""
 
-MOST = 100
-"""Names that DescribeAlarms takes at once (API reference), and settings takes no more."""
-
 LOST = "the entry of the undo journal is gone: nobody but this run could put the key back"
 RESTORED = "`chaos kms restore`, which closed the entry of the undo journal"
 
@@ -30,8 +28,8 @@ RESTORED = "`chaos kms restore`, which closed the entry of the undo journal"
 class StopConditions:
     """A thread that looks every `interval` seconds: alarms, journal, safeguards."""
 
-    def __init__(self, run: Run, aws: Aws, alarms: Sequence[str], interval: float) -> None:
-        self._run, self._aws, self._alarms = run, aws, tuple(dict.fromkeys(alarms))
+    def __init__(self, run: Run, aws: Aws, named: Sequence[str], interval: float) -> None:
+        self._run, self._aws, self._alarms = run, aws, tuple(dict.fromkeys(named))
         self._interval = interval
         self._read = time.monotonic()
         self._end = threading.Event()
@@ -92,16 +90,5 @@ class StopConditions:
         return f"the CloudWatch alarm {', '.join(gone)} is not there any more" if gone else ""
 
     def _states(self) -> dict[str, str]:
-        if not self._alarms:
-            return {}
-        asked = {
-            "AlarmNames": list(self._alarms),
-            "AlarmTypes": ["MetricAlarm", "CompositeAlarm"],
-            "MaxRecords": MOST,
-        }
-        answer = self._aws.call("cloudwatch", "DescribeAlarms", asked)
-        return {
-            alarm["AlarmName"]: alarm["StateValue"]
-            for kind in ("MetricAlarms", "CompositeAlarms")
-            for alarm in answer.get(kind, [])
-        }
+        found = alarms.describe(self._aws, self._alarms)
+        return {name: its.state for name, its in found.items()}

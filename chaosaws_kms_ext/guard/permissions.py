@@ -107,17 +107,18 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) 
 
 
 def may_finish(
-    aws: Aws, who: Identity, key: Key, needs: Needs, switch_role: str = ""
+    aws: Aws, who: Identity, key: Key, needs: Needs, switch_role: str = "", alarms: bool = False
 ) -> list[Finding]:
     """The other actions that a run needs, as far as the caller may not take them.
 
-    `switch_role`: the ARN of the switch's role, if there is to be a switch. IAM: as `may_undo`.
+    `switch_role`: the ARN of the switch's role, if there is to be a switch. `alarms`: whether the
+    run watches any. IAM: as `may_undo`.
     """
     if who.is_root:
         return []
     asked: list[tuple[str, Sequence[str]]] = [
         (key.arn, needs.inject),
-        ("*", ("rds:DescribeEvents",)),
+        ("*", ("rds:DescribeEvents", *(("cloudwatch:DescribeAlarms",) if alarms else ()))),
     ]
     if switch_role:
         group, *schedules = names.schedule_arns(key.arn, len(needs.undo))

@@ -156,6 +156,7 @@ CALLS = (
     _call("rds", "StartDBCluster", UNDOES, Resource.CLUSTER, When.TAGGED_OR_NAMED),
     _call("iam", "SimulatePrincipalPolicy", LOOKS, Resource.ASKED_ABOUT),
     _call("iam", "GetRole", LOOKS, Resource.PRINCIPAL),
+    # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.
     # API reference, DescribeAlarms: with a narrower scope it says nothing of composite alarms.
     _call("cloudwatch", "DescribeAlarms", RUNS, Resource.ANYTHING),
     _call("scheduler", "CreateScheduleGroup", RUNS, Resource.GROUP),

@@ -48,7 +48,8 @@ HEADER = {
     "loads": "the fields of each other load, by name; those of the outage are `null`",
     "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
     "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed; "
-    "`sense` says where a figure has to be at least the limit",
+    "`sense` says where a figure has to be at least the limit; `not_within_seconds`, that it had "
+    "so long to happen and did not: the objective is missed",
 }
 """The fields that no checker has, and what they are."""
 

@@ -69,7 +69,9 @@ def _objective(objective: Mapping[str, Any]) -> str:
         limit = f"{objective['limit_seconds']:g} s"
         if objective["limit_seconds"] != objective["limit_aws_seconds"]:
             limit += f" ({objective['limit_aws_seconds']:g} AWS seconds)"
-        return f"{met}: {in_words(objective['measured_seconds'])}, limit {limit}"
+        late = objective.get("not_within_seconds")
+        found = in_words(objective["measured_seconds"] if late is None else late)
+        return f"{met}: {'' if late is None else 'not within '}{found}, limit {limit}"
     measured = objective["measured"]
     shown = "not measured" if measured is None else measured
     least = "at least " if objective.get("sense") == "at least" else ""

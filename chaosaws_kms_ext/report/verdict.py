@@ -125,13 +125,13 @@ def decide(
 
 
 def in_words(objective: Mapping[str, Any]) -> str:
-    """`rto was 70.2 s, and its limit is 60 s`."""
+    """`rto was 70.2 s, and its limit is 60 s`; `was not within 48.2 s`, where that was measured."""
     least = "at least " if objective.get("sense") == "at least" else ""
     if "limit_seconds" in objective:
-        return (
-            f"{objective['name']} was {objective['measured_seconds']:.1f} s, "
-            f"and its limit is {least}{objective['limit_seconds']:g} s"
-        )
+        late = objective.get("not_within_seconds")
+        was = f"{objective['measured_seconds']:.1f}" if late is None else f"not within {late:.1f}"
+        limit = f"{least}{objective['limit_seconds']:g}"
+        return f"{objective['name']} was {was} s, and its limit is {limit} s"
     limit = f"{least}{objective['limit']}"
     return f"{objective['name']} was {objective['measured']}, and its limit is {limit}"
 

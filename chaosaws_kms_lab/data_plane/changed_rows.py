@@ -1,4 +1,4 @@
-"""Changes a row by order: one of those that were written first."""
+"""Changes rows by order: one of those that were written first, or some that were written last."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from chaosaws_kms_lab.data_plane.lost_rows import Connect, as_text, tables
+from chaosaws_kms_lab.data_plane.lost_rows import Connect, as_text, draw, tables
 
-__all__ = ["Changed", "change"]
+__all__ = ["Changed", "change", "change_newest"]
 
 POOL = 10
 """The number of a table's rows from which one is drawn."""
@@ -83,6 +83,21 @@ def change(connect: Connect, seed: int) -> Changed | None:
                 if changed := _changed(connection, table, place):
                     return changed
     return None
+
+
+def change_newest(connect: Connect, writes: int, seed: int) -> list[Changed]:
+    """Changes `writes` rows of those that were written last, and returns them.
+
+    Fewer, if there are not so many or if they have no column that can be changed.
+    """
+    changed = []
+    for row in draw(connect, writes, seed):
+        table = Table(row.age, row.database, row.schema, row.table, (row.place,))
+        with connect(row.database) as connection:
+            connection.execute("SET session_replication_role = replica")
+            if found := _changed(connection, table, row.place):
+                changed.append(found)
+    return changed
 
 
 def _tables(connect: Connect) -> Iterator[Table]:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from chaosaws_kms_lab.data_plane.postgres import OWN_DATABASE
 
-__all__ = ["Connect", "Lost", "as_text", "lose", "tables"]
+__all__ = ["Candidate", "Connect", "Lost", "as_text", "draw", "lose", "tables"]
 
 Connect = Callable[[str], psycopg.Connection[tuple[Any, ...]]]
 """Database → a connection of the superuser to it."""
@@ -53,7 +53,7 @@ class Lost(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One row that could be lost; candidates sort by how long ago they were written."""
+    """One row that could be lost or changed; candidates sort by how long ago they were written."""
 
     age: int
     """In transactions."""
@@ -69,8 +69,7 @@ def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
     Triggers and constraints do not see it, as they do not see it when storage loses a row. Tables
     with generated columns, or with a trigger or rule that fires ALWAYS, keep their rows.
     """
-    pool = sorted(_candidates(connect, POOL * writes))[: POOL * writes]
-    drawn = random.Random(seed).sample(pool, min(writes, len(pool)))
+    drawn = draw(connect, writes, seed)
     lost = []
     for database in sorted({each.database for each in drawn}):
         with connect(database) as connection:
@@ -79,6 +78,12 @@ def lose(connect: Connect, writes: int, seed: int) -> list[Lost]:
                 if each.database == database and (row := _removed(connection, each)):
                     lost.append(Lost(database, f"{each.schema}.{each.table}", row))
     return lost
+
+
+def draw(connect: Connect, writes: int, seed: int) -> list[Candidate]:
+    """Draws `writes` of the rows that were written last."""
+    pool = sorted(_candidates(connect, POOL * writes))[: POOL * writes]
+    return random.Random(seed).sample(pool, min(writes, len(pool)))
 
 
 def tables(connect: Connect) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -19,11 +19,13 @@ from pathlib import Path
 import psycopg
 
 from chaosaws_kms_lab.data_misbehaviours import (
+    CHANGE_WRITES,
     LOSE_WRITES,
     NO_RECOVERY,
     OTHER_ADDRESS,
     SLOW_RECOVERY,
 )
+from chaosaws_kms_lab.data_plane.changed_rows import change_newest
 from chaosaws_kms_lab.data_plane.lost_rows import lose
 from chaosaws_kms_lab.data_plane.master_user import make_master_user
 from chaosaws_kms_lab.data_plane.members import READER, UNSEEN, WRITERS, Interrupted, Member, Power
@@ -266,12 +268,20 @@ class _Reconciliation:
                 self.volume.due_misbehaviours.remove(ordered)
 
     def _lose_writes(self, writer: Member, ordered: DataMisbehaviour) -> None:
-        """Removes rows before any client can connect and see them."""
+        lost = lose(self._unseen(writer).connected, ordered.writes, ordered.seed)
+        self.volume.record("lost writes", seed=ordered.seed, rows=[row._asdict() for row in lost])
+
+    def _change_writes(self, writer: Member, ordered: DataMisbehaviour) -> None:
+        rows = change_newest(self._unseen(writer).connected, ordered.writes, ordered.seed)
+        told = [row._asdict() for row in rows]
+        self.volume.record("changed writes", seed=ordered.seed, rows=told)
+
+    def _unseen(self, writer: Member) -> Postgres:
+        """The writer's server, before any client can connect and see its rows."""
         self._start(writer, (UNSEEN,), ARCHIVING)
         assert writer.server is not None
         self._wait_until_ready(writer.server)
-        lost = lose(writer.server.connected, ordered.writes, ordered.seed)
-        self.volume.record("lost writes", seed=ordered.seed, rows=[row._asdict() for row in lost])
+        return writer.server
 
     def _recover_slowly(self, writer: Member, ordered: DataMisbehaviour) -> None:
         self._wait(lambda: ordered.over, self.volume.common.real(ordered.seconds), every=0.02)
@@ -279,6 +289,7 @@ class _Reconciliation:
     def _change_address(self, writer: Member, ordered: DataMisbehaviour) -> None:
         volume = self.volume
         with volume.step(self.epoch):
+            volume.outages.listen_again((volume.address,))
             volume.address = next(other for other in WRITERS if other != volume.address)
         volume.record("moved", address=volume.address)
 
@@ -307,6 +318,7 @@ class _Reconciliation:
                 settings,
                 tls_proxies.new_proxy() if tls_proxies else None,
             )
+            volume.outages.listen_again(addresses)
             member.server.start()
 
     def _wait_until_ready(self, server: Postgres) -> None:
@@ -353,6 +365,7 @@ class _Reconciliation:
 
 APPLY: dict[str, Callable[[_Reconciliation, Member, DataMisbehaviour], None]] = {
     LOSE_WRITES: _Reconciliation._lose_writes,
+    CHANGE_WRITES: _Reconciliation._change_writes,
     SLOW_RECOVERY: _Reconciliation._recover_slowly,
     OTHER_ADDRESS: _Reconciliation._change_address,
     NO_RECOVERY: _Reconciliation._do_not_recover,

@@ -200,7 +200,7 @@ class Servers:
             EFFECTS[effect](volume)
 
     def misbehave(self, cluster: Cluster, misbehaviour: DataMisbehaviour) -> None:
-        """Orders a misbehaviour for the next time that the cluster's servers come back."""
+        """Orders a misbehaviour of the cluster's servers; raises BadOrder."""
         if not (volume := self._volumes.get(cluster.resource_id)):
             raise BadOrder(f"{cluster.id} has no data: give it an instance first")
         volume.misbehave(misbehaviour)

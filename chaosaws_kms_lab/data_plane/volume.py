@@ -22,8 +22,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chaosaws_kms_lab.data_misbehaviours import LOSE_WRITES
+from chaosaws_kms_lab.aurora import TERMINAL
+from chaosaws_kms_lab.data_misbehaviours import AT_RETURN, OF_A_CRASH
 from chaosaws_kms_lab.data_plane.members import WRITER, Common, Interrupted, Member, Power
+from chaosaws_kms_lab.data_plane.partial_outages import Outages
 from chaosaws_kms_lab.data_plane.postgres import Postgres, ServerFailed
 from chaosaws_kms_lab.processes import freeze_trees, kill_everything_in, kill_trees
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance
@@ -64,9 +66,8 @@ class Volume:
         """The data before the log in `wal`; if it is absent: the template."""
         self.wal = directory / "wal"
         """The archive of write-ahead log."""
-        self.common = common
+        self.common, self.record = common, record
         self.template = common.template
-        self.record = record
         self._reconcile = reconcile
         self.address = WRITER
         """The address of the cluster endpoint."""
@@ -76,6 +77,7 @@ class Volume:
         """Those that happen now, before the writer runs again."""
         self.crashed = False
         self.lock = threading.RLock()
+        self.outages = Outages(self.lock, record, common.real)
         self.power = Power.ON
         self.members: list[Member] = []
         self.leaving: list[Member] = []
@@ -115,6 +117,7 @@ class Volume:
         """No server for `instance` any more; the volume stays, for the next writer."""
         with self.lock:
             if member := self._member(instance):
+                self.outages.end()
                 self.members.remove(member)
                 self.leaving.append(member)
                 self._changed()
@@ -123,19 +126,24 @@ class Volume:
         """The server of `instance` stops and starts again."""
         with self.lock:
             if member := self._member(instance):
+                self.outages.end()
                 member.restart, member.failure = True, None
                 self._changed()
 
     def fail_over(self, target: Instance) -> None:
         """`target` becomes the writer, and the writer a reader."""
         with self.lock:
+            self.outages.end()
             self.next_writer = self._member(target)
             self._changed()
 
     def freeze(self) -> None:
-        """Stops every process: sessions and new connections hang."""
+        """Stops every process: sessions and new connections hang; or another outage begins."""
         with self.lock:
+            self.outages.end()
             self._interrupt(Power.FROZEN)
+            if self.outages.begin_ordered(self.members):
+                return
             self.record("freezing")
             for server in self._running():
                 if server.tls:
@@ -156,6 +164,8 @@ class Volume:
                 if member.server:
                     member.server.kill()
             self.record("killed")
+            if self.cluster.state.phase != TERMINAL:
+                self.outages.drop_packets(self.members, self.cluster.port)
             self._changed()
 
     def boot(self) -> None:
@@ -172,6 +182,7 @@ class Volume:
     def shut_down(self) -> None:
         """All servers end in order; from now on they refuse new connections."""
         with self.lock:
+            self.outages.end()
             self._interrupt(Power.OFF)
             for member in self.members:
                 member.up = False
@@ -181,20 +192,25 @@ class Volume:
             self._changed()
 
     def misbehave(self, misbehaviour: DataMisbehaviour) -> None:
-        """The next time that the servers come back, this goes wrong."""
+        """This goes wrong, now or at the next occasion; raises BadOrder."""
         with self.lock:
-            self.misbehaviours.append(misbehaviour)
+            if misbehaviour.kind in AT_RETURN:
+                self.misbehaviours.append(misbehaviour)
+            else:
+                settled = self.power is Power.ON and self._settled
+                self.outages.order(misbehaviour, self.members, settled)
 
     def destroy(self) -> None:
         """Ends all processes and removes all files, within some tenths of a second."""
         with self.lock:
             self._interrupt(Power.GONE)
+            self.outages.listen_again()
         kill_everything_in(self.directory)
         for member in self.members + self.leaving:
             if member.server:
                 member.server.kill()  # what it may have left in the kernel
         end = time.monotonic() + END_WITHIN
-        while (self._worker or self.holds) and time.monotonic() < end:
+        while (self._worker or self.holds or self.outages.alive) and time.monotonic() < end:
             time.sleep(0.005)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -325,16 +341,17 @@ class Volume:
     def _interrupt(self, power: Power) -> None:
         self._epoch += 1
         self.power = power
+        self.outages.end(thaw=False)
         self.to_record = self.next_writer = None
         for process in self._helpers:
             _kill_group(process)
 
     def _take_due_misbehaviours(self) -> None:
-        """The misbehaviours that were ordered become due; writes are lost only after a crash."""
+        """The misbehaviours that were ordered become due; some only after a crash."""
         self.misbehaviours = [
             misbehaviour for misbehaviour in self.misbehaviours if not misbehaviour.over
         ]
-        due = [f for f in self.misbehaviours if self.crashed or f.kind != LOSE_WRITES]
+        due = [f for f in self.misbehaviours if self.crashed or f.kind not in OF_A_CRASH]
         self.due_misbehaviours += due
         self.misbehaviours = [
             misbehaviour for misbehaviour in self.misbehaviours if misbehaviour not in due

@@ -9,6 +9,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.support.alarms import put_alarm
 from tests.support.chaos import left
 from tests.support.labs import until
 
@@ -40,6 +41,9 @@ def test_on_the_lab_it_passes_and_says_everything(chaos):
     assert summary["lab"] == {"speed": 300.0, "profile": "observed"}
     assert summary["hang"] == {"open_sessions": True, "new_connections": True}
     assert summary["seed_rows"] == {"expected": 4, "present": 4}
+    known = summary["time_to_know"]
+    assert all(known[each]["seconds"] > 0 for each in ("status", "rds_event", "health_check"))
+    assert known["alarm"] is None
     assert summary["writes"]["lost"] == 0
     assert summary["writes"]["acknowledged"] > 20
     assert summary["writes"]["present"] >= summary["writes"]["acknowledged"]
@@ -101,9 +105,17 @@ def test_a_recovery_over_the_objective_fails(chaos):
 
 
 def test_unchanged_on_aws_its_figures_are_the_truth(aws):
-    lab_as_aws = aws()
+    lab_as_aws = aws(CHAOS_ALARMS="checkout-errors, orders-connections")
     password = lab_as_aws.lab.clusters[0]["password"]
-    ran = lab_as_aws.chaos.run(PGPASSWORD=password, PGPASSFILE="/nowhere")
+    cloudwatch = lab_as_aws.client("cloudwatch")
+    for alarm in ("checkout-errors", "orders-connections"):
+        put_alarm(cloudwatch, alarm)
+    running = lab_as_aws.chaos.start_run(PGPASSWORD=password, PGPASSFILE="/nowhere")
+    until(lambda: lab_as_aws.key_state() == "Disabled", 40)
+    cloudwatch.set_alarm_state(
+        AlarmName="orders-connections", StateValue="ALARM", StateReason="a test"
+    )
+    ran = running.wait()
     assert ran.status == 0, ran.output
     summary = ran.summary
     assert (summary["target"], summary["lab"], summary["seed_rows"]) == ("aws", None, None)
@@ -114,7 +126,17 @@ def test_unchanged_on_aws_its_figures_are_the_truth(aws):
         outage, abs=summary["error_bound_seconds"] + 0.05
     )
     assert lab_as_aws.key_state() == "Enabled"
-    assert lab_as_aws.mutating_calls() == ["DisableKey", "EnableKey"]
+    mine = ["PutMetricAlarm", "PutMetricAlarm", "DisableKey", "SetAlarmState", "EnableKey"]
+    assert lab_as_aws.mutating_calls() == mine
+    known = summary["time_to_know"]
+    # The alarm counts if it may have gone off before the key was back; looks are 5 s apart.
+    assert known["status"]["seconds"] == summary["time_to_inaccessible_seconds"]
+    assert known["rds_event"]["event"] == "RDS-EVENT-0418"
+    assert known["alarm"]["name"] == "orders-connections"
+    assert 0 < known["alarm"]["seconds"] < summary["key_unusable_seconds"] + 5
+    assert known["rds_event"]["seconds"] > 0
+    assert known["health_check"]["seconds"] > 2  # a hung try ends at its deadline
+    assert "time to know" in ran.output
     with psycopg.connect(lab_as_aws.database) as connection:
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
         assert found.fetchone() is None

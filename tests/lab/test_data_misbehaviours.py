@@ -258,7 +258,7 @@ def test_of_clusters_of_one_name_an_arn_says_which(lab, rds, misbehaviours):
         ),
         ({"kind": "no-recovery", "cluster": "nobody"}, "there is no cluster 'nobody'"),
         ({"kind": "lose-writes", "cluster": "orders", "writes": 0}, "number of rows from 1"),
-        ({"kind": "lose-writes", "cluster": "orders", "seed": "x"}, "seconds are numbers"),
+        ({"kind": "lose-writes", "cluster": "orders", "seed": "x"}, "seed is a number: "),
         ({"kind": "slow-recovery", "cluster": "orders"}, "slow-recovery needs seconds"),
         ({"kind": "no-recovery", "cluster": "orders", "writes": 3}, "writes is for lose-writes"),
         ({"cluster": "orders"}, "there is no misbehaviour of the data ''"),

@@ -322,7 +322,7 @@ def test_what_was_cleared_does_not_happen(lab, rds, kms, misbehaviours, cluster,
         ({"kind": "context-ignored", "cluster": "orders"}, "about every key: it names no cluster"),
         (
             {"kind": KEEPS, "cluster": "orders", "seed": 3},
-            "seed is for lose-writes and row-changed-in-copy, not for copy-keeps-key",
+            "seed is for lose-writes, change-writes and row-changed-in-copy, not for copy-keeps",
         ),
         ({"kind": "row-changed-in-copy", "cluster": "orders", "writes": 3}, "is for lose-writes"),
     ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 
 import psycopg
 import pytest
 
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.support.clusters import (
     AVAILABLE,
     RECOVERABLE,
@@ -50,6 +52,31 @@ def ask(lab, monkeypatch):
             return [row[0] for row in cursor] if cursor.description else []
 
     return ask
+
+
+def test_outages_of_other_shapes_are_behind_tls_too(rds, kms, lab, ask):
+    cluster = new_writer(rds, kms)
+    ordering = Misbehaviours.of(lab)
+    for order in (
+        {"kind": "freeze-share", "share": 0.5, "seconds": 600 * FAST},
+        {"kind": "drop-packets"},
+        {"kind": "slow-recovery", "seconds": FAST},
+    ):
+        ordering.order(cluster=cluster["DBClusterIdentifier"], **order)
+    kms.disable_key(KeyId=cluster["KmsKeyId"])
+    becomes(rds, cluster, RECOVERABLE)
+    assert ask(cluster) == [1]
+    with pytest.raises(psycopg.errors.ConnectionTimeout):
+        ask(cluster)
+    kms.enable_key(KeyId=cluster["KmsKeyId"])
+    rds.start_db_cluster(DBClusterIdentifier=cluster["DBClusterIdentifier"])
+    with socket.socket() as trying:
+        trying.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            trying.connect((cluster["Endpoint"], cluster["Port"]))
+    becomes(rds, cluster, AVAILABLE)
+    assert ask(cluster) == [1]
+    assert ordering.holding() == []
 
 
 def test_writer_and_readers_are_verified_under_every_address_of_theirs(rds, kms, ask):

@@ -107,10 +107,11 @@ Throughout:
 - A change is seen at once. Eventual consistency (of `DescribeKey` alone), throttling, internal
   errors, cut connections and late answers come only when they are ordered (`chaos kms lab fault`);
   their seconds are real ones. So do those of the data (`chaos kms lab fault data`), in seconds of
-  AWS: a crash that loses acknowledged writes, a recovery that is slow, elsewhere or never; a copy
-  of a snapshot that stays under its first key, whether it says so or not, or has a row changed; a
-  rotation after which nothing opens that was encrypted before; a KMS that ignores the encryption
-  context (and then does not notice either that a ciphertext was changed).
+  AWS: a crash that loses or changes acknowledged writes, a recovery that is slow, elsewhere or
+  never, or until whose end connections are neither refused nor answered; an outage of another shape
+  (below); a copy of a snapshot that stays under its first key, whether it says so or not, or has a
+  row changed; a rotation after which nothing opens that was encrypted before; a KMS that ignores
+  the encryption context (and then does not notice either that a ciphertext was changed).
 - Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
   the lab's own authority, as with `rds.force_ssl`: what takes TLS off stands before each server,
   which has none itself (so `pg_stat_ssl` says nothing of it).
@@ -134,6 +135,37 @@ Throughout:
 - Version 1 of the AWS CLI has addresses of its own for `sqs`, and in us-east-1 for `rds`, whatever
   `AWS_ENDPOINT_URL` says: there it needs `--endpoint-url` (on AWS the lab's credentials open
   nothing).
+
+## Outages of other shapes
+
+When its key is lost, a whole cluster hangs. In place of that, once, the next time (`--when
+key-lost`, which is the default), or at once whatever the key does (`--when now`), one of these
+happens if it is ordered (`chaos kms lab fault data KIND CLUSTER …`, `CHAOS_LAB_FAULTS`). Statuses,
+events and the cluster's return are as ever.
+
+- `freeze-share` (`--share`, `--seconds`): that share of the clients' sessions hangs, of those that
+  are open and of those that are made meanwhile: with 0.5 every second one. Then they go on with
+  what they were doing.
+- `slow` (`--milliseconds`, `--seconds`): every answer takes about that long, and so does each step
+  of a connect.
+- `flap` (`--times`, `--down`, `--up`): everything hangs so many times, and works between.
+- `lose-reader` (`--seconds`): the readers hang, and the writer works.
+
+Seconds, `--down` and `--up` are AWS seconds, milliseconds real ones. There is one outage of a
+cluster at a time; whatever stops or restarts one of its servers (a stop, a reboot, a failover, a
+deletion, the key) ends it, as `chaos kms lab fault clear` does. `drop-packets` is another thing:
+when the servers are killed for their next return, their port neither refuses connections nor
+answers them until they listen again (a client's TCP tries again after 1, 3, 7 s).
+
+How exact they are:
+
+- A session that is in the middle of a statement is frozen at its end, or 0.1 s later.
+- Slow answers come of requests that the server is not shown for so long. A session that asks again
+  within some tens of microseconds of an answer may have the next one at once. Without the right to
+  trace the servers' processes (Linux, and in a container as root `CAP_SYS_PTRACE`), all servers
+  stand still again and again instead, and an answer takes up to that long.
+- The lab's `truth.jsonl` has the begin and the end of each, with the instants of the first signals
+  (CLOCK_MONOTONIC, ns), and of every session that was frozen when, and its client's address.
 """
 
 

@@ -131,6 +131,7 @@ def somebody(lab_as_aws, caller, but=None):
             "AWS_CREDENTIAL_EXPIRATION": given["Expiration"].isoformat(),
             "CHAOS_SWITCH_ROLE": switch,
             "CHAOS_STOP_ALARMS": ALARM,
+            "CHAOS_ALARMS": ALARM,
             "CHAOS_DATABASE_AUTH": "secret",
             "CHAOS_DATABASE_SECRET": SECRET,
         },

@@ -75,7 +75,10 @@ def windows(operations, rate, window, deadline, usual):
         return due(first)
 
     def end_of(last, again):
-        first = min(operations[p].done for p in stretch(again) if answered(p))
+        until = max(due(again) + span, due(last) + deadline * SECOND)
+        first = min(
+            operations[p].done for p in range(again, number) if answered(p) and due(p) < until
+        )
         earlier = [
             operations[p].done
             for p in range(again)

@@ -99,6 +99,21 @@ WRONG = {
         "a" * 10_000_000,
         "a," * 5_000_000 + "a",
     ],
+    "alarms": [
+        "a,",
+        ",",
+        "a,,b",
+        "x" * 256,
+        "a\nb",
+        "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:",
+        "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:" + "x" * 256,
+        "arn:aws:cloudwatch:eu-west-1:12:alarm:errors",
+        "arn:aws:sns:eu-west-1:123456789012:errors",
+        "a,arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a\0",
+        ",".join(["a"] * 101),
+        "a" * 10_000_000,
+        "arn:" * 2_500_000,
+    ],
     "switch_role": [
         "switch",
         "arn:aws:iam::123456789012:user/me",
@@ -203,6 +218,14 @@ def test_lists_are_names_with_commas_between_them():
     assert found.stop_alarms == ("errors", "checkout: latency")
     many = ",".join(["123456789012"] * 100)
     assert len(parse({}, {**AWS, "CHAOS_ALLOWED_ACCOUNTS": many}).allowed_accounts) == 100
+
+
+def test_alarms_are_named_or_have_an_arn():
+    arn = f"arn:aws-us-gov:cloudwatch:us-gov-west-1:123456789012:alarm:{'x' * 252}: "
+    assert parse({}, {"CHAOS_ALARMS": f"{arn}y, checkout: latency"}).alarms == (
+        f"{arn}y",
+        "checkout: latency",
+    )
 
 
 def test_consent_is_nothing_that_goes_without_saying():

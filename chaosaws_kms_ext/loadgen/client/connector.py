@@ -1,12 +1,19 @@
-"""Makes the users' connections: sees at once that the database is back, and does not flood it.
+"""Makes the users' connections: a recovered database is noticed at once, and not stormed.
 
-No attempt belongs to one user. While the database does not answer, an attempt begins every
-`spacing` seconds as long as any user waits, even if earlier attempts hang. The first one that
-succeeds serves the user that has waited longest, and then all users may connect.
+Attempts belong to nobody. While the database does not answer, one begins every `spacing` seconds as
+long as anybody waits, however long those before it hang; the first that succeeds serves whoever
+waits longest, and then everybody may connect. The next one begins earlier, but never more often
+than the load asks:
+
+* after an attempt that failed at once (refused, or the server is starting up);
+* when the port, at which nobody had listened, or which did not answer, accepts a connection;
+
+and a few attempts wait as long as it takes: a server that was frozen serves those first.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import gevent
@@ -15,22 +22,41 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
+from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of
 
 __all__ = ["Connector"]
+
+PATIENT = 2
+"""Attempts that wait as long as it takes."""
+PATIENCE = 86400.0
+"""Seconds; the end of the load ends them too."""
+NOBODY = (Cause.REFUSED, Cause.UNREACHABLE, Cause.NO_ADDRESS, Cause.RESET)
+"""What an attempt sees where nobody listens."""
+KNOCK = 0.01
+"""Seconds that a port has to accept a connection."""
 
 
 class Connector:
     """Hands out connections, each to one user."""
 
-    def __init__(self, connect: Callable[[], DeadlineConnection], spacing: float) -> None:
-        """`connect` makes one attempt, of bounded length; `spacing`: seconds."""
+    def __init__(
+        self,
+        connect: Callable[[float | None], DeadlineConnection],
+        spacing: float,
+        shortest: float = 0.0,
+        listens: Callable[[float], bool] | None = None,
+    ) -> None:
+        """`connect` makes one attempt until an instant (time.monotonic(); None: of usual length);
+        `spacing` and `shortest`: seconds between two that hang, and that fail at once; `listens`:
+        whether the port accepts a connection within so many seconds, if that can be known."""
         self._connect = connect
-        self._spacing = spacing
+        self._spacing, self._shortest = spacing, shortest or spacing
+        self._listens = listens
         self._made: Queue = Queue()
         self._waiting = 0
-        self._in_flight = 0
-        self._failing = False
-        self._asked, self._succeeded = Event(), Event()
+        self._in_flight = self._patient = 0
+        self._failing = self._accepts = False
+        self._asked, self._news = Event(), Event()
 
     def get(self) -> DeadlineConnection:
         """A new connection, as soon as there can be one."""
@@ -45,7 +71,7 @@ class Connector:
     def suspect(self) -> None:
         """A connection was lost or did not answer: the next attempt may fail too."""
         self._failing = True
-        self._succeeded.clear()
+        self._news.clear()
 
     def work(self) -> None:
         """A greenlet's work: makes attempts while somebody waits."""
@@ -53,28 +79,52 @@ class Connector:
             self._asked.clear()
             if self._waiting and self._failing:
                 self._begin()
-                self._succeeded.wait(self._spacing)
+                self._wait_for_news()
             elif self._waiting > self._in_flight:
                 self._begin()
             else:
                 self._asked.wait()
+
+    def _wait_for_news(self) -> None:
+        """Until the next attempt can tell something new."""
+        began = time.monotonic()
+        self._news.clear()
+        while (left := began + self._spacing - time.monotonic()) > 0:
+            if self._listens is None or self._accepts:
+                if self._news.wait(left):
+                    break
+            else:
+                knocked = time.monotonic()
+                self._accepts = self._listens(min(KNOCK, left))
+                if self._accepts or not self._failing:
+                    break
+                gevent.sleep(max(knocked + self._shortest - time.monotonic(), 0))
+        gevent.sleep(max(began + self._shortest - time.monotonic(), 0))
 
     def _begin(self) -> None:
         self._in_flight += 1
         gevent.spawn(self._attempt)
 
     def _attempt(self) -> None:
+        began = time.monotonic()
+        patient = self._failing and self._patient < PATIENT
+        self._patient += patient
         try:
-            connection = self._connect()
-        except psycopg.Error:
-            self.suspect()
+            connection = self._connect(began + PATIENCE if patient else None)
+        except psycopg.Error as problem:
+            self._failing = True
+            if time.monotonic() - began < self._spacing:
+                # A server that says no is there; else its port is to be tried first.
+                self._accepts = cause_of(problem) not in NOBODY
+                self._news.set()
         else:
             self._failing = False
-            self._succeeded.set()
+            self._news.set()
             if self._waiting > self._made.qsize():
                 self._made.put(connection)
             else:
                 connection.close()
         finally:
+            self._patient -= patient
             self._in_flight -= 1
             self._asked.set()

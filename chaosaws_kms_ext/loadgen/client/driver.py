@@ -18,6 +18,7 @@ from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, Clien
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.connector import Connector
 from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
+from chaosaws_kms_ext.loadgen.client.port import listens_at
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
 from chaosaws_kms_ext.loadgen.client.registers import register_to_read
 from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
@@ -35,6 +36,8 @@ REAP_EVERY, STALLED = 0.1, 0.3
 """Seconds between two looks; seconds after which a look is so late that it is recorded."""
 MOST_SAID = 20
 """At most so many different messages of the database go to the log."""
+SHORTEST = 0.005
+"""Seconds between two attempts to connect that fail at once."""
 QUIT_WITHIN = 3.0
 """Seconds after which a load that cannot stop in order is ended."""
 
@@ -67,7 +70,12 @@ class Driver:
         start = time.monotonic_ns() + round(START_AFTER * SECOND)
         self.schedule = Schedule(start, config.rate, config.writes)
         self._tickets = Tickets(self.schedule, self.deadline)
-        self.connector = Connector(self.connect, spacing_for(config.deadline))
+        self.connector = Connector(
+            self.connect,
+            spacing_for(config.deadline),
+            max(1 / config.rate, SHORTEST),
+            listens_at(config.database),
+        )
         self._writers = config.writers_from
         self._wrote: list[int] = []
         self._connections = config.writers_from

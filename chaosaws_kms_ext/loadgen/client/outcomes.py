@@ -25,6 +25,12 @@ class Cause(StrEnum):
     """There is no way to the address."""
     NO_ADDRESS = "no-address"
     """The name does not resolve."""
+    NOT_READY = "not-ready"
+    """The server starts, recovers or shuts down (57P03, of which libpq has only the words)."""
+    FULL = "full"
+    """The server takes no more connections."""
+    DENIED = "denied"
+    """The password or the user is wrong."""
     OTHER = "other"
 
 
@@ -34,6 +40,11 @@ WORDS = {
     "could not translate host name": Cause.NO_ADDRESS,
     "unreachable": Cause.UNREACHABLE,
     "No route to host": Cause.UNREACHABLE,
+    "the database system is": Cause.NOT_READY,
+    "too many clients": Cause.FULL,
+    "too many connections": Cause.FULL,
+    "remaining connection slots": Cause.FULL,
+    "authentication failed": Cause.DENIED,
     "timeout expired": Cause.HANG,
     "timed out": Cause.HANG,
     "reset by peer": Cause.RESET,

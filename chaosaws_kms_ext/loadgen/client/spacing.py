@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["spacing_for"]
 
-SPACING = 0.050
+SPACING = 0.1
 """Seconds."""
 
 MOST_IN_FLIGHT = 40
@@ -15,6 +15,6 @@ def spacing_for(deadline: float) -> float:
     """Seconds between two attempts that each hang for up to `deadline` seconds.
 
     >>> spacing_for(2.0), spacing_for(60.0)
-    (0.05, 1.5)
+    (0.1, 1.5)
     """
     return max(SPACING, deadline / MOST_IN_FLIGHT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.checkers.objectives import BadObjective, Objective, read_objectives
+from chaosaws_kms_ext.checkers.objectives import BadObjective, NotWithin, Objective, read_objectives
 from tests.support.histories import conditions
 
 
@@ -42,6 +42,14 @@ def test_the_limit_of_the_experiment_goes_before_the_setting():
     assert (asked["limit_seconds"], asked["limit_aws_seconds"], asked["met"]) == (1.0, 60, False)
     usual = Objective("rto", "x", "rto", "seconds").evaluate(2.0, conditions())
     assert (usual["limit_seconds"], usual["met"]) == (60.0, True)
+
+
+def test_what_did_not_happen_in_its_time_meets_no_limit():
+    asked = Objective("alarm", "x", None, "seconds")
+    assert asked.evaluate(NotWithin(3.0), conditions(), 7200) == {
+        "name": "alarm", "limit_seconds": 120.0, "limit_aws_seconds": 7200,
+        "measured_seconds": None, "not_within_seconds": 3.0, "met": False,
+    }  # fmt: skip
 
 
 def test_a_figure_may_have_to_be_at_least_something():

@@ -236,6 +236,17 @@ def test_without_a_switch_nothing_is_asked_about_it(somebody, key):
     assert may_finish(aws, identity(aws), key, NEEDS) == []
 
 
+def test_alarms_have_to_be_seen_where_some_are_watched(somebody, key):
+    aws, role = somebody(allow(*ASK, "kms:DisableKey", "rds:DescribeEvents"))
+    (finding,) = may_finish(aws, identity(aws), key, NEEDS, alarms=True)
+    assert finding.state == "refused"
+    assert finding.why.startswith(f"{role} may not cloudwatch:DescribeAlarms on * (implicitDeny")
+    aws, _ = somebody(
+        allow(*ASK, "kms:DisableKey", "rds:DescribeEvents", "cloudwatch:DescribeAlarms")
+    )
+    assert may_finish(aws, identity(aws), key, NEEDS, alarms=True) == []
+
+
 def test_a_switch_that_could_not_put_it_back_is_none(somebody, admin, cluster, key):
     _, role = somebody(allow("kms:EnableKey", "rds:StartDBCluster"))
     assert [f.state for f in switch_may_undo(admin, role, cluster, key, NEEDS)] == ["ok"]

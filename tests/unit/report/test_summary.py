@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from tests.support.histories import (
     ENDED,
     READY,
     SEALED,
+    SETTINGS,
     at,
     conditions,
     event,
@@ -210,6 +213,22 @@ def test_the_table_shows_every_load_and_attempt_and_who_did_it():
         "objective misattributed_calls  could not be judged: not measured, limit 0",
     ):
         assert " ".join(line.split()) in " ".join(shown.split())
+
+
+def test_the_table_says_for_how_long_an_alarm_did_not_go_off():
+    operations, events = outage_of_main()
+    quiet = event(EventName.ALARM, 0, alarm="errors", state="OK", before=None)
+    recorded = history(operations, [*started("main"), *events, quiet, ENDED])
+    asked, settings = (
+        [{"name": "time_to_alarm", "limit": 60}],
+        replace(SETTINGS, alarms=("errors",)),
+    )
+    judged = summary.judge(recorded, conditions(True, asked, settings))
+    shown = " ".join(table(judged, "reports/x").split())
+    assert "· no alarm within 3.00 s ·" in shown
+    assert "objective time_to_alarm MISSED: not within 3.00 s, limit 1 s (60 AWS seconds) " in shown
+    assert '"not_within_seconds": 3.0' in judged.as_text()
+    assert judged.verdict.word == "failed"
 
 
 def test_the_table_of_a_run_about_nothing_of_others_is_short():

@@ -1,0 +1,51 @@
+"""Whether anybody listens at the database's port: asked often, and for less than a connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent.socket
+from psycopg.conninfo import conninfo_to_dict
+
+__all__ = ["listens_at"]
+
+RESOLVED_FOR = 0.1
+"""Seconds for which the address of a name is kept."""
+
+
+def listens_at(conninfo: str) -> Callable[[float], bool] | None:
+    """Asks it of one server that is reached by TCP; None: there are several, or it is a socket."""
+    known = conninfo_to_dict(conninfo)
+    host = str(known.get("hostaddr") or known.get("host") or "")
+    port = str(known.get("port") or 5432)
+    if not host or "," in host + port or host.startswith(("/", "@")):
+        return None
+    return _Port(host, int(port)).listens
+
+
+class _Port:
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._address: tuple[int, tuple[str, int]] | None = None
+        self._until = 0.0
+
+    def listens(self, seconds: float) -> bool:
+        """Whether it accepts a connection within so many seconds."""
+        try:
+            family, address = self._resolved()
+            with gevent.socket.socket(family, gevent.socket.SOCK_STREAM) as tried:
+                tried.settimeout(max(seconds, 0.001))
+                tried.connect(address)
+        except OSError:
+            return False
+        return True
+
+    def _resolved(self) -> tuple[int, tuple[str, int]]:
+        if self._address is None or time.monotonic() > self._until:
+            self._until = time.monotonic() + RESOLVED_FOR
+            self._address = None
+            kind = gevent.socket.SOCK_STREAM
+            found = gevent.socket.getaddrinfo(self._host, self._port, type=kind)[0]
+            self._address = (found[0], found[4])
+        return self._address

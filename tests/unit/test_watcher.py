@@ -1,0 +1,240 @@
+"""What is recorded of key, cluster, RDS' events and alarms, on a lab; and what failed looks do."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from chaosaws_kms_ext import watcher as watcher_module
+from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.history import EventName, utc
+from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.watcher import watch
+from tests.support.alarms import put_alarm
+from tests.support.labs import client, until
+
+ARN = "arn:aws:cloudwatch:{}:123456789012:alarm:{}"
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def cluster(lab):
+    return lab.clusters[0]
+
+
+@pytest.fixture
+def run():
+    running = Run(Settings())
+    yield running
+    running.at_end.close()
+
+
+@pytest.fixture
+def watching(lab, run, cluster):
+    """Starts to watch the lab's cluster, and these alarms."""
+
+    def watching(*alarms, aws=None):
+        run.settings = replace(run.settings, alarms=alarms)
+        door = aws or Aws(lab.region, lab.endpoint, lab=lab.credentials)
+        return watch(run, door, cluster["id"], cluster["key"])
+
+    return watching
+
+
+@pytest.fixture
+def cloudwatch(lab):
+    return client(lab, "cloudwatch")
+
+
+def put(cloudwatch):
+    name = f"alarm: {next(NUMBERS)}"
+    put_alarm(cloudwatch, name)
+    return name
+
+
+def go_off(cloudwatch, name, state="ALARM"):
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
+
+
+def seen(run, name, **details):
+    """The details of the events of this name, in order."""
+    wanted = details.items()
+    return [e.details for e in run.events if e.name == name and wanted <= e.details.items()]
+
+
+def asked(lab, operation):
+    return lab.requests.read_text().count(f'"{operation}"')
+
+
+# Key, cluster and events
+
+
+def test_a_loss_and_a_return_are_seen_in_the_status_and_in_the_events_of_rds(
+    lab, kms, run, cluster, watching
+):
+    watcher = watching()
+    (first,) = seen(run, EventName.STATUS)
+    assert (first["key"], first["meaning"], first["within_seconds"]) == ("Enabled", "accessible", 0)
+    kms.disable_key(KeyId=cluster["key"])
+    try:
+        until(lambda: seen(run, EventName.STATUS, meaning="recoverable"))
+        until(lambda: len(seen(run, EventName.RDS_EVENT)) == 2)
+    finally:
+        kms.enable_key(KeyId=cluster["key"])
+    until(lambda: len(seen(run, EventName.RDS_EVENT)) == 3)
+    until(lambda: watcher.latest.cluster.available, timeout=40)
+    found = seen(run, EventName.RDS_EVENT)
+    assert [each["event"][-4:] for each in found] == ["0418", "0419", "0420"]
+    assert {each["source"] for each in found} == set(watcher.latest.cluster.instances)
+    for each in found:
+        assert "access the KMS encryption key" in each["message"]
+        assert 0 < each["within_seconds"] < 5
+        assert utc(run.started) <= each["date"] <= utc(datetime.now(UTC))
+    assert seen(run, EventName.STATUS_UNKNOWN) == seen(run, EventName.RDS_EVENTS_UNKNOWN) == []
+    assert asked(lab, "DescribeAlarms") == 0
+
+
+class Told(Aws):
+    """DescribeEvents says what a test wants."""
+
+    events = ()
+
+    def pages(self, service, operation, params, items):
+        if operation != "DescribeEvents":
+            return super().pages(service, operation, params, items)
+        return [
+            {"SourceIdentifier": source, "Date": datetime(2026, 1, 1, tzinfo=UTC), "Message": words}
+            for source, words in self.events
+        ]
+
+
+def test_each_event_is_recorded_once_and_those_of_others_are_not(lab, run, watching):
+    aws = Told(lab.region, lab.endpoint, lab=lab.credentials)
+    watcher = watching(aws=aws)
+    (ours,) = watcher.latest.cluster.instances
+    lost = "Amazon RDS is unable to access the KMS encryption key for database instance x."
+    aws.events = [("others", lost), (ours, "DB instance restarted."), (ours, lost), (ours, lost)]
+    until(lambda: seen(run, EventName.RDS_EVENT))
+    time.sleep(1)
+    (told,) = seen(run, EventName.RDS_EVENT)
+    assert told["event"] == "RDS-EVENT-0418"
+    assert (told["source"], told["message"]) == (ours, lost)
+    assert told["date"] == "2026-01-01T00:00:00.000Z"
+
+
+def test_events_that_cannot_be_read_are_said_once_and_nothing_else_waits_for_them(
+    lab, kms, run, cluster, watching, misbehaviours
+):
+    watching()
+    misbehaviours.order(kind="expired-token", service="rds", operation="DescribeEvents")
+    until(lambda: seen(run, EventName.RDS_EVENTS_UNKNOWN))
+    before = asked(lab, "DescribeEvents")
+    until(lambda: asked(lab, "DescribeEvents") > before + 3)
+    (unknown,) = seen(run, EventName.RDS_EVENTS_UNKNOWN)
+    assert unknown["why"].startswith("the AWS credentials have expired (rds:DescribeEvents)")
+    misbehaviours.clear()
+    misbehaviours.order(kind="delay", service="rds", operation="DescribeEvents", seconds=2)
+    before = asked(lab, "DescribeDBClusters")
+    until(lambda: asked(lab, "DescribeDBClusters") > before + 5, timeout=8)
+    assert seen(run, EventName.STATUS_UNKNOWN) == []
+
+
+def test_a_look_that_breaks_is_one_that_failed(lab, run, watching):
+    class Breaks(Told):
+        broken = True
+
+        def pages(self, service, operation, params, items):
+            if self.broken and operation == "DescribeEvents":
+                raise OSError("no file descriptor is left")
+            return super().pages(service, operation, params, items)
+
+    aws = Breaks(lab.region, lab.endpoint, lab=lab.credentials)
+    watcher = watching(aws=aws)
+    until(lambda: seen(run, EventName.RDS_EVENTS_UNKNOWN))
+    (ours,) = watcher.latest.cluster.instances
+    words = "RDS has been unable to access the KMS encryption key for database instance x."
+    aws.events, aws.broken = [(ours, words)], False
+    until(lambda: seen(run, EventName.RDS_EVENT, event="RDS-EVENT-0419"))
+    assert len(seen(run, EventName.RDS_EVENTS_UNKNOWN)) == 1
+
+
+# Alarms
+
+
+def test_each_change_of_an_alarm_that_is_named_is_recorded(lab, cloudwatch, run, watching):
+    one, other, unnamed = (put(cloudwatch) for _ in range(3))
+    arn = ARN.format(lab.region, other)
+    watching(one, arn, one)
+    assert seen(run, EventName.ALARM, alarm=one, state="OK", before=None)
+    assert seen(run, EventName.ALARM, alarm=arn, state="OK", before=None)
+    go_off(cloudwatch, unnamed)
+    go_off(cloudwatch, other)
+    until(lambda: seen(run, EventName.ALARM, state="ALARM"))
+    (told,) = seen(run, EventName.ALARM, state="ALARM")
+    assert (told["alarm"], told["before"]) == (arn, "OK")
+    assert 0 < told["within_seconds"] < 5
+    assert utc(run.started) <= told["date"] <= utc(datetime.now(UTC))
+    go_off(cloudwatch, other, "INSUFFICIENT_DATA")
+    until(lambda: seen(run, EventName.ALARM, alarm=arn, state="INSUFFICIENT_DATA", before="ALARM"))
+    cloudwatch.delete_alarms(AlarmNames=[one])
+    until(lambda: seen(run, EventName.ALARM, alarm=one, state="MISSING", before="OK"))
+    assert len(seen(run, EventName.ALARM)) == 5
+    assert seen(run, EventName.ALARMS_UNKNOWN) == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "nobody",
+        "arn:aws:cloudwatch:us-east-1:123456789012:alarm:{}",
+        "arn:aws:cloudwatch:eu-west-1:210987654321:alarm:{}",
+    ],
+)
+def test_an_alarm_that_is_not_there_is_refused(cloudwatch, run, watching, named):
+    there = put(cloudwatch)
+    gone = named.format(there)
+    with pytest.raises(Refused) as refused:
+        watching(there, gone)
+    assert str(refused.value) == f"CHAOS_ALARMS names {gone}, and there is no such alarm"
+    assert run.watcher is None
+
+
+def test_alarms_that_cannot_be_read_are_said_once_and_told_again_when_they_can(
+    lab, cloudwatch, run, watching, misbehaviours
+):
+    name = put(cloudwatch)
+    order = {"service": "cloudwatch", "operation": "DescribeAlarms"}
+    misbehaviours.order(kind="expired-token", **order)
+    watching(name)
+    until(lambda: asked(lab, "DescribeAlarms") > 3)
+    misbehaviours.clear()
+    until(lambda: seen(run, EventName.ALARM, alarm=name, state="OK", before=None))
+    misbehaviours.order(kind="expired-token", **order)
+    until(lambda: len(seen(run, EventName.ALARMS_UNKNOWN)) == 2)
+    misbehaviours.clear()
+    until(lambda: seen(run, EventName.ALARM, alarm=name, state="OK", before="OK"))
+    assert len(seen(run, EventName.ALARMS_UNKNOWN)) == len(seen(run, EventName.ALARM)) == 2
+    assert seen(run, EventName.STATUS_UNKNOWN) == []
+
+
+def test_a_look_that_lasts_is_not_waited_for_long_and_changes_nothing_after_the_end(
+    cloudwatch, run, watching, misbehaviours, monkeypatch
+):
+    monkeypatch.setattr(watcher_module, "HURRY", 0.1)
+    name = put(cloudwatch)
+    watcher = watching(name)
+    order = {"service": "cloudwatch", "operation": "DescribeAlarms"}
+    misbehaviours.order(kind="delay", seconds=1.5, **order)
+    time.sleep(0.5)
+    go_off(cloudwatch, name)
+    began = time.monotonic()
+    watcher.stop()
+    assert time.monotonic() - began < 1
+    time.sleep(1.5)
+    assert seen(run, EventName.ALARM, state="ALARM") == []
+    watcher.stop()
