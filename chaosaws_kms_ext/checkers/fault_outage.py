@@ -95,11 +95,6 @@ def find_outage(
     if first.begin < fault_at - round(bound * SECOND):
         before = "the database had stopped answering before the fault already"
         return Outage(None, None, 0, 1 / load.rate, bound, bound, before)
-    reason = ""
-    if last.end is None:
-        reason = "the database did not answer again"
-        if last.answered_after:
-            reason = "the record ends before enough arrivals were answered again"
     end = int(arrivals.done[-1]) if last.end is None else last.end
     stall = _longest(load.stalls, first.begin - load.span, end + load.span)
     between = arrivals.answered & (first.begin < arrivals.done) & (arrivals.done < end)
@@ -113,10 +108,19 @@ def find_outage(
         resolution_seconds=1 / load.rate,
         begin_bound_seconds=begin_within(arrivals, load, first) + hidden,
         end_bound_seconds=bound + hidden,
-        reason=reason,
+        reason=_why_not_back(last),
         doubt=stall_in_words(stall) if stall > LONG_STALL else "",
         windows=tuple(windows),
     )
+
+
+def _why_not_back(last: Window) -> str:
+    """Why the last window has no end; empty if it has one."""
+    if last.end is not None:
+        return ""
+    if last.answered_after:
+        return "the record ends before enough arrivals were answered again"
+    return "the database did not answer again"
 
 
 def usual_delay(arrivals: Arrivals, until: int) -> float:

@@ -14,4 +14,4 @@ def test_so_many_attempts_hang_at_once_at_most(deadline):
 
 
 def test_they_are_near_enough_to_notice():
-    assert (spacing_for(2.0), spacing_for(60.0)) == (0.05, 1.5)
+    assert (spacing_for(2.0), spacing_for(60.0)) == (0.1, 1.5)
