@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chaosaws_kms_ext.history.writer import OperationWriter
+from tests.support.histories import load
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -33,3 +36,19 @@ def test_every_link_of_a_page_leads_somewhere(page):
 
 def test_the_readme_can_be_read_at_one_go():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+RECORDS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "records.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "says"), [(RECORDS[0], "0.99"), (RECORDS[1], "timeout")])
+def test_others_read_the_records_as_the_page_says(code, says, tmp_path, monkeypatch, capsys):
+    (tmp_path / "history").mkdir()
+    writer = OperationWriter(tmp_path / "history", "main", 20.0)
+    for part in (["ok"] * 40, ["timeout"] * 5):
+        writer.write([each[1:] for each in load("main", *part)])
+    monkeypatch.setattr("sys.argv", ["page", str(tmp_path)])
+    exec(compile(code, "docs/records.md", "exec"), {})
+    told = capsys.readouterr().out
+    assert says in told
+    assert "1" in told  # the second second

@@ -75,19 +75,21 @@ def find_outage(
     gaps: Sequence[tuple[int, int]] = (),
     attempts: Sequence[Operation] = (),
     showed: bool = False,
+    back_at: int | None = None,
 ) -> Outage:
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `reconnect_spacing`: seconds; `gaps`: from when to
     when (ns) nothing was recorded; `attempts`: to connect, in order; `showed`: whether the fault
-    was seen elsewhere, so that whatever failed after it is its effect.
+    was seen elsewhere, so that whatever failed after it is its effect; `back_at`: when the key was
+    put back.
     """
     bound = 1 / load.rate + reconnect_spacing + load.usual
     windows = [
         each for each in find_windows(arrivals, load) if each.end is None or each.end > fault_at
     ]
-    if not windows and showed and (few := scattered(arrivals, load, fault_at)):
-        windows = [few]
+    if showed:
+        windows = [*_before_any(arrivals, load, fault_at, back_at, windows), *windows]
     if not windows:
         why = _why_none(arrivals, fault_at, load)
         return Outage(None, None, 0, 1 / load.rate, bound, bound, why)
@@ -112,6 +114,18 @@ def find_outage(
         doubt=stall_in_words(stall) if stall > LONG_STALL else "",
         windows=tuple(windows),
     )
+
+
+def _before_any(
+    arrivals: Arrivals, load: Load, fault_at: int, back_at: int | None, windows: Sequence[Window]
+) -> list[Window]:
+    """What failed on its own while the key was away, where no window began in that time."""
+    first = windows[0].begin if windows else END_OF_TIME
+    if windows and (back_at is None or first <= back_at):
+        return []
+    until = int(np.searchsorted(arrivals.due, first))
+    few = scattered(arrivals.only(slice(0, until)), load, fault_at) if until else None
+    return [few] if few is not None and (back_at is None or few.begin < back_at) else []
 
 
 def _why_not_back(last: Window) -> str:

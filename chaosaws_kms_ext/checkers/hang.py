@@ -56,7 +56,8 @@ class Hang(Checker):
                 for name, kind in WITNESSES.items()
             }
             loads[MAIN] = {"hang": found}
-            if unexplained(history, conditions):
+            away = back is None or seen.impact < back.at  # else there was nothing to try
+            if away and unexplained(history, conditions):
                 doubts = [
                     f"whether {name.replace('_', ' ')} hung is not known: none was tried"
                     for name, hung_ in found.items()

@@ -117,6 +117,7 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     arrivals = history.arrivals(load)
     if not expects_outage(conditions, load) or injected is None or not len(arrivals):
         return None
+    events = KeyEvents.of(history)
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
     return find_outage(
@@ -126,7 +127,8 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
         reconnect_spacing=spacing,
         gaps=history.gaps(load),
         attempts=history.witness(load, "attempt"),
-        showed=KeyEvents.of(history).inaccessible is not None,
+        showed=events.inaccessible is not None,
+        back_at=events.put_back.at if events.put_back else None,
     )
 
 

@@ -28,10 +28,10 @@ def arrivals(*spans, took=MS):
     return found
 
 
-def judged(operations, fault_at=START, window=0.5, gaps=(), stalls=()):
+def judged(operations, fault_at=START, window=0.5, gaps=(), stalls=(), **more):
     columns = Arrivals.of(operations)
     load = Load(RATE, window, DEADLINE, usual_delay(columns, fault_at), stalls)
-    return find_outage(columns, load, fault_at=fault_at, reconnect_spacing=0.05, gaps=gaps)
+    return find_outage(columns, load, fault_at=fault_at, reconnect_spacing=0.05, gaps=gaps, **more)
 
 
 def test_the_outage_lies_between_the_last_answer_and_the_first_again():
@@ -191,3 +191,36 @@ def test_a_client_that_did_not_run_widens_the_bound_or_makes_it_worthless():
     assert stalled(0.4).doubt == ""
     assert "did not run for 2.0 s" in stalled(2).doubt
     assert stalled(2, at=START - 9 * SECOND).doubt == ""
+
+
+FEW = arrivals((100, "ok"), (2, "error"), (100, "ok"), (3, "timeout"), (200, "ok"))
+
+
+def test_single_failures_after_a_fault_that_showed_are_its_effect():
+    found = judged(FEW, showed=True)
+    assert found.reason == ""
+    assert (found.impact, found.recovery) == (START + 100 * GAP, START + 205 * GAP + MS)
+    assert found.windows[0].failed == 5
+    assert found.windows[0].depth < 0.1
+    assert found.begin_bound_seconds > 0.5  # a few of many: when it began is hardly known
+
+
+def test_single_failures_after_a_fault_that_did_not_show_are_none():
+    found = judged(FEW)
+    assert found.impact is None
+    assert found.reason.endswith("no outage was seen (5 arrivals failed)")
+
+
+def test_a_fault_that_showed_and_cost_nothing_has_no_outage():
+    assert judged(arrivals((400, "ok")), showed=True).impact is None
+
+
+def test_an_outage_that_begins_after_the_key_is_back_is_not_the_first_effect():
+    restart = arrivals((100, "ok"), (2, "error"), (200, "ok"), (100, "lost"), (200, "ok"))
+    back_at = START + 250 * GAP
+    found = judged(restart, showed=True, back_at=back_at)
+    assert found.impact == START + 100 * GAP
+    assert found.recovery == START + 402 * GAP + MS
+    assert [each.failed for each in found.windows] == [2, 100]
+    within = judged(restart, showed=True, back_at=START + 350 * GAP)
+    assert within.impact == START + 301 * GAP + MS
