@@ -40,6 +40,7 @@ def _setting(parse: parsers.Parser, default: Any, doc: str) -> Any:
 
 DAY = 86400.0
 AURORA = parsers.seconds(1, 7 * DAY)
+AURORA_OR_NONE = parsers.seconds(0, 7 * DAY)
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ class Settings:
         AURORA, 2700.0, "AWS seconds to wait before StartDBCluster"
     )
     recovery_timeout: float = _setting(AURORA, 7200.0, "AWS seconds to wait for the recovery")
+    normal_latency_within: float = _setting(
+        AURORA_OR_NONE,
+        600.0,
+        "AWS seconds that the load goes on after the recovery, at most, until answers are as fast "
+        "as before; 0: it does not",
+    )
     provision_timeout: float = _setting(
         AURORA, 7200.0, "AWS seconds to wait for what is made, copied, restored or removed"
     )

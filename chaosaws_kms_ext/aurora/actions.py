@@ -19,7 +19,7 @@ from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
 from chaosaws_kms_ext.inject.recovery import Recovery, call_start
-from chaosaws_kms_ext.loadgen.loads import MAIN
+from chaosaws_kms_ext.loadgen.loads import MAIN, until_as_fast_as_before
 from chaosaws_kms_ext.resources import create, delete
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
 from chaosaws_kms_ext.run import Refused, Run
@@ -86,9 +86,11 @@ def wait_for_recovery(
     seconds for it to come back by itself and then calls StartDBCluster; `start` calls it as soon
     as it is legal; `self-only` never does. Back means: cluster and instances available, and 99 %
     of the load answered. At most `recovery_timeout` AWS seconds. A run that was interrupted does
-    not wait for the lab's cluster, which goes with it.
+    not wait for the lab's cluster, which goes with it. Then the load goes on until its answers come
+    as fast as before, at most `normal_latency_within` AWS seconds.
 
-    Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | null}`. Without a fault
+    Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | null,
+    "as_fast_as_before": …}`. Without a fault
     of this run nothing is waited for or called. Raises ActivityFailed: not in time, or lost for
     good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
     """
@@ -105,7 +107,9 @@ def wait_for_recovery(
         recovery.wait()
         close_recovered(run)
         path = "start-db-cluster" if recovery.started else "self-restart"
-        return {"recovered": True, "path": path}
+        load = run.loads.get(MAIN)
+        fast = load is not None and until_as_fast_as_before(run, load)
+        return {"recovered": True, "path": path, "as_fast_as_before": fast}
 
 
 def create_encrypted_cluster(

@@ -240,13 +240,22 @@ def _end(arrivals: Arrivals, load: Load, last: int, again: int) -> int | None:
     if not following.answered.any():
         return None
     first = int(following.done[following.answered].min())
-    before = arrivals.only(slice(place_of(arrivals, since - _deadline(load)), again))
-    earlier = before.done[before.answered & (before.done < first)]
-    if not len(earlier) or first - int(earlier.max()) >= load.silence:
-        return first
+    before = arrivals.only(slice(place_of(arrivals, since - 2 * _deadline(load)), again))
+    earlier = np.sort(before.done[before.answered & (before.done < first)])
+    back = _end_of_silence(np.append(earlier, first), load)
+    if back is None or back > since:  # what failed was due before that
+        return first if back is None else back
     after = arrivals.only(slice(last + 1, place_of(arrivals, since + _deadline(load))))
     hung = after.answered & (after.done - after.due > load.late)
     return int(after.done[hung].min()) if hung.any() else first
+
+
+def _end_of_silence(answers: Instants, load: Load) -> int | None:
+    """The first answer after the last time without any; None: all there was is one answer."""
+    if len(answers) < 2:
+        return None
+    silent = np.flatnonzero(np.diff(answers) >= load.silence)
+    return int(answers[silent[-1] + 1]) if len(silent) else int(answers[0])
 
 
 def _deadline(load: Load) -> int:

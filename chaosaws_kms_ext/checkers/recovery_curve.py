@@ -15,7 +15,7 @@ from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["RecoveryCurve", "answered_share_from"]
+__all__ = ["AS_BEFORE", "RecoveryCurve", "answered_share_from"]
 
 AS_BEFORE = 1.2
 """Times the 99th percentile before the fault."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from chaosaws_kms_ext.checkers.degraded import normal_latency, slice_width
 from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
+from chaosaws_kms_ext.checkers.recovery_curve import AS_BEFORE
 from chaosaws_kms_ext.history import MAIN, EventName
+from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.waiting import TimedOut, Wait
 
 __all__ = [
     "MAIN",
@@ -25,6 +29,7 @@ __all__ = [
     "start",
     "steady",
     "stop",
+    "until_as_fast_as_before",
 ]
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
@@ -108,6 +113,34 @@ def steady(run: Run, load: Load) -> None:
     """Waits until the load's arrivals are answered; raises LoadFailed."""
     observer = run.observer
     load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, observer)
+
+
+def until_as_fast_as_before(run: Run, load: Load) -> bool:
+    """Waits until a load's answers come as fast as before the fault; false: not in time.
+
+    At most `normal_latency_within` AWS seconds. What was before is read from what the load has
+    recorded, as the checker does that judges it.
+    """
+    limit = run.settings.real(run.settings.normal_latency_within)
+    if not limit or run.folder is None or run.interrupted:
+        return False
+    before = normal_latency(read_history(run.folder / "history"), load.config.name, [])
+    if before is None:
+        return False
+    # Two slices: one of the checker's lies in them whole.
+    seconds = 2 * slice_width(load.config.rate)
+
+    def as_fast() -> bool:
+        if load.ended:
+            return True
+        p99 = load.window(seconds).p99_ms
+        return p99 is not None and p99 * 1e6 <= AS_BEFORE * before
+
+    try:
+        Wait("answers to come as fast as before", limit, 0.2, run.observer).until(as_fast)
+    except TimedOut:
+        return False
+    return True
 
 
 def stop(run: Run, name: str) -> None:

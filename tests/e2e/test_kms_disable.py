@@ -101,7 +101,7 @@ def test_a_recovery_over_the_objective_fails(chaos):
     assert ran.summary["verdict"] == "failed"
     (reason,) = ran.summary["reasons"]
     assert reason.startswith("objective missed: rto ")
-    assert reason.endswith(" is 1 s")
+    assert reason.endswith(", and its limit is 1 s")
 
 
 def test_unchanged_on_aws_its_figures_are_the_truth(aws):

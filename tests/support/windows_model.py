@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 SECOND = 1_000_000_000
 NEAR, FEWEST, SHORTEST, IN_FLIGHT = 20, 10, 0.1, 5
 NEVER = 2**63
@@ -64,7 +66,12 @@ def windows(operations, rate, window, deadline, usual):
     answers = sorted(o.done for o in operations if o.outcome == "ok")
 
     def begin_of(first):
-        for answer, following in zip(answers, [*answers[1:], NEVER], strict=False):
+        near = sorted(
+            o.done
+            for o in operations
+            if o.outcome == "ok" and o.due >= due(first) - 2 * deadline * SECOND
+        )
+        for answer, following in zip(near, [*near[1:], NEVER], strict=False):
             if answer > due(first) + in_flight:
                 break
             if following > due(first) and following - answer >= silence:
@@ -84,10 +91,16 @@ def windows(operations, rate, window, deadline, usual):
             for p in range(again)
             if answered(p)
             and operations[p].done < first
-            and due(p) >= due(last) - deadline * SECOND
+            and due(p) >= due(last) - 2 * deadline * SECOND
         ]
-        if not earlier or first - max(earlier) >= silence:
+        if not earlier:
             return first
+        back = min(earlier)
+        for answer, following in itertools.pairwise(sorted([*earlier, first])):
+            if following - answer >= silence:
+                back = following
+        if back > due(last):
+            return back
         hung = [
             operations[p].done
             for p in range(last + 1, number)

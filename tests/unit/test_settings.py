@@ -63,6 +63,7 @@ WRONG = {
     "recovery_strategy": ["restart", "wait"],
     "self_restart_within": ["0", "$(reboot)"],
     "recovery_timeout": ["0", "1h"],
+    "normal_latency_within": ["-1", "2h", "8 days"],
     "provision_timeout": ["0", "-1", "2h", "nan", "8 days", "$(date)"],
     "instance_class": ["db.r6g large", "a\nb", "x" * 3000],
     "subnet_group": ["two words", "\0", "x" * 3000],
