@@ -30,7 +30,7 @@ from chaosaws_kms_ext.waiting import Observer
 if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.aws.client import Aws
     from chaosaws_kms_ext.guard.guard import Target
-    from chaosaws_kms_ext.history.columns import Rows
+    from chaosaws_kms_ext.history.columns import ReadBack
     from chaosaws_kms_ext.inject.safeguards import Safeguards
     from chaosaws_kms_ext.lab_client.local_lab import LocalLab
     from chaosaws_kms_ext.loadgen.passwords import Passwords
@@ -76,7 +76,7 @@ class Loads:
         """Those that the experiment itself has stopped."""
         self.schemas: dict[str, Resource] = {}
         """Load → its schema, where that has to be dropped."""
-        self.rows: dict[str, Rows] = {}
+        self.rows: dict[str, ReadBack] = {}
         """Load → what its writes left in the database, as far as it was read."""
 
     def __iter__(self) -> Iterator[Load]:

@@ -4,8 +4,9 @@ Each method marked with `@read` is asked as often as its weight says; together t
 CHAOS_LOAD_RATE arrivals a second. What a query answers does not matter, that it answers in time
 does: an arrival counts as answered within CHAOS_QUERY_DEADLINE seconds of the instant it was due.
 
-A query gets a psycopg connection in autocommit mode, and has to read only: every tenth arrival is a
-write of the load itself, into its own schema `chaos_kms` (CHAOS_LOAD_WRITES=none: no writes).
+A query gets a psycopg connection in autocommit mode, and has to read only: one arrival in ten is a
+write of the load itself, into its own schema `chaos_kms`, and one a read of what was written there
+(CHAOS_LOAD_WRITES=none: neither).
 These ask the table `users` that the local lab comes with.
 """
 

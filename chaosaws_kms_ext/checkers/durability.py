@@ -21,14 +21,12 @@ from chaosaws_kms_ext.checkers.base import (
 from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage import outage_of
+from chaosaws_kms_ext.checkers.write_numbers import Fates, are_among, in_order, named, recognise
 from chaosaws_kms_ext.history import MAIN, Conditions, Outcome, WrittenRow
-from chaosaws_kms_ext.history.columns import CODES, Instants, Mask, Rows, Writes
+from chaosaws_kms_ext.history.columns import CODES, ReadBack, Writes
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Durability", "DurabilityChecker", "compare_writes"]
-
-UNKNOWN = [CODES[each] for each in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED)]
-"""Outcomes of a write that may be in the database or not: neither is an error."""
 
 
 @checker
@@ -128,64 +126,26 @@ class Durability:
 
 
 def compare_writes(
-    writes: Writes, present: Rows | None, last: Mapping[int, int] | None = None
+    writes: Writes, present: ReadBack | None, last: Mapping[int, int] | None = None
 ) -> Durability:
-    """Compares a load's writes with the rows that are in the database.
+    """Compares a load's writes with the rows that are in the database; `last` as in `Fates`.
 
-    `last`: the last sequence that was recorded of each writer; given if the load's process ended by
-    itself, so that its last operations may not be recorded. A row with a higher sequence then
-    belongs to an unknown write.
+    A row that was changed is there: it is known by its checksum.
     """
-    numbers = _numbers(writes.rows)
-    acknowledged = _ordered(numbers[writes.outcome == CODES[Outcome.OK]])
-    unknown = _ordered(numbers[np.isin(writes.outcome, UNKNOWN)])
+    fates = Fates.of(writes, last)
+    acknowledged, unknown = fates.acknowledged, len(fates.unknown)
     if present is None:
         return Durability(
-            len(acknowledged), len(unknown), None, None, None, "the rows could not be read back"
+            len(acknowledged), unknown, None, None, None, "the rows could not be read back"
         )
-    there = _ordered(_numbers(present))
-    others = there[~_found(there, acknowledged)]
-    unexpected = others[~_found(others, unknown)]
-    if last is not None:
-        late = np.array([row.sequence > last.get(row.writer, 0) for row in _rows(unexpected)], bool)
-        unknown = np.concatenate((unknown, unexpected[late]))
-        unexpected = unexpected[~late]
+    there = in_order(recognise(present.rows, fates).numbers)
+    others = there[~fates.recorded(there)]
+    late = fates.unrecorded(others)
     return Durability(
         acknowledged=len(acknowledged),
-        unknown=len(unknown),
+        unknown=unknown + int(np.count_nonzero(late)),
         present=len(there),
-        lost=_rows(acknowledged[~_found(acknowledged, there)]),
-        unexpected=_rows(unexpected),
+        lost=named(acknowledged[~are_among(acknowledged, there)]),
+        unexpected=named(others[~late]),
         reason="",
     )
-
-
-SEQUENCES = 1 << 32
-"""More than one writer makes."""
-
-
-def _numbers(rows: Rows) -> Instants:
-    """One number for each row, in the order of writer and sequence."""
-    return rows.writer.astype(np.int64) * SEQUENCES + rows.sequence
-
-
-def _rows(numbers: Instants) -> tuple[WrittenRow, ...]:
-    return tuple(WrittenRow(*divmod(number, SEQUENCES)) for number in numbers.tolist())
-
-
-def _ordered(numbers: Instants) -> Instants:
-    """In order, each once."""
-    numbers.sort()
-    first = np.ones(len(numbers), np.bool_)
-    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
-    return numbers if first.all() else numbers[first]
-
-
-def _found(numbers: Instants, among: Instants) -> Mask:
-    """Which numbers are among others, which are in order."""
-    if not len(among):
-        return np.zeros(len(numbers), np.bool_)
-    places = np.searchsorted(among, numbers)
-    places[places == len(among)] = 0
-    found: Mask = among[places] == numbers
-    return found

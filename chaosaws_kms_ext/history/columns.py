@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from chaosaws_kms_ext.history.payload import numbers, payloads
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation, Outcome
 
 __all__ = [
@@ -21,8 +22,11 @@ __all__ = [
     "Codes",
     "Instants",
     "Mask",
+    "ReadBack",
+    "Reads",
     "Recorded",
     "Rows",
+    "Stored",
     "Writes",
 ]
 
@@ -96,8 +100,69 @@ class Rows:
         pairs = np.array(list(rows), np.int64).reshape(-1, 2)
         return cls(pairs[:, 0].astype(np.int32), pairs[:, 1])
 
+    @property
+    def numbers(self) -> Instants:
+        """One number for each, in the order of writer and sequence."""
+        return numbers(self.writer, self.sequence)
+
     def __len__(self) -> int:
         return len(self.writer)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Rows of a table of the load, as they were found in the database."""
+
+    rows: Rows
+    payload: Instants
+    """The checksum that stands in each."""
+
+    @classmethod
+    def of(cls, found: Iterable[tuple[int, ...]]) -> Stored:
+        """Rows that are given as writer, sequence and checksum, or without the checksum: they have
+        the right one then. Raises ValueError."""
+        table = np.array(list(found), np.int64)
+        if not len(table):
+            table = table.reshape(-1, 2)
+        rows = Rows(table[:, 0].astype(np.int32), table[:, 1].copy())
+        given = table.shape[1] == 3
+        return cls(rows, table[:, 2].copy() if given else payloads(rows.numbers))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Stored]) -> Stored:
+        """Those of all parts, of which there is one at least."""
+        return cls(
+            Rows(
+                np.concatenate([each.rows.writer for each in parts]),
+                np.concatenate([each.rows.sequence for each in parts]),
+            ),
+            np.concatenate([each.payload for each in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.payload)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadBack:
+    """What a load's writes left in the database, all at one instant."""
+
+    rows: Stored
+    """One for each write."""
+    registers: Stored
+    """One for each writer: its `sequence` is that of the writer's newest write."""
+
+    @classmethod
+    def of(
+        cls, rows: Iterable[tuple[int, ...]], registers: Iterable[tuple[int, ...]] | None = None
+    ) -> ReadBack:
+        """As in `Stored.of`; the registers are by default those that such rows leave."""
+        found = list(rows)
+        newest: dict[int, int] = {}
+        for writer, sequence, *_ in found:
+            newest[writer] = max(sequence, newest.get(writer, 0))
+        its = newest.items() if registers is None else registers
+        return cls(Stored.of(found), Stored.of(its))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +200,53 @@ class Writes:
 
 
 @dataclass(frozen=True, eq=False)
+class Reads:
+    """What reads of registers saw, in no order."""
+
+    session: NDArray[np.int32]
+    """The number of the connection."""
+    key: NDArray[np.int32]
+    """The writer whose register it was."""
+    value: NDArray[np.int64]
+    """The sequence that stood in it; NO_ROW, or DAMAGED."""
+    sent: Instants
+
+    @classmethod
+    def of(cls, operations: Iterable[Operation]) -> Reads:
+        """Those of these operations that saw a register."""
+        found = [
+            (o.session or 0, o.key, o.value, o.due if o.sent is None else o.sent)
+            for o in operations
+            if o.key is not None and o.value is not None
+        ]
+        table = np.array(found, np.int64).reshape(-1, 4)
+        session, key, value, sent = (table[:, number].copy() for number in range(4))
+        return cls(session.astype(np.int32), key.astype(np.int32), value, sent)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Reads]) -> Reads:
+        """Those of all parts, of which there is one at least."""
+        return cls(
+            np.concatenate([each.session for each in parts]),
+            np.concatenate([each.key for each in parts]),
+            np.concatenate([each.value for each in parts]),
+            np.concatenate([each.sent for each in parts]),
+        )
+
+    def only(self, which: Mask) -> Reads:
+        """Some of them."""
+        return Reads(self.session[which], self.key[which], self.value[which], self.sent[which])
+
+    @property
+    def numbers(self) -> Instants:
+        """The write that each saw, as a number."""
+        return numbers(self.key, self.value)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+@dataclass(frozen=True, eq=False)
 class Recorded:
     """Everything that was recorded of one load."""
 
@@ -142,6 +254,8 @@ class Recorded:
     """Arrivals a second."""
     arrivals: Arrivals
     writes: Writes
+    reads: Reads
+    """Of the load's registers."""
     last: Mapping[int, int]
     """Writer → the last sequence of it, reads included."""
     witnessed: Sequence[Operation]
@@ -165,6 +279,7 @@ class Recorded:
             rate,
             Arrivals.of(arrivals),
             Writes.of([o for o in arrivals if o.kind == "write"]),
+            Reads.of(arrivals),
             last,
             [o for o in ordered if o.kind not in ARRIVALS],
             np.array([labels.index(each) if each else -1 for each in told], np.int8),

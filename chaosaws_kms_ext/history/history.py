@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.history.columns import Arrivals, Codes, Recorded, Rows, Writes
+from chaosaws_kms_ext.history.columns import Arrivals, Codes, ReadBack, Reads, Recorded, Writes
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import MAIN, Anchor, Event, Operation, utc
 
@@ -25,7 +25,7 @@ class History:
     recorded: Mapping[str, Recorded]
     """Load → what it did; one of which there is no record is not there."""
     events: Sequence[Event]
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, ReadBack]
     """Load → its rows in the database afterwards; a load whose rows were not read is not there."""
     anchor: Anchor
 
@@ -47,6 +47,10 @@ class History:
     def writes(self, load: str) -> Writes:
         """The load's writes."""
         return self.recorded.get(load, NOTHING).writes
+
+    def reads(self, load: str) -> Reads:
+        """What the load saw of its registers."""
+        return self.recorded.get(load, NOTHING).reads
 
     def last_sequences(self, load: str) -> Mapping[int, int]:
         """Writer → the last sequence that was recorded of it, reads included."""

@@ -33,7 +33,7 @@ __all__ = [
     "write_batch",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of this format."""
 
 PREFIX, SUFFIX = "operations-", ".arrows"
@@ -50,6 +50,9 @@ COLUMNS = [
     pa.field("outcome", NAME, nullable=False),
     pa.field("sqlstate", pa.string()),
     pa.field("detail", pa.string()),
+    pa.field("session", pa.int32()),
+    pa.field("key", pa.int32()),
+    pa.field("value", pa.int64()),
 ]
 ALL_KINDS, ALL_OUTCOMES = pa.array(KINDS), pa.array(OUTCOMES)
 KIND_CODES = {name: number for number, name in enumerate(KINDS)}
@@ -60,6 +63,8 @@ CONTINUATION = b"\xff\xff\xff\xff"
 """How every message of an Arrow stream begins."""
 
 CHECKSUM = b"crc32"
+NULL_VALUE = -2
+"""In a checksum, of a value that is null: no read sees it."""
 
 
 class HistoryDamaged(PlainError):
@@ -83,7 +88,8 @@ def schema_of(header: Header) -> pa.Schema:
 def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatch:
     """Rows as columns; each row has the fields of an Operation but for its load."""
     columns: Sequence[Sequence[Any]] = [*zip(*found, strict=True)] or [()] * len(COLUMNS)
-    writer, sequence, kind, due, sent, done, outcome, sqlstate, detail = columns
+    writer, sequence, kind, due, sent, done, outcome, sqlstate, detail, *seen = columns
+    session, key, value = seen
     return pa.record_batch(
         [
             pa.array(writer, pa.int32()),
@@ -95,6 +101,9 @@ def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatc
             _coded([OUTCOME_CODES[name] for name in outcome], ALL_OUTCOMES),
             pa.array(sqlstate, pa.string()),
             pa.array(detail, pa.string()),
+            pa.array(session, pa.int32()),
+            pa.array(key, pa.int32()),
+            pa.array(value, pa.int64()),
         ],
         schema=schema,
     )
@@ -187,7 +196,9 @@ def _checksum(batch: pa.RecordBatch) -> int:
         found = zlib.crc32(batch.column(name).to_numpy(), found)
     for name in ("kind", "outcome"):
         found = zlib.crc32(batch.column(name).indices.to_numpy(), found)
-    return zlib.crc32(batch.column("sent").fill_null(-1).to_numpy(), found)
+    for name, null in (("sent", -1), ("session", -1), ("key", -1), ("value", NULL_VALUE)):
+        found = zlib.crc32(batch.column(name).fill_null(null).to_numpy(), found)
+    return found
 
 
 def _read(path: Path, source: pa.NativeFile, read: Any) -> Any:

@@ -20,6 +20,7 @@ from chaosaws_kms_ext.history.columns import (
     Codes,
     Instants,
     Mask,
+    Reads,
     Recorded,
     Rows,
     Writes,
@@ -40,7 +41,7 @@ BLOCK = 1 << 19
 """Operations that are sorted at a time, first."""
 MOST_LABELS = 127
 """SQL states and causes; a database has fewer that a load meets."""
-ROW = 46
+ROW = 62
 """Bytes that an operation takes in a file at least: the sum of its columns."""
 
 
@@ -98,6 +99,7 @@ class _Columns:
         self._labels: dict[str, int] = {}
         self._length = 0
         self._writes: list[Writes] = [Writes.of([])]
+        self._reads: list[Reads] = [Reads.of([])]
         self._last: dict[int, int] = {}
         self._witnessed: list[Operation] = []
 
@@ -119,6 +121,7 @@ class _Columns:
         which = _is_any(chunk.column("kind"), {"write"})
         rows = Rows(writer[which], sequence[which])
         self._writes.append(Writes(rows, outcome[which], done[which]))
+        self._reads.append(_reads(chunk))
 
     def finish(self, rate: float) -> Recorded:
         """What there is, in the order in which it was due."""
@@ -129,6 +132,7 @@ class _Columns:
             rate,
             Arrivals(due, done, outcome),
             Writes.joined(self._writes),
+            Reads.joined(self._reads),
             self._last,
             sorted(self._witnessed, key=lambda operation: operation.due),
             said,
@@ -156,6 +160,18 @@ class _Columns:
         np.maximum.at(highest, whose, sequence)
         for number, last in zip(writers.tolist(), highest.tolist(), strict=True):
             self._last[number] = max(last, self._last.get(number, 0))
+
+
+def _reads(chunk: pa.RecordBatch) -> Reads:
+    """What was seen of registers."""
+    saw = chunk.filter(pc.and_(chunk.column("key").is_valid(), chunk.column("value").is_valid()))
+    sent = pc.coalesce(saw.column("sent"), saw.column("due"))
+    return Reads(
+        saw.column("session").fill_null(0).to_numpy(),
+        saw.column("key").to_numpy(),
+        saw.column("value").to_numpy(),
+        sent.to_numpy(),
+    )
 
 
 def _put_in_order(due: Instants, *others: NDArray[Any]) -> None:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "ARRIVALS",
+    "DAMAGED",
     "KINDS",
     "MAIN",
+    "NO_ROW",
     "SECOND",
     "Anchor",
     "Event",
@@ -32,6 +34,10 @@ ARRIVALS = frozenset({"read", "write"})
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
 `connect`; `attempt`, each try to connect; `server`, one that has started; and `stall`: from due to
 done the client itself did not run."""
+
+NO_ROW, DAMAGED = 0, -1
+"""What a read of a register saw where there was none, or one whose checksum is not its own;
+sequences begin with 1."""
 
 
 class Outcome(StrEnum):
@@ -66,6 +72,12 @@ class Operation(NamedTuple):
     detail: str | None = None
     """Of an attempt to connect: the server's address, or why there is no connection (`Cause`). Of
     `server`: when the server process had started, seconds since 1970."""
+    session: int | None = None
+    """Of a read of a register: the number of the connection, which no other of the load has."""
+    key: int | None = None
+    """Of such a read: the writer whose register it was."""
+    value: int | None = None
+    """What it saw: the sequence of that writer's newest write; NO_ROW, or DAMAGED."""
 
 
 class Event(NamedTuple):

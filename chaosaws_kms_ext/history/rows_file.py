@@ -1,12 +1,13 @@
-"""The file of the rows that a load's writes left in the database: an Arrow stream."""
+"""The file of what a load's writes left in the database: an Arrow stream."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from chaosaws_kms_ext.history.columns import Rows
+from chaosaws_kms_ext.history.columns import Mask, ReadBack, Rows, Stored
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 
 __all__ = ["ROWS", "read_rows", "rows_as_bytes"]
@@ -14,25 +15,49 @@ __all__ = ["ROWS", "read_rows", "rows_as_bytes"]
 ROWS = "rows-"
 """How the names of these files begin: `rows-main.arrows`."""
 
-COLUMNS = pa.schema([("writer", pa.int32()), ("sequence", pa.int64())])
+COLUMNS = pa.schema(
+    [
+        pa.field("register", pa.bool_(), nullable=False),
+        pa.field("writer", pa.int32(), nullable=False),
+        pa.field("sequence", pa.int64(), nullable=False),
+        pa.field("payload", pa.int64(), nullable=False),
+    ]
+)
+"""Rows of both tables: `register` says of which."""
 
 
-def rows_as_bytes(rows: Rows) -> bytes:
+def rows_as_bytes(found: ReadBack) -> bytes:
     """What stands in the file."""
-    columns = [pa.array(rows.writer, pa.int32()), pa.array(rows.sequence, pa.int64())]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, COLUMNS) as stream:
-        stream.write_table(pa.table(columns, schema=COLUMNS))
+        for register, its in ((False, found.rows), (True, found.registers)):
+            columns = [
+                pa.array(np.full(len(its), register)),
+                pa.array(its.rows.writer, pa.int32()),
+                pa.array(its.rows.sequence, pa.int64()),
+                pa.array(its.payload, pa.int64()),
+            ]
+            stream.write_table(pa.table(columns, schema=COLUMNS))
     written: bytes = sink.getvalue().to_pybytes()
     return written
 
 
-def read_rows(path: Path) -> Rows:
-    """The rows in a file, which was written in one step; raises HistoryDamaged and OSError."""
+def read_rows(path: Path) -> ReadBack:
+    """What stands in a file, which was written in one step; raises HistoryDamaged and OSError."""
     try:
         with pa.ipc.open_stream(path.read_bytes()) as stream:
             table = stream.read_all()
+            if not table.schema.equals(COLUMNS):
+                raise ValueError("it has other columns: another version wrote it")
             table.validate(full=True)
-            return Rows(*(table.column(name).to_numpy() for name in COLUMNS.names))
+            register = table.column("register").to_numpy()
+            return ReadBack(_stored(table, ~register), _stored(table, register))
     except (pa.ArrowException, OSError, KeyError, ValueError) as problem:
         raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
+
+
+def _stored(table: pa.Table, which: Mask) -> Stored:
+    writer, sequence, payload = (
+        table.column(name).to_numpy()[which] for name in ("writer", "sequence", "payload")
+    )
+    return Stored(Rows(writer, sequence), payload)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from chaosaws_kms_ext.files import open_private, write_whole
-from chaosaws_kms_ext.history.columns import Rows
+from chaosaws_kms_ext.history.columns import ReadBack
 from chaosaws_kms_ext.history.operations_file import (
     PREFIX,
     SUFFIX,
@@ -42,6 +42,6 @@ class OperationWriter:
         self._file.flush()
 
 
-def write_rows(folder: Path, load: str, rows: Rows) -> None:
+def write_rows(folder: Path, load: str, rows: ReadBack) -> None:
     """The rows that the load's writes left, in one step: the file is there whole or not at all."""
     write_whole(folder / f"{ROWS}{load}{SUFFIX}", rows_as_bytes(rows))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND
-from chaosaws_kms_ext.history.columns import Arrivals, Rows
+from chaosaws_kms_ext.history.columns import Arrivals, ReadBack
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, GrowingFile
 from chaosaws_kms_ext.history.read_recorded import arrivals_in
 from chaosaws_kms_ext.loadgen import schema
@@ -198,8 +198,8 @@ class Load:
         if self._child is not None:
             self._child.stop(grace=10, ask=self._child.process.terminate)
 
-    def rows(self, timeout: float) -> Rows | None:
-        """The rows that the writes left in the database; None without writes. Raises LoadFailed."""
+    def rows(self, timeout: float) -> ReadBack | None:
+        """What the writes left in the database; None without writes. Raises LoadFailed."""
         return schema.rows(self.config.database, timeout) if self.config.writes else None
 
     def drop(self, timeout: float) -> None:

@@ -9,8 +9,9 @@ from typing import TypeVar
 import psycopg
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.history.columns import Rows
+from chaosaws_kms_ext.history.columns import ReadBack, Stored
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
+from chaosaws_kms_ext.loadgen.client.registers import CREATE
 
 __all__ = ["Hopeless", "LoadFailed", "NotOurs", "drop", "make", "rows", "within"]
 
@@ -20,6 +21,11 @@ OURS = "made by chaostoolkit-aws-kms for its load; dropped by it"
 Answer = TypeVar("Answer")
 
 CONNECT_AGAIN = 0.25
+
+WRITES = "SELECT writer, sequence, payload FROM chaos_kms.writes"
+REGISTERS = "SELECT writer, value, payload FROM chaos_kms.registers"
+CHUNK = 20_000
+"""Rows that are fetched at a time."""
 
 
 class LoadFailed(PlainError):
@@ -43,18 +49,31 @@ def make(database: str, timeout: float) -> None:
             _drop(connection)
             connection.execute("CREATE SCHEMA chaos_kms")
             connection.execute(f"COMMENT ON SCHEMA chaos_kms IS '{OURS}'")
-            connection.execute(
-                "CREATE TABLE chaos_kms.writes "
-                "(writer integer, sequence bigint, PRIMARY KEY (writer, sequence))"
-            )
+            for statement in CREATE:
+                connection.execute(statement)
 
     within(database, timeout, work)
 
 
-def rows(database: str, timeout: float) -> Rows:
-    """What is in the table; raises LoadFailed within about `timeout` seconds."""
-    query = "SELECT writer, sequence FROM chaos_kms.writes ORDER BY 1, 2"
-    return within(database, timeout, lambda c: Rows.of(c.execute(query).fetchall()))
+def rows(database: str, timeout: float) -> ReadBack:
+    """What is in the tables, at one instant; raises LoadFailed within about `timeout` seconds."""
+
+    def work(connection: DeadlineConnection) -> ReadBack:
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return ReadBack(_stored(connection, WRITES), _stored(connection, REGISTERS))
+
+    return within(database, timeout, work)
+
+
+def _stored(connection: DeadlineConnection, query: str) -> Stored:
+    """What a query finds, a part at a time: millions of rows are not held as Python's objects."""
+    parts = [Stored.of([])]
+    with connection.cursor("chaos_kms_rows", binary=True) as cursor:
+        cursor.execute(query)
+        while found := cursor.fetchmany(CHUNK):
+            parts.append(Stored.of(found))
+    return Stored.joined(parts)
 
 
 def drop(database: str, timeout: float) -> None:

@@ -41,6 +41,36 @@ def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     # The last write of each connection may not have been acknowledged: unknown, not lost.
     assert len(lost - found) <= summary["writes"]["unknown"]
     assert f"objective missed: lost_writes was {len(found)}, and its limit is 0" in reasons
+    assert (summary["changed_writes"], summary["duplicated_writes"]) == ([], [])
+    assert "can have written" not in reasons
+
+
+def test_every_write_that_a_crash_changed_is_named_and_none_counts_as_lost(aws):
+    lab_as_aws = aws()
+    order = {"kind": "change-writes", "cluster": "orders", "writes": 40, "seed": 5}
+    Misbehaviours.of(lab_as_aws.lab).order(**order)
+    summary, reasons = failed(lab_as_aws.chaos.run())
+    (change,) = [told for told in lab_as_aws.truth() if told["what"] == "changed writes"]
+    changed = {
+        table: {written(each) for each in change["rows"] if each["table"] == f"chaos_kms.{table}"}
+        for table in ("writes", "registers")
+    }
+    found = {tuple(each) for each in summary["changed_writes"]}
+    assert len(changed["writes"]) > 20
+    assert changed["writes"] <= found
+    # Those that a read saw before their writer wrote again.
+    assert {writer for writer, _ in found - changed["writes"]} <= {
+        writer for writer, _ in changed["registers"]
+    }
+    assert f"objective missed: changed_writes was {len(found)}, and its limit is 0" in reasons
+    assert (summary["lost_writes"], summary["duplicated_writes"]) == ([], [])
+    assert "can have written" not in reasons
+
+
+def written(changed):
+    """The writer and the sequence that a row of the load's had before it was changed."""
+    row = {**changed["row"], changed["column"]: changed["before"]}
+    return int(row["writer"]), int(row["sequence"] if "sequence" in row else row["value"])
 
 
 @pytest.mark.soak

@@ -51,7 +51,13 @@ def test_on_the_lab_it_passes_and_says_everything(chaos):
     assert {o["name"]: o["met"] for o in summary["objectives"]} == {
         "rto": True,
         "lost_writes": True,
+        "changed_writes": True,
+        "duplicated_writes": True,
+        "reordered_writes": True,
+        "stale_reads": True,
     }
+    assert summary["integrity"] == {"changed": 0, "duplicated": 0, "reordered": 0}
+    assert summary["register_reads"]["seen"] > 20
     assert summary["outage_seconds"] > summary["time_to_recovery_seconds"] > 1
     missing = [name for name, value in summary.items() if value is None]
     # What this experiment is not about, or has none of.

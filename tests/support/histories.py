@@ -19,7 +19,7 @@ from chaosaws_kms_ext.history import (
     WrittenRow,
     utc,
 )
-from chaosaws_kms_ext.history.columns import Recorded, Rows
+from chaosaws_kms_ext.history.columns import ReadBack, Recorded
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.verdict import Course, decide
@@ -91,7 +91,7 @@ def history(operations=(), events=(), rows=None):
     return History(
         {name: Recorded.of(RATE, each) for name, each in its.items()},
         sorted(events, key=lambda each: each.at),
-        {name: Rows.of(each) for name, each in rows.items()},
+        {name: ReadBack.of(each) for name, each in rows.items()},
         Anchor(0, 0),
     )
 

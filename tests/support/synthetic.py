@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from chaosaws_kms_ext.history import SECOND
-from chaosaws_kms_ext.history.columns import CODES, Rows
+from chaosaws_kms_ext.history.columns import CODES, ReadBack, Rows, Stored
 from chaosaws_kms_ext.history.operations_file import (
     ALL_KINDS,
     ALL_OUTCOMES,
@@ -16,11 +17,14 @@ from chaosaws_kms_ext.history.operations_file import (
     schema_of,
     write_batch,
 )
+from chaosaws_kms_ext.history.payload import payloads
 from chaosaws_kms_ext.history.writer import write_rows
 
 START = 1000 * SECOND
 USERS = 16
 WRITE_EVERY = 10
+SESSIONS = 100
+"""Connections that the load has had."""
 
 
 def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) -> dict[str, int]:
@@ -40,6 +44,8 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
     kind = np.where(np.arange(number) % WRITE_EVERY == WRITE_EVERY - 1, 1, 0).astype(np.int8)
     writer = (1 + np.arange(number) % USERS).astype(np.int32)
     sequence = 1 + np.arange(number, dtype=np.int64) // USERS
+    key, value = _seen(writer, sequence, kind, outcome)
+    session = (1 + np.arange(number) % SESSIONS).astype(np.int32)
     order = np.argsort(done, kind="stable")
     schema = schema_of(Header("main", rate))
     with (folder / "operations-main-1.arrows").open("wb") as file:
@@ -56,8 +62,34 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
                 pa.DictionaryArray.from_arrays(pa.array(outcome[its]), ALL_OUTCOMES),
                 pa.nulls(len(its), pa.string()),
                 pa.nulls(len(its), pa.string()),
+                pa.array(session[its], mask=key[its] == 0),
+                pa.array(key[its], mask=key[its] == 0),
+                pa.array(value[its], mask=key[its] == 0),
             ]
             write_batch(stream, pa.record_batch(columns, schema=schema))
     kept = (kind == 1) & (outcome == CODES["ok"])
-    write_rows(folder, "main", Rows(writer[kept], sequence[kept]))
+    rows = Rows(writer[kept], sequence[kept])
+    last = np.array([sequence[kept & (writer == each)].max() for each in np.unique(rows.writer)])
+    registers = Rows(np.unique(rows.writer), last)
+    found = (Stored(each, payloads(each.numbers)) for each in (rows, registers))
+    write_rows(folder, "main", ReadBack(*found))
     return {"begin": int(due[begin]), "end": int(due[end])}
+
+
+def _seen(
+    writer: NDArray[np.int32],
+    sequence: NDArray[np.int64],
+    kind: NDArray[np.int8],
+    outcome: NDArray[np.int8],
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The key and the value of each operation: of every tenth, half-way between two writes, it is
+    the write before; of the others the key is 0."""
+    number = np.arange(len(writer))
+    before = number - WRITE_EVERY // 2
+    reads = (number % WRITE_EVERY == WRITE_EVERY // 2 - 1) & (before >= 0)
+    reads &= outcome == CODES["ok"]
+    reads[reads] = outcome[before[reads]] == CODES["ok"]
+    key, value = np.zeros(len(writer), np.int32), np.zeros(len(writer), np.int64)
+    assert (kind[before[reads]] == 1).all()
+    key[reads], value[reads] = writer[before[reads]], sequence[before[reads]]
+    return key, value

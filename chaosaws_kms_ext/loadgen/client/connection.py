@@ -33,6 +33,8 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     until: float | None = None
     """CLOCK_MONOTONIC, seconds; None: no deadline."""
+    number = 0
+    """Of the load's connections; 0: it is none of them."""
 
     def wait(
         self, gen: Generator[Any, Any, Answer], interval: float = INTERVAL, *args: Any, **more: Any

@@ -20,6 +20,7 @@ from chaosaws_kms_ext.loadgen.client.connector import Connector
 from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.port import listens_at
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
+from chaosaws_kms_ext.loadgen.client.registers import register_to_read
 from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
 from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
 from chaosaws_kms_ext.loadgen.client.witnesses import (
@@ -27,7 +28,7 @@ from chaosaws_kms_ext.loadgen.client.witnesses import (
     witness_open_session,
 )
 
-__all__ = ["QUIT_WITHIN", "Driver", "Due"]
+__all__ = ["NOTHING", "QUIT_WITHIN", "Driver", "Due", "Saw"]
 
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""
@@ -51,6 +52,11 @@ class Due(NamedTuple):
     """CLOCK_MONOTONIC, ns."""
 
 
+Saw = tuple[int | None, int | None, int | None]
+"""What a read of a register saw: the session, the writer, and the sequence."""
+NOTHING: Saw = (None, None, None)
+
+
 class Driver:
     """What the users of one process share: the arrivals, the recorder, the way to reconnect."""
 
@@ -71,6 +77,8 @@ class Driver:
             listens_at(config.database),
         )
         self._writers = config.writers_from
+        self._wrote: list[int] = []
+        self._connections = config.writers_from
         self._stopped_at: int | None = None
         self._said: set[str] = set()
         self._attempts = 0
@@ -89,6 +97,16 @@ class Driver:
         """A number for one more user."""
         self._writers += 1
         return self._writers
+
+    def wrote(self, writer: int) -> None:
+        """Notes that a writer has a register."""
+        if writer not in self._wrote:
+            self._wrote = [*self._wrote, writer][-self.config.users :]
+
+    def register(self, asks: int, asked: int) -> int | None:
+        """The writer whose register `asks` is to read now; it has read `asked` of them. None: none
+        has written yet."""
+        return register_to_read(self._wrote, asks, asked) if self._wrote else None
 
     def take(self) -> int:
         """The next arrival that can still be answered in time."""
@@ -137,6 +155,8 @@ class Driver:
             with passed:
                 connection = DeadlineConnection.connect(self.config.database, autocommit=True)
                 assert isinstance(connection, DeadlineConnection)
+                self._connections += 1
+                connection.number = self._connections
                 return connection
         except gevent.Timeout as timeout:
             # Only here a psycopg.Error: with several addresses psycopg would go on to the next one,
@@ -156,10 +176,11 @@ class Driver:
         outcome: Outcome,
         sqlstate: str | None = None,
         detail: str | None = None,
+        saw: Saw = NOTHING,
     ) -> None:
         """Records an operation that has ended now."""
         done = time.monotonic_ns()
-        self.recorder.add((*what, sent, done, outcome.value, sqlstate, detail))
+        self.recorder.add((*what, sent, done, outcome.value, sqlstate, detail, *saw))
 
     def say(self, problem: psycopg.Error) -> None:
         """Writes a message of the database to the log, the same message once."""

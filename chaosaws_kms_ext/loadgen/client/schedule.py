@@ -13,7 +13,7 @@ from chaosaws_kms_ext.history import SECOND
 __all__ = ["Schedule", "Tickets"]
 
 WRITE_EVERY = 10
-"""One arrival in so many is a write."""
+"""One arrival in so many is a write, and one a read of what the load has written."""
 PATIENCE = 0.75
 """The share of the deadline for which an arrival may wait until a user takes it.
 
@@ -36,7 +36,18 @@ class Schedule:
 
     def kind(self, number: int) -> str:
         """`read` or `write`."""
-        return "write" if self.writes and number % WRITE_EVERY == WRITE_EVERY - 1 else "read"
+        return "write" if self.writes and _place(number) == WRITE_EVERY - 1 else "read"
+
+    def of_register(self, number: int) -> bool:
+        """Whether it reads a register of the load's own."""
+        return self.writes and _place(number) == WRITE_EVERY // 2 - 1
+
+
+def _place(number: int) -> int:
+    """The place of an arrival among the ten that it belongs to; which of them is the first changes,
+    else with ten users the same one would do all the writes."""
+    block, place = divmod(number, WRITE_EVERY)
+    return (place - 3 * block - block // WRITE_EVERY) % WRITE_EVERY
 
 
 class Tickets:

@@ -29,8 +29,9 @@ from gevent import GreenletExit
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.loadgen.client.config import ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.driver import QUIT_WITHIN, Driver, Due
+from chaosaws_kms_ext.loadgen.client.driver import NOTHING, QUIT_WITHIN, Driver, Due, Saw
 from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of, outcome_of
+from chaosaws_kms_ext.loadgen.client.registers import read_register, write
 from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]
@@ -38,9 +39,8 @@ __all__ = ["QueryUser", "read"]
 if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
     sys.exit("psycopg was imported before locust, so a query that hangs would stop all: swap them")
 
-INSERT = "INSERT INTO chaos_kms.writes (writer, sequence) VALUES (%s, %s)"
-
 Query = Callable[[Any, DeadlineConnection], Any]
+Work = Callable[[DeadlineConnection], Any]
 
 
 def read(weight: int = 1) -> Callable[[Query], Query]:
@@ -52,10 +52,6 @@ def read(weight: int = 1) -> Callable[[Query], Query]:
         return query
 
     return mark
-
-
-def _insert(connection: DeadlineConnection, pair: tuple[int, int]) -> None:
-    connection.execute(INSERT, pair, prepare=True)
 
 
 def mistaken(problem: psycopg.Error, connection: DeadlineConnection) -> bool:
@@ -80,9 +76,9 @@ class QueryUser(User):
     @task
     def take_arrivals(self) -> None:
         """The user's whole life."""
-        driver, queries = self.driver, self._queries()
-        weights = [query.weight for query in queries]  # type: ignore[attr-defined]
-        writer, sequence = driver.new_writer(), 0
+        driver = self.driver
+        self._mix = self._queries()
+        writer, sequence, asked = driver.new_writer(), 0, 0
         connection = driver.connector.get()
         while True:
             if connection.closed:
@@ -99,24 +95,40 @@ class QueryUser(User):
                 raise StopUser
             sequence += 1
             what = driver.arrival(number, writer, sequence)
-            if what.kind == "write":
-                work = partial(_insert, pair=(writer, sequence))
-            else:
-                work = partial(random.choices(queries, weights)[0], self)
-            self._perform(connection, what, work)
+            work, register = self._work(what, number, asked)
+            asked += register is not None
+            self._perform(connection, what, work, register)
+
+    def _work(self, what: Due, number: int, asked: int) -> tuple[Work, int | None]:
+        """How arrival `number` is done, and whose register it reads, if it does; `asked`: how many
+        this user has read."""
+        driver = self.driver
+        if what.kind == "write":
+            driver.wrote(what.writer)
+            return partial(write, writer=what.writer, sequence=what.sequence), None
+        if driver.schedule.of_register(number):
+            register = driver.register(what.writer, asked)
+            if register is not None:
+                return partial(read_register, writer=register), register
+        weights = [query.weight for query in self._mix]  # type: ignore[attr-defined]
+        return partial(random.choices(self._mix, weights)[0], self), None
 
     def _perform(
-        self, connection: DeadlineConnection, what: Due, work: Callable[[DeadlineConnection], Any]
+        self, connection: DeadlineConnection, what: Due, work: Work, register: int | None
     ) -> None:
+        """Does the work, and records it; `register`: whose it reads, if it does."""
         driver = self.driver
         sent = time.monotonic_ns()
         connection.until = (what.at + driver.deadline) / SECOND
         failure: BaseException | None = None
         sqlstate, outcome = None, Outcome.ABORTED
         cause: Cause | None = None
+        saw: Saw = NOTHING
         try:
-            work(connection)
+            value = work(connection)
             outcome = Outcome.OK
+            if register is not None:
+                saw = (connection.number, register, value)
         except psycopg.Error as problem:
             if mistaken(problem, connection):
                 self._abort_load(problem)
@@ -128,7 +140,7 @@ class QueryUser(User):
         finally:
             if outcome == Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
                 outcome = Outcome.TIMEOUT
-            driver.record(what, sent, outcome, sqlstate, cause)
+            driver.record(what, sent, outcome, sqlstate, cause, saw)
             if outcome in (Outcome.TIMEOUT, Outcome.LOST):
                 driver.connector.suspect()
             if outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED) or not clean(connection):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers import durability
 from chaosaws_kms_ext.history import Operation, Outcome, WrittenRow
-from chaosaws_kms_ext.history.columns import Recorded, Rows
+from chaosaws_kms_ext.history.columns import ReadBack, Recorded
 
 OUTCOMES = [o.value for o in Outcome]
 
@@ -23,7 +23,7 @@ def read(took_ms, outcome="ok", due=0):
 
 def judged(operations, present, died=False):
     recorded = Recorded.of(200.0, operations)
-    rows = None if present is None else Rows.of(present)
+    rows = None if present is None else ReadBack.of(present)
     return durability.compare_writes(recorded.writes, rows, recorded.last if died else None)
 
 

@@ -20,7 +20,7 @@ from chaosaws_kms_ext.history import (
     EventName,
     Process,
 )
-from chaosaws_kms_ext.history.columns import Rows
+from chaosaws_kms_ext.history.columns import ReadBack
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
 from chaosaws_kms_ext.report.summary import judge_again
@@ -61,7 +61,7 @@ def stored(tmp_path, until=None, ended=WELL, process=GONE, objectives=("rto", "l
     recorded = [each for each in operations if each.done <= last]
     writer.write([each[1:] for each in recorded])
     if until is None:
-        write_rows(folder / "history", "main", Rows.of(written(operations)))
+        write_rows(folder / "history", "main", ReadBack.of(written(operations)))
     if ended is not None and until is None:
         run.event(EventName.ENDED, **ended.details())
     run.close()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow
-from chaosaws_kms_ext.history.columns import OUTCOMES, Rows
+from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow, operations_file
+from chaosaws_kms_ext.history.columns import OUTCOMES, ReadBack
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import ARRIVALS, KINDS
@@ -29,6 +29,9 @@ OPERATION = st.builds(
     done=INSTANT,
     outcome=st.sampled_from([o.value for o in Outcome]),
     sqlstate=st.none() | st.sampled_from(["57P01", "42P01"]),
+    session=st.none() | st.integers(0, 99),
+    key=st.none() | st.integers(0, 99),
+    value=st.none() | st.integers(-1, 2**40),
 )
 BATCHES = st.lists(st.lists(OPERATION, min_size=1, max_size=8), max_size=5)
 
@@ -83,6 +86,14 @@ def test_the_columns_are_the_operations_in_the_order_in_which_they_were_due(
     assert sorted(found) == sorted(
         (o.writer, o.sequence, o.done) for o in arrivals if o.kind == "write"
     )
+    reads = history.reads("main")
+    columns = (reads.session, reads.key, reads.value, reads.sent)
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    assert sorted(found) == sorted(
+        (o.session or 0, o.key, o.value, o.due if o.sent is None else o.sent)
+        for o in arrivals
+        if o.key is not None and o.value is not None
+    )
 
 
 def an_operation(sequence):
@@ -127,6 +138,24 @@ def test_rows_that_are_not_what_was_written_are_an_error(tmp_path):
     assert len(read_history(tmp_path).arrivals("main")) == 1001
 
 
+@pytest.mark.parametrize("seen", [(1, 2, None), (1, 2, 4), (1, 5, 3), (9, 2, 3), (None, 2, 3)])
+def test_what_a_read_saw_is_under_the_checksum_as_well(tmp_path, monkeypatch, seen):
+    session, key, value = seen
+    schema = operations_file.schema_of(operations_file.Header("main", 200.0))
+    written = an_operation(1)._replace(session=1, key=2, value=3)
+    other = an_operation(1)._replace(session=session, key=key, value=value)
+    checksum = operations_file._checksum(operations_file.as_batch(schema, [written[1:]]))
+    write(tmp_path, [written])
+    assert len(read_history(tmp_path).reads("main")) == 1
+    monkeypatch.setattr(
+        operations_file, "_checksum", lambda batch: checksum if batch.num_rows else 0
+    )
+    write(tmp_path, [other])
+    monkeypatch.undo()
+    with pytest.raises(HistoryDamaged, match="a checksum is not that of its rows"):
+        read_history(tmp_path)
+
+
 def test_a_file_that_is_no_history_is_an_error(tmp_path):
     (tmp_path / "operations-main-1.arrows").write_bytes(b"[1,2,3]\n" * 99)
     with pytest.raises(HistoryDamaged, match="operations-main-1"):
@@ -151,15 +180,22 @@ def test_a_load_that_recorded_nothing_is_there_and_empty(tmp_path):
 def test_rows_that_were_not_read_back_are_not_no_rows(tmp_path):
     write(tmp_path)
     assert "main" not in read_history(tmp_path).rows
-    write_rows(tmp_path, "main", Rows.of([]))
-    assert len(read_history(tmp_path).rows["main"]) == 0
-    write_rows(tmp_path, "main", Rows.of([WrittenRow(1, 2**40)]))
-    rows = read_history(tmp_path).rows["main"]
-    assert (rows.writer.tolist(), rows.sequence.tolist()) == ([1], [2**40])
+    write_rows(tmp_path, "main", ReadBack.of([]))
+    found = read_history(tmp_path).rows["main"]
+    assert (len(found.rows), len(found.registers)) == (0, 0)
+    write_rows(tmp_path, "main", ReadBack.of([(1, 2**40, -5), (3, 4, 2**62)], [(2, 7, 9)]))
+    found = read_history(tmp_path).rows["main"]
+    assert as_tuples(found.rows) == [(1, 2**40, -5), (3, 4, 2**62)]
+    assert as_tuples(found.registers) == [(2, 7, 9)]
+
+
+def as_tuples(stored):
+    columns = (stored.rows.writer, stored.rows.sequence, stored.payload)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def test_rows_that_are_damaged_are_an_error(tmp_path):
-    write_rows(tmp_path, "main", Rows.of([WrittenRow(1, 2)]))
+    write_rows(tmp_path, "main", ReadBack.of([WrittenRow(1, 2)]))
     path = tmp_path / "rows-main.arrows"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(HistoryDamaged, match="rows-main"):

@@ -141,7 +141,7 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
     (cause,) = measured.causes
     assert "was started again, so for " in cause
     assert not [why for why in measured.doubts if "no client can have written" in why]
-    assert set((run.loads.rows["main"].writer > WRITERS).tolist()) == {True, False}
+    assert set((run.loads.rows["main"].rows.rows.writer > WRITERS).tolist()) == {True, False}
     restarts.stop()
 
 

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from chaosaws_kms_ext.checkers import durability, fault_outage, hang, operations
+from chaosaws_kms_ext.checkers import durability, fault_outage, hang, operations, outage_windows
 from chaosaws_kms_ext.history import WrittenRow
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
@@ -47,11 +47,12 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     load.stop()
     its = read_history(load.config.folder).arrivals("main")
     begin, end, width = [], [], []
-    for frozen, ready in truth:
-        load_of_it = Load(RATE, 0.2, load.config.deadline, fault_outage.usual_delay(its, frozen))
+    nexts = [*(frozen for frozen, _ in truth[1:]), time.monotonic_ns()]
+    for (frozen, ready), until_ in zip(truth, nexts, strict=True):
+        usual = fault_outage.usual_delay(its, frozen)
         found = fault_outage.find_outage(
-            its,
-            load_of_it,
+            its.only(its.due < until_),
+            outage_windows.Load(RATE, 0.2, load.config.deadline, usual),
             fault_at=frozen,
             reconnect_spacing=load.config.reconnect_spacing,
         )
@@ -224,9 +225,9 @@ def test_a_schema_of_somebody_else_is_never_touched(postgres):
 def test_what_a_killed_run_left_is_made_anew_and_dropped_in_the_end(postgres):
     schema.make(postgres.conninfo, 5)
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
-        connection.execute("INSERT INTO chaos_kms.writes VALUES (1, 1)")
+        connection.execute("INSERT INTO chaos_kms.writes VALUES (1, 1, 1)")
         schema.make(postgres.conninfo, 5)
-        assert len(schema.rows(postgres.conninfo, 5)) == 0
+        assert len(schema.rows(postgres.conninfo, 5).rows) == 0
         schema.drop(postgres.conninfo, 5)
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'chaos_kms'")
         assert found.fetchone() is None

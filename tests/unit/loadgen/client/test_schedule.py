@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,22 @@ def test_arrival_k_is_due_at_t0_plus_k_over_the_rate(rate, number):
 def test_one_arrival_in_ten_is_a_write_if_there_are_writes():
     kinds = [Schedule(0, 100, writes=True).kind(n) for n in range(100)]
     assert kinds.count("write") == 10
+    registers = [n for n in range(100) if Schedule(0, 100, writes=True).of_register(n)]
+    assert len(registers) == 10
+    assert {kinds[n] for n in registers} == {"read"}
+    assert not any(Schedule(0, 100, writes=False).of_register(n) for n in range(100))
+    for block in range(0, 1000, 10):
+        its = range(block, block + 10)
+        assert [Schedule(0, 100, writes=True).kind(n) for n in its].count("write") == 1
     assert {Schedule(0, 100, writes=False).kind(n) for n in range(100)} == {"read"}
+
+
+@pytest.mark.parametrize("users", [1, 4, 5, 8, 10, 16, 20, 21, 50])
+def test_users_that_take_turns_all_write_and_all_read_registers(users):
+    schedule = Schedule(0, 100, writes=True)
+    numbers = range(users * 1000)
+    assert {n % users for n in numbers if schedule.kind(n) == "write"} == set(range(users))
+    assert {n % users for n in numbers if schedule.of_register(n)} == set(range(users))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3 * SECOND)), max_size=60))

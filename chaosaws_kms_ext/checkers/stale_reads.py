@@ -1,0 +1,176 @@
+"""Did reads go back in time? None may see less than was seen, or acknowledged, before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, total
+from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.write_numbers import Acknowledged, Fates
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
+from chaosaws_kms_ext.history.columns import Instants, Mask, Reads, Writes
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.payload import SEQUENCES
+from chaosaws_kms_ext.history.records import NO_ROW
+
+__all__ = ["StaleReads", "Staleness", "find"]
+
+LISTED = 100
+"""At most so many are named."""
+
+WRITER, READER = "writer", "reader"
+"""Endpoints of a load, in the details of LOAD_STARTED; without any it is the writer's."""
+
+
+@checker
+class StaleReads(Checker):
+    """Looks at the reads of registers, of every load."""
+
+    name = "stale_reads"
+    place = 62
+    objectives = (Objective("stale_reads", "stale_reads"),)
+    fields = {
+        "register_reads": "reads of what the load has written: `seen`: how many; `endpoint`; "
+        "`in_session`: those that saw an older write than a read of the same connection before; "
+        "`sessions`: of how many connections those are; `behind`: those that saw an older write "
+        "than one that had been acknowledged before they began (over a reader endpoint: the lag of "
+        "the replica, not an error); `lag_seconds`, `lag_writes`: at most, how long that had been "
+        "so, and by how many acknowledged writes; `null`: there were none of these reads",
+        "stale_reads": "the first stale ones: the session, the writer, the sequence that was seen, "
+        f"and the one that should have been; at most {LISTED}; over a reader endpoint only those "
+        "`in_session` are",
+    }
+
+    def check(self, history: History, conditions: Conditions) -> Result:
+        """Compares each read with those of its session before, and with the acknowledged writes."""
+        loads: dict[str, dict[str, Any]] = {}
+        counts: list[int | None] = []
+        rows = []
+        for load in every_load(history):
+            endpoint, of = _what_it_reads(history, load)
+            reads = history.reads(load)
+            last = history.last_sequences(of) if ended_by_itself(history, of) else None
+            seen = find(reads, history.writes(of), last) if len(reads) else None
+            loads[load] = _figures(seen, endpoint)
+            if seen is None:
+                if len(history.writes(load)):
+                    counts.append(None)
+                continue
+            counts.append(int(np.count_nonzero(seen.stale(endpoint))))
+            if counts[-1] or seen.behind.any():
+                name = "stale reads" if load == MAIN else f"load {load}"
+                rows.append((name, _in_words(seen, endpoint)))
+        return Result(loads=loads, measured={"stale_reads": total(counts)}, rows=rows)
+
+
+def _what_it_reads(history: History, load: str) -> tuple[str, str]:
+    """The endpoint of a load, and the load whose registers it reads."""
+    started = history.first(EventName.LOAD_STARTED, load=load)
+    details: Mapping[str, Any] = started.details if started else {}
+    return details.get("endpoint", WRITER), details.get("registers_of", load)
+
+
+@dataclass(frozen=True, eq=False)
+class Staleness:
+    """What is wrong with the reads of a load; all columns are those of `reads`."""
+
+    reads: Reads
+    """Those that saw a whole register, or none, in the order of sessions, registers and time."""
+    in_session: Mask
+    """They saw an older write than their session had."""
+    behind: Mask
+    """They saw an older write than one that had been acknowledged."""
+    newest: Instants
+    """The newest sequence that the session had seen, or that had been acknowledged."""
+    lag: Instants
+    """Since when that had been so, ns; 0 where it is not behind."""
+    lag_writes: Instants
+    """How many acknowledged writes it did not see."""
+
+    def stale(self, endpoint: str) -> Mask:
+        """Those that no read over this endpoint may be."""
+        return self.in_session if endpoint == READER else self.in_session | self.behind
+
+
+def find(reads: Reads, writes: Writes, last: Mapping[int, int] | None = None) -> Staleness:
+    """Looks for reads that went back in time; `last` as in `Fates`.
+
+    Damaged registers, and values that no client can have written, are not compared: those are no
+    older writes.
+    """
+    none = reads.value == NO_ROW
+    whole = (reads.value > NO_ROW) & (reads.value < SEQUENCES)
+    whole[whole] = Fates.of(writes, last).possible(reads.numbers[whole])
+    its = reads.only(whole | none)
+    its = _taken(its, np.lexsort((its.sent, its.key, its.session)))
+    before = _seen_before(its)
+    known = Acknowledged(writes)
+    place = known.newest(its.key.astype(np.int64), its.sent)
+    # The place of the first acknowledged write that is newer than what was seen.
+    newer = np.searchsorted(known.numbers, its.numbers, side="right")
+    behind = place >= newer
+    lag, acknowledged = np.zeros(len(its), np.int64), np.zeros(len(its), np.int64)
+    lag[behind] = its.sent[behind] - known.since[newer[behind]]
+    some = place >= 0
+    acknowledged[some] = known.numbers[place[some]] % SEQUENCES
+    return Staleness(
+        reads=its,
+        in_session=its.value < before,
+        behind=behind,
+        newest=np.maximum(before, acknowledged),
+        lag=lag,
+        lag_writes=np.where(behind, place - newer + 1, 0),
+    )
+
+
+def _seen_before(reads: Reads) -> Instants:
+    """The newest value that the session of each had seen before in that register."""
+    first = np.ones(len(reads), np.bool_)
+    first[1:] = np.diff(reads.session).astype(np.bool_) | np.diff(reads.key).astype(np.bool_)
+    # The values of one register in one session lie above all of those before.
+    above = np.cumsum(first) * SEQUENCES
+    seen = np.maximum.accumulate(above + reads.value)
+    before = np.zeros(len(reads), np.int64)
+    before[1:] = seen[:-1] - above[1:]
+    before[first] = NO_ROW
+    return before
+
+
+def _taken(reads: Reads, order: Instants) -> Reads:
+    return Reads(reads.session[order], reads.key[order], reads.value[order], reads.sent[order])
+
+
+def _figures(seen: Staleness | None, endpoint: str) -> dict[str, Any]:
+    if seen is None:
+        return {"register_reads": None, "stale_reads": None}
+    reads = seen.reads
+    stale = np.flatnonzero(seen.stale(endpoint))
+    first = stale[np.argsort(reads.sent[stale], kind="stable")][:LISTED]
+    columns = (reads.session, reads.key, reads.value, seen.newest)
+    return {
+        "register_reads": {
+            "seen": len(reads),
+            "endpoint": endpoint,
+            "in_session": int(np.count_nonzero(seen.in_session)),
+            "sessions": len(np.unique(reads.session[seen.in_session])),
+            "behind": int(np.count_nonzero(seen.behind)),
+            "lag_seconds": round(float(seen.lag.max(initial=0)) / SECOND, 3),
+            "lag_writes": int(seen.lag_writes.max(initial=0)),
+        },
+        "stale_reads": [
+            list(each) for each in zip(*(one[first].tolist() for one in columns), strict=True)
+        ],
+    }
+
+
+def _in_words(seen: Staleness, endpoint: str) -> str:
+    behind = int(np.count_nonzero(seen.behind))
+    lag = f"at most {seen.lag.max(initial=0) / SECOND:.2f} s and {seen.lag_writes.max(initial=0)}"
+    said = f"{np.count_nonzero(seen.in_session)} went back in their session"
+    of = "behind the writer" if endpoint == READER else "older than acknowledged"
+    return f"{said}; {behind} {of}: {lag} writes" if behind else said
