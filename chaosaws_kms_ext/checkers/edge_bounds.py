@@ -22,9 +22,11 @@ __all__ = ["begin_within", "end_within"]
 UNLIKELY = 0.005
 """How probable it may be that a partial outage lasted longer than a bound says."""
 
-_BUSY = 50_000_000
-"""ns for which a database that is back may be busy with everybody who comes back. Measured on a
-laptop with 16 users: 5 to 40 ms."""
+_BUSY = 100_000_000
+"""ns for which a database that is back may be busy with everybody who comes back. Measured with 16
+users on two cores: 5 to 40 ms, and up to 90 where other programs kept both busy."""
+_HUNG = 500_000_000
+"""ns after which an attempt to connect had not been served because nobody did."""
 
 
 def begin_within(arrivals: Arrivals, load: Load, window: Window) -> float:
@@ -54,7 +56,7 @@ def end_within(
     down = [_down_at(each) for each in attempts if _failed(each) and each.due < window.end]
     timeouts = (arrivals.outcome == CODES[Outcome.TIMEOUT]) & (arrivals.done < window.end)
     down.append(int(np.max(arrivals.done, where=timeouts, initial=0)) - _BUSY)
-    served = [o.done for o in attempts if o.outcome == Outcome.OK and o.done - o.due > _BUSY]
+    served = [o.done for o in attempts if o.outcome == Outcome.OK and o.done - o.due > _HUNG]
     down += [min((at for at in served if at > window.begin), default=0) - _BUSY]
     last = max((at for at in down if window.begin < at < window.end), default=None)
     if last is None:

@@ -61,13 +61,13 @@ def test_the_latest_of_several_counts():
 def test_an_attempt_that_hangs_shows_it_until_shortly_before_it_ends():
     end = 300 * GAP + MS
     hung = attempt(end - 900 * MS, 830 * MS, "hang", "timeout")
-    assert end_bound(hung) == pytest.approx(0.070 + 0.050 + 0.002)
+    assert end_bound(hung) == pytest.approx(0.070 + 0.100 + 0.002)
 
 
 def test_an_attempt_that_hung_and_succeeded_shows_it_too():
     end = 300 * GAP + MS
     served = attempt(end - 900 * MS, 890 * MS, "127.0.0.1", "ok")
-    assert end_bound(served) == pytest.approx(0.010 + 0.050 + 0.002)
+    assert end_bound(served) == pytest.approx(0.010 + 0.100 + 0.002)
 
 
 def test_without_any_sign_it_is_as_far_as_attempts_are_apart():
@@ -141,4 +141,4 @@ def test_the_truth_lies_within_the_bounds():
             outside.append((seed, begin, found.begin_bound_seconds, end, found.end_bound_seconds))
         widths.append(found.error_bound_seconds)
     assert len(outside) <= 1, outside
-    assert sorted(widths)[100] < 0.06  # and they say something
+    assert sorted(widths)[100] < 0.12  # and they say something
