@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from botocore.loaders import JSONFileLoader, Loader
+from hypothesis import settings
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
@@ -57,6 +58,11 @@ def _files_in_memory() -> None:
         if usable and there.f_bavail * there.f_frsize > ENOUGH:
             os.environ["TMPDIR"] = str(SHARED_MEMORY)
             tempfile.tempdir = None
+
+
+# The machine may be busy with other tests: how long an example takes says nothing.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 def _models_once() -> None:
