@@ -31,6 +31,9 @@ ROOT = Path(__file__).parents[1]
 ROUNDS = 3
 QUICK_SIZES = (10_000,)
 
+HIDDEN = ("AWS_", "BOTO", "LOCUST_", "PG")
+"""How variables begin that could lead a tool elsewhere, or change what it does."""
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -130,6 +133,8 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = _arguments(words)
     signal.signal(signal.SIGTERM, _end)
     os.chdir(ROOT)
+    for name in [name for name in os.environ if name.startswith(HIDDEN)]:
+        del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         found = _measured(arguments, folder)

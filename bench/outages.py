@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from bench.server import Server, Times, a_server
@@ -66,9 +67,10 @@ def run_round(
                 running.append(tool(folder / tool.name))
                 running[-1].start(server.conninfo, RATE, CLIENTS)
             _wait_until_up(server, running)
-            # Not always at the same place of a second: most tools speak once in one.
-            time.sleep(warm + number % 3 / 3)
+            time.sleep(warm)
             for scenario in scenarios:
+                # At any place of a second: most tools speak once in one.
+                time.sleep(Random(f"{scenario.name} {number}").random())
                 truth[scenario.name] = scenario.happen(server)
                 time.sleep(after)
                 survived[scenario.name] = {each.name: each.survived() for each in running}

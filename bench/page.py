@@ -24,9 +24,10 @@ SIGCONT and SIGKILL, and the one at which a server was ready again after its cra
 """
 
 ERRORS = """\
-Each cell is the tool's instant, or width, less the true one, in milliseconds: the median over all
-outages of the kind in {rounds} round{plural}, and in brackets the one farthest off. "not seen": of
-so many outages it told nothing, or told several as one.
+Each cell is how far the tool's instant, or width, is from the true one, in milliseconds: the median
+over all outages of the kind in {rounds} round{plural}, and in brackets the one farthest off, with
+its sign (minus: too early, too short). "not seen": of so many outages it told nothing, or told
+several as one. When in a second the fault comes is drawn by lot, the same for all.
 
 Of pgbench and Locust an outage is made from the seconds in which they counted fewer than three
 quarters of the rate; for Locust from the totals in its CSV, since its `Requests/s` looks back.
@@ -113,7 +114,7 @@ def _error(values: Sequence[float | None]) -> str:
     worst = max(known, key=abs)
     missing = len(values) - len(known)
     more = f", {missing} of {len(values)} not seen" if missing else ""
-    return f"{median(known) * 1000:+.0f} [{worst * 1000:+.0f}]{more}"
+    return f"{median(map(abs, known)) * 1000:.0f} [{worst * 1000:+.0f}]{more}"
 
 
 def _lab(lab: Mapping[str, Any]) -> str:
@@ -170,15 +171,15 @@ def _judging(judging: Sequence[Mapping[str, Any]]) -> str:
     ]
     said = (
         "`chaos kms report` on the folder of a synthetic run with one outage, the whole command, "
-        "medians of three. The last column is what each operation adds to the smallest run."
+        "medians of three. The last column is the CPU that each operation adds to the smallest run."
     )
-    head = ["operations", "seconds", "CPU seconds", "peak MB", "ns an operation"]
+    head = ["operations", "seconds", "CPU seconds", "peak MB", "CPU ns an operation"]
     return f"## Judging\n\n{said}\n\n{_table(head, rows)}"
 
 
 def _each(its: Mapping[str, Any], first: Mapping[str, Any]) -> str:
     more = its["operations"] - first["operations"]
-    return f"{(its['seconds'] - first['seconds']) / more * 1e9:.0f}" if more > 1e5 else ""
+    return f"{(its['cpu_seconds'] - first['cpu_seconds']) / more * 1e9:.0f}" if more > 1e5 else ""
 
 
 def _machine(found: Mapping[str, Any]) -> str:

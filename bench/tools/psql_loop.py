@@ -74,13 +74,6 @@ class PsqlLoop(Tool):
         words = f', "{failed[-1][3]}"' if failed and failed[-1][3] else ""
         return f"{len(failed)} of {len(tries)} tries failed{words}"
 
-    def cpu_seconds(self) -> float:
-        return self._program.cpu_seconds()
-
-    def operations(self) -> int:
-        """Tries until now."""
-        return len(self._tries())
-
     def _tries(self) -> list[tuple[float, float, bool, str]]:
         found = [line.split(" ", 3) for line in self._program.lines()]
         return [
