@@ -24,7 +24,7 @@ def bench(*arguments):
         [sys.executable, "-m", "bench", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         cwd=ROOT,
         env=os.environ,
     )
