@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak lint docs policies clean
+.PHONY: gameday test soak bench lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -25,6 +25,9 @@ test: $(READY) lint  ## every test, and every experiment on the lab
 
 soak: $(READY)  ## what takes minutes: kills at random moments
 	$(BIN)/python -m pytest -m soak
+
+bench: $(READY)  ## this suite beside what people use today: docs/benchmark.md
+	$(BIN)/python -m bench
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path
-    for package in ("chaosaws_kms_ext", "chaosaws_kms_lab", "probes")
+    for package in ("chaosaws_kms_ext", "chaosaws_kms_lab", "probes", "bench")
     for path in (ROOT / package).rglob("*.py")
 )
 LINES, FUNCTION = 400, 50

@@ -1,0 +1,1 @@
+"""Measures this suite beside what people use today: `make bench` writes docs/benchmark.md."""

@@ -1,0 +1,147 @@
+"""This suite's load, and its checkers on what it recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from bench.leash import cpu_of
+from bench.tool import DEADLINE, Outage, Sustained, Tool, register
+from chaosaws_kms_ext.checkers.edge_bounds import begin_within, end_within
+from chaosaws_kms_ext.checkers.fault_outage import usual_delay
+from chaosaws_kms_ext.checkers.outage_windows import (
+    Load as Judged,
+)
+from chaosaws_kms_ext.checkers.outage_windows import (
+    Window,
+    failed_arrivals,
+    find_windows,
+)
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.history import MAIN, SECOND
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
+
+SETTLED = 10 / 60
+"""Seconds for which 99 % have to be answered: 10 of AWS' on a lab at its usual speed of 60."""
+
+LOCUST = ["-m", "locust"]
+"""How the command of the load's process goes on after Python's name."""
+
+
+@register
+class Ours(Tool):
+    """The load's process, and find_windows on its history."""
+
+    name = "ours"
+    title = "this suite"
+    settings = (
+        f"open-loop arrivals, {DEADLINE:g} s deadline from the instant an arrival is due, no "
+        f"writes; an outage has ended when 99 % are answered for {SETTLED:.2f} s (10 AWS seconds "
+        "on a lab at speed 60)"
+    )
+    measures_rate = True
+
+    @classmethod
+    def version(cls) -> str:
+        return f"chaostoolkit-aws-kms {version('chaostoolkit-aws-kms')}"
+
+    def start(self, conninfo: str, rate: float, clients: int) -> None:
+        history = self.folder / "history"
+        history.mkdir()
+        self._load = Load(
+            LoadConfig(
+                database=f"{conninfo} application_name={self.name}",
+                rate=rate,
+                users=clients,
+                writes=False,
+                deadline=DEADLINE,
+                folder=history,
+                log=self.folder / "log",
+                file=Path(__file__).parents[1] / "loads" / "ours.py",
+            )
+        )
+        self._load.start()
+
+    def stop(self) -> None:
+        self._load.stop()
+
+    def survived(self) -> str:
+        if not self._load.running:
+            return f"no: {self._load.why_ended()}"
+        return "yes" if self._load.window(0.5).share >= 0.99 else "no: it does not answer again"
+
+    def outages(self) -> Sequence[Outage]:
+        return [
+            (each.begin / SECOND, None if each.end is None else each.end / SECOND)
+            for each in self._windows
+        ]
+
+    def said(self, begin: float, end: float) -> str:
+        found = [
+            each
+            for each in self._windows
+            if each.begin < end * SECOND and (each.end is None or each.end > begin * SECOND)
+        ]
+        if found:
+            return "; ".join(map(self._in_words, found))
+        arrivals = self._history.arrivals(MAIN)
+        due = (arrivals.due >= begin * SECOND) & (arrivals.due < end * SECOND)
+        failed = failed_arrivals(arrivals, self._judged.stalls) & due
+        return (
+            f"no outage, which is 10 arrivals that fail or more: {np.count_nonzero(failed)} of "
+            f"{np.count_nonzero(due)} failed"
+        )
+
+    def cpu_seconds(self) -> float:
+        children = psutil.Process().children()
+        return sum(cpu_of(each) for each in children if each.cmdline()[1:3] == LOCUST)
+
+    def sustained(self, begin: float, end: float) -> Sustained:
+        its = self._history.arrivals(MAIN)
+        its = its.only((its.due >= begin * SECOND) & (its.due < end * SECOND))
+        answered = its.answered
+        p99 = nearest_rank(its.took(answered), 0.99)
+        return Sustained(
+            int(np.count_nonzero(answered)) / (end - begin),
+            float("inf") if p99 is None else p99 / 1e6,
+        )
+
+    @cached_property
+    def _history(self) -> History:
+        return read_history(self._load.config.folder)
+
+    @cached_property
+    def _judged(self) -> Judged:
+        arrivals, config = self._history.arrivals(MAIN), self._load.config
+        stalls = self._history.witness(MAIN, "stall")
+        failed = arrivals.due[failed_arrivals(arrivals, stalls)]
+        until = int(failed[0]) if len(failed) else int(arrivals.done[-1])
+        settled = max(SETTLED, 20 / config.rate)
+        usual = usual_delay(arrivals, until)
+        return Judged(config.rate, settled, config.deadline, usual, stalls)
+
+    @cached_property
+    def _windows(self) -> list[Window]:
+        return find_windows(self._history.arrivals(MAIN), self._judged)
+
+    def _in_words(self, window: Window) -> str:
+        depth = "" if window.depth >= 0.99 else f", {window.depth:.0%} not answered"
+        if window.end is None:
+            return f"an outage that has not ended{depth}"
+        arrivals = self._history.arrivals(MAIN)
+        attempts = self._history.witness(MAIN, "attempt")
+        spacing = self._load.config.reconnect_spacing
+        begin = begin_within(arrivals, self._judged, window)
+        end = end_within(arrivals, self._judged, window, attempts, spacing)
+        length = (window.end - window.begin) / SECOND
+        return (
+            f"{length:.3f} s{depth}, {window.failed} arrivals failed "
+            f"(begin within {begin * 1000:.0f} ms, end within {end * 1000:.0f} ms)"
+        )

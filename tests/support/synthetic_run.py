@@ -1,0 +1,58 @@
+"""The folder of a synthetic run of any size, to be judged: `… FOLDER NUMBER RATE BATCH`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from chaosaws_kms_ext.history import SECOND, Conditions, EventName, Process
+from chaosaws_kms_ext.report.verdict import Course
+from chaosaws_kms_ext.run import Instant, Run
+from chaosaws_kms_ext.settings import Settings
+from tests.support.synthetic import START, record
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
+GONE = Process(2**22 + 1, 0.0)
+"""A process that cannot run: the run has ended."""
+
+
+def stored(reports: Path, number: int, rate: float, batch: int) -> Path:
+    """A run in which the key was disabled and put back, with `number` operations of its load."""
+    settings = Settings(target="lab", lab_speed=60, load_rate=rate, reports_dir=str(reports))
+    run = Run(settings, "kms-disable")
+    folder = run.open_folder()
+    Conditions(
+        run.id,
+        "kms-disable",
+        "2026-11-23T10:00:00.000Z",
+        settings,
+        "eu-west-1",
+        True,
+        dict.fromkeys(["rto", "lost_writes"]),
+        GONE,
+    ).write(folder / "history")
+    truth = record(folder / "history", number, rate, batch)
+    begin, end = truth["begin"], truth["end"]
+    last = START + round(number / rate * SECOND)
+    for at, name, details in [
+        (0, EventName.LOAD_STARTED, {"load": "main", "reconnect_spacing_seconds": 0.05}),
+        (START, EventName.LOAD_STEADY, {"load": "main"}),
+        (begin - SECOND // 100, EventName.INJECTED, {"key": KEY}),
+        (begin + (end - begin) // 4, EventName.STATUS, _status("Disabled", "recoverable")),
+        (begin + (end - begin) // 2, EventName.PUT_BACK, {"key": KEY}),
+        (end, EventName.STATUS, _status("Enabled", "accessible")),
+        (last, EventName.LOAD_STOPPED, {"load": "main"}),
+    ]:
+        run.event(name, Instant(at, 0), **details)
+    run.event(EventName.ENDED, **Course().details())
+    run.close()
+    return folder
+
+
+def _status(key: str, meaning: str) -> dict[str, str]:
+    return {"key": key, "meaning": meaning}
+
+
+if __name__ == "__main__":
+    where, number, rate, batch = sys.argv[1:]
+    print(stored(Path(where), int(number), float(rate), int(batch)))
