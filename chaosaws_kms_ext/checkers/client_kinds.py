@@ -13,6 +13,7 @@ from chaosaws_kms_ext.history.history import History
 
 __all__ = ["ClientKinds", "Failing", "failing"]
 
+LISTED = 100
 WITNESSES = {"open_sessions": "session", "new_connections": "connect"}
 
 
@@ -27,7 +28,7 @@ class ClientKinds(Checker):
         "when it breaks) and `new_connections` (one that is made, used and closed), each tried "
         "four times a second: every time in which no try succeeded, `begin` (the last success "
         "before), `end` (the first after; `null`: none), `seconds`, and `saw`: how many tries "
-        "failed how",
+        f"failed how; the first {LISTED} of each",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -72,7 +73,7 @@ def _of(history: History, load: str) -> dict[str, list[dict[str, Any]]] | None:
     found = {}
     for name, kind in WITNESSES.items():
         tries = [o for o in history.witness(load, kind) if span.begin <= o.due < span.end]
-        found[name] = [_figures(history, each) for each in failing(tries, span.begin)]
+        found[name] = [_figures(history, each) for each in failing(tries, span.begin)[:LISTED]]
     return found
 
 

@@ -83,13 +83,14 @@ def longest_wait(attempts: Sequence[Operation]) -> float | None:
 
     The longest of them; None: after the last failure none succeeded.
     """
-    longest, since = 0.0, None
+    longest, since, succeeded = 0.0, None, 0
     for each in sorted(attempts, key=lambda o: o.done):
         if each.outcome == Outcome.OK:
             if since is not None:
                 longest, since = max(longest, (each.done - since) / SECOND), None
+            succeeded = each.done
         elif since is None and not _ended_well(each):
-            since = each.due
+            since = max(each.due, succeeded)  # one that began before that says nothing of later
     return longest if since is None else None
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, failed_arrivals, place_of
+from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.columns import CODES, Arrivals
 
@@ -59,9 +60,10 @@ def end_within(
     served = [o.done for o in attempts if o.outcome == Outcome.OK and o.done - o.due > _HUNG]
     down += [min((at for at in served if at > window.begin), default=0) - _BUSY]
     last = max((at for at in down if window.begin < at < window.end), default=None)
+    to_connect = _usual_connect(attempts, window.begin)
     if last is None:
-        return 1 / load.rate + spacing + load.usual
-    return (window.end - last) / SECOND + load.usual
+        return 1 / load.rate + spacing + load.usual + to_connect
+    return (window.end - last) / SECOND + load.usual + to_connect
 
 
 def _partial(load: Load, window: Window) -> float:
@@ -79,6 +81,12 @@ def _between(arrivals: Arrivals, load: Load, since: int, until: int) -> bool:
     first = place_of(arrivals, since - round(load.deadline * SECOND))
     its = arrivals.only(slice(first, place_of(arrivals, until)))
     return bool(np.any(its.answered & (since <= its.done) & (its.done <= until)))
+
+
+def _usual_connect(attempts: Sequence[Operation], until: int) -> float:
+    """Seconds that a connection takes when nothing is wrong: the 99th percentile."""
+    took = [o.done - o.due for o in attempts if o.outcome == Outcome.OK and o.done <= until]
+    return (nearest_rank(np.array(took, np.int64), 0.99) or 0) / SECOND
 
 
 def _failed(attempt: Operation) -> bool:

@@ -94,7 +94,8 @@ def find_outage(
         why = _why_none(arrivals, fault_at, load)
         return Outage(None, None, 0, 1 / load.rate, bound, bound, why)
     first, last = windows[0], windows[-1]
-    if first.begin < fault_at - round(bound * SECOND):
+    slack = bound + _longest(load.stalls, first.begin, fault_at)
+    if first.begin < fault_at - round(slack * SECOND):
         before = "the database had stopped answering before the fault already"
         return Outage(None, None, 0, 1 / load.rate, bound, bound, before)
     end = int(arrivals.done[-1]) if last.end is None else last.end

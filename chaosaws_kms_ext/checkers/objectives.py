@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -78,6 +77,10 @@ class Objective:
         return self.limit
 
 
+MOST = 1e12
+"""A limit that is as good as none."""
+
+
 class BadObjective(PlainError):
     """What an experiment asks for cannot be asked: one sentence."""
 
@@ -88,6 +91,8 @@ def read_objectives(asked: Sequence[Any]) -> dict[str, float | None]:
     Each is a name, or `{"name": "availability", "limit": 0.9}`.
     """
     found: dict[str, float | None] = {}
+    if not isinstance(asked, list | tuple):
+        raise BadObjective(f"the objectives are a list, not {asked!r:.60}")
     for each in asked:
         its: Any = {"name": each} if isinstance(each, str) else each
         if not isinstance(its, Mapping) or "name" not in its or set(its) - {"name", "limit"}:
@@ -95,7 +100,7 @@ def read_objectives(asked: Sequence[Any]) -> dict[str, float | None]:
                 f"an objective is a name, or an object with a name and a limit, not {each!r:.60}"
             )
         name, limit = its["name"], its.get("limit")
-        if name not in OBJECTIVES:
+        if not isinstance(name, str) or name not in OBJECTIVES:
             raise BadObjective(f"no objective is called {name}: there are {', '.join(OBJECTIVES)}")
         if name in found:
             raise BadObjective(f"the objective {name} is there twice")
@@ -113,7 +118,7 @@ def _check_limit(objective: Objective, limit: Any) -> None:
     if limit is None:
         return
     number = isinstance(limit, int | float) and not isinstance(limit, bool)
-    if not number or not 0 <= limit < math.inf or (objective.unit == "share" and limit > 1):
+    if not number or not 0 <= limit <= MOST or (objective.unit == "share" and limit > 1):
         of = {"seconds": "AWS seconds", "share": "a share from 0 to 1", "": "a number"}
         raise BadObjective(
             f"the limit of {objective.name} is {of[objective.unit]}, not {limit!r:.60}"

@@ -205,6 +205,8 @@ class _Measured:
         if not self._conditions.expects_outage:
             return []
         doubts = []
+        if (times := len(list(self._history.all(EventName.INJECTED)))) > 1:
+            doubts.append(f"the key was taken away {times} times: only one outage can be measured")
         if unexplained(self._history, self._conditions):
             if self._seen is None:
                 doubts.append("nothing was recorded of the load, so the outage is not known")

@@ -37,6 +37,10 @@ ANSWERED = 0.99
 FEWEST, SHORTEST = 10, 0.1
 """Arrivals that fail in a window at least, and the seconds of service that those are."""
 
+FEWEST_SCATTERED, TIMES_USUAL = 3, 3
+"""Arrivals without an answer that are an effect of a fault at least, and how many times as often as
+before it."""
+
 NEAR = 20
 """Arrivals between two that failed, which belong together in any case."""
 
@@ -44,6 +48,9 @@ IN_FLIGHT = 5
 """Arrivals that may have failed before all answers stop: they were on their way."""
 
 END_OF_TIME = 2**63 - 1
+
+STOPS_WITHIN = SECOND
+"""ns before a load is stopped in which an arrival may wait for a user although all is well."""
 
 STARTS = 1 << 18
 """Stretches that are looked at together: all of them would need much memory."""
@@ -109,7 +116,8 @@ def failed_arrivals(
     it was stopped (at `stopped`, ns) before somebody took them, or they were answered."""
     failed: Mask = ~arrivals.answered & (arrivals.outcome != CODES[Outcome.ABORTED])
     if stopped < END_OF_TIME:
-        late = (arrivals.done >= stopped) & (arrivals.outcome == CODES[Outcome.UNSENT])
+        late = (arrivals.done >= stopped) & (arrivals.due >= stopped - STOPS_WITHIN)
+        late &= arrivals.outcome == CODES[Outcome.UNSENT]
         failed &= ~late & (arrivals.due < stopped)
     for stall in stalls:
         failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
@@ -130,12 +138,20 @@ def find_windows(arrivals: Arrivals, load: Load) -> list[Window]:
 
 
 def scattered(arrivals: Arrivals, load: Load, since: int) -> Window | None:
-    """All that failed from an instant (ns) on as one window, however few it were; None: nothing
-    did. For a fault that showed, where no window was found."""
-    failed = failed_arrivals(arrivals, load.stalls, load.stopped) & (arrivals.due >= since)
-    places = np.flatnonzero(failed)
-    if not len(places):
+    """What failed from an instant (ns) on as one window, where it is clearly more than before.
+
+    None: it is not. For a fault that showed, where no window was found.
+
+    Only what had no answer counts: a query that the server rejects is rejected at any time.
+    """
+    failed = failed_arrivals(arrivals, load.stalls, load.stopped)
+    failed &= arrivals.outcome != CODES[Outcome.ERROR]
+    split = place_of(arrivals, since)
+    before, after = np.count_nonzero(failed[:split]), np.count_nonzero(failed[split:])
+    usual = before / max(split, 1) * max(len(arrivals) - split, 1)
+    if after < FEWEST_SCATTERED or after <= TIMES_USUAL * usual:
         return None
+    places = split + np.flatnonzero(failed[split:])
     first, last = int(places[0]), int(places[-1])
     return _window(arrivals, failed, load, first, last, last + 1)
 

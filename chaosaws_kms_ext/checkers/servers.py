@@ -14,6 +14,7 @@ __all__ = ["Servers"]
 APART = 60.0
 """AWS seconds between the last answer and the status that says why, at most. Assumed: the origin
 saw both "within minutes"."""
+LISTED = 100
 CLOCKS = 1.0
 """Seconds that the server's clock and ours may differ. Assumed: both follow NTP."""
 
@@ -26,13 +27,15 @@ class Servers(Checker):
     place = 44
     fields = {
         "server_starts": "when each server process that the load met had started, UTC, by the "
-        "server's own clock",
+        f"server's own clock; the first {LISTED} of them",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Says what does not fit the fault: something else may have caused the outage."""
         starts = {
-            load: [o.detail for o in history.witness(load, "server") if o.detail]
+            load: list(
+                dict.fromkeys(o.detail for o in history.witness(load, "server") if o.detail)
+            )[:LISTED]
             for load in every_load(history)
         }
         return Result(

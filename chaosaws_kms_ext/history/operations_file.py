@@ -196,6 +196,11 @@ def _checksum(batch: pa.RecordBatch) -> int:
         found = zlib.crc32(batch.column(name).to_numpy(), found)
     for name in ("kind", "outcome"):
         found = zlib.crc32(batch.column(name).indices.to_numpy(), found)
+    for name in ("sqlstate", "detail"):
+        column = batch.column(name)
+        if column.null_count < len(column):
+            found = zlib.crc32(column.is_valid().to_numpy(zero_copy_only=False), found)
+            found = zlib.crc32("\0".join(column.drop_null().to_pylist()).encode(), found)
     for name, null in (("sent", -1), ("session", -1), ("key", -1), ("value", NULL_VALUE)):
         found = zlib.crc32(batch.column(name).fill_null(null).to_numpy(), found)
     return found
@@ -214,7 +219,8 @@ def _read(path: Path, source: pa.NativeFile, read: Any) -> Any:
 
 
 def _header(path: Path, schema: pa.Schema) -> Header:
-    said = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    metadata = (schema.metadata or {}).items()
+    said = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata}
     if said.get("schema") != str(SCHEMA):
         raise HistoryDamaged(
             f"{path.name} has the schema {said.get('schema')!r:.20}: this version reads {SCHEMA}"

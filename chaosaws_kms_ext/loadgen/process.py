@@ -25,7 +25,7 @@ from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.processes import Child
 from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["Load", "LoadConfig", "Window"]
+__all__ = ["KEPT", "Load", "LoadConfig", "Window"]
 
 DEFAULT_LOAD = Path(__file__).parent / "client" / "default_load.py"
 

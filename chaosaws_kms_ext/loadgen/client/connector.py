@@ -54,7 +54,10 @@ class Connector:
         self._listens = listens
         self._made: Queue = Queue()
         self._waiting = 0
-        self._in_flight = self._patient = 0
+        self._in_flight = 0
+        self._patient: set[gevent.Greenlet] = set()
+        self._succeeded = 0.0
+        """When an attempt last did, time.monotonic()."""
         self._failing = self._accepts = False
         self._asked, self._news = Event(), Event()
 
@@ -80,7 +83,7 @@ class Connector:
             if self._waiting and self._failing:
                 self._begin()
                 self._wait_for_news()
-            elif self._waiting > self._in_flight:
+            elif self._waiting > self._in_flight - len(self._patient):
                 self._begin()
             else:
                 self._asked.wait()
@@ -103,28 +106,33 @@ class Connector:
 
     def _begin(self) -> None:
         self._in_flight += 1
-        gevent.spawn(self._attempt)
+        patient = self._failing and len(self._patient) < PATIENT
+        attempt = gevent.spawn(self._attempt, patient)
+        if patient:
+            self._patient.add(attempt)
 
-    def _attempt(self) -> None:
+    def _attempt(self, patient: bool) -> None:
         began = time.monotonic()
-        patient = self._failing and self._patient < PATIENT
-        self._patient += patient
         try:
             connection = self._connect(began + PATIENCE if patient else None)
         except psycopg.Error as problem:
-            self._failing = True
+            # One that began before a success says nothing of now.
+            self._failing = self._failing or began >= self._succeeded
             if time.monotonic() - began < self._spacing:
                 # A server that says no is there; else its port is to be tried first.
                 self._accepts = cause_of(problem) not in NOBODY
                 self._news.set()
         else:
             self._failing = False
+            self._succeeded = time.monotonic()
             self._news.set()
+            # They may wait for a host that is gone.
+            gevent.killall(self._patient - {gevent.getcurrent()}, block=False)
             if self._waiting > self._made.qsize():
                 self._made.put(connection)
             else:
                 connection.close()
         finally:
-            self._patient -= patient
+            self._patient.discard(gevent.getcurrent())
             self._in_flight -= 1
             self._asked.set()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import gevent
 import psycopg
+from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.history.writer import OperationWriter
@@ -142,6 +143,9 @@ class Driver:
         seconds = self.config.deadline if until is None else until - time.monotonic()
         try:
             connection = self._connect(max(seconds, 0.001))
+        except GreenletExit:
+            self.record(due, due.at, Outcome.ABORTED)
+            raise
         except psycopg.Error as problem:
             self.record(due, due.at, outcome_of(problem, None), problem.sqlstate, cause_of(problem))
             self.say(problem)

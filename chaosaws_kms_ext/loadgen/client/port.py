@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
+import gevent
 import gevent.socket
 from psycopg.conninfo import conninfo_to_dict
 
@@ -32,14 +34,13 @@ class _Port:
 
     def listens(self, seconds: float) -> bool:
         """Whether it accepts a connection within so many seconds."""
-        try:
+        accepted = False
+        with gevent.Timeout(max(seconds, 0.001), False), contextlib.suppress(OSError, UnicodeError):
             family, address = self._resolved()
             with gevent.socket.socket(family, gevent.socket.SOCK_STREAM) as tried:
-                tried.settimeout(max(seconds, 0.001))
                 tried.connect(address)
-        except OSError:
-            return False
-        return True
+                accepted = True
+        return accepted
 
     def _resolved(self) -> tuple[int, tuple[str, int]]:
         if self._address is None or time.monotonic() > self._until:

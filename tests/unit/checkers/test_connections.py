@@ -115,6 +115,8 @@ def test_the_longest_wait_is_that_of_every_failure(attempts):
         if place and ended[place - 1].outcome != "ok":
             continue  # one before it waits already
         after = [other.done for other in ended[place:] if other.outcome == "ok"]
-        waits.append((after[0] - each.due) / SECOND if after else None)
+        before = [other.done for other in ended[:place] if other.outcome == "ok"]
+        since = max([each.due, *before])
+        waits.append((after[0] - since) / SECOND if after else None)
     expected = None if None in waits else max([0.0, *waits])
     assert longest_wait(attempts) == expected

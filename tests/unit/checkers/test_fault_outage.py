@@ -193,7 +193,7 @@ def test_a_client_that_did_not_run_widens_the_bound_or_makes_it_worthless():
     assert stalled(2, at=START - 9 * SECOND).doubt == ""
 
 
-FEW = arrivals((100, "ok"), (2, "error"), (100, "ok"), (3, "timeout"), (200, "ok"))
+FEW = arrivals((100, "ok"), (2, "lost"), (100, "ok"), (3, "timeout"), (200, "ok"))
 
 
 def test_single_failures_after_a_fault_that_showed_are_its_effect():
@@ -216,11 +216,24 @@ def test_a_fault_that_showed_and_cost_nothing_has_no_outage():
 
 
 def test_an_outage_that_begins_after_the_key_is_back_is_not_the_first_effect():
-    restart = arrivals((100, "ok"), (2, "error"), (200, "ok"), (100, "lost"), (200, "ok"))
+    restart = arrivals((100, "ok"), (3, "lost"), (200, "ok"), (100, "lost"), (200, "ok"))
     back_at = START + 250 * GAP
     found = judged(restart, showed=True, back_at=back_at)
     assert found.impact == START + 100 * GAP
-    assert found.recovery == START + 402 * GAP + MS
-    assert [each.failed for each in found.windows] == [2, 100]
+    assert found.recovery == START + 403 * GAP + MS
+    assert [each.failed for each in found.windows] == [3, 100]
     within = judged(restart, showed=True, back_at=START + 350 * GAP)
-    assert within.impact == START + 301 * GAP + MS
+    assert within.impact == START + 302 * GAP + MS
+
+
+def test_what_fails_as_often_without_a_fault_is_not_its_effect():
+    some = [(99, "ok"), (1, "lost")] * 4
+    recorded = arrivals(*some, *some, *some)
+    found = judged(recorded, fault_at=START + 400 * GAP, showed=True)
+    assert found.impact is None
+    assert "no outage was seen (8 arrivals failed)" in found.reason
+
+
+def test_what_the_server_rejects_is_no_effect_of_a_lost_key():
+    rejected = arrivals((200, "ok"), *[(9, "ok"), (1, "error")] * 5, (200, "ok"))
+    assert judged(rejected, fault_at=START + 100 * GAP, showed=True).impact is None

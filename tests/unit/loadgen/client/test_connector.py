@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+import gevent
 import pytest
 
 from chaosaws_kms_ext.history import Outcome
+from chaosaws_kms_ext.loadgen.client.connector import Connector
 from tests.support.forwarder import Forwarder
 from tests.support.labs import until
 from tests.support.records import arrivals
@@ -23,6 +25,36 @@ def behind(*networks):
 def answers_after(load, instant):
     recorded = arrivals(load.config.folder)
     return sorted(o.done for o in recorded if o.outcome == Outcome.OK and o.done > instant)
+
+
+class Link:
+    """A connection that was made, of a database that may be gone without a word."""
+
+    closed = False
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("users", [1, 2, 16])
+def test_everybody_has_a_connection_again_although_older_attempts_never_end(users):
+    gone = True
+
+    def connect(until):
+        if gone:
+            gevent.sleep(3600)
+        return Link()
+
+    connector = Connector(connect, spacing=0.01)
+    work = gevent.spawn(connector.work)
+    connector.suspect()
+    waiting = [gevent.spawn(connector.get) for _ in range(users)]
+    gevent.sleep(0.05)
+    gone = False
+    gevent.joinall(waiting, timeout=5)
+    work.kill()
+    assert all(isinstance(each.value, Link) for each in waiting)
+    assert not connector._patient
 
 
 @pytest.mark.soak
