@@ -8,6 +8,7 @@ import gevent
 import pytest
 
 from chaosaws_kms_ext.history import Outcome
+from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.connector import Connector
 from tests.support.forwarder import Forwarder
 from tests.support.labs import until
@@ -42,7 +43,8 @@ def test_everybody_has_a_connection_again_although_older_attempts_never_end(user
 
     def connect(until):
         if gone:
-            gevent.sleep(3600)
+            gevent.sleep(0.03 if until is None else 3600)
+            raise DeadlinePassed("no connection before the deadline")
         return Link()
 
     connector = Connector(connect, spacing=0.01)
