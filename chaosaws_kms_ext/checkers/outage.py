@@ -205,8 +205,8 @@ class _Measured:
         if not self._conditions.expects_outage:
             return []
         doubts = []
-        if (times := len(list(self._history.all(EventName.INJECTED)))) > 1:
-            doubts.append(f"the key was taken away {times} times: only one outage can be measured")
+        if self._second_outage():
+            doubts.append("the key was taken away again: of two outages only one can be measured")
         if unexplained(self._history, self._conditions):
             if self._seen is None:
                 doubts.append("nothing was recorded of the load, so the outage is not known")
@@ -235,6 +235,12 @@ class _Measured:
         )
 
     # Internals
+
+    def _second_outage(self) -> bool:
+        """Whether a fault that came after the key was put back had an outage of its own."""
+        back = self._events.put_back
+        again = self._history.first(EventName.INJECTED, back.at) if back else None
+        return bool(again and self._seen and any(w.begin >= again.at for w in self._seen.windows))
 
     def _bounded(self, figure: str) -> str:
         return exactness.in_words(self.figures[figure], self._durations.bounds.get(figure))

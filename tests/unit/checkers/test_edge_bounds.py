@@ -70,6 +70,13 @@ def test_an_attempt_that_hung_and_succeeded_shows_it_too():
     assert end_bound(served) == pytest.approx(0.010 + 0.100 + 0.002)
 
 
+def test_what_a_connection_takes_in_good_times_is_added():
+    end = 300 * GAP + MS
+    before = [attempt(ms * MS, 300 * MS, "127.0.0.1", "ok") for ms in (1, 2, 3)]
+    refused = attempt(end - 8 * MS, MS, "refused")
+    assert end_bound(*before, refused) == pytest.approx(0.008 + 0.002 + 0.600)
+
+
 def test_without_any_sign_it_is_as_far_as_attempts_are_apart():
     rejected = Arrivals.of(
         [arrival(n, MS, "error") if 100 <= n < 300 else arrival(n, MS) for n in range(500)]
