@@ -75,7 +75,11 @@ def test_a_load_that_nothing_should_happen_to_has_no_outage():
 def test_a_key_that_is_taken_away_again_has_an_outage_that_is_not_measured():
     flaps = [*["ok"] * 100, *["timeout"] * 100, *["ok"] * 100, *["timeout"] * 60, *["ok"] * 100]
     operations = load("main", *flaps)
-    again = [event(EventName.INJECTED, 290, key="arn:k"), event(EventName.PUT_BACK, 340)]
-    found = check(again, operations)
+    again = [
+        event(EventName.INJECTED, 290, key="arn:k"),
+        event(EventName.PUT_BACK, 340),
+        event(EventName.LOAD_STOPPED, 460, load="main"),
+    ]
+    found = check(again, operations, without=[EventName.LOAD_STOPPED])
     assert "the key was taken away again: of two outages only one can be measured" in found.doubts
-    assert not check(again).doubts  # the second one showed nothing
+    assert not check(again[:2]).doubts  # the second one showed nothing
