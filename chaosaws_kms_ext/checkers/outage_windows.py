@@ -23,6 +23,7 @@ from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
 
 __all__ = [
     "ANSWERED",
+    "STARTS",
     "Load",
     "Window",
     "failed_arrivals",

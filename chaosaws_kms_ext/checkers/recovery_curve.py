@@ -10,6 +10,7 @@ from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load,
 from chaosaws_kms_ext.checkers.degraded import latency_slices, normal_latency, slice_width
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, put_back_by_others
+from chaosaws_kms_ext.checkers.outage_windows import STARTS
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
@@ -88,17 +89,17 @@ def answered_share_from(arrivals: Arrivals, since: int, span: int, share: float)
     Of the stretches that begin with an arrival that was due at `since` or later; None: there is
     none.
     """
-    its = arrivals.only(slice(int(np.searchsorted(arrivals.due, since)), None))
-    if not len(its):
-        return None
-    ends = np.searchsorted(its.due, its.due + span)
-    so_far = np.concatenate(([0], np.cumsum(its.answered)))
-    counts = so_far[ends] - so_far[:-1]
-    found = np.flatnonzero((counts >= share * (ends - np.arange(len(its)))) & (counts > 0))
-    if not len(found):
-        return None
-    stretch = its.only(slice(int(found[0]), int(ends[found[0]])))
-    return int(stretch.done[stretch.answered].min())
+    due, answered = arrivals.due, arrivals.answered
+    for first in range(int(np.searchsorted(due, since)), len(due), STARTS):
+        begins = np.arange(first, min(first + STARTS, len(due)))
+        ends = np.searchsorted(due, due[begins] + span)
+        so_far = np.concatenate(([0], np.cumsum(answered[first : ends[-1]])))
+        counts = so_far[ends - first] - so_far[begins - first]
+        found = np.flatnonzero((counts >= share * (ends - begins)) & (counts > 0))
+        if len(found):
+            stretch = arrivals.only(slice(int(begins[found[0]]), int(ends[found[0]])))
+            return int(stretch.done[stretch.answered].min())
+    return None
 
 
 def _normal(history: History, after: Span) -> int | None:
