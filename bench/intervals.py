@@ -1,13 +1,13 @@
-"""Outages from a tool that says once a second how many answers there were."""
+"""Outages from what a tool says: how many answers in each second, or whether a look succeeded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.tool import Outage
 
-__all__ = ["Interval", "low_intervals"]
+__all__ = ["Interval", "low_intervals", "runs_of_failures"]
 
 LOW = 0.75
 """The share of the rate below which a second counts as part of an outage: at 200 a second the
@@ -35,6 +35,23 @@ def low_intervals(intervals: Sequence[Interval], rate: float) -> list[Outage]:
             begin, good = None, True
         elif begin is None and good:
             begin = each.begin
+    if begin is not None:
+        found.append((begin, None))
+    return found
+
+
+def runs_of_failures(looks: Iterable[tuple[float, bool]]) -> list[Outage]:
+    """From the last look that succeeded before to the first after; each look is when, and whether
+    it succeeded."""
+    found: list[Outage] = []
+    begin, last = None, None
+    for at, well in looks:
+        if well:
+            if begin is not None:
+                found.append((begin, at))
+            begin, last = None, at
+        elif begin is None:
+            begin = last
     if begin is not None:
         found.append((begin, None))
     return found

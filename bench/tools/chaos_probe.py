@@ -10,6 +10,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.intervals import runs_of_failures
 from bench.leash import Program
 from bench.tool import Outage, Tool, from_utc, register
 
@@ -57,18 +58,7 @@ class ChaosProbe(Tool):
 
     def outages(self) -> Sequence[Outage]:
         """From the last look at which it was available before to the first after."""
-        found: list[Outage] = []
-        begin, last = None, None
-        for at, status in self._looks():
-            if status == "available":
-                if begin is not None:
-                    found.append((begin, at))
-                begin, last = None, at
-            elif begin is None:
-                begin = last
-        if begin is not None:
-            found.append((begin, None))
-        return found
+        return runs_of_failures((at, status == "available") for at, status in self._looks())
 
     def said(self, begin: float, end: float) -> str:
         its = [status for at, status in self._looks() if begin < at < end]

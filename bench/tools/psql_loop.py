@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
+from bench.intervals import runs_of_failures
 from bench.leash import Program
 from bench.tool import DEADLINE, QUERY, Outage, Tool, from_utc, register
 from bench.tools.pgbench import beside_the_server
@@ -55,18 +56,7 @@ class PsqlLoop(Tool):
 
     def outages(self) -> Sequence[Outage]:
         """From the last try that was answered before to the first that was after."""
-        found: list[Outage] = []
-        begin, last = None, None
-        for _, ended, answered, _ in self._tries():
-            if answered:
-                if begin is not None:
-                    found.append((begin, ended))
-                begin, last = None, ended
-            elif begin is None:
-                begin = last
-        if begin is not None:
-            found.append((begin, None))
-        return found
+        return runs_of_failures((ended, answered) for _, ended, answered, _ in self._tries())
 
     def said(self, begin: float, end: float) -> str:
         tries = [each for each in self._tries() if each[1] > begin and each[0] < end]

@@ -13,7 +13,7 @@ from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.checkers.windows import windows_of
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, EventName
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
@@ -23,7 +23,6 @@ FACTOR = 5.0
 """Times the 99th percentile before the fault: CHAOS_LATENCY_LIMIT sets another limit."""
 FEWEST = 100
 """Arrivals in a slice: with fewer, its 99th percentile is that of one arrival."""
-END_OF_TIME = 2**63 - 1
 
 
 @dataclass(frozen=True)

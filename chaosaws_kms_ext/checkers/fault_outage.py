@@ -16,19 +16,16 @@ from chaosaws_kms_ext.checkers.outage_windows import (
     Load,
     Window,
     failed_arrivals,
-    find_windows,
     scattered,
 )
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import SECOND, Operation
+from chaosaws_kms_ext.history import END_OF_TIME, SECOND, Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 
 __all__ = ["LONG_STALL", "Outage", "find_outage", "stall_in_words", "usual_delay"]
 
 LONG_STALL = 1.0
 """Seconds that the client may not have run (a stall): after a longer stall no figure is exact."""
-
-END_OF_TIME = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,7 @@ class Outage:
 def find_outage(
     arrivals: Arrivals,
     load: Load,
+    windows: Sequence[Window],
     *,
     fault_at: int,
     reconnect_spacing: float,
@@ -79,15 +77,13 @@ def find_outage(
 ) -> Outage:
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
-    `arrivals`: of one load, in order of `due`; `reconnect_spacing`: seconds; `gaps`: from when to
-    when (ns) nothing was recorded; `attempts`: to connect, in order; `showed`: whether the fault
-    was seen elsewhere, so that whatever failed after it is its effect; `back_at`: when the key was
-    put back.
+    `arrivals`: of one load, in order of `due`; `windows`: all of its outages; `reconnect_spacing`:
+    seconds; `gaps`: from when to when (ns) nothing was recorded; `attempts`: to connect, in order;
+    `showed`: whether the fault was seen elsewhere, so that whatever failed after it is its effect;
+    `back_at`: when the key was put back.
     """
     bound = 1 / load.rate + reconnect_spacing + load.usual
-    windows = [
-        each for each in find_windows(arrivals, load) if each.end is None or each.end > fault_at
-    ]
+    windows = [each for each in windows if each.end is None or each.end > fault_at]
     if showed:
         windows = [*_before_any(arrivals, load, fault_at, back_at, windows), *windows]
     if not windows:

@@ -13,7 +13,7 @@ from chaosaws_kms_ext.checkers.base import (
     never_injected,
 )
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, unexplained
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Operation, Outcome
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, Operation, Outcome
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Hang", "hung"]
@@ -23,7 +23,6 @@ WAITED = 250_000_000
 """ns: an operation that waited this long without an answer counts as hung, although its deadline
 had not passed yet."""
 
-END_OF_TIME = 2**63
 WITNESSES = {"open_sessions": "session", "new_connections": "connect"}
 UNKNOWN: dict[str, bool | None] = dict.fromkeys(WITNESSES)
 

@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Latency", "LatencyChecker", "latency_between"]
-
-END_OF_TIME = 2**63 - 1
 
 
 @checker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Event, EventName
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, Event, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["LoadEnded", "ended_by_itself", "why_ended"]
@@ -42,7 +42,7 @@ def _why_died(history: History, load: str) -> list[str]:
     said = []
     deaths = history.all(EventName.LOAD_DIED, load=load)
     for died, (since, until) in zip(deaths, history.gaps(load), strict=True):
-        seconds = f"for {(until - since) / SECOND:.1f} s" if until < 2**63 else "after that"
+        seconds = f"for {(until - since) / SECOND:.1f} s" if until < END_OF_TIME else "after that"
         said.append(
             f"{_ended(load)} and was started again, so {seconds} nothing was recorded: {_why(died)}"
         )

@@ -20,13 +20,14 @@ from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
 from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.objectives import Objective
-from chaosaws_kms_ext.checkers.outage_windows import END_OF_TIME, Load
-from chaosaws_kms_ext.history import MAIN, Conditions, Event, EventName, utc
+from chaosaws_kms_ext.checkers.outage_windows import Load, Window, find_windows
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, Event, EventName, utc
 from chaosaws_kms_ext.history.history import History
 
 __all__ = [
     "KeyEvents",
     "OutageChecker",
+    "all_windows",
     "outage_of",
     "put_back_by_others",
     "times",
@@ -120,9 +121,11 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     events = KeyEvents.of(history)
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
+    known, windows = all_windows(history, conditions, load, injected.at)
     return find_outage(
         arrivals,
-        as_load(history, conditions, load, injected.at),
+        known,
+        windows,
         fault_at=injected.at,
         reconnect_spacing=spacing,
         gaps=history.gaps(load),
@@ -132,17 +135,23 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     )
 
 
-def as_load(history: History, conditions: Conditions, load: str, fault_at: int) -> Load:
-    """What the search for windows has to know of a load."""
+@lru_cache(maxsize=8)
+def all_windows(
+    history: History, conditions: Conditions, load: str, usual_until: int
+) -> tuple[Load, Sequence[Window]]:
+    """Every outage of a load, and what the search for them had to know of it; nothing was wrong
+    until `usual_until` (ns)."""
+    arrivals = history.arrivals(load)
     stopped = history.first(EventName.LOAD_STOPPED, load=load)
-    return Load(
+    known = Load(
         rate=history.recorded[load].rate,
         window=conditions.settings.steady_window,
         deadline=conditions.settings.query_deadline,
-        usual=usual_delay(history.arrivals(load), fault_at),
+        usual=usual_delay(arrivals, usual_until),
         stalls=history.witness(load, "stall"),
         stopped=stopped.at if stopped else END_OF_TIME,
     )
+    return known, find_windows(arrivals, known)
 
 
 def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]:

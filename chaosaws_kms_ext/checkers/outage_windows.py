@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaosaws_kms_ext.history import SECOND, Operation, Outcome
+from chaosaws_kms_ext.history import END_OF_TIME, SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.columns import CODES, Arrivals, Instants, Mask
 
 __all__ = [
@@ -47,8 +47,6 @@ NEAR = 20
 
 IN_FLIGHT = 5
 """Arrivals that may have failed before all answers stop: they were on their way."""
-
-END_OF_TIME = 2**63 - 1
 
 STOPS_WITHIN = SECOND
 """ns before a load is stopped in which an arrival may wait for a user although all is well."""
@@ -245,7 +243,7 @@ def _begin(arrivals: Arrivals, failed: Mask, load: Load, first: int) -> int:
     answers = np.sort(answers[answers <= latest + load.silence])
     if not len(answers):
         return due
-    following = np.append(answers[1:], 2**63 - 1)
+    following = np.append(answers[1:], END_OF_TIME)
     found = np.flatnonzero(
         (following > due) & (following - answers >= load.silence) & (answers <= latest)
     )

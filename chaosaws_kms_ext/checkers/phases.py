@@ -11,8 +11,6 @@ from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Span", "phases_of", "recorded_span", "since_fault"]
 
-END_OF_TIME = 2**63 - 1
-
 
 @dataclass(frozen=True)
 class Span:

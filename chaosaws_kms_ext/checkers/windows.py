@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, never_injected
 from chaosaws_kms_ext.checkers.objectives import Objective
-from chaosaws_kms_ext.checkers.outage import as_load
-from chaosaws_kms_ext.checkers.outage_windows import Window, find_windows
+from chaosaws_kms_ext.checkers.outage import all_windows
+from chaosaws_kms_ext.checkers.outage_windows import Window
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
 from chaosaws_kms_ext.history.history import History
@@ -59,7 +58,6 @@ class WindowsChecker(Checker):
         )
 
 
-@lru_cache(maxsize=8)
 def windows_of(history: History, conditions: Conditions, load: str) -> tuple[Window, ...] | None:
     """The outages of a load; None: it never was steady, or nothing was recorded of it."""
     span = recorded_span(history, load)
@@ -67,7 +65,7 @@ def windows_of(history: History, conditions: Conditions, load: str) -> tuple[Win
         return None
     injected = history.first(EventName.INJECTED)
     until = injected.at if injected and injected.at > span.begin else span.end
-    found = find_windows(history.arrivals(load), as_load(history, conditions, load, until))
+    _, found = all_windows(history, conditions, load, until)
     return tuple(each for each in found if each.end is None or each.end > span.begin)
 
 

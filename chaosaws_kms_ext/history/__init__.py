@@ -13,6 +13,7 @@ from chaosaws_kms_ext.history.conditions import (
 )
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import (
+    END_OF_TIME,
     MAIN,
     SECOND,
     Anchor,
@@ -24,6 +25,7 @@ from chaosaws_kms_ext.history.records import (
 )
 
 __all__ = [
+    "END_OF_TIME",
     "MAIN",
     "SECOND",
     "Anchor",

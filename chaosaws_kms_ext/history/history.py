@@ -11,7 +11,7 @@ import numpy as np
 
 from chaosaws_kms_ext.history.columns import Arrivals, Codes, ReadBack, Reads, Recorded, Writes
 from chaosaws_kms_ext.history.events import EventName
-from chaosaws_kms_ext.history.records import MAIN, Anchor, Event, Operation, utc
+from chaosaws_kms_ext.history.records import END_OF_TIME, MAIN, Anchor, Event, Operation, utc
 
 __all__ = ["History"]
 
@@ -72,7 +72,7 @@ class History:
             found.append(
                 (
                     int(before.max()) if len(before) else died.at,
-                    int(arrivals.due[after]) if after < len(arrivals) else 2**63,
+                    int(arrivals.due[after]) if after < len(arrivals) else END_OF_TIME,
                 )
             )
         return found

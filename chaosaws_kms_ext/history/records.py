@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 __all__ = [
     "ARRIVALS",
     "DAMAGED",
+    "END_OF_TIME",
     "KINDS",
     "MAIN",
     "NO_ROW",
@@ -24,6 +25,9 @@ __all__ = [
 
 SECOND = 1_000_000_000
 """In nanoseconds."""
+
+END_OF_TIME = 2**63 - 1
+"""After every instant (CLOCK_MONOTONIC ns)."""
 
 MAIN = "main"
 """The load on the cluster that a run is about: its figures are the run's."""

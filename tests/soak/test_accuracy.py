@@ -13,6 +13,7 @@ import pytest
 
 from chaosaws_kms_ext.checkers.fault_outage import find_outage, usual_delay
 from chaosaws_kms_ext.checkers.outage_windows import Load as Known
+from chaosaws_kms_ext.checkers.outage_windows import find_windows
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
@@ -87,7 +88,14 @@ def measured(history, truth, spacing):
         until -= SECOND // 2  # what was on its way then failed
         its = arrivals.only((arrivals.due > since) & (arrivals.due < until))
         known = Known(RATE, WINDOW, DEADLINE, usual_delay(its, begin))
-        seen = find_outage(its, known, fault_at=begin, reconnect_spacing=spacing, attempts=attempts)
+        seen = find_outage(
+            its,
+            known,
+            find_windows(its, known),
+            fault_at=begin,
+            reconnect_spacing=spacing,
+            attempts=attempts,
+        )
         assert seen.reason == ""
         yield KINDS[number % len(KINDS)], seen, begin, end
 

@@ -141,7 +141,12 @@ def test_the_truth_lies_within_the_bounds():
         arrivals, attempts, frozen, back = simulated(seed)
         load = Load(RATE, 0.2, 2.0, usual_delay(arrivals, frozen))
         found = find_outage(
-            arrivals, load, fault_at=frozen, reconnect_spacing=SPACING, attempts=attempts
+            arrivals,
+            load,
+            find_windows(arrivals, load),
+            fault_at=frozen,
+            reconnect_spacing=SPACING,
+            attempts=attempts,
         )
         begin, end = (found.impact - frozen) / SECOND, (found.recovery - back) / SECOND
         if abs(begin) > found.begin_bound_seconds or abs(end) > found.end_bound_seconds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaosaws_kms_ext.checkers.fault_outage import find_outage, usual_delay
-from chaosaws_kms_ext.checkers.outage_windows import Load
+from chaosaws_kms_ext.checkers.outage_windows import Load, find_windows
 from chaosaws_kms_ext.history import Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 
@@ -31,7 +31,9 @@ def arrivals(*spans, took=MS):
 def judged(operations, fault_at=START, window=0.5, gaps=(), stalls=(), **more):
     columns = Arrivals.of(operations)
     load = Load(RATE, window, DEADLINE, usual_delay(columns, fault_at), stalls)
-    return find_outage(columns, load, fault_at=fault_at, reconnect_spacing=0.05, gaps=gaps, **more)
+    windows = find_windows(columns, load)
+    more |= {"fault_at": fault_at, "reconnect_spacing": 0.05, "gaps": gaps}
+    return find_outage(columns, load, windows, **more)
 
 
 def test_the_outage_lies_between_the_last_answer_and_the_first_again():

@@ -50,9 +50,11 @@ def test_outage_begin_end_and_width_are_those_of_the_database(postgres, start_lo
     nexts = [*(frozen for frozen, _ in truth[1:]), time.monotonic_ns()]
     for (frozen, ready), until_ in zip(truth, nexts, strict=True):
         usual = fault_outage.usual_delay(its, frozen)
+        known = outage_windows.Load(RATE, 0.2, load.config.deadline, usual)
         found = fault_outage.find_outage(
             its.only(its.due < until_),
-            outage_windows.Load(RATE, 0.2, load.config.deadline, usual),
+            known,
+            outage_windows.find_windows(its.only(its.due < until_), known),
             fault_at=frozen,
             reconnect_spacing=load.config.reconnect_spacing,
         )
