@@ -71,6 +71,7 @@ def find_outage(
     fault_at: int,
     reconnect_spacing: float,
     gaps: Sequence[tuple[int, int]] = (),
+    clock_error: float = 0.0,
     attempts: Sequence[Operation] = (),
     showed: bool = False,
     back_at: int | None = None,
@@ -78,33 +79,34 @@ def find_outage(
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `windows`: all of its outages; `reconnect_spacing`:
-    seconds; `gaps`: from when to when (ns) nothing was recorded; `attempts`: to connect, in order;
+    seconds; `gaps`: from when to when (ns) nothing was recorded; `clock_error`: seconds by which an
+    instant of an arrival can be off; `attempts`: to connect, in order;
     `showed`: whether the fault was seen elsewhere, so that whatever failed after it is its effect;
     `back_at`: when the key was put back.
     """
-    bound = 1 / load.rate + reconnect_spacing + load.usual
+    bound = load.apart + reconnect_spacing + load.usual
     windows = [each for each in windows if each.end is None or each.end > fault_at]
     if showed:
         windows = [*_before_any(arrivals, load, fault_at, back_at, windows), *windows]
     if not windows:
         why = _why_none(arrivals, fault_at, load)
-        return Outage(None, None, 0, 1 / load.rate, bound, bound, why)
+        return Outage(None, None, 0, load.apart, bound, bound, why)
     first, last = windows[0], windows[-1]
-    slack = bound + _longest(load.stalls, first.begin, fault_at)
+    slack = bound + clock_error + _longest(load.stalls, first.begin, fault_at)
     if first.begin < fault_at - round(slack * SECOND):
         before = "the database had stopped answering before the fault already"
-        return Outage(None, None, 0, 1 / load.rate, bound, bound, before)
+        return Outage(None, None, 0, load.apart, bound, bound, before)
     end = int(arrivals.done[-1]) if last.end is None else last.end
     stall = _longest(load.stalls, first.begin - load.span, end + load.span)
     between = arrivals.answered & (first.begin < arrivals.done) & (arrivals.done < end)
-    hidden = stall + _unseen(arrivals, first.begin, end, gaps)
+    hidden = stall + clock_error + _unseen(arrivals, first.begin, end, gaps)
     if last.end is not None:
         bound = end_within(arrivals, load, last, attempts, reconnect_spacing)
     return Outage(
         impact=first.begin,
         recovery=last.end,
         answered_between=int(np.count_nonzero(between)),
-        resolution_seconds=1 / load.rate,
+        resolution_seconds=load.apart,
         begin_bound_seconds=begin_within(arrivals, load, first) + hidden,
         end_bound_seconds=bound + hidden,
         reason=_why_not_back(last),
@@ -159,7 +161,7 @@ def _unseen(arrivals: Arrivals, begin: int, end: int, gaps: Sequence[tuple[int, 
 
     One that lies between two arrivals without an answer hides neither.
     """
-    failed = arrivals.due[~arrivals.answered]
+    failed = arrivals.due[~arrivals.answered & ~arrivals.unrecorded]
     failed = failed[(begin <= failed) & (failed < end)]
     hiding = [
         until - since

@@ -18,7 +18,7 @@ from chaosaws_kms_ext.checkers.base import (
     of_load,
     total,
 )
-from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.load_ended import may_miss_records
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.write_numbers import (
     Acknowledged,
@@ -67,7 +67,7 @@ class IntegrityChecker(Checker):
         loads, doubts, rows = {}, [], []
         counts: dict[str, list[int | None]] = {kind: [] for kind in KINDS}
         for load in every_load(history):
-            last = history.last_sequences(load) if ended_by_itself(history, load) else None
+            last = history.last_sequences(load) if may_miss_records(history, load) else None
             its = compare(history.writes(load), history.reads(load), history.rows.get(load), last)
             loads[load] = _figures(its)
             if load in history.loads or expects_outage(conditions, load):

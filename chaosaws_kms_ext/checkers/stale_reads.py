@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, total
-from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.load_ended import may_miss_records
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.write_numbers import Acknowledged, Fates
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
@@ -54,7 +54,7 @@ class StaleReads(Checker):
         for load in every_load(history):
             endpoint, of = _what_it_reads(history, load)
             reads = history.reads(load)
-            last = history.last_sequences(of) if ended_by_itself(history, of) else None
+            last = history.last_sequences(of) if may_miss_records(history, of) else None
             seen = find(reads, history.writes(of), last) if len(reads) else None
             loads[load] = _figures(seen, endpoint)
             if seen is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from chaosaws_kms_ext.history.records import ARRIVALS, Operation, Outcome
 __all__ = [
     "CODES",
     "OUTCOMES",
+    "Absence",
     "Arrivals",
     "Codes",
     "Instants",
@@ -38,6 +40,19 @@ OUTCOMES: tuple[str, ...] = tuple(each.value for each in Outcome)
 
 CODES: Mapping[str, int] = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 """Outcome → its number in a column."""
+
+
+class Absence(NamedTuple):
+    """A time in which one process of a load tells nothing of the database; instants are
+    CLOCK_MONOTONIC ns."""
+
+    worker: int
+    """The number of its share, from 0 on."""
+    of: int
+    begin: int
+    end: int
+    why: str
+    """`recorded nothing`, `was cut off`, or `did not run`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +90,12 @@ class Arrivals:
         """Which of them got an answer in time."""
         answered: Mask = self.outcome == CODES[Outcome.OK]
         return answered
+
+    @cached_property
+    def unrecorded(self) -> Mask:
+        """Of which it is not known what became of them."""
+        unrecorded: Mask = self.outcome == CODES[Outcome.UNRECORDED]
+        return unrecorded
 
     def took(self, which: Mask) -> Instants:
         """How long some of them took from when they were due, ns."""
@@ -264,6 +285,12 @@ class Recorded:
     """Of each arrival what the client saw when it failed: its place in `labels`, or -1."""
     labels: Sequence[str]
     """SQL states, and causes where the server did not say why."""
+    workers: int = 1
+    """Processes that the load has."""
+    absences: Sequence[Absence] = ()
+    """Of its processes, if it has several."""
+    clock_error: float = 0.0
+    """Seconds by which an instant can be off since processes have clocks of their own."""
 
     @classmethod
     def of(cls, rate: float, operations: Iterable[Operation] = ()) -> Recorded:

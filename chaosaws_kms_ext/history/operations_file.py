@@ -33,7 +33,7 @@ __all__ = [
     "write_batch",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of this format."""
 
 PREFIX, SUFFIX = "operations-", ".arrows"
@@ -76,13 +76,21 @@ class Header(NamedTuple):
 
     load: str
     rate: float
-    """Arrivals a second."""
+    """Arrivals a second, of all its processes together."""
+    worker: int = 0
+    """The number of this process, from 0 on: its share is every `workers`-th arrival."""
+    workers: int = 1
+    """Processes that the load has."""
+    start: int = 0
+    """When the load's first arrival is due, on the clock of this process, ns."""
+    starts: int = 0
+    """How often the load had been started before."""
 
 
 def schema_of(header: Header) -> pa.Schema:
     """The columns, and whose they are."""
-    said = {"schema": str(SCHEMA), "load": header.load, "rate": json.dumps(header.rate)}
-    return pa.schema(COLUMNS, said)
+    said = {name: json.dumps(value) for name, value in header._asdict().items()}
+    return pa.schema(COLUMNS, {**said, "schema": str(SCHEMA), "load": header.load})
 
 
 def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatch:
@@ -228,6 +236,11 @@ def _header(path: Path, schema: pa.Schema) -> Header:
     try:
         if not schema.equals(pa.schema(COLUMNS)):
             raise ValueError("it has other columns")
-        return Header(said["load"], float(json.loads(said["rate"])))
+        whole = {name: json.loads(said[name]) for name in ("worker", "workers", "start", "starts")}
+        if any(type(number) is not int or number < 0 for number in whole.values()):
+            raise ValueError("its numbers are no numbers")
+        if whole["worker"] >= whole["workers"]:
+            raise ValueError("its load has fewer processes")
+        return Header(said["load"], float(json.loads(said["rate"])), **whole)
     except (KeyError, ValueError, TypeError) as problem:
         raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem

@@ -25,6 +25,7 @@ from chaosaws_kms_ext.history.columns import (
     Rows,
     Writes,
 )
+from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import (
     Header,
     HistoryDamaged,
@@ -63,6 +64,14 @@ def arrivals_in(batch: pa.RecordBatch) -> Arrivals:
 
 
 def _recorded(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
+    """Of the files of one load."""
+    if all(header.workers == 1 for _, header in files):
+        return _joined(load, files)
+    return combine([(header, _joined(load, [(path, header)])) for path, header in files])
+
+
+def _joined(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
+    """What all of it says, one after another."""
     columns = _Columns(load, sum(path.stat().st_size for path, _ in files) // ROW)
     for path, _ in files:
         try:

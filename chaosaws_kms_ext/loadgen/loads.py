@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -32,10 +33,15 @@ __all__ = [
     "until_as_fast_as_before",
 ]
 
+logger = logging.getLogger("chaostoolkit")
+
 NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
 
 STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
 """Seconds that arrivals have to be answered to count as steady; seconds until it must be so."""
+
+WORKERS_WITHIN = 600.0
+"""Seconds in which somebody has to start the workers on other machines."""
 
 ROWS_TIMEOUT = 30.0
 """Seconds to read the written rows back."""
@@ -69,6 +75,8 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
         folder=run.folder / "history",
         log=run.folder / ("load.log" if name == MAIN else f"load-{name}.log"),
         name=name,
+        workers=settings.load_processes,
+        master=settings.load_master if name == MAIN else "",
     )
     if path := file or settings.load_file:
         config = LoadConfig(**{**vars(config), "file": Path(path)})
@@ -84,6 +92,12 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
         if schema := run.loads.schemas.pop(name, None):
             Ledger.of(run).deleted(schema)  # the database said that it was not made
         raise
+    if config.master:
+        logger.info(
+            f"the load waits for {config.workers} workers: start each, on a machine that reaches "
+            f"this one and the database, by `chaos kms load-worker {config.master}`"
+        )
+        load.wait_for_workers(WORKERS_WITHIN, run.observer)
     steady(run, load)
     run.event(EventName.LOAD_STEADY, load=name)
     return load

@@ -11,6 +11,7 @@ from __future__ import annotations
 # Locust first: it patches the standard library, and psycopg looks at that when it is imported.
 from locust import User, events, task  # isort: skip
 from locust.exception import StopUser  # isort: skip
+from locust.runners import MasterRunner, WorkerRunner  # isort: skip
 
 import os
 import random
@@ -30,8 +31,10 @@ from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.loadgen.client.config import ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.client.driver import NOTHING, QUIT_WITHIN, Driver, Due, Saw
+from chaosaws_kms_ext.loadgen.client.master import Master
 from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.registers import read_register, write
+from chaosaws_kms_ext.loadgen.client.worker import Worker
 from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]
@@ -88,7 +91,9 @@ class QueryUser(User):
             try:
                 gevent.sleep(max((due - time.monotonic_ns()) / SECOND, 0))
             except GreenletExit:
-                if driver.counts(due):
+                if driver.goes_on:
+                    driver.give_back(number)
+                elif driver.counts(due):
                     driver.record(driver.arrival(number), None, Outcome.UNSENT)
                 raise
             if not driver.counts(due):
@@ -169,11 +174,19 @@ class QueryUser(User):
 
 @events.init.add_listener
 def _begin(environment: Any, **_: Any) -> None:
+    lifeline = os.environ.pop(LIFELINE, None)
+    if isinstance(environment.runner, WorkerRunner):
+        _begin_worker(environment)
+        return
     try:
         config = ClientConfig.of_environment(os.environ)
     except LookupError as problem:
         sys.exit(str(problem))
-    lifeline = os.environ.pop(LIFELINE, None)
+    if isinstance(environment.runner, MasterRunner):
+        master = Master(config, environment)
+        if lifeline is not None:
+            gevent.spawn(master.quit_with_parent, int(lifeline))
+        return
 
     @environment.events.test_start.add_listener
     def start(**_: Any) -> None:
@@ -181,16 +194,40 @@ def _begin(environment: Any, **_: Any) -> None:
         if lifeline is not None:
             gevent.spawn(_quit_with_parent, int(lifeline), environment)
 
-    @environment.events.test_stopping.add_listener
-    def stopping(**_: Any) -> None:
-        if hasattr(QueryUser, "driver"):
-            QueryUser.driver.stopping()
+    _add_stopping(environment)
 
     # `quit` and not `quitting`: users finish their queries after that.
     @environment.events.quit.add_listener
     def close(**_: Any) -> None:
         if hasattr(QueryUser, "driver"):
             QueryUser.driver.close()
+
+
+def _begin_worker(environment: Any) -> None:
+    worker = Worker(environment)
+
+    @environment.events.test_start.add_listener
+    def start(**_: Any) -> None:
+        QueryUser.driver = worker.driver()
+
+    _add_stopping(environment)
+
+    @environment.events.test_stop.add_listener
+    def close(**_: Any) -> None:
+        if hasattr(QueryUser, "driver"):
+            QueryUser.driver.close()
+            worker.finish()
+
+    @environment.events.quit.add_listener
+    def wait(**_: Any) -> None:
+        worker.wait()
+
+
+def _add_stopping(environment: Any) -> None:
+    @environment.events.test_stopping.add_listener
+    def stopping(**_: Any) -> None:
+        if hasattr(QueryUser, "driver"):
+            QueryUser.driver.stopping()
 
 
 def _quit_with_parent(lifeline: int, environment: Any) -> None:

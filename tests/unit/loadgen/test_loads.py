@@ -14,7 +14,7 @@ from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.load import actions, probes
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.process import WRITERS
+from chaosaws_kms_ext.loadgen.client.config import WRITERS
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import measure

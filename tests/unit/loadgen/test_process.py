@@ -19,7 +19,8 @@ from chaosaws_kms_ext.history import WrittenRow
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import schema
-from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD, Load, LoadConfig
+from chaosaws_kms_ext.loadgen.locust_processes import DEFAULT_LOAD
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import until
