@@ -18,7 +18,7 @@ from chaosaws_kms_ext.checkers.outage_windows import (
     failed_arrivals,
     scattered,
 )
-from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.checkers.percentile import rank_of_delays
 from chaosaws_kms_ext.history import END_OF_TIME, SECOND, Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 
@@ -98,20 +98,27 @@ def find_outage(
         return Outage(None, None, 0, load.apart, bound, bound, before)
     end = int(arrivals.done[-1]) if last.end is None else last.end
     stall = _longest(load.stalls, first.begin - load.span, end + load.span)
-    between = arrivals.answered & (first.begin < arrivals.done) & (arrivals.done < end)
     hidden = stall + clock_error + _unseen(arrivals, first.begin, end, gaps)
     if last.end is not None:
         bound = end_within(arrivals, load, last, attempts, reconnect_spacing)
     return Outage(
         impact=first.begin,
         recovery=last.end,
-        answered_between=int(np.count_nonzero(between)),
+        answered_between=_answered_between(arrivals, first.begin, end),
         resolution_seconds=load.apart,
         begin_bound_seconds=begin_within(arrivals, load, first) + hidden,
         end_bound_seconds=bound + hidden,
         reason=_why_not_back(last),
         doubt=stall_in_words(stall) if stall > LONG_STALL else "",
         windows=tuple(windows),
+    )
+
+
+def _answered_between(arrivals: Arrivals, begin: int, end: int) -> int:
+    """How many answers came after one instant and before another (ns)."""
+    return sum(
+        int(np.count_nonzero(its.answered & (begin < its.done) & (its.done < end)))
+        for its in arrivals.blocks()
     )
 
 
@@ -139,8 +146,7 @@ def _why_not_back(last: Window) -> str:
 def usual_delay(arrivals: Arrivals, until: int) -> float:
     """How long an answer took before an instant (ns), the client's own lateness included: the 99th
     percentile, seconds."""
-    before = arrivals.answered & (arrivals.done < until)
-    return (nearest_rank(arrivals.took(before), 0.99) or 0) / SECOND
+    return (rank_of_delays(arrivals, 0.99, until) or 0) / SECOND
 
 
 def stall_in_words(seconds: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
 from chaosaws_kms_ext.checkers.outage import outage_of
-from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.checkers.percentile import rank_of_delays
 from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
@@ -52,9 +52,8 @@ class Latency:
 
 def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
-    its = arrivals.answered & (begin <= arrivals.due) & (arrivals.due < end)
-    took = arrivals.took(its)
-    return Latency(_ms(nearest_rank(took, 0.50)), _ms(nearest_rank(took, 0.99)))
+    its = arrivals.due_between(begin, end)
+    return Latency(_ms(rank_of_delays(its, 0.50)), _ms(rank_of_delays(its, 0.99)))
 
 
 def _ms(nanoseconds: int | None) -> float | None:

@@ -120,14 +120,17 @@ def failed_arrivals(
 ) -> Mask:
     """Which arrivals were not answered, as far as that is known, and the load is not to blame: it
     did not run (a stall), or it was stopped (at `stopped`, ns) before somebody took them."""
-    failed: Mask = ~arrivals.answered & ~arrivals.unrecorded
+    failed: Mask = arrivals.outcome != CODES[Outcome.OK]
+    failed &= arrivals.outcome != CODES[Outcome.UNRECORDED]
     failed &= arrivals.outcome != CODES[Outcome.ABORTED]
     if stopped < END_OF_TIME:
-        late = (arrivals.done >= stopped) & (arrivals.due >= stopped - STOPS_WITHIN)
-        late &= arrivals.outcome == CODES[Outcome.UNSENT]
-        failed &= ~late & (arrivals.due < stopped)
+        near = slice(place_of(arrivals, stopped - STOPS_WITHIN), None)
+        its = arrivals.only(near)
+        late = (its.done >= stopped) & (its.outcome == CODES[Outcome.UNSENT])
+        failed[near] &= ~late & (its.due < stopped)
     for stall in stalls:
-        failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
+        begun = slice(place_of(arrivals, stall.done + 1))
+        failed[begun] &= arrivals.done[begun] < stall.due
     return failed
 
 
@@ -204,16 +207,20 @@ def _runs(covered: Mask, places: Instants, load: Load) -> Iterator[tuple[int, in
 
     `places`: of all arrivals that failed.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], covered, [True])).astype(np.int8)))
-    starts, stops = edges[::2], edges[1::2]
+    edges = 1 + np.flatnonzero(covered[1:] != covered[:-1])
+    starts, stops = edges[~covered[edges]], edges[covered[edges]]
+    if not covered[0]:
+        starts = np.concatenate(([0], starts))
+    if not covered[-1]:
+        stops = np.append(stops, len(covered))
     # Those that are near to each other belong together.
-    cluster = np.concatenate(([0], np.cumsum(np.diff(places) > NEAR)))
-    heads = np.flatnonzero(np.diff(cluster, prepend=-1))
+    heads = np.concatenate(([0], 1 + np.flatnonzero(np.diff(places) > NEAR)))
     tails = np.append(heads[1:], len(places)) - 1
     first, last = np.searchsorted(places, starts), np.searchsorted(places, stops) - 1
     some = first <= last
     first, last, stops = first[some], last[some], stops[some]
-    first, last = heads[cluster[first]], tails[cluster[last]]
+    first = heads[np.searchsorted(heads, first, side="right") - 1]
+    last = tails[np.searchsorted(tails, last)]
     fewest = max(FEWEST, load.rate * SHORTEST)
     merged: list[list[int]] = []
     for one, other, stop in zip(first.tolist(), last.tolist(), stops.tolist(), strict=True):

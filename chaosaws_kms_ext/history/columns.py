@@ -5,7 +5,7 @@ Instants are CLOCK_MONOTONIC ns. An outcome is a number: the place of its name i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from chaosaws_kms_ext.history.payload import numbers, payloads
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation, Outcome
 
 __all__ = [
+    "BLOCK",
     "CODES",
     "OUTCOMES",
     "Absence",
@@ -30,6 +31,7 @@ __all__ = [
     "Rows",
     "Stored",
     "Writes",
+    "blocks_of",
 ]
 
 Instants = NDArray[np.int64]
@@ -37,6 +39,16 @@ Codes = NDArray[np.int8]
 Mask = NDArray[np.bool_]
 
 OUTCOMES: tuple[str, ...] = tuple(each.value for each in Outcome)
+
+BLOCK = 1 << 18
+"""Operations that are looked at together, where what is made of all of them would need much
+memory."""
+
+
+def blocks_of(number: int) -> Iterator[slice]:
+    """The places of so many operations, in pieces."""
+    return (slice(first, min(first + BLOCK, number)) for first in range(0, number, BLOCK))
+
 
 CODES: Mapping[str, int] = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 """Outcome → its number in a column."""
@@ -91,7 +103,7 @@ class Arrivals:
         answered: Mask = self.outcome == CODES[Outcome.OK]
         return answered
 
-    @cached_property
+    @property
     def unrecorded(self) -> Mask:
         """Of which it is not known what became of them."""
         unrecorded: Mask = self.outcome == CODES[Outcome.UNRECORDED]
@@ -106,6 +118,14 @@ class Arrivals:
     def only(self, which: Mask | slice) -> Arrivals:
         """Some of them."""
         return Arrivals(self.due[which], self.done[which], self.outcome[which])
+
+    def due_between(self, begin: int, end: int) -> Arrivals:
+        """Those that were due in [begin, end), ns: no copies."""
+        return self.only(slice(*np.searchsorted(self.due, [begin, end]).tolist()))
+
+    def blocks(self) -> Iterator[Arrivals]:
+        """All of them in pieces: no copies."""
+        return (self.only(block) for block in blocks_of(len(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +208,7 @@ class ReadBack:
 
 @dataclass(frozen=True, eq=False)
 class Writes:
-    """The writes of one load, in no order."""
+    """The writes of one load, in the order of writers and sequences."""
 
     rows: Rows
     """What each writes."""
@@ -198,23 +218,19 @@ class Writes:
     @classmethod
     def of(cls, operations: Sequence[Operation]) -> Writes:
         """These operations, which are writes."""
-        return cls(
+        found = cls(
             Rows.of((o.writer, o.sequence) for o in operations),
             np.array([CODES[o.outcome] for o in operations], np.int8),
             np.array([o.done for o in operations], np.int64),
         )
+        return found.put_in_order()
 
-    @classmethod
-    def joined(cls, parts: Sequence[Writes]) -> Writes:
-        """Those of all parts, of which there is one at least."""
-        return cls(
-            Rows(
-                np.concatenate([each.rows.writer for each in parts]),
-                np.concatenate([each.rows.sequence for each in parts]),
-            ),
-            np.concatenate([each.outcome for each in parts]),
-            np.concatenate([each.done for each in parts]),
-        )
+    def put_in_order(self) -> Writes:
+        """The same, whose columns are put in order."""
+        order = np.argsort(self.rows.numbers, kind="stable")
+        for column in (self.rows.writer, self.rows.sequence, self.outcome, self.done):
+            column[:] = column[order]
+        return self
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -222,7 +238,7 @@ class Writes:
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """What reads of registers saw, in no order."""
+    """What reads of registers saw, in the order of sessions, registers and time."""
 
     session: NDArray[np.int32]
     """The number of the connection."""
@@ -242,19 +258,16 @@ class Reads:
         ]
         table = np.array(found, np.int64).reshape(-1, 4)
         session, key, value, sent = (table[:, number].copy() for number in range(4))
-        return cls(session.astype(np.int32), key.astype(np.int32), value, sent)
+        return cls(session.astype(np.int32), key.astype(np.int32), value, sent).put_in_order()
 
-    @classmethod
-    def joined(cls, parts: Sequence[Reads]) -> Reads:
-        """Those of all parts, of which there is one at least."""
-        return cls(
-            np.concatenate([each.session for each in parts]),
-            np.concatenate([each.key for each in parts]),
-            np.concatenate([each.value for each in parts]),
-            np.concatenate([each.sent for each in parts]),
-        )
+    def put_in_order(self) -> Reads:
+        """The same, whose columns are put in order."""
+        order = np.lexsort((self.sent, self.key, self.session))
+        for column in (self.session, self.key, self.value, self.sent):
+            column[:] = column[order]
+        return self
 
-    def only(self, which: Mask) -> Reads:
+    def only(self, which: Mask | Instants | slice) -> Reads:
         """Some of them."""
         return Reads(self.session[which], self.key[which], self.value[which], self.sent[which])
 

@@ -34,7 +34,7 @@ MAIN = "main"
 
 KINDS = ("read", "write", "session", "connect", "stall", "attempt", "server", "clock", "lag")
 
-ARRIVALS = frozenset({"read", "write"})
+ARRIVALS = KINDS[:2]
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
 `connect`; `attempt`, each try to connect; `server`, one that has started; `stall`: from due to
 done the client itself did not run; `clock`, a question for the load's time, which is `sent`; and
