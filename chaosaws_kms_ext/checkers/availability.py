@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load,
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history import MAIN, READER, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
@@ -47,16 +48,22 @@ class AvailabilityChecker(Checker):
         """Counts arrivals; the time in which a load had died counts neither way."""
         loads = {load: _figures(history, conditions, load) for load in every_load(history)}
         main = loads[MAIN]
-        known = main["availability"] is not None and not never_injected(history, conditions)
-        row = f"{main['availability']:.1%} of the arrivals answered in time" if known else ""
-        lost = main["lost_service_seconds"]
-        if known and lost is not None:
-            row += f"; {lost:.2f} s of service lost"
+        hit = [] if never_injected(history, conditions) else [MAIN, READER]
         return Result(
             loads=loads,
             measured={name: main[name] for name in ("availability", "lost_service_seconds")},
-            rows=[("availability", row)] if row else (),
+            rows=[
+                ("availability" if load == MAIN else f"load {load}", _in_words(loads[load]))
+                for load in hit
+                if load in loads and loads[load]["availability"] is not None
+            ],
         )
+
+
+def _in_words(figures: Mapping[str, Any]) -> str:
+    lost = figures["lost_service_seconds"]
+    row = f"{figures['availability']:.1%} of the arrivals answered in time"
+    return row if lost is None else f"{row}; {lost:.2f} s of service lost"
 
 
 def _figures(history: History, conditions: Conditions, load: str) -> dict[str, Any]:

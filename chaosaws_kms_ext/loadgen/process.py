@@ -53,6 +53,8 @@ class LoadConfig:
     log: Path
     file: Path = DEFAULT_LOAD
     name: str = "main"
+    reads_registers: bool = False
+    """Whether it reads the registers that the load `main` writes."""
 
     @property
     def reconnect_spacing(self) -> float:
@@ -122,6 +124,7 @@ class Load:
             rate=config.rate,
             users=config.users,
             writes=config.writes,
+            reads_registers=config.reads_registers,
             deadline=config.deadline,
             folder=str(config.folder.resolve()),
             writers_from=self._starts * WRITERS,
@@ -198,6 +201,11 @@ class Load:
         if self._child is not None:
             self._child.stop(grace=10, ask=self._child.process.terminate)
 
+    def forget(self) -> None:
+        """Removes what it recorded; it has ended."""
+        for path in self._recorded():
+            path.unlink(missing_ok=True)
+
     def rows(self, timeout: float) -> ReadBack | None:
         """What the writes left in the database; None without writes. Raises LoadFailed."""
         return schema.rows(self.config.database, timeout) if self.config.writes else None
@@ -224,7 +232,7 @@ class Load:
     def _read(self) -> None:
         """Takes what was recorded since the last time, and forgets what is old."""
         parts = [self._recent]
-        for path in self.config.folder.glob(f"{PREFIX}{self.config.name}-*{SUFFIX}"):
+        for path in self._recorded():
             file = self._files.setdefault(path, GrowingFile(path))
             found = [arrivals_in(batch) for batch in file.batches()]
             if file.header is not None and file.header.load == self.config.name:
@@ -234,6 +242,10 @@ class Load:
             self._began = int(recent.due.min())
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         self._recent = recent.only(recent.done >= oldest)
+
+    def _recorded(self) -> list[Path]:
+        """The files of its records."""
+        return list(self.config.folder.glob(f"{PREFIX}{self.config.name}-*{SUFFIX}"))
 
     def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
         seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"

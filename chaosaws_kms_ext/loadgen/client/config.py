@@ -32,6 +32,8 @@ class ClientConfig:
     """Seconds from the instant an arrival is due."""
     folder: str
     """Where the history goes."""
+    reads_registers: bool = False
+    """Whether one arrival in ten reads a register that another load of the database writes."""
     writers_from: int = 0
     """Above which its writers are numbered: a load that is started again has other numbers, since a
     row is known by its writer and its sequence."""

@@ -89,7 +89,7 @@ def test_a_load_that_the_fault_should_not_affect_is_counted_from_begin_to_end():
 def test_nothing_is_known_of_a_load_that_was_never_steady():
     found = check(load("main", *["ok"] * 99), [event(EventName.INJECTED, 50)])
     assert set(found.loads["main"].values()) == {None}
-    assert found.rows == ()
+    assert list(found.rows) == []
 
 
 def test_an_experiment_can_ask_for_it():
