@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,12 @@ from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load,
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
+from chaosaws_kms_ext.checkers.slices import slices_of, width_of
 from chaosaws_kms_ext.history import MAIN, READER, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["AvailabilityChecker", "Service", "service_in", "slices_of"]
-
-MOST_SLICES = 600
-"""In the summary, for each load."""
+__all__ = ["AvailabilityChecker", "Service", "service_in"]
 
 
 @checker
@@ -77,14 +74,14 @@ def _figures(history: History, conditions: Conditions, load: str) -> dict[str, A
     counted = service_in(arrivals, failed, affected, rate, gaps)
     rest = Span(affected.begin, max(whole.end, affected.end))
     lost = service_in(arrivals, failed, rest, rate, gaps)
-    width = max(1.0, math.ceil(whole.seconds / MOST_SLICES))
+    width = width_of(whole)
     return {
         "availability": None if counted.share is None else round(counted.share, 5),
         "lost_service_seconds": round(lost.failed / rate, 3),
         "slices": {
             "begin": history.in_utc(whole.begin),
             "seconds": width,
-            "shares": slices_of(arrivals, whole, width),
+            "shares": [_share(each) for each in slices_of(arrivals, whole, width)],
         },
     }
 
@@ -122,14 +119,5 @@ def service_in(
     return Service(due + holes, int(np.count_nonzero(failed[first:last])) + holes)
 
 
-def slices_of(arrivals: Arrivals, span: Span, width: float) -> list[float | None]:
-    """The share that was answered in time of what was due in each slice of `width` seconds."""
-    number = math.ceil(span.seconds / width)
-    edges = span.begin + np.round(np.arange(number + 1) * width * SECOND).astype(np.int64)
-    edges[-1] = min(int(edges[-1]), span.end)
-    places = np.searchsorted(arrivals.due, edges)
-    shares: list[float | None] = []
-    for first, last in pairwise(places.tolist()):
-        answered = int(np.count_nonzero(arrivals.answered[first:last]))
-        shares.append(round(answered / (last - first), 4) if last > first else None)
-    return shares
+def _share(due: Arrivals) -> float | None:
+    return round(int(np.count_nonzero(due.answered)) / len(due), 4) if len(due) else None
