@@ -92,6 +92,10 @@ class Loads:
             raise Refused(f"a load called {load.config.name} was started before: name this another")
         self._by_name[load.config.name] = load
 
+    def discard(self, load: Load) -> None:
+        """Forgets one that could not start."""
+        self._by_name.pop(load.config.name, None)
+
 
 class MasterPasswords(dict[str, tuple[str, str]]):
     """Of the clusters that a run made: cluster id → (user, password). In memory, never shown."""

@@ -96,6 +96,18 @@ class Settings:
     load_writes: str = _setting(
         parsers.choice("own-schema", "none"), "own-schema", "where the load writes"
     )
+    reader_load: str = _setting(
+        parsers.choice("auto", "yes", "no"),
+        "auto",
+        "whether a second load, which only reads, runs over the reader endpoint: where there are "
+        "readers and they can be reached, or else no run, or never",
+    )
+    reader_rate: float = _setting(
+        parsers.number(0, 5000, " of arrivals a second"),
+        0.0,
+        "its arrivals a second; by default half of CHAOS_LOAD_RATE; it has connections in "
+        "proportion",
+    )
     query_deadline: float = _setting(
         parsers.seconds(0.1, 60),
         2.0,
@@ -197,6 +209,9 @@ class Settings:
     lab_tls: str = _setting(
         parsers.choice("no", "yes"), "no", "whether the lab's databases take TLS only"
     )
+    lab_readers: int = _setting(
+        parsers.number(0, 15, "", whole=True), 0, "how many readers the lab's cluster has"
+    )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,
         (),
@@ -260,7 +275,21 @@ class Settings:
     @property
     def steady_window(self) -> float:
         """Seconds in which 99 % of the arrivals have to be answered to count as recovered."""
-        return max(self.real(STEADY_SPAN), FEWEST_ARRIVALS / self.load_rate)
+        return self.steady_window_at(self.load_rate)
+
+    def steady_window_at(self, rate: float) -> float:
+        """The same for a load of so many arrivals a second."""
+        return max(self.real(STEADY_SPAN), FEWEST_ARRIVALS / rate)
+
+    @property
+    def arrivals_over_reader(self) -> float:
+        """Arrivals a second of the load over the reader endpoint."""
+        return self.reader_rate or max(self.load_rate / 2, 1.0)
+
+    @property
+    def users_over_reader(self) -> int:
+        """Connections of that load."""
+        return max(math.ceil(self.load_users * self.arrivals_over_reader / self.load_rate), 1)
 
     @property
     def status_poll(self) -> float:

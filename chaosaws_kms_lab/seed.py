@@ -25,6 +25,12 @@ __all__ = ["orders"]
 
 CLUSTER, DATABASE, USER = "orders", "shop", "app"
 
+INSTANCE = {
+    "DBClusterIdentifier": CLUSTER,
+    "DBInstanceClass": "db.r6g.large",
+    "Engine": "aurora-postgresql",
+}
+
 ROWS = """
 CREATE TABLE users (
     id SERIAL PRIMARY KEY, name VARCHAR(100), email VARCHAR(100),
@@ -42,8 +48,9 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 BACKUP = f"{CLUSTER}-backup"
 
 
-def orders(service: Rds, region_name: str) -> dict[str, Any]:
-    """Makes the cluster `orders` with one available instance; returns how to reach it."""
+def orders(service: Rds, region_name: str, readers: int = 0) -> dict[str, Any]:
+    """Makes the cluster `orders` with a writer and so many readers, all available; returns how to
+    reach it."""
     world = service.world
     region = world.region(region_name)
     key = kms.create_key(region, world, "encrypts the cluster orders", tags=dict(TAGS))
@@ -60,15 +67,11 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
         KmsKeyId=key.arn,
         Tags=[{"Key": name, "Value": value} for name, value in TAGS.items()],
     )
-    call(
-        "CreateDBInstance",
-        DBInstanceIdentifier=f"{CLUSTER}-1",
-        DBClusterIdentifier=CLUSTER,
-        DBInstanceClass="db.r6g.large",
-        Engine="aurora-postgresql",
-    )
-    cluster, instance = region.clusters[CLUSTER], region.instances[f"{CLUSTER}-1"]
-    _wait_for_server(service, instance)
+    for number in range(1, 2 + readers):
+        call("CreateDBInstance", DBInstanceIdentifier=f"{CLUSTER}-{number}", **INSTANCE)
+    cluster = region.clusters[CLUSTER]
+    for instance in cluster.instances:
+        _wait_for_server(service, instance)
     ca = service.servers.ca
     database = make_conninfo(
         host=service.servers.endpoints(cluster).writer,
@@ -83,7 +86,8 @@ def orders(service: Rds, region_name: str) -> dict[str, Any]:
         connection.execute(ROWS)
     now = world.clock.now()
     cluster.state = State(AVAILABLE, since=now, key_since=now)
-    instance.available_at = now
+    for instance in cluster.instances:
+        instance.available_at = now
     _back_up(service, region)
     return {
         "id": cluster.id,

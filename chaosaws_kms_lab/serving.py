@@ -42,15 +42,22 @@ SECRET_BYTES = 24
 
 
 def serve(
-    directory: Path, listener: socket.socket, servers: Servers, profile: str, region: str, iam: bool
+    directory: Path,
+    listener: socket.socket,
+    servers: Servers,
+    profile: str,
+    region: str,
+    iam: bool,
+    readers: int = 0,
 ) -> dict[str, Any]:
-    """Serves a lab with one cluster in `region`; what a client has to know of it.
+    """Serves a lab with one cluster in `region`, which has a writer and so many readers; what a
+    client has to know of it.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
     """
     world = World(Clock(servers.speed), PROFILES[profile])
     rds = Rds(world, servers)
-    cluster = seed.orders(rds, region)
+    cluster = seed.orders(rds, region, readers)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

@@ -15,7 +15,7 @@ from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.guard.guard import Target
-from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history import READER, EventName
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
 from chaosaws_kms_ext.inject.recovery import Recovery, call_start
@@ -374,8 +374,9 @@ def _delete(
 
 
 def _answers(run: Run) -> bool:
-    """Whether the load, if there is one that still runs, is answered again."""
-    load = run.loads.get(MAIN)
-    if load is None or load.ended:
-        return True
-    return load.window(run.settings.steady_window).share >= ANSWERED
+    """Whether the loads on the cluster, if there are some that still run, are answered again."""
+    running = [load for name in (MAIN, READER) if (load := run.loads.get(name)) and not load.ended]
+    return all(
+        load.window(run.settings.steady_window_at(load.config.rate)).share >= ANSWERED
+        for load in running
+    )

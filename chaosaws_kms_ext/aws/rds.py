@@ -61,6 +61,18 @@ class Cluster:
         return str(self.raw.get("Endpoint", ""))
 
     @property
+    def reader_address(self) -> str:
+        """Where the reader endpoint is; without a reader it leads to the writer (Aurora User Guide,
+        "Reader endpoints for Amazon Aurora")."""
+        return str(self.raw.get("ReaderEndpoint", ""))
+
+    @property
+    def readers(self) -> list[str]:
+        """The ids of the instances that are not the writer."""
+        members = self.raw.get("DBClusterMembers", [])
+        return [m["DBInstanceIdentifier"] for m in members if m.get("IsClusterWriter") is False]
+
+    @property
     def available(self) -> bool:
         """Whether the cluster and every instance of it are available."""
         return all(status == AVAILABLE for status in (self.status, *self.instances.values()))

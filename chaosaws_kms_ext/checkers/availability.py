@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,12 @@ from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load,
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.checkers.slices import slices_of, width_of
+from chaosaws_kms_ext.history import MAIN, READER, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals, Mask
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["AvailabilityChecker", "Service", "service_in", "slices_of"]
-
-MOST_SLICES = 600
-"""In the summary, for each load."""
+__all__ = ["AvailabilityChecker", "Service", "service_in"]
 
 
 NEIGHBOURS = 100
@@ -51,16 +49,22 @@ class AvailabilityChecker(Checker):
         """Counts arrivals; the time in which a load had died counts neither way."""
         loads = {load: _figures(history, conditions, load) for load in every_load(history)}
         main = loads[MAIN]
-        known = main["availability"] is not None and not never_injected(history, conditions)
-        row = f"{main['availability']:.1%} of the arrivals answered in time" if known else ""
-        lost = main["lost_service_seconds"]
-        if known and lost is not None:
-            row += f"; {lost:.2f} s of service lost"
+        hit = [] if never_injected(history, conditions) else [MAIN, READER]
         return Result(
             loads=loads,
             measured={name: main[name] for name in ("availability", "lost_service_seconds")},
-            rows=[("availability", row)] if row else (),
+            rows=[
+                ("availability" if load == MAIN else f"load {load}", _in_words(loads[load]))
+                for load in hit
+                if load in loads and loads[load]["availability"] is not None
+            ],
         )
+
+
+def _in_words(figures: Mapping[str, Any]) -> str:
+    lost = figures["lost_service_seconds"]
+    row = f"{figures['availability']:.1%} of the arrivals answered in time"
+    return row if lost is None else f"{row}; {lost:.2f} s of service lost"
 
 
 def _figures(history: History, conditions: Conditions, load: str) -> dict[str, Any]:
@@ -74,14 +78,14 @@ def _figures(history: History, conditions: Conditions, load: str) -> dict[str, A
     counted = service_in(arrivals, failed, affected, rate, gaps)
     rest = Span(affected.begin, max(whole.end, affected.end))
     lost = service_in(arrivals, failed, rest, rate, gaps)
-    width = max(1.0, math.ceil(whole.seconds / MOST_SLICES))
+    width = width_of(whole)
     return {
         "availability": None if counted.share is None else round(counted.share, 5),
         "lost_service_seconds": round(lost.lost / rate, 3),
         "slices": {
             "begin": history.in_utc(whole.begin),
             "seconds": width,
-            "shares": slices_of(arrivals, whole, width),
+            "shares": [_share(each) for each in slices_of(arrivals, whole, width)],
         },
     }
 
@@ -133,15 +137,6 @@ def _lost(failed: Mask, known: Mask) -> float:
     return float(np.sum(its / np.maximum(known_of, 1) * of_each))
 
 
-def slices_of(arrivals: Arrivals, span: Span, width: float) -> list[float | None]:
-    """The share that was answered in time of what was due in each slice of `width` seconds."""
-    number = math.ceil(span.seconds / width)
-    edges = span.begin + np.round(np.arange(number + 1) * width * SECOND).astype(np.int64)
-    edges[-1] = min(int(edges[-1]), span.end)
-    places = np.searchsorted(arrivals.due, edges)
-    shares: list[float | None] = []
-    for first, last in pairwise(places.tolist()):
-        answered = int(np.count_nonzero(arrivals.answered[first:last]))
-        known = last - first - int(np.count_nonzero(arrivals.unrecorded[first:last]))
-        shares.append(round(answered / known, 4) if known else None)
-    return shares
+def _share(due: Arrivals) -> float | None:
+    known = len(due) - int(np.count_nonzero(due.unrecorded))
+    return round(int(np.count_nonzero(due.answered)) / known, 4) if known else None

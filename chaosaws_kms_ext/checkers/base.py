@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from chaosaws_kms_ext.checkers.objectives import OBJECTIVES, Figure, Objective
 from chaosaws_kms_ext.discovery import import_all
-from chaosaws_kms_ext.history import MAIN, Conditions, EventName
+from chaosaws_kms_ext.history import MAIN, READER, Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "load",
     "never_injected",
     "of_load",
+    "only_reads",
     "total",
 ]
 
@@ -109,7 +110,12 @@ def every_load(history: History) -> tuple[str, ...]:
 
 def expects_outage(conditions: Conditions, load: str) -> bool:
     """Whether the fault is to hit this load; every other load should not be affected."""
-    return conditions.expects_outage and load == MAIN
+    return conditions.expects_outage and load in (MAIN, READER)
+
+
+def only_reads(load: str) -> bool:
+    """Whether a load never writes, so that no write of its own can be lost."""
+    return load == READER
 
 
 def never_injected(history: History, conditions: Conditions) -> bool:

@@ -16,6 +16,7 @@ from chaosaws_kms_ext.checkers.base import (
     expects_outage,
     never_injected,
     of_load,
+    only_reads,
     total,
 )
 from chaosaws_kms_ext.checkers.load_ended import may_miss_records
@@ -44,9 +45,13 @@ class DurabilityChecker(Checker):
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Compares each load's acknowledged writes with the rows that were read back."""
-        loads, doubts, rows = {}, [], []
+        loads: dict[str, dict[str, Any]] = {}
+        doubts, rows = [], []
         lost: list[int | None] = []
         for load in every_load(history):
+            if only_reads(load):
+                loads[load] = dict.fromkeys(self.fields)
+                continue
             writes = history.writes(load)
             last = history.last_sequences(load) if may_miss_records(history, load) else None
             kept = compare_writes(writes, history.rows.get(load), last)

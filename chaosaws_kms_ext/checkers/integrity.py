@@ -16,6 +16,7 @@ from chaosaws_kms_ext.checkers.base import (
     expects_outage,
     never_injected,
     of_load,
+    only_reads,
     total,
 )
 from chaosaws_kms_ext.checkers.load_ended import may_miss_records
@@ -30,7 +31,7 @@ from chaosaws_kms_ext.checkers.write_numbers import (
     recognise,
     writers_of,
 )
-from chaosaws_kms_ext.history import MAIN, Conditions
+from chaosaws_kms_ext.history import MAIN, READER, Conditions
 from chaosaws_kms_ext.history.columns import Instants, ReadBack, Reads, Writes
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.payload import SEQUENCES
@@ -64,11 +65,15 @@ class IntegrityChecker(Checker):
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Compares each load's writes with the rows and the registers that were read back."""
-        loads, doubts, rows = {}, [], []
+        loads: dict[str, dict[str, Any]] = {}
+        doubts, rows = [], []
         counts: dict[str, list[int | None]] = {kind: [] for kind in KINDS}
         for load in every_load(history):
+            if only_reads(load):  # what it saw is of what `main` wrote
+                loads[load] = dict.fromkeys(self.fields)
+                continue
             last = history.last_sequences(load) if may_miss_records(history, load) else None
-            its = compare(history.writes(load), history.reads(load), history.rows.get(load), last)
+            its = compare(history.writes(load), _reads(history, load), history.rows.get(load), last)
             loads[load] = _figures(its)
             if load in history.loads or expects_outage(conditions, load):
                 for kind in KINDS:
@@ -108,6 +113,13 @@ class Integrity:
         """How many there are of a kind."""
         found = getattr(self, kind)
         return None if found is None else len(found)
+
+
+def _reads(history: History, load: str) -> Reads:
+    """What was seen of a load's registers, also by the load over the reader endpoint."""
+    if load != MAIN or not len(history.reads(READER)):
+        return history.reads(load)
+    return Reads.joined([history.reads(MAIN), history.reads(READER)])
 
 
 def _figures(its: Integrity) -> dict[str, Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.percentile import rank_of_delays
+from chaosaws_kms_ext.checkers.phases import recorded_span
+from chaosaws_kms_ext.checkers.slices import slices_of, width_of
 from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["Latency", "LatencyChecker", "latency_between"]
+__all__ = ["Latency", "LatencyChecker", "latency_between", "slice_latency"]
 
 
 @checker
@@ -24,6 +27,8 @@ class LatencyChecker(Checker):
         "latency_ms": "milliseconds from the instant an arrival was due to its answer, of those "
         "that were answered: before the fault (without one: of the whole run) and after the "
         "recovery",
+        "latency_slices": "milliseconds of the answers in each of the `slices`, by when their "
+        "arrivals were due: `p50_ms`, `p99_ms`, `max_ms`; `null`: nothing was answered",
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -38,7 +43,10 @@ class LatencyChecker(Checker):
             arrivals = history.arrivals(load)
             before = latency_between(arrivals, 0, injected.at if injected else END_OF_TIME)
             after = latency_between(arrivals, recovery or END_OF_TIME, END_OF_TIME)
-            loads[load] = {"latency_ms": {"before": asdict(before), "after": asdict(after)}}
+            loads[load] = {
+                "latency_ms": {"before": asdict(before), "after": asdict(after)},
+                "latency_slices": _over_time(history, load),
+            }
         return Result(loads=loads)
 
 
@@ -54,6 +62,25 @@ def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
     its = arrivals.due_between(begin, end)
     return Latency(_ms(rank_of_delays(its, 0.50)), _ms(rank_of_delays(its, 0.99)))
+
+
+def _over_time(history: History, load: str) -> dict[str, Any] | None:
+    whole = recorded_span(history, load)
+    if whole is None:
+        return None
+    width = width_of(whole)
+    found = [slice_latency(each) for each in slices_of(history.arrivals(load), whole, width)]
+    return {
+        "begin": history.in_utc(whole.begin),
+        "seconds": width,
+        **{name: [each[name] for each in found] for name in ("p50_ms", "p99_ms", "max_ms")},
+    }
+
+
+def slice_latency(due: Arrivals) -> dict[str, float | None]:
+    """Of the arrivals of a slice that were answered, in milliseconds; None: none was."""
+    shares = {"p50_ms": 0.50, "p99_ms": 0.99, "max_ms": 1.0}
+    return {name: _ms(rank_of_delays(due, share)) for name, share in shares.items()}
 
 
 def _ms(nanoseconds: int | None) -> float | None:

@@ -147,7 +147,7 @@ def all_windows(
     stopped = history.first(EventName.LOAD_STOPPED, load=load)
     known = Load(
         rate=history.recorded[load].rate,
-        window=conditions.settings.steady_window,
+        window=conditions.settings.steady_window_at(history.recorded[load].rate),
         deadline=conditions.settings.query_deadline,
         usual=usual_delay(arrivals, usual_until),
         stalls=history.witness(load, "stall"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
@@ -40,12 +38,11 @@ class RecoveryCurve(Checker):
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Only of the load that the fault affects."""
-        loads: dict[str, dict[str, Any]] = {
-            load: {"recovery_curve": None} for load in every_load(history)
+        """Only of the loads that the fault affects."""
+        loads = {
+            load: {"recovery_curve": _of(history, conditions, load)} for load in every_load(history)
         }
-        found = _of(history, conditions) if expects_outage(conditions, MAIN) else None
-        loads[MAIN] = {"recovery_curve": found}
+        found = loads[MAIN]["recovery_curve"]
         normal = found["normal_latency"] if found else None
         shown = [f"{found['first_answer']:.2f} s to the first answer"] if found else []
         if found and normal is not None:
@@ -59,18 +56,20 @@ class RecoveryCurve(Checker):
         )
 
 
-def _of(history: History, conditions: Conditions) -> dict[str, float | None] | None:
-    seen, back = outage_of(history, conditions, MAIN), KeyEvents.of(history).put_back
-    whole = recorded_span(history, MAIN)
+def _of(history: History, conditions: Conditions, load: str) -> dict[str, float | None] | None:
+    if not expects_outage(conditions, load):
+        return None
+    seen, back = outage_of(history, conditions, load), KeyEvents.of(history).put_back
+    whole = recorded_span(history, load)
     if seen is None or seen.recovery is None or back is None or whole is None:
         return None
     if put_back_by_others(history, conditions) or seen.recovery < back.at:
         return None
-    arrivals = history.arrivals(MAIN)
+    arrivals, rate = history.arrivals(load), history.recorded[load].rate
     answers = arrivals.answered & (arrivals.done >= back.at)
-    span = round(conditions.settings.steady_window * SECOND)
+    span = round(conditions.settings.steady_window_at(rate) * SECOND)
     half = answered_share_from(arrivals, back.at, span, 0.5)
-    normal = _normal(history, Span(seen.recovery, whole.end))
+    normal = _normal(history, load, Span(seen.recovery, whole.end))
     instants = {
         "first_answer": int(np.min(arrivals.done, where=answers, initial=END_OF_TIME)),
         "half": None if half is None else min(half, seen.recovery),
@@ -102,10 +101,10 @@ def answered_share_from(arrivals: Arrivals, since: int, span: int, share: float)
     return None
 
 
-def _normal(history: History, after: Span) -> int | None:
+def _normal(history: History, load: str, after: Span) -> int | None:
     """From when on the latency is as before and stays so; None: it is not at the end."""
-    slices = latency_slices(history.arrivals(MAIN), after, slice_width(history.recorded[MAIN].rate))
-    before = normal_latency(history, MAIN, [])
+    slices = latency_slices(history.arrivals(load), after, slice_width(history.recorded[load].rate))
+    before = normal_latency(history, load, [])
     if before is None:
         return None
     since = None

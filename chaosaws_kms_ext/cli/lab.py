@@ -43,6 +43,12 @@ __all__ = ["UNSET", "command"]
 @click.option(
     "--tls", is_flag=True, help="Take database connections by TLS only, with a CA of its own."
 )
+@click.option(
+    "--readers",
+    type=click.IntRange(0, 15),
+    default=0,
+    help="How many readers the cluster has beside its writer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
 def command(
@@ -52,6 +58,7 @@ def command(
     port: int,
     iam: bool,
     tls: bool,
+    readers: int,
     as_json: bool,
 ) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
@@ -65,7 +72,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port, iam, tls)
+        running = LocalLab.start(speed, profile, port, iam, tls, readers)
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     try:

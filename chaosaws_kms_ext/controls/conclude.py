@@ -10,7 +10,7 @@ import psycopg
 from chaoslib.types import Journal
 
 from chaosaws_kms_ext.files import write_whole
-from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history import READER, EventName
 from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.loadgen import loads
@@ -81,12 +81,10 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     problems = []
     running = [each for each in run.loads if each.config.name not in run.loads.stopped]
     main = run.loads.get(loads.MAIN)
-    asked = run.last(EventName.PUT_BACK) and not _broken(course)
-    if asked and main and main in running and not main.ended:
-        try:
-            loads.steady(run, main)
-        except LoadFailed as problem:
-            problems.append(f"the steady state did not hold again: {problem}")
+    if run.last(EventName.PUT_BACK) and not _broken(course):
+        for load in running:
+            if load.config.name in (loads.MAIN, READER):
+                problems += _steady_again(run, load)
     for load in running:
         problems += _end(run, load, course.interrupted)
     if run.lab and main in running and _of_the_lab(run):
@@ -96,6 +94,18 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     if run.unrecorded:
         problems.append(f"not every event could be recorded: {run.unrecorded}")
     return problems
+
+
+def _steady_again(run: Run, load: Load) -> list[str]:
+    """Whether the load, if it still runs, is answered as before the fault; what is wrong if not."""
+    if load.ended:
+        return []
+    try:
+        loads.steady(run, load)
+    except LoadFailed as problem:
+        of_it = "" if load.config.name == loads.MAIN else f" of the load {load.config.name}"
+        return [f"the steady state{of_it} did not hold again: {problem}"]
+    return []
 
 
 def _broken(course: Course) -> bool:

@@ -31,6 +31,7 @@ from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.loadgen.passwords import passwords
+from chaosaws_kms_ext.loadgen.reader_load import start_where_readers_are
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.screen import Screen
@@ -188,8 +189,8 @@ def local_lab(start: Start) -> Iterator[None]:
     if settings.target != "lab":
         yield
         return
-    tls = settings.lab_tls == "yes"
-    lab = LocalLab.start(settings.lab_speed, settings.lab_profile, tls=tls)
+    tls, readers = settings.lab_tls == "yes", settings.lab_readers
+    lab = LocalLab.start(settings.lab_speed, settings.lab_profile, tls=tls, readers=readers)
     try:
         start.run.lab = lab
         with only_the_lab(lab):
@@ -307,7 +308,9 @@ def _open_folder(run: Run, on: str) -> Path:
     """Makes it, if there is room for all that the run may write; raises Refused."""
     settings = run.settings
     where = f"CHAOS_REPORTS_DIR={settings.reports_dir}"
-    records = settings.load_rate * settings.longest_run if on == "cluster" else 0.0
+    readers = run.target is not None and run.target.cluster.readers
+    rate = settings.load_rate + (settings.arrivals_over_reader if readers else 0.0)
+    records = rate * settings.longest_run if on == "cluster" else 0.0
     needed = int(ROOM + records * RECORD)
     try:
         disk = shutil.disk_usage(_existing(Path(settings.reports_dir)))
@@ -353,6 +356,7 @@ def loads_put_away(start: Start) -> Iterator[None]:
         restarts.stop()
         for load in run.loads:
             load.stop()
+        for load in run.loads:
             try:
                 loads.drop_schema(run, load, timeout=1 if run.interrupted else 10)
             except LoadFailed as problem:
@@ -364,7 +368,7 @@ def loads_put_away(start: Start) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watched_and_loaded(start: Start) -> Iterator[None]:
-    """The watcher of key and cluster, and the load `main`, which is steady from here on."""
+    """The watcher of key and cluster, and the loads, which are steady from here on."""
     run = start.run
     with contextlib.ExitStack() as stack:
         if run.target:
@@ -375,6 +379,7 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
             if start.on == "cluster":
                 stack.callback(watch(run, Aws.of(run), cluster.id, key).stop)
                 loads.start(run, MAIN, cluster.id, conninfo_for(run, cluster))
+                start_where_readers_are(run, cluster)
         run.event(EventName.READY, caller=start.caller.arn)
         yield
 

@@ -15,6 +15,7 @@ from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import (
     END_OF_TIME,
     MAIN,
+    READER,
     SECOND,
     Anchor,
     Event,
@@ -27,6 +28,7 @@ from chaosaws_kms_ext.history.records import (
 __all__ = [
     "END_OF_TIME",
     "MAIN",
+    "READER",
     "SECOND",
     "Anchor",
     "CannotBeJudged",

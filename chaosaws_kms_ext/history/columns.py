@@ -232,6 +232,18 @@ class Writes:
             column[:] = column[order]
         return self
 
+    @classmethod
+    def joined(cls, parts: Sequence[Writes]) -> Writes:
+        """Those of all parts, of which there is one at least."""
+        return cls(
+            Rows(
+                np.concatenate([each.rows.writer for each in parts]),
+                np.concatenate([each.rows.sequence for each in parts]),
+            ),
+            np.concatenate([each.outcome for each in parts]),
+            np.concatenate([each.done for each in parts]),
+        )
+
     def __len__(self) -> int:
         return len(self.outcome)
 
@@ -266,6 +278,16 @@ class Reads:
         for column in (self.session, self.key, self.value, self.sent):
             column[:] = column[order]
         return self
+
+    @classmethod
+    def joined(cls, parts: Sequence[Reads]) -> Reads:
+        """Those of all parts, of which there is one at least."""
+        return cls(
+            np.concatenate([each.session for each in parts]),
+            np.concatenate([each.key for each in parts]),
+            np.concatenate([each.value for each in parts]),
+            np.concatenate([each.sent for each in parts]),
+        )
 
     def only(self, which: Mask | Instants | slice) -> Reads:
         """Some of them."""

@@ -33,7 +33,7 @@ def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
     absences: list[Absence] = []
     parts: list[Part] = []
     witnessed: list[Operation] = []
-    writes, reads = [Writes.of([])], [Reads.of([])]
+    writes, reads = list[Writes](), list[Reads]()
     labels: list[str] = []
     for _, group in groupby(ordered, key=lambda each: each[0].starts):
         its = [(_part(header, recorded), recorded) for header, recorded in group]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from chaosaws_kms_ext.history.arrow_values import filled, picked, valid_of, values_of
+from chaosaws_kms_ext.history.clocks import Sample
 from chaosaws_kms_ext.history.columns import (
     Arrivals,
     Codes,
@@ -36,7 +37,7 @@ from chaosaws_kms_ext.history.operations_file import (
 )
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation
 
-__all__ = ["arrivals_in", "read_recorded"]
+__all__ = ["arrivals_in", "read_recorded", "samples_in"]
 
 CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
@@ -62,6 +63,14 @@ def arrivals_in(batch: pa.RecordBatch) -> Arrivals:
     """The reads and writes in a batch, in the order in which they ended."""
     due, done = (values_of(batch.column(name), np.int64) for name in ("due", "done"))
     return Arrivals(due, done, outcomes_of(batch)).only(kinds_of(batch) < len(ARRIVALS))
+
+
+def samples_in(batch: pa.RecordBatch) -> list[Sample]:
+    """The questions for the time of the load in a batch."""
+    which = kinds_of(batch) == KIND_CODES["clock"]
+    its = batch.filter(pa.array(which))
+    instants = (its.column(name).to_pylist() for name in ("due", "sent", "done"))
+    return [Sample(*each) for each in zip(*instants, strict=True)]
 
 
 def _recorded(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:

@@ -14,6 +14,7 @@ __all__ = [
     "KINDS",
     "MAIN",
     "NO_ROW",
+    "READER",
     "SECOND",
     "Anchor",
     "Event",
@@ -31,6 +32,9 @@ END_OF_TIME = 2**63 - 1
 
 MAIN = "main"
 """The load on the cluster that a run is about: its figures are the run's."""
+
+READER = "reader"
+"""The load over the reader endpoint of the same cluster: it only reads."""
 
 KINDS = ("read", "write", "session", "connect", "stall", "attempt", "server", "clock", "lag")
 

@@ -29,6 +29,10 @@ HIDDEN = ("AWS_", "BOTO", "PG")
 """Environment variables that could lead to a real account or database (PGHOSTADDR beats host=)."""
 
 
+AS_SAID = ("endpoint", "region", "clusters", "access_key", "secret_key", "ca", "psql")
+"""What the lab says of itself when it is ready that is kept as it is."""
+
+
 class LabDidNotStart(PlainError):
     """One sentence: why there is no lab."""
 
@@ -59,12 +63,18 @@ class LocalLab:
 
     @classmethod
     def start(
-        cls, speed: float, profile: str, port: int = 0, iam: bool = False, tls: bool = False
+        cls,
+        speed: float,
+        profile: str,
+        port: int = 0,
+        iam: bool = False,
+        tls: bool = False,
+        readers: int = 0,
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
-        `tls` its databases take nothing else.
+        `tls` its databases take nothing else. Its cluster has so many `readers`.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
@@ -73,6 +83,7 @@ class LocalLab:
             "--speed", str(speed), "--profile", profile, "--port", str(port),
             *(["--iam"] if iam else []),
             *(["--tls"] if tls else []),
+            *(["--readers", str(readers)] if readers else []),
         ]  # fmt: skip
         ours, theirs = os.pipe()
         try:
@@ -94,16 +105,10 @@ class LocalLab:
             os.close(ours)
         return cls(
             id=ready["lab"],
-            endpoint=ready["endpoint"],
-            region=ready["region"],
-            clusters=ready["clusters"],
-            access_key=ready["access_key"],
-            secret_key=ready["secret_key"],
             credentials=Path(ready["credentials"]),
             passfile=Path(ready["passfile"]),
             requests=Path(ready["requests"]),
-            ca=ready["ca"],
-            psql=ready["psql"],
+            **{name: ready[name] for name in AS_SAID},
             _child=child,
             _log=log,
         )

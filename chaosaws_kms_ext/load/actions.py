@@ -11,6 +11,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.history import READER
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.run import Refused
@@ -35,7 +36,7 @@ def start_load(
     ----------
     cluster_id : the DB cluster; by default the one of this run.
     name : of the load: `main` is the one whose figures are the run's; at most 30 lower-case letters
-        and digits.
+        and digits. `reader` is taken.
     file : a Locust file; by default the setting `load_file`.
 
     Returns `load` and `cluster`. Raises ActivityFailed: no such cluster, not answered within 30 s,
@@ -44,6 +45,10 @@ def start_load(
     """
     with activities.plainly(configuration) as run:
         loads.named(name)
+        if name == READER:
+            raise Refused(
+                f"{READER} is the load that a run has over the reader endpoint: name this another"
+            )
         if file and not _is_file(file):
             raise Refused("the Locust file that was named does not exist")
         cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))

@@ -19,9 +19,9 @@ from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
 from chaosaws_kms_ext.loadgen.passwords import passwords
-from chaosaws_kms_ext.run import Run
+from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["conninfo_for"]
+__all__ = ["conninfo_for", "conninfo_for_readers"]
 
 ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
 LOGIN = frozenset({"dbname", "passfile", "user"})
@@ -41,6 +41,24 @@ def conninfo_for(run: Run, cluster: Cluster) -> str:
     return run.conninfos[known]
 
 
+def conninfo_for_readers(run: Run, cluster: Cluster) -> str:
+    """The same for the reader endpoint of the run's own cluster.
+
+    Raises AwsError, Refused or OSError; Refused also where `database` leads to the cluster by
+    another way than its endpoint: nothing is known of such a way to the readers.
+    """
+    given, options = conninfo_to_dict(run.settings.database), _options(run.settings.database)
+    if any(options.get(name) for name in ("hostaddr", "service")) or given.get(
+        "host", cluster.address
+    ) not in (cluster.address, cluster.reader_address):
+        raise Refused(
+            "CHAOS_DATABASE names an address of its own, which says nothing of the reader endpoint"
+        )
+    port = given.get("port") or cluster.raw.get("Port")
+    there = {"host": cluster.reader_address, **({"port": port} if port else {})}
+    return _of_settings(run, cluster, {**_without(given, ADDRESS), **there})
+
+
 def _conninfo(run: Run, cluster: Cluster) -> str:
     masters = run.master_passwords
     given = conninfo_to_dict(run.settings.database)
@@ -53,9 +71,15 @@ def _conninfo(run: Run, cluster: Cluster) -> str:
         return run.passwords.database
     if not own:
         given = {**_same_database(run), **_without(given, ADDRESS)}
+    return _of_settings(run, cluster, given, at_target=own)
+
+
+def _of_settings(run: Run, cluster: Cluster, given: dict[str, Any], at_target: bool = False) -> str:
+    """A conninfo with what `given` says, and the password as `database_auth` says; `at_target`: at
+    the address at which the user's own password file has the target."""
     if run.settings.database_auth == "libpq":
         database = rds.conninfo(cluster, make_conninfo("", **given))
-        line = None if own else _line_of_target(run, database)
+        line = None if at_target else _line_of_target(run, database)
         return database if line is None else _with_passfile(run, database, line)
     settings = replace(run.settings, database=make_conninfo("", **given))
     key = run.target.key.arn if run.target else cluster.key

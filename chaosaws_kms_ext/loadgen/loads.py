@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from chaosaws_kms_ext.checkers.degraded import normal_latency, slice_width
 from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.checkers.recovery_curve import AS_BEFORE
-from chaosaws_kms_ext.history import MAIN, EventName
+from chaosaws_kms_ext.checkers.stale_reads import READER as READER_ENDPOINT
+from chaosaws_kms_ext.history import MAIN, READER, EventName
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.process import KEPT, Load, LoadConfig
@@ -28,6 +30,7 @@ __all__ = [
     "named",
     "read_rows_back",
     "start",
+    "start_over_readers",
     "steady",
     "stop",
     "until_as_fast_as_before",
@@ -63,28 +66,12 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
     `database`: a conninfo without a password. `file`: a Locust file; by default what `load_file`
     says, and without that a load that any PostgreSQL answers.
     """
-    if run.folder is None:
-        raise Refused("a load needs the folder of the control chaosaws_kms_ext.controls.run")
-    settings = run.settings
-    config = LoadConfig(
-        database=database,
-        rate=settings.load_rate,
-        users=settings.load_users,
-        writes=settings.load_writes == "own-schema",
-        deadline=settings.query_deadline,
-        folder=run.folder / "history",
-        log=run.folder / ("load.log" if name == MAIN else f"load-{name}.log"),
-        name=name,
-        workers=settings.load_processes,
-        master=settings.load_master if name == MAIN else "",
-    )
-    if path := file or settings.load_file:
-        config = LoadConfig(**{**vars(config), "file": Path(path)})
+    config = _config(run, name, database, file)
     load = Load(config)
     run.loads.add(load)
     run.event(EventName.LOAD_STARTED, load=name, reconnect_spacing_seconds=config.reconnect_spacing)
     # The lab goes with the run, and so do the clusters that it makes.
-    if config.writes and settings.target == "aws" and not ledgers.is_of(run, cluster_id):
+    if config.writes and run.settings.target == "aws" and not ledgers.is_of(run, cluster_id):
         run.loads.schemas[name] = Ledger.of(run).record("schema", cluster_id)
     try:
         load.start()
@@ -101,6 +88,57 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
     steady(run, load)
     run.event(EventName.LOAD_STEADY, load=name)
     return load
+
+
+def start_over_readers(run: Run, database: str) -> Load:
+    """Starts the load `reader`, which only reads, and waits until it is steady.
+
+    Raises LoadFailed, Refused or OSError: there is no such load then, and nothing is recorded of
+    one.
+    """
+    load = Load(_config(run, READER, database))
+    run.loads.add(load)
+    try:
+        load.start()
+        steady(run, load)
+    except BaseException:
+        load.stop()
+        run.loads.discard(load)
+        load.forget()
+        raise
+    run.event(
+        EventName.LOAD_STARTED,
+        load=READER,
+        reconnect_spacing_seconds=load.config.reconnect_spacing,
+        endpoint=READER_ENDPOINT,
+        registers_of=MAIN,
+    )
+    run.event(EventName.LOAD_STEADY, load=READER)
+    return load
+
+
+def _config(run: Run, name: str, database: str, file: str = "") -> LoadConfig:
+    """What a load of this run does; raises Refused."""
+    if run.folder is None:
+        raise Refused("a load needs the folder of the control chaosaws_kms_ext.controls.run")
+    settings, over_readers = run.settings, name == READER
+    own_schema = settings.load_writes == "own-schema"
+    users = settings.users_over_reader if over_readers else settings.load_users
+    config = LoadConfig(
+        database=database,
+        rate=settings.arrivals_over_reader if over_readers else settings.load_rate,
+        users=users,
+        writes=own_schema and not over_readers,
+        reads_registers=own_schema and over_readers,
+        deadline=settings.query_deadline,
+        folder=run.folder / "history",
+        log=run.folder / ("load.log" if name == MAIN else f"load-{name}.log"),
+        name=name,
+        workers=min(settings.load_processes, users),
+        master=settings.load_master if name == MAIN else "",
+    )
+    path = file or settings.load_file
+    return replace(config, file=Path(path)) if path else config
 
 
 def end(run: Run, load: Load) -> bool:

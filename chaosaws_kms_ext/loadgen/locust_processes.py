@@ -42,6 +42,8 @@ class LoadConfig:
     log: Path
     file: Path = DEFAULT_LOAD
     name: str = "main"
+    reads_registers: bool = False
+    """Whether it reads the registers that the load `main` writes."""
     workers: int = 1
     """Processes that share the arrivals and the users."""
     master: str = ""
@@ -78,6 +80,7 @@ class LocustProcesses:
                 rate=config.rate,
                 users=config.users,
                 writes=config.writes,
+                reads_registers=config.reads_registers,
                 deadline=config.deadline,
                 folder=str(config.folder.resolve()),
                 worker=number,

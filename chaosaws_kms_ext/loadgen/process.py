@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.history.clocks import Clock, Sample
 from chaosaws_kms_ext.history.columns import Arrivals, ReadBack
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, GrowingFile
-from chaosaws_kms_ext.history.read_recorded import arrivals_in
+from chaosaws_kms_ext.history.read_recorded import arrivals_in, samples_in
 from chaosaws_kms_ext.loadgen import schema
 from chaosaws_kms_ext.loadgen.client import config as client
 from chaosaws_kms_ext.loadgen.locust_processes import LoadConfig, LocustProcesses
@@ -27,6 +30,9 @@ FRESHEST = 0.6
 
 HEARD_WITHIN = 2.0
 """Seconds: a process records something each second, whatever the database does."""
+
+MOST_SAMPLES = 240
+"""Of a clock, for windows: a minute."""
 
 KEPT = 60.0
 """Seconds of records that are kept in memory for windows."""
@@ -56,6 +62,7 @@ class Load:
     def __init__(self, config: LoadConfig) -> None:
         self.config = config
         self._files: dict[Path, GrowingFile] = {}
+        self._samples: dict[Path, list[Sample]] = {}
         self._recent = Arrivals.of([])
         self._processes = LocustProcesses(config)
         self._began: int | None = None
@@ -103,9 +110,6 @@ class Load:
         return sum(
             time.time() - written < HEARD_WITHIN for written in map(_written, self._recorded())
         )
-
-    def _recorded(self) -> Iterable[Path]:
-        return self.config.folder.glob(f"{PREFIX}{self.config.name}-*{SUFFIX}")
 
     def wait_for_workers(self, timeout: float, observer: Observer) -> None:
         """Waits until all workers on other machines have begun; raises LoadFailed."""
@@ -176,6 +180,11 @@ class Load:
         self.retire()
         self._processes.stop()
 
+    def forget(self) -> None:
+        """Removes what it recorded; it has ended."""
+        for path in self._recorded():
+            path.unlink(missing_ok=True)
+
     def rows(self, timeout: float) -> ReadBack | None:
         """What the writes left in the database; None without writes. Raises LoadFailed."""
         return schema.rows(self.config.database, timeout) if self.config.writes else None
@@ -194,14 +203,33 @@ class Load:
         parts = [self._recent]
         for path in self._recorded():
             file = self._files.setdefault(path, GrowingFile(path))
-            found = [arrivals_in(batch) for batch in file.batches()]
+            batches = file.batches()
+            found = [arrivals_in(batch) for batch in batches]
             if file.header is not None and file.header.load == self.config.name:
+                if self.config.master:
+                    found = self._on_our_clock(path, batches, found)
                 parts += found
         recent = Arrivals.joined(parts)
         if self._began is None and len(recent):
             self._began = int(recent.due.min())
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         self._recent = recent.only(recent.done >= oldest)
+
+    def _on_our_clock(
+        self, path: Path, batches: Sequence[pa.RecordBatch], found: Sequence[Arrivals]
+    ) -> list[Arrivals]:
+        """What a worker of another machine recorded, as far as its clock is known by now."""
+        samples = self._samples.setdefault(path, [])
+        samples += [sample for batch in batches for sample in samples_in(batch)]
+        del samples[:-MOST_SAMPLES]
+        clock = Clock(samples)
+        return [
+            Arrivals(clock.commons(its.due), clock.commons(its.done), its.outcome) for its in found
+        ]
+
+    def _recorded(self) -> list[Path]:
+        """The files of its records."""
+        return list(self.config.folder.glob(f"{PREFIX}{self.config.name}-*{SUFFIX}"))
 
     def _why_not_steady(self, seconds: float, share: float, timeout: float) -> str:
         seen = f"{self.window(seconds).share:.0%} of the arrivals were answered"

@@ -42,6 +42,8 @@ class ClientConfig:
     """Seconds from the instant an arrival is due."""
     folder: str
     """Where the history goes."""
+    reads_registers: bool = False
+    """Whether one arrival in ten reads a register that another load of the database writes."""
     worker: int = 0
     """The number of this process among those of the load, from 0 on."""
     workers: int = 1

@@ -23,7 +23,7 @@ from chaosaws_kms_ext.loadgen.client.lag import Lag
 from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.port import listens_at
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
-from chaosaws_kms_ext.loadgen.client.registers import register_to_read
+from chaosaws_kms_ext.loadgen.client.registers import find_writers, register_to_read
 from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
 from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
 from chaosaws_kms_ext.loadgen.client.witnesses import (
@@ -41,6 +41,8 @@ MOST_SAID = 20
 """At most so many different messages of the database go to the log."""
 SHORTEST = 0.005
 """Seconds between two attempts to connect that fail at once."""
+LOOK_AGAIN = 5.0
+"""Seconds after which a load that reads another's registers looks who has some."""
 QUIT_WITHIN = 3.0
 """Seconds after which a load that cannot stop in order is ended."""
 
@@ -82,7 +84,7 @@ class Driver:
         self.environment = environment
         self.deadline = round(config.deadline * SECOND)
         start = config.start or time.monotonic_ns() + round(START_AFTER * SECOND)
-        self.schedule = Schedule(start, config.rate, config.writes)
+        self.schedule = Schedule(start, config.rate, config.writes, config.reads_registers)
         self._tickets = Tickets(self.schedule, self.deadline, config.worker, config.workers)
         if stream is None:
             share = {name: getattr(config, name) for name in ("worker", "workers", "starts")}
@@ -97,6 +99,7 @@ class Driver:
         )
         self._writers = config.writers_from
         self._wrote: list[int] = []
+        self._look_at = 0.0
         self._connections = config.connections_from
         self._stopped_at: int | None = None
         self._said: set[str] = set()
@@ -124,8 +127,15 @@ class Driver:
 
     def register(self, asks: int, asked: int) -> int | None:
         """The writer whose register `asks` is to read now; it has read `asked` of them. None: none
-        has written yet."""
+        has written yet, or it is time for `find_writers`."""
+        if self.config.reads_registers and time.monotonic() >= self._look_at:
+            return None
         return register_to_read(self._wrote, asks, asked) if self._wrote else None
+
+    def find_writers(self, connection: DeadlineConnection) -> None:
+        """Looks which writers of the other load have a register; raises psycopg.Error."""
+        self._look_at = time.monotonic() + LOOK_AGAIN
+        self._wrote = find_writers(connection, self.config.users)
 
     def take(self) -> int:
         """The next arrival that can still be answered in time."""

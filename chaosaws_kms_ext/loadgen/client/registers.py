@@ -13,7 +13,7 @@ from chaosaws_kms_ext.history.payload import SEQUENCES, payload_of
 from chaosaws_kms_ext.history.records import DAMAGED, NO_ROW
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 
-__all__ = ["CREATE", "read_register", "register_to_read", "write"]
+__all__ = ["CREATE", "find_writers", "read_register", "register_to_read", "write"]
 
 # Without a unique constraint: a row that is there twice is to be seen.
 CREATE = (
@@ -33,6 +33,7 @@ WITH register AS (
 INSERT INTO chaos_kms.writes (writer, sequence, payload)
 VALUES (%(writer)s, %(sequence)s, %(payload)s)
 """
+WRITERS = "SELECT writer FROM chaos_kms.registers ORDER BY writer DESC LIMIT %s"
 READ = "SELECT value, payload FROM chaos_kms.registers WHERE writer = %s"
 
 STAY = 8
@@ -55,6 +56,11 @@ def read_register(connection: DeadlineConnection, writer: int) -> int:
     value: int = row[0]
     whole = 0 < value < SEQUENCES and row[1] == payload_of(writer, value)
     return value if whole else DAMAGED
+
+
+def find_writers(connection: DeadlineConnection, most: int) -> list[int]:
+    """The newest writers that have a register; raises psycopg.Error."""
+    return [writer for (writer,) in connection.execute(WRITERS, (most,), prepare=True).fetchall()]
 
 
 def register_to_read(writers: Sequence[int], asks: int, asked: int) -> int:

@@ -30,6 +30,8 @@ class Schedule:
     start: int
     rate: float
     writes: bool
+    reads_registers: bool = False
+    """Also where it writes none itself."""
 
     def due(self, number: int) -> int:
         """The instant at which arrival `number` is due, ns."""
@@ -40,8 +42,8 @@ class Schedule:
         return "write" if self.writes and _place(number) == WRITE_EVERY - 1 else "read"
 
     def of_register(self, number: int) -> bool:
-        """Whether it reads a register of the load's own."""
-        return self.writes and _place(number) == WRITE_EVERY // 2 - 1
+        """Whether it reads a register."""
+        return (self.writes or self.reads_registers) and _place(number) == WRITE_EVERY // 2 - 1
 
 
 def _place(number: int) -> int:

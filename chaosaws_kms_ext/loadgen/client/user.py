@@ -115,6 +115,8 @@ class QueryUser(User):
             register = driver.register(what.writer, asked)
             if register is not None:
                 return partial(read_register, writer=register), register
+            if driver.config.reads_registers:
+                return driver.find_writers, None
         weights = [query.weight for query in self._mix]  # type: ignore[attr-defined]
         return partial(random.choices(self._mix, weights)[0], self), None
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.checkers.availability import AvailabilityChecker, service_in, slices_of
+from chaosaws_kms_ext.checkers.availability import AvailabilityChecker, service_in
 from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span
 from chaosaws_kms_ext.history import EventName
@@ -89,7 +89,7 @@ def test_a_load_that_the_fault_should_not_affect_is_counted_from_begin_to_end():
 def test_nothing_is_known_of_a_load_that_was_never_steady():
     found = check(load("main", *["ok"] * 99), [event(EventName.INJECTED, 50)])
     assert set(found.loads["main"].values()) == {None}
-    assert found.rows == ()
+    assert list(found.rows) == []
 
 
 def test_an_experiment_can_ask_for_it():
@@ -120,16 +120,13 @@ def test_it_is_what_counting_one_by_one_gives(outcomes, begin, length, missing):
     assert (found.due, found.failed) == (len(inside) + holes, len(failed) + holes)
 
 
-@given(
-    outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=80),
-    width=st.sampled_from([0.05, 0.2, 1.0]),
-)
-def test_the_slices_together_are_the_whole(outcomes, width):
-    operations = load("main", *outcomes)
-    span = Span(at(0), at(len(outcomes)))
-    shares = slices_of(Arrivals.of(operations), span, width)
-    each = round(width * RATE)
-    assert shares == [
+@given(st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=80))
+def test_the_slices_together_are_the_whole(outcomes):
+    its = [event(EventName.LOAD_STEADY, 0, load="main")]
+    its.append(event(EventName.LOAD_STOPPED, len(outcomes), load="main"))
+    found = check(load("main", *outcomes), its, outage=False).loads["main"]["slices"]
+    each = round(found["seconds"] * RATE)
+    assert found["shares"] == [
         pytest.approx(sum(o == "ok" for o in part) / len(part), abs=1e-4)
         for part in (outcomes[n : n + each] for n in range(0, len(outcomes), each))
     ]

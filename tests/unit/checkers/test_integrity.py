@@ -211,6 +211,21 @@ def test_the_summary_counts_and_names_them():
     assert its.rows == [("integrity", "1 changed · 2 duplicated · 1 reordered")]
 
 
+def test_what_was_seen_over_the_reader_endpoint_is_of_what_main_wrote():
+    seen = [read(-1, sent=25)._replace(load="reader"), read(1, sent=26)._replace(load="reader")]
+    operations = [*WRITES, *seen]
+    events = [*started("main", "reader"), *ran("main", 0, 9), *ran("reader", 0, 9)]
+    recorded = history(operations, events, {"main": ROWS})
+    its = IntegrityChecker().check(recorded, conditions())
+    assert its.measured["changed_writes"] == 1
+    assert its.loads["main"]["integrity"]["changed"] == 1
+    assert set(its.loads["reader"].values()) == {None}
+    kept = durability.DurabilityChecker().check(recorded, conditions())
+    assert kept.measured["lost_writes"] == 0
+    assert kept.doubts == []
+    assert kept.loads["reader"] == {"writes": None, "lost_writes": None}
+
+
 def test_very_many_are_counted_and_not_all_named():
     rows = [(1, number, 0) for number in range(1, LISTED + 50)]
     its = IntegrityChecker().check(run_with(rows, [row(3)]), conditions())

@@ -104,3 +104,22 @@ def test_a_share_is_answered_from_the_first_stretch_in_which_it_is(outcomes, sin
             expected = min(ok)
             break
     assert answered_share_from(Arrivals.of(operations), at(since), span, share) == expected
+
+
+def test_the_load_over_the_reader_endpoint_has_a_way_back_of_its_own():
+    operations, events = outage_of_main()
+    later = [o._replace(load="reader") for o in operations if o.kind in ("read", "write")]
+    later = [o._replace(outcome="timeout") if at(200) <= o.due < at(220) else o for o in later]
+    both = history(
+        [*operations, *later], [*started("main", "reader"), *events, *ran("reader", 0, 300)]
+    )
+    its = check(both).loads
+    first = {name: its[name]["recovery_curve"]["first_answer"] for name in ("main", "reader")}
+    assert first["reader"] - first["main"] == pytest.approx(1.0)
+    found = measure([], both, outage=True)
+    assert found.figures["outage_seconds"] + 1 == pytest.approx(
+        found.loads["reader"]["outage_seconds"]
+    )
+    assert found.loads["reader"]["missed_arrivals"] is None
+    copy = history([o._replace(load="copy") for o in later], events)
+    assert check(copy).loads["copy"]["recovery_curve"] is None

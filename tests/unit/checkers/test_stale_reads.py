@@ -149,6 +149,29 @@ def test_a_replica_may_lag_and_must_not_go_back():
     ]  # fmt: skip
 
 
+def of_reader(*reads):
+    """A run whose load over the reader endpoint saw this of what `main` wrote."""
+    its = [read._replace(load="reader") for read in reads]
+    return run_of(*WRITES, read(7, 2 * SECOND), *its, endpoint="reader", registers_of="main")
+
+
+def test_what_a_reader_saw_late_is_lag_and_what_went_back_is_stale():
+    lags = [read(1, 2 * SECOND), read(3, 3 * SECOND), read(3, 4 * SECOND), read(7, 5 * SECOND)]
+    its = measure(["main"], of_reader(*lags))
+    assert its.loads["reader"]["register_reads"]["behind"] == 3
+    assert its.loads["reader"]["register_reads"]["in_session"] == 0
+    assert its.measured["stale_reads"] == 0
+    # The same that a session saw in another order, and what one without any lag went back to.
+    back = [read(3, 2 * SECOND), read(1, 3 * SECOND), read(7, 4 * SECOND), read(3, 5 * SECOND)]
+    its = measure(["main"], of_reader(*back))
+    assert its.loads["reader"]["register_reads"]["in_session"] == 2
+    assert its.measured["stale_reads"] == 2
+    assert its.figures["stale_reads"] == []
+    assert "objective missed: stale_reads was 2, and its limit is 0" in (
+        verdict(its, "stale_reads").reasons
+    )
+
+
 def test_very_many_are_counted_and_not_all_named():
     reads = [read(1, SECOND + number) for number in range(LISTED + 9)]
     its = StaleReads().check(run_of(*WRITES, *reads), conditions())

@@ -13,9 +13,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.guard import Target
-from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for, conninfo_for_readers
 from chaosaws_kms_ext.loadgen.passwords import Passwords
-from chaosaws_kms_ext.run import Run
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from tests.support.labs import client
 from tests.support.token_gate import asks
@@ -149,6 +149,30 @@ def test_a_password_that_the_password_file_has_for_the_target_alone_will_do(
     assert refused(conninfo_for(begin(), copy))  # its own line comes before the target's
 
 
+READERS = {"ReaderEndpoint": "127.0.0.1", "DatabaseName": "postgres"}
+
+
+def test_the_reader_endpoint_is_reached_as_the_cluster_is(begin, shop, monkeypatch, tmp_path):
+    file = tmp_path / "pgpass"
+    escaped = SECRET.replace("\\", "\\\\").replace(":", "\\:")
+    file.write_text(f"orders.example:5432:*:shop:{escaped}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    its = cluster("orders", shop, "orders.example", **READERS)
+    run = begin(database="host=orders.example connect_timeout=3")
+    database = conninfo_for_readers(run, its)
+    assert logs_in(database) == "shop"
+    named = conninfo_to_dict(database)
+    assert (named["host"], named["port"], named["connect_timeout"]) == ("127.0.0.1", str(shop), "3")
+
+
+@pytest.mark.parametrize("given", ["host=10.0.0.1", "hostaddr=127.0.0.1", "service=shop"])
+def test_another_way_to_the_cluster_says_nothing_of_its_readers(begin, given):
+    its = cluster("orders", 5432, "orders.example", **READERS)
+    with pytest.raises(Refused, match="CHAOS_DATABASE names an address of its own"):
+        conninfo_for_readers(begin(database=given), its)
+
+
 def test_a_password_of_the_environment_is_everybodys(begin, shop, monkeypatch):
     assert refused(conninfo_for(begin(), cluster("copy", shop)))
     monkeypatch.setenv("PGPASSWORD", SECRET)
@@ -182,3 +206,13 @@ def test_a_token_is_one_for_the_clusters_own_address(begin, on_lab):
         (line,) = file.read().splitlines()
     assert line.startswith("copy.example:6000:*:app:copy.example\\:6000/?Action=connect")
     assert "password" not in make_conninfo(database)
+
+
+def test_a_token_for_the_reader_endpoint_is_one_for_its_address(begin, on_lab):
+    run = begin(database_auth="iam", database="user=app")
+    its = cluster("orders", 6000, "orders.example", ReaderEndpoint="ro.example")
+    named = conninfo_to_dict(conninfo_for_readers(run, its))
+    assert (named["host"], named["port"]) == ("ro.example", "6000")
+    with open(named["passfile"]) as file:
+        (line,) = file.read().splitlines()
+    assert line.startswith("ro.example:6000:*:app:ro.example\\:6000/?Action=connect")

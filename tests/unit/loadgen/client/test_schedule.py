@@ -29,6 +29,8 @@ def test_one_arrival_in_ten_is_a_write_if_there_are_writes():
     assert len(registers) == 10
     assert {kinds[n] for n in registers} == {"read"}
     assert not any(Schedule(0, 100, writes=False).of_register(n) for n in range(100))
+    reads_others = Schedule(0, 100, writes=False, reads_registers=True)
+    assert [n for n in range(100) if reads_others.of_register(n)] == registers
     for block in range(0, 1000, 10):
         its = range(block, block + 10)
         assert [Schedule(0, 100, writes=True).kind(n) for n in its].count("write") == 1
