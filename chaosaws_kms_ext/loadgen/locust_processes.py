@@ -60,7 +60,7 @@ class LocustProcesses:
 
     def __init__(self, config: LoadConfig) -> None:
         self._config = config
-        self._children: list[Child] = []
+        self.children: list[Child] = []
         self.starts = 0
         self._log_begins = 0
 
@@ -90,7 +90,7 @@ class LocustProcesses:
             )
             # Users are shared out as evenly as it goes.
             users = len(range(number, config.users, here))
-            self._children.append(self._locust(told, users))
+            self.children.append(self._locust(told, users))
         self.starts += 1
 
     def _locust(self, told: client.ClientConfig, users: int) -> Child:
@@ -123,7 +123,7 @@ class LocustProcesses:
     @property
     def _now(self) -> Sequence[Child]:
         """Those of the last start."""
-        return self._children[-1 if self._config.master else -self._config.workers :]
+        return self.children[-1 if self._config.master else -self._config.workers :]
 
     def stop(self) -> None:
         """Ends them when they have written everything down; safe to call again."""
@@ -135,7 +135,7 @@ class LocustProcesses:
                     child.process.terminate()
         grace = MASTER_STOPS_WITHIN if self._config.master else STOPS_WITHIN
         until = time.monotonic() + grace
-        for child in self._children:
+        for child in self.children:
             child.stop(grace=max(until - time.monotonic(), 0.1), ask=lambda: None)
 
     def why_ended(self) -> str:

@@ -258,7 +258,7 @@ load = Load(LoadConfig(database=sys.argv[1], rate=50, users=4, writes=True, dead
                        folder=folder, log=folder / "log"))
 load.start()
 load.wait_until_steady(0.5, 0.9, 20, Observer())
-print(load._child.process.pid, flush=True)
+print(load._processes.children[-1].process.pid, flush=True)
 time.sleep(60)
 """
 
