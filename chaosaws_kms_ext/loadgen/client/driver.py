@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import gevent
 import psycopg
@@ -17,7 +18,11 @@ from gevent import GreenletExit
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
+from chaosaws_kms_ext.loadgen.client.connection import (
+    INTERVAL,
+    DeadlineConnection,
+    DeadlinePassed,
+)
 from chaosaws_kms_ext.loadgen.client.connector import Connector
 from chaosaws_kms_ext.loadgen.client.lag import Lag
 from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
@@ -101,6 +106,7 @@ class Driver:
         self._wrote: list[int] = []
         self._look_at = 0.0
         self._connections = config.connections_from
+        self._open: WeakSet[DeadlineConnection] = WeakSet()
         self._stopped_at: int | None = None
         self._said: set[str] = set()
         self._attempts = 0
@@ -110,6 +116,7 @@ class Driver:
                 self.recorder.flush_for_ever,
                 self.connector.work,
                 self._record_overdue,
+                self._expire,
                 partial(witness_open_session, self),
                 partial(witness_new_connections, self),
             )
@@ -198,6 +205,7 @@ class Driver:
                 assert isinstance(connection, DeadlineConnection)
                 self._connections += 1
                 connection.number = self._connections
+                self._open.add(connection)
                 return connection
         except gevent.Timeout as timeout:
             # Only here a psycopg.Error: with several addresses psycopg would go on to the next one,
@@ -243,6 +251,14 @@ class Driver:
     def _give_up(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self.record(self.arrival(number), None, Outcome.UNSENT)
+
+    def _expire(self) -> None:
+        """Ends what waits for an answer over its deadline, and does not look itself."""
+        while True:
+            gevent.sleep(INTERVAL)
+            now = time.monotonic()
+            for connection in list(self._open):
+                connection.expire(now)
 
     def _record_overdue(self) -> None:
         """Gives up arrivals that nobody took, and says how late this process itself is."""

@@ -13,6 +13,7 @@ from locust import User, events, task  # isort: skip
 from locust.exception import StopUser  # isort: skip
 from locust.runners import MasterRunner, WorkerRunner  # isort: skip
 
+import itertools
 import os
 import random
 import sys
@@ -31,16 +32,17 @@ from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.loadgen.client.config import ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.client.driver import NOTHING, QUIT_WITHIN, Driver, Due, Saw
-from chaosaws_kms_ext.loadgen.client.master import Master
 from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.registers import read_register, write
-from chaosaws_kms_ext.loadgen.client.worker import Worker
 from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]
 
 if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
     sys.exit("psycopg was imported before locust, so a query that hangs would stop all: swap them")
+
+BROKEN = frozenset({Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED})
+"""Outcomes after which a connection is not used again."""
 
 Query = Callable[[Any, DeadlineConnection], Any]
 Work = Callable[[DeadlineConnection], Any]
@@ -80,7 +82,7 @@ class QueryUser(User):
     def take_arrivals(self) -> None:
         """The user's whole life."""
         driver = self.driver
-        self._mix = self._queries()
+        self._choose = self._mix()
         writer, sequence, asked = driver.new_writer(), 0, 0
         connection = driver.connector.get()
         while True:
@@ -88,14 +90,8 @@ class QueryUser(User):
                 connection = driver.connector.get()
             number = driver.take()
             due = driver.schedule.due(number)
-            try:
-                gevent.sleep(max((due - time.monotonic_ns()) / SECOND, 0))
-            except GreenletExit:
-                if driver.goes_on:
-                    driver.give_back(number)
-                elif driver.counts(due):
-                    driver.record(driver.arrival(number), None, Outcome.UNSENT)
-                raise
+            if (ahead := due - time.monotonic_ns()) > 0:
+                self._wait(number, ahead / SECOND)
             if not driver.counts(due):
                 raise StopUser
             sequence += 1
@@ -103,6 +99,18 @@ class QueryUser(User):
             work, register = self._work(what, number, asked)
             asked += register is not None
             self._perform(connection, what, work, register)
+
+    def _wait(self, number: int, seconds: float) -> None:
+        """Until arrival `number` is due, which this user has taken."""
+        driver = self.driver
+        try:
+            gevent.sleep(seconds)
+        except GreenletExit:
+            if driver.goes_on:
+                driver.give_back(number)
+            elif driver.counts(driver.schedule.due(number)):
+                driver.record(driver.arrival(number), None, Outcome.UNSENT)
+            raise
 
     def _work(self, what: Due, number: int, asked: int) -> tuple[Work, int | None]:
         """How arrival `number` is done, and whose register it reads, if it does; `asked`: how many
@@ -117,8 +125,7 @@ class QueryUser(User):
                 return partial(read_register, writer=register), register
             if driver.config.reads_registers:
                 return driver.find_writers, None
-        weights = [query.weight for query in self._mix]  # type: ignore[attr-defined]
-        return partial(random.choices(self._mix, weights)[0], self), None
+        return self._choose(), None
 
     def _perform(
         self, connection: DeadlineConnection, what: Due, work: Work, register: int | None
@@ -145,12 +152,12 @@ class QueryUser(User):
         except Exception as problem:
             self._abort_load(problem)
         finally:
-            if outcome == Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
+            if outcome is Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
                 outcome = Outcome.TIMEOUT
             driver.record(what, sent, outcome, sqlstate, cause, saw)
-            if outcome in (Outcome.TIMEOUT, Outcome.LOST):
+            if outcome is not Outcome.OK and outcome in (Outcome.TIMEOUT, Outcome.LOST):
                 driver.connector.suspect()
-            if outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED) or not clean(connection):
+            if outcome in BROKEN or not clean(connection):
                 connection.close()
         events.request.fire(
             request_type="sql",
@@ -165,13 +172,18 @@ class QueryUser(User):
         self.driver.stop(f"{type(self).__name__} failed in Python: {problem!r}")
         raise GreenletExit from problem
 
-    def _queries(self) -> list[Query]:
+    def _mix(self) -> Callable[[], Work]:
+        """What chooses one query after another, each as often as its weight says."""
         named = (getattr(type(self), name) for name in dir(type(self)) if not name.startswith("_"))
-        queries: list[Query] = [query for query in named if hasattr(query, "weight")]
+        queries: list[Any] = [query for query in named if hasattr(query, "weight")]
         if not queries:
-            self.driver.stop(f"{type(self).__name__} has no method marked with @read")
+            self.driver.stop(f"{type(self).__name__} has no method marked with @read, and no Sql")
             raise GreenletExit
-        return queries
+        works = [partial(query, self) for query in queries]
+        if len(works) == 1:
+            return lambda: works[0]
+        weights = list(itertools.accumulate(query.weight for query in queries))
+        return lambda: random.choices(works, cum_weights=weights)[0]
 
 
 @events.init.add_listener
@@ -185,6 +197,8 @@ def _begin(environment: Any, **_: Any) -> None:
     except LookupError as problem:
         sys.exit(str(problem))
     if isinstance(environment.runner, MasterRunner):
+        from chaosaws_kms_ext.loadgen.client.master import Master  # a load of one has no use for it
+
         master = Master(config, environment)
         if lifeline is not None:
             gevent.spawn(master.quit_with_parent, int(lifeline))
@@ -206,6 +220,8 @@ def _begin(environment: Any, **_: Any) -> None:
 
 
 def _begin_worker(environment: Any) -> None:
+    from chaosaws_kms_ext.loadgen.client.worker import Worker
+
     worker = Worker(environment)
 
     @environment.events.test_start.add_listener
