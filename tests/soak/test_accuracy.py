@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import statistics
+import sys
 import time
 
 import psutil
@@ -16,16 +17,27 @@ from chaosaws_kms_ext.checkers.outage_windows import Load as Known
 from chaosaws_kms_ext.checkers.outage_windows import find_windows
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.loadgen import locust_processes
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 from chaosaws_kms_lab.data_plane.dropped_packets import DroppedPackets
 from tests.support.postgres import RATE, a_postgres, freeze
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
-KINDS = ("crash", "thaw", "refused", "dropped")
-OUTAGES = 20
+KINDS = ("crash", "thaw", "refused", "dropped", "moved")
+OUTAGES = int(os.environ.get("OUTAGES", "20"))
+LONGEST = float(os.environ.get("LONGEST", "9"))
 DEADLINE, WINDOW = 2.0, 0.2
+
+NAME, PLACES = "orders.cluster.test", ("127.0.0.1", "127.0.0.2")
+"""What the load knows the server by, and where it can be."""
+
+IN_A_NAMESPACE = """\
+#!/bin/sh
+exec unshare --mount sh -c 'mount --bind {hosts} /etc/hosts && exec {python} "$@"' load "$@"
+"""
+"""The load resolves names by a file of its own: in a mount namespace, which needs root."""
 
 
 def thaw(server):
@@ -35,7 +47,15 @@ def thaw(server):
         os.kill(each.pid, signal.SIGCONT)
 
 
-def outage(server, kind, seconds):
+def move(server, hosts):
+    """It comes back at its other address, which its name has from now on."""
+    server.addresses = (PLACES[server.addresses[0] == PLACES[0]],)
+    with hosts.open("r+") as file:  # not replaced: the file is mounted
+        file.write(f"{server.addresses[0]} {NAME}\n")
+        file.truncate()
+
+
+def outage(server, kind, seconds, hosts):
     """Begin and end of an outage, CLOCK_MONOTONIC ns."""
     begun = time.monotonic_ns()
     if kind in ("crash", "thaw"):
@@ -52,6 +72,8 @@ def outage(server, kind, seconds):
         server.kill()
     if dropped:
         dropped.close()
+    if kind == "moved":
+        move(server, hosts)
     server.start()
     server.wait_until_ready()
     return begin, time.monotonic_ns()
@@ -63,9 +85,19 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("accuracy")
     (folder / "history").mkdir()
     dice, truth = random.Random(1), []
-    with a_postgres() as server:
+    kinds = KINDS if os.geteuid() == 0 else KINDS[:-1]
+    hosts, python = folder / "hosts", folder / "python"
+    hosts.write_text(f"{PLACES[0]} {NAME}\n")
+    python.write_text(IN_A_NAMESPACE.format(hosts=hosts, python=sys.executable))
+    python.chmod(0o755)
+    with a_postgres() as server, pytest.MonkeyPatch.context() as patched:
+        conninfo = server.conninfo
+        if "moved" in kinds:
+            server.addresses = PLACES[:1]
+            conninfo = conninfo.replace(PLACES[0], NAME)
+            patched.setattr(locust_processes.sys, "executable", str(python))
         config = LoadConfig(
-            server.conninfo, RATE, 16, True, DEADLINE, folder / "history", folder / "load.log"
+            conninfo, RATE, 16, False, DEADLINE, folder / "history", folder / "load.log"
         )
         load = Load(config)
         load.start()
@@ -73,7 +105,8 @@ def found(tmp_path_factory):
             load.wait_until_steady(1, 0.99, 20, Observer())
             for number in range(OUTAGES):
                 time.sleep(2 + dice.random())
-                truth.append(outage(server, KINDS[number % len(KINDS)], dice.uniform(2.5, 9)))
+                kind = kinds[number % len(kinds)]
+                truth.append((kind, *outage(server, kind, dice.uniform(2.5, LONGEST), hosts)))
             time.sleep(3)
         finally:
             load.stop()
@@ -82,9 +115,9 @@ def found(tmp_path_factory):
 
 def measured(history, truth, spacing):
     arrivals, attempts = history.arrivals("main"), history.witness("main", "attempt")
-    for number, (begin, end) in enumerate(truth):
-        since = truth[number - 1][1] + SECOND if number else 0
-        until = truth[number + 1][0] if number + 1 < len(truth) else end + 3 * SECOND
+    for number, (kind, begin, end) in enumerate(truth):
+        since = truth[number - 1][2] + SECOND if number else 0
+        until = truth[number + 1][1] if number + 1 < len(truth) else end + 3 * SECOND
         until -= SECOND // 2  # what was on its way then failed
         its = arrivals.only((arrivals.due > since) & (arrivals.due < until))
         known = Known(RATE, WINDOW, DEADLINE, usual_delay(its, begin))
@@ -97,7 +130,7 @@ def measured(history, truth, spacing):
             attempts=attempts,
         )
         assert seen.reason == ""
-        yield KINDS[number % len(KINDS)], seen, begin, end
+        yield kind, seen, begin, end
 
 
 def errors(found, edge):
@@ -124,4 +157,4 @@ def test_the_truth_lies_within_the_bounds(found):
     ]
     bounds = [seen.end_bound_seconds for _, seen, _, _ in found]
     print(f"end bounds: median {statistics.median(bounds) * 1e3:.0f} ms, outside: {outside}")
-    assert len(outside) <= 1
+    assert len(outside) <= max(1, OUTAGES // 200)
