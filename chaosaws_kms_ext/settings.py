@@ -183,6 +183,12 @@ class Settings:
         "CloudWatch alarms, by name or ARN, with commas, that are only watched: how long until one "
         "went off",
     )
+    events_queue: str = _setting(
+        parsers.queue,
+        "",
+        "the SQS queue, by ARN or URL, to which a rule of EventBridge sends RDS' events: they are "
+        "read there, and not by DescribeEvents (aws)",
+    )
     reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
     lab_speed: float = _setting(
         parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"
@@ -338,7 +344,14 @@ def _contradictions(values: Mapping[str, Any], needs_cluster: bool) -> list[str]
         if values.get("lab_faults"):
             problems.append("CHAOS_LAB_FAULTS is for the lab: AWS takes no orders; leave it out")
         return problems + _wrong_auth(values)
-    of_another = ("cluster_id", "key_id", "database", "database_auth", "database_secret")
+    of_another = (
+        "cluster_id",
+        "key_id",
+        "database",
+        "database_auth",
+        "database_secret",
+        "events_queue",
+    )
     named = [f"CHAOS_{key.upper()}" for key in of_another if values.get(key, "libpq") != "libpq"]
     if not named:
         return []
