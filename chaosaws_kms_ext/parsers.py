@@ -17,6 +17,7 @@ __all__ = [
     "Choice",
     "Parser",
     "accounts",
+    "address",
     "alarms",
     "choice",
     "conninfo",
@@ -117,6 +118,15 @@ def file(text: str) -> str:
         found = False
     if not found:
         raise ValueError(f"must be a Locust file that exists{where}")
+    return text
+
+
+def address(text: str) -> str:
+    """A host and a port."""
+    host, colon, port = text.rpartition(":")
+    fits = colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    if not fits or not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]", host):
+        raise ValueError("must be HOST:PORT, as in 10.0.0.5:5557")
     return text
 
 

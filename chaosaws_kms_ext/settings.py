@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from chaosaws_kms_ext import parsers
+from chaosaws_kms_ext.contradictions import contradictions
 from chaosaws_kms_ext.errors import PlainError
 
 __all__ = ["BadSetting", "Settings", "parse"]
@@ -69,10 +70,25 @@ class Settings:
         "the secret, by name or ARN: JSON with username and password, as RDS writes it",
     )
     load_rate: float = _setting(
-        parsers.number(1, 5000, " of arrivals a second"), 200.0, "arrivals a second"
+        parsers.number(1, 1_000_000, " of arrivals a second"), 200.0, "arrivals a second"
     )
     load_users: int = _setting(
         parsers.number(1, 1000, "", whole=True), 16, "connections of the load"
+    )
+    load_processes: int = _setting(
+        parsers.number(1, 64, "", whole=True),
+        1,
+        "Locust processes that share the arrivals and the connections; each takes a core at most",
+    )
+    load_workers: str = _setting(
+        parsers.choice("local", "remote"),
+        "local",
+        "where they run: on this machine, or on others, where somebody starts them (main load)",
+    )
+    load_master: str = _setting(
+        parsers.address,
+        "",
+        "HOST:PORT of this machine, to which remote ones connect: on a network that you trust",
     )
     load_file: str = _setting(
         parsers.file, "", "a Locust file; without one, a load that any PostgreSQL answers"
@@ -327,50 +343,11 @@ def parse(
             by = "" if of_environment else f" (the experiment's {item.name})"
             problems.append(f"{variable}{by} {wrong}{shown}")
     # A value that could not be read contradicts nothing.
-    problems = problems or _contradictions(values, needs_cluster)
+    defaults = {item.name: item.default for item in fields(Settings)}
+    problems = problems or contradictions({**defaults, **values}, set(values), needs_cluster)
     if problems:
         raise BadSetting("; ".join(problems))
     return Settings(**values)
-
-
-def _contradictions(values: Mapping[str, Any], needs_cluster: bool) -> list[str]:
-    on_lab = values.get("target", "lab") == "lab"
-    if not on_lab:
-        problems = []
-        if needs_cluster and not values.get("cluster_id"):
-            problems.append(
-                "CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack"
-            )
-        if values.get("lab_faults"):
-            problems.append("CHAOS_LAB_FAULTS is for the lab: AWS takes no orders; leave it out")
-        return problems + _wrong_auth(values)
-    of_another = (
-        "cluster_id",
-        "key_id",
-        "database",
-        "database_auth",
-        "database_secret",
-        "events_queue",
-    )
-    named = [f"CHAOS_{key.upper()}" for key in of_another if values.get(key, "libpq") != "libpq"]
-    if not named:
-        return []
-    return [
-        f"CHAOS_TARGET is lab, which has a cluster of its own, but {' and '.join(named)} names "
-        "another: set CHAOS_TARGET=aws or leave it out"
-    ]
-
-
-def _wrong_auth(values: Mapping[str, Any]) -> list[str]:
-    by_secret, named = values.get("database_auth") == "secret", "database_secret" in values
-    if by_secret and not named:
-        return [
-            "CHAOS_DATABASE_AUTH is secret, so CHAOS_DATABASE_SECRET must name one of Secrets "
-            "Manager's"
-        ]
-    if named and not by_secret:
-        return ["CHAOS_DATABASE_SECRET is only read with CHAOS_DATABASE_AUTH=secret: set that too"]
-    return []
 
 
 def _looks_misspelt(name: str) -> bool:

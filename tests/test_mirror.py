@@ -24,7 +24,6 @@ ELSEWHERE = {
     "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
     "aws/statuses.py": "a table; its meanings: e2e/test_probes",
     "checkers/phases.py": "unit/checkers/test_availability",
-    "checkers/percentile.py": "unit/checkers/test_latency",
     "checkers/write_numbers.py": "unit/checkers/test_integrity, test_stale_reads",
     "cli/doctor.py": "e2e/test_doctor",
     "cli/lab.py": "lab/test_process_lifetime",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from bench.tool import QUERY
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.user import QueryUser, read
+from chaosaws_kms_ext.loadgen.client.sql import Sql
+from chaosaws_kms_ext.loadgen.client.user import QueryUser
 
 
 class Bench(QueryUser):
-    """One row by its key."""
+    """One row by its key, as the other tools ask it."""
 
-    @read()
-    def one_row(self, connection: DeadlineConnection) -> None:
-        """As the other tools ask it."""
-        connection.execute(QUERY, prepare=True).fetchone()
+    one_row = Sql(QUERY)

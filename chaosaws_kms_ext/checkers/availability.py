@@ -15,10 +15,14 @@ from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
 from chaosaws_kms_ext.checkers.slices import slices_of, width_of
 from chaosaws_kms_ext.history import MAIN, READER, SECOND, Conditions
-from chaosaws_kms_ext.history.columns import Arrivals
+from chaosaws_kms_ext.history.columns import Arrivals, Mask
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["AvailabilityChecker", "Service", "service_in"]
+
+
+NEIGHBOURS = 100
+"""Arrivals that are looked at together where some are not known."""
 
 
 @checker
@@ -77,7 +81,7 @@ def _figures(history: History, conditions: Conditions, load: str) -> dict[str, A
     width = width_of(whole)
     return {
         "availability": None if counted.share is None else round(counted.share, 5),
-        "lost_service_seconds": round(lost.failed / rate, 3),
+        "lost_service_seconds": round(lost.lost / rate, 3),
         "slices": {
             "begin": history.in_utc(whole.begin),
             "seconds": width,
@@ -91,7 +95,10 @@ class Service:
     """What became of the arrivals of a time."""
 
     due: int
+    """Those of which something is known."""
     failed: int
+    lost: float
+    """The same of all that were due."""
 
     @property
     def share(self) -> float | None:
@@ -101,7 +108,7 @@ class Service:
 
 def service_in(
     arrivals: Arrivals,
-    failed: np.ndarray,
+    failed: Mask,
     span: Span,
     rate: float,
     gaps: list[tuple[int, int]],
@@ -112,12 +119,24 @@ def service_in(
     """
     first, last = np.searchsorted(arrivals.due, [span.begin, span.end])
     due = int(last - first)
+    unknown = int(np.count_nonzero(arrivals.unrecorded[first:last]))
     unrecorded = sum(max(min(b, span.end) - max(a, span.begin), 0) for a, b in gaps)
     # An arrival may lie on either side of each edge.
     expected = math.floor(rate * (span.end - span.begin - unrecorded) / SECOND) - 1 - len(gaps)
     holes = max(expected - due, 0)
-    return Service(due + holes, int(np.count_nonzero(failed[first:last])) + holes)
+    number = int(np.count_nonzero(failed[first:last]))
+    lost = _lost(failed[first:last], ~arrivals.unrecorded[first:last]) if unknown else number
+    return Service(due - unknown + holes, number + holes, lost + holes)
+
+
+def _lost(failed: Mask, known: Mask) -> float:
+    """How many failed, if those of which nothing is known failed as often as their neighbours."""
+    blocks = np.arange(0, len(failed), NEIGHBOURS)
+    of_each = np.diff(np.append(blocks, len(failed)))
+    its, known_of = (np.add.reduceat(which.astype(np.int64), blocks) for which in (failed, known))
+    return float(np.sum(its / np.maximum(known_of, 1) * of_each))
 
 
 def _share(due: Arrivals) -> float | None:
-    return round(int(np.count_nonzero(due.answered)) / len(due), 4) if len(due) else None
+    known = len(due) - int(np.count_nonzero(due.unrecorded))
+    return round(int(np.count_nonzero(due.answered)) / known, 4) if known else None

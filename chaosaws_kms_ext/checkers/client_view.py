@@ -9,7 +9,7 @@ import numpy as np
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
 from chaosaws_kms_ext.checkers.phases import phases_of
 from chaosaws_kms_ext.history import MAIN, Conditions
-from chaosaws_kms_ext.history.columns import OUTCOMES, Codes
+from chaosaws_kms_ext.history.columns import OUTCOMES, Codes, blocks_of
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["ClientView"]
@@ -54,7 +54,10 @@ def _of(history: History, conditions: Conditions, load: str) -> dict[str, dict[s
 def _count(outcome: Codes, said: Codes, labels: Sequence[str]) -> dict[str, int]:
     """By what was said, or else by outcome; the most frequent first."""
     names = [*OUTCOMES, *labels]
-    codes = np.where(said >= 0, said.astype(np.int16) + len(OUTCOMES), outcome)
-    counted = np.bincount(codes, minlength=len(names)).tolist()
-    pairs = [(name, number) for name, number in zip(names, counted, strict=True) if number]
+    counted = np.zeros(len(names), np.int64)
+    for block in blocks_of(len(said)):
+        its = said[block].astype(np.int64)
+        codes = np.where(its >= 0, its + len(OUTCOMES), outcome[block])
+        counted += np.bincount(codes, minlength=len(names))
+    pairs = [(name, number) for name, number in zip(names, counted.tolist(), strict=True) if number]
     return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))

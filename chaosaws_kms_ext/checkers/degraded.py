@@ -10,7 +10,7 @@ import numpy as np
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
 from chaosaws_kms_ext.checkers.objectives import Objective
-from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.checkers.windows import windows_of
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, EventName
@@ -123,8 +123,8 @@ def normal_latency(history: History, load: str, slices: list[Slice]) -> int | No
     arrivals, injected = history.arrivals(load), history.first(EventName.INJECTED)
     whole = recorded_span(history, load)
     if injected is not None and whole is not None:
-        before = (whole.begin <= arrivals.due) & (arrivals.due < injected.at) & arrivals.answered
-        if p99 := nearest_rank(arrivals.took(before), 0.99):
+        before = arrivals.due_between(whole.begin, injected.at)
+        if p99 := rank_of_delays(before, 0.99):
             return p99
     known = np.array([each.p99 for each in slices if each.p99 is not None], np.int64)
     return nearest_rank(known, 0.5)

@@ -19,7 +19,7 @@ from chaosaws_kms_ext.checkers.base import (
     only_reads,
     total,
 )
-from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.load_ended import may_miss_records
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.write_numbers import Fates, are_among, in_order, named, recognise
@@ -53,7 +53,7 @@ class DurabilityChecker(Checker):
                 loads[load] = dict.fromkeys(self.fields)
                 continue
             writes = history.writes(load)
-            last = history.last_sequences(load) if ended_by_itself(history, load) else None
+            last = history.last_sequences(load) if may_miss_records(history, load) else None
             kept = compare_writes(writes, history.rows.get(load), last)
             could_be_lost: int | None = kept.acknowledged
             if expects_outage(conditions, load):

@@ -62,18 +62,18 @@ def end_within(
     last = max((at for at in down if window.begin < at < window.end), default=None)
     to_connect = _usual_connect(attempts, window.begin)
     if last is None:
-        return 1 / load.rate + spacing + load.usual + to_connect
+        return load.apart + spacing + load.usual + to_connect
     return (window.end - last) / SECOND + load.usual + to_connect
 
 
 def _partial(load: Load, window: Window) -> float:
     """Until an arrival has failed with near certainty, if the outage lasts."""
     if not 0 < window.depth < 1:
-        return 1 / load.rate + load.usual
+        return load.apart + load.usual
     arrivals = math.ceil(math.log(UNLIKELY) / math.log(1 - window.depth))
-    bound = arrivals / load.rate + load.usual
+    bound = arrivals * load.apart + load.usual
     length = (window.end - window.begin) / SECOND if window.end is not None else bound
-    return max(min(bound, length), 1 / load.rate + load.usual)
+    return max(min(bound, length), load.apart + load.usual)
 
 
 def _between(arrivals: Arrivals, load: Load, since: int, until: int) -> bool:

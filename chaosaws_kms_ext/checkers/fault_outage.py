@@ -18,7 +18,7 @@ from chaosaws_kms_ext.checkers.outage_windows import (
     failed_arrivals,
     scattered,
 )
-from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.checkers.percentile import rank_of_delays
 from chaosaws_kms_ext.history import END_OF_TIME, SECOND, Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 
@@ -71,6 +71,7 @@ def find_outage(
     fault_at: int,
     reconnect_spacing: float,
     gaps: Sequence[tuple[int, int]] = (),
+    clock_error: float = 0.0,
     attempts: Sequence[Operation] = (),
     showed: bool = False,
     back_at: int | None = None,
@@ -78,38 +79,46 @@ def find_outage(
     """The outage that followed the fault at `fault_at` (the instant of AWS' answer, ns).
 
     `arrivals`: of one load, in order of `due`; `windows`: all of its outages; `reconnect_spacing`:
-    seconds; `gaps`: from when to when (ns) nothing was recorded; `attempts`: to connect, in order;
+    seconds; `gaps`: from when to when (ns) nothing was recorded; `clock_error`: seconds by which an
+    instant of an arrival can be off; `attempts`: to connect, in order;
     `showed`: whether the fault was seen elsewhere, so that whatever failed after it is its effect;
     `back_at`: when the key was put back.
     """
-    bound = 1 / load.rate + reconnect_spacing + load.usual
+    bound = load.apart + reconnect_spacing + load.usual
     windows = [each for each in windows if each.end is None or each.end > fault_at]
     if showed:
         windows = [*_before_any(arrivals, load, fault_at, back_at, windows), *windows]
     if not windows:
         why = _why_none(arrivals, fault_at, load)
-        return Outage(None, None, 0, 1 / load.rate, bound, bound, why)
+        return Outage(None, None, 0, load.apart, bound, bound, why)
     first, last = windows[0], windows[-1]
-    slack = bound + _longest(load.stalls, first.begin, fault_at)
+    slack = bound + clock_error + _longest(load.stalls, first.begin, fault_at)
     if first.begin < fault_at - round(slack * SECOND):
         before = "the database had stopped answering before the fault already"
-        return Outage(None, None, 0, 1 / load.rate, bound, bound, before)
+        return Outage(None, None, 0, load.apart, bound, bound, before)
     end = int(arrivals.done[-1]) if last.end is None else last.end
     stall = _longest(load.stalls, first.begin - load.span, end + load.span)
-    between = arrivals.answered & (first.begin < arrivals.done) & (arrivals.done < end)
-    hidden = stall + _unseen(arrivals, first.begin, end, gaps)
+    hidden = stall + clock_error + _unseen(arrivals, first.begin, end, gaps)
     if last.end is not None:
         bound = end_within(arrivals, load, last, attempts, reconnect_spacing)
     return Outage(
         impact=first.begin,
         recovery=last.end,
-        answered_between=int(np.count_nonzero(between)),
-        resolution_seconds=1 / load.rate,
+        answered_between=_answered_between(arrivals, first.begin, end),
+        resolution_seconds=load.apart,
         begin_bound_seconds=begin_within(arrivals, load, first) + hidden,
         end_bound_seconds=bound + hidden,
         reason=_why_not_back(last),
         doubt=stall_in_words(stall) if stall > LONG_STALL else "",
         windows=tuple(windows),
+    )
+
+
+def _answered_between(arrivals: Arrivals, begin: int, end: int) -> int:
+    """How many answers came after one instant and before another (ns)."""
+    return sum(
+        int(np.count_nonzero(its.answered & (begin < its.done) & (its.done < end)))
+        for its in arrivals.blocks()
     )
 
 
@@ -137,8 +146,7 @@ def _why_not_back(last: Window) -> str:
 def usual_delay(arrivals: Arrivals, until: int) -> float:
     """How long an answer took before an instant (ns), the client's own lateness included: the 99th
     percentile, seconds."""
-    before = arrivals.answered & (arrivals.done < until)
-    return (nearest_rank(arrivals.took(before), 0.99) or 0) / SECOND
+    return (rank_of_delays(arrivals, 0.99, until) or 0) / SECOND
 
 
 def stall_in_words(seconds: float) -> str:
@@ -159,7 +167,7 @@ def _unseen(arrivals: Arrivals, begin: int, end: int, gaps: Sequence[tuple[int, 
 
     One that lies between two arrivals without an answer hides neither.
     """
-    failed = arrivals.due[~arrivals.answered]
+    failed = arrivals.due[~arrivals.answered & ~arrivals.unrecorded]
     failed = failed[(begin <= failed) & (failed < end)]
     hiding = [
         until - since

@@ -19,7 +19,7 @@ from chaosaws_kms_ext.checkers.base import (
     only_reads,
     total,
 )
-from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.load_ended import may_miss_records
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.write_numbers import (
     Acknowledged,
@@ -72,7 +72,7 @@ class IntegrityChecker(Checker):
             if only_reads(load):  # what it saw is of what `main` wrote
                 loads[load] = dict.fromkeys(self.fields)
                 continue
-            last = history.last_sequences(load) if ended_by_itself(history, load) else None
+            last = history.last_sequences(load) if may_miss_records(history, load) else None
             its = compare(history.writes(load), _reads(history, load), history.rows.get(load), last)
             loads[load] = _figures(its)
             if load in history.loads or expects_outage(conditions, load):
@@ -149,7 +149,6 @@ def compare(
     fates = Fates.of(writes, last)
     rows, registers = recognise(found.rows, fates), recognise(found.registers, fates)
     held = registers.numbers[~registers.changed]
-    seen = reads.numbers[reads.value > NO_ROW]
     changed = (rows.numbers[rows.changed], registers.numbers[registers.changed])
     there = rows.numbers
     there.sort()
@@ -157,7 +156,8 @@ def compare(
         changed=in_order(np.concatenate((*changed, _seen_damaged(writes, reads)))),
         duplicated=in_order(there[1:][there[1:] == there[:-1]]),
         reordered=_behind(fates.acknowledged[are_among(fates.acknowledged, there)], registers),
-        made_up=_count_made_up(held, fates) + _count_made_up(seen, fates),
+        made_up=_count_made_up(held, fates)
+        + _count_made_up(reads.numbers[reads.value > NO_ROW], fates),
     )
 
 
@@ -175,7 +175,10 @@ def _seen_damaged(writes: Writes, reads: Reads) -> Instants:
 def _behind(there: Instants, registers: Recognised) -> Instants:
     """The last write of each writer whose register is older; `there`: those that were acknowledged
     and are there. What a register held that was changed is not known."""
-    newest = there[np.flatnonzero(np.diff(writers_of(there), append=-1))]
+    writers = writers_of(there)
+    last = np.ones(len(there), np.bool_)
+    np.not_equal(writers[1:], writers[:-1], out=last[:-1])
+    newest = there[last]
     held = np.sort(registers.numbers[~registers.changed])
     unknown = in_order(writers_of(registers.numbers[registers.changed]))
     newest = newest[~are_among(writers_of(newest), unknown)]

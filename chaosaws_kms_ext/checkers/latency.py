@@ -7,7 +7,7 @@ from typing import Any
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
 from chaosaws_kms_ext.checkers.outage import outage_of
-from chaosaws_kms_ext.checkers.percentile import nearest_rank
+from chaosaws_kms_ext.checkers.percentile import rank_of_delays
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.checkers.slices import slices_of, width_of
 from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName
@@ -60,9 +60,8 @@ class Latency:
 
 def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
-    its = arrivals.answered & (begin <= arrivals.due) & (arrivals.due < end)
-    took = arrivals.took(its)
-    return Latency(_ms(nearest_rank(took, 0.50)), _ms(nearest_rank(took, 0.99)))
+    its = arrivals.due_between(begin, end)
+    return Latency(_ms(rank_of_delays(its, 0.50)), _ms(rank_of_delays(its, 0.99)))
 
 
 def _over_time(history: History, load: str) -> dict[str, Any] | None:
@@ -80,9 +79,8 @@ def _over_time(history: History, load: str) -> dict[str, Any] | None:
 
 def slice_latency(due: Arrivals) -> dict[str, float | None]:
     """Of the arrivals of a slice that were answered, in milliseconds; None: none was."""
-    took = due.took(due.answered)
     shares = {"p50_ms": 0.50, "p99_ms": 0.99, "max_ms": 1.0}
-    return {name: _ms(nearest_rank(took, share)) for name, share in shares.items()}
+    return {name: _ms(rank_of_delays(due, share)) for name, share in shares.items()}
 
 
 def _ms(nanoseconds: int | None) -> float | None:

@@ -6,7 +6,7 @@ from chaosaws_kms_ext.checkers.base import Checker, Result, checker
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, Event, EventName
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["LoadEnded", "ended_by_itself", "why_ended"]
+__all__ = ["LoadEnded", "may_miss_records", "why_ended"]
 
 
 @checker
@@ -23,10 +23,11 @@ class LoadEnded(Checker):
         return Result(causes=[why for why in found if why])
 
 
-def ended_by_itself(history: History, load: str) -> bool:
-    """Whether it ended by itself, also where it was started again."""
+def may_miss_records(history: History, load: str) -> bool:
+    """Whether it ended by itself, also where it was started again, or one of its processes was
+    absent: operations may have no record then."""
     died = history.first(EventName.LOAD_DIED, load=load)
-    return died is not None or bool(why_ended(history, load))
+    return died is not None or bool(history.absences(load)) or bool(why_ended(history, load))
 
 
 def why_ended(history: History, load: str) -> str:
@@ -41,7 +42,7 @@ def _why_died(history: History, load: str) -> list[str]:
     """The same for each time that the load died and was started again."""
     said = []
     deaths = history.all(EventName.LOAD_DIED, load=load)
-    for died, (since, until) in zip(deaths, history.gaps(load), strict=True):
+    for died, (since, until) in zip(deaths, history.deaths(load), strict=True):
         seconds = f"for {(until - since) / SECOND:.1f} s" if until < END_OF_TIME else "after that"
         said.append(
             f"{_ended(load)} and was started again, so {seconds} nothing was recorded: {_why(died)}"

@@ -134,7 +134,7 @@ def count_missed(
 def _cut(arrivals: Arrivals, late: int) -> Mask:
     """Which have no answer because the load was stopped, and not because of the database."""
     unsent = (arrivals.outcome == CODES[Outcome.UNSENT]) & (arrivals.due >= late)
-    cut: Mask = unsent | (arrivals.outcome == CODES[Outcome.ABORTED])
+    cut: Mask = unsent | (arrivals.outcome == CODES[Outcome.ABORTED]) | arrivals.unrecorded
     return cut
 
 

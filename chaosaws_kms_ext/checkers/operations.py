@@ -28,5 +28,7 @@ class Operations(Checker):
 
 def count(arrivals: Arrivals) -> dict[str, int]:
     """Outcome → number of arrivals, for every outcome there is."""
-    counted = np.bincount(arrivals.outcome, minlength=len(OUTCOMES)).tolist()
-    return dict(zip(OUTCOMES, counted, strict=True))
+    counted = np.zeros(len(OUTCOMES), np.int64)
+    for its in arrivals.blocks():
+        counted += np.bincount(its.outcome, minlength=len(OUTCOMES))
+    return dict(zip(OUTCOMES, counted.tolist(), strict=True))

@@ -23,6 +23,7 @@ from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, find_windows
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, Event, EventName, utc
 from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.shares import least_present
 
 __all__ = [
     "KeyEvents",
@@ -129,6 +130,7 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
         fault_at=injected.at,
         reconnect_spacing=spacing,
         gaps=history.gaps(load),
+        clock_error=history.recorded[load].clock_error,
         attempts=history.witness(load, "attempt"),
         showed=events.inaccessible is not None,
         back_at=events.put_back.at if events.put_back else None,
@@ -150,6 +152,7 @@ def all_windows(
         usual=usual_delay(arrivals, usual_until),
         stalls=history.witness(load, "stall"),
         stopped=stopped.at if stopped else END_OF_TIME,
+        present=least_present(history.absences(load)),
     )
     return known, find_windows(arrivals, known)
 

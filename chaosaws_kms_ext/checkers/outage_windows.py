@@ -86,6 +86,13 @@ class Load:
     """When the load's own process did not run."""
     stopped: int = END_OF_TIME
     """When it was stopped, CLOCK_MONOTONIC ns."""
+    present: float = 1.0
+    """The least share of its processes that recorded something at once."""
+
+    @property
+    def apart(self) -> float:
+        """Seconds between two arrivals that were recorded."""
+        return 1 / (self.rate * self.present)
 
     @property
     def span(self) -> int:
@@ -95,7 +102,7 @@ class Load:
     @property
     def silence(self) -> int:
         """ns without an answer that do not come about by chance."""
-        return round(max(10 / self.rate, 2 * self.usual + 1 / self.rate) * SECOND)
+        return round(max(10 * self.apart, 2 * self.usual + self.apart) * SECOND)
 
     @property
     def in_flight(self) -> int:
@@ -111,15 +118,19 @@ class Load:
 def failed_arrivals(
     arrivals: Arrivals, stalls: Sequence[Operation], stopped: int = END_OF_TIME
 ) -> Mask:
-    """Which arrivals were not answered, and the load is not to blame: it did not run (a stall), or
-    it was stopped (at `stopped`, ns) before somebody took them, or they were answered."""
-    failed: Mask = ~arrivals.answered & (arrivals.outcome != CODES[Outcome.ABORTED])
+    """Which arrivals were not answered, as far as that is known, and the load is not to blame: it
+    did not run (a stall), or it was stopped (at `stopped`, ns) before somebody took them."""
+    failed: Mask = arrivals.outcome != CODES[Outcome.OK]
+    failed &= arrivals.outcome != CODES[Outcome.UNRECORDED]
+    failed &= arrivals.outcome != CODES[Outcome.ABORTED]
     if stopped < END_OF_TIME:
-        late = (arrivals.done >= stopped) & (arrivals.due >= stopped - STOPS_WITHIN)
-        late &= arrivals.outcome == CODES[Outcome.UNSENT]
-        failed &= ~late & (arrivals.due < stopped)
+        near = slice(place_of(arrivals, stopped - STOPS_WITHIN), None)
+        its = arrivals.only(near)
+        late = (its.done >= stopped) & (its.outcome == CODES[Outcome.UNSENT])
+        failed[near] &= ~late & (its.due < stopped)
     for stall in stalls:
-        failed &= (arrivals.done < stall.due) | (arrivals.due > stall.done)
+        begun = slice(place_of(arrivals, stall.done + 1))
+        failed[begun] &= arrivals.done[begun] < stall.due
     return failed
 
 
@@ -160,6 +171,7 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
     due, number = arrivals.due, len(arrivals)
     expected = math.floor(load.rate * load.span / SECOND) - 1
     covered = np.zeros(number, np.bool_)
+    unknown = arrivals.unrecorded if arrivals.unrecorded.any() else None
     reach = 0
     for first in range(0, number, STARTS):
         block = covered[first : first + STARTS]
@@ -167,11 +179,13 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
         begins = first + np.flatnonzero(arrivals.answered[first : first + STARTS])
         if len(begins):
             ends = np.searchsorted(due, due[begins] + load.span)
-            so_far = np.concatenate(([0], np.cumsum(~failed[first : ends[-1]])))
-            # A hole in the record counts as not answered.
-            share = (so_far[ends - first] - so_far[begins - first]) / np.maximum(
-                ends - begins, expected
-            )
+            well = _number(~failed[first : ends[-1]], begins - first, ends - first)
+            # A hole in the record counts as not answered; what is not known does not count.
+            whole = np.maximum(ends - begins, expected)
+            if unknown is not None:
+                not_known = _number(unknown[first : ends[-1]], begins - first, ends - first)
+                well, whole = well - not_known, np.maximum(whole - not_known, 1)
+            share = well / whole
             good = (ends < number) & (share >= ANSWERED)
             ends_of[begins[good] - first] = ends[good]
         ends_of[0] = max(ends_of[0], reach)
@@ -181,21 +195,32 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
     return covered
 
 
+def _number(which: Mask, begins: Instants, ends: Instants) -> Instants:
+    """How many there are from each place to another."""
+    so_far = np.concatenate(([0], np.cumsum(which)))
+    found: Instants = so_far[ends] - so_far[begins]
+    return found
+
+
 def _runs(covered: Mask, places: Instants, load: Load) -> Iterator[tuple[int, int, int]]:
     """Of each window: its first and its last arrival that failed, and where no stretch covers on.
 
     `places`: of all arrivals that failed.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], covered, [True])).astype(np.int8)))
-    starts, stops = edges[::2], edges[1::2]
+    edges = 1 + np.flatnonzero(covered[1:] != covered[:-1])
+    starts, stops = edges[~covered[edges]], edges[covered[edges]]
+    if not covered[0]:
+        starts = np.concatenate(([0], starts))
+    if not covered[-1]:
+        stops = np.append(stops, len(covered))
     # Those that are near to each other belong together.
-    cluster = np.concatenate(([0], np.cumsum(np.diff(places) > NEAR)))
-    heads = np.flatnonzero(np.diff(cluster, prepend=-1))
+    heads = np.concatenate(([0], 1 + np.flatnonzero(np.diff(places) > NEAR)))
     tails = np.append(heads[1:], len(places)) - 1
     first, last = np.searchsorted(places, starts), np.searchsorted(places, stops) - 1
     some = first <= last
     first, last, stops = first[some], last[some], stops[some]
-    first, last = heads[cluster[first]], tails[cluster[last]]
+    first = heads[np.searchsorted(heads, first, side="right") - 1]
+    last = tails[np.searchsorted(tails, last)]
     fewest = max(FEWEST, load.rate * SHORTEST)
     merged: list[list[int]] = []
     for one, other, stop in zip(first.tolist(), last.tolist(), stops.tolist(), strict=True):
@@ -220,7 +245,8 @@ def _window(
     stretch_end = place_of(arrivals, edge + _deadline(load))
     its = arrivals.only(slice(place_of(arrivals, begin - _deadline(load)), stretch_end))
     answered = np.count_nonzero(its.answered & (begin < its.done) & (its.done < edge))
-    due = max((edge - begin) / SECOND * load.rate, 1.0)
+    not_known = np.count_nonzero(its.unrecorded & (begin < its.due) & (its.due < edge))
+    due = max((edge - begin) / SECOND * load.rate - not_known, 1.0)
     return Window(
         begin=begin,
         end=end,

@@ -10,7 +10,7 @@ from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, put_back_by_others
 from chaosaws_kms_ext.checkers.outage_windows import STARTS
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
@@ -66,12 +66,12 @@ def _of(history: History, conditions: Conditions, load: str) -> dict[str, float 
     if put_back_by_others(history, conditions) or seen.recovery < back.at:
         return None
     arrivals, rate = history.arrivals(load), history.recorded[load].rate
-    answers = arrivals.done[arrivals.answered & (arrivals.done >= back.at)]
+    answers = arrivals.answered & (arrivals.done >= back.at)
     span = round(conditions.settings.steady_window_at(rate) * SECOND)
     half = answered_share_from(arrivals, back.at, span, 0.5)
     normal = _normal(history, load, Span(seen.recovery, whole.end))
     instants = {
-        "first_answer": int(answers.min()),
+        "first_answer": int(np.min(arrivals.done, where=answers, initial=END_OF_TIME)),
         "half": None if half is None else min(half, seen.recovery),
         "all": seen.recovery,
         "normal_latency": normal,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, total
-from chaosaws_kms_ext.checkers.load_ended import ended_by_itself
+from chaosaws_kms_ext.checkers.load_ended import may_miss_records
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.write_numbers import Acknowledged, Fates
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
-from chaosaws_kms_ext.history.columns import Instants, Mask, Reads, Writes
+from chaosaws_kms_ext.history.columns import Instants, Mask, Reads, Writes, blocks_of
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.payload import SEQUENCES
 from chaosaws_kms_ext.history.records import NO_ROW
@@ -54,7 +54,7 @@ class StaleReads(Checker):
         for load in every_load(history):
             endpoint, of = _what_it_reads(history, load)
             reads = history.reads(load)
-            last = history.last_sequences(of) if ended_by_itself(history, of) else None
+            last = history.last_sequences(of) if may_miss_records(history, of) else None
             seen = find(reads, history.writes(of), last) if len(reads) else None
             loads[load] = _figures(seen, endpoint)
             if seen is None:
@@ -80,7 +80,7 @@ class Staleness:
     """What is wrong with the reads of a load; all columns are those of `reads`."""
 
     reads: Reads
-    """Those that saw a whole register, or none, in the order of sessions, registers and time."""
+    """Those that saw a whole register, or none."""
     in_session: Mask
     """They saw an older write than their session had."""
     behind: Mask
@@ -103,46 +103,65 @@ def find(reads: Reads, writes: Writes, last: Mapping[int, int] | None = None) ->
     Damaged registers, and values that no client can have written, are not compared: those are no
     older writes.
     """
-    none = reads.value == NO_ROW
-    whole = (reads.value > NO_ROW) & (reads.value < SEQUENCES)
-    whole[whole] = Fates.of(writes, last).possible(reads.numbers[whole])
-    its = reads.only(whole | none)
-    its = _taken(its, np.lexsort((its.sent, its.key, its.session)))
-    before = _seen_before(its)
+    comparable = _comparable(reads, Fates.of(writes, last))
+    its = reads if comparable.all() else reads.only(comparable)
+    newest = _seen_before(its)
+    found = Staleness(
+        reads=its,
+        in_session=its.value < newest,
+        behind=np.zeros(len(its), np.bool_),
+        newest=newest,
+        lag=np.zeros(len(its), np.int64),
+        lag_writes=np.zeros(len(its), np.int64),
+    )
     known = Acknowledged(writes)
+    for block in blocks_of(len(its)):
+        _compare(found, known, block)
+    return found
+
+
+def _comparable(reads: Reads, fates: Fates) -> Mask:
+    """Which saw no row, or a write of the load."""
+    found: Mask = reads.value == NO_ROW
+    for block in blocks_of(len(reads)):
+        its = reads.only(block)
+        whole = np.flatnonzero((its.value > NO_ROW) & (its.value < SEQUENCES))
+        found[block.start + whole] = fates.possible(its.numbers[whole])
+    return found
+
+
+def _compare(found: Staleness, known: Acknowledged, block: slice) -> None:
+    """Of a piece of the reads, what they should have seen of the acknowledged writes."""
+    its = found.reads.only(block)
     place = known.newest(its.key.astype(np.int64), its.sent)
     # The place of the first acknowledged write that is newer than what was seen.
     newer = np.searchsorted(known.numbers, its.numbers, side="right")
-    behind = place >= newer
-    lag, acknowledged = np.zeros(len(its), np.int64), np.zeros(len(its), np.int64)
-    lag[behind] = its.sent[behind] - known.since[newer[behind]]
+    behind = np.flatnonzero(place >= newer)
+    rows = block.start + behind
+    found.behind[rows] = True
+    found.lag[rows] = its.sent[behind] - known.since[newer[behind]]
+    found.lag_writes[rows] = place[behind] - newer[behind] + 1
     some = place >= 0
+    acknowledged = np.zeros(len(its), np.int64)
     acknowledged[some] = known.numbers[place[some]] % SEQUENCES
-    return Staleness(
-        reads=its,
-        in_session=its.value < before,
-        behind=behind,
-        newest=np.maximum(before, acknowledged),
-        lag=lag,
-        lag_writes=np.where(behind, place - newer + 1, 0),
-    )
+    np.maximum(found.newest[block], acknowledged, out=found.newest[block])
 
 
 def _seen_before(reads: Reads) -> Instants:
     """The newest value that the session of each had seen before in that register."""
-    first = np.ones(len(reads), np.bool_)
-    first[1:] = np.diff(reads.session).astype(np.bool_) | np.diff(reads.key).astype(np.bool_)
+    first = np.zeros(len(reads), np.bool_)
+    first[:1] = True
+    for column in (reads.session, reads.key):
+        first[1:] |= column[1:] != column[:-1]
     # The values of one register in one session lie above all of those before.
-    above = np.cumsum(first) * SEQUENCES
-    seen = np.maximum.accumulate(above + reads.value)
+    above: Instants = np.cumsum(first, dtype=np.int64)
+    above *= SEQUENCES
+    seen = above + reads.value
+    np.maximum.accumulate(seen, out=seen)
     before = np.zeros(len(reads), np.int64)
-    before[1:] = seen[:-1] - above[1:]
+    np.subtract(seen[:-1], above[1:], out=before[1:])
     before[first] = NO_ROW
     return before
-
-
-def _taken(reads: Reads, order: Instants) -> Reads:
-    return Reads(reads.session[order], reads.key[order], reads.value[order], reads.sent[order])
 
 
 def _figures(seen: Staleness | None, endpoint: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chaosaws_kms_ext.history import Outcome, WrittenRow
-from chaosaws_kms_ext.history.columns import CODES, Instants, Mask, Stored, Writes
+from chaosaws_kms_ext.history.columns import CODES, Instants, Mask, Stored, Writes, blocks_of
 from chaosaws_kms_ext.history.payload import SEQUENCES, number_of, numbers, payloads, written_as
 
 __all__ = [
@@ -87,7 +87,9 @@ def recognise(stored: Stored, fates: Fates) -> Recognised:
     else what its writer and sequence say."""
     writer, sequence = stored.rows.writer, stored.rows.sequence
     found = stored.rows.numbers
-    changed = payloads(found) != stored.payload
+    changed = np.empty(len(found), np.bool_)
+    for block in blocks_of(len(found)):
+        np.not_equal(payloads(found[block]), stored.payload[block], out=changed[block])
     changed |= (sequence < 0) | (sequence >= SEQUENCES) | (writer < 0)
     if changed.any():
         was = written_as(stored.payload[changed])
@@ -101,11 +103,9 @@ class Acknowledged:
 
     def __init__(self, writes: Writes) -> None:
         which = writes.outcome == CODES[Outcome.OK]
-        each, since = writes.rows.numbers[which], writes.done[which]
-        order = np.argsort(each, kind="stable")
-        self.numbers = each[order]
+        self.numbers = writes.rows.numbers[which]
         """In order."""
-        self.since = since[order]
+        self.since = writes.done[which]
         """When a reader that begins then has to see this write, or a later one of its writer."""
         for its in _runs(writers_of(self.numbers)):
             self.since[its] = np.minimum.accumulate(self.since[its][::-1])[::-1]
@@ -127,7 +127,7 @@ class Acknowledged:
 
 def _runs(ordered: Instants) -> list[slice]:
     """The slices in which a column in order has the same value."""
-    edges = np.flatnonzero(np.diff(ordered)) + 1
+    edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     bounds = [0, *edges.tolist(), len(ordered)]
     return [slice(*each) for each in itertools.pairwise(bounds)] if len(ordered) else []
 
@@ -155,7 +155,9 @@ def are_among(which: Instants, ordered: Instants) -> Mask:
     """Which numbers are among others, which are in order."""
     if not len(ordered):
         return np.zeros(len(which), np.bool_)
-    places = np.searchsorted(ordered, which)
-    places[places == len(ordered)] = 0
-    found: Mask = ordered[places] == which
+    found = np.empty(len(which), np.bool_)
+    for block in blocks_of(len(which)):
+        places = np.searchsorted(ordered, which[block])
+        places[places == len(ordered)] = 0
+        np.equal(ordered[places], which[block], out=found[block])
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from chaosaws_kms_ext.cli import doctor, lab, misbehaviours, policy, report, restore
+from chaosaws_kms_ext.cli import doctor, lab, load_worker, misbehaviours, policy, report, restore
 
 __all__ = ["kms"]
 
@@ -15,5 +15,5 @@ def kms() -> None:
 
 
 lab.command.add_command(misbehaviours.command)
-for each in (doctor, lab, policy, report, restore):
+for each in (doctor, lab, load_worker, policy, report, restore):
     kms.add_command(each.command)

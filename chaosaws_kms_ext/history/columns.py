@@ -5,9 +5,10 @@ Instants are CLOCK_MONOTONIC ns. An outcome is a number: the place of its name i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from chaosaws_kms_ext.history.payload import numbers, payloads
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation, Outcome
 
 __all__ = [
+    "BLOCK",
     "CODES",
     "OUTCOMES",
+    "Absence",
     "Arrivals",
     "Codes",
     "Instants",
@@ -28,6 +31,7 @@ __all__ = [
     "Rows",
     "Stored",
     "Writes",
+    "blocks_of",
 ]
 
 Instants = NDArray[np.int64]
@@ -36,8 +40,31 @@ Mask = NDArray[np.bool_]
 
 OUTCOMES: tuple[str, ...] = tuple(each.value for each in Outcome)
 
+BLOCK = 1 << 18
+"""Operations that are looked at together, where what is made of all of them would need much
+memory."""
+
+
+def blocks_of(number: int) -> Iterator[slice]:
+    """The places of so many operations, in pieces."""
+    return (slice(first, min(first + BLOCK, number)) for first in range(0, number, BLOCK))
+
+
 CODES: Mapping[str, int] = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 """Outcome → its number in a column."""
+
+
+class Absence(NamedTuple):
+    """A time in which one process of a load tells nothing of the database; instants are
+    CLOCK_MONOTONIC ns."""
+
+    worker: int
+    """The number of its share, from 0 on."""
+    of: int
+    begin: int
+    end: int
+    why: str
+    """`recorded nothing`, `was cut off`, or `did not run`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +103,12 @@ class Arrivals:
         answered: Mask = self.outcome == CODES[Outcome.OK]
         return answered
 
+    @property
+    def unrecorded(self) -> Mask:
+        """Of which it is not known what became of them."""
+        unrecorded: Mask = self.outcome == CODES[Outcome.UNRECORDED]
+        return unrecorded
+
     def took(self, which: Mask) -> Instants:
         """How long some of them took from when they were due, ns."""
         found: Instants = self.done[which]
@@ -85,6 +118,14 @@ class Arrivals:
     def only(self, which: Mask | slice) -> Arrivals:
         """Some of them."""
         return Arrivals(self.due[which], self.done[which], self.outcome[which])
+
+    def due_between(self, begin: int, end: int) -> Arrivals:
+        """Those that were due in [begin, end), ns: no copies."""
+        return self.only(slice(*np.searchsorted(self.due, [begin, end]).tolist()))
+
+    def blocks(self) -> Iterator[Arrivals]:
+        """All of them in pieces: no copies."""
+        return (self.only(block) for block in blocks_of(len(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +208,7 @@ class ReadBack:
 
 @dataclass(frozen=True, eq=False)
 class Writes:
-    """The writes of one load, in no order."""
+    """The writes of one load, in the order of writers and sequences."""
 
     rows: Rows
     """What each writes."""
@@ -177,11 +218,19 @@ class Writes:
     @classmethod
     def of(cls, operations: Sequence[Operation]) -> Writes:
         """These operations, which are writes."""
-        return cls(
+        found = cls(
             Rows.of((o.writer, o.sequence) for o in operations),
             np.array([CODES[o.outcome] for o in operations], np.int8),
             np.array([o.done for o in operations], np.int64),
         )
+        return found.put_in_order()
+
+    def put_in_order(self) -> Writes:
+        """The same, whose columns are put in order."""
+        order = np.argsort(self.rows.numbers, kind="stable")
+        for column in (self.rows.writer, self.rows.sequence, self.outcome, self.done):
+            column[:] = column[order]
+        return self
 
     @classmethod
     def joined(cls, parts: Sequence[Writes]) -> Writes:
@@ -201,7 +250,7 @@ class Writes:
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """What reads of registers saw, in no order."""
+    """What reads of registers saw, in the order of sessions, registers and time."""
 
     session: NDArray[np.int32]
     """The number of the connection."""
@@ -221,7 +270,14 @@ class Reads:
         ]
         table = np.array(found, np.int64).reshape(-1, 4)
         session, key, value, sent = (table[:, number].copy() for number in range(4))
-        return cls(session.astype(np.int32), key.astype(np.int32), value, sent)
+        return cls(session.astype(np.int32), key.astype(np.int32), value, sent).put_in_order()
+
+    def put_in_order(self) -> Reads:
+        """The same, whose columns are put in order."""
+        order = np.lexsort((self.sent, self.key, self.session))
+        for column in (self.session, self.key, self.value, self.sent):
+            column[:] = column[order]
+        return self
 
     @classmethod
     def joined(cls, parts: Sequence[Reads]) -> Reads:
@@ -233,7 +289,7 @@ class Reads:
             np.concatenate([each.sent for each in parts]),
         )
 
-    def only(self, which: Mask) -> Reads:
+    def only(self, which: Mask | Instants | slice) -> Reads:
         """Some of them."""
         return Reads(self.session[which], self.key[which], self.value[which], self.sent[which])
 
@@ -264,6 +320,12 @@ class Recorded:
     """Of each arrival what the client saw when it failed: its place in `labels`, or -1."""
     labels: Sequence[str]
     """SQL states, and causes where the server did not say why."""
+    workers: int = 1
+    """Processes that the load has."""
+    absences: Sequence[Absence] = ()
+    """Of its processes, if it has several."""
+    clock_error: float = 0.0
+    """Seconds by which an instant can be off since processes have clocks of their own."""
 
     @classmethod
     def of(cls, rate: float, operations: Iterable[Operation] = ()) -> Recorded:

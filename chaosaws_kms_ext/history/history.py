@@ -9,9 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.history.columns import Arrivals, Codes, ReadBack, Reads, Recorded, Writes
+from chaosaws_kms_ext.history.columns import (
+    Absence,
+    Arrivals,
+    Codes,
+    ReadBack,
+    Reads,
+    Recorded,
+    Writes,
+)
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import END_OF_TIME, MAIN, Anchor, Event, Operation, utc
+from chaosaws_kms_ext.history.shares import absent_together
 
 __all__ = ["History"]
 
@@ -60,9 +69,17 @@ class History:
         """What a witness of the load saw, in order."""
         return [each for each in self.recorded.get(load, NOTHING).witnessed if each.kind == kind]
 
+    def absences(self, load: str) -> Sequence[Absence]:
+        """When some process of the load told nothing of the database; of one that has several."""
+        return self.recorded.get(load, NOTHING).absences
+
     def gaps(self, load: str) -> list[tuple[int, int]]:
-        """When nothing of a load was recorded since it had died: from its last record before to the
-        first arrival after, CLOCK_MONOTONIC ns."""
+        """When nothing of a load was recorded, CLOCK_MONOTONIC ns: since it had died, from its last
+        record before to the first arrival after; or since all its processes were absent."""
+        return sorted([*self.deaths(load), *absent_together(self.absences(load))])
+
+    def deaths(self, load: str) -> list[tuple[int, int]]:
+        """The first kind of gap, in the order of the deaths."""
         arrivals, found = self.arrivals(load), []
         for died in self.all(EventName.LOAD_DIED, load=load):
             again = self.first(EventName.LOAD_STARTED_AGAIN, died.at, load=load)

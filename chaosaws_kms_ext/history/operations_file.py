@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import DTypeLike
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.history.columns import OUTCOMES
+from chaosaws_kms_ext.history.arrow_values import filled, valid_of, values_of
+from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, Codes
 from chaosaws_kms_ext.history.records import KINDS, Operation
 
 __all__ = [
+    "KIND_CODES",
     "PREFIX",
     "SCHEMA",
     "SUFFIX",
@@ -27,13 +32,16 @@ __all__ = [
     "Header",
     "HistoryDamaged",
     "as_batch",
+    "coded",
+    "kinds_of",
     "operations",
+    "outcomes_of",
     "read_batches",
     "schema_of",
     "write_batch",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of this format."""
 
 PREFIX, SUFFIX = "operations-", ".arrows"
@@ -54,17 +62,21 @@ COLUMNS = [
     pa.field("key", pa.int32()),
     pa.field("value", pa.int64()),
 ]
-ALL_KINDS, ALL_OUTCOMES = pa.array(KINDS), pa.array(OUTCOMES)
-KIND_CODES = {name: number for number, name in enumerate(KINDS)}
-OUTCOME_CODES = {name: number for number, name in enumerate(OUTCOMES)}
+KIND_CODES: Mapping[str, int] = {name: number for number, name in enumerate(KINDS)}
 
 
 CONTINUATION = b"\xff\xff\xff\xff"
 """How every message of an Arrow stream begins."""
 
 CHECKSUM = b"crc32"
-NULL_VALUE = -2
-"""In a checksum, of a value that is null: no read sees it."""
+NUMBERS: Mapping[str, DTypeLike] = {
+    "writer": np.int32, "sequence": np.int64, "due": np.int64, "done": np.int64,
+}  # fmt: skip
+MAYBE_NUMBERS: Mapping[str, tuple[DTypeLike, int]] = {
+    "sent": (np.int64, -1), "session": (np.int32, -1), "key": (np.int32, -1),
+    "value": (np.int64, -2),
+}  # fmt: skip
+"""Columns with nulls, and what stands for a null in a checksum: no read sees it."""
 
 
 class HistoryDamaged(PlainError):
@@ -76,13 +88,21 @@ class Header(NamedTuple):
 
     load: str
     rate: float
-    """Arrivals a second."""
+    """Arrivals a second, of all its processes together."""
+    worker: int = 0
+    """The number of this process, from 0 on: its share is every `workers`-th arrival."""
+    workers: int = 1
+    """Processes that the load has."""
+    start: int = 0
+    """When the load's first arrival is due, on the clock of this process, ns."""
+    starts: int = 0
+    """How often the load had been started before."""
 
 
 def schema_of(header: Header) -> pa.Schema:
     """The columns, and whose they are."""
-    said = {"schema": str(SCHEMA), "load": header.load, "rate": json.dumps(header.rate)}
-    return pa.schema(COLUMNS, said)
+    said = {name: json.dumps(value) for name, value in header._asdict().items()}
+    return pa.schema(COLUMNS, {**said, "schema": str(SCHEMA), "load": header.load})
 
 
 def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatch:
@@ -94,11 +114,11 @@ def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatc
         [
             pa.array(writer, pa.int32()),
             pa.array(sequence, pa.int64()),
-            _coded([KIND_CODES[name] for name in kind], ALL_KINDS),
+            coded([KIND_CODES[name] for name in kind], KINDS),
             pa.array(due, pa.int64()),
             pa.array(sent, pa.int64()),
             pa.array(done, pa.int64()),
-            _coded([OUTCOME_CODES[name] for name in outcome], ALL_OUTCOMES),
+            coded([CODES[name] for name in outcome], OUTCOMES),
             pa.array(sqlstate, pa.string()),
             pa.array(detail, pa.string()),
             pa.array(session, pa.int32()),
@@ -112,6 +132,33 @@ def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatc
 def write_batch(stream: Any, batch: pa.RecordBatch) -> None:
     """Writes a batch with its checksum; raises OSError."""
     stream.write_batch(batch, custom_metadata={CHECKSUM: str(_checksum(batch))})
+
+
+def coded(codes: Sequence[int] | Codes, names: tuple[str, ...]) -> pa.DictionaryArray:
+    """Numbers, whose names these are, as a column."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), _as_array(names))
+
+
+@cache
+def _as_array(names: tuple[str, ...]) -> pa.Array:
+    return pa.array(names)
+
+
+def kinds_of(batch: pa.RecordBatch) -> Codes:
+    """The kind of each row by its place in KINDS; raises KeyError."""
+    return _codes(batch.column("kind"), KIND_CODES)
+
+
+def outcomes_of(batch: pa.RecordBatch) -> Codes:
+    """The outcome of each row by its place in OUTCOMES; raises KeyError."""
+    return _codes(batch.column("outcome"), CODES)
+
+
+def _codes(column: pa.DictionaryArray, numbers: Mapping[str, int]) -> Codes:
+    """Our own numbers for the names in a column."""
+    codes = np.array([numbers[name] for name in column.dictionary.to_pylist()], np.int8)
+    found: Codes = codes[values_of(column.indices, np.int8)]
+    return found
 
 
 def operations(load: str, batch: pa.RecordBatch) -> list[Operation]:
@@ -176,10 +223,6 @@ def _whole(came: bytes) -> tuple[bytes, int, bool]:
         whole = source.tell()
 
 
-def _coded(codes: list[int], names: pa.Array) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), names)
-
-
 def _batches(path: Path, source: pa.NativeFile, stream: Any) -> Iterator[pa.RecordBatch]:
     while (read := _read(path, source, stream.read_next_batch_with_custom_metadata)) is not None:
         batch, said = read
@@ -192,18 +235,23 @@ def _batches(path: Path, source: pa.NativeFile, stream: Any) -> Iterator[pa.Reco
 def _checksum(batch: pa.RecordBatch) -> int:
     """Of all columns that figures are made from."""
     found = 0
-    for name in ("writer", "sequence", "due", "done"):
-        found = zlib.crc32(batch.column(name).to_numpy(), found)
+    for values in _checked(batch):
+        found = zlib.crc32(values, found)
+    return found
+
+
+def _checked(batch: pa.RecordBatch) -> Iterator[Any]:
+    for name, its in NUMBERS.items():
+        yield values_of(batch.column(name), its)
     for name in ("kind", "outcome"):
-        found = zlib.crc32(batch.column(name).indices.to_numpy(), found)
+        yield values_of(batch.column(name).indices, np.int8)
     for name in ("sqlstate", "detail"):
         column = batch.column(name)
         if column.null_count < len(column):
-            found = zlib.crc32(column.is_valid().to_numpy(zero_copy_only=False), found)
-            found = zlib.crc32("\0".join(column.drop_null().to_pylist()).encode(), found)
-    for name, null in (("sent", -1), ("session", -1), ("key", -1), ("value", NULL_VALUE)):
-        found = zlib.crc32(batch.column(name).fill_null(null).to_numpy(), found)
-    return found
+            yield valid_of(column)
+            yield "\0".join(column.drop_null().to_pylist()).encode()
+    for name, (its, null) in MAYBE_NUMBERS.items():
+        yield filled(batch.column(name), its, null)
 
 
 def _read(path: Path, source: pa.NativeFile, read: Any) -> Any:
@@ -228,6 +276,11 @@ def _header(path: Path, schema: pa.Schema) -> Header:
     try:
         if not schema.equals(pa.schema(COLUMNS)):
             raise ValueError("it has other columns")
-        return Header(said["load"], float(json.loads(said["rate"])))
+        whole = {name: json.loads(said[name]) for name in ("worker", "workers", "start", "starts")}
+        if any(type(number) is not int or number < 0 for number in whole.values()):
+            raise ValueError("its numbers are no numbers")
+        if whole["worker"] >= whole["workers"]:
+            raise ValueError("its load has fewer processes")
+        return Header(said["load"], float(json.loads(said["rate"])), **whole)
     except (KeyError, ValueError, TypeError) as problem:
         raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem

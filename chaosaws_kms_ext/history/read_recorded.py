@@ -5,35 +5,39 @@ Columns are made once, in their full length: ten million operations are not held
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from chaosaws_kms_ext.history.arrow_values import filled, picked, valid_of, values_of
+from chaosaws_kms_ext.history.clocks import Sample
 from chaosaws_kms_ext.history.columns import (
-    CODES,
     Arrivals,
     Codes,
     Instants,
-    Mask,
     Reads,
     Recorded,
     Rows,
     Writes,
 )
+from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import (
+    KIND_CODES,
     Header,
     HistoryDamaged,
+    kinds_of,
     operations,
+    outcomes_of,
     read_batches,
 )
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation
 
-__all__ = ["arrivals_in", "read_recorded"]
+__all__ = ["arrivals_in", "read_recorded", "samples_in"]
 
 CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
@@ -57,12 +61,27 @@ def read_recorded(paths: Sequence[Path]) -> dict[str, Recorded]:
 
 def arrivals_in(batch: pa.RecordBatch) -> Arrivals:
     """The reads and writes in a batch, in the order in which they ended."""
-    batch = batch.filter(pa.array(_is_any(batch.column("kind"), ARRIVALS)))
-    due, done = (batch.column(name).to_numpy() for name in ("due", "done"))
-    return Arrivals(due, done, _outcomes(batch.column("outcome")))
+    due, done = (values_of(batch.column(name), np.int64) for name in ("due", "done"))
+    return Arrivals(due, done, outcomes_of(batch)).only(kinds_of(batch) < len(ARRIVALS))
+
+
+def samples_in(batch: pa.RecordBatch) -> list[Sample]:
+    """The questions for the time of the load in a batch."""
+    which = kinds_of(batch) == KIND_CODES["clock"]
+    its = batch.filter(pa.array(which))
+    instants = (its.column(name).to_pylist() for name in ("due", "sent", "done"))
+    return [Sample(*each) for each in zip(*instants, strict=True)]
 
 
 def _recorded(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
+    """Of the files of one load."""
+    if all(header.workers == 1 for _, header in files):
+        return _joined(load, files)
+    return combine([(header, _joined(load, [(path, header)])) for path, header in files])
+
+
+def _joined(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
+    """What all of it says, one after another."""
     columns = _Columns(load, sum(path.stat().st_size for path, _ in files) // ROW)
     for path, _ in files:
         try:
@@ -87,56 +106,102 @@ def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
 
 
+class _Growing:
+    """Columns of one length, that grow up to `longest`: what is not used of that takes no memory.
+
+    Pieces that are joined in the end would be held twice, and leave holes in the memory.
+    """
+
+    def __init__(self, longest: int, **types: DTypeLike) -> None:
+        self._columns = {name: np.empty(longest, its) for name, its in types.items()}
+        self._length = 0
+
+    def add(self, **values: NDArray[Any]) -> None:
+        """Appends a value of each column for each row."""
+        begin, self._length = self._length, self._length + len(next(iter(values.values())))
+        for name, its in values.items():
+            self._columns[name][begin : self._length] = its
+
+    def widen(self, name: str, type_: DTypeLike) -> None:
+        """Gives a column another type."""
+        its = np.empty(len(self._columns[name]), type_)
+        its[: self._length] = self._columns[name][: self._length]
+        self._columns[name] = its
+
+    def take(self) -> Iterator[NDArray[Any]]:
+        """Each column as far as it is used, in the order in which they were named."""
+        for its in self._columns.values():
+            yield its[: self._length]
+
+
 class _Columns:
-    """Grows by batches, up to `longest` operations: what is not used of that takes no memory."""
+    """Grows by batches, up to `longest` operations."""
 
     def __init__(self, load: str, longest: int) -> None:
         self._load = load
-        self._due = np.empty(longest, np.int64)
-        self._done = np.empty(longest, np.int64)
-        self._outcome = np.empty(longest, np.int8)
-        self._said = np.empty(longest, np.int8)
+        self._arrivals = _Growing(
+            longest, due=np.int64, done=np.int64, outcome=np.int8, said=np.int8
+        )
+        self._writes = _Growing(
+            longest, writer=np.int32, sequence=np.int64, outcome=np.int8, done=np.int64
+        )
+        self._reads = _Growing(
+            longest, session=np.int32, key=np.int32, value=np.int64, sent=np.int64
+        )
         self._labels: dict[str, int] = {}
-        self._length = 0
-        self._writes: list[Writes] = [Writes.of([])]
-        self._reads: list[Reads] = [Reads.of([])]
         self._last: dict[int, int] = {}
         self._witnessed: list[Operation] = []
 
     def add(self, chunk: pa.RecordBatch) -> None:
         """Takes its rows; raises ValueError, KeyError and ArrowException."""
-        arrives = _is_any(chunk.column("kind"), ARRIVALS)
+        kinds = kinds_of(chunk)
+        arrives = kinds < len(ARRIVALS)
         if not arrives.all():
-            self._witnessed += operations(self._load, chunk.filter(pa.array(~arrives)))
-            chunk = chunk.filter(pa.array(arrives))
-        begin, self._length = self._length, self._length + chunk.num_rows
-        outcome = self._outcome[begin : self._length]
-        outcome[:] = _outcomes(chunk.column("outcome"))
-        done = self._done[begin : self._length]
-        done[:] = chunk.column("done").to_numpy()
-        self._due[begin : self._length] = chunk.column("due").to_numpy()
-        self._said[begin : self._length] = self._codes_of(chunk)
-        writer, sequence = (chunk.column(name).to_numpy() for name in ("writer", "sequence"))
+            self._witnessed += operations(self._load, picked(chunk, np.flatnonzero(~arrives)))
+            chunk = picked(chunk, np.flatnonzero(arrives))
+            kinds = kinds[arrives]
+        outcome, done = outcomes_of(chunk), values_of(chunk.column("done"), np.int64)
+        due = values_of(chunk.column("due"), np.int64)
+        said = self._codes_of(chunk)
+        self._arrivals.add(due=due, done=done, outcome=outcome, said=said)
+        writer = values_of(chunk.column("writer"), np.int32)
+        sequence = values_of(chunk.column("sequence"), np.int64)
         self._note_last(writer, sequence)
-        which = _is_any(chunk.column("kind"), {"write"})
-        rows = Rows(writer[which], sequence[which])
-        self._writes.append(Writes(rows, outcome[which], done[which]))
-        self._reads.append(_reads(chunk))
+        which = kinds == KIND_CODES["write"]
+        self._writes.add(
+            writer=writer[which],
+            sequence=sequence[which],
+            outcome=outcome[which],
+            done=done[which],
+        )
+        self._add_reads(chunk, due)
 
     def finish(self, rate: float) -> Recorded:
         """What there is, in the order in which it was due."""
-        due, done = self._due[: self._length], self._done[: self._length]
-        outcome, said = self._outcome[: self._length], self._said[: self._length]
+        due, done, outcome, said = self._arrivals.take()
         _put_in_order(due, done, outcome, said)
+        writer, sequence, ended, wrote = self._writes.take()
         return Recorded(
             rate,
             Arrivals(due, done, outcome),
-            Writes.joined(self._writes),
-            Reads.joined(self._reads),
+            Writes(Rows(writer, sequence), ended, wrote).put_in_order(),
+            Reads(*self._reads.take()).put_in_order(),
             self._last,
             sorted(self._witnessed, key=lambda operation: operation.due),
             said,
             list(self._labels),
+        )
+
+    def _add_reads(self, chunk: pa.RecordBatch, due: Instants) -> None:
+        """What was seen of registers."""
+        key, value, session = (chunk.column(name) for name in ("key", "value", "session"))
+        saw = valid_of(key) & valid_of(value)
+        sent = chunk.column("sent")
+        self._reads.add(
+            session=filled(session, np.int32, 0)[saw],
+            key=values_of(key, np.int32)[saw],
+            value=values_of(value, np.int64)[saw],
+            sent=np.where(valid_of(sent), values_of(sent, np.int64), due)[saw],
         )
 
     def _codes_of(self, chunk: pa.RecordBatch) -> Codes:
@@ -151,7 +216,7 @@ class _Columns:
             raise ValueError(f"it has more than {MOST_LABELS} SQL states")
         # The last is for those that said nothing.
         codes = np.array([*(self._labels[n] for n in names.dictionary.to_pylist()), -1], np.int8)
-        found: Codes = codes[names.indices.fill_null(-1).to_numpy()]
+        found: Codes = codes[filled(names.indices, np.int32, -1)]
         return found
 
     def _note_last(self, writer: NDArray[np.int32], sequence: NDArray[np.int64]) -> None:
@@ -160,18 +225,6 @@ class _Columns:
         np.maximum.at(highest, whose, sequence)
         for number, last in zip(writers.tolist(), highest.tolist(), strict=True):
             self._last[number] = max(last, self._last.get(number, 0))
-
-
-def _reads(chunk: pa.RecordBatch) -> Reads:
-    """What was seen of registers."""
-    saw = chunk.filter(pc.and_(chunk.column("key").is_valid(), chunk.column("value").is_valid()))
-    sent = pc.coalesce(saw.column("sent"), saw.column("due"))
-    return Reads(
-        saw.column("session").fill_null(0).to_numpy(),
-        saw.column("key").to_numpy(),
-        saw.column("value").to_numpy(),
-        sent.to_numpy(),
-    )
 
 
 def _put_in_order(due: Instants, *others: NDArray[Any]) -> None:
@@ -188,17 +241,3 @@ def _put_in_order(due: Instants, *others: NDArray[Any]) -> None:
             order = np.argsort(due[block], kind="stable")
             for column in (due, *others):
                 column[block] = column[block][order]
-
-
-def _is_any(column: pa.DictionaryArray, names: Collection[str]) -> Mask:
-    """Where it is one of these."""
-    known = np.array([name in names for name in column.dictionary.to_pylist()], np.bool_)
-    found: Mask = known[column.indices.to_numpy()]
-    return found
-
-
-def _outcomes(column: pa.DictionaryArray) -> Codes:
-    """Our own numbers for its names; raises KeyError."""
-    codes = np.array([CODES[name] for name in column.dictionary.to_pylist()], np.int8)
-    found: Codes = codes[column.indices.to_numpy()]
-    return found

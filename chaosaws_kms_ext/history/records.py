@@ -36,12 +36,13 @@ MAIN = "main"
 READER = "reader"
 """The load over the reader endpoint of the same cluster: it only reads."""
 
-KINDS = ("read", "write", "session", "connect", "stall", "attempt", "server")
+KINDS = ("read", "write", "session", "connect", "stall", "attempt", "server", "clock", "lag")
 
-ARRIVALS = frozenset({"read", "write"})
+ARRIVALS = KINDS[:2]
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
-`connect`; `attempt`, each try to connect; `server`, one that has started; and `stall`: from due to
-done the client itself did not run."""
+`connect`; `attempt`, each try to connect; `server`, one that has started; `stall`: from due to
+done the client itself did not run; `clock`, a question for the load's time, which is `sent`; and
+`lag`: how late the process itself was in a second (see `load_generator`)."""
 
 NO_ROW, DAMAGED = 0, -1
 """What a read of a register saw where there was none, or one whose checksum is not its own;
@@ -61,6 +62,8 @@ class Outcome(StrEnum):
     """Nobody could take it in time."""
     ABORTED = "aborted"
     """Cut at shutdown."""
+    UNRECORDED = "unrecorded"
+    """Not known: the process of the load that had to do it was absent (see `shares`)."""
 
 
 class Operation(NamedTuple):

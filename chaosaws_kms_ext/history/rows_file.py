@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from chaosaws_kms_ext.history.arrow_values import bits_of, values_of
 from chaosaws_kms_ext.history.columns import Mask, ReadBack, Rows, Stored
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 
@@ -46,18 +47,26 @@ def read_rows(path: Path) -> ReadBack:
     """What stands in a file, which was written in one step; raises HistoryDamaged and OSError."""
     try:
         with pa.ipc.open_stream(path.read_bytes()) as stream:
-            table = stream.read_all()
+            table = stream.read_all().combine_chunks()
             if not table.schema.equals(COLUMNS):
                 raise ValueError("it has other columns: another version wrote it")
             table.validate(full=True)
-            register = table.column("register").to_numpy()
-            return ReadBack(_stored(table, ~register), _stored(table, register))
+            return _read_back(table)
     except (pa.ArrowException, OSError, KeyError, ValueError) as problem:
         raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
 
 
-def _stored(table: pa.Table, which: Mask) -> Stored:
-    writer, sequence, payload = (
-        table.column(name).to_numpy()[which] for name in ("writer", "sequence", "payload")
+def _read_back(table: pa.Table) -> ReadBack:
+    if not len(table):
+        return ReadBack.of([])
+    (batch,) = table.to_batches()
+    register = bits_of(batch.column("register"))
+    return ReadBack(_stored(batch, ~register), _stored(batch, register))
+
+
+def _stored(batch: pa.RecordBatch, which: Mask) -> Stored:
+    writer = values_of(batch.column("writer"), np.int32)[which]
+    sequence, payload = (
+        values_of(batch.column(name), np.int64)[which] for name in ("sequence", "payload")
     )
     return Stored(Rows(writer, sequence), payload)

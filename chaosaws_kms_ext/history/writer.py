@@ -21,16 +21,16 @@ from chaosaws_kms_ext.history.operations_file import (
 )
 from chaosaws_kms_ext.history.rows_file import ROWS, rows_as_bytes
 
-__all__ = ["OperationWriter", "write_rows"]
+__all__ = ["OperationStream", "OperationWriter", "write_rows"]
 
 
-class OperationWriter:
-    """The operations of one load in one process."""
+class OperationStream:
+    """The operations of one process of a load."""
 
-    def __init__(self, folder: Path, load: str, rate: float) -> None:
-        """Makes the file; raises OSError."""
-        self._schema = schema_of(Header(load, rate))
-        self._file = open_private(folder / f"{PREFIX}{load}-{os.getpid()}{SUFFIX}", "wb")
+    def __init__(self, header: Header, file: Any) -> None:
+        """`file` takes the bytes; raises OSError."""
+        self._schema = schema_of(header)
+        self._file = file
         self._stream = pa.ipc.new_stream(self._file, self._schema)
         write_batch(self._stream, as_batch(self._schema, []))
         self._file.flush()
@@ -40,6 +40,15 @@ class OperationWriter:
         returns they survive our death. Raises OSError."""
         write_batch(self._stream, as_batch(self._schema, operations))
         self._file.flush()
+
+
+class OperationWriter(OperationStream):
+    """The same to a file in a history's folder."""
+
+    def __init__(self, folder: Path, load: str, rate: float, **more: Any) -> None:
+        """Makes the file; `more`: what else its header says. Raises OSError."""
+        file = open_private(folder / f"{PREFIX}{load}-{os.getpid()}{SUFFIX}", "wb")
+        super().__init__(Header(load, rate, **more), file)
 
 
 def write_rows(folder: Path, load: str, rows: ReadBack) -> None:

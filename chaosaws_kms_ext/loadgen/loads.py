@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -35,10 +36,15 @@ __all__ = [
     "until_as_fast_as_before",
 ]
 
+logger = logging.getLogger("chaostoolkit")
+
 NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
 
 STEADY_FOR, STEADY_TIMEOUT = 2.0, 30.0
 """Seconds that arrivals have to be answered to count as steady; seconds until it must be so."""
+
+WORKERS_WITHIN = 600.0
+"""Seconds in which somebody has to start the workers on other machines."""
 
 ROWS_TIMEOUT = 30.0
 """Seconds to read the written rows back."""
@@ -73,6 +79,12 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
         if schema := run.loads.schemas.pop(name, None):
             Ledger.of(run).deleted(schema)  # the database said that it was not made
         raise
+    if config.master:
+        logger.info(
+            f"the load waits for {config.workers} workers: start each, on a machine that reaches "
+            f"this one and the database, by `chaos kms load-worker {config.master}`"
+        )
+        load.wait_for_workers(WORKERS_WITHIN, run.observer)
     steady(run, load)
     run.event(EventName.LOAD_STEADY, load=name)
     return load
@@ -111,16 +123,19 @@ def _config(run: Run, name: str, database: str, file: str = "") -> LoadConfig:
         raise Refused("a load needs the folder of the control chaosaws_kms_ext.controls.run")
     settings, over_readers = run.settings, name == READER
     own_schema = settings.load_writes == "own-schema"
+    users = settings.users_over_reader if over_readers else settings.load_users
     config = LoadConfig(
         database=database,
         rate=settings.arrivals_over_reader if over_readers else settings.load_rate,
-        users=settings.users_over_reader if over_readers else settings.load_users,
+        users=users,
         writes=own_schema and not over_readers,
         reads_registers=own_schema and over_readers,
         deadline=settings.query_deadline,
         folder=run.folder / "history",
         log=run.folder / ("load.log" if name == MAIN else f"load-{name}.log"),
         name=name,
+        workers=min(settings.load_processes, users),
+        master=settings.load_master if name == MAIN else "",
     )
     path = file or settings.load_file
     return replace(config, file=Path(path)) if path else config

@@ -25,6 +25,7 @@ class Restarts:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._end = threading.Event()
+        self._present: dict[str, int] = {}
         self._thread = threading.Thread(target=self._watch, name="restarts", daemon=True)
 
     def start(self) -> None:
@@ -44,8 +45,21 @@ class Restarts:
             for load in self._run.loads:
                 steady = self._run.last(EventName.LOAD_STEADY, load=load.config.name)
                 load.may_start_again = steady is not None
+                if steady and load.config.workers > 1:
+                    self._note_present(load)
                 if steady and not load.running:
                     self._start_again(load, Instant.now(before))
+
+    def _note_present(self, load: Load) -> None:
+        """Says when a process of a load is not heard of any more, and when it is again."""
+        name, of = load.config.name, load.config.workers
+        before, present = self._present.get(name, of), load.present
+        if present == before or not load.running:
+            return
+        self._present[name] = present
+        self._run.event(EventName.LOAD_PROCESSES, load=name, present=present, of=of)
+        say = logger.warning if present < before else logger.info
+        say(f"of {of} processes of the load {name}, {present} are heard of")
 
     def _start_again(self, load: Load, died: Instant) -> None:
         if load.ended:  # for good

@@ -41,6 +41,8 @@ def freeze(server: Postgres) -> None:
 class Trusting(Postgres):
     """A server of the tests' own: whoever comes by TCP may be a superuser."""
 
+    trusts = TRUST
+
     @property
     def conninfo(self) -> str:
         return f"host={self.listens[0]} port={self.port} dbname=postgres user=postgres"
@@ -48,7 +50,7 @@ class Trusting(Postgres):
     def initialise(self) -> None:
         super().initialise()
         hba = self.data / "pg_hba.conf"
-        hba.write_text(TRUST + hba.read_text())
+        hba.write_text(self.trusts + hba.read_text())
 
     def trust(self) -> None:
         with psycopg.connect(super().conninfo, autocommit=True) as connection:
@@ -56,11 +58,12 @@ class Trusting(Postgres):
 
 
 @contextlib.contextmanager
-def a_postgres():
+def a_postgres(addresses=("127.0.0.1",), trusts=""):
     """A PostgreSQL that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(dir=scratch()))
     folder.chmod(0o711)
-    server = Trusting(Binaries.find(folder), folder / "data", free_port())
+    server = Trusting(Binaries.find(folder), folder / "data", free_port(), addresses)
+    server.trusts += trusts
     try:
         server.initialise()
         server.start()

@@ -9,15 +9,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chaosaws_kms_ext.history import SECOND
-from chaosaws_kms_ext.history.columns import CODES, ReadBack, Rows, Stored
+from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, ReadBack, Rows, Stored
 from chaosaws_kms_ext.history.operations_file import (
-    ALL_KINDS,
-    ALL_OUTCOMES,
     Header,
+    coded,
     schema_of,
     write_batch,
 )
 from chaosaws_kms_ext.history.payload import payloads
+from chaosaws_kms_ext.history.records import KINDS
 from chaosaws_kms_ext.history.writer import write_rows
 
 START = 1000 * SECOND
@@ -55,11 +55,11 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
             columns = [
                 pa.array(writer[its]),
                 pa.array(sequence[its]),
-                pa.DictionaryArray.from_arrays(pa.array(kind[its]), ALL_KINDS),
+                coded(kind[its], KINDS),
                 pa.array(due[its]),
                 pa.array(due[its] + 50_000),
                 pa.array(done[its]),
-                pa.DictionaryArray.from_arrays(pa.array(outcome[its]), ALL_OUTCOMES),
+                coded(outcome[its], OUTCOMES),
                 pa.nulls(len(its), pa.string()),
                 pa.nulls(len(its), pa.string()),
                 pa.array(session[its], mask=key[its] == 0),

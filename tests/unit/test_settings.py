@@ -53,6 +53,9 @@ WRONG = {
     "database_secret": ["two words", "x" * 3000],
     "load_rate": ["0", "-1", "nan", "inf", "many", "1e9"],
     "load_users": ["0", "1.5", "x", "100000"],
+    "load_processes": ["0", "65", "1.5", "all"],
+    "load_workers": ["Remote", "2", "k8s"],
+    "load_master": ["5557", ":5557", "host", "host:0", "host:70000", "a b:5557", "tcp://h:5557"],
     "load_file": ["nowhere.py", "tests", "../" * 50, "\0"],
     "load_writes": ["yes", "public"],
     "query_deadline": ["0", "61", "soon"],
@@ -272,6 +275,12 @@ def test_the_lab_asks_for_no_password(auth):
     said = refused(CHAOS_DATABASE_AUTH=auth, CHAOS_DATABASE_SECRET="shop/app")
     assert "CHAOS_DATABASE_AUTH and CHAOS_DATABASE_SECRET names another" in said
     assert parse({}, {"CHAOS_DATABASE_AUTH": "libpq"}) == Settings()
+
+
+def test_a_lab_that_starts_with_the_run_has_no_queue_of_events():
+    queue = "arn:aws:sqs:eu-west-1:123456789012:rds-events"
+    assert "but CHAOS_EVENTS_QUEUE names another" in refused(CHAOS_EVENTS_QUEUE=queue)
+    assert parse({}, {**AWS, "CHAOS_EVENTS_QUEUE": queue}).events_queue == queue
 
 
 @pytest.mark.parametrize("typo", ["CHAOS_TRAGET", "CHAOS_CLUSTERID", "CHAOS_LOAD_RATES"])

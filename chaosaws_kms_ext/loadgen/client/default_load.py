@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.user import QueryUser, read
+from chaosaws_kms_ext.loadgen.client.sql import Sql
+from chaosaws_kms_ext.loadgen.client.user import QueryUser
 
 __all__ = ["Catalogue"]
 
 
 class Catalogue(QueryUser):
-    """Cheap reads that every PostgreSQL answers."""
+    """Cheap reads that every PostgreSQL answers: a row by its key, and no table at all."""
 
-    @read(weight=3)
-    def one_relation(self, connection: DeadlineConnection) -> None:
-        """A row by its key."""
-        connection.execute(
-            "SELECT relname FROM pg_catalog.pg_class WHERE oid = %s", (1259,), prepare=True
-        ).fetchone()
-
-    @read(weight=1)
-    def now(self, connection: DeadlineConnection) -> None:
-        """No table at all."""
-        connection.execute("SELECT now()").fetchone()
+    one_relation = Sql("SELECT relname FROM pg_catalog.pg_class WHERE oid = 1259", weight=3)
+    now = Sql("SELECT now()")

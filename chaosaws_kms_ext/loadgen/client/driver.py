@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import gevent
 import psycopg
 from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import SECOND, Outcome
-from chaosaws_kms_ext.history.writer import OperationWriter
+from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
+from chaosaws_kms_ext.loadgen.client.connection import (
+    INTERVAL,
+    DeadlineConnection,
+    DeadlinePassed,
+)
 from chaosaws_kms_ext.loadgen.client.connector import Connector
+from chaosaws_kms_ext.loadgen.client.lag import Lag
 from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.port import listens_at
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
@@ -60,29 +67,46 @@ Saw = tuple[int | None, int | None, int | None]
 NOTHING: Saw = (None, None, None)
 
 
+def to_the_log(line: str) -> None:
+    """What a process prints is in the load's log."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Driver:
     """What the users of one process share: the arrivals, the recorder, the way to reconnect."""
 
-    def __init__(self, config: ClientConfig, environment: Any) -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        environment: Any,
+        stream: OperationStream | None = None,
+        tell: Callable[[str], None] = to_the_log,
+    ) -> None:
+        """`stream` takes the records, else a file of the history does; `tell`: a line for the
+        load's log."""
         self.config = config
+        self._tell = tell
         self.environment = environment
-        self.recorder = Recorder(
-            OperationWriter(Path(config.folder), config.name, config.rate), self.stop
-        )
         self.deadline = round(config.deadline * SECOND)
-        start = time.monotonic_ns() + round(START_AFTER * SECOND)
+        start = config.start or time.monotonic_ns() + round(START_AFTER * SECOND)
         self.schedule = Schedule(start, config.rate, config.writes, config.reads_registers)
-        self._tickets = Tickets(self.schedule, self.deadline)
+        self._tickets = Tickets(self.schedule, self.deadline, config.worker, config.workers)
+        if stream is None:
+            share = {name: getattr(config, name) for name in ("worker", "workers", "starts")}
+            folder = Path(config.folder)
+            stream = OperationWriter(folder, config.name, config.rate, start=start, **share)
+        self.recorder = Recorder(stream, self.stop)
         self.connector = Connector(
             self.connect,
-            spacing_for(config.deadline),
-            max(1 / config.rate, SHORTEST),
+            spacing_for(config.deadline, config.workers),
+            max(config.workers / config.rate, SHORTEST),
             listens_at(config.database),
         )
         self._writers = config.writers_from
         self._wrote: list[int] = []
         self._look_at = 0.0
-        self._connections = config.writers_from
+        self._connections = config.connections_from
+        self._open: WeakSet[DeadlineConnection] = WeakSet()
         self._stopped_at: int | None = None
         self._said: set[str] = set()
         self._attempts = 0
@@ -92,6 +116,7 @@ class Driver:
                 self.recorder.flush_for_ever,
                 self.connector.work,
                 self._record_overdue,
+                self._expire,
                 partial(witness_open_session, self),
                 partial(witness_new_connections, self),
             )
@@ -133,6 +158,15 @@ class Driver:
         """Whether an arrival belongs to the load: not if it is due after the load was stopped."""
         return self._stopped_at is None or due <= self._stopped_at
 
+    def give_back(self, number: int) -> None:
+        """An arrival that its user cannot do any more, before it was due: another one takes it."""
+        self._tickets.give_back(number)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the load was not stopped."""
+        return self._stopped_at is None
+
     def stopping(self) -> None:
         """The load is stopped now: what is due later does not count."""
         if self._stopped_at is None:
@@ -171,6 +205,7 @@ class Driver:
                 assert isinstance(connection, DeadlineConnection)
                 self._connections += 1
                 connection.number = self._connections
+                self._open.add(connection)
                 return connection
         except gevent.Timeout as timeout:
             # Only here a psycopg.Error: with several addresses psycopg would go on to the next one,
@@ -203,27 +238,39 @@ class Driver:
         told = f"{problem.sqlstate}: {words}" if problem.sqlstate else words
         if told not in self._said and len(self._said) < MOST_SAID:
             self._said.add(told)
-            print(f"{DATABASE_SAID}{told}", file=sys.stderr, flush=True)
+            self._tell(f"{DATABASE_SAID}{told}")
 
     def stop(self, why: str) -> None:
         """Ends the load with one sentence."""
-        print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
+        self._tell(f"{STOPPED}{why}")
         self.environment.process_exit_code = 1
         # Not called here: quitting kills the greenlet that calls it, before it is finished.
         gevent.spawn_later(QUIT_WITHIN, os._exit, 1)
         gevent.spawn(self.environment.runner.quit)
 
-    def _give_up(self, numbers: range) -> None:
+    def _give_up(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self.record(self.arrival(number), None, Outcome.UNSENT)
 
+    def _expire(self) -> None:
+        """Ends what waits for an answer over its deadline, and does not look itself."""
+        while True:
+            gevent.sleep(INTERVAL)
+            now = time.monotonic()
+            for connection in list(self._open):
+                connection.expire(now)
+
     def _record_overdue(self) -> None:
-        number = 0
+        """Gives up arrivals that nobody took, and says how late this process itself is."""
+        number, lag = 0, Lag()
         while True:
             slept_at = time.monotonic_ns()
             gevent.sleep(REAP_EVERY)
-            if time.monotonic_ns() - slept_at > STALLED * SECOND:
+            awake = time.monotonic_ns()
+            if awake - slept_at > STALLED * SECOND:
                 # This process itself did not run: the database is not to blame for that time.
                 number += 1
                 self.record(Due(0, number, "stall", slept_at), slept_at, Outcome.OK)
-            self._give_up(self._tickets.overdue(time.monotonic_ns()))
+            self._give_up(self._tickets.overdue(awake))
+            if (row := lag.note(slept_at + round(REAP_EVERY * SECOND), awake)) is not None:
+                self.recorder.add(row)

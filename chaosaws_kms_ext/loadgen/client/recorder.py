@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 
-from chaosaws_kms_ext.history.writer import OperationWriter
+from chaosaws_kms_ext.history.writer import OperationStream
 
 __all__ = ["FLUSH_EVERY", "Recorder"]
 
@@ -18,7 +18,7 @@ FLUSH_EVERY = 0.2
 class Recorder:
     """Collects operations and hands them to the history."""
 
-    def __init__(self, writer: OperationWriter, failed: Callable[[str], None]) -> None:
+    def __init__(self, writer: OperationStream, failed: Callable[[str], None]) -> None:
         """`failed` is told in a sentence when nothing can be written any more."""
         self._writer = writer
         self._failed = failed

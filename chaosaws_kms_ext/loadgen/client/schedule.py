@@ -6,6 +6,7 @@ database that hangs is asked as often as one that answers, and a late answer cou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaosaws_kms_ext.history import SECOND
@@ -53,27 +54,39 @@ def _place(number: int) -> int:
 
 
 class Tickets:
-    """Gives out every arrival once: to a user, or as one that no user was free to take."""
+    """Gives out every arrival of a share once: to a user, or as one that no user could take."""
 
-    def __init__(self, schedule: Schedule, deadline: int) -> None:
-        """`deadline`: ns that an answer may take; after a part of it nobody takes an arrival."""
+    def __init__(self, schedule: Schedule, deadline: int, first: int = 0, step: int = 1) -> None:
+        """`deadline`: ns that an answer may take; after a part of it nobody takes an arrival.
+
+        `first`, `step`: the share of a process, if the load has several: every so-manieth arrival.
+        """
         self._schedule = schedule
         self._patience = round(PATIENCE * deadline)
-        self._next = 0
+        self._next, self._step = first, step
+        self._returned: list[int] = []
 
-    def overdue(self, now: int) -> range:
+    def overdue(self, now: int) -> Sequence[int]:
         """The arrivals that have waited too long for somebody; they are given out hereby."""
         return self.due_by(now - self._patience)
 
-    def due_by(self, instant: int) -> range:
+    def due_by(self, instant: int) -> Sequence[int]:
         """The arrivals due by `instant` that nobody took; they are given out hereby."""
+        returned = [number for number in self._returned if self._schedule.due(number) <= instant]
+        self._returned = [number for number in self._returned if number not in returned]
         first = self._next
         while self._schedule.due(self._next) <= instant:
-            self._next += 1
-        return range(first, self._next)
+            self._next += self._step
+        return [*returned, *range(first, self._next, self._step)]
 
     def take(self) -> int:
         """The next arrival; it may be due in the past or in the future."""
+        if self._returned:
+            return self._returned.pop(0)
         taken = self._next
-        self._next += 1
+        self._next += self._step
         return taken
+
+    def give_back(self, number: int) -> None:
+        """An arrival that was taken and not done: it is given out again."""
+        self._returned.append(number)

@@ -11,10 +11,12 @@ MOST_IN_FLIGHT = 40
 """Attempts that hang at the same time; each is a connection that the server may have to serve."""
 
 
-def spacing_for(deadline: float) -> float:
-    """Seconds between two attempts that each hang for up to `deadline` seconds.
+def spacing_for(deadline: float, workers: int = 1) -> float:
+    """Seconds between two attempts of a process that each hang for up to `deadline` seconds.
 
-    >>> spacing_for(2.0), spacing_for(60.0)
-    (0.1, 1.5)
+    `workers`: processes of the load.
+
+    >>> spacing_for(2.0), spacing_for(60.0), spacing_for(2.0, 4)
+    (0.1, 1.5, 0.2)
     """
-    return max(SPACING, deadline / MOST_IN_FLIGHT)
+    return max(SPACING, deadline * workers / MOST_IN_FLIGHT)

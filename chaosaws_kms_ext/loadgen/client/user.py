@@ -11,7 +11,9 @@ from __future__ import annotations
 # Locust first: it patches the standard library, and psycopg looks at that when it is imported.
 from locust import User, events, task  # isort: skip
 from locust.exception import StopUser  # isort: skip
+from locust.runners import MasterRunner, WorkerRunner  # isort: skip
 
+import itertools
 import os
 import random
 import sys
@@ -38,6 +40,9 @@ __all__ = ["QueryUser", "read"]
 
 if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
     sys.exit("psycopg was imported before locust, so a query that hangs would stop all: swap them")
+
+BROKEN = frozenset({Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED})
+"""Outcomes after which a connection is not used again."""
 
 Query = Callable[[Any, DeadlineConnection], Any]
 Work = Callable[[DeadlineConnection], Any]
@@ -77,7 +82,7 @@ class QueryUser(User):
     def take_arrivals(self) -> None:
         """The user's whole life."""
         driver = self.driver
-        self._mix = self._queries()
+        self._choose = self._mix()
         writer, sequence, asked = driver.new_writer(), 0, 0
         connection = driver.connector.get()
         while True:
@@ -85,12 +90,8 @@ class QueryUser(User):
                 connection = driver.connector.get()
             number = driver.take()
             due = driver.schedule.due(number)
-            try:
-                gevent.sleep(max((due - time.monotonic_ns()) / SECOND, 0))
-            except GreenletExit:
-                if driver.counts(due):
-                    driver.record(driver.arrival(number), None, Outcome.UNSENT)
-                raise
+            if (ahead := due - time.monotonic_ns()) > 0:
+                self._wait(number, ahead / SECOND)
             if not driver.counts(due):
                 raise StopUser
             sequence += 1
@@ -98,6 +99,18 @@ class QueryUser(User):
             work, register = self._work(what, number, asked)
             asked += register is not None
             self._perform(connection, what, work, register)
+
+    def _wait(self, number: int, seconds: float) -> None:
+        """Until arrival `number` is due, which this user has taken."""
+        driver = self.driver
+        try:
+            gevent.sleep(seconds)
+        except GreenletExit:
+            if driver.goes_on:
+                driver.give_back(number)
+            elif driver.counts(driver.schedule.due(number)):
+                driver.record(driver.arrival(number), None, Outcome.UNSENT)
+            raise
 
     def _work(self, what: Due, number: int, asked: int) -> tuple[Work, int | None]:
         """How arrival `number` is done, and whose register it reads, if it does; `asked`: how many
@@ -112,8 +125,7 @@ class QueryUser(User):
                 return partial(read_register, writer=register), register
             if driver.config.reads_registers:
                 return driver.find_writers, None
-        weights = [query.weight for query in self._mix]  # type: ignore[attr-defined]
-        return partial(random.choices(self._mix, weights)[0], self), None
+        return self._choose(), None
 
     def _perform(
         self, connection: DeadlineConnection, what: Due, work: Work, register: int | None
@@ -140,12 +152,12 @@ class QueryUser(User):
         except Exception as problem:
             self._abort_load(problem)
         finally:
-            if outcome == Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
+            if outcome is Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
                 outcome = Outcome.TIMEOUT
             driver.record(what, sent, outcome, sqlstate, cause, saw)
-            if outcome in (Outcome.TIMEOUT, Outcome.LOST):
+            if outcome is not Outcome.OK and outcome in (Outcome.TIMEOUT, Outcome.LOST):
                 driver.connector.suspect()
-            if outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED) or not clean(connection):
+            if outcome in BROKEN or not clean(connection):
                 connection.close()
         events.request.fire(
             request_type="sql",
@@ -160,22 +172,37 @@ class QueryUser(User):
         self.driver.stop(f"{type(self).__name__} failed in Python: {problem!r}")
         raise GreenletExit from problem
 
-    def _queries(self) -> list[Query]:
+    def _mix(self) -> Callable[[], Work]:
+        """What chooses one query after another, each as often as its weight says."""
         named = (getattr(type(self), name) for name in dir(type(self)) if not name.startswith("_"))
-        queries: list[Query] = [query for query in named if hasattr(query, "weight")]
+        queries: list[Any] = [query for query in named if hasattr(query, "weight")]
         if not queries:
-            self.driver.stop(f"{type(self).__name__} has no method marked with @read")
+            self.driver.stop(f"{type(self).__name__} has no method marked with @read, and no Sql")
             raise GreenletExit
-        return queries
+        works = [partial(query, self) for query in queries]
+        if len(works) == 1:
+            return lambda: works[0]
+        weights = list(itertools.accumulate(query.weight for query in queries))
+        return lambda: random.choices(works, cum_weights=weights)[0]
 
 
 @events.init.add_listener
 def _begin(environment: Any, **_: Any) -> None:
+    lifeline = os.environ.pop(LIFELINE, None)
+    if isinstance(environment.runner, WorkerRunner):
+        _begin_worker(environment)
+        return
     try:
         config = ClientConfig.of_environment(os.environ)
     except LookupError as problem:
         sys.exit(str(problem))
-    lifeline = os.environ.pop(LIFELINE, None)
+    if isinstance(environment.runner, MasterRunner):
+        from chaosaws_kms_ext.loadgen.client.master import Master  # a load of one has no use for it
+
+        master = Master(config, environment)
+        if lifeline is not None:
+            gevent.spawn(master.quit_with_parent, int(lifeline))
+        return
 
     @environment.events.test_start.add_listener
     def start(**_: Any) -> None:
@@ -183,16 +210,42 @@ def _begin(environment: Any, **_: Any) -> None:
         if lifeline is not None:
             gevent.spawn(_quit_with_parent, int(lifeline), environment)
 
-    @environment.events.test_stopping.add_listener
-    def stopping(**_: Any) -> None:
-        if hasattr(QueryUser, "driver"):
-            QueryUser.driver.stopping()
+    _add_stopping(environment)
 
     # `quit` and not `quitting`: users finish their queries after that.
     @environment.events.quit.add_listener
     def close(**_: Any) -> None:
         if hasattr(QueryUser, "driver"):
             QueryUser.driver.close()
+
+
+def _begin_worker(environment: Any) -> None:
+    from chaosaws_kms_ext.loadgen.client.worker import Worker
+
+    worker = Worker(environment)
+
+    @environment.events.test_start.add_listener
+    def start(**_: Any) -> None:
+        QueryUser.driver = worker.driver()
+
+    _add_stopping(environment)
+
+    @environment.events.test_stop.add_listener
+    def close(**_: Any) -> None:
+        if hasattr(QueryUser, "driver"):
+            QueryUser.driver.close()
+            worker.finish()
+
+    @environment.events.quit.add_listener
+    def wait(**_: Any) -> None:
+        worker.wait()
+
+
+def _add_stopping(environment: Any) -> None:
+    @environment.events.test_stopping.add_listener
+    def stopping(**_: Any) -> None:
+        if hasattr(QueryUser, "driver"):
+            QueryUser.driver.stopping()
 
 
 def _quit_with_parent(lifeline: int, environment: Any) -> None:

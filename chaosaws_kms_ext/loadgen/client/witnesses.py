@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["witness_new_connections", "witness_open_session"]
 
 EVERY = 0.25
-"""Seconds."""
+"""Seconds between two tries of a load, however many processes it has."""
 
 SELECT = "SELECT 1"
 STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
@@ -31,7 +31,7 @@ def witness_open_session(driver: Driver) -> None:
     connection: DeadlineConnection | None = None
     number = 0
     while True:
-        gevent.sleep(EVERY)
+        gevent.sleep(EVERY * driver.config.workers)
         if connection is None or connection.closed:
             try:
                 connection = driver.connect()
@@ -45,7 +45,7 @@ def witness_new_connections(driver: Driver) -> None:
     """The witness of new connections: one made, used and closed, again and again."""
     number, started = 0, ""
     while True:
-        gevent.sleep(EVERY)
+        gevent.sleep(EVERY * driver.config.workers)
         number += 1
         due = driver.due_now("connect", number)
         until = time.monotonic() + driver.config.deadline

@@ -10,7 +10,7 @@ from chaosaws_kms_ext.checkers import durability
 from chaosaws_kms_ext.history import Operation, Outcome, WrittenRow
 from chaosaws_kms_ext.history.columns import ReadBack, Recorded
 
-OUTCOMES = [o.value for o in Outcome]
+OUTCOMES = [o.value for o in Outcome if o != Outcome.UNRECORDED]
 
 
 def write(sequence, outcome, writer=1):

@@ -20,4 +20,5 @@ def test_every_outcome_is_counted_also_those_that_never_came():
         "lost": 1,
         "unsent": 0,
         "aborted": 0,
+        "unrecorded": 0,
     }

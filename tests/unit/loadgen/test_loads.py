@@ -14,7 +14,7 @@ from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.load import actions, probes
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.process import WRITERS
+from chaosaws_kms_ext.loadgen.client.config import WRITERS
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.summary import measure
@@ -112,7 +112,7 @@ def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monke
 
 def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgres):
     load = loads.start(run, "main", "orders", postgres.conninfo)
-    load._child.process.send_signal(signal.SIGKILL)
+    load._processes.children[-1].process.send_signal(signal.SIGKILL)
     until(lambda: not load.running)
     killed = time.monotonic()
     with pytest.raises(ActivityFailed, match="a load has ended by itself"):
@@ -128,7 +128,7 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
     load = loads.start(run, "main", "orders", postgres.conninfo)
     restarts = Restarts(run)
     restarts.start()
-    load._child.process.send_signal(signal.SIGKILL)
+    load._processes.children[-1].process.send_signal(signal.SIGKILL)
     until(lambda: run.last(EventName.LOAD_STARTED_AGAIN))
     assert not load.ended
     until(lambda: load.window(0.5).share < 0.5)
@@ -149,7 +149,7 @@ def test_a_load_that_dies_again_stays_so(run, postgres):
     load = loads.start(run, "main", "orders", postgres.conninfo)
     load.may_start_again = True
     for again in (True, False):
-        load._child.process.send_signal(signal.SIGKILL)
+        load._processes.children[-1].process.send_signal(signal.SIGKILL)
         until(lambda: not load.running)
         assert load.ended != again
         assert load.start_again() == again
@@ -168,7 +168,7 @@ def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run
     killed = loads.start(run, "main", "orders", postgres.conninfo)
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
     loads.start(run, "copy", "orders", postgres.conninfo)
-    killed._child.process.send_signal(signal.SIGKILL)
+    killed._processes.children[-1].process.send_signal(signal.SIGKILL)
     until(lambda: not killed.running)
     with pytest.raises(ActivityFailed, match="a load has ended by itself"):
         actions.run_on()

@@ -19,7 +19,8 @@ from chaosaws_kms_ext.history import WrittenRow
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import schema
-from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD, Load, LoadConfig
+from chaosaws_kms_ext.loadgen.locust_processes import DEFAULT_LOAD
+from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import until
@@ -257,7 +258,7 @@ load = Load(LoadConfig(database=sys.argv[1], rate=50, users=4, writes=True, dead
                        folder=folder, log=folder / "log"))
 load.start()
 load.wait_until_steady(0.5, 0.9, 20, Observer())
-print(load._child.process.pid, flush=True)
+print(load._processes.children[-1].process.pid, flush=True)
 time.sleep(60)
 """
 

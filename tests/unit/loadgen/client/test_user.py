@@ -12,7 +12,7 @@ from chaosaws_kms_ext.history import Outcome
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import schema
-from chaosaws_kms_ext.loadgen.process import DEFAULT_LOAD
+from chaosaws_kms_ext.loadgen.locust_processes import DEFAULT_LOAD
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import mostly_soak

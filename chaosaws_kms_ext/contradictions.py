@@ -1,0 +1,75 @@
+"""Settings that are well each, and do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+__all__ = ["contradictions"]
+
+
+def contradictions(
+    values: Mapping[str, Any], given: Collection[str], needs_cluster: bool
+) -> list[str]:
+    """Each in a sentence. `values`: of all settings; `given`: those that are no defaults;
+    `needs_cluster`: whether a run on AWS has to name one."""
+    of_target = _on_lab if values["target"] == "lab" else _on_aws
+    return [*of_target(values, given, needs_cluster), *_of_the_load(values)]
+
+
+def _on_aws(values: Mapping[str, Any], given: Collection[str], needs_cluster: bool) -> list[str]:
+    problems = []
+    if needs_cluster and not values["cluster_id"]:
+        problems.append("CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack")
+    if values["lab_faults"]:
+        problems.append("CHAOS_LAB_FAULTS is for the lab: AWS takes no orders; leave it out")
+    return problems + _wrong_auth(values, given)
+
+
+def _on_lab(values: Mapping[str, Any], given: Collection[str], _: bool) -> list[str]:
+    of_another = (
+        "cluster_id", "key_id", "database", "database_auth", "database_secret", "events_queue"
+    )  # fmt: skip
+    named = [f"CHAOS_{key.upper()}" for key in of_another if values[key] not in ("", "libpq")]
+    if not named:
+        return []
+    return [
+        f"CHAOS_TARGET is lab, which has a cluster of its own, but {' and '.join(named)} names "
+        "another: set CHAOS_TARGET=aws or leave it out"
+    ]
+
+
+def _wrong_auth(values: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    by_secret, named = values["database_auth"] == "secret", "database_secret" in given
+    if by_secret and not named:
+        return [
+            "CHAOS_DATABASE_AUTH is secret, so CHAOS_DATABASE_SECRET must name one of Secrets "
+            "Manager's"
+        ]
+    if named and not by_secret:
+        return ["CHAOS_DATABASE_SECRET is only read with CHAOS_DATABASE_AUTH=secret: set that too"]
+    return []
+
+
+def _of_the_load(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    processes, users = values["load_processes"], values["load_users"]
+    if processes > users:
+        problems.append(
+            f"CHAOS_LOAD_PROCESSES is {processes}, but CHAOS_LOAD_USERS only {users}: each process "
+            "needs a connection"
+        )
+    remote = values["load_workers"] == "remote"
+    if remote and not values["load_master"]:
+        problems.append(
+            "CHAOS_LOAD_WORKERS is remote, so CHAOS_LOAD_MASTER must say at which HOST:PORT of "
+            "this machine they find the load"
+        )
+    if values["load_master"] and not remote:
+        problems.append("CHAOS_LOAD_MASTER is only used with CHAOS_LOAD_WORKERS=remote: set it too")
+    if remote and values["database_auth"] != "libpq":
+        problems.append(
+            "CHAOS_LOAD_WORKERS is remote, so CHAOS_DATABASE_AUTH must be libpq: no password is "
+            "sent to other machines"
+        )
+    return problems
