@@ -27,7 +27,9 @@ def _on_aws(values: Mapping[str, Any], given: Collection[str], needs_cluster: bo
 
 
 def _on_lab(values: Mapping[str, Any], given: Collection[str], _: bool) -> list[str]:
-    of_another = ("cluster_id", "key_id", "database", "database_auth", "database_secret")
+    of_another = (
+        "cluster_id", "key_id", "database", "database_auth", "database_secret", "events_queue"
+    )  # fmt: skip
     named = [f"CHAOS_{key.upper()}" for key in of_another if values[key] not in ("", "libpq")]
     if not named:
         return []

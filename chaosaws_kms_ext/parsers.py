@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "QUEUE",
     "Choice",
     "Parser",
     "accounts",
@@ -26,6 +27,7 @@ __all__ = [
     "names",
     "number",
     "orders",
+    "queue",
     "role",
     "seconds",
 ]
@@ -35,6 +37,12 @@ MOST_NAMES = 100
 
 ALARM = re.compile(r"arn:aws[a-z-]*:cloudwatch:[a-z0-9-]+:[0-9]{12}:alarm:(.*)", re.DOTALL)
 """The ARN of an alarm, with its name (CloudWatch User Guide, "CloudWatch resources")."""
+
+QUEUE = re.compile(
+    r"(?:arn:aws[a-z-]*:sqs:[a-z0-9-]+:|https?://[^/\s]{1,255}/)"
+    r"(?P<account>[0-9]{12})[:/](?P<name>[A-Za-z0-9_-]{1,80})"
+)
+"""The ARN or the URL of a standard queue (SQS Developer Guide, "Queue and message identifiers")."""
 
 Parser = Callable[[str], Any]
 
@@ -158,6 +166,16 @@ def role(text: str) -> str:
     """The ARN of an IAM role."""
     if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", text, re.ASCII):
         raise ValueError("must be the ARN of an IAM role: arn:aws:iam::123456789012:role/…")
+    return text
+
+
+def queue(text: str) -> str:
+    """The ARN or the URL of an SQS queue."""
+    if not QUEUE.fullmatch(text):
+        raise ValueError(
+            "must be the ARN or the URL of an SQS standard queue: "
+            "arn:aws:sqs:eu-west-1:123456789012:…"
+        )
     return text
 
 

@@ -199,6 +199,12 @@ class Settings:
         "CloudWatch alarms, by name or ARN, with commas, that are only watched: how long until one "
         "went off",
     )
+    events_queue: str = _setting(
+        parsers.queue,
+        "",
+        "the SQS queue, by ARN or URL, to which a rule of EventBridge sends RDS' events: they are "
+        "read there, and not by DescribeEvents (aws)",
+    )
     reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
     lab_speed: float = _setting(
         parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"

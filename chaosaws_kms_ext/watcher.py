@@ -16,8 +16,9 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.event_queue import WAIT, EventQueue
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.history import EventName, utc
+from chaosaws_kms_ext.history import SECOND, EventName, utc
 from chaosaws_kms_ext.run import Instant, Refused, Run
 
 __all__ = ["MISSING", "Look", "Watcher", "watch"]
@@ -26,6 +27,9 @@ CLOCKS = timedelta(seconds=5)
 """AWS' clock may be that much behind ours. Assumed: both follow NTP."""
 PATIENCE, HURRY = 60.0, 2.0
 """Seconds that the end waits for a look at key and cluster, and for one at events or alarms."""
+
+PAUSE = 0.1
+"""Seconds between two calls that wait for messages of a queue themselves."""
 
 LATE = timedelta(hours=1)
 """An event that shows itself later than that after its date is not seen. Assumed."""
@@ -61,18 +65,26 @@ class Watcher:
         self._record = record = _Recorder(run)
         self._named = tuple(dict.fromkeys(run.settings.alarms))
         self._alarms = _Alarms(record, aws, self._named)
-        events = _KeyEvents(record, aws, self._sources)
+        self._arns: set[str] = set()
+        given = run.settings.events_queue
+        self._queue = EventQueue(aws, given) if given else None
+        if self._queue:
+            look, pause = _QueuedKeyEvents(record, self._queue, self._arns).look, PAUSE
+        else:
+            look, pause = _KeyEvents(record, aws, self._sources).look, interval
         self._watches = [
             _Repeated(record, interval, self._look, EventName.STATUS_UNKNOWN),
-            _Repeated(record, interval, events.look, EventName.RDS_EVENTS_UNKNOWN, at_once=True),
+            _Repeated(record, pause, look, EventName.RDS_EVENTS_UNKNOWN, at_once=True),
         ]
 
     def start(self) -> None:
         """Takes the first look here, so that what is wrong is raised here; then goes on beside.
 
-        Raises AwsError, and Refused where an alarm is not there.
+        Raises AwsError, and Refused where an alarm or the queue is not there.
         """
         self._look()
+        if self._queue:
+            self._queue.find()
         if self._named:
             unknown = EventName.ALARMS_UNKNOWN
             watch_alarms = _Repeated(self._record, self._interval, self._alarms.look, unknown)
@@ -109,6 +121,8 @@ class Watcher:
                 meaning=cluster.meaning,
             )
         self._sources.update((cluster.id, *cluster.instances))
+        here = cluster.arn.partition(":cluster:")[0]
+        self._arns.update((cluster.arn, *(f"{here}:db:{each}" for each in cluster.instances)))
         self.latest = look
 
 
@@ -212,15 +226,41 @@ class _KeyEvents:
         for each in found:
             if each.source in self._sources and each not in self._seen:
                 self._seen.add(each)
-                self._record(
-                    EventName.RDS_EVENT,
-                    _since(self._began, at),
-                    event=each.id,
-                    source=each.source,
-                    message=each.message,
-                    date=utc(each.date.astimezone(UTC)),
-                )
+                _record_event(self._record, each, _since(self._began, at), "DescribeEvents")
         self._began, self._answered = began, date
+
+
+class _QueuedKeyEvents:
+    """The same from a queue, to which EventBridge sends them.
+
+    Only what was recorded is deleted: what is about another cluster, was sent before the run, or is
+    no such event at all, is somebody else's, and comes back when the queue's visibility timeout has
+    passed.
+    """
+
+    def __init__(self, record: _Recorder, queue: EventQueue, arns: set[str]) -> None:
+        """`arns`: of the cluster and its instances."""
+        self._record, self._queue, self._arns = record, queue, arns
+        self._seen: set[rds_events.KeyEvent] = set()
+        self._first = datetime.now(UTC) - CLOCKS
+        self._empty = time.monotonic_ns()
+        """When nothing was in it."""
+
+    def look(self) -> None:
+        """Raises AwsError."""
+        began = time.monotonic_ns()
+        messages = self._queue.receive()
+        at = time.monotonic_ns()
+        for message in messages:
+            event = message.event
+            if event is None or message.source_arn not in self._arns or event.date < self._first:
+                continue
+            if event not in self._seen:
+                self._seen.add(event)
+                _record_event(self._record, event, _since(self._empty, at), "EventBridge")
+            self._queue.delete(message)
+        if not messages:
+            self._empty = min(began + WAIT * SECOND, at)
 
 
 class _Alarms:
@@ -257,6 +297,18 @@ class _Alarms:
                 )
             self._known[name] = its.state
         self._began = began
+
+
+def _record_event(record: _Recorder, event: rds_events.KeyEvent, when: Instant, by: str) -> None:
+    record(
+        EventName.RDS_EVENT,
+        when,
+        event=event.id,
+        source=event.source,
+        message=event.message,
+        date=utc(event.date.astimezone(UTC)),
+        by=by,
+    )
 
 
 def _since(earlier: int, at: int) -> Instant:

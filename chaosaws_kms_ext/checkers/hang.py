@@ -39,22 +39,12 @@ class Hang(Checker):
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Looks at the load that the fault hits, from the impact until the key is put back."""
-        loads = {load: {"hang": UNKNOWN} for load in every_load(history)}
+        """Looks at each load that the fault hits, from the impact until the key is put back."""
+        loads = {load: {"hang": _of(history, conditions, load)} for load in every_load(history)}
         seen = outage_of(history, conditions, MAIN)
         doubts: list[str] = []
         if seen is not None and seen.impact is not None:
-            back = KeyEvents.of(history).put_back
-            found = {
-                name: hung(
-                    history.witness(MAIN, kind),
-                    impact=seen.impact,
-                    slack=round(seen.error_bound_seconds * SECOND),
-                    until=back.at if back else END_OF_TIME,
-                )
-                for name, kind in WITNESSES.items()
-            }
-            loads[MAIN] = {"hang": found}
+            back, found = KeyEvents.of(history).put_back, loads[MAIN]["hang"]
             away = back is None or seen.impact < back.at  # else there was nothing to try
             if away and unexplained(history, conditions):
                 doubts = [
@@ -64,6 +54,22 @@ class Hang(Checker):
                 ]
         shown = expects_outage(conditions, MAIN) and not never_injected(history, conditions)
         return Result(loads=loads, doubts=doubts, rows=[_row(loads[MAIN]["hang"])] if shown else ())
+
+
+def _of(history: History, conditions: Conditions, load: str) -> dict[str, bool | None]:
+    seen = outage_of(history, conditions, load)
+    if seen is None or seen.impact is None:
+        return UNKNOWN
+    back = KeyEvents.of(history).put_back
+    return {
+        name: hung(
+            history.witness(load, kind),
+            impact=seen.impact,
+            slack=round(seen.error_bound_seconds * SECOND),
+            until=back.at if back else END_OF_TIME,
+        )
+        for name, kind in WITNESSES.items()
+    }
 
 
 def _row(found: dict[str, bool | None]) -> tuple[str, str]:

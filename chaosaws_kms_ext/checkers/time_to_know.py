@@ -30,8 +30,9 @@ class TimeToKnow(Checker):
     objectives = (Objective(OBJECTIVE, "time_to_alarm_seconds", None, "seconds"),)
     fields = {
         "time_to_know": "seconds from the key being taken away until somebody could know: "
-        "`status`, seen inaccessible; `rds_event`, the first RDS-EVENT-0418 or 0419 that "
-        "DescribeEvents showed (`event`); `alarm`, the first of CHAOS_ALARMS that was seen to go "
+        "`status`, seen inaccessible; `rds_event`, the first RDS-EVENT-0418 or 0419 (`event`) that "
+        "came `by` EventBridge, where CHAOS_EVENTS_QUEUE names a queue, or else DescribeEvents; "
+        "`alarm`, the first of CHAOS_ALARMS that was seen to go "
         "to ALARM (`name`; one that was in ALARM before does not count); `health_check`, the end "
         "of the first try of a new connection that failed (one every 0.25 s, which fails after "
         "CHAOS_QUERY_DEADLINE). Each has its `seconds`, and how far those can be off (`bound`); "
@@ -71,7 +72,10 @@ class _Measured:
         self.figures: dict[str, dict[str, Any] | None] = {
             "status": self._until("time_to_status_seconds", KeyEvents.of(history).inaccessible),
             "rds_event": self._until(
-                "time_to_rds_event_seconds", lost, event=lost and lost.details.get("event")
+                "time_to_rds_event_seconds",
+                lost,
+                event=lost and lost.details.get("event"),
+                by=lost and lost.details.get("by", "DescribeEvents"),
             ),
             "alarm": self._alarm() if conditions.settings.alarms else None,
             "health_check": self._until("time_to_health_check_seconds", self._failed()),
@@ -91,7 +95,7 @@ class _Measured:
         its = self.figures
         yield f"status {_shown(its['status'])}"
         event = its["rds_event"]
-        yield f"{event['event']} {_shown(event)}" if event else "no RDS event seen"
+        yield f"{event['event']} by {event['by']} {_shown(event)}" if event else "no RDS event seen"
         alarm = its["alarm"]
         if alarm and "not_within_seconds" in alarm:
             yield f"no alarm within {exactness.in_words(alarm['not_within_seconds'])}"

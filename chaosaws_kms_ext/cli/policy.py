@@ -38,6 +38,11 @@ FORMS = {
         r"(?P<account>\d{12}):secret:)?[\w/+=.@!-]{1,519}",
         "the name or the ARN of a secret",
     ),
+    "queue": (
+        r"(?:arn:(?P<partition>aws[a-z-]*):sqs:(?P<region>[a-z0-9-]+):|https?://[^/\s]{1,255}/)"
+        r"(?P<account>\d{12})[:/](?P<id>[\w-]{1,80})",
+        "the ARN or the URL of an SQS queue",
+    ),
     "database_user": (r"[^\s*?/$]{1,63}", "the name of a database user"),
 }
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
@@ -72,6 +77,12 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     default=USUAL,
     show_default=True,
     help="That is to be injected; can be repeated.",
+)
+@click.option(
+    "--queue",
+    default="",
+    envvar="CHAOS_EVENTS_QUEUE",
+    help="To which EventBridge sends RDS' events: its ARN or URL; else CHAOS_EVENTS_QUEUE.",
 )
 @click.option("--database-user", default="", help="Who logs in with CHAOS_DATABASE_AUTH=iam.")
 def command(name: str, faults: Sequence[str], **given: str) -> None:

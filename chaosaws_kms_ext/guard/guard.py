@@ -241,7 +241,9 @@ def _of_permissions(
     by_switch = permissions.switch_may_undo(aws, role, cluster, key, needs) if role else []
     if not role or any(finding.state != "ok" for finding in by_switch):
         undo = [_alone(finding) for finding in undo]
-    rest = permissions.may_finish(aws, who, key, needs, role, bool(settings.alarms))
+    rest = permissions.may_finish(
+        aws, who, key, needs, role, bool(settings.alarms), settings.events_queue
+    )
     return list(dict.fromkeys([*undo, *by_switch, *rest]))
 
 

@@ -21,6 +21,7 @@ from chaosaws_kms_ext.aws.principals import asker
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.parsers import QUEUE
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
@@ -107,12 +108,18 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) 
 
 
 def may_finish(
-    aws: Aws, who: Identity, key: Key, needs: Needs, switch_role: str = "", alarms: bool = False
+    aws: Aws,
+    who: Identity,
+    key: Key,
+    needs: Needs,
+    switch_role: str = "",
+    alarms: bool = False,
+    queue: str = "",
 ) -> list[Finding]:
     """The other actions that a run needs, as far as the caller may not take them.
 
     `switch_role`: the ARN of the switch's role, if there is to be a switch. `alarms`: whether the
-    run watches any. IAM: as `may_undo`.
+    run watches any. `queue`: that of RDS' events, if it reads one. IAM: as `may_undo`.
     """
     if who.is_root:
         return []
@@ -120,6 +127,8 @@ def may_finish(
         (key.arn, needs.inject),
         ("*", ("rds:DescribeEvents", *(("cloudwatch:DescribeAlarms",) if alarms else ()))),
     ]
+    if queue:
+        asked.append((_queue_arn(queue, key.arn), QUEUE_CALLS))
     if switch_role:
         group, *schedules = names.schedule_arns(key.arn, len(needs.undo))
         asked += [
@@ -149,6 +158,16 @@ def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Need
 # Internals
 
 
+def _queue_arn(given: str, key_arn: str) -> str:
+    """The ARN of a queue that may be given by its URL; the run's Region is that of the key."""
+    found = QUEUE.fullmatch(given)
+    if found is None or given.startswith("arn:"):
+        return given
+    partition, region = (key_arn.split(":")[place] for place in (1, 3))
+    return f"arn:{partition}:sqs:{region}:{found['account']}:{found['name']}"
+
+
+QUEUE_CALLS = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage")
 SCHEDULE = ("scheduler:CreateSchedule", "scheduler:GetSchedule", "scheduler:DeleteSchedule")
 PASS_ROLE = "iam:PassRole"
 

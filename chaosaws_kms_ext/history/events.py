@@ -32,7 +32,8 @@ class EventName(StrEnum):
     STATUS_UNKNOWN = "status-unknown"
     """A look that failed; of a row of them the first, as the next two that are unknown."""
     RDS_EVENT = "rds-event"
-    """One that says that the key is lost, or back, as DescribeEvents first showed it."""
+    """One that says that the key is lost, or back, as DescribeEvents or EventBridge (`by`) first
+    showed it."""
     RDS_EVENTS_UNKNOWN = "rds-events-unknown"
     ALARM = "alarm"
     """A change of an alarm's state, as it was seen: every one's at first, and after a row of looks

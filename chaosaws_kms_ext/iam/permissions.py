@@ -44,7 +44,8 @@ class Resource(Enum):
     PRINCIPAL = "the principal"
     SECRET = "the database's secret"
     DATABASE_USER = "the user of the database"
-    """These two only where they are named."""
+    QUEUE = "the queue of RDS' events"
+    """These three only where they are named."""
     MADE_ALIASES = "the aliases of keys that a run makes"
     MADE_CLUSTERS = "the clusters that a run makes"
     MADE_INSTANCES = "the instances that a run makes"
@@ -159,6 +160,10 @@ CALLS = (
     # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.
     # API reference, DescribeAlarms: with a narrower scope it says nothing of composite alarms.
     _call("cloudwatch", "DescribeAlarms", RUNS, Resource.ANYTHING),
+    # Service Authorization Reference, Amazon SQS. Only where CHAOS_EVENTS_QUEUE names one.
+    _call("sqs", "GetQueueUrl", RUNS, Resource.QUEUE),
+    _call("sqs", "ReceiveMessage", RUNS, Resource.QUEUE),
+    _call("sqs", "DeleteMessage", RUNS, Resource.QUEUE),
     _call("scheduler", "CreateScheduleGroup", RUNS, Resource.GROUP),
     _call(
         "scheduler", "CreateSchedule", RUNS, Resource.SCHEDULES, When.ALWAYS,

@@ -57,6 +57,9 @@ class Place:
     database_user: str = ""
     """If it is a token of IAM's."""
 
+    queue: str = ""
+    """A name, if RDS' events come through a queue."""
+
     def arns(self, resource: Resource, undo_calls: int = 1) -> list[str]:
         """What a policy's Resource element says for it.
 
@@ -86,6 +89,7 @@ class Place:
             Resource.PRINCIPAL: [self.principal or roles],
             Resource.SECRET: [self._secret] if self.secret else [],
             Resource.DATABASE_USER: [user] if self.database_user else [],
+            Resource.QUEUE: [self._of("sqs", self.queue)] if self.queue else [],
             Resource.MADE_ALIASES: [self._of("kms", f"alias/{PREFIX}*")],
             Resource.MADE_CLUSTERS: [self._of("rds", f"cluster:{PREFIX}*")],
             Resource.MADE_INSTANCES: [self._of("rds", f"db:{PREFIX}*")],

@@ -176,7 +176,7 @@ def test_inside_the_lab_no_real_credential_can_be_used(lab, monkeypatch):
 
 def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is(monkeypatch):
     shown = subprocess.Popen(
-        [program("chaos"), "--no-version-check", "kms", "lab", "--json", "--speed", "300"],
+        [program("chaos"), "--no-version-check", "kms", "lab", "--json", "--readers", "1"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -188,8 +188,12 @@ def test_chaos_kms_lab_says_in_one_line_of_json_what_there_is(monkeypatch):
         assert said["environment"]["AWS_ENDPOINT_URL"] == said["endpoint"]
         for name, value in said["environment"].items():
             monkeypatch.setenv(name, value)
-        kms = boto3.Session().client("kms")
+        kms, rds = (boto3.Session().client(service) for service in ("kms", "rds"))
         assert kms.describe_key(KeyId=cluster["key"])["KeyMetadata"]["KeyState"] == "Enabled"
+        (described,) = rds.describe_db_clusters()["DBClusters"]
+        writers = [member["IsClusterWriter"] for member in described["DBClusterMembers"]]
+        assert writers == [True, False]
+        assert described["ReaderEndpoint"] != described["Endpoint"]
     finally:
         shown.send_signal(signal.SIGINT)
         assert shown.wait(10) == 0

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place, trust
 from tests.support.alarms import put_alarm
+from tests.support.event_queues import event_queue
 from tests.support.usual_policies import calls, policy
 
 ACCOUNT = "123456789012"
@@ -25,6 +26,9 @@ ALARM = "checkout-errors"
 
 
 SECRET = "shop/database"
+
+
+QUEUE = "rds-events"
 
 
 FOR = 7200
@@ -76,6 +80,7 @@ def place(lab_as_aws, principal="", switch_role=""):
         principal=principal,
         switch_role=switch_role,
         secret=SECRET,
+        queue=QUEUE,
     )
 
 
@@ -101,12 +106,13 @@ def switch_role(lab_as_aws):
 def somebody(lab_as_aws, caller, but=None):
     """A session of a new role with a path, under the policy of `caller`, but for one action.
 
-    Its environment names a switch, an alarm and a secret, so that a run needs everything that it
-    may.
+    Its environment names a switch, an alarm, a queue and a secret, so that a run needs everything
+    that it may.
     """
+    login = {"username": "app", "password": lab_as_aws.lab.clusters[0]["password"]}
     with contextlib.suppress(ClientError):
         lab_as_aws.client("secretsmanager").create_secret(
-            Name=SECRET, SecretString=json.dumps({"username": "app", "password": "secret"})
+            Name=SECRET, SecretString=json.dumps(login)
         )
     everybody = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
     name = f"chaos{next(NUMBERS)}"
@@ -122,6 +128,7 @@ def somebody(lab_as_aws, caller, but=None):
         RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
     )["Credentials"]
     put_alarm(lab_as_aws.client("cloudwatch"), ALARM)
+    queue = event_queue(lab_as_aws.client, QUEUE)
     return Somebody(
         arn,
         {
@@ -132,6 +139,7 @@ def somebody(lab_as_aws, caller, but=None):
             "CHAOS_SWITCH_ROLE": switch,
             "CHAOS_STOP_ALARMS": ALARM,
             "CHAOS_ALARMS": ALARM,
+            "CHAOS_EVENTS_QUEUE": queue,
             "CHAOS_DATABASE_AUTH": "secret",
             "CHAOS_DATABASE_SECRET": SECRET,
         },

@@ -130,6 +130,18 @@ WRONG = {
         "arn:aws:iam::123456789012:role/" + "x" * 10_000_000,
     ],
     "replacement_rto": ["0", "-1", "2 h", "nan", "inf", "1e9", "$(date)", "..", "1" * 10_000_000],
+    "events_queue": [
+        "rds-events",
+        "arn:aws:sqs:eu-west-1:123456789012:events.fifo",
+        "arn:aws:sqs:eu-west-1:12:events",
+        "arn:aws:sns:eu-west-1:123456789012:events",
+        "arn:aws:sqs:eu-west-1:123456789012:" + "x" * 81,
+        "https://sqs.eu-west-1.amazonaws.com/events",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/a b",
+        "ftp://sqs.eu-west-1.amazonaws.com/123456789012/events",
+        "arn:" * 2_500_000,
+        "https://" + "x" * 10_000_000,
+    ],
     "reader_load": ["true", "1", "YES", "main"],
     "reader_rate": ["-1", "5001", "nan", "inf", "half", "1" * 10_000_000],
     "lab_readers": ["-1", "16", "1.5", "one", "1" * 10_000_000],
@@ -263,6 +275,12 @@ def test_the_lab_asks_for_no_password(auth):
     said = refused(CHAOS_DATABASE_AUTH=auth, CHAOS_DATABASE_SECRET="shop/app")
     assert "CHAOS_DATABASE_AUTH and CHAOS_DATABASE_SECRET names another" in said
     assert parse({}, {"CHAOS_DATABASE_AUTH": "libpq"}) == Settings()
+
+
+def test_a_lab_that_starts_with_the_run_has_no_queue_of_events():
+    queue = "arn:aws:sqs:eu-west-1:123456789012:rds-events"
+    assert "but CHAOS_EVENTS_QUEUE names another" in refused(CHAOS_EVENTS_QUEUE=queue)
+    assert parse({}, {**AWS, "CHAOS_EVENTS_QUEUE": queue}).events_queue == queue
 
 
 @pytest.mark.parametrize("typo", ["CHAOS_TRAGET", "CHAOS_CLUSTERID", "CHAOS_LOAD_RATES"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -16,6 +18,7 @@ from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.watcher import watch
 from tests.support.alarms import put_alarm
+from tests.support.event_queues import event_queue, left_in
 from tests.support.labs import client, until
 
 ARN = "arn:aws:cloudwatch:{}:123456789012:alarm:{}"
@@ -160,6 +163,103 @@ def test_a_look_that_breaks_is_one_that_failed(lab, run, watching):
     words = "RDS has been unable to access the KMS encryption key for database instance x."
     aws.events, aws.broken = [(ours, words)], False
     until(lambda: seen(run, EventName.RDS_EVENT, event="RDS-EVENT-0419"))
+    assert len(seen(run, EventName.RDS_EVENTS_UNKNOWN)) == 1
+
+
+# Events by EventBridge
+
+
+@pytest.fixture
+def queue(lab, run):
+    """A queue of the run's own: its ARN, its name, and a function that sends an event to it."""
+    name = f"events{next(NUMBERS)}"
+    arn = event_queue(partial(client, lab), name)
+    run.settings = replace(run.settings, events_queue=arn)
+    sqs = client(lab, "sqs")
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def send(source="orders-1", date=None, account="123456789012", **more):
+        detail = {
+            "EventID": "RDS-EVENT-0418",
+            "SourceArn": f"arn:aws:rds:{lab.region}:{account}:db:{source}",
+            "SourceIdentifier": source,
+            "Date": (date or datetime.now(UTC)).isoformat(),
+            "Message": f"sent for {source}",
+        }
+        body = json.dumps({"source": "aws.rds", "detail": detail, **more})
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    return arn, name, send
+
+
+def test_a_loss_is_seen_by_eventbridge_where_a_queue_is_named(
+    lab, kms, run, cluster, watching, queue
+):
+    before = asked(lab, "DescribeEvents")
+    watcher = watching()
+    until(lambda: asked(lab, "ReceiveMessage"))
+    kms.disable_key(KeyId=cluster["key"])
+    try:
+        until(lambda: len(seen(run, EventName.RDS_EVENT)) == 2)
+    finally:
+        kms.enable_key(KeyId=cluster["key"])
+    until(lambda: len(seen(run, EventName.RDS_EVENT)) == 3)
+    until(lambda: watcher.latest.cluster.available, timeout=40)
+    found = seen(run, EventName.RDS_EVENT)
+    assert [each["event"][-4:] for each in found] == ["0418", "0419", "0420"]
+    assert {each["by"] for each in found} == {"EventBridge"}
+    for each in found:
+        assert 0 < each["within_seconds"] < 5
+        assert utc(run.started) <= each["date"] <= utc(datetime.now(UTC))
+    until(lambda: left_in(partial(client, lab), queue[1]) == 0)
+    assert asked(lab, "DescribeEvents") == before
+    assert seen(run, EventName.RDS_EVENTS_UNKNOWN) == []
+
+
+def test_only_what_was_recorded_is_deleted(lab, run, watching, queue):
+    _, name, send = queue
+    send(source="others")
+    send(account="210987654321")
+    send(date=datetime(2026, 1, 1, tzinfo=UTC))
+    send(detail="a fact of the team's own")
+    send(source="orders-1")
+    watching()
+    until(lambda: seen(run, EventName.RDS_EVENT))
+    time.sleep(3)  # others come back meanwhile, and are not taken either
+    (told,) = seen(run, EventName.RDS_EVENT)
+    assert (told["source"], told["message"]) == ("orders-1", "sent for orders-1")
+    assert left_in(partial(client, lab), name) == 4
+
+
+def test_one_event_that_is_delivered_twice_is_recorded_once(lab, run, watching, queue):
+    _, name, send = queue
+    now = datetime.now(UTC)
+    watching()
+    send(date=now)
+    send(date=now)
+    until(lambda: seen(run, EventName.RDS_EVENT))
+    until(lambda: left_in(partial(client, lab), name) == 0)
+    assert len(seen(run, EventName.RDS_EVENT)) == 1
+
+
+def test_a_queue_that_is_not_there_is_refused(lab, run, watching):
+    run.settings = replace(
+        run.settings, events_queue=f"arn:aws:sqs:{lab.region}:123456789012:nobody"
+    )
+    with pytest.raises(Refused, match="and there is no such queue in"):
+        watching()
+    assert run.watcher is None
+
+
+def test_a_queue_that_cannot_be_read_is_said_once(lab, run, watching, queue, misbehaviours):
+    watching()
+    misbehaviours.order(kind="expired-token", service="sqs", operation="ReceiveMessage")
+    until(lambda: seen(run, EventName.RDS_EVENTS_UNKNOWN))
+    before = asked(lab, "ReceiveMessage")
+    until(lambda: asked(lab, "ReceiveMessage") > before + 2)
+    misbehaviours.clear()
+    queue[2]()
+    until(lambda: seen(run, EventName.RDS_EVENT))
     assert len(seen(run, EventName.RDS_EVENTS_UNKNOWN)) == 1
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from chaosaws_kms_ext.checkers import hang
 from chaosaws_kms_ext.history import Operation
+from tests.support.histories import at, conditions, history, outage_of_main, started
 
 
 def witnessed(*spans):
@@ -54,3 +55,22 @@ def test_what_the_end_of_the_load_cut_says_nothing():
     assert hung(witnessed((120, 180, "aborted"))) is None
     assert hung(witnessed((120, 170, "timeout"), (171, 180, "aborted"))) is True
     assert hung(witnessed((120, 170, "ok"), (171, 180, "aborted"))) is False
+
+
+def test_each_load_that_the_fault_hits_is_looked_at_and_no_other():
+    operations, events = outage_of_main()
+    refused = [
+        o._replace(load="reader", outcome="lost", done=at(130))
+        if o.kind == "connect"
+        else o._replace(load="reader")
+        for o in operations
+    ]
+    others = [o._replace(load="copy") for o in operations]
+    its = ("main", "reader", "copy")
+    recorded = history([*operations, *refused, *others], [*started(*its), *events])
+    found = hang.Hang().check(recorded, conditions(outage=True)).loads
+    assert [tuple(found[load]["hang"].values()) for load in its] == [
+        (True, True),
+        (True, False),
+        (None, None),
+    ]

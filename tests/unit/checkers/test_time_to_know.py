@@ -62,7 +62,12 @@ def test_each_counts_from_the_key_being_taken_away_and_says_how_exact_it_is():
     found = known(*KNOWN, rds_event(115), alarm(130, "ALARM", name="latency", within=0.4))
     assert found == {
         "status": {"seconds": 1.5, "bound": 0.0},
-        "rds_event": {"seconds": 1.25, "bound": 0.2, "event": "RDS-EVENT-0418"},
+        "rds_event": {
+            "seconds": 1.25,
+            "bound": 0.2,
+            "event": "RDS-EVENT-0418",
+            "by": "DescribeEvents",
+        },
         "alarm": {"seconds": 2.0, "bound": 0.4, "name": "latency"},
         "health_check": {"seconds": 3.0, "bound": 0.0},
     }
@@ -73,8 +78,8 @@ def test_a_person_reads_it_in_one_row():
     assert found.rows == [
         (
             "time to know",
-            "status 1.50 s ± 0.00 · RDS-EVENT-0418 1.25 s ± 0.20 · alarm errors 2.00 s ± 0.20 · "
-            "new connection failed 3.00 s ± 0.00",
+            "status 1.50 s ± 0.00 · RDS-EVENT-0418 by DescribeEvents 1.25 s ± 0.20 · "
+            "alarm errors 2.00 s ± 0.20 · new connection failed 3.00 s ± 0.00",
         )
     ]
     found = check(settings=SETTINGS, connects=[])
@@ -106,7 +111,13 @@ def test_without_a_fault_there_is_nothing_to_know():
 def test_the_first_event_of_a_loss_after_the_fault_counts():
     before, back = rds_event(80), rds_event(100, "RDS-EVENT-0420")
     found = known(before, back, rds_event(110, "RDS-EVENT-0419"), rds_event(112))["rds_event"]
-    assert found == {"seconds": 1.0, "bound": 0.2, "event": "RDS-EVENT-0419"}
+    assert (found["seconds"], found["bound"], found["event"]) == (1.0, 0.2, "RDS-EVENT-0419")
+
+
+def test_it_says_by_which_way_the_event_came():
+    of_queue = event(EventName.RDS_EVENT, 110, event="RDS-EVENT-0418", by="EventBridge")
+    assert known(of_queue)["rds_event"]["by"] == "EventBridge"
+    assert "RDS-EVENT-0418 by EventBridge 1.00 s" in check(of_queue).rows[0][1]
 
 
 # New connections

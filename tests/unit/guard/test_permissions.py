@@ -247,6 +247,21 @@ def test_alarms_have_to_be_seen_where_some_are_watched(somebody, key):
     assert may_finish(aws, identity(aws), key, NEEDS, alarms=True) == []
 
 
+QUEUE = "arn:aws:sqs:eu-west-1:123456789012:rds-events"
+
+
+@pytest.mark.parametrize(
+    "given", [QUEUE, "https://sqs.eu-west-1.amazonaws.com/123456789012/rds-events"]
+)
+def test_the_queue_of_rds_events_has_to_be_read_where_one_is_named(somebody, key, given):
+    needed = (*ASK, "kms:DisableKey", "rds:DescribeEvents", "sqs:GetQueueUrl")
+    aws, role = somebody(allow(*needed, "sqs:ReceiveMessage"))
+    (finding,) = may_finish(aws, identity(aws), key, NEEDS, queue=given)
+    assert finding.why.startswith(f"{role} may not sqs:DeleteMessage on {QUEUE} (implicitDeny")
+    aws, _ = somebody(allow(*needed, "sqs:ReceiveMessage", "sqs:DeleteMessage"))
+    assert may_finish(aws, identity(aws), key, NEEDS, queue=given) == []
+
+
 def test_a_switch_that_could_not_put_it_back_is_none(somebody, admin, cluster, key):
     _, role = somebody(allow("kms:EnableKey", "rds:StartDBCluster"))
     assert [f.state for f in switch_may_undo(admin, role, cluster, key, NEEDS)] == ["ok"]

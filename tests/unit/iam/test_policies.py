@@ -121,7 +121,7 @@ def test_the_scheduler_assumes_the_role_for_our_group_only():
 
 
 def test_how_the_database_is_entered_is_there_only_if_it_is_named():
-    for action in ("secretsmanager:GetSecretValue", "rds-db:connect"):
+    for action in ("secretsmanager:GetSecretValue", "rds-db:connect", "sqs:ReceiveMessage"):
         assert statements(policy(Caller.RUN, HERE), action) == []
     place = replace(HERE, secret="shop/db", database_user="app")
     (statement,) = statements(policy(Caller.RUN, place), "secretsmanager:GetSecretValue")
@@ -132,6 +132,24 @@ def test_how_the_database_is_entered_is_there_only_if_it_is_named():
     arn = at.format("secretsmanager", "secret:shop/db-AbCdEf")
     said = json.loads(printed("run", "--secret", arn)[1])
     assert statements(said, "secretsmanager:DescribeSecret")[0]["Resource"] == arn
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "arn:aws:sqs:eu-west-1:123456789012:rds-events",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/rds-events",
+    ],
+)
+def test_the_queue_of_rds_events_is_read_only_if_it_is_named(given):
+    said = json.loads(printed("run", "--region", "eu-west-1", "--queue", given)[1])
+    (statement,) = statements(said, "sqs:ReceiveMessage")
+    assert statement["Resource"] == "arn:aws:sqs:eu-west-1:123456789012:rds-events"
+    assert statement["Action"] == ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
+    place = Place("aws", "123456789012", "eu-west-1", queue="rds-events")
+    assert said == policy(Caller.RUN, place)
+    for caller in (Caller.PROBE, Caller.MAKER, Caller.SWITCH):
+        assert "sqs:" not in json.dumps(policy(caller, place))
 
 
 def test_an_arn_names_account_and_region_too():
@@ -169,6 +187,7 @@ def test_the_settings_name_what_no_option_does():
         (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
         (["--secret", "*"], "--secret must be the name or the ARN of a secret"),
         (["--database-user", "*"], "--database-user must be"),
+        (["--queue", "rds-events"], "--queue must be the ARN or the URL of an SQS queue"),
         (["--key", KEY, "--region", "eu-west-2"], "is of the region"),
         (["--key", KEY, "--account", "210987654321"], "is of the account"),
     ],
