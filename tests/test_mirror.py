@@ -60,6 +60,7 @@ ELSEWHERE = {
     "loadgen/client/connection.py": "unit/loadgen/client/test_user",
     "loadgen/client/default_load.py": "every load of unit/loadgen",
     "loadgen/client/driver.py": "unit/loadgen/test_process, unit/loadgen/client/test_user",
+    "loadgen/client/load_connection.py": "unit/loadgen/client/test_sql",
     "loadgen/client/port.py": "unit/loadgen/client/test_connector",
     "loadgen/client/recorder.py": "unit/loadgen/test_process",
     "loadgen/client/witnesses.py": "unit/loadgen/client/test_outcomes",

@@ -25,6 +25,7 @@ from chaosaws_kms_ext.loadgen.client.connection import (
 )
 from chaosaws_kms_ext.loadgen.client.connector import Connector
 from chaosaws_kms_ext.loadgen.client.lag import Lag
+from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection
 from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.port import listens_at
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
@@ -106,7 +107,7 @@ class Driver:
         self._wrote: list[int] = []
         self._look_at = 0.0
         self._connections = config.connections_from
-        self._open: WeakSet[DeadlineConnection] = WeakSet()
+        self._open: WeakSet[LoadConnection] = WeakSet()
         self._stopped_at: int | None = None
         self._said: set[str] = set()
         self._attempts = 0
@@ -180,7 +181,7 @@ class Driver:
         self._give_up(self._tickets.due_by(self._stopped_at))
         self.recorder.flush()
 
-    def connect(self, until: float | None = None) -> DeadlineConnection:
+    def connect(self, until: float | None = None) -> LoadConnection:
         """One attempt to connect, of at most the deadline's length; raises psycopg.Error."""
         self._attempts += 1
         due = self.due_now("attempt", self._attempts)
@@ -197,12 +198,12 @@ class Driver:
         self.record(due, due.at, Outcome.OK, None, connection.info.hostaddr)
         return connection
 
-    def _connect(self, seconds: float) -> DeadlineConnection:
+    def _connect(self, seconds: float) -> LoadConnection:
         passed = gevent.Timeout(seconds)
         try:
             with passed:
-                connection = DeadlineConnection.connect(self.config.database, autocommit=True)
-                assert isinstance(connection, DeadlineConnection)
+                connection = LoadConnection.connect(self.config.database, autocommit=True)
+                assert isinstance(connection, LoadConnection)
                 self._connections += 1
                 connection.number = self._connections
                 self._open.add(connection)

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
+from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection
 
 __all__ = ["Sql"]
 
@@ -40,7 +40,7 @@ class Sql:
         self._name = f"chaos_{next(NUMBERS)}".encode()
         self.weight = weight
 
-    def __call__(self, user: object, connection: DeadlineConnection) -> None:
+    def __call__(self, user: object, connection: LoadConnection) -> None:
         """Asks it; raises psycopg.Error. `user` is the Locust user, as for a method of it."""
         if self._name not in connection.prepared:
             connection.pgconn.send_prepare(self._name, self._text)
@@ -51,7 +51,7 @@ class Sql:
         _check(connection.answer())
 
 
-def _as_text(connection: DeadlineConnection, values: Sequence[Any]) -> Sequence[Any]:
+def _as_text(connection: LoadConnection, values: Sequence[Any]) -> Sequence[Any]:
     """Values as PostgreSQL reads them."""
     if all(type(value) in (int, str) for value in values):
         return [str(value).encode() for value in values]

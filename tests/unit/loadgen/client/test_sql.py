@@ -15,9 +15,10 @@ from tests.support.records import arrivals
 ASKING = """
 from locust import events
 import gevent, psycopg, sys, time
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
+from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
+from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection
 from chaosaws_kms_ext.loadgen.client.sql import Sql
-connection = DeadlineConnection.connect(sys.argv[1], autocommit=True)
+connection = LoadConnection.connect(sys.argv[1], autocommit=True)
 connection.until = time.monotonic() + 5
 def row(text, *values):
     query = Sql(text, lambda: values)
