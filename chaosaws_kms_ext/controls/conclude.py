@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from dataclasses import replace
 
@@ -18,12 +19,15 @@ from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.loads import STEADY_FOR
 from chaosaws_kms_ext.loadgen.process import Load
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
+from chaosaws_kms_ext.report.page import try_to_write_page
 from chaosaws_kms_ext.report.summary import as_json, judge
 from chaosaws_kms_ext.report.table import show
 from chaosaws_kms_ext.report.verdict import Course, Verdict, of_journal
 from chaosaws_kms_ext.run import Run
 
 __all__ = ["conclude"]
+
+logger = logging.getLogger("chaostoolkit")
 
 ROWS_TIMEOUT, UNANSWERED, HURRY = 30.0, 5.0, 1.0
 """Seconds to read the written rows back; where nothing is answered; where it was interrupted."""
@@ -58,6 +62,10 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
         run.point_latest()
     except OSError as problem:
         judgement = judgement.with_doubt(f"the report could not be written: {problem}")
+    if run.settings.report_page == "yes":
+        why_not = try_to_write_page(run.folder, judgement, history, run.conditions)
+        if why_not:
+            logger.warning(why_not)
     show(judgement, str(run.folder))
     return judgement.verdict
 

@@ -28,7 +28,16 @@ from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
 from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["HEADER", "SCHEMA", "Judgement", "as_json", "judge", "judge_again", "measure"]
+__all__ = [
+    "HEADER",
+    "SCHEMA",
+    "Judgement",
+    "as_json",
+    "judge",
+    "judge_again",
+    "measure",
+    "read_run",
+]
 
 SCHEMA = 1
 
@@ -93,8 +102,33 @@ class Judgement:
         return as_json(self.summary)
 
 
+@dataclass(frozen=True)
+class StoredRun:
+    """What a run has recorded."""
+
+    history: History
+    conditions: Conditions
+    damage: Sequence[str]
+    """What is wrong with the records, each in a sentence."""
+
+    def judge(self, folder: Path) -> Judgement:
+        """Judges it again; raises CannotBeJudged."""
+        try:
+            judgement = judge(self.history, self.conditions, self.damage)
+            judgement.as_text().encode()
+        except Exception as problem:  # the run wrote nothing of the kind: somebody changed it
+            why = f"the records in {folder} are damaged: {problem!r:.200}"
+            raise CannotBeJudged(why) from problem
+        return judgement
+
+
 def judge_again(folder: Path) -> Judgement:
     """The run that left this folder, from what it has recorded; raises CannotBeJudged."""
+    return read_run(folder).judge(folder)
+
+
+def read_run(folder: Path) -> StoredRun:
+    """What the run that left this folder has recorded; raises CannotBeJudged."""
     history = folder / "history"
     conditions = read_conditions(history)
     if unknown := set(conditions.objectives) - set(OBJECTIVES):
@@ -106,12 +140,7 @@ def judge_again(folder: Path) -> Judgement:
         raise CannotBeJudged(
             f"the run in {folder} has not ended: its process {conditions.process.pid} runs"
         )
-    try:
-        judgement = judge(found, conditions, damage)
-        judgement.as_text().encode()
-    except Exception as problem:  # the run wrote nothing of the kind: somebody changed its files
-        raise CannotBeJudged(f"the records in {folder} are damaged: {problem!r:.200}") from problem
-    return judgement
+    return StoredRun(found, conditions, damage)
 
 
 def as_json(content: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from chaosaws_kms_ext.checkers.exactness import in_words
 from chaosaws_kms_ext.report.summary import Judgement
 
-__all__ = ["show", "table"]
+__all__ = ["objective_in_words", "show", "table", "where_in_words"]
 
 COLOURS = {"passed": "bold green", "failed": "bold red"}
 """Of a verdict; of all others yellow."""
@@ -45,17 +45,18 @@ def table(judgement: Judgement, folder: str) -> str:
 
 def _rows(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
     summary = judgement.summary
-    yield "experiment", f"{summary['experiment']}, {_where(summary)}"
+    yield "experiment", f"{summary['experiment']}, {where_in_words(summary)}"
     yield from judgement.rows
     for objective in summary["objectives"]:
-        yield f"objective {objective['name']}", _objective(objective)
+        yield f"objective {objective['name']}", objective_in_words(objective)
     yield "verdict", judgement.verdict.word
     for reason in judgement.verdict.reasons:
         yield "", reason
     yield "files", folder
 
 
-def _where(summary: Mapping[str, Any]) -> str:
+def where_in_words(summary: Mapping[str, Any]) -> str:
+    """Where the run was: nobody is to take a lab's times for AWS'."""
     if lab := summary["lab"]:
         ordered = f", misbehaviours ordered: {len(lab['faults'])}" if "faults" in lab else ""
         shape = f"{lab['profile']}, speed {lab['speed']:g}{ordered}"
@@ -63,7 +64,8 @@ def _where(summary: Mapping[str, Any]) -> str:
     return f"on AWS, {summary['cluster'] or 'no cluster'} in {summary['region']}"
 
 
-def _objective(objective: Mapping[str, Any]) -> str:
+def objective_in_words(objective: Mapping[str, Any]) -> str:
+    """Whether it was met, what was measured, and the limit."""
     met = {True: "met", False: "MISSED", None: "could not be judged"}[objective["met"]]
     if "limit_seconds" in objective:
         limit = f"{objective['limit_seconds']:g} s"

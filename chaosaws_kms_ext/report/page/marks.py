@@ -1,0 +1,93 @@
+"""What happened to the key and the cluster as bands, and everything else as marks, on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history.history import History
+
+__all__ = ["Band", "Mark", "bands_of", "marks_of"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A time in which something had one state; instants are CLOCK_MONOTONIC ns."""
+
+    lane: str
+    """What has it: `key` or `cluster`."""
+    state: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An instant, CLOCK_MONOTONIC ns, and what happened."""
+
+    at: int
+    name: str
+    what: str = ""
+    """More of it."""
+
+
+NAMES: Mapping[str, str] = {
+    EventName.LOAD_STEADY: "load steady",
+    EventName.JOURNAL_OPENED: "undo in the journal",
+    EventName.SWITCH_ARMED: "switch armed",
+    EventName.INJECTED: "fault injected",
+    EventName.PUT_BACK: "fault put back",
+    EventName.START_CALLED: "StartDBCluster answered",
+    EventName.JOURNAL_CLOSED: "journal closed",
+    EventName.RESTORE_ORDERED: "restore ordered",
+    EventName.RESTORED: "cluster restored",
+    EventName.FIRST_ANSWER: "first answer of the restored cluster",
+    EventName.RDS_EVENT: "RDS event",
+    EventName.ALARM: "alarm",
+    EventName.LOAD_DIED: "load died",
+    EventName.LOAD_STARTED_AGAIN: "load started again",
+    EventName.LOAD_PROCESSES: "processes of the load",
+    EventName.LOAD_STOPPED: "load stopped",
+}
+"""Events that are marks, and what they are called."""
+
+MORE = ("fault", "load", "event", "alarm", "state", "present", "why", "message")
+"""Details that say what happened, in this order."""
+
+
+def bands_of(history: History, until: int) -> list[Band]:
+    """The states of the key and of the cluster as they were seen, the last until `until` (ns)."""
+    found: list[Band] = []
+    for lane in ("key", "cluster"):
+        seen = [
+            (event.at, str(event.details[lane]))
+            for event in history.all(EventName.STATUS)
+            if event.details.get(lane)
+        ]
+        before = [None, *(state for _, state in seen)]
+        changes = [one for one, last in zip(seen, before, strict=False) if one[1] != last]
+        ends = [*(at for at, _ in changes[1:]), until]
+        found += [
+            Band(lane, state, at, max(end, at))
+            for (at, state), end in zip(changes, ends, strict=True)
+        ]
+    return found
+
+
+def marks_of(history: History, times: Sequence[tuple[str, int | None]]) -> list[Mark]:
+    """The events of a run and the instants that were measured, by their names, in order."""
+    measured = [Mark(at, name) for name, at in times if at is not None]
+    return sorted([*measured, *_events(history)], key=lambda mark: mark.at)
+
+
+def _events(history: History) -> Iterator[Mark]:
+    for event in history.events:
+        if event.name in NAMES:
+            yield Mark(event.at, NAMES[event.name], _details(event.details))
+
+
+def _details(details: dict[str, Any]) -> str:
+    found = (details.get(name) for name in MORE)
+    return ", ".join(str(each)[:200] for each in found if each not in (None, ""))

@@ -1,0 +1,143 @@
+"""Makes report.html from what a run leaves: no figure that summary.json does not have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bokeh.embed import components
+from bokeh.resources import Resources
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
+from chaosaws_kms_ext.checkers.phases import recorded_span
+from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.history import Conditions
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.report.page.marks import bands_of, marks_of
+from chaosaws_kms_ext.report.page.sections import sections
+from chaosaws_kms_ext.report.page.slices import drawn
+from chaosaws_kms_ext.report.page.timeline import TIME, Drawing, Lane, Outage, timeline
+from chaosaws_kms_ext.report.summary import Judgement
+from chaosaws_kms_ext.report.table import where_in_words
+
+__all__ = ["page_of", "write_page"]
+
+FILE = "report.html"
+
+COLOURS = {"passed": "passed", "failed": "failed"}
+
+AROUND = 0.15
+"""The share of an outage that is shown before and after it."""
+
+
+def write_page(
+    folder: Path, judgement: Judgement, history: History, conditions: Conditions
+) -> None:
+    """Into the run's folder; raises OSError."""
+    write_whole(folder / FILE, page_of(judgement, history, conditions, _journal(folder)))
+
+
+def page_of(
+    judgement: Judgement, history: History, conditions: Conditions, journal: Mapping[str, Any]
+) -> str:
+    """The whole page."""
+    summary = judgement.summary
+    drawing = _drawing(history, conditions)
+    script, div = components(timeline(drawing)) if drawing else ("", "")
+    environment = Environment(
+        loader=PackageLoader("chaosaws_kms_ext.report.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    resources = Resources(mode="inline", components=["bokeh"])
+    return environment.get_template("report.html.jinja").render(
+        summary=summary,
+        colour=COLOURS.get(str(summary["verdict"]), "other"),
+        sentence=_sentence(judgement),
+        where=where_in_words(summary),
+        sections=sections(summary, judgement.rows, journal, _as_json(conditions)),
+        script_of_bokeh=resources.render_js() if drawing else "",
+        script=script,
+        div=div,
+        axis=TIME,
+        whole=(drawing.at(drawing.begin), drawing.at(drawing.end)) if drawing else (0, 0),
+        zooms=_zooms(drawing) if drawing else (),
+        described=_described(judgement),
+        no_timeline="nothing was recorded of a load",
+    )
+
+
+def _sentence(judgement: Judgement) -> str:
+    if judgement.summary["reasons"]:
+        return str(judgement.summary["reasons"][0])
+    return "Every objective was met, and nothing is in doubt."
+
+
+def _described(judgement: Judgement) -> str:
+    figures = "; ".join(f"{name}: {found}" for name, found in judgement.rows if name)
+    return f"A picture of what the tables below say. {figures}"
+
+
+def _drawing(history: History, conditions: Conditions) -> Drawing | None:
+    spans = {load: recorded_span(history, load) for load in history.recorded}
+    known = {load: span for load, span in spans.items() if span is not None}
+    if not known:
+        return None
+    begin = min(span.begin for span in known.values())
+    end = max(span.end for span in known.values())
+    injected = KeyEvents.of(history).injected
+    lanes, times = [], list[tuple[str, int | None]]()
+    for load, span in known.items():
+        seen = outage_of(history, conditions, load)
+        outages = []
+        if seen is not None and seen.impact is not None:
+            bounds = (seen.begin_bound_seconds, seen.end_bound_seconds)
+            outages = [Outage(seen.impact, seen.recovery, *bounds)]
+            times += [(f"{load}: impact", seen.impact), (f"{load}: recovery", seen.recovery)]
+        lanes.append(Lane(load, drawn(history.arrivals(load), span.begin, span.end), outages))
+    return Drawing(
+        begin=begin,
+        end=end,
+        zero=injected.at if injected else begin,
+        zero_is="the fault was injected" if injected else "the load was steady",
+        bands=bands_of(history, end),
+        marks=marks_of(history, times),
+        lanes=lanes,
+        utc=history.in_utc,
+    )
+
+
+def _zooms(drawing: Drawing) -> list[tuple[str, float, float]]:
+    found = []
+    for lane in drawing.lanes:
+        for each in lane.outages:
+            of_it = "" if len(drawing.lanes) == 1 else f" of {lane.name}"
+            begin = drawing.at(each.impact or drawing.begin)
+            end = drawing.at(each.recovery or drawing.end)
+            room = (end - begin) * AROUND
+            found.append((f"outage{of_it}", round(begin - room, 3), round(end + room, 3)))
+            for name, at in ((f"impact{of_it}", each.impact), (f"recovery{of_it}", each.recovery)):
+                if at is not None:
+                    x = drawing.at(at)
+                    found.append((name, round(x - 1, 3), round(x + 1, 3)))
+    return found
+
+
+def _journal(folder: Path) -> Mapping[str, Any]:
+    """Chaos Toolkit's, as far as it is there."""
+    try:
+        found = json.loads((folder / "journal.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _as_json(conditions: Conditions) -> Mapping[str, Any]:
+    said = asdict(conditions)
+    said["settings"] = dict(said["settings"])
+    return said
