@@ -11,20 +11,24 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak bench lint docs policies clean
+.PHONY: gameday test soak browser bench lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
 test: $(READY) lint  ## every test, and every experiment on the lab
 	rm -rf reports/test
-	$(BIN)/python -m pytest -m "not alone and not soak" \
+	$(BIN)/python -m pytest -m "not alone and not soak and not browser" \
 	  --chaos-lab-speed 300 --chaos-reports reports/test tests experiments
 	$(BIN)/python -m tests.support.judge_again reports/test
 	$(BIN)/python -m pytest -m "alone and not soak" -n 0
 
 soak: $(READY)  ## what takes minutes: kills at random moments
 	$(BIN)/python -m pytest -m soak
+
+browser: $(READY)  ## what a browser makes of the pages: needs chromium (Debian: apt install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser -n 0 tests/browser
 
 bench: $(READY)  ## this suite beside what people use today: docs/benchmark.md
 	$(BIN)/python -m bench

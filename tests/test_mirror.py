@@ -70,6 +70,8 @@ ELSEWHERE = {
     "loadgen/schema.py": "unit/loadgen/test_process",
     "parsers.py": "unit/test_settings",
     "processes.py": "who dies with whom: lab/test_process_lifetime",
+    "report/page/sections.py": "unit/report/page/test_page",
+    "report/page/timeline.py": "unit/report/page/test_page, browser/test_report_page",
     "report/table.py": "unit/report/test_screen, test_summary",
     "resources/create.py": "e2e/test_making",
     "resources/master_passwords.py": "unit/loadgen/test_conninfo, e2e/test_making",

@@ -68,7 +68,7 @@ def bands_of(history: History, until: int) -> list[Band]:
         ]
         before = [None, *(state for _, state in seen)]
         changes = [one for one, last in zip(seen, before, strict=False) if one[1] != last]
-        ends = [*(at for at, _ in changes[1:]), until]
+        ends = [*(at for at, _ in changes[1:]), until][: len(changes)]
         found += [
             Band(lane, state, at, max(end, at))
             for (at, state), end in zip(changes, ends, strict=True)
