@@ -225,6 +225,19 @@ class Writes:
         )
         return found.put_in_order()
 
+    @classmethod
+    def joined(cls, parts: Sequence[Writes]) -> Writes:
+        """Those of all parts, of which there is one at least."""
+        found = cls(
+            Rows(
+                np.concatenate([each.rows.writer for each in parts]),
+                np.concatenate([each.rows.sequence for each in parts]),
+            ),
+            np.concatenate([each.outcome for each in parts]),
+            np.concatenate([each.done for each in parts]),
+        )
+        return found.put_in_order()
+
     def put_in_order(self) -> Writes:
         """The same, whose columns are put in order."""
         order = np.argsort(self.rows.numbers, kind="stable")
@@ -271,6 +284,17 @@ class Reads:
         table = np.array(found, np.int64).reshape(-1, 4)
         session, key, value, sent = (table[:, number].copy() for number in range(4))
         return cls(session.astype(np.int32), key.astype(np.int32), value, sent).put_in_order()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Reads]) -> Reads:
+        """Those of all parts, of which there is one at least."""
+        found = cls(
+            np.concatenate([each.session for each in parts]),
+            np.concatenate([each.key for each in parts]),
+            np.concatenate([each.value for each in parts]),
+            np.concatenate([each.sent for each in parts]),
+        )
+        return found.put_in_order()
 
     def put_in_order(self) -> Reads:
         """The same, whose columns are put in order."""
