@@ -197,8 +197,13 @@ def as_tuples(stored):
 def test_rows_that_are_damaged_are_an_error(tmp_path):
     write_rows(tmp_path, "main", ReadBack.of([WrittenRow(1, 2)]))
     path = tmp_path / "rows-main.arrows"
-    path.write_bytes(path.read_bytes()[:-40])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
     with pytest.raises(HistoryDamaged, match="rows-main"):
+        read_history(tmp_path)
+    place = whole.index((2).to_bytes(8, "little"))
+    path.write_bytes(whole[:place] + b"\3" + whole[place + 1 :])
+    with pytest.raises(HistoryDamaged, match="rows-main.*checksum is not that of its bytes"):
         read_history(tmp_path)
 
 
