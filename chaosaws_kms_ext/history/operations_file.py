@@ -1,8 +1,8 @@
 """The file of a load's operations: an Arrow stream, that pandas, DuckDB and others read too.
 
 A batch is written a few times a second, with a checksum. What a crash leaves of the last one is cut
-off by whoever reads it (`stream_end`). A row can come before one that was due earlier: it is written when the
-operation ends.
+off by whoever reads it (`stream_end`). A row can come before one that was due earlier: it is
+written when the operation ends.
 """
 
 from __future__ import annotations

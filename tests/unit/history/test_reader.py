@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow, operations_file
-from chaosaws_kms_ext.history.columns import OUTCOMES, ReadBack
+from chaosaws_kms_ext.history import (
+    Anchor,
+    Operation,
+    Outcome,
+    WrittenRow,
+    operations_file,
+    read_recorded,
+)
+from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, ReadBack, Recorded
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import ARRIVALS, KINDS
@@ -203,7 +210,7 @@ def test_rows_that_are_damaged_are_an_error(tmp_path):
         read_history(tmp_path)
     place = whole.index((2).to_bytes(8, "little"))
     path.write_bytes(whole[:place] + b"\3" + whole[place + 1 :])
-    with pytest.raises(HistoryDamaged, match="rows-main.*checksum is not that of its bytes"):
+    with pytest.raises(HistoryDamaged, match=r"rows-main.*checksum is not that of its bytes"):
         read_history(tmp_path)
 
 
@@ -224,3 +231,39 @@ def test_loads_whose_names_begin_alike_are_two(tmp_path):
 def test_the_anchor_ties_instants_to_utc():
     anchor = Anchor(monotonic_ns=5_000_000_000, utc_ns=1_000_000_000_000_000_000)
     assert anchor.utc(6_500_000_000) == datetime(2001, 9, 9, 1, 46, 41, 500000, UTC)
+
+
+def test_attempts_are_columns_in_the_order_in_which_they_began(tmp_path):
+    tried = [
+        an_operation(9)._replace(kind="attempt", due=5, detail="10.0.0.1"),
+        an_operation(8)._replace(kind="attempt", due=3, outcome="lost", detail="refused"),
+        an_operation(7)._replace(kind="attempt", due=4, outcome="error", sqlstate="57P03"),
+    ]
+    write(tmp_path, [an_operation(1), *tried[:2]], tried[2:])
+    history = read_history(tmp_path)
+    its, expected = history.attempts("main"), Attempts.of(tried)
+    assert its.due.tolist() == expected.due.tolist() == [3, 4, 5]
+    assert its.done.tolist() == expected.done.tolist()
+    assert its.outcome.tolist() == expected.outcome.tolist()
+    names = ["refused", "57P03", "10.0.0.1"]
+    assert [its.labels[code] for code in its.said] == names
+    assert [expected.labels[code] for code in expected.said] == names
+    assert its.succeeded.tolist() == [False, False, True]
+    assert its.failed.tolist() == [True, True, False]
+    assert history.witness("main", "attempt") == []
+
+
+@pytest.mark.parametrize("number", [127, 128, 129, 300, 33_000])
+def test_there_may_be_any_number_of_sql_states(tmp_path, monkeypatch, number):
+    """Read in several pieces, so that the column grows while it is filled."""
+    monkeypatch.setattr(read_recorded, "CHUNK", 1)
+    failed = [
+        an_operation(each)._replace(outcome="error", sqlstate=f"{each:05}")
+        for each in range(number)
+    ]
+    write(tmp_path, [an_operation(-1), *failed[: number // 2]], failed[number // 2 :])
+    said, labels = read_history(tmp_path).said("main")
+    assert [labels[code] if code >= 0 else None for code in said] == [
+        None, *(each.sqlstate for each in failed),
+    ]  # fmt: skip
+    assert Recorded.of(1.0, [an_operation(-1), *failed]).said.tolist() == said.tolist()

@@ -1,4 +1,4 @@
-"""A torn end is told apart from damage: whatever was written in whole is read, or its loss is said."""
+"""A torn end is told from damage: what was written in whole is read, or its loss is said."""
 
 from __future__ import annotations
 
