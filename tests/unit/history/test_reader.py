@@ -18,11 +18,13 @@ from chaosaws_kms_ext.history import (
     read_recorded,
 )
 from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, ReadBack, Recorded
-from chaosaws_kms_ext.history.operations_file import HistoryDamaged
+from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import ARRIVALS, KINDS
-from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
+from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter, write_rows
 from tests.support.records import recorded
+
+MS = 1_000_000
 
 INSTANT = st.integers(0, 2**62)
 OPERATION = st.builds(
@@ -267,3 +269,28 @@ def test_there_may_be_any_number_of_sql_states(tmp_path, monkeypatch, number):
         None, *(each.sqlstate for each in failed),
     ]  # fmt: skip
     assert Recorded.of(1.0, [an_operation(-1), *failed]).said.tolist() == said.tolist()
+
+
+def test_attempts_of_several_processes_are_those_of_the_load_but_for_its_absences(tmp_path):
+    """Each process has labels of its own; one that did not run says nothing of the database."""
+    for worker, said in ((0, ["refused", "10.0.0.1"]), (1, ["hang", "refused"])):
+        its = [
+            an_operation(each)._replace(due=(2 * each + worker) * MS, done=(2 * each + worker) * MS)
+            for each in range(1000)
+        ]
+        tried = [
+            an_operation(each)._replace(
+                kind="attempt", due=at * MS, done=at * MS + 5, outcome=outcome, detail=detail
+            )
+            for each, (at, outcome, detail) in enumerate(
+                [(100 + worker, "lost", said[0]), (700 + worker, "lost", said[1])]
+            )
+        ]
+        stall = an_operation(0)._replace(kind="stall", due=600 * MS, done=800 * MS)
+        with (tmp_path / f"operations-main-{worker}.arrows").open("wb") as file:
+            stream = OperationStream(Header("main", 1000.0, worker, 2), file)
+            stream.write([each[1:] for each in [*its, *tried, *([stall] if worker else [])]])
+            stream.close()
+    attempts = read_history(tmp_path).attempts("main")
+    assert attempts.due.tolist() == [100 * MS, 101 * MS, 700 * MS]
+    assert [attempts.labels[code] for code in attempts.said] == ["refused", "hang", "10.0.0.1"]
