@@ -38,6 +38,7 @@ ELSEWHERE = {
     "guard/leftovers.py": "e2e/test_safeguards",
     "guard/recoverable.py": "unit/guard/test_guard",
     "history/columns.py": "unit/history/test_reader, and every checker's test",
+    "history/database_rows.py": "unit/history/test_reader, unit/checkers/test_integrity",
     "history/events.py": "names only",
     "history/history.py": "unit/history/test_reader, and every checker's test",
     "history/read_recorded.py": "unit/history/test_reader",

@@ -136,7 +136,7 @@ class Ours(Tool):
         if window.end is None:
             return f"an outage that has not ended{depth}"
         arrivals = self._history.arrivals(MAIN)
-        attempts = self._history.witness(MAIN, "attempt")
+        attempts = self._history.attempts(MAIN)
         spacing = self._load.config.reconnect_spacing
         begin = begin_within(arrivals, self._judged, window)
         end = end_within(arrivals, self._judged, window, attempts, spacing)

@@ -9,7 +9,7 @@ import numpy as np
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
 from chaosaws_kms_ext.checkers.phases import phases_of
 from chaosaws_kms_ext.history import MAIN, Conditions
-from chaosaws_kms_ext.history.columns import OUTCOMES, Codes, blocks_of
+from chaosaws_kms_ext.history.columns import OUTCOMES, Codes, Said, blocks_of
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["ClientView"]
@@ -51,7 +51,7 @@ def _of(history: History, conditions: Conditions, load: str) -> dict[str, dict[s
     return found or None
 
 
-def _count(outcome: Codes, said: Codes, labels: Sequence[str]) -> dict[str, int]:
+def _count(outcome: Codes, said: Said, labels: Sequence[str]) -> dict[str, int]:
     """By what was said, or else by outcome; the most frequent first."""
     names = [*OUTCOMES, *labels]
     counted = np.zeros(len(names), np.int64)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.phases import recorded_span
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Operation, Outcome
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, blocks_of
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Connections", "longest_wait", "most_in_a_second"]
@@ -46,52 +48,66 @@ def _of(history: History, load: str) -> dict[str, Any] | None:
     span = recorded_span(history, load)
     if span is None:
         return None
-    every = history.witness(load, "attempt")
-    attempts = [o for o in every if span.begin <= o.due < span.end]
-    failed = Counter(o.sqlstate or o.detail or o.outcome for o in attempts if not _ended_well(o))
-    addresses: dict[str, str] = {}
-    for o in every:
-        if o.outcome == Outcome.OK and o.detail:
-            addresses.setdefault(o.detail, history.in_utc(o.done))
+    every = history.attempts(load)
+    attempts = every.only(slice(*np.searchsorted(every.due, [span.begin, span.end]).tolist()))
     wait = longest_wait(attempts)
     return {
         "attempts": len(attempts),
-        "failed": dict(sorted(failed.items(), key=lambda pair: (-pair[1], pair[0]))),
+        "failed": _failed(attempts),
         "most_per_second": most_in_a_second(attempts),
         "longest_wait_seconds": None if wait is None else round(wait, 3),
-        "addresses": addresses,
+        "addresses": {
+            address: history.in_utc(at) for address, at in _first_of_each_address(every).items()
+        },
     }
 
 
-def _ended_well(o: Operation) -> bool:
-    """Whether it succeeded, or the end of the load cut it."""
-    return o.outcome in (Outcome.OK, Outcome.ABORTED)
+def _failed(attempts: Attempts) -> dict[str, int]:
+    """How many failed with what the client saw; the most frequent first."""
+    its = attempts.only(attempts.failed)
+    outcomes = np.bincount(its.outcome[its.said < 0], minlength=len(OUTCOMES)).tolist()
+    labels = np.bincount(its.said[its.said >= 0], minlength=len(its.labels)).tolist()
+    found = Counter(dict(zip(OUTCOMES, outcomes, strict=True)))
+    found.update(dict(zip(its.labels, labels, strict=True)))
+    pairs = [(what, number) for what, number in found.items() if number]
+    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
 
-def most_in_a_second(attempts: Sequence[Operation]) -> int:
-    """The most that began within one second; `attempts` in the order in which they began."""
-    most = first = 0
-    for place, each in enumerate(attempts):
-        while each.due - attempts[first].due >= SECOND:
-            first += 1
-        most = max(most, place - first + 1)
+def _first_of_each_address(attempts: Attempts) -> dict[str, int]:
+    """The end of the first attempt that succeeded, of each address; CLOCK_MONOTONIC ns."""
+    its = attempts.only(attempts.succeeded & (attempts.said >= 0))
+    numbers, places = np.unique(its.said, return_index=True)
+    ordered = sorted(zip(places.tolist(), numbers.tolist(), strict=True))
+    return {its.labels[number]: int(its.done[place]) for place, number in ordered}
+
+
+def most_in_a_second(attempts: Attempts) -> int:
+    """The most that began within one second."""
+    due, most = attempts.due, 0
+    for block in blocks_of(len(attempts)):
+        before = np.searchsorted(due, due[block] - SECOND, side="right")
+        since_then = np.arange(block.start, block.stop) - before + 1
+        most = max(most, int(since_then.max()))
     return most
 
 
-def longest_wait(attempts: Sequence[Operation]) -> float | None:
+def longest_wait(attempts: Attempts) -> float | None:
     """Seconds from the first attempt that failed to the end of the first success after it.
 
     The longest of them; None: after the last failure none succeeded.
     """
-    longest, since, succeeded = 0.0, None, 0
-    for each in sorted(attempts, key=lambda o: o.done):
-        if each.outcome == Outcome.OK:
-            if since is not None:
-                longest, since = max(longest, (each.done - since) / SECOND), None
-            succeeded = each.done
-        elif since is None and not _ended_well(each):
-            since = max(each.due, succeeded)  # one that began before that says nothing of later
-    return longest if since is None else None
+    its = attempts.only(attempts.failed | attempts.succeeded)
+    order = np.argsort(its.done, kind="stable")
+    due, done, succeeded = its.due[order], its.done[order], its.succeeded[order]
+    before = np.concatenate(([True], succeeded[:-1]))[: len(succeeded)]
+    first = np.flatnonzero(~succeeded & before)
+    # One that began before the last success says nothing of later.
+    since = np.maximum(due[first], np.concatenate(([0], done[:-1]))[first])
+    successes = np.flatnonzero(succeeded)
+    following = np.searchsorted(successes, first)
+    if len(following) and following[-1] == len(successes):
+        return None
+    return float((done[successes[following]] - since).max(initial=0)) / SECOND
 
 
 def _in_words(found: dict[str, Any]) -> str:

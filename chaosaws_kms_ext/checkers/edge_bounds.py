@@ -9,14 +9,13 @@ whether it lasts.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, failed_arrivals, place_of
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import SECOND, Operation, Outcome
-from chaosaws_kms_ext.history.columns import CODES, Arrivals
+from chaosaws_kms_ext.history import SECOND, Outcome
+from chaosaws_kms_ext.history.columns import CODES, Arrivals, Attempts
 
 __all__ = ["begin_within", "end_within"]
 
@@ -45,7 +44,7 @@ def begin_within(arrivals: Arrivals, load: Load, window: Window) -> float:
 
 
 def end_within(
-    arrivals: Arrivals, load: Load, window: Window, attempts: Sequence[Operation], spacing: float
+    arrivals: Arrivals, load: Load, window: Window, attempts: Attempts, spacing: float
 ) -> float:
     """Seconds by which a window's end can be off; it has one.
 
@@ -54,11 +53,9 @@ def end_within(
     assert window.end is not None
     if _between(arrivals, load, window.end - load.silence, window.end - 1):
         return _partial(load, window)
-    down = [_down_at(each) for each in attempts if _failed(each) and each.due < window.end]
+    down = [*_failures(attempts, window.begin, window.end), _served(attempts, window.begin) - _BUSY]
     timeouts = (arrivals.outcome == CODES[Outcome.TIMEOUT]) & (arrivals.done < window.end)
     down.append(int(np.max(arrivals.done, where=timeouts, initial=0)) - _BUSY)
-    served = [o.done for o in attempts if o.outcome == Outcome.OK and o.done - o.due > _HUNG]
-    down += [min((at for at in served if at > window.begin), default=0) - _BUSY]
     last = max((at for at in down if window.begin < at < window.end), default=None)
     to_connect = _usual_connect(attempts, window.begin)
     if last is None:
@@ -83,21 +80,27 @@ def _between(arrivals: Arrivals, load: Load, since: int, until: int) -> bool:
     return bool(np.any(its.answered & (since <= its.done) & (its.done <= until)))
 
 
-def _usual_connect(attempts: Sequence[Operation], until: int) -> float:
+def _usual_connect(attempts: Attempts, until: int) -> float:
     """Seconds that a connection takes when nothing is wrong: twice the lower quartile.
 
     When a load starts, all its users connect at once: most of those take longer.
     """
-    took = [o.done - o.due for o in attempts if o.outcome == Outcome.OK and o.done <= until]
-    return 2 * (nearest_rank(np.array(took, np.int64), 0.25) or 0) / SECOND
+    usual = attempts.succeeded & (attempts.done <= until)
+    return 2 * (nearest_rank(attempts.done[usual] - attempts.due[usual], 0.25) or 0) / SECOND
 
 
-def _failed(attempt: Operation) -> bool:
-    return attempt.outcome not in (Outcome.OK, Outcome.ABORTED)
+def _served(attempts: Attempts, since: int) -> int:
+    """When the first attempt after an instant was served that had hung; 0: there is none."""
+    hung = attempts.succeeded & (attempts.done - attempts.due > _HUNG)
+    hung &= attempts.done > since
+    return int(attempts.done[hung].min()) if hung.any() else 0
 
 
-def _down_at(attempt: Operation) -> int:
-    """The last instant at which a failed attempt shows that the database did not answer."""
-    if attempt.outcome == Outcome.TIMEOUT:
-        return max(attempt.due, attempt.done - _BUSY)
-    return attempt.due
+def _failures(attempts: Attempts, begin: int, end: int) -> list[int]:
+    """The last instant between two at which a failed attempt shows that the database did not
+    answer, if there is one."""
+    its = attempts.only(attempts.failed & (attempts.due < end))
+    timed_out = its.outcome == CODES[Outcome.TIMEOUT]
+    at = np.where(timed_out, np.maximum(its.due, its.done - _BUSY), its.due)
+    at = at[(begin < at) & (at < end)]
+    return [int(at.max())] if len(at) else []

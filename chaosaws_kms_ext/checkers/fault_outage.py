@@ -20,9 +20,11 @@ from chaosaws_kms_ext.checkers.outage_windows import (
 )
 from chaosaws_kms_ext.checkers.percentile import rank_of_delays
 from chaosaws_kms_ext.history import END_OF_TIME, SECOND, Operation
-from chaosaws_kms_ext.history.columns import Arrivals
+from chaosaws_kms_ext.history.columns import Arrivals, Attempts
 
 __all__ = ["LONG_STALL", "Outage", "find_outage", "stall_in_words", "usual_delay"]
+
+NO_ATTEMPTS = Attempts.of([])
 
 LONG_STALL = 1.0
 """Seconds that the client may not have run (a stall): after a longer stall no figure is exact."""
@@ -72,7 +74,7 @@ def find_outage(
     reconnect_spacing: float,
     gaps: Sequence[tuple[int, int]] = (),
     clock_error: float = 0.0,
-    attempts: Sequence[Operation] = (),
+    attempts: Attempts = NO_ATTEMPTS,
     showed: bool = False,
     back_at: int | None = None,
 ) -> Outage:

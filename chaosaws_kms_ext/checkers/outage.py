@@ -131,7 +131,7 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
         reconnect_spacing=spacing,
         gaps=history.gaps(load),
         clock_error=history.recorded[load].clock_error,
-        attempts=history.witness(load, "attempt"),
+        attempts=history.attempts(load),
         showed=events.inaccessible is not None,
         back_at=events.put_back.at if events.put_back else None,
     )

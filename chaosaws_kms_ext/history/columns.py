@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chaosaws_kms_ext.history.payload import numbers, payloads
+from chaosaws_kms_ext.history.database_rows import ReadBack, Rows, Stored
+from chaosaws_kms_ext.history.payload import numbers
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation, Outcome
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "OUTCOMES",
     "Absence",
     "Arrivals",
+    "Attempts",
     "Codes",
     "Instants",
     "Mask",
@@ -29,14 +31,18 @@ __all__ = [
     "Reads",
     "Recorded",
     "Rows",
+    "Said",
     "Stored",
     "Writes",
     "blocks_of",
+    "label_type",
 ]
 
 Instants = NDArray[np.int64]
 Codes = NDArray[np.int8]
 Mask = NDArray[np.bool_]
+Said = NDArray[Any]
+"""Numbers of labels: of one byte each, or of more where there are many labels."""
 
 OUTCOMES: tuple[str, ...] = tuple(each.value for each in Outcome)
 
@@ -128,82 +134,69 @@ class Arrivals:
         return (self.only(block) for block in blocks_of(len(self)))
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows of a load, each known by its writer and its sequence."""
+def label_type(number: int) -> np.dtype[Any]:
+    """The smallest type for the numbers of so many labels, and -1."""
+    return np.min_scalar_type(-max(number, 1))
 
-    writer: NDArray[np.int32]
-    sequence: NDArray[np.int64]
 
-    @classmethod
-    def of(cls, rows: Iterable[tuple[int, int]]) -> Rows:
-        """Rows that are given as writer and sequence; raises ValueError."""
-        pairs = np.array(list(rows), np.int64).reshape(-1, 2)
-        return cls(pairs[:, 0].astype(np.int32), pairs[:, 1])
-
-    @property
-    def numbers(self) -> Instants:
-        """One number for each, in the order of writer and sequence."""
-        return numbers(self.writer, self.sequence)
-
-    def __len__(self) -> int:
-        return len(self.writer)
+def labelled(operations: Iterable[Operation]) -> tuple[Said, list[str]]:
+    """What the client saw of each as a number (-1: nothing), and the names of these numbers."""
+    told = [o.sqlstate or o.detail for o in operations]
+    labels = sorted({each for each in told if each})
+    numbers = {each: number for number, each in enumerate(labels)}
+    codes = [numbers[each] if each else -1 for each in told]
+    return np.array(codes, label_type(len(labels))), labels
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """Rows of a table of the load, as they were found in the database."""
+class Attempts:
+    """The attempts of one load to connect, in the order in which they began."""
 
-    rows: Rows
-    payload: Instants
-    """The checksum that stands in each."""
-
-    @classmethod
-    def of(cls, found: Iterable[tuple[int, ...]]) -> Stored:
-        """Rows that are given as writer, sequence and checksum, or without the checksum: they have
-        the right one then. Raises ValueError."""
-        table = np.array(list(found), np.int64)
-        if not len(table):
-            table = table.reshape(-1, 2)
-        rows = Rows(table[:, 0].astype(np.int32), table[:, 1].copy())
-        given = table.shape[1] == 3
-        return cls(rows, table[:, 2].copy() if given else payloads(rows.numbers))
+    due: Instants
+    """When each began."""
+    done: Instants
+    outcome: Codes
+    said: Said
+    """Of each its place in `labels`, or -1."""
+    labels: Sequence[str]
+    """SQL states, and causes where the server did not say why; of one that succeeded, the
+    address."""
 
     @classmethod
-    def joined(cls, parts: Sequence[Stored]) -> Stored:
-        """Those of all parts, of which there is one at least."""
-        return cls(
-            Rows(
-                np.concatenate([each.rows.writer for each in parts]),
-                np.concatenate([each.rows.sequence for each in parts]),
-            ),
-            np.concatenate([each.payload for each in parts]),
+    def of(cls, operations: Iterable[Operation]) -> Attempts:
+        """These operations, which are attempts."""
+        its = list(operations)
+        plain = Arrivals.of(its)
+        found = cls(plain.due, plain.done, plain.outcome, *labelled(its))
+        return found.put_in_order()
+
+    def put_in_order(self) -> Attempts:
+        """The same, whose columns are put in order."""
+        order = np.argsort(self.due, kind="stable")
+        for column in (self.due, self.done, self.outcome, self.said):
+            column[:] = column[order]
+        return self
+
+    def only(self, which: Mask | slice) -> Attempts:
+        """Some of them."""
+        return Attempts(
+            self.due[which], self.done[which], self.outcome[which], self.said[which], self.labels
         )
 
+    @property
+    def succeeded(self) -> Mask:
+        """Which led to a connection."""
+        succeeded: Mask = self.outcome == CODES[Outcome.OK]
+        return succeeded
+
+    @property
+    def failed(self) -> Mask:
+        """Which did not, and were not cut by the end of the load."""
+        failed: Mask = ~self.succeeded & (self.outcome != CODES[Outcome.ABORTED])
+        return failed
+
     def __len__(self) -> int:
-        return len(self.payload)
-
-
-@dataclass(frozen=True, eq=False)
-class ReadBack:
-    """What a load's writes left in the database, all at one instant."""
-
-    rows: Stored
-    """One for each write."""
-    registers: Stored
-    """One for each writer: its `sequence` is that of the writer's newest write."""
-
-    @classmethod
-    def of(
-        cls, rows: Iterable[tuple[int, ...]], registers: Iterable[tuple[int, ...]] | None = None
-    ) -> ReadBack:
-        """As in `Stored.of`; the registers are by default those that such rows leave."""
-        found = list(rows)
-        newest: dict[int, int] = {}
-        for writer, sequence, *_ in found:
-            newest[writer] = max(sequence, newest.get(writer, 0))
-        its = newest.items() if registers is None else registers
-        return cls(Stored.of(found), Stored.of(its))
+        return len(self.due)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,17 +218,10 @@ class Writes:
         )
         return found.put_in_order()
 
-    def put_in_order(self) -> Writes:
-        """The same, whose columns are put in order."""
-        order = np.argsort(self.rows.numbers, kind="stable")
-        for column in (self.rows.writer, self.rows.sequence, self.outcome, self.done):
-            column[:] = column[order]
-        return self
-
     @classmethod
     def joined(cls, parts: Sequence[Writes]) -> Writes:
         """Those of all parts, of which there is one at least."""
-        return cls(
+        found = cls(
             Rows(
                 np.concatenate([each.rows.writer for each in parts]),
                 np.concatenate([each.rows.sequence for each in parts]),
@@ -243,6 +229,14 @@ class Writes:
             np.concatenate([each.outcome for each in parts]),
             np.concatenate([each.done for each in parts]),
         )
+        return found.put_in_order()
+
+    def put_in_order(self) -> Writes:
+        """The same, whose columns are put in order."""
+        order = np.argsort(self.rows.numbers, kind="stable")
+        for column in (self.rows.writer, self.rows.sequence, self.outcome, self.done):
+            column[:] = column[order]
+        return self
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -272,22 +266,23 @@ class Reads:
         session, key, value, sent = (table[:, number].copy() for number in range(4))
         return cls(session.astype(np.int32), key.astype(np.int32), value, sent).put_in_order()
 
+    @classmethod
+    def joined(cls, parts: Sequence[Reads]) -> Reads:
+        """Those of all parts, of which there is one at least."""
+        found = cls(
+            np.concatenate([each.session for each in parts]),
+            np.concatenate([each.key for each in parts]),
+            np.concatenate([each.value for each in parts]),
+            np.concatenate([each.sent for each in parts]),
+        )
+        return found.put_in_order()
+
     def put_in_order(self) -> Reads:
         """The same, whose columns are put in order."""
         order = np.lexsort((self.sent, self.key, self.session))
         for column in (self.session, self.key, self.value, self.sent):
             column[:] = column[order]
         return self
-
-    @classmethod
-    def joined(cls, parts: Sequence[Reads]) -> Reads:
-        """Those of all parts, of which there is one at least."""
-        return cls(
-            np.concatenate([each.session for each in parts]),
-            np.concatenate([each.key for each in parts]),
-            np.concatenate([each.value for each in parts]),
-            np.concatenate([each.sent for each in parts]),
-        )
 
     def only(self, which: Mask | Instants | slice) -> Reads:
         """Some of them."""
@@ -316,7 +311,9 @@ class Recorded:
     """Writer → the last sequence of it, reads included."""
     witnessed: Sequence[Operation]
     """What the witnesses saw, in order."""
-    said: Codes
+    attempts: Attempts
+    """To connect."""
+    said: Said
     """Of each arrival what the client saw when it failed: its place in `labels`, or -1."""
     labels: Sequence[str]
     """SQL states, and causes where the server did not say why."""
@@ -335,15 +332,13 @@ class Recorded:
         last: dict[int, int] = {}
         for o in arrivals:
             last[o.writer] = max(o.sequence, last.get(o.writer, 0))
-        told = [o.sqlstate or o.detail for o in arrivals]
-        labels = sorted({each for each in told if each})
         return cls(
             rate,
             Arrivals.of(arrivals),
             Writes.of([o for o in arrivals if o.kind == "write"]),
             Reads.of(arrivals),
             last,
-            [o for o in ordered if o.kind not in ARRIVALS],
-            np.array([labels.index(each) if each else -1 for each in told], np.int8),
-            labels,
+            [o for o in ordered if o.kind not in (*ARRIVALS, "attempt")],
+            Attempts.of(o for o in ordered if o.kind == "attempt"),
+            *labelled(arrivals),
         )

@@ -11,11 +11,13 @@ from chaosaws_kms_ext.history.clocks import Clock, Sample
 from chaosaws_kms_ext.history.columns import (
     Absence,
     Arrivals,
-    Codes,
+    Attempts,
     Instants,
     Reads,
     Recorded,
+    Said,
     Writes,
+    label_type,
 )
 from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.records import Operation
@@ -34,6 +36,7 @@ def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
     parts: list[Part] = []
     witnessed: list[Operation] = []
     writes, reads = list[Writes](), list[Reads]()
+    attempts: list[Attempts] = []
     labels: list[str] = []
     for _, group in groupby(ordered, key=lambda each: each[0].starts):
         its = [(_part(header, recorded), recorded) for header, recorded in group]
@@ -44,6 +47,7 @@ def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
             said, labels = _renamed(recorded.said, recorded.labels, labels)
             parts.append(complete(_with(part, said), absent, last))
             witnessed += _on_its_clock(recorded.witnessed, part, absent)
+            attempts.append(_attempts(recorded.attempts, part, absent))
             w, r = recorded.writes, recorded.reads
             writes.append(Writes(w.rows, w.outcome, clock.commons(w.done)))
             reads.append(Reads(r.session, r.key, r.value, clock.commons(r.sent)))
@@ -57,6 +61,7 @@ def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
         reads=Reads.joined(reads),
         last=_last_of_each([recorded for _, recorded in ordered]),
         witnessed=sorted(witnessed, key=lambda operation: operation.due),
+        attempts=_joined(attempts),
         said=np.concatenate([part.said for part in parts])[order],
         labels=labels,
         workers=ordered[0][0].workers,
@@ -76,7 +81,7 @@ def _part(header: Header, recorded: Recorded) -> Part:
     return Part(share, recorded.arrivals, recorded.said, Clock(samples, newest), stalls)
 
 
-def _with(part: Part, said: Codes) -> Part:
+def _with(part: Part, said: Said) -> Part:
     return Part(part.share, part.arrivals, said, part.clock, part.stalls)
 
 
@@ -103,16 +108,42 @@ def _on_its_clock(
     return [o for o in found if tells(o, part.share.number, absences)]
 
 
+def _attempts(its: Attempts, part: Part, absences: Sequence[Absence]) -> Attempts:
+    """The attempts of a process that tell something of the database, on the load's clock."""
+    due, done = part.clock.commons(its.due), part.clock.commons(its.done)
+    tells = np.ones(len(its), np.bool_)
+    for each in absences:
+        if each.worker == part.share.number:
+            tells &= (done < each.begin) | (due > each.end)
+    tells |= its.succeeded
+    return Attempts(due, done, its.outcome, its.said, its.labels).only(tells)
+
+
+def _joined(parts: Sequence[Attempts]) -> Attempts:
+    """Those of all processes."""
+    said, labels = [], list[str]()
+    for each in parts:
+        renamed, labels = _renamed(each.said, each.labels, labels)
+        said.append(renamed)
+    return Attempts(
+        np.concatenate([each.due for each in parts]),
+        np.concatenate([each.done for each in parts]),
+        np.concatenate([each.outcome for each in parts]),
+        np.concatenate(said),
+        labels,
+    ).put_in_order()
+
+
 def _commons(clock: Clock, instants: Sequence[int]) -> Instants:
     return clock.commons(np.array(instants, np.int64))
 
 
-def _renamed(said: Codes, its: Sequence[str], labels: list[str]) -> tuple[Codes, list[str]]:
+def _renamed(said: Said, its: Sequence[str], labels: list[str]) -> tuple[Said, list[str]]:
     """Numbers of a process' own labels as those of the load, to which its labels are added."""
     whole = [*labels, *(label for label in its if label not in labels)]
     # The last is for those that said nothing.
-    codes = np.array([*(whole.index(label) for label in its), -1], said.dtype)
-    renamed: Codes = codes[said]
+    codes = np.array([*(whole.index(label) for label in its), -1], label_type(len(whole)))
+    renamed: Said = codes[said]
     return renamed, whole
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from chaosaws_kms_ext.history.columns import (
     Absence,
     Arrivals,
-    Codes,
+    Attempts,
     ReadBack,
     Reads,
     Recorded,
+    Said,
     Writes,
 )
 from chaosaws_kms_ext.history.events import EventName
@@ -48,7 +49,11 @@ class History:
         """The load's reads and writes, in the order in which they were due."""
         return self.recorded.get(load, NOTHING).arrivals
 
-    def said(self, load: str) -> tuple[Codes, Sequence[str]]:
+    def attempts(self, load: str) -> Attempts:
+        """The load's attempts to connect, in the order in which they began."""
+        return self.recorded.get(load, NOTHING).attempts
+
+    def said(self, load: str) -> tuple[Said, Sequence[str]]:
         """What the client saw of each arrival: numbers (-1: nothing), and their names."""
         its = self.recorded.get(load, NOTHING)
         return its.said, its.labels

@@ -1,8 +1,8 @@
 """The file of a load's operations: an Arrow stream, that pandas, DuckDB and others read too.
 
 A batch is written a few times a second, with a checksum. What a crash leaves of the last one is cut
-off by whoever reads it. A row can come before one that was due earlier: it is written when the
-operation ends.
+off by whoever reads it (`stream_end`). A row can come before one that was due earlier: it is
+written when the operation ends.
 """
 
 from __future__ import annotations
@@ -18,10 +18,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import DTypeLike
 
-from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history.arrow_values import filled, valid_of, values_of
 from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, Codes
 from chaosaws_kms_ext.history.records import KINDS, Operation
+from chaosaws_kms_ext.history.stream_end import (
+    FAILURES,
+    HistoryDamaged,
+    check_end,
+    is_whole,
+)
 
 __all__ = [
     "KIND_CODES",
@@ -65,10 +70,7 @@ COLUMNS = [
 KIND_CODES: Mapping[str, int] = {name: number for number, name in enumerate(KINDS)}
 
 
-CONTINUATION = b"\xff\xff\xff\xff"
-"""How every message of an Arrow stream begins."""
-
-CHECKSUM = b"crc32"
+CHECKSUM, HEADER_CHECKSUM = b"crc32", b"header-crc32"
 NUMBERS: Mapping[str, DTypeLike] = {
     "writer": np.int32, "sequence": np.int64, "due": np.int64, "done": np.int64,
 }  # fmt: skip
@@ -77,10 +79,6 @@ MAYBE_NUMBERS: Mapping[str, tuple[DTypeLike, int]] = {
     "value": (np.int64, -2),
 }  # fmt: skip
 """Columns with nulls, and what stands for a null in a checksum: no read sees it."""
-
-
-class HistoryDamaged(PlainError):
-    """A file is no history, or is broken elsewhere than at its end."""
 
 
 class Header(NamedTuple):
@@ -130,8 +128,12 @@ def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatc
 
 
 def write_batch(stream: Any, batch: pa.RecordBatch) -> None:
-    """Writes a batch with its checksum; raises OSError."""
-    stream.write_batch(batch, custom_metadata={CHECKSUM: str(_checksum(batch))})
+    """Writes a batch with its checksum, and if it has no rows, as the first of a file has none,
+    that of the header; raises OSError."""
+    said = {CHECKSUM: str(_checksum(batch))}
+    if not batch.num_rows:
+        said[HEADER_CHECKSUM] = str(_header_checksum(batch.schema))
+    stream.write_batch(batch, custom_metadata=said)
 
 
 def coded(codes: Sequence[int] | Codes, names: tuple[str, ...]) -> pa.DictionaryArray:
@@ -171,11 +173,10 @@ def read_batches(path: Path) -> tuple[Header | None, Iterator[pa.RecordBatch]]:
     """What a file says of itself, and its whole batches; raises HistoryDamaged, also while they are
     read. None: its process was killed before it had written anything."""
     source = pa.OSFile(str(path), "rb")
-    if not CONTINUATION.startswith(source.read(4)):
-        raise HistoryDamaged(f"{path.name} is damaged: it is no Arrow stream")
-    source.seek(0)
-    stream = _read(path, source, lambda: pa.ipc.open_stream(source))
-    if stream is None:
+    try:
+        stream = pa.ipc.open_stream(source)
+    except FAILURES as problem:
+        check_end(path, 0, problem)
         return None, iter(())
     return _header(path, stream.schema), _batches(path, source, stream)
 
@@ -224,12 +225,32 @@ def _whole(came: bytes) -> tuple[bytes, int, bool]:
 
 
 def _batches(path: Path, source: pa.NativeFile, stream: Any) -> Iterator[pa.RecordBatch]:
-    while (read := _read(path, source, stream.read_next_batch_with_custom_metadata)) is not None:
-        batch, said = read
-        batch.validate(full=True)
-        if not said or said.get(CHECKSUM) != str(_checksum(batch)).encode():
-            raise HistoryDamaged(f"{path.name} is damaged: a checksum is not that of its rows")
+    whole = is_whole(path)
+    while True:
+        at = source.tell()
+        try:
+            batch, said = stream.read_next_batch_with_custom_metadata()
+            if not whole:
+                _check(batch, said)
+        except (StopIteration, *FAILURES) as problem:
+            if not whole or not isinstance(problem, StopIteration):
+                check_end(path, at, problem)
+            return
         yield batch
+
+
+def _check(batch: pa.RecordBatch, said: Mapping[bytes, bytes] | None) -> None:
+    """Raises ValueError, and what Arrow does, if a batch is not what was written."""
+    batch.validate(full=True)
+    if not said or said.get(CHECKSUM) != str(_checksum(batch)).encode():
+        raise ValueError("a checksum is not that of its rows")
+    header = str(_header_checksum(batch.schema)).encode()
+    if said.get(HEADER_CHECKSUM, header) != header:
+        raise ValueError("a checksum is not that of its header")
+
+
+def _header_checksum(schema: pa.Schema) -> int:
+    return zlib.crc32(repr(sorted((schema.metadata or {}).items())).encode())
 
 
 def _checksum(batch: pa.RecordBatch) -> int:
@@ -252,18 +273,6 @@ def _checked(batch: pa.RecordBatch) -> Iterator[Any]:
             yield "\0".join(column.drop_null().to_pylist()).encode()
     for name, (its, null) in MAYBE_NUMBERS.items():
         yield filled(batch.column(name), its, null)
-
-
-def _read(path: Path, source: pa.NativeFile, read: Any) -> Any:
-    """What `read` gives; None at the end of the file, also where it is torn off."""
-    try:
-        return read()
-    except (StopIteration, EOFError):
-        return None
-    except (OSError, pa.ArrowException) as problem:
-        if source.tell() >= source.size():
-            return None
-        raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
 
 
 def _header(path: Path, schema: pa.Schema) -> Header:

@@ -18,12 +18,15 @@ from chaosaws_kms_ext.history.arrow_values import filled, picked, valid_of, valu
 from chaosaws_kms_ext.history.clocks import Sample
 from chaosaws_kms_ext.history.columns import (
     Arrivals,
+    Attempts,
     Codes,
     Instants,
     Reads,
     Recorded,
     Rows,
+    Said,
     Writes,
+    label_type,
 )
 from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import (
@@ -43,8 +46,6 @@ CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
 BLOCK = 1 << 19
 """Operations that are sorted at a time, first."""
-MOST_LABELS = 127
-"""SQL states and causes; a database has fewer that a load meets."""
 ROW = 62
 """Bytes that an operation takes in a file at least: the sum of its columns."""
 
@@ -123,7 +124,9 @@ class _Growing:
             self._columns[name][begin : self._length] = its
 
     def widen(self, name: str, type_: DTypeLike) -> None:
-        """Gives a column another type."""
+        """Gives a column a larger type, if it has a smaller one."""
+        if np.can_cast(type_, self._columns[name].dtype):
+            return
         its = np.empty(len(self._columns[name]), type_)
         its[: self._length] = self._columns[name][: self._length]
         self._columns[name] = its
@@ -132,6 +135,43 @@ class _Growing:
         """Each column as far as it is used, in the order in which they were named."""
         for its in self._columns.values():
             yield its[: self._length]
+
+
+class _Labels:
+    """Numbers the labels of what the client saw."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """In the order of their numbers."""
+        return list(self._numbers)
+
+    def numbers_of(self, chunk: pa.RecordBatch) -> Said:
+        """Of each row its label's number, or -1."""
+        said = pc.coalesce(chunk.column("sqlstate"), chunk.column("detail"))
+        if said.null_count == len(said):
+            return np.full(len(said), -1, np.int8)
+        found = pc.dictionary_encode(said)
+        names = found.dictionary.to_pylist()
+        for name in names:
+            self._numbers.setdefault(name, len(self._numbers))
+        # The last is for those that said nothing.
+        type_ = label_type(len(self._numbers))
+        codes = np.array([*(self._numbers[name] for name in names), -1], type_)
+        numbers: Said = codes[filled(found.indices, np.int32, -1)]
+        return numbers
+
+
+def _add(chunk: pa.RecordBatch, to: _Growing, labels: _Labels) -> tuple[Instants, Instants, Codes]:
+    """Adds the rows to columns, in which every operation has a place, and gives back the instants
+    and outcomes that were added."""
+    due, done = (values_of(chunk.column(name), np.int64) for name in ("due", "done"))
+    outcome, said = outcomes_of(chunk), labels.numbers_of(chunk)
+    to.widen("said", label_type(len(labels.names)))
+    to.add(due=due, done=done, outcome=outcome, said=said)
+    return due, done, outcome
 
 
 class _Columns:
@@ -148,7 +188,11 @@ class _Columns:
         self._reads = _Growing(
             longest, session=np.int32, key=np.int32, value=np.int64, sent=np.int64
         )
-        self._labels: dict[str, int] = {}
+        self._labels = _Labels()
+        self._attempts = _Growing(
+            longest, due=np.int64, done=np.int64, outcome=np.int8, said=np.int8
+        )
+        self._attempted = _Labels()
         self._last: dict[int, int] = {}
         self._witnessed: list[Operation] = []
 
@@ -157,13 +201,13 @@ class _Columns:
         kinds = kinds_of(chunk)
         arrives = kinds < len(ARRIVALS)
         if not arrives.all():
-            self._witnessed += operations(self._load, picked(chunk, np.flatnonzero(~arrives)))
+            attempts = kinds == KIND_CODES["attempt"]
+            others = picked(chunk, np.flatnonzero(~arrives & ~attempts))
+            self._witnessed += operations(self._load, others)
+            _add(picked(chunk, np.flatnonzero(attempts)), self._attempts, self._attempted)
             chunk = picked(chunk, np.flatnonzero(arrives))
             kinds = kinds[arrives]
-        outcome, done = outcomes_of(chunk), values_of(chunk.column("done"), np.int64)
-        due = values_of(chunk.column("due"), np.int64)
-        said = self._codes_of(chunk)
-        self._arrivals.add(due=due, done=done, outcome=outcome, said=said)
+        due, done, outcome = _add(chunk, self._arrivals, self._labels)
         writer = values_of(chunk.column("writer"), np.int32)
         sequence = values_of(chunk.column("sequence"), np.int64)
         self._note_last(writer, sequence)
@@ -181,6 +225,7 @@ class _Columns:
         due, done, outcome, said = self._arrivals.take()
         _put_in_order(due, done, outcome, said)
         writer, sequence, ended, wrote = self._writes.take()
+        began, came, how, saw = self._attempts.take()
         return Recorded(
             rate,
             Arrivals(due, done, outcome),
@@ -188,8 +233,9 @@ class _Columns:
             Reads(*self._reads.take()).put_in_order(),
             self._last,
             sorted(self._witnessed, key=lambda operation: operation.due),
+            Attempts(began, came, how, saw, self._attempted.names).put_in_order(),
             said,
-            list(self._labels),
+            self._labels.names,
         )
 
     def _add_reads(self, chunk: pa.RecordBatch, due: Instants) -> None:
@@ -203,21 +249,6 @@ class _Columns:
             value=values_of(value, np.int64)[saw],
             sent=np.where(valid_of(sent), values_of(sent, np.int64), due)[saw],
         )
-
-    def _codes_of(self, chunk: pa.RecordBatch) -> Codes:
-        """The labels of what the client saw, as numbers; raises ValueError."""
-        said = pc.coalesce(chunk.column("sqlstate"), chunk.column("detail"))
-        if said.null_count == len(said):
-            return np.full(len(said), -1, np.int8)
-        names = pc.dictionary_encode(said)
-        for name in names.dictionary.to_pylist():
-            self._labels.setdefault(name, len(self._labels))
-        if len(self._labels) > MOST_LABELS:
-            raise ValueError(f"it has more than {MOST_LABELS} SQL states")
-        # The last is for those that said nothing.
-        codes = np.array([*(self._labels[n] for n in names.dictionary.to_pylist()), -1], np.int8)
-        found: Codes = codes[filled(names.indices, np.int32, -1)]
-        return found
 
     def _note_last(self, writer: NDArray[np.int32], sequence: NDArray[np.int64]) -> None:
         writers, whose = np.unique(writer, return_inverse=True)

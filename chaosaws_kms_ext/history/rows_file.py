@@ -1,7 +1,8 @@
-"""The file of what a load's writes left in the database: an Arrow stream."""
+"""The file of what a load's writes left in the database: an Arrow stream, and its checksum."""
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from chaosaws_kms_ext.history.arrow_values import bits_of, values_of
 from chaosaws_kms_ext.history.columns import Mask, ReadBack, Rows, Stored
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
+from chaosaws_kms_ext.history.stream_end import check_closing_line, closing_line
 
 __all__ = ["ROWS", "read_rows", "rows_as_bytes"]
 
@@ -40,13 +42,15 @@ def rows_as_bytes(found: ReadBack) -> bytes:
             ]
             stream.write_table(pa.table(columns, schema=COLUMNS))
     written: bytes = sink.getvalue().to_pybytes()
-    return written
+    return written + closing_line(zlib.crc32(written))
 
 
 def read_rows(path: Path) -> ReadBack:
     """What stands in a file, which was written in one step; raises HistoryDamaged and OSError."""
     try:
-        with pa.ipc.open_stream(path.read_bytes()) as stream:
+        content = path.read_bytes()
+        check_closing_line(content)
+        with pa.ipc.open_stream(content) as stream:
             table = stream.read_all().combine_chunks()
             if not table.schema.equals(COLUMNS):
                 raise ValueError("it has other columns: another version wrote it")

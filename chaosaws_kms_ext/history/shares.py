@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from chaosaws_kms_ext.history.clocks import Clock
-from chaosaws_kms_ext.history.columns import CODES, Absence, Arrivals, Codes, Instants
+from chaosaws_kms_ext.history.columns import CODES, Absence, Arrivals, Instants, Said
 from chaosaws_kms_ext.history.records import SECOND, Operation, Outcome
 
 __all__ = [
@@ -65,7 +65,7 @@ class Part:
 
     share: Share
     arrivals: Arrivals
-    said: Codes
+    said: Said
     """Of each arrival what the client saw."""
     clock: Clock
     stalls: Sequence[Operation] = ()

@@ -20,6 +20,7 @@ from chaosaws_kms_ext.history.operations_file import (
     write_batch,
 )
 from chaosaws_kms_ext.history.rows_file import ROWS, rows_as_bytes
+from chaosaws_kms_ext.history.stream_end import Summed, closing_line
 
 __all__ = ["OperationStream", "OperationWriter", "write_rows"]
 
@@ -30,16 +31,33 @@ class OperationStream:
     def __init__(self, header: Header, file: Any) -> None:
         """`file` takes the bytes; raises OSError."""
         self._schema = schema_of(header)
-        self._file = file
+        self._file = Summed(file)
+        self._ended = ""
+        """Why nothing more can be written."""
         self._stream = pa.ipc.new_stream(self._file, self._schema)
-        write_batch(self._stream, as_batch(self._schema, []))
-        self._file.flush()
+        self.write([])
 
     def write(self, operations: Sequence[Sequence[Any]]) -> None:
         """Appends operations, each with the fields of an Operation but for its load; when this
-        returns they survive our death. Raises OSError."""
-        write_batch(self._stream, as_batch(self._schema, operations))
-        self._file.flush()
+        returns they survive our death. Raises OSError, and does so from then on: nothing may
+        follow a batch that is not whole."""
+        if self._ended:
+            raise OSError(self._ended)
+        batch = as_batch(self._schema, operations)
+        try:
+            write_batch(self._stream, batch)
+            self._file.flush()
+        except OSError as problem:
+            self._ended = str(problem)
+            raise
+
+    def close(self) -> None:
+        """Nothing is missing: whoever reads the file sees that. Raises OSError."""
+        if not self._ended:
+            self._ended = "the records are closed"
+            self._stream.close()
+            self._file.write(closing_line(self._file.crc))
+            self._file.flush()
 
 
 class OperationWriter(OperationStream):

@@ -114,7 +114,7 @@ def found(tmp_path_factory):
 
 
 def measured(history, truth, spacing):
-    arrivals, attempts = history.arrivals("main"), history.witness("main", "attempt")
+    arrivals, attempts = history.arrivals("main"), history.attempts("main")
     for number, (kind, begin, end) in enumerate(truth):
         since = truth[number - 1][2] + SECOND if number else 0
         until = truth[number + 1][1] if number + 1 < len(truth) else end + 3 * SECOND

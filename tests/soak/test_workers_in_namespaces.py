@@ -90,7 +90,7 @@ def measured(load, fault_at):
         reconnect_spacing=load.config.reconnect_spacing,
         gaps=history.gaps(name),
         clock_error=history.recorded[name].clock_error,
-        attempts=history.witness(name, "attempt"),
+        attempts=history.attempts(name),
     )
     return history, found
 

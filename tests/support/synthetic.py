@@ -18,6 +18,7 @@ from chaosaws_kms_ext.history.operations_file import (
 )
 from chaosaws_kms_ext.history.payload import payloads
 from chaosaws_kms_ext.history.records import KINDS
+from chaosaws_kms_ext.history.stream_end import Summed, closing_line
 from chaosaws_kms_ext.history.writer import write_rows
 
 START = 1000 * SECOND
@@ -48,7 +49,8 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
     session = (1 + np.arange(number) % SESSIONS).astype(np.int32)
     order = np.argsort(done, kind="stable")
     schema = schema_of(Header("main", rate))
-    with (folder / "operations-main-1.arrows").open("wb") as file:
+    with (folder / "operations-main-1.arrows").open("wb") as path:
+        file = Summed(path)
         stream = pa.ipc.new_stream(file, schema)
         for first in range(0, number, batch):
             its = order[first : first + batch]
@@ -67,6 +69,8 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
                 pa.array(value[its], mask=key[its] == 0),
             ]
             write_batch(stream, pa.record_batch(columns, schema=schema))
+        stream.close()
+        file.write(closing_line(file.crc))
     kept = (kind == 1) & (outcome == CODES["ok"])
     rows = Rows(writer[kept], sequence[kept])
     last = np.array([sequence[kept & (writer == each)].max() for each in np.unique(rows.writer)])

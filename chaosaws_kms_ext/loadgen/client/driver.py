@@ -179,7 +179,7 @@ class Driver:
         gevent.killall(self._works, timeout=1)
         assert self._stopped_at is not None
         self._give_up(self._tickets.due_by(self._stopped_at))
-        self.recorder.flush()
+        self.recorder.close()
 
     def connect(self, until: float | None = None) -> LoadConnection:
         """One attempt to connect, of at most the deadline's length; raises psycopg.Error."""

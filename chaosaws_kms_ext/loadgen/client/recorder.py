@@ -42,3 +42,8 @@ class Recorder:
             whole = self._waiting.copy()
             self._waiting.clear()
             self._writer.write(whole)
+
+    def close(self) -> None:
+        """Writes the last ones; nothing is added after that. Raises OSError."""
+        self.flush()
+        self._writer.close()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers.connections import Connections, longest_wait, most_in_a_second
 from chaosaws_kms_ext.history import MAIN, SECOND, Operation
+from chaosaws_kms_ext.history.columns import Attempts
 from tests.support.histories import (
     ALL_WELL,
     at,
@@ -101,7 +102,7 @@ def test_the_most_in_a_second_is_that_of_every_second(attempts):
     counted = [
         sum(each.due <= other.due < each.due + SECOND for other in attempts) for each in attempts
     ]
-    assert most_in_a_second(attempts) == max(counted, default=0)
+    assert most_in_a_second(Attempts.of(attempts)) == max(counted, default=0)
 
 
 @given(ATTEMPTS)
@@ -119,4 +120,4 @@ def test_the_longest_wait_is_that_of_every_failure(attempts):
         since = max([each.due, *before])
         waits.append((after[0] - since) / SECOND if after else None)
     expected = None if None in waits else max([0.0, *waits])
-    assert longest_wait(attempts) == expected
+    assert longest_wait(Attempts.of(attempts)) == expected

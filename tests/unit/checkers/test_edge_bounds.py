@@ -10,7 +10,7 @@ from chaosaws_kms_ext.checkers.edge_bounds import begin_within, end_within
 from chaosaws_kms_ext.checkers.fault_outage import find_outage, usual_delay
 from chaosaws_kms_ext.checkers.outage_windows import Load, find_windows
 from chaosaws_kms_ext.history import SECOND, Operation
-from chaosaws_kms_ext.history.columns import Arrivals
+from chaosaws_kms_ext.history.columns import Arrivals, Attempts
 
 MS = 1_000_000
 RATE, GAP, START = 200.0, 5 * MS, 7 * SECOND
@@ -38,7 +38,7 @@ def total_outage():
 def end_bound(*attempts, arrivals=None):
     arrivals = arrivals or total_outage()
     (window,) = find_windows(arrivals, LOAD)
-    return end_within(arrivals, LOAD, window, attempts, SPACING)
+    return end_within(arrivals, LOAD, window, Attempts.of(attempts), SPACING)
 
 
 def test_the_begin_lies_before_the_next_arrival_that_got_no_answer():
@@ -131,7 +131,7 @@ def simulated(seed):
             operations.append(arrival(number, connected + took - due))
         else:
             operations.append(arrival(number, 2 * SECOND, "timeout" if number % 3 else "unsent"))
-    return Arrivals.of(operations), attempts, frozen, back
+    return Arrivals.of(operations), Attempts.of(attempts), frozen, back
 
 
 def test_the_truth_lies_within_the_bounds():

@@ -9,13 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosaws_kms_ext.history import Anchor, Operation, Outcome, WrittenRow, operations_file
-from chaosaws_kms_ext.history.columns import OUTCOMES, ReadBack
-from chaosaws_kms_ext.history.operations_file import HistoryDamaged
+from chaosaws_kms_ext.history import (
+    Anchor,
+    Operation,
+    Outcome,
+    WrittenRow,
+    operations_file,
+    read_recorded,
+)
+from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, ReadBack, Recorded
+from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import ARRIVALS, KINDS
-from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
+from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter, write_rows
 from tests.support.records import recorded
+
+MS = 1_000_000
 
 INSTANT = st.integers(0, 2**62)
 OPERATION = st.builds(
@@ -197,8 +206,13 @@ def as_tuples(stored):
 def test_rows_that_are_damaged_are_an_error(tmp_path):
     write_rows(tmp_path, "main", ReadBack.of([WrittenRow(1, 2)]))
     path = tmp_path / "rows-main.arrows"
-    path.write_bytes(path.read_bytes()[:-40])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
     with pytest.raises(HistoryDamaged, match="rows-main"):
+        read_history(tmp_path)
+    place = whole.index((2).to_bytes(8, "little"))
+    path.write_bytes(whole[:place] + b"\3" + whole[place + 1 :])
+    with pytest.raises(HistoryDamaged, match=r"rows-main.*checksum is not that of its bytes"):
         read_history(tmp_path)
 
 
@@ -219,3 +233,64 @@ def test_loads_whose_names_begin_alike_are_two(tmp_path):
 def test_the_anchor_ties_instants_to_utc():
     anchor = Anchor(monotonic_ns=5_000_000_000, utc_ns=1_000_000_000_000_000_000)
     assert anchor.utc(6_500_000_000) == datetime(2001, 9, 9, 1, 46, 41, 500000, UTC)
+
+
+def test_attempts_are_columns_in_the_order_in_which_they_began(tmp_path):
+    tried = [
+        an_operation(9)._replace(kind="attempt", due=5, detail="10.0.0.1"),
+        an_operation(8)._replace(kind="attempt", due=3, outcome="lost", detail="refused"),
+        an_operation(7)._replace(kind="attempt", due=4, outcome="error", sqlstate="57P03"),
+    ]
+    write(tmp_path, [an_operation(1), *tried[:2]], tried[2:])
+    history = read_history(tmp_path)
+    its, expected = history.attempts("main"), Attempts.of(tried)
+    assert its.due.tolist() == expected.due.tolist() == [3, 4, 5]
+    assert its.done.tolist() == expected.done.tolist()
+    assert its.outcome.tolist() == expected.outcome.tolist()
+    names = ["refused", "57P03", "10.0.0.1"]
+    assert [its.labels[code] for code in its.said] == names
+    assert [expected.labels[code] for code in expected.said] == names
+    assert its.succeeded.tolist() == [False, False, True]
+    assert its.failed.tolist() == [True, True, False]
+    assert history.witness("main", "attempt") == []
+
+
+@pytest.mark.parametrize("number", [127, 128, 129, 300, 33_000])
+def test_there_may_be_any_number_of_sql_states(tmp_path, monkeypatch, number):
+    """Read in several pieces, so that the column grows while it is filled."""
+    monkeypatch.setattr(read_recorded, "CHUNK", 1)
+    failed = [
+        an_operation(each)._replace(outcome="error", sqlstate=f"{each:05}")
+        for each in range(number)
+    ]
+    write(tmp_path, [an_operation(-1), *failed[: number // 2]], failed[number // 2 :])
+    said, labels = read_history(tmp_path).said("main")
+    assert [labels[code] if code >= 0 else None for code in said] == [
+        None, *(each.sqlstate for each in failed),
+    ]  # fmt: skip
+    assert Recorded.of(1.0, [an_operation(-1), *failed]).said.tolist() == said.tolist()
+
+
+def test_attempts_of_several_processes_are_those_of_the_load_but_for_its_absences(tmp_path):
+    """Each process has labels of its own; one that did not run says nothing of the database."""
+    for worker, said in ((0, ["refused", "10.0.0.1"]), (1, ["hang", "refused"])):
+        its = [
+            an_operation(each)._replace(due=(2 * each + worker) * MS, done=(2 * each + worker) * MS)
+            for each in range(1000)
+        ]
+        tried = [
+            an_operation(each)._replace(
+                kind="attempt", due=at * MS, done=at * MS + 5, outcome=outcome, detail=detail
+            )
+            for each, (at, outcome, detail) in enumerate(
+                [(100 + worker, "lost", said[0]), (700 + worker, "lost", said[1])]
+            )
+        ]
+        stall = an_operation(0)._replace(kind="stall", due=600 * MS, done=800 * MS)
+        with (tmp_path / f"operations-main-{worker}.arrows").open("wb") as file:
+            stream = OperationStream(Header("main", 1000.0, worker, 2), file)
+            stream.write([each[1:] for each in [*its, *tried, *([stall] if worker else [])]])
+            stream.close()
+    attempts = read_history(tmp_path).attempts("main")
+    assert attempts.due.tolist() == [100 * MS, 101 * MS, 700 * MS]
+    assert [attempts.labels[code] for code in attempts.said] == ["refused", "hang", "10.0.0.1"]

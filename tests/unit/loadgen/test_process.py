@@ -17,6 +17,7 @@ import pytest
 from chaosaws_kms_ext.checkers import durability, fault_outage, hang, operations, outage_windows
 from chaosaws_kms_ext.history import WrittenRow
 from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.history.stream_end import is_whole
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import schema
 from chaosaws_kms_ext.loadgen.locust_processes import DEFAULT_LOAD
@@ -98,6 +99,7 @@ def test_every_arrival_until_the_stop_has_exactly_one_record(postgres, start_loa
     time.sleep(0.5)
     stopped = time.monotonic_ns()
     load.stop()
+    assert all(is_whole(path) for path in load.config.folder.glob("operations-*.arrows"))
     due = [o.due for o in arrivals(load.config.folder) if o.due < stopped]
     assert len(due) == len(set(due))
     assert {later - earlier for earlier, later in itertools.pairwise(due)} == {5_000_000}
