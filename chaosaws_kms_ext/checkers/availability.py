@@ -115,15 +115,22 @@ def service_in(
 ) -> Service:
     """The arrivals that were due in a time, and those that failed; a hole in the record failed.
 
-    `gaps`: from when to when (ns) nothing was recorded since the load had died.
+    `gaps`: from when to when (ns) nothing was recorded (`History.gaps`).
     """
     first, last = np.searchsorted(arrivals.due, [span.begin, span.end])
     due = int(last - first)
     unknown = int(np.count_nonzero(arrivals.unrecorded[first:last]))
-    unrecorded = sum(max(min(b, span.end) - max(a, span.begin), 0) for a, b in gaps)
+    cut = [(max(a, span.begin), min(b, span.end)) for a, b in gaps]
+    unrecorded = sum(max(end - begin, 0) for begin, end in cut)
+    # Where all processes of a load were absent, what they should have made due is there.
+    within = sum(
+        int(np.searchsorted(arrivals.due, end) - np.searchsorted(arrivals.due, begin))
+        for begin, end in cut
+        if begin < end
+    )
     # An arrival may lie on either side of each edge.
     expected = math.floor(rate * (span.end - span.begin - unrecorded) / SECOND) - 1 - len(gaps)
-    holes = max(expected - due, 0)
+    holes = max(expected - (due - within), 0)
     number = int(np.count_nonzero(failed[first:last]))
     lost = _lost(failed[first:last], ~arrivals.unrecorded[first:last]) if unknown else number
     return Service(due - unknown + holes, number + holes, lost + holes)

@@ -17,18 +17,24 @@ from chaosaws_kms_ext.history.columns import (
     Recorded,
     Writes,
 )
-from chaosaws_kms_ext.history.operations_file import Header
-from chaosaws_kms_ext.history.records import Operation
-from chaosaws_kms_ext.history.shares import Part, Share, complete, find_absences, tells
+from chaosaws_kms_ext.history.operations_file import MOST_LABELS, Header, HistoryDamaged
+from chaosaws_kms_ext.history.records import Operation, Outcome
+from chaosaws_kms_ext.history.shares import Part, Share, complete, find_absences, tell_nothing
 
 __all__ = ["combine"]
 
 OWN = ("clock", "stall")
 """Kinds of operations that are about the process and not about the database."""
 
+NOTHING = Recorded.of(0.0)
+OK = Outcome.OK.value
+
 
 def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
-    """Of the processes of one load, each on its own clock, to the record of the load."""
+    """Of the processes of one load, each on its own clock, to the record of the load.
+
+    Raises HistoryDamaged.
+    """
     ordered = sorted(found, key=lambda each: (each[0].starts, each[0].worker))
     absences: list[Absence] = []
     parts: list[Part] = []
@@ -37,6 +43,7 @@ def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
     labels: list[str] = []
     for _, group in groupby(ordered, key=lambda each: each[0].starts):
         its = [(_part(header, recorded), recorded) for header, recorded in group]
+        its += [(part, NOTHING) for part in _without_record([part for part, _ in its])]
         absent = find_absences([part for part, _ in its])
         last = max((_last(part) for part, _ in its), default=0)
         for part, recorded in its:
@@ -76,6 +83,18 @@ def _part(header: Header, recorded: Recorded) -> Part:
     return Part(share, recorded.arrivals, recorded.said, Clock(samples, newest), stalls)
 
 
+def _without_record(parts: Sequence[Part]) -> list[Part]:
+    """The processes of a load that left no record at all: killed, or cut off, from the begin on."""
+    one = parts[0]
+    of = one.share.of
+    start = one.clock.common(one.share.start)
+    return [
+        Part(Share(number, of, start, one.share.rate), NOTHING.arrivals, NOTHING.said, Clock())
+        for number in range(of)
+        if number not in {part.share.number for part in parts}
+    ]
+
+
 def _with(part: Part, said: Codes) -> Part:
     return Part(part.share, part.arrivals, said, part.clock, part.stalls)
 
@@ -97,10 +116,19 @@ def _on_its_clock(
     done = _commons(part.clock, [o.done for o in its])
     sent = _commons(part.clock, [o.due if o.sent is None else o.sent for o in its])
     found = [
-        o._replace(due=int(d), sent=None if o.sent is None else int(s), done=int(e))
+        o._replace(
+            # How late a process was is looked at process by process.
+            writer=part.share.number if o.kind == "lag" else o.writer,
+            due=int(d),
+            sent=None if o.sent is None else int(s),
+            done=int(e),
+        )
         for o, d, s, e in zip(its, due, sent, done, strict=True)
     ]
-    return [o for o in found if tells(o, part.share.number, absences)]
+    nothing = tell_nothing(due, done, part.share.number, absences)
+    return [
+        o for o, not_known in zip(found, nothing, strict=True) if o.outcome == OK or not not_known
+    ]
 
 
 def _commons(clock: Clock, instants: Sequence[int]) -> Instants:
@@ -108,8 +136,13 @@ def _commons(clock: Clock, instants: Sequence[int]) -> Instants:
 
 
 def _renamed(said: Codes, its: Sequence[str], labels: list[str]) -> tuple[Codes, list[str]]:
-    """Numbers of a process' own labels as those of the load, to which its labels are added."""
+    """Numbers of a process' own labels as those of the load, to which its labels are added.
+
+    Raises HistoryDamaged.
+    """
     whole = [*labels, *(label for label in its if label not in labels)]
+    if len(whole) > MOST_LABELS:
+        raise HistoryDamaged(f"the load has more than {MOST_LABELS} SQL states")
     # The last is for those that said nothing.
     codes = np.array([*(whole.index(label) for label in its), -1], said.dtype)
     renamed: Codes = codes[said]

@@ -25,6 +25,7 @@ from chaosaws_kms_ext.history.records import KINDS, Operation
 
 __all__ = [
     "KIND_CODES",
+    "MOST_LABELS",
     "PREFIX",
     "SCHEMA",
     "SUFFIX",
@@ -64,6 +65,9 @@ COLUMNS = [
 ]
 KIND_CODES: Mapping[str, int] = {name: number for number, name in enumerate(KINDS)}
 
+
+MOST_LABELS = 127
+"""SQL states and causes of a load; a database has fewer that a load meets."""
 
 CONTINUATION = b"\xff\xff\xff\xff"
 """How every message of an Arrow stream begins."""

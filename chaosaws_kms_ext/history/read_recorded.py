@@ -28,6 +28,7 @@ from chaosaws_kms_ext.history.columns import (
 from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import (
     KIND_CODES,
+    MOST_LABELS,
     Header,
     HistoryDamaged,
     kinds_of,
@@ -43,8 +44,6 @@ CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
 BLOCK = 1 << 19
 """Operations that are sorted at a time, first."""
-MOST_LABELS = 127
-"""SQL states and causes; a database has fewer that a load meets."""
 ROW = 62
 """Bytes that an operation takes in a file at least: the sum of its columns."""
 
