@@ -98,12 +98,15 @@ class Service:
     """Those of which something is known."""
     failed: int
     lost: float
-    """The same of all that were due."""
+    """The same of all that were due: those of which nothing is known failed as often as their
+    neighbours."""
+    of: float
+    """All that were due, but for those whose neighbours are not known either."""
 
     @property
     def share(self) -> float | None:
         """Answered in time; None: nothing was due."""
-        return 1 - self.failed / self.due if self.due else None
+        return 1 - self.lost / self.of if self.of else None
 
 
 def service_in(
@@ -132,16 +135,19 @@ def service_in(
     expected = math.floor(rate * (span.end - span.begin - unrecorded) / SECOND) - 1 - len(gaps)
     holes = max(expected - (due - within), 0)
     number = int(np.count_nonzero(failed[first:last]))
-    lost = _lost(failed[first:last], ~arrivals.unrecorded[first:last]) if unknown else number
-    return Service(due - unknown + holes, number + holes, lost + holes)
+    lost, of = float(number), float(due)
+    if unknown:
+        lost, of = _estimate(failed[first:last], ~arrivals.unrecorded[first:last])
+    return Service(due - unknown + holes, number + holes, lost + holes, of + holes)
 
 
-def _lost(failed: Mask, known: Mask) -> float:
-    """How many failed, if those of which nothing is known failed as often as their neighbours."""
+def _estimate(failed: Mask, known: Mask) -> tuple[float, float]:
+    """How many failed, and of how many: see `Service`."""
     blocks = np.arange(0, len(failed), NEIGHBOURS)
     of_each = np.diff(np.append(blocks, len(failed)))
     its, known_of = (np.add.reduceat(which.astype(np.int64), blocks) for which in (failed, known))
-    return float(np.sum(its / np.maximum(known_of, 1) * of_each))
+    lost = float(np.sum(its / np.maximum(known_of, 1) * of_each))
+    return lost, float(of_each[known_of > 0].sum())
 
 
 def _share(due: Arrivals) -> float | None:

@@ -55,8 +55,8 @@ class Sample(NamedTuple):
 
     @property
     def error(self) -> float:
-        """By how much that can be off."""
-        return (self.came - self.asked) / 2 + 1
+        """By how much that can be off; they drift while the answer is on its way, too."""
+        return (self.came - self.asked) / 2 * (1 + DRIFT) + 1
 
 
 class Clock:

@@ -3,11 +3,14 @@ would have recorded, arrival by arrival."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaosaws_kms_ext.history import SECOND, Operation
 from chaosaws_kms_ext.history.columns import Recorded
+from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import Header
+from tests.support import histories
+from tests.support.histories import RATE
 
 ASK_EVERY = SECOND // 4
 MS = 1_000_000
@@ -96,3 +99,15 @@ def _questions(clock, away, begin, end):
             what = ("clock", at, made, at + clock.took)
             found.append(Operation("main", 0, len(found), *what, "ok", None))
     return found
+
+
+def history_of(operations, of, events=(), away=(), rows=None, rate=RATE, more=()):
+    """The run in which a load of several processes did this; `more`: what they witnessed, as
+    (worker, operation)."""
+    operations = [o._replace(writer=1 + o.sequence % of) for o in operations]
+    its = split(operations, rate, of, operations[0].due, (), away)
+    for worker, o in more:
+        header, recorded = its[worker]
+        its[worker] = header, replace(recorded, witnessed=[*recorded.witnessed, o])
+    found = histories.history(operations, events, rows)
+    return replace(found, recorded={"main": combine(its)})
