@@ -21,10 +21,6 @@ from chaosaws_kms_ext.history.history import History
 __all__ = ["AvailabilityChecker", "Service", "service_in"]
 
 
-NEIGHBOURS = 100
-"""Arrivals that are looked at together where some are not known."""
-
-
 @checker
 class AvailabilityChecker(Checker):
     """Counts it for each load."""
@@ -101,7 +97,7 @@ class Service:
     """The same of all that were due: those of which nothing is known failed as often as their
     neighbours."""
     of: float
-    """All that were due, but for those whose neighbours are not known either."""
+    """All that were due, but for those in a time of which nothing is known."""
 
     @property
     def share(self) -> float | None:
@@ -120,34 +116,32 @@ def service_in(
 
     `gaps`: from when to when (ns) nothing was recorded (`History.gaps`).
     """
-    first, last = np.searchsorted(arrivals.due, [span.begin, span.end])
-    due = int(last - first)
-    unknown = int(np.count_nonzero(arrivals.unrecorded[first:last]))
+    its = arrivals.due_between(span.begin, span.end)
+    bad = failed[slice(*np.searchsorted(arrivals.due, [span.begin, span.end]).tolist())]
     cut = [(max(a, span.begin), min(b, span.end)) for a, b in gaps]
-    unrecorded = sum(max(end - begin, 0) for begin, end in cut)
-    # Where all processes of a load were absent, what they should have made due is there.
-    within = sum(
-        int(np.searchsorted(arrivals.due, end) - np.searchsorted(arrivals.due, begin))
-        for begin, end in cut
-        if begin < end
-    )
+    cut = [(begin, end) for begin, end in cut if begin < end]
+    nothing_known = np.zeros(len(its), np.bool_)
+    for begin, end in cut:
+        # Where all processes of a load were absent, what they should have made due is there.
+        nothing_known[slice(*np.searchsorted(its.due, [begin, end]).tolist())] = True
+    recorded = span.end - span.begin - sum(end - begin for begin, end in cut)
     # An arrival may lie on either side of each edge.
-    expected = math.floor(rate * (span.end - span.begin - unrecorded) / SECOND) - 1 - len(gaps)
-    holes = max(expected - (due - within), 0)
-    number = int(np.count_nonzero(failed[first:last]))
-    lost, of = float(number), float(due)
-    if unknown:
-        lost, of = _estimate(failed[first:last], ~arrivals.unrecorded[first:last])
-    return Service(due - unknown + holes, number + holes, lost + holes, of + holes)
+    expected = math.floor(rate * recorded / SECOND) - 1 - len(cut)
+    holes = max(expected - int(np.count_nonzero(~nothing_known)), 0)
+    unknown = its.unrecorded
+    number, known = int(np.count_nonzero(bad)), len(its) - int(np.count_nonzero(unknown))
+    guessed = unknown & ~nothing_known
+    lost = number + _as_their_neighbours(bad, ~unknown, guessed)
+    of = known + int(np.count_nonzero(guessed)) if known else 0
+    return Service(known + holes, number + holes, lost + holes, of + holes)
 
 
-def _estimate(failed: Mask, known: Mask) -> tuple[float, float]:
-    """How many failed, and of how many: see `Service`."""
-    blocks = np.arange(0, len(failed), NEIGHBOURS)
-    of_each = np.diff(np.append(blocks, len(failed)))
-    its, known_of = (np.add.reduceat(which.astype(np.int64), blocks) for which in (failed, known))
-    lost = float(np.sum(its / np.maximum(known_of, 1) * of_each))
-    return lost, float(of_each[known_of > 0].sum())
+def _as_their_neighbours(failed: Mask, known: Mask, which: Mask) -> float:
+    """How many of some arrivals failed, if they did as the known ones before and after them."""
+    places = np.flatnonzero(known)
+    if not len(places) or not which.any():
+        return 0.0
+    return float(np.interp(np.flatnonzero(which), places, failed[places]).sum())
 
 
 def _share(due: Arrivals) -> float | None:
