@@ -21,10 +21,6 @@ from chaosaws_kms_ext.history.history import History
 __all__ = ["AvailabilityChecker", "Service", "service_in"]
 
 
-NEIGHBOURS = 100
-"""Arrivals that are looked at together where some are not known."""
-
-
 @checker
 class AvailabilityChecker(Checker):
     """Counts it for each load."""
@@ -98,12 +94,15 @@ class Service:
     """Those of which something is known."""
     failed: int
     lost: float
-    """The same of all that were due."""
+    """The same of all that were due: those of which nothing is known failed as often as their
+    neighbours."""
+    of: float
+    """All that were due, but for those in a time of which nothing is known."""
 
     @property
     def share(self) -> float | None:
         """Answered in time; None: nothing was due."""
-        return 1 - self.failed / self.due if self.due else None
+        return 1 - self.lost / self.of if self.of else None
 
 
 def service_in(
@@ -115,26 +114,34 @@ def service_in(
 ) -> Service:
     """The arrivals that were due in a time, and those that failed; a hole in the record failed.
 
-    `gaps`: from when to when (ns) nothing was recorded since the load had died.
+    `gaps`: from when to when (ns) nothing was recorded (`History.gaps`).
     """
-    first, last = np.searchsorted(arrivals.due, [span.begin, span.end])
-    due = int(last - first)
-    unknown = int(np.count_nonzero(arrivals.unrecorded[first:last]))
-    unrecorded = sum(max(min(b, span.end) - max(a, span.begin), 0) for a, b in gaps)
+    its = arrivals.due_between(span.begin, span.end)
+    bad = failed[slice(*np.searchsorted(arrivals.due, [span.begin, span.end]).tolist())]
+    cut = [(max(a, span.begin), min(b, span.end)) for a, b in gaps]
+    cut = [(begin, end) for begin, end in cut if begin < end]
+    nothing_known = np.zeros(len(its), np.bool_)
+    for begin, end in cut:
+        # Where all processes of a load were absent, what they should have made due is there.
+        nothing_known[slice(*np.searchsorted(its.due, [begin, end]).tolist())] = True
+    recorded = span.end - span.begin - sum(end - begin for begin, end in cut)
     # An arrival may lie on either side of each edge.
-    expected = math.floor(rate * (span.end - span.begin - unrecorded) / SECOND) - 1 - len(gaps)
-    holes = max(expected - due, 0)
-    number = int(np.count_nonzero(failed[first:last]))
-    lost = _lost(failed[first:last], ~arrivals.unrecorded[first:last]) if unknown else number
-    return Service(due - unknown + holes, number + holes, lost + holes)
+    expected = math.floor(rate * recorded / SECOND) - 1 - len(cut)
+    holes = max(expected - int(np.count_nonzero(~nothing_known)), 0)
+    unknown = its.unrecorded
+    number, known = int(np.count_nonzero(bad)), len(its) - int(np.count_nonzero(unknown))
+    guessed = unknown & ~nothing_known
+    lost = number + _as_their_neighbours(bad, ~unknown, guessed)
+    of = known + int(np.count_nonzero(guessed)) if known else 0
+    return Service(known + holes, number + holes, lost + holes, of + holes)
 
 
-def _lost(failed: Mask, known: Mask) -> float:
-    """How many failed, if those of which nothing is known failed as often as their neighbours."""
-    blocks = np.arange(0, len(failed), NEIGHBOURS)
-    of_each = np.diff(np.append(blocks, len(failed)))
-    its, known_of = (np.add.reduceat(which.astype(np.int64), blocks) for which in (failed, known))
-    return float(np.sum(its / np.maximum(known_of, 1) * of_each))
+def _as_their_neighbours(failed: Mask, known: Mask, which: Mask) -> float:
+    """How many of some arrivals failed, if they did as the known ones before and after them."""
+    places = np.flatnonzero(known)
+    if not len(places) or not which.any():
+        return 0.0
+    return float(np.interp(np.flatnonzero(which), places, failed[places]).sum())
 
 
 def _share(due: Arrivals) -> float | None:

@@ -24,8 +24,8 @@ class ClientView(Checker):
     fields = {
         "client_saw": "arrivals by phase (`before` the fault, `until-impact`, `outage` from the "
         "impact to the recovery, `after`; `all` without an outage) and by what the client saw: "
-        "`ok`, `unsent`, `aborted`; `hang` (no answer before the deadline), `reset` (the "
-        "connection was closed), `refused`, `unreachable`, `no-address` (the name does not "
+        "`ok`, `unsent`, `aborted`, `unrecorded`; `hang` (no answer before the deadline), `reset` "
+        "(the connection was closed), `refused`, `unreachable`, `no-address` (the name does not "
         "resolve), `not-ready` (the server starts or recovers), `full`, `denied`, `other`; or an "
         "SQL state",
     }

@@ -28,6 +28,7 @@ __all__ = [
     "Window",
     "failed_arrivals",
     "find_windows",
+    "number_of",
     "place_of",
     "scattered",
 ]
@@ -179,11 +180,11 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
         begins = first + np.flatnonzero(arrivals.answered[first : first + STARTS])
         if len(begins):
             ends = np.searchsorted(due, due[begins] + load.span)
-            well = _number(~failed[first : ends[-1]], begins - first, ends - first)
+            well = number_of(~failed[first : ends[-1]], begins - first, ends - first)
             # A hole in the record counts as not answered; what is not known does not count.
             whole = np.maximum(ends - begins, expected)
             if unknown is not None:
-                not_known = _number(unknown[first : ends[-1]], begins - first, ends - first)
+                not_known = number_of(unknown[first : ends[-1]], begins - first, ends - first)
                 well, whole = well - not_known, np.maximum(whole - not_known, 1)
             share = well / whole
             good = (ends < number) & (share >= ANSWERED)
@@ -195,7 +196,7 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
     return covered
 
 
-def _number(which: Mask, begins: Instants, ends: Instants) -> Instants:
+def number_of(which: Mask, begins: Instants, ends: Instants) -> Instants:
     """How many there are from each place to another."""
     so_far = np.concatenate(([0], np.cumsum(which)))
     found: Instants = so_far[ends] - so_far[begins]

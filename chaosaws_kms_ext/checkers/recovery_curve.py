@@ -8,7 +8,7 @@ from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load,
 from chaosaws_kms_ext.checkers.degraded import latency_slices, normal_latency, slice_width
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, put_back_by_others
-from chaosaws_kms_ext.checkers.outage_windows import STARTS
+from chaosaws_kms_ext.checkers.outage_windows import STARTS, number_of
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
@@ -83,18 +83,19 @@ def _of(history: History, conditions: Conditions, load: str) -> dict[str, float 
 
 
 def answered_share_from(arrivals: Arrivals, since: int, span: int, share: float) -> int | None:
-    """The first answer of the first stretch of `span` ns in which that share was answered.
+    """The first answer of the first stretch of `span` ns in which that share was answered, of the
+    arrivals of which something is known.
 
     Of the stretches that begin with an arrival that was due at `since` or later; None: there is
     none.
     """
-    due, answered = arrivals.due, arrivals.answered
+    due, answered, unknown = arrivals.due, arrivals.answered, arrivals.unrecorded
     for first in range(int(np.searchsorted(due, since)), len(due), STARTS):
         begins = np.arange(first, min(first + STARTS, len(due)))
         ends = np.searchsorted(due, due[begins] + span)
-        so_far = np.concatenate(([0], np.cumsum(answered[first : ends[-1]])))
-        counts = so_far[ends - first] - so_far[begins - first]
-        found = np.flatnonzero((counts >= share * (ends - begins)) & (counts > 0))
+        counts = number_of(answered[first : ends[-1]], begins - first, ends - first)
+        not_known = number_of(unknown[first : ends[-1]], begins - first, ends - first)
+        found = np.flatnonzero((counts >= share * (ends - begins - not_known)) & (counts > 0))
         if len(found):
             stretch = arrivals.only(slice(int(begins[found[0]]), int(ends[found[0]])))
             return int(stretch.done[stretch.answered].min())

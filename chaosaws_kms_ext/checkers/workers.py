@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
+from chaosaws_kms_ext.checkers.base import (
+    Checker,
+    Result,
+    checker,
+    every_load,
+    never_injected,
+    of_load,
+)
+from chaosaws_kms_ext.checkers.fault_outage import LONG_STALL
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Absence
@@ -21,7 +29,8 @@ SAID = 3
 
 @checker
 class Workers(Checker):
-    """Names the absences of each load that has several processes."""
+    """Names the absences of each load that has several processes; a time in which all of them were
+    absent is a doubt."""
 
     name = "workers"
     place = 15
@@ -43,7 +52,11 @@ class Workers(Checker):
             for load in history.loads
             if (its := loads[load]["workers"]) and its["absences"]
         ]
-        return Result(loads=loads, rows=rows)
+        doubts = [
+            why for load in history.loads for why in of_load(load, _nothing_known(history, load))
+        ]
+        unknown = never_injected(history, conditions)
+        return Result(loads=loads, doubts=() if unknown else doubts, rows=rows)
 
 
 def _of(history: History, load: str) -> dict[str, Any] | None:
@@ -68,6 +81,18 @@ def _of(history: History, load: str) -> dict[str, Any] | None:
     }
 
 
+def _nothing_known(history: History, load: str) -> list[str]:
+    """That all processes were absent together, in a sentence."""
+    span = recorded_span(history, load)
+    if span is None:
+        return []
+    gaps = [min(end, span.end) - max(begin, span.begin) for begin, end in history.unheard(load)]
+    longest = max(gaps, default=0) / SECOND
+    if longest <= LONG_STALL:
+        return []
+    return [f"all processes of the load were absent together for {longest:.1f} s"]
+
+
 def _absences(history: History, load: str) -> list[Absence]:
     span = recorded_span(history, load)
     if span is None:
@@ -76,7 +101,7 @@ def _absences(history: History, load: str) -> list[Absence]:
 
 
 def _in_words(history: History, load: str) -> str:
-    its = _absences(history, load)
+    its = sorted(_absences(history, load), key=lambda each: each.begin - each.end)
     of = history.recorded[load].workers
     said = [
         f"process {each.worker + 1} of {of} {each.why} for {(each.end - each.begin) / SECOND:.1f} s"

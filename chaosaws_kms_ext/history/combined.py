@@ -20,17 +20,23 @@ from chaosaws_kms_ext.history.columns import (
     label_type,
 )
 from chaosaws_kms_ext.history.operations_file import Header
-from chaosaws_kms_ext.history.records import Operation
-from chaosaws_kms_ext.history.shares import Part, Share, complete, find_absences, tells
+from chaosaws_kms_ext.history.records import Operation, Outcome
+from chaosaws_kms_ext.history.shares import Part, Share, complete, find_absences, tell_nothing
 
 __all__ = ["combine"]
 
 OWN = ("clock", "stall")
 """Kinds of operations that are about the process and not about the database."""
 
+NOTHING = Recorded.of(0.0)
+OK = Outcome.OK.value
+
 
 def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
-    """Of the processes of one load, each on its own clock, to the record of the load."""
+    """Of the processes of one load, each on its own clock, to the record of the load.
+
+    Raises HistoryDamaged.
+    """
     ordered = sorted(found, key=lambda each: (each[0].starts, each[0].worker))
     absences: list[Absence] = []
     parts: list[Part] = []
@@ -40,6 +46,7 @@ def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
     labels: list[str] = []
     for _, group in groupby(ordered, key=lambda each: each[0].starts):
         its = [(_part(header, recorded), recorded) for header, recorded in group]
+        its += [(part, NOTHING) for part in _without_record([part for part, _ in its])]
         absent = find_absences([part for part, _ in its])
         last = max((_last(part) for part, _ in its), default=0)
         for part, recorded in its:
@@ -81,6 +88,18 @@ def _part(header: Header, recorded: Recorded) -> Part:
     return Part(share, recorded.arrivals, recorded.said, Clock(samples, newest), stalls)
 
 
+def _without_record(parts: Sequence[Part]) -> list[Part]:
+    """The processes of a load that left no record at all: killed, or cut off, from the begin on."""
+    one = parts[0]
+    of = one.share.of
+    start = one.clock.common(one.share.start)
+    return [
+        Part(Share(number, of, start, one.share.rate), NOTHING.arrivals, NOTHING.said, Clock())
+        for number in range(of)
+        if number not in {part.share.number for part in parts}
+    ]
+
+
 def _with(part: Part, said: Said) -> Part:
     return Part(part.share, part.arrivals, said, part.clock, part.stalls)
 
@@ -102,20 +121,25 @@ def _on_its_clock(
     done = _commons(part.clock, [o.done for o in its])
     sent = _commons(part.clock, [o.due if o.sent is None else o.sent for o in its])
     found = [
-        o._replace(due=int(d), sent=None if o.sent is None else int(s), done=int(e))
+        o._replace(
+            # How late a process was is looked at process by process.
+            writer=part.share.number if o.kind == "lag" else o.writer,
+            due=int(d),
+            sent=None if o.sent is None else int(s),
+            done=int(e),
+        )
         for o, d, s, e in zip(its, due, sent, done, strict=True)
     ]
-    return [o for o in found if tells(o, part.share.number, absences)]
+    nothing = tell_nothing(due, done, part.share.number, absences)
+    return [
+        o for o, not_known in zip(found, nothing, strict=True) if o.outcome == OK or not not_known
+    ]
 
 
 def _attempts(its: Attempts, part: Part, absences: Sequence[Absence]) -> Attempts:
     """The attempts of a process that tell something of the database, on the load's clock."""
     due, done = part.clock.commons(its.due), part.clock.commons(its.done)
-    tells = np.ones(len(its), np.bool_)
-    for each in absences:
-        if each.worker == part.share.number:
-            tells &= (done < each.begin) | (due > each.end)
-    tells |= its.succeeded
+    tells = ~tell_nothing(due, done, part.share.number, absences) | its.succeeded
     return Attempts(due, done, its.outcome, its.said, its.labels).only(tells)
 
 

@@ -21,7 +21,7 @@ from chaosaws_kms_ext.history.columns import (
 )
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import END_OF_TIME, MAIN, Anchor, Event, Operation, utc
-from chaosaws_kms_ext.history.shares import absent_together
+from chaosaws_kms_ext.history.shares import absent_together, unheard_at_the_end
 
 __all__ = ["History"]
 
@@ -81,7 +81,18 @@ class History:
     def gaps(self, load: str) -> list[tuple[int, int]]:
         """When nothing of a load was recorded, CLOCK_MONOTONIC ns: since it had died, from its last
         record before to the first arrival after; or since all its processes were absent."""
-        return sorted([*self.deaths(load), *absent_together(self.absences(load))])
+        return sorted([*self.deaths(load), *self.unheard(load)])
+
+    def unheard(self, load: str) -> list[tuple[int, int]]:
+        """The second kind of gap."""
+        its = self.recorded.get(load, NOTHING)
+        stopped = self.first(EventName.LOAD_STOPPED, load=load)
+        at_the_end = (
+            unheard_at_the_end(its.arrivals.due, its.rate, its.workers, stopped.at)
+            if stopped
+            else []
+        )
+        return [*absent_together(its.absences), *at_the_end]
 
     def deaths(self, load: str) -> list[tuple[int, int]]:
         """The first kind of gap, in the order of the deaths."""

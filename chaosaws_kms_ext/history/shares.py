@@ -7,6 +7,7 @@ outcome `unrecorded`, which counts neither as answered nor as failed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from chaosaws_kms_ext.history.clocks import Clock
-from chaosaws_kms_ext.history.columns import CODES, Absence, Arrivals, Instants, Said
+from chaosaws_kms_ext.history.columns import CODES, Absence, Arrivals, Instants, Mask, Said
 from chaosaws_kms_ext.history.records import SECOND, Operation, Outcome
 
 __all__ = [
@@ -25,8 +26,12 @@ __all__ = [
     "complete",
     "find_absences",
     "least_present",
-    "tells",
+    "tell_nothing",
+    "unheard_at_the_end",
 ]
+
+RECORDED_NOTHING, CUT_OFF, DID_NOT_RUN = "recorded nothing", "was cut off", "did not run"
+"""Why a process is absent."""
 
 SHORTEST = SECOND // 2
 """ns without any record of a process that is absent: one that runs has several in that time."""
@@ -75,7 +80,7 @@ class Part:
 def find_absences(parts: Sequence[Part]) -> list[Absence]:
     """The absences of all processes that were started together; instants are those of the load.
 
-    A process of which there is no part at all recorded nothing from the first arrival to the last.
+    A process that left no record has a part without arrivals.
     """
     found: list[Absence] = []
     first = min(part.clock.common(part.share.start) for part in parts)
@@ -83,15 +88,10 @@ def find_absences(parts: Sequence[Part]) -> list[Absence]:
         (part.clock.common(int(part.arrivals.due[-1])) for part in parts if len(part.arrivals)),
         default=first,
     )
-    of = parts[0].share.of
-    for missing in set(range(of)) - {part.share.number for part in parts}:
-        found.append(Absence(missing, of, first, last, "recorded nothing"))
     for part in parts:
         found += _unheard(part, first, last)
         found += _cut_off(part)
-        for stall in part.stalls:
-            begin, end = (part.clock.common(at) for at in (stall.due, stall.done))
-            found.append(Absence(part.share.number, of, begin, end, "did not run"))
+        found += _did_not_run(part)
     return sorted(found, key=lambda absence: (absence.begin, absence.worker))
 
 
@@ -102,7 +102,7 @@ def _unheard(part: Part, first: int, last: int) -> Iterable[Absence]:
     edges = np.concatenate(([first - step], due, [last + step]))
     for place in np.flatnonzero(np.diff(edges) > SHORTEST + 2 * step):
         begin, end = int(edges[place]) + 1, int(edges[place + 1]) - 1
-        yield Absence(part.share.number, part.share.of, begin, end, "recorded nothing")
+        yield Absence(part.share.number, part.share.of, begin, end, RECORDED_NOTHING)
 
 
 def _cut_off(part: Part) -> Iterable[Absence]:
@@ -114,7 +114,17 @@ def _cut_off(part: Part) -> Iterable[Absence]:
         until = min(max(first, end), end + COMES_BACK_WITHIN)
         yield Absence(
             part.share.number, part.share.of,
-            part.clock.common(begin), part.clock.common(until), "was cut off",
+            part.clock.common(begin), part.clock.common(until), CUT_OFF,
+        )  # fmt: skip
+
+
+def _did_not_run(part: Part) -> Iterable[Absence]:
+    """When the process had no core, or its machine slept."""
+    stalls = [(stall.due, stall.done) for stall in part.stalls]
+    for begin, end in [*stalls, *part.clock.jumps()]:
+        yield Absence(
+            part.share.number, part.share.of,
+            part.clock.common(begin), part.clock.common(end), DID_NOT_RUN,
         )  # fmt: skip
 
 
@@ -127,17 +137,14 @@ def complete(part: Part, absences: Sequence[Absence], last: int) -> Part:
     own = [each for each in absences if each.worker == share.number]
     due, done = clock.commons(part.arrivals.due), clock.commons(part.arrivals.done)
     outcome, said = part.arrivals.outcome.copy(), part.said.copy()
-    unknown = np.zeros(len(due), np.bool_)
-    for each in own:
-        unknown |= (done >= each.begin) & (due <= each.end)
-    unknown &= outcome != CODES[Outcome.OK]
+    unknown = tell_nothing(due, done, share.number, own) & (outcome != CODES[Outcome.OK])
     outcome[unknown], said[unknown] = UNRECORDED, -1
     missing = np.setdiff1d(_every(part, last), share.numbers(part.arrivals.due))
     when = clock.commons(share.due(missing))
-    absent = np.zeros(len(when), np.bool_)
-    for each in own:
-        absent |= (each.begin <= when) & (when <= each.end)
-    when = when[absent]
+    # What it did not end before it died has no record either.
+    longest = int((done - due).max(initial=0))
+    absent = [(e.begin - longest * (e.why == RECORDED_NOTHING), e.end) for e in own]
+    when = np.concatenate((when[_overlap(when, when, absent)], _slept(part)))
     arrivals = Arrivals.joined(
         [Arrivals(due, done, outcome), Arrivals(when, when, np.full(len(when), UNRECORDED))]
     )
@@ -152,25 +159,57 @@ def _every(part: Part, last: int) -> Instants:
     return np.arange(share.number, int(seconds * share.rate) + 1, share.of, dtype=np.int64)
 
 
-def tells(operation: Operation, worker: int, absences: Sequence[Absence]) -> bool:
-    """Whether an operation of a process, on the load's clock, says something of the database."""
-    return operation.outcome == Outcome.OK or not any(
-        each.worker == worker and operation.done >= each.begin and operation.due <= each.end
+def _slept(part: Part) -> Instants:
+    """When arrivals would have been due while its clock stood still, on the load's clock: none of
+    its own were."""
+    step = round(part.share.of * SECOND / part.share.rate)
+    found = [np.zeros(0, np.int64)]
+    for begin, end in part.clock.jumps():
+        since, until = part.clock.common(begin), part.clock.common(end)
+        number = (until - since - (end - begin)) // step
+        found.append(since + step * np.arange(1, number + 1, dtype=np.int64))
+    return np.concatenate(found)
+
+
+def tell_nothing(due: Instants, done: Instants, worker: int, absences: Sequence[Absence]) -> Mask:
+    """Which operations of a process, on the load's clock, say nothing of the database, unless it
+    answered them: those that were under way in an absence. What a process had recorded when it died
+    says something."""
+    absent = [
+        (each.begin, each.end)
         for each in absences
-    )
+        if each.worker == worker and each.why != RECORDED_NOTHING
+    ]
+    return _overlap(due, done, absent)
+
+
+def _overlap(begin: Instants, end: Instants, times: Sequence[tuple[int, int]]) -> Mask:
+    """Which of the times from `begin` to `end` have an instant in common with others."""
+    joined = np.array(_joined(times), np.int64).reshape(-1, 2)
+    if not len(joined):
+        return np.zeros(len(begin), np.bool_)
+    place = np.searchsorted(joined[:, 1], begin)
+    found: Mask = place < len(joined)
+    found &= joined[np.minimum(place, len(joined) - 1), 0] <= end
+    return found
+
+
+def unheard_at_the_end(
+    due: Instants, rate: float, workers: int, stopped: int
+) -> list[tuple[int, int]]:
+    """From the last arrival of a load of several processes until it was stopped (ns), if that is
+    longer than it takes to hear something: all of them had died, or their records never came."""
+    if workers == 1 or not len(due):
+        return []
+    last = int(due[-1])
+    quiet = stopped - last > SHORTEST + 2 * round(workers * SECOND / rate)
+    return [(last + 1, stopped)] if quiet else []
 
 
 def absent_together(absences: Sequence[Absence]) -> list[tuple[int, int]]:
     """From when to when all processes of a load were absent: nothing was recorded of it then."""
-    found: list[tuple[int, int]] = []
-    for begin, end, number in _levels(absences):
-        if number < absences[0].of:
-            continue
-        if found and found[-1][1] >= begin:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((begin, end))
-    return found
+    levels = _levels(absences)
+    return _joined([(begin, end) for begin, end, number in levels if number >= absences[0].of])
 
 
 def least_present(absences: Sequence[Absence]) -> float:
@@ -181,8 +220,27 @@ def least_present(absences: Sequence[Absence]) -> float:
     return 1 - max((number for _, _, number in _levels(absences) if number < of), default=0) / of
 
 
+def _joined(times: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same time without overlaps, in order."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(times):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((begin, end))
+    return found
+
+
 def _levels(absences: Sequence[Absence]) -> Iterable[tuple[int, int, int]]:
     """How many processes were absent, from when to when."""
-    edges = sorted({at for each in absences for at in (each.begin, each.end)})
-    for begin, end in pairwise(edges):
-        yield begin, end, len({e.worker for e in absences if e.begin <= begin and e.end >= end})
+    edges = [(each.begin, 1, each.worker) for each in absences]
+    edges += [(each.end, -1, each.worker) for each in absences]
+    absent: Counter[int] = Counter()
+    number = 0
+    for (at, step, worker), (until, _, _) in pairwise(sorted(edges)):
+        absent[worker] += step
+        # One process can be absent for two reasons at once.
+        if absent[worker] == max(step, 0):
+            number += step
+        if until > at:
+            yield at, until, number

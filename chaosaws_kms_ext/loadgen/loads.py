@@ -32,6 +32,7 @@ __all__ = [
     "start",
     "start_over_readers",
     "steady",
+    "steady_timeout",
     "stop",
     "until_as_fast_as_before",
 ]
@@ -164,7 +165,12 @@ def drop_schema(run: Run, load: Load, timeout: float) -> None:
 def steady(run: Run, load: Load) -> None:
     """Waits until the load's arrivals are answered; raises LoadFailed."""
     observer = run.observer
-    load.wait_until_steady(STEADY_FOR, ANSWERED, STEADY_TIMEOUT, observer)
+    load.wait_until_steady(STEADY_FOR, ANSWERED, steady_timeout(load.config), observer)
+
+
+def steady_timeout(config: LoadConfig) -> float:
+    """Seconds until a load has to be steady after it was started."""
+    return config.settle + STEADY_TIMEOUT
 
 
 def until_as_fast_as_before(run: Run, load: Load) -> bool:

@@ -54,6 +54,12 @@ class LoadConfig:
         """Seconds between two attempts of a process to reconnect."""
         return spacing_for(self.deadline, self.workers)
 
+    @property
+    def settle(self) -> float:
+        """Seconds until the first arrival of several processes of this machine."""
+        alone = self.workers == 1 or bool(self.master)
+        return 0.0 if alone else SETTLE + SETTLE_EACH * self.workers
+
 
 class LocustProcesses:
     """Starts them, once or again, and ends them."""
@@ -70,9 +76,7 @@ class LocustProcesses:
         with contextlib.suppress(OSError):
             self._log_begins = config.log.stat().st_size
         here = 1 if config.master else config.workers
-        start = 0
-        if here > 1:
-            start = time.monotonic_ns() + round((SETTLE + SETTLE_EACH * here) * SECOND)
+        start = time.monotonic_ns() + round(config.settle * SECOND) if here > 1 else 0
         for number in range(here):
             told = client.ClientConfig(
                 name=config.name,

@@ -37,7 +37,7 @@ from chaosaws_kms_ext.loadgen.client.witnesses import (
     witness_open_session,
 )
 
-__all__ = ["NOTHING", "QUIT_WITHIN", "Driver", "Due", "Saw"]
+__all__ = ["NOTHING", "QUIT_WITHIN", "Driver", "Due", "Saw", "to_the_log"]
 
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""

@@ -45,17 +45,20 @@ class Master:
         self._asked: dict[str, int] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._files: list[IO[bytes]] = []
+        self._ends = False
         locust.runners.HEARTBEAT_LIVENESS = MISSING_AFTER
         self._runner.register_message(CLOCK, self._say_time)
         self._runner.register_message(RECORDS, self._keep)
         self._runner.register_message(SAID, self._note)
         environment.events.test_start.add_listener(self._share_out)
+        environment.events.test_stop.add_listener(self._note_end)
 
     def quit_with_parent(self, lifeline: int) -> None:
         """A greenlet's work: ends the load when it is told to, or when its parent has ended."""
         told = gevent.os.tp_read(lifeline, len(STOP))
         if not told:
-            os._exit(1)  # the workers end when they hear nothing of their master
+            os._exit(1)  # the workers see that nobody listens any more
+        self._ends = True
         gevent.spawn_later(LAST_WITHIN + QUIT_WITHIN, os._exit, 1)
         if not self._inboxes:
             self._runner.quit()
@@ -121,7 +124,13 @@ class Master:
     def _note(self, msg: Any, **_: Any) -> None:
         print(str(msg.data)[:1000], file=sys.stderr, flush=True)
 
+    def _note_end(self, **_: Any) -> None:
+        """Locust ends the load when it has heard of no worker for `MISSING_AFTER` seconds."""
+        if not self._ends:
+            self._fail("all its workers are gone")
+
     def _fail(self, why: str) -> None:
+        self._ends = True
         print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
         gevent.spawn_later(QUIT_WITHIN, os._exit, 1)
         gevent.spawn(self._runner.quit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import socket
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -19,13 +19,17 @@ from chaosaws_kms_ext.history.clocks import ASK_EVERY, SILENT, Clock, Sample
 from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.writer import OperationStream
 from chaosaws_kms_ext.loadgen.client.config import STOPPED, ClientConfig
-from chaosaws_kms_ext.loadgen.client.driver import Driver, Due
+from chaosaws_kms_ext.loadgen.client.driver import Driver, Due, to_the_log
 from chaosaws_kms_ext.loadgen.client.messages import CLOCK, CONFIG, KEPT, RECORDS, SAID, Outbox
 
 __all__ = ["Worker"]
 
 SEND_EVERY = 0.05
 """Seconds."""
+
+GONE_AFTER = 3.0
+"""Seconds without an answer after which it is looked whether the load is still there: whoever is
+cut off from it may come back, and goes on."""
 
 QUIT_WITHIN = 5.0
 """Seconds in which the last records have to be kept by the load."""
@@ -38,6 +42,7 @@ class Worker:
         self._environment = environment
         self._config: ClientConfig | None = None
         self._samples: list[Sample] = []
+        self._heard = time.monotonic()
         self._outbox = Outbox(self._send)
         self._driver: Driver | None = None
         runner = environment.runner
@@ -98,8 +103,23 @@ class Worker:
         while True:
             self._message(CLOCK, {"asked": time.monotonic_ns()})
             gevent.sleep(ASK_EVERY)
+            if time.monotonic() - self._heard > GONE_AFTER and self._is_gone():
+                to_the_log(f"{STOPPED}the load has ended, and has not said so")
+                os._exit(1)
+
+    def _is_gone(self) -> bool:
+        """Whether the load's machine says that nobody listens there: not where it says nothing."""
+        runner = self._environment.runner
+        try:
+            with socket.create_connection((runner.master_host, runner.master_port), timeout=1):
+                return False
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
 
     def _note_time(self, msg: Any, **_: Any) -> None:
+        self._heard = time.monotonic()
         sample = Sample(msg.data["asked"], msg.data["answer"], time.monotonic_ns())
         if sample.came - sample.asked > SILENT:
             return  # it says nothing of the time in between
@@ -124,7 +144,7 @@ class Worker:
         self._message(RECORDS, {"number": number, "data": data, "last": last})
 
     def _tell(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        to_the_log(line)
         self._message(SAID, line)
 
     def _message(self, kind: str, data: Any) -> None:
