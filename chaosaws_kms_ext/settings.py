@@ -206,8 +206,11 @@ class Settings:
         "read there, and not by DescribeEvents (aws)",
     )
     reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
-    report_page: str = _setting(
-        parsers.choice("yes", "no"), "yes", "whether a run leaves report.html, a page to look at"
+    report_files: tuple[str, ...] = _setting(
+        parsers.subset("html", "md", "junit", "metrics"),
+        ("html", "md", "junit", "metrics"),
+        "what a run leaves beside summary.json, with commas: report.html, summary.md, junit.xml, "
+        "metrics.prom; or `none`",
     )
     lab_speed: float = _setting(
         parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"

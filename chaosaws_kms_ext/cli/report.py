@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.report.page import try_to_write_page
+from chaosaws_kms_ext.report.files import Found, journal_of, write_files
 from chaosaws_kms_ext.report.summary import Judgement, read_run
 from chaosaws_kms_ext.report.table import show
 
@@ -22,9 +22,9 @@ def command(folder: Path | None) -> None:
     """Judge a run again, from its folder alone: no lab, no AWS.
 
     FOLDER is what a run left: `latest` in CHAOS_REPORTS_DIR if none is given. Shows the table, and
-    writes summary.json and report.html: what the run itself wrote, if this is the same version. A
-    run that was killed gets them too: its verdict is `aborted`. Exits with 0 if the run passed,
-    with 1 if it did not, with 2 if it cannot be judged.
+    writes summary.json and CHAOS_REPORT_FILES: what the run itself wrote, if this is the same
+    version. A run that was killed gets them too: its verdict is `aborted`. Exits with 0 if the run
+    passed, with 1 if it did not, with 2 if it cannot be judged.
     """
     where = folder or Path(os.environ.get("CHAOS_REPORTS_DIR") or "reports") / "latest"
     try:
@@ -39,7 +39,8 @@ def command(folder: Path | None) -> None:
         judgement.write(where)
     except OSError as problem:
         raise _cannot(f"the summary could not be written: {problem}") from None
-    if why_not := try_to_write_page(where, judgement, stored.history, stored.conditions):
+    found = Found(judgement, stored.history, stored.conditions, journal_of(where))
+    for why_not in write_files(where, found, stored.conditions.settings.report_files):
         click.echo(f"Warning: {why_not}", err=True)
     if not judgement.verdict.passed:
         raise click.exceptions.Exit(1)

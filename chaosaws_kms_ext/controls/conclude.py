@@ -19,7 +19,7 @@ from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.loads import STEADY_FOR
 from chaosaws_kms_ext.loadgen.process import Load
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
-from chaosaws_kms_ext.report.page import try_to_write_page
+from chaosaws_kms_ext.report.files import Found, write_files
 from chaosaws_kms_ext.report.summary import as_json, judge
 from chaosaws_kms_ext.report.table import show
 from chaosaws_kms_ext.report.verdict import Course, Verdict, of_journal
@@ -62,10 +62,9 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
         run.point_latest()
     except OSError as problem:
         judgement = judgement.with_doubt(f"the report could not be written: {problem}")
-    if run.settings.report_page == "yes":
-        why_not = try_to_write_page(run.folder, judgement, history, run.conditions)
-        if why_not:
-            logger.warning(why_not)
+    found = Found(judgement, history, run.conditions, kept)
+    for why_not in write_files(run.folder, found, run.settings.report_files):
+        logger.warning(why_not)
     show(judgement, str(run.folder))
     return judgement.verdict
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from chaosaws_kms_ext.report.page import try_to_write_page
+from chaosaws_kms_ext.report.files import Found, write_files
 from chaosaws_kms_ext.report.summary import read_run
 from tests.support.synthetic_run import stored
 
@@ -28,7 +28,8 @@ RANGE = (
 def address(tmp_path_factory):
     folder = stored(tmp_path_factory.mktemp("reports"), 4000, 200.0, 40)
     run = read_run(folder)
-    assert try_to_write_page(folder, run.judge(folder), run.history, run.conditions) == ""
+    found = Found(run.judge(folder), run.history, run.conditions, {})
+    assert write_files(folder, found, ["html"]) == []
     return (folder / "report.html").as_uri()
 
 

@@ -65,7 +65,7 @@ class Chaos:
         settings = {
             "CHAOS_LAB_SPEED": str(FAST),
             "CHAOS_LOAD_RATE": "100",
-            "CHAOS_REPORT_PAGE": "no",
+            "CHAOS_REPORT_FILES": "none",
             "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
         }
         process = subprocess.Popen(

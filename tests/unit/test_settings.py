@@ -147,7 +147,7 @@ WRONG = {
     "lab_readers": ["-1", "16", "1.5", "one", "1" * 10_000_000],
     "lab_tls": ["true", "on", "1", "YES"],
     "reports_dir": ["pyproject.toml", "a\0b"],
-    "report_page": ["html", "true", "Yes"],
+    "report_files": ["pdf", "html,pdf", "html,html", "html md", "none,html", ","],
     "lab_speed": ["0", "-60", "inf", "fast"],
     "lab_profile": ["real", "Observed"],
 }

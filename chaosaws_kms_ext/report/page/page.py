@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bokeh.embed import components
@@ -14,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
 from chaosaws_kms_ext.checkers.phases import recorded_span
-from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report.page.marks import bands_of, marks_of
@@ -23,22 +20,14 @@ from chaosaws_kms_ext.report.page.slices import drawn
 from chaosaws_kms_ext.report.page.timeline import TIME, Drawing, Lane, Outage, timeline
 from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.table import where_in_words
+from chaosaws_kms_ext.text import printable
 
-__all__ = ["page_of", "write_page"]
-
-FILE = "report.html"
+__all__ = ["page_of"]
 
 COLOURS = {"passed": "passed", "failed": "failed"}
 
 AROUND = 0.15
 """The share of an outage that is shown before and after it."""
-
-
-def write_page(
-    folder: Path, judgement: Judgement, history: History, conditions: Conditions
-) -> None:
-    """Into the run's folder; raises OSError."""
-    write_whole(folder / FILE, page_of(judgement, history, conditions, _journal(folder)))
 
 
 def page_of(
@@ -52,6 +41,7 @@ def page_of(
         loader=PackageLoader("chaosaws_kms_ext.report.page", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
     )
     resources = Resources(mode="inline", components=["bokeh"])
@@ -70,6 +60,11 @@ def page_of(
         described=_described(judgement),
         no_timeline="nothing was recorded of a load",
     )
+
+
+def _shown(value: Any) -> Any:
+    """Text with nothing in it that is no character."""
+    return printable(value) if type(value) is str else value
 
 
 def _sentence(judgement: Judgement) -> str:
@@ -126,15 +121,6 @@ def _zooms(drawing: Drawing) -> list[tuple[str, float, float]]:
                     x = drawing.at(at)
                     found.append((name, round(x - 1, 3), round(x + 1, 3)))
     return found
-
-
-def _journal(folder: Path) -> Mapping[str, Any]:
-    """Chaos Toolkit's, as far as it is there."""
-    try:
-        found = json.loads((folder / "journal.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _as_json(conditions: Conditions) -> Mapping[str, Any]:

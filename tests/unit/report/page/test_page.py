@@ -15,32 +15,16 @@ from click.testing import CliRunner
 from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.history.records import Event
-from chaosaws_kms_ext.report.page.page import page_of
+from chaosaws_kms_ext.report.files.html import html as html_of
 from chaosaws_kms_ext.report.page.sections import sections
-from chaosaws_kms_ext.report.summary import judge, read_run
+from chaosaws_kms_ext.report.summary import judge
+from tests.support.found import EVIL
 from tests.support.synthetic_run import stored
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m&lt;"
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return stored(tmp_path_factory.mktemp("reports"), 4000, 200.0, 40)
-
-
-@pytest.fixture(scope="module")
-def run(folder):
-    return read_run(folder)
-
-
-@pytest.fixture(scope="module")
-def judgement(folder, run):
-    return run.judge(folder)
-
-
-@pytest.fixture(scope="module")
-def page(run, judgement):
-    return page_of(judgement, run.history, run.conditions, {})
+def page(found):
+    return html_of(found)
 
 
 def without_scripts(page):
@@ -51,16 +35,17 @@ def text_of(page):
     return html.unescape(re.sub(r"<[^>]+>", " ", without_scripts(page)))
 
 
-def test_the_verdict_and_where_it_ran_come_first(page, judgement):
+def test_the_verdict_and_where_it_ran_come_first(page, found):
+    judgement = found.judgement
     said = " ".join(text_of(page.partition("<main>")[0]).split())
     assert f"{judgement.verdict.word} : kms-disable" in said
     assert judgement.verdict.reasons[0] in said
     assert "on the lab (observed, speed 60): its times are the lab's, not AWS'" in said
 
 
-def test_every_figure_is_that_of_the_summary(page, judgement):
+def test_every_figure_is_that_of_the_summary(page, found):
     said = text_of(page)
-    summary = judgement.summary
+    judgement, summary = found.judgement, found.summary
     for name, bound in summary["bounds"].items():
         value = {**summary, **summary["recovery"]}[name]
         if value is not None:
@@ -80,39 +65,39 @@ def test_it_asks_nobody_for_anything(page):
     assert 'src="' not in re.sub(r"<script\b[^>]*>.*?</script>", "", page, flags=re.DOTALL)
 
 
-def test_text_of_others_stays_text(run, judgement):
-    evil = Event(run.history.events[-1].at, EventName.RDS_EVENT, {"event": "E", "message": EVIL})
-    history = replace(run.history, events=[*run.history.events, evil])
-    conditions = replace(run.conditions, experiment=EVIL)
-    found = judge(history, conditions, [EVIL])
-    journal = {"run": [{"activity": {"name": EVIL}, "status": EVIL, "duration": 1.5}]}
-    page = page_of(found, history, conditions, journal)
-    assert "<script>alert" not in page
-    assert "<img src=x" not in page
-    assert html.escape("<script>alert(1)</script>") in page
+def test_text_of_others_stays_text(page, evil):
+    last = evil.history.events[-1].at
+    told = Event(last, EventName.RDS_EVENT, {"event": "E", "message": EVIL})
+    history = replace(evil.history, events=[*evil.history.events, told])
+    other = html_of(replace(evil, history=history))
+    assert "<script>alert" not in other
+    assert "\x1b[31m" not in without_scripts(other)
+    assert html.escape("<script>alert(1)</script>") in other
     # The page's own scripts, and no other.
-    plain = page_of(judgement, run.history, run.conditions, {})
-    assert len(re.findall(r"<script[ >]", page)) == len(re.findall(r"<script[ >]", plain))
+    assert len(re.findall(r"<script[ >]", other)) == len(re.findall(r"<script[ >]", page))
 
 
-def test_a_run_without_any_load_has_a_page_without_a_picture(run):
-    history = replace(run.history, recorded={})
-    page = page_of(judge(history, run.conditions), history, run.conditions, {})
+def test_a_run_without_any_load_has_a_page_without_a_picture(found):
+    history = replace(found.history, recorded={})
+    judgement = judge(history, found.conditions)
+    page = html_of(replace(found, history=history, judgement=judgement))
     assert "There is no timeline: nothing was recorded of a load" in page
     assert "Bokeh" not in page
 
 
-def test_sections_that_have_nothing_to_say_are_left_out(judgement):
+def test_sections_that_have_nothing_to_say_are_left_out(found):
     conditions = {"run": "r", "versions": {}, "settings": {"rto": 5.0, "key_id": ""}}
-    found = {each.title: each for each in sections(judgement.summary, [], {}, conditions)}
-    assert "Steps" not in found
-    assert "Figures" not in found
-    assert list(found["Conditions"].rows) == [("run", "r"), ("CHAOS_RTO", "5.0")]
+    its = {each.title: each for each in sections(found.summary, [], {}, conditions)}
+    assert "Steps" not in its
+    assert "Figures" not in its
+    assert list(its["Conditions"].rows) == [("run", "r"), ("CHAOS_RTO", "5.0")]
 
 
-def test_report_writes_it_for_its_owner_only_and_says_when_it_cannot(folder, monkeypatch):
+def test_report_writes_every_file_for_its_owner_only_and_says_when_it_cannot(tmp_path, monkeypatch):
+    folder = stored(tmp_path, 400, 200.0, 40)
     CliRunner().invoke(kms, ["report", str(folder)])
-    assert (folder / "report.html").stat().st_mode & 0o077 == 0
+    for name in ("report.html", "summary.md", "junit.xml", "metrics.prom"):
+        assert (folder / name).stat().st_mode & 0o077 == 0
     monkeypatch.setattr("chaosaws_kms_ext.report.page.page.timeline", lambda *_: 1 / 0)
     done = CliRunner().invoke(kms, ["report", str(folder)])
     assert "report.html could not be written: ZeroDivisionError" in done.output
