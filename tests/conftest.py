@@ -35,6 +35,9 @@ SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
 """Bytes."""
 
+NO_PANDAS = Path(__file__).parent / "support" / "no_pandas"
+"""First on the path of every process that a test starts; of the tests' own it is not."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
@@ -43,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
+        paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def pytest_collection_finish() -> None:

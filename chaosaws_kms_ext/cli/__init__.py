@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import click
+import importlib
+from typing import cast
 
-from chaosaws_kms_ext.cli import doctor, lab, misbehaviours, policy, report, restore
+import click
 
 __all__ = ["kms"]
 
+COMMANDS = ("doctor", "lab", "policy", "report", "restore")
+"""The commands, each the `command` of the module of its name."""
 
-@click.group()
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: every call of `chaos` imports this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return cast(click.Command, importlib.import_module(f"{__name__}.{cmd_name}").command)
+
+
+@click.group(cls=_Commands)
 def kms() -> None:
     """KMS keys and the Aurora clusters that they encrypt."""
-
-
-lab.command.add_command(misbehaviours.command)
-for each in (doctor, lab, policy, report, restore):
-    kms.add_command(each.command)
