@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from tests.support import forked_chaos, forks
 from tests.support.forked_labs import new_lab
 from tests.support.judge_again import differing
 from tests.support.labs import FAST, client, program, until
@@ -58,6 +59,8 @@ class Chaos:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
+    forks: bool = True
+    """Whether it is forked, where the environment does not tell Python how to start."""
 
     def start(self, *arguments: str, **env: str) -> Running:
         mark = uuid.uuid4().hex
@@ -67,16 +70,29 @@ class Chaos:
             "CHAOS_LOAD_RATE": "100",
             "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
         }
-        process = subprocess.Popen(
-            [program("chaos"), "--no-version-check", *arguments],
-            env={**os.environ, **settings, **self.env, **env, MARK: mark},
-            cwd=ROOT,
-            stdout=(self.folder / f"{mark}.out").open("wb"),
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        return Running(process, self.folder, mark)
+        whole = {**os.environ, **settings, **self.env, **env, MARK: mark}
+        command = [program("chaos"), "--no-version-check", *arguments]
+        with (self.folder / f"{mark}.out").open("wb") as out:
+            if self.forks and forks.POSSIBLE and _python(whole) == _python(os.environ):
+                FORKED[mark] = process = forks.fork(
+                    forked_chaos.__name__,
+                    command,
+                    out.fileno(),
+                    out.fileno(),
+                    environment=whole,
+                    folder=str(ROOT),
+                )
+                return Running(process, self.folder, mark)
+            started = subprocess.Popen(
+                command,
+                env=whole,
+                cwd=ROOT,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return Running(started, self.folder, mark)
 
     def run(self, experiment: Path | None = None, *options: str, **env: str) -> Ran:
         return self.start_run(experiment, *options, **env).wait()
@@ -94,7 +110,7 @@ class Chaos:
 class Running:
     """A `chaos` that has not ended."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forks.Process
     folder: Path
     mark: str
 
@@ -123,15 +139,24 @@ class Running:
         return left(self.mark)
 
 
+FORKED: dict[str, forks.Process] = {}
+"""By the mark, which psutil does not see of these."""
+
+
+def _python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+
+
 def left(*marks: str) -> list[str]:
     return [" ".join(process.info["cmdline"]) for process in marked(*marks)]
 
 
 def marked(*marks: str) -> list[psutil.Process]:
     found = []
+    forked = {FORKED[mark].pid for mark in marks if mark in FORKED and FORKED[mark].poll() is None}
     for process in psutil.process_iter():  # hundreds, of which the mark alone is read
         try:
-            if process.environ().get(MARK) not in marks:
+            if process.pid not in forked and process.environ().get(MARK) not in marks:
                 continue
             process.info = process.as_dict(["cmdline", "status"])
             if process.info["status"] != psutil.STATUS_ZOMBIE:
@@ -144,7 +169,7 @@ def marked(*marks: str) -> list[psutil.Process]:
 @pytest.fixture
 def chaos(tmp_path: Path) -> Chaos:
     """`chaos` on the lab that it starts itself."""
-    return Chaos(tmp_path)
+    return Chaos(tmp_path, forks=False)
 
 
 @dataclass
