@@ -74,7 +74,9 @@ class Chaos:
         command = [program("chaos"), "--no-version-check", *arguments]
         with (self.folder / f"{mark}.out").open("wb") as out:
             if self.forks and forks.POSSIBLE and _python(whole) == _python(os.environ):
-                FORKED[mark] = process = forks.fork(
+                for needed in forked_chaos.STARTS.get(arguments[0], ()):
+                    forks.ready(needed)
+                process = forks.fork(
                     forked_chaos.__name__,
                     command,
                     out.fileno(),
@@ -139,10 +141,6 @@ class Running:
         return left(self.mark)
 
 
-FORKED: dict[str, forks.Process] = {}
-"""By the mark, which psutil does not see of these."""
-
-
 def _python(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
 
@@ -153,10 +151,9 @@ def left(*marks: str) -> list[str]:
 
 def marked(*marks: str) -> list[psutil.Process]:
     found = []
-    forked = {FORKED[mark].pid for mark in marks if mark in FORKED and FORKED[mark].poll() is None}
     for process in psutil.process_iter():  # hundreds, of which the mark alone is read
         try:
-            if process.pid not in forked and process.environ().get(MARK) not in marks:
+            if process.environ().get(MARK) not in marks:
                 continue
             process.info = process.as_dict(["cmdline", "status"])
             if process.info["status"] != psutil.STATUS_ZOMBIE:
@@ -169,7 +166,7 @@ def marked(*marks: str) -> list[psutil.Process]:
 @pytest.fixture
 def chaos(tmp_path: Path) -> Chaos:
     """`chaos` on the lab that it starts itself."""
-    return Chaos(tmp_path, forks=False)
+    return Chaos(tmp_path)
 
 
 @dataclass
