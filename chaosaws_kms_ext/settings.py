@@ -103,7 +103,7 @@ class Settings:
         "readers and they can be reached, or else no run, or never",
     )
     reader_rate: float = _setting(
-        parsers.number(0, 5000, " of arrivals a second"),
+        parsers.number(0, 1_000_000, " of arrivals a second"),
         0.0,
         "its arrivals a second; by default half of CHAOS_LOAD_RATE; it has connections in "
         "proportion",

@@ -9,13 +9,11 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import settings
 
 from chaosaws_kms_ext import run as runs
@@ -30,19 +28,26 @@ from tests.support.labs import (
     scratch,
     scratch_reaper,
 )
+from tests.support.models import models_once
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
 """Bytes."""
 
+NO_PANDAS = Path(__file__).parent / "support" / "no_pandas"
+"""First on the path of every process that a test starts; of the tests' own it is not."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
     _files_in_memory()
-    _models_once()
+    models_once()
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
+        paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def pytest_collection_finish() -> None:
@@ -63,16 +68,6 @@ def _files_in_memory() -> None:
 # The machine may be busy with other tests: how long an example takes says nothing.
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
-
-
-def _models_once() -> None:
-    """Each session of boto3 reads its services' models again, which nobody changes but S3's."""
-    once, named = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
-    always = JSONFileLoader.load_file
-    JSONFileLoader.load_file = lambda self, path: (
-        always(self, path) if f"{os.sep}s3{os.sep}" in path else once(path)
-    )
-    Loader.list_available_services = lambda _, type_name: named(type_name)
 
 
 INITDB_ONCE = """\

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import click
+import importlib
+from typing import cast
 
-from chaosaws_kms_ext.cli import doctor, lab, load_worker, misbehaviours, policy, report, restore
+import click
 
 __all__ = ["kms"]
 
+COMMANDS = ("doctor", "lab", "load-worker", "policy", "report", "restore")
+"""The commands, each the `command` of the module of its name."""
 
-@click.group()
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: every call of `chaos` imports this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        return cast(click.Command, module.command)
+
+
+@click.group(cls=_Commands)
 def kms() -> None:
     """KMS keys and the Aurora clusters that they encrypt."""
-
-
-lab.command.add_command(misbehaviours.command)
-for each in (doctor, lab, load_worker, policy, report, restore):
-    kms.add_command(each.command)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from chaosaws_kms_ext.cli import misbehaviours
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 
@@ -87,6 +88,9 @@ def command(
 
 UNSET = "unset AWS_PROFILE $(env | command grep -oE '^(AWS_|BOTO|PG)[A-Z0-9_]*')"
 """Whatever could lead the pasted commands elsewhere goes; one is named, since zsh wants one."""
+
+
+command.add_command(misbehaviours.command)
 
 
 def _as_json(running: LocalLab) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,7 +13,6 @@ from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.guard import leftovers
-from chaosaws_kms_ext.loadgen import drop_schema
 from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
@@ -89,7 +89,7 @@ def _removed(ledger: Ledger) -> bool:
         _tell(f"  {what.strip()}")
 
     left = []
-    for work in (drop_schema.drop, delete.remove):
+    for work in (_drop_schema, delete.remove):
         try:
             left += work(restorer_for(ledger.origin, say), ledger, say)
         except Exception as problem:  # the next one has its turn
@@ -97,6 +97,13 @@ def _removed(ledger: Ledger) -> bool:
     for why in left:
         _tell(f"  NOT removed: {why}", err=True)
     return not left
+
+
+def _drop_schema(aws: Aws, ledger: Ledger, say: Callable[[str], object]) -> list[str]:
+    """Its import takes longer than all others; most restores have no schema to drop."""
+    from chaosaws_kms_ext.loadgen import drop_schema
+
+    return drop_schema.drop(aws, ledger, say)
 
 
 def _tell(what: str, err: bool = False) -> None:

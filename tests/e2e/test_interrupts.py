@@ -8,12 +8,19 @@ import time
 import psutil
 import pytest
 
+from tests.support.chaos import Chaos
 from tests.support.chaos_runs import MOMENTS
 from tests.support.labs import until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 OFTEN = {(signal.SIGTERM, "impact"), (signal.SIGKILL, "hold")}
 """What `make test` runs; `make soak` runs all."""
+
+
+@pytest.fixture
+def chaos(tmp_path):
+    """The program itself, with its own lab and watchdog."""
+    return Chaos(tmp_path, forks=False)
 
 
 @pytest.mark.parametrize(

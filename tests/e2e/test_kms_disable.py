@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.alarms import put_alarm
-from tests.support.chaos import left
+from tests.support.chaos import Chaos, left
 from tests.support.labs import until
 
 POISON = {
@@ -29,6 +29,12 @@ POISON = {
     "LOCUST_RUN_TIME": "1s",
 }
 """Anything of it that were used on the lab would end the run."""
+
+
+@pytest.fixture
+def chaos(tmp_path):
+    """The program itself, with its own lab and watchdog."""
+    return Chaos(tmp_path, forks=False)
 
 
 @pytest.mark.soak

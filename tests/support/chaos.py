@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from tests.support import forked_chaos, forks
 from tests.support.forked_labs import new_lab
 from tests.support.judge_again import differing
 from tests.support.labs import FAST, client, program, until
@@ -58,6 +59,8 @@ class Chaos:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
+    forks: bool = True
+    """Whether it is forked, where the environment does not tell Python how to start."""
 
     def start(self, *arguments: str, **env: str) -> Running:
         mark = uuid.uuid4().hex
@@ -68,16 +71,31 @@ class Chaos:
             "CHAOS_REPORT_FILES": "none",
             "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
         }
-        process = subprocess.Popen(
-            [program("chaos"), "--no-version-check", *arguments],
-            env={**os.environ, **settings, **self.env, **env, MARK: mark},
-            cwd=ROOT,
-            stdout=(self.folder / f"{mark}.out").open("wb"),
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        return Running(process, self.folder, mark)
+        whole = {**os.environ, **settings, **self.env, **env, MARK: mark}
+        command = [program("chaos"), "--no-version-check", *arguments]
+        with (self.folder / f"{mark}.out").open("wb") as out:
+            if self.forks and forks.POSSIBLE and _python(whole) == _python(os.environ):
+                for needed in forked_chaos.STARTS.get(arguments[0], ()):
+                    forks.ready(needed)
+                process = forks.fork(
+                    forked_chaos.__name__,
+                    command,
+                    out.fileno(),
+                    out.fileno(),
+                    environment=whole,
+                    folder=str(ROOT),
+                )
+                return Running(process, self.folder, mark)
+            started = subprocess.Popen(
+                command,
+                env=whole,
+                cwd=ROOT,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return Running(started, self.folder, mark)
 
     def run(self, experiment: Path | None = None, *options: str, **env: str) -> Ran:
         return self.start_run(experiment, *options, **env).wait()
@@ -95,7 +113,7 @@ class Chaos:
 class Running:
     """A `chaos` that has not ended."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forks.Process
     folder: Path
     mark: str
 
@@ -122,6 +140,10 @@ class Running:
     def left(self) -> list[str]:
         """What of it still runs."""
         return left(self.mark)
+
+
+def _python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
 
 
 def left(*marks: str) -> list[str]:

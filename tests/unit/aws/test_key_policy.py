@@ -469,7 +469,7 @@ CONSTRAINTS = [
 
 
 @pytest.mark.parametrize("caller", LAB_CALLERS)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     policy=st.lists(some_statement(), min_size=1, max_size=5),
     action=st.sampled_from(["Encrypt", "DescribeKey"]),

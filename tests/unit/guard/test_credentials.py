@@ -48,7 +48,7 @@ def test_a_token_whose_end_nobody_knows_is_refused_with_what_to_do():
 
 
 @pytest.mark.parametrize(
-    "ends", ["", "soon", "2026-99-99", "1764000000", "x" * 10_000_000], ids=lambda ends: ends[:20]
+    "ends", ["", "soon", "2026-99-99", "1764000000", "x" * 1_000_000], ids=lambda ends: ends[:20]
 )
 def test_an_end_that_is_no_instant_is_one_that_nobody_knows(ends):
     finding = judged(ends=ends)

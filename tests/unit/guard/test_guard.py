@@ -587,7 +587,7 @@ NO_CLUSTER = [
 ]
 NO_NAME = [
     "",
-    "x" * 10_000_000,
+    "x" * 1_000_000,
     "orders\n",
     "\0",
     "\u202eorders",

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from chaosaws_kms_ext.loadgen import process
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
+from tests.support.forked_child import ForkedChild
 from tests.support.postgres import RATE, a_postgres
+
+
+@pytest.fixture(autouse=True)
+def _forked_locust(monkeypatch):
+    """But for tests of the program itself, which start it themselves."""
+    monkeypatch.setattr(process, "Child", ForkedChild)
 
 
 @pytest.fixture

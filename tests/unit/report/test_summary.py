@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers import OBJECTIVES
@@ -152,6 +152,7 @@ def test_a_load_that_did_not_run_is_in_doubt_by_its_name():
     assert doubt.startswith("of the load copy: the load's own process did not run for 2.0 s")
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(["main", "a", "b", "c"]), outcomes, min_size=1))
 def test_each_load_is_measured_as_if_it_were_alone(loads):
     operations = [o for name, some in loads.items() for o in load(name, *some)]
@@ -173,6 +174,7 @@ def test_each_load_is_measured_as_if_it_were_alone(loads):
     assert sorted(together.doubts) == sorted(w for i in alone.values() for w in i.doubts)
 
 
+@settings(max_examples=60)
 @given(outcomes, st.integers(0, 59))
 def test_a_load_that_fails_once_more_is_never_taken_for_better(some, place):
     def missed(outcomes):

@@ -1,0 +1,50 @@
+"""A program that is forked is for the tests what the program itself is."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+
+from tests.support import forks
+from tests.support.chaos import Chaos, left
+from tests.support.labs import until
+
+
+@pytest.fixture(params=[True, False], ids=["forked", "started"])
+def chaos(request, tmp_path):
+    return Chaos(tmp_path, forks=request.param)
+
+
+def test_its_output_and_its_exit_status_are_told(chaos):
+    assert chaos.kms("restore").status == 0
+    ran = chaos.kms("report", "nowhere")
+    assert ran.status == 2
+    assert "nowhere" in ran.output
+
+
+def test_while_it_runs_it_is_seen_by_its_mark_with_its_command_line(chaos):
+    running = chaos.start("kms", "lab")
+    until(lambda: "Ctrl-C ends the lab" in running.output, timeout=30)
+    assert any("bin/chaos --no-version-check kms lab" in line for line in running.left())
+    assert any("-m chaosaws_kms_lab" in line for line in left(running.mark))
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(0.1)
+    running.signal(signal.SIGINT)
+    assert running.wait(20).status == 0
+    until(lambda: not running.left(), timeout=10)
+
+
+def test_what_killed_it_is_told(chaos):
+    running = chaos.start("kms", "lab")
+    until(running.left)
+    running.signal(signal.SIGKILL)
+    assert running.wait(10).status == -signal.SIGKILL
+    running.signal(signal.SIGKILL)  # of one that is gone
+    until(lambda: not running.left(), timeout=10)
+
+
+def test_only_the_pytest_itself_starts_what_forks(monkeypatch, tmp_path):
+    monkeypatch.setenv(forks.SOCKETS, str(tmp_path))
+    assert not forks.ready("tests.support.forked_labs")
