@@ -100,6 +100,7 @@ def find_absences(parts: Sequence[Part]) -> list[Absence]:
         found += _unheard(part, first, last)
         found += _cut_off(part)
         found += _did_not_run(part)
+    found = [each for each in found if each.end > first]
     return sorted(found, key=lambda absence: (absence.begin, absence.worker))
 
 
@@ -117,6 +118,8 @@ def _cut_off(part: Part) -> Iterable[Absence]:
     """When it was cut off, until it was answered again."""
     its = part.arrivals
     for begin, end in part.clock.silences():
+        if end <= part.share.start:  # nobody answers before the first arrival
+            continue
         back = its.answered & (its.done > end)
         first = int(its.done[back].min()) if back.any() else end
         until = min(max(first, end), end + COMES_BACK_WITHIN)
