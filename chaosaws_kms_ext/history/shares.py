@@ -63,7 +63,7 @@ class Share(NamedTuple):
 
     def due(self, numbers: Instants) -> Instants:
         """When these arrivals are due, on the clock of the process."""
-        found: Instants = self.start + np.round(numbers * (SECOND / self.rate)).astype(np.int64)
+        found: Instants = self.start + np.round(numbers * SECOND / self.rate).astype(np.int64)
         return found
 
     def numbers(self, due: Instants) -> Instants:
