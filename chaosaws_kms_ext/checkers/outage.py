@@ -145,6 +145,8 @@ def all_windows(
     until `usual_until` (ns)."""
     arrivals = history.arrivals(load)
     stopped = history.first(EventName.LOAD_STOPPED, load=load)
+    steady = history.first(EventName.LOAD_STEADY, load=load)
+    absences = [e for e in history.absences(load) if steady is None or e.end > steady.at]
     known = Load(
         rate=history.recorded[load].rate,
         window=conditions.settings.steady_window_at(history.recorded[load].rate),
@@ -152,7 +154,7 @@ def all_windows(
         usual=usual_delay(arrivals, usual_until),
         stalls=history.witness(load, "stall"),
         stopped=stopped.at if stopped else END_OF_TIME,
-        present=least_present(history.absences(load)),
+        present=least_present(absences),
     )
     return known, find_windows(arrivals, known)
 

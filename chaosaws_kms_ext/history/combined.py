@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,49 +31,80 @@ NOTHING = Recorded.of(0.0)
 OK = Outcome.OK.value
 
 
-def combine(found: Sequence[tuple[Header, Recorded]]) -> Recorded:
+def combine(found: Iterable[tuple[Header, Recorded]]) -> Recorded:
     """Of the processes of one load, each on its own clock, to the record of the load.
 
-    Raises HistoryDamaged.
+    Of an iterator that keeps none of them it needs less memory. Raises HistoryDamaged.
     """
     ordered = sorted(found, key=lambda each: (each[0].starts, each[0].worker))
-    absences: list[Absence] = []
-    parts: list[Part] = []
-    witnessed: list[Operation] = []
-    writes, reads = list[Writes](), list[Reads]()
-    attempts: list[Attempts] = []
-    labels: list[str] = []
-    for _, group in groupby(ordered, key=lambda each: each[0].starts):
-        its = [(_part(header, recorded), recorded) for header, recorded in group]
+    header, whole = ordered[0][0], _Whole()
+    while ordered:
+        starts = ordered[0][0].starts
+        number = sum(each.starts == starts for each, _ in ordered)
+        whole.add(ordered[:number])
+        del ordered[:number]
+    return whole.finish(header)
+
+
+class _Whole:
+    """Grows by the processes that were started together."""
+
+    def __init__(self) -> None:
+        self._absences: list[Absence] = []
+        self._arrivals: list[Arrivals] = []
+        self._said: list[Said] = []
+        self._labels: list[str] = []
+        self._writes: list[Writes] = []
+        self._reads: list[Reads] = []
+        self._last: dict[int, int] = {}
+        self._witnessed: list[Operation] = []
+        self._attempts: list[Attempts] = []
+        self._clock_error = 0.0
+
+    def add(self, found: list[tuple[Header, Recorded]]) -> None:
+        """Takes them; raises HistoryDamaged."""
+        its = [(_part(header, recorded), recorded) for header, recorded in found]
+        found.clear()
         its += [(part, NOTHING) for part in _without_record([part for part, _ in its])]
         absent = find_absences([part for part, _ in its])
-        last = max((_last(part) for part, _ in its), default=0)
-        for part, recorded in its:
-            clock = part.clock
-            said, labels = _renamed(recorded.said, recorded.labels, labels)
-            parts.append(complete(_with(part, said), absent, last))
-            witnessed += _on_its_clock(recorded.witnessed, part, absent)
-            attempts.append(_attempts(recorded.attempts, part, absent))
+        last = max(_last(part) for part, _ in its)
+        while its:
+            part, recorded = its.pop(0)
+            said, self._labels = _renamed(recorded.said, recorded.labels, self._labels)
+            part = complete(_with(part, said), absent, last)
+            self._arrivals.append(part.arrivals)
+            self._said.append(part.said)
+            self._witnessed += _on_its_clock(recorded.witnessed, part, absent)
+            self._attempts.append(_attempts(recorded.attempts, part, absent))
             w, r = recorded.writes, recorded.reads
-            writes.append(Writes(w.rows, w.outcome, clock.commons(w.done)))
-            reads.append(Reads(r.session, r.key, r.value, clock.commons(r.sent)))
-        absences += absent
-    arrivals = Arrivals.joined([part.arrivals for part in parts])
-    order = np.argsort(arrivals.due, kind="stable")
-    return Recorded(
-        rate=ordered[0][0].rate,
-        arrivals=Arrivals(arrivals.due[order], arrivals.done[order], arrivals.outcome[order]),
-        writes=Writes.joined(writes),
-        reads=Reads.joined(reads),
-        last=_last_of_each([recorded for _, recorded in ordered]),
-        witnessed=sorted(witnessed, key=lambda operation: operation.due),
-        attempts=_joined(attempts),
-        said=np.concatenate([part.said for part in parts])[order],
-        labels=labels,
-        workers=ordered[0][0].workers,
-        absences=absences,
-        clock_error=max(part.clock.error for part in parts),
-    )
+            self._writes.append(Writes(w.rows, w.outcome, part.clock.commons(w.done)))
+            self._reads.append(Reads(r.session, r.key, r.value, part.clock.commons(r.sent)))
+            for writer, sequence in recorded.last.items():
+                self._last[writer] = max(sequence, self._last.get(writer, 0))
+            self._clock_error = max(self._clock_error, part.clock.error)
+        self._absences += absent
+
+    def finish(self, header: Header) -> Recorded:
+        """All of it, in the order in which it was due; can be called once."""
+        arrivals, said = Arrivals.joined(self._arrivals), np.concatenate(self._said)
+        self._arrivals, self._said = [], []
+        order = np.argsort(arrivals.due, kind="stable")
+        for column in (arrivals.due, arrivals.done, arrivals.outcome, said):
+            column[:] = column[order]
+        return Recorded(
+            rate=header.rate,
+            arrivals=arrivals,
+            writes=Writes.joined(self._writes),
+            reads=Reads.joined(self._reads),
+            last=self._last,
+            witnessed=sorted(self._witnessed, key=lambda operation: operation.due),
+            attempts=_joined(self._attempts),
+            said=said,
+            labels=self._labels,
+            workers=header.workers,
+            absences=self._absences,
+            clock_error=self._clock_error,
+        )
 
 
 def _part(header: Header, recorded: Recorded) -> Part:
@@ -169,11 +199,3 @@ def _renamed(said: Said, its: Sequence[str], labels: list[str]) -> tuple[Said, l
     codes = np.array([*(whole.index(label) for label in its), -1], label_type(len(whole)))
     renamed: Said = codes[said]
     return renamed, whole
-
-
-def _last_of_each(found: Sequence[Recorded]) -> dict[int, int]:
-    last: dict[int, int] = {}
-    for recorded in found:
-        for writer, sequence in recorded.last.items():
-            last[writer] = max(sequence, last.get(writer, 0))
-    return last

@@ -78,7 +78,7 @@ def _recorded(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
     """Of the files of one load."""
     if all(header.workers == 1 for _, header in files):
         return _joined(load, files)
-    return combine([(header, _joined(load, [(path, header)])) for path, header in files])
+    return combine((header, _joined(load, [(path, header)])) for path, header in files)
 
 
 def _joined(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:

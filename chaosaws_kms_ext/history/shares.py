@@ -16,7 +16,15 @@ from typing import NamedTuple
 import numpy as np
 
 from chaosaws_kms_ext.history.clocks import Clock
-from chaosaws_kms_ext.history.columns import CODES, Absence, Arrivals, Instants, Mask, Said
+from chaosaws_kms_ext.history.columns import (
+    CODES,
+    Absence,
+    Arrivals,
+    Instants,
+    Mask,
+    Said,
+    blocks_of,
+)
 from chaosaws_kms_ext.history.records import SECOND, Operation, Outcome
 
 __all__ = [
@@ -55,7 +63,7 @@ class Share(NamedTuple):
 
     def due(self, numbers: Instants) -> Instants:
         """When these arrivals are due, on the clock of the process."""
-        found: Instants = self.start + np.round(numbers * (SECOND / self.rate)).astype(np.int64)
+        found: Instants = self.start + np.round(numbers * SECOND / self.rate).astype(np.int64)
         return found
 
     def numbers(self, due: Instants) -> Instants:
@@ -92,6 +100,7 @@ def find_absences(parts: Sequence[Part]) -> list[Absence]:
         found += _unheard(part, first, last)
         found += _cut_off(part)
         found += _did_not_run(part)
+    found = [each for each in found if each.end > first]
     return sorted(found, key=lambda absence: (absence.begin, absence.worker))
 
 
@@ -109,6 +118,8 @@ def _cut_off(part: Part) -> Iterable[Absence]:
     """When it was cut off, until it was answered again."""
     its = part.arrivals
     for begin, end in part.clock.silences():
+        if end <= part.share.start:  # nobody answers before the first arrival
+            continue
         back = its.answered & (its.done > end)
         first = int(its.done[back].min()) if back.any() else end
         until = min(max(first, end), end + COMES_BACK_WITHIN)
@@ -139,10 +150,9 @@ def complete(part: Part, absences: Sequence[Absence], last: int) -> Part:
     outcome, said = part.arrivals.outcome.copy(), part.said.copy()
     unknown = tell_nothing(due, done, share.number, own) & (outcome != CODES[Outcome.OK])
     outcome[unknown], said[unknown] = UNRECORDED, -1
-    missing = np.setdiff1d(_every(part, last), share.numbers(part.arrivals.due))
-    when = clock.commons(share.due(missing))
+    when = clock.commons(share.due(_missing(part, last)))
     # What it did not end before it died has no record either.
-    longest = int((done - due).max(initial=0))
+    longest = max((int((done[its] - due[its]).max()) for its in blocks_of(len(due))), default=0)
     absent = [(e.begin - longest * (e.why == RECORDED_NOTHING), e.end) for e in own]
     when = np.concatenate((when[_overlap(when, when, absent)], _slept(part)))
     arrivals = Arrivals.joined(
@@ -152,11 +162,17 @@ def complete(part: Part, absences: Sequence[Absence], last: int) -> Part:
     return replace(part, arrivals=arrivals, said=said)
 
 
-def _every(part: Part, last: int) -> Instants:
-    """The numbers of its share, until about an instant of the load."""
-    share = part.share
+def _missing(part: Part, last: int) -> Instants:
+    """The numbers of its share without a record, until about an instant of the load."""
+    share, due = part.share, part.arrivals.due
     seconds = (last - part.clock.common(share.start)) / SECOND
-    return np.arange(share.number, int(seconds * share.rate) + 1, share.of, dtype=np.int64)
+    until = int(seconds * share.rate + 0.01)  # a float can be a little less
+    number = len(range(share.number, until + 1, share.of))
+    there = np.zeros(number, np.bool_)
+    for its in blocks_of(len(due)):
+        places = (share.numbers(due[its]) - share.number) // share.of
+        there[places[places < number]] = True
+    return share.number + share.of * np.flatnonzero(~there)
 
 
 def _slept(part: Part) -> Instants:

@@ -24,6 +24,18 @@ OPERATIONS = load("main", *["ok"] * 600)  # 30 s
 EVENTS = [*started("main"), *ran("main", 20, 600)]
 
 
+def with_an_outage():
+    """Arrivals with an outage of 5 s, and the events of the run."""
+    operations = load("main", *["ok"] * 200, *["timeout"] * 100, *["ok"] * 300)
+    return operations, [
+        event(EventName.INJECTED, 190, key="arn:k"),
+        event(EventName.STATUS, 220, key="Disabled", meaning="recoverable"),
+        event(EventName.PUT_BACK, 260, key="arn:k"),
+        event(EventName.STATUS, 290, key="Enabled", meaning="accessible"),
+        *ran("main", 20, 600),
+    ]
+
+
 def check(away=(), events=EVENTS, of=4, operations=OPERATIONS, outage=False):
     return Workers().check(history_of(operations, of, events, away), conditions(outage=outage))
 
@@ -71,6 +83,19 @@ def test_the_longest_are_said_and_the_others_counted():
 
 def test_what_was_before_the_load_was_steady_is_not_said():
     assert check([Away(0, at(0), at(15), "stalled")]).loads["main"]["workers"]["absences"] == []
+
+
+def test_those_that_were_absent_before_it_was_steady_make_no_figure_less_exact():
+    operations, events = with_an_outage()
+
+    def resolution(*away):
+        found = measured(["main"], history_of(operations, 4, events, away), outage=True)
+        return found.figures["resolution_seconds"]
+
+    before = [Away(n, at(2), at(18), "stalled") for n in range(3)]
+    assert resolution(*before) == resolution() == 1 / RATE
+    later = Away(0, at(400), at(430), "stalled")
+    assert resolution(*before, later) == pytest.approx(4 / 3 / RATE, abs=0.001)
 
 
 def test_all_of_them_absent_at_once_is_a_doubt():
@@ -149,18 +174,10 @@ def test_writes_of_a_process_that_was_killed_are_neither_lost_nor_made_up():
 
 
 def test_a_recovery_is_measured_by_those_that_were_there():
-    outcomes = ["ok"] * 200 + ["timeout"] * 100 + ["ok"] * 300
-    operations = load("main", *outcomes)
+    operations, events = with_an_outage()
     seen = [
         (n, Operation("main", 0, n, kind, at(220), at(220), at(260), "timeout", None))
         for n, kind in enumerate(["session", "connect"])
-    ]
-    events = [
-        event(EventName.INJECTED, 190, key="arn:k"),
-        event(EventName.STATUS, 220, key="Disabled", meaning="recoverable"),
-        event(EventName.PUT_BACK, 260, key="arn:k"),
-        event(EventName.STATUS, 290, key="Enabled", meaning="accessible"),
-        *ran("main", 20, 600),
     ]
     killed = [Away(1, at(230), at(230), "killed")]
     figures = {}
@@ -198,14 +215,7 @@ def test_half_of_those_that_are_known_is_half():
 
 
 def test_the_clock_error_is_part_of_the_bounds():
-    operations = load("main", *["ok"] * 200, *["timeout"] * 100, *["ok"] * 300)
-    events = [
-        event(EventName.INJECTED, 190, key="arn:k"),
-        event(EventName.STATUS, 220, key="Disabled", meaning="recoverable"),
-        event(EventName.PUT_BACK, 260, key="arn:k"),
-        event(EventName.STATUS, 290, key="Enabled", meaning="accessible"),
-        *ran("main", 20, 600),
-    ]
+    operations, events = with_an_outage()
     bounds = []
     for error in (0, SECOND // 5):
         asked = [

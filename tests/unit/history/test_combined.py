@@ -225,6 +225,16 @@ def test_a_clock_that_stands_still_leaves_no_hole():
     assert len(unknown) == pytest.approx(150, abs=2)
 
 
+def test_a_silence_before_the_first_arrival_is_no_absence():
+    """While its users connect, a process may have no time for other questions."""
+    silent = [Away(n, at(-1.9), at(-0.3), "cut-off") for n in range(2)]
+    clocks = [Clockwork(took=MS)] * 2
+    assert combine(split(arrivals((4, "ok")), RATE, 2, START, clocks, silent)).absences == []
+    silent = [Away(1, at(-1.9), at(0.5), "cut-off")]
+    found = combine(split(arrivals((4, "ok")), RATE, 2, START, clocks, silent))
+    assert [e.why for e in found.absences] == ["was cut off"]
+
+
 def test_a_load_that_was_started_again_is_put_together_start_by_start():
     first, again = arrivals((4, "ok")), arrivals((5, "ok"))
     gone = [Away(0, at(2), at(2), "killed")]
