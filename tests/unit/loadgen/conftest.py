@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.loadgen import process
+from chaosaws_kms_ext.loadgen import locust_processes
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.forked_child import ForkedChild
@@ -14,7 +14,7 @@ from tests.support.postgres import RATE, a_postgres
 @pytest.fixture(autouse=True)
 def _forked_locust(monkeypatch):
     """But for tests of the program itself, which start it themselves."""
-    monkeypatch.setattr(process, "Child", ForkedChild)
+    monkeypatch.setattr(locust_processes, "Child", ForkedChild)
 
 
 @pytest.fixture
