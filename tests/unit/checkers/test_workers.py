@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chaosaws_kms_ext.checkers.workers import SAID, Workers
 from chaosaws_kms_ext.history import SECOND, EventName, Operation
+from chaosaws_kms_ext.history.combined import combine
 from tests.support.histories import (
     RATE,
     at,
@@ -18,7 +21,7 @@ from tests.support.histories import (
     verdict,
 )
 from tests.support.histories import measure as measured
-from tests.support.processes import Away, history_of
+from tests.support.processes import Away, history_of, split
 
 OPERATIONS = load("main", *["ok"] * 600)  # 30 s
 EVENTS = [*started("main"), *ran("main", 20, 600)]
@@ -228,3 +231,33 @@ def test_the_clock_error_is_part_of_the_bounds():
         ).figures
         bounds.append(found["bounds"]["outage_seconds"])
     assert bounds[1] - bounds[0] == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_load_whose_processes_all_died_and_were_started_again_has_a_gap_and_no_outage():
+    """One died first; then the other, and only then the load had ended."""
+    first = [o._replace(writer=1 + o.sequence % 2) for o in OPERATIONS[:300]]
+    died = [Away(0, at(200), at(200), "killed"), Away(1, at(280), at(280), "killed")]
+    later = [
+        o._replace(writer=10**6 + 1 + n % 2, due=at(n), sent=at(n), done=at(n) + 1)
+        for n, o in enumerate(OPERATIONS[:270], 330)
+    ]
+    again = split([o._replace(sequence=n) for n, o in enumerate(later)], RATE, 2, at(330))
+    its = [
+        *split(first, RATE, 2, at(0), (), died),
+        *((header._replace(starts=1), one) for header, one in again),
+    ]
+    events = [
+        *ran("main", 20, 600),
+        event(EventName.LOAD_DIED, 282, load="main", why="it was killed by SIGKILL"),
+        event(EventName.LOAD_STARTED_AGAIN, 283, load="main"),
+    ]
+    run = replace(history(first, events), recorded={"main": combine(its)})
+    assert len(run.gaps("main")) == 1
+    found = measured(["main"], run)
+    assert found.figures["windows"] == []
+    assert found.measured["missed_arrivals"] == 0
+    assert found.figures["lost_service_seconds"] == 0
+    (away,) = found.figures["workers"]["absences"]
+    assert (away["worker"], away["why"]) == (1, "recorded nothing")
+    assert away["seconds"] == pytest.approx(4, abs=0.3)
+    assert "was started again, so for 2.5 s nothing was recorded" in found.causes[0]

@@ -66,7 +66,7 @@ def test_one_that_is_killed_is_absent_and_that_is_no_outage(load):
     time.sleep(2.2)
     assert load.running
     assert load.present == 1
-    load.wait_until_steady(1, 0.99, 5, Observer())
+    load.wait_until_steady(1, 0.99, 20, Observer())
     load.stop()
     history, windows = judged(load, died - SECOND)
     assert windows == []

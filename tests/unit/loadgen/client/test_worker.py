@@ -82,14 +82,13 @@ def test_one_that_is_killed_is_absent_and_all_end_with_the_load(started, tmp_pat
     due = its.due[its.due < stopped]
     places = (due - due[0]) / SECOND * RATE
     assert abs(len(due) - places[-1] - 1) <= 2
-    assert its.unrecorded.sum() == pytest.approx((stopped - away.begin) / SECOND * RATE / 2, abs=60)
+    expected = (stopped - away.begin) / SECOND * RATE / 2
+    assert its.unrecorded[its.due >= away.begin].sum() >= expected - 2
 
 
 def test_the_workers_of_a_load_that_is_killed_end_within_seconds(started, tmp_path):
     parent, workers = started
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    began = time.monotonic()
     until(lambda: all(each.poll() is not None for each in workers), timeout=15)
-    print(time.monotonic() - began)
     assert "the load has ended" in (tmp_path / "worker-0").read_text()
