@@ -47,7 +47,7 @@ def test_a_run_that_was_paused_gives_no_figure_it_has_not_seen_and_breaks_no_lim
 def test_at_most_means_at_most_also_for_a_run_that_is_paused(aws):
     """Its watchdog puts the key back in time."""
     limit = 12
-    lab_as_aws = aws(CHAOS_MAX_KEY_UNUSABLE=str(limit), CHAOS_HOLD="60")
+    lab_as_aws = aws(CHAOS_MAX_KEY_UNUSABLE=str(limit), CHAOS_HOLD="20")
     running = lab_as_aws.chaos.start_run()
     running.until_said(MOMENTS["impact"])
     until(lambda: lab_as_aws.key_state() == "Disabled")
