@@ -30,7 +30,6 @@ __all__ = [
     "queue",
     "role",
     "seconds",
-    "subset",
 ]
 
 MOST_NAMES = 100
@@ -60,18 +59,6 @@ class Choice(tuple[str, ...]):
 def choice(*names: str) -> Parser:
     """One of these words."""
     return Choice(names)
-
-
-def subset(*names: str) -> Parser:
-    """Some of these words with commas between them, each once; or `none`."""
-
-    def parse(text: str) -> tuple[str, ...]:
-        words = [] if text == "none" else [word.strip() for word in text.split(",")]
-        if not set(words) <= set(names) or len(set(words)) < len(words):
-            raise ValueError(f"must be none, or some of {', '.join(names)}, with commas")
-        return tuple(words)
-
-    return parse
 
 
 def number(least: float, most: float, unit: str, whole: bool = False) -> Parser:

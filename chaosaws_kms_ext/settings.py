@@ -207,10 +207,10 @@ class Settings:
     )
     reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
     report_files: tuple[str, ...] = _setting(
-        parsers.subset("html", "md", "junit", "metrics"),
-        ("html", "md", "junit", "metrics"),
-        "what a run leaves beside summary.json, with commas: report.html, summary.md, junit.xml, "
-        "metrics.prom; or `none`",
+        parsers.names,
+        ("all",),
+        "kinds of files that a run leaves beside summary.json, with commas: `html`, `md`, `junit`, "
+        "`metrics`; or `all`, or `none`",
     )
     lab_speed: float = _setting(
         parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"

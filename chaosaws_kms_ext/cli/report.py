@@ -40,7 +40,7 @@ def command(folder: Path | None) -> None:
     except OSError as problem:
         raise _cannot(f"the summary could not be written: {problem}") from None
     found = Found(judgement, stored.history, stored.conditions, journal_of(where))
-    for why_not in write_files(where, found, stored.conditions.settings.report_files):
+    for why_not in write_files(where, found):
         click.echo(f"Warning: {why_not}", err=True)
     if not judgement.verdict.passed:
         raise click.exceptions.Exit(1)

@@ -63,7 +63,7 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     except OSError as problem:
         judgement = judgement.with_doubt(f"the report could not be written: {problem}")
     found = Found(judgement, history, run.conditions, kept)
-    for why_not in write_files(run.folder, found, run.settings.report_files):
+    for why_not in write_files(run.folder, found):
         logger.warning(why_not)
     show(judgement, str(run.folder))
     return judgement.verdict

@@ -34,6 +34,7 @@ from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.loadgen.reader_load import start_where_readers_are
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
+from chaosaws_kms_ext.report.files import kinds_of
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
@@ -91,7 +92,7 @@ def begin(
     on: str,
     configuration: Configuration,
 ) -> Start:
-    """The run, if its settings and its experiment allow one; raises BadSetting or Refused."""
+    """The run, if its settings and its experiment allow one; raises PlainError."""
     try:
         settings = our_settings.parse(configuration, needs_cluster=on != "nothing")
     except BadSetting:
@@ -100,6 +101,7 @@ def begin(
         raise
     run = runs.begin(settings, name)
     asked = experiment_rules.check(experiment, objectives, on)
+    kinds_of(settings.report_files)
     return Start(run, experiment, asked, on, configuration)
 
 

@@ -29,7 +29,7 @@ def address(tmp_path_factory):
     folder = stored(tmp_path_factory.mktemp("reports"), 4000, 200.0, 40)
     run = read_run(folder)
     found = Found(run.judge(folder), run.history, run.conditions, {})
-    assert write_files(folder, found, ["html"]) == []
+    assert write_files(folder, found) == []
     return (folder / "report.html").as_uri()
 
 
