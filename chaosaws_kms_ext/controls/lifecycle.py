@@ -100,8 +100,8 @@ def begin(
         runs.begin(our_settings.Settings(), name)
         raise
     run = runs.begin(settings, name)
-    asked = experiment_rules.check(experiment, objectives, on)
     kinds_of(settings.report_files)
+    asked = experiment_rules.check(experiment, objectives, on)
     return Start(run, experiment, asked, on, configuration)
 
 
@@ -363,8 +363,7 @@ def loads_put_away(start: Start) -> Iterator[None]:
                 loads.drop_schema(run, load, timeout=1 if run.interrupted else 10)
             except LoadFailed as problem:
                 logger.warning(
-                    f"the load's schema chaos_kms could not be dropped: {problem}; "
-                    "`chaos kms restore` drops it"
+                    f"the schema chaos_kms is not dropped: {problem}; `chaos kms restore` drops it"
                 )
 
 
@@ -374,8 +373,7 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
     run = start.run
     with contextlib.ExitStack() as stack:
         if run.target:
-            target = run.target
-            cluster, key = target.cluster, target.key.arn
+            cluster, key = run.target.cluster, run.target.key.arn
             run.event(EventName.TARGET, cluster=cluster.id, key=key)
             start.tell(cluster_id=cluster.id, key_arn=key)
             if start.on == "cluster":
