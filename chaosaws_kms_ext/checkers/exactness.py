@@ -40,20 +40,29 @@ class Durations:
         self.doubts: list[str] = []
         """Why figures were left out, each in a sentence."""
 
-    def between(self, name: str, begin: Instant | None, end: Instant | None) -> float | None:
-        """Seconds from one instant to the other; None: one is not known, or too inexact."""
+    def between(
+        self, name: str, begin: Instant | None, end: Instant | None, *, short: bool = False
+    ) -> float | None:
+        """Seconds from one instant to the other; None: one is not known, or too inexact.
+
+        `short`: it is often shorter than its bound, so that to leave it out is no doubt.
+        """
         if begin is None or end is None:
             return None
         seconds = round((end[0] - begin[0]) / SECOND, 3)
-        return self.keep(name, seconds, begin[1] + end[1])
+        return self.keep(name, seconds, begin[1] + end[1], short=short)
 
-    def keep(self, name: str, seconds: float | None, bound: float) -> float | None:
+    def keep(
+        self, name: str, seconds: float | None, bound: float, *, short: bool = False
+    ) -> float | None:
         """The figure, if it is exact enough; raises nothing."""
         if seconds is None:
             return None
         self.bounds[name] = round(bound, 3)
         if bound <= max(self._tolerated, SHARE * seconds):
             return seconds
+        if short:
+            return None
         what = name.removesuffix("_seconds").replace("_", " ")
         self.doubts.append(
             f"{what} is not known: {seconds:.1f} s can be off by {bound:.1f} s, "

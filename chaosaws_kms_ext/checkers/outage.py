@@ -292,7 +292,7 @@ class _Measured:
                 ),
                 # The status is polled: answers may come before a poll sees the change.
                 "available_to_first_answer_seconds": _not_negative(
-                    between("available_to_first_answer_seconds", available, first)
+                    between("available_to_first_answer_seconds", available, first, short=True)
                 ),
             },
         }

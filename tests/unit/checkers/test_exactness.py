@@ -32,6 +32,16 @@ def test_a_duration_may_be_off_by_half_of_itself_or_by_a_second(seconds, bound, 
     assert bool(durations.doubts) != told
 
 
+def test_one_that_is_often_shorter_than_its_bound_is_left_out_without_a_doubt():
+    durations = Durations(0.2)
+    ends = ((0, 0.0), (SECOND // 10, 1.1))
+    assert durations.between("x_seconds", *ends, short=True) is None
+    assert durations.doubts == []
+    assert durations.bounds == {"x_seconds": 1.1}
+    assert durations.between("x_seconds", *ends) is None
+    assert len(durations.doubts) == 1
+
+
 def test_two_looks_are_no_reason_to_leave_it_out():
     assert between(3, 9.9, usual=5.0)[0] == 3
     assert between(3, 10.1, usual=5.0)[0] is None
