@@ -147,7 +147,8 @@ class Driver:
 
     def take(self) -> int:
         """The next arrival that can still be answered in time."""
-        self._give_up(self._tickets.overdue(time.monotonic_ns()))
+        if overdue := self._tickets.overdue(time.monotonic_ns()):
+            self._give_up(overdue)
         return self._tickets.take()
 
     def arrival(self, number: int, writer: int = 0, sequence: int | None = None) -> Due:

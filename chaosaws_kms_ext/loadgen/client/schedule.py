@@ -59,7 +59,7 @@ class Tickets:
     def __init__(self, schedule: Schedule, deadline: int, first: int = 0, step: int = 1) -> None:
         """`deadline`: ns that an answer may take; after a part of it nobody takes an arrival.
 
-        `first`, `step`: the share of a process, if the load has several: every so-manieth arrival.
+        `first`, `step`: the share of a process, if the load has several: every `step`-th arrival.
         """
         self._schedule = schedule
         self._patience = round(PATIENCE * deadline)
@@ -72,6 +72,8 @@ class Tickets:
 
     def due_by(self, instant: int) -> Sequence[int]:
         """The arrivals due by `instant` that nobody took; they are given out hereby."""
+        if not self._returned and self._schedule.due(self._next) > instant:
+            return ()  # as nearly every time
         returned = [number for number in self._returned if self._schedule.due(number) <= instant]
         self._returned = [number for number in self._returned if number not in returned]
         first = self._next
