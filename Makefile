@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak browser bench lint docs policies clean
+.PHONY: gameday test soak browser pictures bench lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -29,6 +29,10 @@ soak: $(READY)  ## what takes minutes: kills at random moments
 browser: $(READY)  ## what a browser makes of the pages: needs chromium (Debian: apt install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/python -m pytest -m browser -n 0 tests/browser
+
+pictures: $(READY) gameday  ## docs/pictures: the page of a run (needs chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python docs/pictures.py reports/latest/report.html
 
 bench: $(READY)  ## this suite beside what people use today: docs/benchmark.md
 	$(BIN)/python -m bench
