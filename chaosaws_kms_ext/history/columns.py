@@ -36,6 +36,7 @@ __all__ = [
     "Writes",
     "blocks_of",
     "label_type",
+    "reorder",
 ]
 
 Instants = NDArray[np.int64]
@@ -54,6 +55,12 @@ memory."""
 def blocks_of(number: int) -> Iterator[slice]:
     """The places of so many operations, in pieces."""
     return (slice(first, min(first + BLOCK, number)) for first in range(0, number, BLOCK))
+
+
+def reorder(order: NDArray[np.intp], *columns: NDArray[Any]) -> None:
+    """Puts the values of columns into another order, in place."""
+    for column in columns:
+        column[:] = column[order]
 
 
 CODES: Mapping[str, int] = {outcome: number for number, outcome in enumerate(OUTCOMES)}
@@ -172,9 +179,7 @@ class Attempts:
 
     def put_in_order(self) -> Attempts:
         """The same, whose columns are put in order."""
-        order = np.argsort(self.due, kind="stable")
-        for column in (self.due, self.done, self.outcome, self.said):
-            column[:] = column[order]
+        reorder(np.argsort(self.due, kind="stable"), self.due, self.done, self.outcome, self.said)
         return self
 
     def only(self, which: Mask | slice) -> Attempts:
@@ -234,8 +239,7 @@ class Writes:
     def put_in_order(self) -> Writes:
         """The same, whose columns are put in order."""
         order = np.argsort(self.rows.numbers, kind="stable")
-        for column in (self.rows.writer, self.rows.sequence, self.outcome, self.done):
-            column[:] = column[order]
+        reorder(order, self.rows.writer, self.rows.sequence, self.outcome, self.done)
         return self
 
     def __len__(self) -> int:
@@ -280,8 +284,7 @@ class Reads:
     def put_in_order(self) -> Reads:
         """The same, whose columns are put in order."""
         order = np.lexsort((self.sent, self.key, self.session))
-        for column in (self.session, self.key, self.value, self.sent):
-            column[:] = column[order]
+        reorder(order, self.session, self.key, self.value, self.sent)
         return self
 
     def only(self, which: Mask | Instants | slice) -> Reads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from chaosaws_kms_ext.history.columns import (
     Said,
     Writes,
     label_type,
+    reorder,
 )
 from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.records import Operation, Outcome
@@ -34,7 +36,7 @@ OK = Outcome.OK.value
 def combine(found: Iterable[tuple[Header, Recorded]]) -> Recorded:
     """Of the processes of one load, each on its own clock, to the record of the load.
 
-    Of an iterator that keeps none of them it needs less memory. Raises HistoryDamaged.
+    Of an iterator that keeps none of them it needs less memory.
     """
     ordered = sorted(found, key=lambda each: (each[0].starts, each[0].worker))
     header, whole = ordered[0][0], _Whole()
@@ -62,7 +64,7 @@ class _Whole:
         self._clock_error = 0.0
 
     def add(self, found: list[tuple[Header, Recorded]]) -> None:
-        """Takes them; raises HistoryDamaged."""
+        """Takes them."""
         its = [(_part(header, recorded), recorded) for header, recorded in found]
         found.clear()
         its += [(part, NOTHING) for part in _without_record([part for part, _ in its])]
@@ -71,7 +73,7 @@ class _Whole:
         while its:
             part, recorded = its.pop(0)
             said, self._labels = _renamed(recorded.said, recorded.labels, self._labels)
-            part = complete(_with(part, said), absent, last)
+            part = complete(replace(part, said=said), absent, last)
             self._arrivals.append(part.arrivals)
             self._said.append(part.said)
             self._witnessed += _on_its_clock(recorded.witnessed, part, absent)
@@ -89,8 +91,7 @@ class _Whole:
         arrivals, said = Arrivals.joined(self._arrivals), np.concatenate(self._said)
         self._arrivals, self._said = [], []
         order = np.argsort(arrivals.due, kind="stable")
-        for column in (arrivals.due, arrivals.done, arrivals.outcome, said):
-            column[:] = column[order]
+        reorder(order, arrivals.due, arrivals.done, arrivals.outcome, said)
         return Recorded(
             rate=header.rate,
             arrivals=arrivals,
@@ -128,10 +129,6 @@ def _without_record(parts: Sequence[Part]) -> list[Part]:
         for number in range(of)
         if number not in {part.share.number for part in parts}
     ]
-
-
-def _with(part: Part, said: Said) -> Part:
-    return Part(part.share, part.arrivals, said, part.clock, part.stalls)
 
 
 def _last(part: Part) -> int:

@@ -115,8 +115,7 @@ class Load:
         """Waits until all workers on other machines have begun; raises LoadFailed."""
 
         def there() -> bool:
-            if self.ended:
-                raise LoadFailed(f"the load ended: {self.why_ended()}")
+            self._refuse_if_ended()
             return self.present >= self.config.workers
 
         of = self.config.workers
@@ -139,14 +138,17 @@ class Load:
         """
 
         def steady() -> bool:
-            if self.ended:
-                raise LoadFailed(f"the load ended: {self.why_ended()}")
+            self._refuse_if_ended()
             return self.window(seconds).share >= share
 
         try:
             Wait("the load to be steady", timeout, 0.1, observer).until(steady)
         except TimedOut:
             raise LoadFailed(self._why_not_steady(seconds, share, timeout)) from None
+
+    def _refuse_if_ended(self) -> None:
+        if self.ended:
+            raise LoadFailed(f"the load ended: {self.why_ended()}")
 
     def window(self, seconds: float) -> Window:
         """The arrivals that were due in the last `seconds`, not counting the very last moment."""
@@ -159,9 +161,8 @@ class Load:
         # One arrival may lie on either side of an edge; those that were recorded were due.
         rate = self.config.rate
         if self.config.workers > 1 and (present := self.present) > 0:
-            rate *= min(
-                present / self.config.workers, 1
-            )  # of what others would do nothing is known
+            # Of what the others should have done nothing is known.
+            rate *= min(present / self.config.workers, 1)
         expected = max(rate * seconds - 1, len(due), 1)
         began = (end - max(begin, self._began or end)) / SECOND
         failing = max(rate * began - 1, len(due)) - len(took)

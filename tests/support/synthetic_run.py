@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from chaosaws_kms_ext.history import SECOND, Conditions, EventName, Process
@@ -16,8 +17,13 @@ GONE = Process(2**22 + 1, 0.0)
 """A process that cannot run: the run has ended."""
 
 
-def stored(reports: Path, number: int, rate: float, batch: int) -> Path:
-    """A run in which the key was disabled and put back, with `number` operations of its load."""
+def begun(
+    reports: Path,
+    rate: float,
+    objectives: Iterable[str] = ("rto", "lost_writes"),
+    process: Process = GONE,
+) -> tuple[Run, Path]:
+    """A run on the lab and its folder, with the conditions that it began with."""
     settings = Settings(target="lab", lab_speed=60, load_rate=rate, reports_dir=str(reports))
     run = Run(settings, "kms-disable")
     folder = run.open_folder()
@@ -28,9 +34,15 @@ def stored(reports: Path, number: int, rate: float, batch: int) -> Path:
         settings,
         "eu-west-1",
         True,
-        dict.fromkeys(["rto", "lost_writes"]),
-        GONE,
+        dict.fromkeys(objectives),
+        process,
     ).write(folder / "history")
+    return run, folder
+
+
+def stored(reports: Path, number: int, rate: float, batch: int) -> Path:
+    """A run in which the key was disabled and put back, with `number` operations of its load."""
+    run, folder = begun(reports, rate)
     truth = record(folder / "history", number, rate, batch)
     begin, end = truth["begin"], truth["end"]
     last = START + round(number / rate * SECOND)

@@ -16,6 +16,7 @@ import psycopg
 from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import SECOND, Outcome
+from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.loadgen.client.connection import (
@@ -37,7 +38,7 @@ from chaosaws_kms_ext.loadgen.client.witnesses import (
     witness_open_session,
 )
 
-__all__ = ["NOTHING", "QUIT_WITHIN", "Driver", "Due", "Saw", "to_the_log"]
+__all__ = ["NOTHING", "QUIT_WITHIN", "Driver", "Due", "Saw", "header_of", "to_the_log"]
 
 START_AFTER = 0.3
 """Seconds until the first arrival: the users connect meanwhile."""
@@ -73,6 +74,11 @@ def to_the_log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def header_of(config: ClientConfig, start: int) -> Header:
+    """What the records of a process say of themselves; `start`: see Header."""
+    return Header(config.name, config.rate, config.worker, config.workers, start, config.starts)
+
+
 class Driver:
     """What the users of one process share: the arrivals, the recorder, the way to reconnect."""
 
@@ -93,9 +99,7 @@ class Driver:
         self.schedule = Schedule(start, config.rate, config.writes, config.reads_registers)
         self._tickets = Tickets(self.schedule, self.deadline, config.worker, config.workers)
         if stream is None:
-            share = {name: getattr(config, name) for name in ("worker", "workers", "starts")}
-            folder = Path(config.folder)
-            stream = OperationWriter(folder, config.name, config.rate, start=start, **share)
+            stream = OperationWriter(Path(config.folder), **header_of(config, start)._asdict())
         self.recorder = Recorder(stream, self.stop)
         self.connector = Connector(
             self.connect,

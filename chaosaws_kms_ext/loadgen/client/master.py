@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import gevent
 import gevent.os
@@ -18,6 +17,7 @@ from chaosaws_kms_ext.files import open_private
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX
 from chaosaws_kms_ext.loadgen.client.config import STOP, STOPPED, ClientConfig
+from chaosaws_kms_ext.loadgen.client.driver import QUIT_WITHIN, to_the_log
 from chaosaws_kms_ext.loadgen.client.messages import CLOCK, CONFIG, KEPT, RECORDS, SAID, Inbox
 
 __all__ = ["Master"]
@@ -32,8 +32,9 @@ MISSING_AFTER = 60
 """Seconds without a heartbeat after which Locust takes a worker for gone, and gives its users to
 others. Before that it may come back; Locust's own 3 seconds are shorter than many an outage."""
 
-LAST_WITHIN = 20.0
-"""Seconds for the workers' last records."""
+LAST_WITHIN, SILENT_FOR = 20.0, 5.0
+"""Seconds for the workers' last records; without any new ones, after which no more are waited for.
+"""
 
 
 class Master:
@@ -44,7 +45,6 @@ class Master:
         self._runner = environment.runner
         self._asked: dict[str, int] = {}
         self._inboxes: dict[str, Inbox] = {}
-        self._files: list[IO[bytes]] = []
         self._ends = False
         locust.runners.HEARTBEAT_LIVENESS = MISSING_AFTER
         self._runner.register_message(CLOCK, self._say_time)
@@ -102,7 +102,6 @@ class Master:
     def _file(self, number: int) -> Any:
         name = f"{PREFIX}{self._config.name}-w{number}{SUFFIX}"
         file = open_private(Path(self._config.folder) / name, "wb")
-        self._files.append(file)
 
         def keep(data: bytes) -> None:
             file.write(data)
@@ -122,7 +121,7 @@ class Master:
         self._runner.send_message(KEPT, {"number": number}, client_id=msg.node_id)
 
     def _note(self, msg: Any, **_: Any) -> None:
-        print(str(msg.data)[:1000], file=sys.stderr, flush=True)
+        to_the_log(str(msg.data)[:1000])
 
     def _note_end(self, **_: Any) -> None:
         """Locust ends the load when it has heard of no worker for `MISSING_AFTER` seconds."""
@@ -131,13 +130,6 @@ class Master:
 
     def _fail(self, why: str) -> None:
         self._ends = True
-        print(f"{STOPPED}{why}", file=sys.stderr, flush=True)
+        to_the_log(f"{STOPPED}{why}")
         gevent.spawn_later(QUIT_WITHIN, os._exit, 1)
         gevent.spawn(self._runner.quit)
-
-
-QUIT_WITHIN = 3.0
-"""Seconds after which a load that cannot stop in order is ended."""
-
-SILENT_FOR = 5.0
-"""Seconds without any new records after which no more are waited for."""

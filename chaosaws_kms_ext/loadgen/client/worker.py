@@ -16,10 +16,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.history import Outcome
 from chaosaws_kms_ext.history.clocks import ASK_EVERY, SILENT, Clock, Sample
-from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.writer import OperationStream
 from chaosaws_kms_ext.loadgen.client.config import STOPPED, ClientConfig
-from chaosaws_kms_ext.loadgen.client.driver import Driver, Due, to_the_log
+from chaosaws_kms_ext.loadgen.client.driver import Driver, Due, header_of, to_the_log
 from chaosaws_kms_ext.loadgen.client.messages import CLOCK, CONFIG, KEPT, RECORDS, SAID, Outbox
 
 __all__ = ["Worker"]
@@ -57,10 +56,7 @@ class Worker:
             self._fail("the load has all its workers: this one came too late")
         config = self._config
         assert config is not None
-        header = Header(
-            config.name, config.rate, config.worker, config.workers, config.start, config.starts
-        )
-        stream = OperationStream(header, self._outbox)
+        stream = OperationStream(header_of(config, config.start), self._outbox)
         self._driver = Driver(config, self._environment, stream, self._tell)
         for sample in self._samples:
             self._record(sample)

@@ -15,7 +15,6 @@ from chaosaws_kms_ext.history import (
     SECOND,
     Anchor,
     CannotBeJudged,
-    Conditions,
     Event,
     EventName,
     Process,
@@ -26,30 +25,16 @@ from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
 from chaosaws_kms_ext.report.files import FILES
 from chaosaws_kms_ext.report.summary import judge_again
 from chaosaws_kms_ext.report.verdict import Course
-from chaosaws_kms_ext.run import Instant, Run
-from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.run import Instant
 from tests.support.histories import RATE, at, outage_of_main, written
+from tests.support.synthetic_run import GONE, KEY, begun
 
 WELL = Course()
-GONE = Process(2**22 + 1, 0.0)
-KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
 
 
 def stored(tmp_path, until=None, ended=WELL, process=GONE, objectives=("rto", "lost_writes")):
     """A run's folder with an outage; `until`: the last of its events, when it was killed."""
-    settings = Settings(target="lab", lab_speed=60, load_rate=RATE, reports_dir=str(tmp_path))
-    run = Run(settings, "kms-disable")
-    folder = run.open_folder()
-    Conditions(
-        run.id,
-        "kms-disable",
-        "2026-11-23T10:00:00.000Z",
-        settings,
-        "eu-west-1",
-        True,
-        dict.fromkeys(objectives),
-        process,
-    ).write(folder / "history")
+    run, folder = begun(tmp_path, RATE, objectives, process)
     operations, events = outage_of_main()
     run.event(EventName.LOAD_STARTED, Instant(0, 0), load="main", reconnect_spacing_seconds=0.05)
     for each in sorted(events, key=lambda event: event.at):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.loadgen import locust_processes
+from chaosaws_kms_ext import run as runs
+from chaosaws_kms_ext.loadgen import loads, locust_processes
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.forked_child import ForkedChild
@@ -15,6 +16,29 @@ from tests.support.postgres import RATE, a_postgres
 def _forked_locust(monkeypatch):
     """But for tests of the program itself, which start it themselves."""
     monkeypatch.setattr(locust_processes, "Child", ForkedChild)
+
+
+@pytest.fixture
+def begin_run(tmp_path, monkeypatch):
+    """Begins a run with a folder, in this process; its loads need not be steady for long."""
+    monkeypatch.setattr(loads, "STEADY_FOR", 0.5)
+    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 10.0)
+    monkeypatch.setattr(loads, "ROWS_TIMEOUT", 5.0)
+    begun = []
+
+    def begin(settings):
+        runs.end()
+        run = runs.begin(settings, "x")
+        run.folder = tmp_path
+        (tmp_path / "history").mkdir()
+        begun.append(run)
+        return run
+
+    yield begin
+    for run in begun:
+        for load in run.loads:
+            load.stop()
+    runs.end()
 
 
 @pytest.fixture

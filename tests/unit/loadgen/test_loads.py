@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.load import actions, probes
@@ -27,19 +26,8 @@ SETTINGS = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600)
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run with a folder, in this process."""
-    monkeypatch.setattr(loads, "STEADY_FOR", 0.5)
-    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 10.0)
-    monkeypatch.setattr(loads, "ROWS_TIMEOUT", 5.0)
-    runs.end()
-    run = runs.begin(SETTINGS, "x")
-    run.folder = tmp_path
-    (tmp_path / "history").mkdir()
-    yield run
-    for load in run.loads:
-        load.stop()
-    runs.end()
+def run(begin_run):
+    return begin_run(SETTINGS)
 
 
 def happened(run, name):

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.history import READER, Conditions, EventName
 from chaosaws_kms_ext.history.payload import payload_of
@@ -30,20 +29,9 @@ WRITER_ONLY, BOTH = ["orders-1"], ["orders-1", "orders-2"]
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run with a folder, in this process."""
-    monkeypatch.setattr(loads, "STEADY_FOR", 0.5)
-    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 10.0)
-    monkeypatch.setattr(loads, "ROWS_TIMEOUT", 5.0)
+def run(begin_run, monkeypatch):
     monkeypatch.setattr(reader_load, "SEEN_WITHIN", 1.0)
-    runs.end()
-    run = runs.begin(SETTINGS, "x")
-    run.folder = tmp_path
-    (tmp_path / "history").mkdir()
-    yield run
-    for load in run.loads:
-        load.stop()
-    runs.end()
+    return begin_run(SETTINGS)
 
 
 def cluster(postgres, members=BOTH, status="available", **said):
