@@ -243,7 +243,7 @@ def guarded_target(start: Start) -> Iterator[None]:
         if faults:
             leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
             needs = Needs.all_of(each.needs for each in faults)
-            target = guard.ask(aws, run.settings, cluster_id, needs, run.settings.key_id)
+            target = guard.ask(run, cluster_id, needs, run.settings.key_id)
             Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
         else:
             target = guard.find(aws, cluster_id, run.settings.key_id)

@@ -12,6 +12,10 @@ class EventName(StrEnum):
 
     TARGET = "target"
     """The cluster and the key that the run is about."""
+    GUARD = "guard"
+    """What it found, each with its subject, its state and the reason."""
+    SAFEGUARDS = "safeguards"
+    """What puts a key back if the run cannot, and what keeps others from it, by name."""
     READY = "ready"
     """Everything that the hypothesis needs is up; the caller that the run is to AWS."""
     JOURNAL_OPENED = "journal-opened"

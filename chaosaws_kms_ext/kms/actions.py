@@ -140,7 +140,7 @@ def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> tuple
     try:
         cluster = cluster_id or activities.cluster_id(run)
         named = key_id or run.settings.key_id
-        target = guard.ask(Aws.of(run), run.settings, cluster, kind.needs, named)
+        target = guard.ask(run, cluster, kind.needs, named)
     except Refused as why:
         run.event(EventName.GUARD_REFUSED, why=str(why))
         raise
