@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.loadgen.process import Load
     from chaosaws_kms_ext.resources.ledger import Ledger, Resource
     from chaosaws_kms_ext.undo.journal import Entry
-    from chaosaws_kms_ext.watcher import Watcher
+    from chaosaws_kms_ext.watcher import OtherWatcher, Watcher
 
 __all__ = [
     "Instant",
@@ -142,6 +142,8 @@ class Run:
         """Opened on first use, by `Ledger.of`."""
         self.loads = Loads()
         self.watcher: Watcher | None = None
+        self.other_watchers: dict[str, OtherWatcher] = {}
+        """Another cluster's id → what watches it."""
         self.passwords: Passwords | None = None
         """Kept fresh, where libpq does not find them by itself."""
         self.master_passwords = MasterPasswords()

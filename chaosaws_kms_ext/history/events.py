@@ -35,6 +35,9 @@ class EventName(StrEnum):
     """A change of the key's state or the cluster's status, as it was seen."""
     STATUS_UNKNOWN = "status-unknown"
     """A look that failed; of a row of them the first, as the next two that are unknown."""
+    OTHER_STATUS = "other-status"
+    """The same of another cluster that a load is on, which `of` names."""
+    OTHER_STATUS_UNKNOWN = "other-status-unknown"
     RDS_EVENT = "rds-event"
     """One that says that the key is lost, or back, as DescribeEvents or EventBridge (`by`) first
     showed it."""

@@ -62,8 +62,8 @@ LATENCIES = {"max": ("#c23b3b", "dotted"), "p99": ("#d9822b", "solid"), "p50": (
 MARGIN = 70
 """Pixels beside each part, so that their axes stand below each other."""
 
-STATES_HEIGHT, ARRIVALS_HEIGHT, LATENCY_HEIGHT = 150, 220, 220
-"""Pixels."""
+STATES_HEIGHT, LANE_HEIGHT, ARRIVALS_HEIGHT, LATENCY_HEIGHT = 60, 30, 220, 220
+"""Pixels: of the states without a lane, of each lane, and of the other parts."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Drawing:
 def timeline(of: Drawing) -> Any:
     """All parts, one below the other."""
     shared = Range1d(of.at(of.begin), of.at(of.end), name=TIME, bounds="auto")
-    parts = [_states(of, shared)]
+    parts = [_states(of, shared), *_others(of, shared)]
     for lane in of.lanes:
         parts += [_arrivals(of, lane, shared), _latency(of, lane, shared)]
     parts[-1].xaxis.axis_label = f"seconds after {of.zero_is}"
@@ -138,24 +138,7 @@ def _figure(of: Drawing, shared: Range1d, title: str, height: int, **more: Any) 
 
 
 def _states(of: Drawing, shared: Range1d) -> Any:
-    lanes = ["events", "cluster", "key"]
-    part = _figure(
-        of, shared, "Key, cluster and events", STATES_HEIGHT, y_range=FactorRange(*lanes)
-    )
-    part.ygrid.grid_line_color = None
-    bands = ColumnDataSource({
-        "y": [each.lane for each in of.bands],
-        "left": [of.at(each.begin) for each in of.bands],
-        "right": [of.at(each.end) for each in of.bands],
-        "state": [each.state for each in of.bands],
-        "since": [of.utc(each.begin) for each in of.bands],
-        "colour": [STATES.get(each.state, "#9aa0a6") for each in of.bands],
-    })  # fmt: skip
-    bars = part.hbar(
-        y="y", left="left", right="right", height=0.6, color="colour", alpha=0.75, source=bands,
-        name="bands",
-    )  # fmt: skip
-    part.add_tools(_hover(bars, [("", "@state"), ("seen since", "@since")]))
+    part = _lanes(of, shared, "Key, cluster and events", ["events", "cluster", "key"])
     marks = ColumnDataSource({
         "x": [of.at(each.at) for each in of.marks],
         "y": ["events"] * len(of.marks),
@@ -168,6 +151,39 @@ def _states(of: Drawing, shared: Range1d) -> Any:
     )
     told = [("", "@name"), ("", "@what"), ("at", "@at"), ("", "@x{0.000} s")]
     part.add_tools(_hover(points, told))
+    return part
+
+
+def _others(of: Drawing, shared: Range1d) -> list[Any]:
+    """The states of each other cluster and its key."""
+    others = dict.fromkeys(each.of for each in of.bands if each.of)
+    return [
+        _lanes(of, shared, f"Key and cluster {other}", ["cluster", "key"], other)
+        for other in others
+    ]
+
+
+def _lanes(
+    of: Drawing, shared: Range1d, title: str, lanes: Sequence[str], cluster: str = ""
+) -> Any:
+    """The bands of one cluster and its key."""
+    height = STATES_HEIGHT + LANE_HEIGHT * len(lanes)
+    part = _figure(of, shared, title, height, y_range=FactorRange(*lanes))
+    part.ygrid.grid_line_color = None
+    its = [each for each in of.bands if each.of == cluster]
+    bands = ColumnDataSource({
+        "y": [each.lane for each in its],
+        "left": [of.at(each.begin) for each in its],
+        "right": [of.at(each.end) for each in its],
+        "state": [each.state for each in its],
+        "since": [of.utc(each.begin) for each in its],
+        "colour": [STATES.get(each.state, "#9aa0a6") for each in its],
+    })  # fmt: skip
+    bars = part.hbar(
+        y="y", left="left", right="right", height=0.6, color="colour", alpha=0.75, source=bands,
+        name="bands",
+    )  # fmt: skip
+    part.add_tools(_hover(bars, [("", "@state"), ("seen since", "@since")]))
     return part
 
 
