@@ -18,6 +18,7 @@ from typing import Any
 from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.event_queue import WAIT, EventQueue
+from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.history import SECOND, EventName, utc
 from chaosaws_kms_ext.run import Instant, Refused, Run
@@ -46,8 +47,19 @@ class Look:
     began: int
     at: int
     """CLOCK_MONOTONIC, ns: when AWS was asked, and when the answers had come."""
-    key_state: str
+    key: Key
     cluster: Cluster
+
+    @property
+    def key_state(self) -> str:
+        """As KMS says it."""
+        return self.key.state
+
+    def in_words(self) -> list[str]:
+        """For the live line: the key, and the cluster."""
+        left = self.key.seconds_until_deletion(datetime.now(UTC))
+        deleted = "" if left is None else f", deleted in {left / 3600:.1f} h"
+        return [f"key {self.key_state}{deleted}", f"cluster {self.cluster.status}"]
 
 
 class Watcher:
@@ -179,7 +191,7 @@ class _Status:
         before, began = self.latest, time.monotonic_ns()
         key = kms.describe(self._aws, self._key)
         cluster = rds.describe(self._aws, self._cluster_id)
-        look = Look(began, time.monotonic_ns(), key.state, cluster)
+        look = Look(began, time.monotonic_ns(), key, cluster)
         if before is None or _visible(before) != _visible(look):
             earlier = look.at if before is None else before.began
             self._record(

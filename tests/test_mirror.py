@@ -53,6 +53,8 @@ ELSEWHERE = {
     "inject/recovery.py": "e2e/test_activities",
     "inject/strategy.py": "how `chaos run` was started: e2e/test_stalls",
     "kms/actions.py": "unit/faults, e2e/test_activities",
+    "kms/faces.py": "a table: unit/controls/test_experiment_rules",
+    "kms/may_use.py": "e2e/test_probes, unit/aws/test_key_policy",
     "lab_client/local_lab.py": "lab/test_process_lifetime",
     "lab_client/misbehaviours.py": "lab/test_misbehaviours",
     "lab_client/presence.py": "unit/undo/test_journal",

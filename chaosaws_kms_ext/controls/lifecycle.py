@@ -180,7 +180,7 @@ def _facts(run: Run) -> str:
         window = main.window(1.0)
         facts.append(f"{window.answered:.0f} answered/s, {window.failing:.0f} failing/s")
     if run.watcher and (look := run.watcher.latest):
-        facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]
+        facts += look.in_words()
     return " · ".join(facts)
 
 

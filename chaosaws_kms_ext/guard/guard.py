@@ -125,6 +125,7 @@ def _inspect(
         *_of_key(aws, cluster, key, who),
         *_of_cluster(cluster),
         *_checked(lambda: recoverable(aws, cluster)),
+        *consent.of_fault(needs.consent, settings),
         *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
         *_checked(lambda: _of_the_rest(aws, settings, cluster, key)),

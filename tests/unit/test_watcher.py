@@ -6,19 +6,21 @@ import itertools
 import json
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from chaosaws_kms_ext import watcher as watcher_module
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName, utc
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
-from chaosaws_kms_ext.watcher import watch, watch_beside
+from chaosaws_kms_ext.watcher import Look, watch, watch_beside
 from tests.support.alarms import put_alarm
 from tests.support.clusters import new_cluster
 from tests.support.event_queues import event_queue, left_in
@@ -129,6 +131,14 @@ def test_the_cluster_that_the_run_is_about_is_not_watched_again(lab, run, cluste
     run.target = Target(describe(aws, cluster["id"]), None)
     watch_beside(run, aws, run.target.cluster)
     assert run.other_watchers == {}
+
+
+def test_the_live_line_counts_down_to_the_deletion_of_the_key():
+    key = Key(ARN, "PendingDeletion", "CUSTOMER", "1", datetime.now(UTC) + timedelta(hours=36.52))
+    look = Look(0, 0, key, SimpleNamespace(status="available"))
+    assert look.in_words() == ["key PendingDeletion, deleted in 36.5 h", "cluster available"]
+    kept = replace(look, key=replace(key, state="Disabled", deletion_date=None))
+    assert kept.in_words() == ["key Disabled", "cluster available"]
 
 
 class Told(Aws):
