@@ -73,6 +73,7 @@ ELSEWHERE = {
     "loadgen/schema.py": "unit/loadgen/test_process",
     "parsers.py": "unit/test_settings",
     "processes.py": "who dies with whom: lab/test_process_lifetime",
+    "report/drawing.py": "what pictures show: unit/report/test_terminal, unit/report/page/test_page",
     "report/files/html.py": "unit/report/page/test_page",
     "report/page/sections.py": "unit/report/page/test_page",
     "report/page/timeline.py": "unit/report/page/test_page, browser/test_report_page",

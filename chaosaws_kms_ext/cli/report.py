@@ -21,8 +21,8 @@ __all__ = ["command"]
 def command(folder: Path | None) -> None:
     """Judge a run again, from its folder alone: no lab, no AWS.
 
-    FOLDER is what a run left: `latest` in CHAOS_REPORTS_DIR if none is given. Shows the table, and
-    writes summary.json and CHAOS_REPORT_FILES: what the run itself wrote, if this is the same
+    FOLDER is what a run left: `latest` in CHAOS_REPORTS_DIR if none is given. Shows the table and
+    the timeline, and writes summary.json and CHAOS_REPORT_FILES: what the run itself wrote, if this is the same
     version. A run that was killed gets them too: its verdict is `aborted`. Exits with 0 if the run
     passed, with 1 if it did not, with 2 if it cannot be judged.
     """
@@ -32,7 +32,7 @@ def command(folder: Path | None) -> None:
         judgement = stored.judge(where)
     except PlainError as problem:
         raise _cannot(str(problem)) from None
-    show(judgement, str(where))
+    show(judgement, str(where), stored.history, stored.conditions)
     if was := _changed(where, judgement):
         click.echo(f"The verdict was {was}, and is {judgement.verdict.word}.")
     try:
