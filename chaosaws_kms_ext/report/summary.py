@@ -25,8 +25,8 @@ from chaosaws_kms_ext.history import (
 )
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_what_is_there
+from chaosaws_kms_ext.report.setups import lab_of
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
-from chaosaws_kms_ext.settings import Settings
 
 __all__ = [
     "HEADER",
@@ -169,7 +169,7 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
         "schema": SCHEMA,
         "experiment": conditions.experiment,
         "target": settings.target,
-        "lab": _lab(settings),
+        "lab": lab_of(settings),
         **verdict.as_json(),
         "started": conditions.started,
         "ended": utc(history.anchor.utc(ended.at)) if ended else None,
@@ -229,12 +229,3 @@ def _joined(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         places[name] = len(joined)
         joined.append((name, said))
     return joined
-
-
-def _lab(settings: Settings) -> dict[str, Any] | None:
-    """What the figures of a lab depend on."""
-    if settings.target != "lab":
-        return None
-    faults = {"faults": list(settings.lab_faults)} if settings.lab_faults else {}
-    tls = {"tls": True} if settings.lab_tls == "yes" else {}
-    return {"speed": settings.lab_speed, "profile": settings.lab_profile, **tls, **faults}

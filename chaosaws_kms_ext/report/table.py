@@ -17,7 +17,7 @@ from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.terminal import PLAIN, timeline, timeline_of
 from chaosaws_kms_ext.text import shortened
 
-__all__ = ["objective_in_words", "show", "table", "where_in_words"]
+__all__ = ["COLOURS", "objective_in_words", "print_plain", "show", "table", "where_in_words"]
 
 COLOURS = {"passed": "bold green", "failed": "bold red"}
 """Of a verdict; of all others yellow."""
@@ -41,7 +41,7 @@ def show(
     lines = _timeline(history, conditions, width, ascii_only)
     if not console.is_terminal:
         plain = [table(judgement, folder), *(line.plain.rstrip() for line in lines)]
-        _print("\n".join(plain), console)
+        print_plain("\n".join(plain), console)
         return
     shown = Table(box=HORIZONTALS, show_header=False, padding=(0, 1), safe_box=True)
     shown.add_column(no_wrap=True, style="dim")
@@ -65,8 +65,9 @@ def _timeline(
         return (Text(f"the timeline could not be drawn: {shortened(repr(problem), 200)}"),)
 
 
-def _print(text: str, console: Console) -> None:
-    """Plain lines, also to a file that has not every character."""
+def print_plain(text: str, console: Console | None = None) -> None:
+    """Prints plain lines, also to a file that has not every character."""
+    console = console or Console()
     encoding = console.encoding
     print(text.encode(encoding, "replace").decode(encoding), file=console.file, flush=True)
 

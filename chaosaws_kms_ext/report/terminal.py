@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import groupby
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -98,13 +99,14 @@ def _narrow(text: str, most: int) -> str:
 
 def _answered(of: Drawing, lane: Lane, columns: int, ascii_only: bool) -> Text:
     """A character for each part of the run, from the slice that is there in its middle."""
-    shares, found = shares_of(lane), Text()
+    shares, found = shares_of(lane), []
     left, right = lane.slices["left"], lane.slices["right"]
     places = left.searchsorted(_middles(of, columns), "right") - 1
     for place, middle in zip(places.tolist(), _middles(of, columns), strict=True):
         inside = place >= 0 and middle < right[place]
-        found.append_text(_level(shares[place] if inside else None, ascii_only))
-    return found
+        found.append(_level(shares[place] if inside else None, ascii_only))
+    together = groupby(found, lambda each: each[1])
+    return Text.assemble(*(("".join(c for c, _ in part), colour) for colour, part in together))
 
 
 def _middles(of: Drawing, columns: int) -> list[int]:
@@ -112,15 +114,16 @@ def _middles(of: Drawing, columns: int) -> list[int]:
     return [int(of.begin + (place + 0.5) * step) for place in range(columns)]
 
 
-def _level(share: float | None, ascii_only: bool) -> Text:
+def _level(share: float | None, ascii_only: bool) -> tuple[str, str]:
+    """The character of a share, and its colour."""
     if share is None:
-        return Text(UNKNOWN)
+        return UNKNOWN, ""
     if share >= STEADY:
-        return Text(PLAIN_FULL if ascii_only else FULL, GOOD)
+        return PLAIN_FULL if ascii_only else FULL, GOOD
     if not share:
-        return Text(NOTHING, BAD)
+        return NOTHING, BAD
     levels = PLAIN_PART if ascii_only else PART
-    return Text(levels[min(int(share * len(levels)), len(levels) - 1)], OTHER)
+    return levels[min(int(share * len(levels)), len(levels) - 1)], OTHER
 
 
 def _states(of: Drawing, bands: Sequence[Band], columns: int, ascii_only: bool) -> Text:

@@ -7,18 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from bokeh.embed import components
-from bokeh.resources import Resources
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report.drawing import Drawing, drawing_of
 from chaosaws_kms_ext.report.page.sections import sections
+from chaosaws_kms_ext.report.page.template import render, script_of_bokeh
 from chaosaws_kms_ext.report.page.timeline import TIME, timeline
 from chaosaws_kms_ext.report.slices import drawn
 from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.table import where_in_words
-from chaosaws_kms_ext.text import printable
 
 __all__ = ["page_of"]
 
@@ -35,21 +33,14 @@ def page_of(
     summary = judgement.summary
     drawing = drawing_of(history, conditions, drawn)
     script, div = components(timeline(drawing)) if drawing else ("", "")
-    environment = Environment(
-        loader=PackageLoader("chaosaws_kms_ext.report.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-    )
-    resources = Resources(mode="inline", components=["bokeh"])
-    return environment.get_template("report.html.jinja").render(
+    return render(
+        "report.html.jinja",
         summary=summary,
         colour=COLOURS.get(str(summary["verdict"]), "other"),
         sentence=_sentence(judgement),
         where=where_in_words(summary),
         sections=sections(summary, judgement.rows, journal, _as_json(conditions)),
-        script_of_bokeh=resources.render_js() if drawing else "",
+        script_of_bokeh=script_of_bokeh() if drawing else "",
         script=script,
         div=div,
         axis=TIME,
@@ -58,11 +49,6 @@ def page_of(
         described=_described(judgement),
         no_timeline="nothing was recorded of a load",
     )
-
-
-def _shown(value: Any) -> Any:
-    """Text with nothing in it that is no character."""
-    return printable(value) if type(value) is str else value
 
 
 def _sentence(judgement: Judgement) -> str:
