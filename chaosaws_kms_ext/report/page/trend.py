@@ -147,6 +147,10 @@ def _chart(source: ColumnDataSource, axis: Range1d, number: int) -> Any:
     for name, colour in zip(names, COLOURS, strict=False):
         legend += _figure(part, source, _figure_called(name), colour)
     _add_legend(part, legend)
+    # Of several tools for a click only one is active.
+    opened = OpenURL(url="@address", same_tab=True)
+    points = [each for each in part.renderers if each.name.startswith("points ")]
+    part.add_tools(TapTool(renderers=points, callback=opened, visible=False))
     return part
 
 
@@ -159,8 +163,6 @@ def _figure(part: Any, source: ColumnDataSource, of: Figure, colour: str) -> lis
     )  # fmt: skip
     told = [("", "@time"), ("", "@verdict"), (of.label, f"@{{{of.name}}}{{0.[000]}} {of.unit}")]
     part.add_tools(HoverTool(renderers=[points], tooltips=told, visible=False))
-    opened = OpenURL(url="@address", same_tab=True)
-    part.add_tools(TapTool(renderers=[points], callback=opened, visible=False))
     legend = [LegendItem(label=of.label, renderers=[line, points], name=f"legend {of.name}")]
     for (name, _), (what, _, dash) in zip(_limits(of), LIMITS, strict=False):
         limit = part.step(
