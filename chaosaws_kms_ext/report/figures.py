@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FIGURES", "Figure", "Number", "exact", "lost_writes", "number_at"]
+__all__ = ["FIGURES", "Figure", "Number", "exact", "is_number", "lost_writes", "number_at"]
 
 Number = int | float
 
@@ -31,7 +31,7 @@ def number_at(summary: Mapping[str, Any], *path: str) -> Number | None:
     found: Any = summary
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
-    return found if _is_number(found) else None
+    return found if is_number(found) else None
 
 
 def lost_writes(summary: Mapping[str, Any]) -> Number | None:
@@ -60,7 +60,8 @@ def _loads(summary: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (its for its in others.values() if isinstance(its, Mapping))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a number that can be shown: no infinity, and no truth value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) if isinstance(value, float) else abs(value) < MOST

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_plain
 from chaosaws_kms_ext.history import CannotBeJudged, read_conditions
+from chaosaws_kms_ext.report.figures import is_number
 from chaosaws_kms_ext.report.summary import SCHEMA
 from chaosaws_kms_ext.text import shortened
 
@@ -21,6 +21,8 @@ __all__ = ["LATEST", "CannotBeRead", "KeptRun", "find", "kept_runs", "read_summa
 LATEST = "latest"
 SUMMARY = "summary.json"
 HISTORY = "history"
+OVER_TIME = ("slices", "latency_slices")
+"""Fields that are long, and that no list shows: a thousand runs have to fit into memory."""
 REASON = 300
 """Characters of why a run has no summary."""
 SHOWN = 5
@@ -37,7 +39,7 @@ class KeptRun:
 
     folder: Path
     summary: Mapping[str, Any] | None
-    """None: it cannot be read."""
+    """Without what it has over time; None: it cannot be read."""
     why_not: str = ""
     """Why it cannot."""
 
@@ -52,9 +54,16 @@ class KeptRun:
         return self.folder.parent.name
 
 
-def kept_runs(reports: Path) -> list[KeptRun]:
-    """All of them, the oldest first, also those without a summary; raises CannotBeRead."""
-    return [_kept(folder) for folder in _folders(reports)]
+def kept_runs(reports: Path, experiment: str = "") -> list[KeptRun]:
+    """All of them, the oldest first, also those without a summary; raises CannotBeRead.
+
+    `experiment`: only those of it.
+    """
+    return [
+        _kept(folder)
+        for folder in _folders(reports)
+        if not experiment or experiment in (folder.name, folder.parent.name)
+    ]
 
 
 def find(reports: Path, name: str) -> Path:
@@ -113,7 +122,8 @@ def _kept(folder: Path) -> KeptRun:
     try:
         if not os.access(folder, os.X_OK):
             raise CannotBeRead(f"{folder} cannot be read: this user may not enter it")
-        return KeptRun(folder, read_summary(folder))
+        summary = read_summary(folder)
+        return KeptRun(folder, {key: its for key, its in summary.items() if key not in OVER_TIME})
     except CannotBeRead as problem:
         return KeptRun(folder, None, shortened(str(problem), REASON))
 
@@ -184,8 +194,8 @@ def _wrong(said: Any) -> str:
     reasons = said.get("reasons")
     if not isinstance(reasons, list) or not all(isinstance(why, str) for why in reasons):
         return "its reasons are none"
-    lab = said.get("lab")
-    return "" if lab is None or _is_lab(lab) else "its lab is none"
+    right = {"lab": _is_lab(said.get("lab")), "aws": said.get("lab") is None}
+    return "" if right.get(said["target"]) else "its target is neither the lab nor AWS"
 
 
 def _is_objective(said: Any) -> bool:
@@ -196,6 +206,5 @@ def _is_objective(said: Any) -> bool:
 def _is_lab(said: Any) -> bool:
     if not isinstance(said, dict):
         return False
-    speed, faults = said.get("speed"), said.get("faults", [])
-    number = isinstance(speed, int | float) and math.isfinite(speed)
-    return number and isinstance(said.get("profile"), str) and isinstance(faults, list)
+    known = is_number(said.get("speed")) and isinstance(said.get("profile"), str)
+    return known and isinstance(said.get("faults", []), list)

@@ -109,7 +109,16 @@ def where_in_words(summary: Mapping[str, Any]) -> str:
 
 
 def objective_in_words(objective: Mapping[str, Any]) -> str:
-    """Whether it was met, what was measured, and the limit."""
+    """Whether it was met, what was measured, and the limit; why it was not judged, if so."""
+    if "not_judged" in objective:
+        return f"not judged: {objective['not_judged']}"
+    if held := objective.get("not_worse_than"):
+        of = f"{held['percent']:g} % from the median of the last {held['last']} runs"
+        return f"{_in_words(objective)}: {of}"
+    return _in_words(objective)
+
+
+def _in_words(objective: Mapping[str, Any]) -> str:
     met = {True: "met", False: "MISSED", None: "could not be judged"}[objective["met"]]
     if "limit_seconds" in objective:
         limit = f"{objective['limit_seconds']:g} s"

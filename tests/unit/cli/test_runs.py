@@ -61,7 +61,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path, summary):
 
 
 def test_hostile_text_reaches_no_terminal(tmp_path, summary):
-    keep(tmp_path, summary, "2026-01-01T000000Z", verdict=EVIL, cluster=EVIL, target=EVIL)
+    keep(tmp_path, summary, "2026-01-01T000000Z", verdict=EVIL, cluster=EVIL, lab__profile=EVIL)
     keep(tmp_path, summary, "2026-01-02T000000Z", schema=EVIL * 10_000)
     done = runs(tmp_path)
     assert done.exit_code == 0

@@ -166,6 +166,14 @@ def test_a_folder_of_any_name_is_linked_and_nothing_more(tmp_path, summary, name
     page_of(tmp_path).encode()
 
 
+def test_however_many_setups_there_are_the_charts_are_made_once(tmp_path, summary):
+    for number in range(1, 25):
+        keep(tmp_path, summary, time(number), lab__speed=float(number // 2 + 1))
+    page = page_of(tmp_path)
+    assert len(trends(page)) == 11  # of 13: the first and the last have one run
+    assert page.count('"doc":') == 1
+
+
 def test_without_two_runs_of_a_setup_there_is_no_picture_and_no_library(tmp_path, summary):
     keep(tmp_path, summary, time(1))
     assert "Bokeh" not in page_of(tmp_path)
