@@ -186,7 +186,7 @@ def _duration(
         meaning = f"{change}: more than the bounds ({together})"
         yield Row(what, first, second, meaning, True)
     else:
-        yield Row(what, first, second, f"no difference beyond the bounds ({together})")
+        yield Row(what, first, second, f"within the bounds ({together})")
 
 
 def _counts(a: Summary, b: Summary) -> Iterator[Row]:

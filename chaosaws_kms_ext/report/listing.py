@@ -44,7 +44,8 @@ def list_runs(runs: Sequence[KeptRun], console: Console | None = None) -> None:
     console.print(shown)
     for run in runs:
         if run.summary is None:
-            console.print(Text(f"{run.experiment}/{run.time}: {run.why_not}", "dim"))
+            name = f"{shortened(run.experiment, WORDS)}/{shortened(run.time, WORDS)}"
+            console.print(Text(f"{name}: {run.why_not}", "dim"))
 
 
 def rows_of(run: KeptRun) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ def watched(browser):
         contexts.append(browser.new_context(**options))
         page, wrong, asked = contexts[-1].new_page(), [], []
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         return page, wrong, asked

@@ -32,14 +32,14 @@ def test_the_same_run_does_not_differ(run):
     assert not found.differs
     for each in found.rows:
         assert each.a == each.b
-        assert each.meaning == "the same" or each.meaning.startswith("no difference beyond")
+        assert each.meaning == "the same" or each.meaning.startswith("within the bounds")
 
 
 @pytest.mark.parametrize(
     ("seconds", "differs", "says"),
     [
-        (38.9, False, "no difference beyond the bounds (1 s together)"),
-        (39.0, False, "no difference beyond the bounds (1 s together)"),
+        (38.9, False, "within the bounds (1 s together)"),
+        (39.0, False, "within the bounds (1 s together)"),
         (39.001, True, "1.001 s longer: more than the bounds (1 s together)"),
         (30.0, True, "8 s shorter: more than the bounds (1 s together)"),
     ],

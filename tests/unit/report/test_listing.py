@@ -58,3 +58,12 @@ def test_on_a_terminal_it_is_as_wide_as_that_and_says_why_a_run_has_no_figures(r
 def test_a_list_of_damaged_runs_alone_is_one_too(tmp_path):
     said = listed([KeptRun(tmp_path / "x", None, "nobody knows")])
     assert said.splitlines()[1] == f"x     {tmp_path.name}  nobody knows"
+
+
+def test_a_folder_of_any_name_is_not_obeyed(tmp_path):
+    run = KeptRun(tmp_path / "\x1b[2Jx" / "\udcff\n", None, "nobody knows")
+    for terminal in (False, True):
+        said = listed([run], 200, terminal)
+        assert "\x1b[2J" not in said
+        assert "\\x1b[2Jx" in said
+        said.encode()
