@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from chaosaws_kms_ext.history import SECOND, Conditions
-from chaosaws_kms_ext.history.columns import OUTCOMES
+from chaosaws_kms_ext.history.columns import OUTCOMES, Arrivals
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.records import Outcome
 from chaosaws_kms_ext.report.drawing import Drawing, Lane, drawing_of
@@ -27,6 +28,9 @@ LEAST = 40
 """Of one on the narrowest terminal."""
 LABEL = 10
 """Of the name of a row."""
+
+FEWEST = 2
+"""Arrivals of a slice, where they come one after the other."""
 
 STEADY = 0.99
 """The share of arrivals from which on a load counts as answered."""
@@ -47,7 +51,12 @@ def timeline_of(history: History, conditions: Conditions, width: int) -> Drawing
     """What the timeline of a run shows on a line of `width` characters; None: nothing was recorded
     of any load."""
     columns = max(width, LEAST) - LABEL - 2
-    return drawing_of(history, conditions, partial(counted, most=columns))
+    return drawing_of(history, conditions, partial(_slices, columns))
+
+
+def _slices(columns: int, arrivals: Arrivals, begin: int, end: int) -> Mapping[str, Any]:
+    """As `counted`: one for each character, or fewer, so that each has arrivals enough."""
+    return counted(arrivals, begin, end, max(min(columns, len(arrivals) // FEWEST), 1))
 
 
 def shares_of(lane: Lane) -> list[float | None]:

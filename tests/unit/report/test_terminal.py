@@ -11,7 +11,6 @@ from rich.cells import cell_len
 
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report import summary
-from chaosaws_kms_ext.report.slices import SHORTEST
 from chaosaws_kms_ext.report.terminal import LABEL, shares_of, timeline, timeline_of
 from tests.support.histories import (
     ENDED,
@@ -93,12 +92,12 @@ def test_states_of_others_are_not_obeyed():
 def test_shares_are_those_of_the_summary_where_the_slices_are_the_same():
     its = recorded()
     slices = summary.judge(its, ASKED).summary["slices"]
-    drawing = timeline_of(its, ASKED, LABEL + 2 + 15 * 10)  # so many that each has its SHORTEST
-    assert slices["seconds"] == pytest.approx(10 * SHORTEST)
+    number = len(slices["shares"])
+    drawing = timeline_of(its, ASKED, LABEL + 2 + 4 * number)  # four for each of the summary
     ok, rest = drawing.lanes[0].slices["ok"], drawing.lanes[0].slices["timeout"]
     found = [
         round(float(part.sum() / (part.sum() + other.sum())), 4)
-        for part, other in zip(ok.reshape(-1, 10), rest.reshape(-1, 10), strict=True)
+        for part, other in zip(ok.reshape(number, 4), rest.reshape(number, 4), strict=True)
     ]
     assert found == slices["shares"]
 
@@ -122,6 +121,13 @@ def test_each_load_has_a_row_and_its_name():
     assert row("reports", said)[0] == " "  # it had not begun
     assert "answered of reports: 99 % or more from" in " ".join(said)
     assert "main: impact" in " ".join(" ".join(said).split())
+
+
+def test_a_slow_load_has_no_holes_between_its_arrivals():
+    its = history(load("main", *["ok"] * 30), [*started("main"), *ran("main", 0, 30)])
+    for width in (60, 400):
+        assert set(row("answered", lines(its, width))) == {"█"}
+        assert "answered: 99 % or more from 0.00 s" in lines(its, width)
 
 
 def test_of_a_run_without_any_load_there_is_none():
