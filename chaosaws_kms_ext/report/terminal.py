@@ -87,11 +87,11 @@ def timeline(of: Drawing, width: int, ascii_only: bool = False) -> list[Text]:
             rows.append(_row(name, _states(of, its, columns, ascii_only)))
     rows += [_row("", Text(line, "dim")) for line in _axis(of, columns, ascii_only)]
     full, part = (PLAIN_FULL, PLAIN_PART) if ascii_only else (FULL, PART)
-    words = [
+    legend = (
         f"each character is {seconds:.3g} s: {full} 99 % or more answered in time, {part[0]} to "
         f"{part[-1]} less, {NOTHING} nothing, blank: nothing known; 0 s: {of.zero_is}"
-    ]
-    said = [line for words in (*words, *_words(of)) for line in _wrapped(words, width)]
+    )
+    said = [line for words in (legend, *_words(of)) for line in _wrapped(words, width)]
     return [*rows, *(Text(line, "dim") for line in said)]
 
 

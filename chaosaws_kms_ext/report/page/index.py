@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -82,7 +83,9 @@ def index_of(runs: Sequence[KeptRun], reports: Path) -> str:
         number=len(runs),
         verdicts=_verdicts(runs),
         labels=[f"{each.label}, {each.unit}" if each.unit else each.label for each in FIGURES],
-        groups=groups,
+        experiments=[
+            (name, list(its)) for name, its in groupby(groups, lambda group: group.experiment)
+        ],
         without=[
             (shortened(f"{run.experiment}/{run.time}", NAME), shortened(run.why_not, WHY))
             for run in reversed(runs)

@@ -113,6 +113,12 @@ def test_places_speeds_and_experiments_share_no_line(reports, summary):
     assert sorted(len(each["columns"]["x"]) for each in trends(page)) == [2, 3]
 
 
+def test_names_that_differ_in_their_case_are_two_experiments(tmp_path, summary):
+    for number, name in enumerate(("a", "A", "a"), 1):
+        keep(tmp_path, summary, time(number), name)
+    assert re.findall(r"<h2>(.*?)</h2>", page_of(tmp_path)) == ["A", "a"]
+
+
 def test_a_run_leads_to_its_page_or_else_to_its_folder(reports):
     its = Tables(page_of(reports))
     assert f"./kms-disable/{time(2)}/report.html" in its.links
