@@ -9,7 +9,9 @@ import click
 
 __all__ = ["kms"]
 
-COMMANDS = ("doctor", "lab", "load-worker", "policy", "report", "restore")
+COMMANDS = (
+    "compare", "doctor", "lab", "load-worker", "policy", "report", "restore", "runs", "show",
+)  # fmt: skip
 """The commands, each the `command` of the module of its name."""
 
 

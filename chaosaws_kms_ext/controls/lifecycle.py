@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,6 +17,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.guard import guard, leftovers, permissions
@@ -45,12 +44,6 @@ __all__ = ["PARTS", "Start", "begin", "bring_up"]
 
 logger = logging.getLogger("chaostoolkit")
 
-MB = 2**20
-ROOM = 16 * MB
-"""Bytes that a report may need beside its records."""
-RECORD = 120
-"""Bytes of one operation's record at most; measured: 83."""
-
 
 @dataclass(frozen=True)
 class Start:
@@ -58,8 +51,8 @@ class Start:
 
     run: Run
     experiment: Experiment
-    objectives: Mapping[str, float | None]
-    """Each with its own limit, or None."""
+    asked: experiment_rules.Asked
+    """What it has to meet."""
     on: str
     """What the experiment is about: `cluster`, `key` or `nothing`."""
     configuration: Configuration
@@ -289,7 +282,7 @@ def folder(start: Start) -> Iterator[None]:
         partition=who.arn.split(":")[1],
         caller=permissions.role_of(aws, who) or who.principal,
     )
-    opened = _open_folder(run, start.on)
+    opened = open_folder(run, start.on)
     run.conditions = Conditions(
         run=run.id,
         experiment=run.experiment,
@@ -297,38 +290,14 @@ def folder(start: Start) -> Iterator[None]:
         settings=run.settings,
         region=aws.region,
         expects_outage=experiment_rules.injects(start.experiment),
-        objectives=start.objectives,
+        objectives=start.asked.objectives,
+        earlier=earlier_runs(run, aws.region, start.asked.not_worse),
     )
     try:
         run.conditions.write(opened / "history")
     except OSError as problem:
         raise Refused(f"no report can be written to {opened}: {problem}") from None
     yield
-
-
-def _open_folder(run: Run, on: str) -> Path:
-    """Makes it, if there is room for all that the run may write; raises Refused."""
-    settings = run.settings
-    where = f"CHAOS_REPORTS_DIR={settings.reports_dir}"
-    readers = run.target is not None and run.target.cluster.readers
-    rate = settings.load_rate + (settings.arrivals_over_reader if readers else 0.0)
-    records = rate * settings.longest_run if on == "cluster" else 0.0
-    needed = int(ROOM + records * RECORD)
-    try:
-        disk = shutil.disk_usage(_existing(Path(settings.reports_dir)))
-        if disk.total and disk.free < needed:  # one without any room is none: /proc, say
-            raise Refused(
-                f"there is room for {disk.free / MB:.0f} MB at {where}, and a run as long as its "
-                f"limits may write {needed / MB:.0f} MB: make room, or lower CHAOS_LOAD_RATE"
-            )
-        return run.open_folder()
-    except OSError as problem:
-        raise Refused(f"no report can be written to {where}: {problem}") from None
-
-
-def _existing(path: Path) -> Path:
-    """The folder, or the one in which it would be made."""
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 @contextlib.contextmanager
