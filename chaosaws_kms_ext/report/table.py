@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import HORIZONTALS
@@ -17,10 +18,21 @@ from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.terminal import PLAIN, timeline, timeline_of
 from chaosaws_kms_ext.text import shortened
 
-__all__ = ["COLOURS", "objective_in_words", "print_plain", "show", "table", "where_in_words"]
+__all__ = [
+    "COLOURS",
+    "PAGE",
+    "objective_in_words",
+    "print_plain",
+    "show",
+    "table",
+    "where_in_words",
+]
 
 COLOURS = {"passed": "bold green", "failed": "bold red"}
 """Of a verdict; of all others yellow."""
+
+PAGE = "report.html"
+"""The file of a run's folder to look at, if the run wants one."""
 
 LONGEST_NAME, LONGEST = 60, 2000
 """Characters of a row's name, and of what it says."""
@@ -97,6 +109,8 @@ def _told(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
     for reason in judgement.verdict.reasons:
         yield "", reason
     yield "files", folder
+    if (page := Path(folder) / PAGE).exists():
+        yield "report", str(page)
 
 
 def where_in_words(summary: Mapping[str, Any]) -> str:
