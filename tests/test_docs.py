@@ -21,10 +21,17 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", ["settings.md", "catalogue.md", "summary.md"])
+MADE = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("page", MADE)
 def test_a_page_that_is_made_is_as_the_code_is(page):
-    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"][page]
-    assert (ROOT / "docs" / page).read_text() == made(), "make docs"
+    assert (ROOT / "docs" / page).read_text() == MADE[page](), "make docs"
+
+
+def test_every_schema_is_made():
+    there = {path.name for path in (ROOT / "docs" / "schemas").iterdir()}
+    assert there == {page.removeprefix("schemas/") for page in MADE if "/" in page}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import Conditions
 
-__all__ = ["OBJECTIVES", "BadObjective", "Figure", "NotWithin", "Objective", "read_objectives"]
+__all__ = [
+    "OBJECTIVES",
+    "BadObjective",
+    "Figure",
+    "Judged",
+    "JudgedSeconds",
+    "NotWithin",
+    "Objective",
+    "read_objectives",
+]
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,28 @@ class NotWithin:
 
 Figure = float | int | NotWithin | None
 """None: could not be measured."""
+
+
+class Judged(TypedDict):
+    """An objective that was judged, as summary.json has it."""
+
+    name: str
+    limit: float
+    measured: float | None
+    met: bool | None
+    sense: NotRequired[Literal["at least"]]
+
+
+class JudgedSeconds(TypedDict):
+    """The same of a figure in seconds."""
+
+    name: str
+    limit_seconds: float
+    limit_aws_seconds: float
+    measured_seconds: float | None
+    not_within_seconds: NotRequired[float]
+    met: bool | None
+    sense: NotRequired[Literal["at least"]]
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
-from chaosaws_kms_ext.checkers import BROKEN, CHECKERS, OBJECTIVES, Checker, Result
+from chaosaws_kms_ext.checkers import BROKEN, CHECKERS, OBJECTIVES, Checker, Field, Result
 from chaosaws_kms_ext.checkers.base import every_load
-from chaosaws_kms_ext.checkers.objectives import Figure
+from chaosaws_kms_ext.checkers.objectives import Figure, Judged, JudgedSeconds
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import (
     MAIN,
     CannotBeJudged,
     Conditions,
     EventName,
+    Utc,
     read_conditions,
     utc,
 )
@@ -41,25 +42,51 @@ __all__ = [
 
 SCHEMA = 1
 
+
+class LabConditions(TypedDict):
+    """What the figures of a lab depend on."""
+
+    speed: float
+    profile: str
+    tls: NotRequired[Literal[True]]
+    faults: NotRequired[list[dict[str, Any]]]
+
+
 HEADER = {
-    "schema": "the version of this format",
-    "experiment": "the name of the experiment",
-    "target": "where it ran: `lab` or `aws`",
-    "lab": "the lab's speed, timing profile, TLS, and the misbehaviours that were ordered of it; "
-    "`null` on AWS",
-    "verdict": "`passed`, `failed`, `inconclusive` or `aborted`",
-    "reasons": "every reason why the verdict is not `passed`",
-    "started": "UTC",
-    "ended": "UTC; `null`: the run was killed",
-    "region": "the AWS Region",
-    "cluster": "the cluster that the run was about; `null`: none",
-    "key": "the key of that cluster, or the key that the run was about; `null`: none",
-    "loads": "the fields of each other load, by name; `reader` is the one over the reader endpoint "
-    "of the same cluster; of one that the fault should not affect, those of the outage are `null`",
-    "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
-    "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed; "
-    "`sense` says where a figure has to be at least the limit; `not_within_seconds`, that it had "
-    "so long to happen and did not: the objective is missed",
+    "schema": Field(Literal[1], "the version of this format"),
+    "experiment": Field(str, "the name of the experiment"),
+    "target": Field(Literal["lab", "aws"], "where it ran: `lab` or `aws`"),
+    "lab": Field(
+        LabConditions | None,
+        "the lab's speed, timing profile, TLS, and the misbehaviours that were ordered of it; "
+        "`null` on AWS",
+    ),
+    "verdict": Field(
+        Literal["passed", "failed", "inconclusive", "aborted"],
+        "`passed`, `failed`, `inconclusive` or `aborted`",
+    ),
+    "reasons": Field(list[str], "every reason why the verdict is not `passed`"),
+    "started": Field(Utc, "UTC"),
+    "ended": Field(Utc | None, "UTC; `null`: the run was killed"),
+    "region": Field(str, "the AWS Region"),
+    "cluster": Field(str | None, "the cluster that the run was about; `null`: none"),
+    "key": Field(
+        str | None,
+        "the key of that cluster, or the key that the run was about; `null`: none",
+    ),
+    "loads": Field(
+        dict[str, Any],
+        "the fields of each other load, by name; `reader` is the one over the reader endpoint "
+        "of the same cluster; of one that the fault should not affect, those of the outage are "
+        "`null`",
+    ),
+    "objectives": Field(
+        list[Judged | JudgedSeconds],
+        "each with its limit, what was measured, and whether it was met (`null`: could "
+        "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's "
+        "speed; `sense` says where a figure has to be at least the limit; "
+        "`not_within_seconds`, that it had so long to happen and did not: the objective is missed",
+    ),
 }
 """The fields that no checker has, and what they are."""
 
