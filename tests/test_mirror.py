@@ -79,6 +79,7 @@ ELSEWHERE = {
     "report/files/html.py": "unit/report/page/test_page",
     "report/page/sections.py": "unit/report/page/test_page",
     "report/page/timeline.py": "unit/report/page/test_page, browser/test_report_page",
+    "report/journal.py": "e2e/test_broken_runs",
     "report/table.py": "unit/report/test_screen, test_summary",
     "resources/create.py": "e2e/test_making",
     "resources/master_passwords.py": "unit/loadgen/test_conninfo, e2e/test_making",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.report.files import Found, journal_of, write_files
+from chaosaws_kms_ext.report.files import Found, write_files
 from chaosaws_kms_ext.report.summary import Judgement, read_run
 from chaosaws_kms_ext.report.table import show
 
@@ -39,7 +39,7 @@ def command(folder: Path | None) -> None:
         judgement.write(where)
     except OSError as problem:
         raise _cannot(f"the summary could not be written: {problem}") from None
-    found = Found(judgement, stored.history, stored.conditions, journal_of(where))
+    found = Found(judgement, stored.history, stored.conditions, stored.journal)
     for why_not in write_files(where, found):
         click.echo(f"Warning: {why_not}", err=True)
     if not judgement.verdict.passed:

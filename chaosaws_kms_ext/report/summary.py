@@ -26,6 +26,7 @@ from chaosaws_kms_ext.history import (
 )
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_what_is_there
+from chaosaws_kms_ext.report.journal import read_journal
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
 from chaosaws_kms_ext.settings import Settings
 
@@ -136,7 +137,9 @@ class StoredRun:
     history: History
     conditions: Conditions
     damage: Sequence[str]
-    """What is wrong with the records, each in a sentence."""
+    """What is wrong with the records, or missing, each in a sentence."""
+    journal: Mapping[str, Any]
+    """Chaos Toolkit's; empty where there is none."""
 
     def judge(self, folder: Path) -> Judgement:
         """Judges it again; raises CannotBeJudged."""
@@ -167,7 +170,8 @@ def read_run(folder: Path) -> StoredRun:
         raise CannotBeJudged(
             f"the run in {folder} has not ended: its process {conditions.process.pid} runs"
         )
-    return StoredRun(found, conditions, damage)
+    journal, missing = read_journal(folder)
+    return StoredRun(found, conditions, [*damage, *missing], journal)
 
 
 def as_json(content: Mapping[str, Any]) -> str:
