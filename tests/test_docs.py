@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from chaosaws_kms_ext.history.writer import OperationWriter
+from chaosaws_kms_ext.report.export import export
 from tests.support.histories import load
+from tests.support.small_run import stored
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -59,3 +61,15 @@ def test_others_read_the_records_as_the_page_says(code, says, tmp_path, monkeypa
     told = capsys.readouterr().out
     assert says in told
     assert "1" in told  # the second second
+
+
+def test_others_read_an_export_as_the_page_says(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "other-tools.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    folder = stored(tmp_path)
+    export(folder, folder / "export", "parquet")
+    monkeypatch.setattr("sys.argv", ["page", str(folder)])
+    exec(compile(code, "docs/other-tools.md", "exec"), {})
+    told = capsys.readouterr().out
+    assert "timeout" in told
+    assert "+00:00" in told

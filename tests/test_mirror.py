@@ -28,6 +28,7 @@ ELSEWHERE = {
     "checkers/phases.py": "unit/checkers/test_availability",
     "checkers/write_numbers.py": "unit/checkers/test_integrity, test_stale_reads",
     "cli/doctor.py": "e2e/test_doctor",
+    "cli/export.py": "unit/report/test_export",
     "cli/lab.py": "lab/test_process_lifetime",
     "cli/load_worker.py": "unit/loadgen/client/test_worker",
     "cli/misbehaviours.py": "lab/test_misbehaviours",

@@ -16,10 +16,18 @@ from chaosaws_kms_ext.history.records import Anchor, Event
 from chaosaws_kms_ext.history.rows_file import ROWS, read_rows
 from chaosaws_kms_ext.history.stream_end import is_closed
 
-__all__ = ["read_events", "read_history", "read_what_is_there", "what_is_missing"]
+__all__ = [
+    "NO_ANCHOR",
+    "read_events",
+    "read_events_that_are_there",
+    "read_history",
+    "read_what_is_there",
+    "what_is_missing",
+]
 
 EVENTS_SCHEMA = 1
 NO_ANCHOR = Anchor(0, 0)
+"""Where no events are there: nothing says how the clock is tied to UTC."""
 
 
 def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
@@ -77,7 +85,7 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
     Where any record of a load is damaged, none of that load is taken: a history with holes is not
     judged. Of damaged events those before the damage are.
     """
-    anchor, events, damage = _events_that_are_there(folder)
+    anchor, events, damage = read_events_that_are_there(folder)
     recorded, rows = dict[str, Recorded](), dict[str, ReadBack]()
     damaged = set()
     for load, paths in _by_load(folder).items():
@@ -126,7 +134,7 @@ def _by_load(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _events_that_are_there(folder: Path) -> tuple[Anchor, list[Event], list[str]]:
+def read_events_that_are_there(folder: Path) -> tuple[Anchor, list[Event], list[str]]:
     """The events before the first that is damaged, and what is wrong."""
     path, events = folder / "events.jsonl", list[Event]()
     try:
