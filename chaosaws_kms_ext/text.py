@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["printable", "shortened"]
+
+LONGEST = 2000
+"""Characters of others' words that are shown to a person: summary.json has all of them."""
 
 
 def printable(text: str) -> str:
     """The text with nothing in it that a terminal obeys: it may come from a file, or from AWS."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def shortened(text: str) -> str:
+    """The same, and not longer than a person reads."""
+    return printable(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")

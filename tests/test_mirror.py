@@ -85,7 +85,6 @@ ELSEWHERE = {
     "resources/create.py": "e2e/test_making",
     "resources/master_passwords.py": "unit/loadgen/test_conninfo, e2e/test_making",
     "run.py": "unit/history, unit/controls/test_run",
-    "text.py": "unit/undo/test_store",
     "undo/restorer.py": "unit/undo/test_store",
     "undo/undo.py": "unit/undo/test_replay, test_store",
     "undo/watchdog.py": "processes that are killed: e2e/test_safeguards",

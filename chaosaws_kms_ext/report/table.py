@@ -12,6 +12,7 @@ from rich.text import Text
 
 from chaosaws_kms_ext.checkers.exactness import in_words
 from chaosaws_kms_ext.report.summary import Judgement
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["objective_in_words", "show", "table", "where_in_words"]
 
@@ -44,6 +45,12 @@ def table(judgement: Judgement, folder: str) -> str:
 
 
 def _rows(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
+    """Rows of text, whatever others called things."""
+    for name, value in _told(judgement, folder):
+        yield shortened(name), shortened(value)
+
+
+def _told(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
     summary = judgement.summary
     yield "experiment", f"{summary['experiment']}, {where_in_words(summary)}"
     yield from judgement.rows

@@ -57,12 +57,16 @@ MORE = ("fault", "load", "event", "alarm", "state", "present", "why", "message")
 """Details that say what happened, in this order."""
 
 
+MOST = 200
+"""Characters of a state, or of a detail."""
+
+
 def bands_of(history: History, until: int) -> list[Band]:
     """The states of the key and of the cluster as they were seen, the last until `until` (ns)."""
     found: list[Band] = []
     for lane in ("key", "cluster"):
         seen = [
-            (event.at, str(event.details[lane]))
+            (event.at, str(event.details[lane])[:MOST])
             for event in history.all(EventName.STATUS)
             if event.details.get(lane)
         ]
@@ -90,4 +94,4 @@ def _events(history: History) -> Iterator[Mark]:
 
 def _details(details: dict[str, Any]) -> str:
     found = (details.get(name) for name in MORE)
-    return ", ".join(str(each)[:200] for each in found if each not in (None, ""))
+    return ", ".join(str(each)[:MOST] for each in found if each not in (None, ""))

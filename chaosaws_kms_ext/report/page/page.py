@@ -20,7 +20,7 @@ from chaosaws_kms_ext.report.page.slices import drawn
 from chaosaws_kms_ext.report.page.timeline import TIME, Drawing, Lane, Outage, timeline
 from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.table import where_in_words
-from chaosaws_kms_ext.text import printable
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["page_of"]
 
@@ -64,7 +64,7 @@ def page_of(
 
 def _shown(value: Any) -> Any:
     """Text with nothing in it that is no character."""
-    return printable(value) if type(value) is str else value
+    return shortened(value) if type(value) is str else value
 
 
 def _sentence(judgement: Judgement) -> str:
@@ -88,13 +88,13 @@ def _drawing(history: History, conditions: Conditions) -> Drawing | None:
     injected = KeyEvents.of(history).injected
     lanes, times = [], list[tuple[str, int | None]]()
     for load, span in known.items():
-        seen = outage_of(history, conditions, load)
+        seen, name = outage_of(history, conditions, load), shortened(load)
         outages = []
         if seen is not None and seen.impact is not None:
             bounds = (seen.begin_bound_seconds, seen.end_bound_seconds)
             outages = [Outage(seen.impact, seen.recovery, *bounds)]
-            times += [(f"{load}: impact", seen.impact), (f"{load}: recovery", seen.recovery)]
-        lanes.append(Lane(load, drawn(history.arrivals(load), span.begin, span.end), outages))
+            times += [(f"{name}: impact", seen.impact), (f"{name}: recovery", seen.recovery)]
+        lanes.append(Lane(name, drawn(history.arrivals(load), span.begin, span.end), outages))
     return Drawing(
         begin=begin,
         end=end,
