@@ -26,7 +26,7 @@ class Exact(TypedDict):
 class Target(TypedDict):
     """What the run is about."""
 
-    cluster: str | None
+    cluster: str
     key: str
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "read_events_that_are_there",
     "read_history",
     "read_what_is_there",
-    "what_is_missing",
 ]
 
 EVENTS_SCHEMA = 1
@@ -90,7 +89,10 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
     damaged = set()
     for load, paths in _by_load(folder).items():
         try:
-            recorded |= read_recorded(paths)
+            its = read_recorded(paths)
+            if set(its) - {load}:
+                raise HistoryDamaged(f"{paths[0].name} is of another load than its name says")
+            recorded |= its
         except (HistoryDamaged, OSError) as problem:
             damage.append(f"what was recorded of the load {load} cannot be read: {problem}")
             damaged.add(load)
@@ -103,11 +105,11 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
         except (HistoryDamaged, OSError) as problem:
             damage.append(f"the rows of the load {load} cannot be read: {problem}")
     history = History(recorded, events, rows, anchor)
-    damage += what_is_missing(folder, history, damaged)
+    damage += _what_is_missing(folder, history, damaged)
     return history, damage
 
 
-def what_is_missing(folder: Path, history: History, known: Collection[str] = ()) -> Iterator[str]:
+def _what_is_missing(folder: Path, history: History, known: Collection[str] = ()) -> Iterator[str]:
     """What its events say should be in a folder and is not, each in a sentence.
 
     `known`: loads of which something is said already.

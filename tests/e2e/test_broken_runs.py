@@ -86,6 +86,15 @@ def test_a_load_that_is_damaged_leaves_the_figures_of_the_others(whole, tmp_path
     assert "no file has anything that was recorded of the load copy" in reasons
 
 
+def test_a_record_under_the_name_of_another_load_is_said(whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    main = folder / "history" / "operations-main-1.arrows"
+    shutil.copy(main, main.with_name("operations-copy-1.arrows"))
+    reasons = check(folder, report(folder))
+    assert any("operations-copy-1.arrows is of another load" in each for each in reasons)
+
+
 def test_events_before_the_damage_are_shown(whole, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
