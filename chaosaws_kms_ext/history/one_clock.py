@@ -24,7 +24,7 @@ from chaosaws_kms_ext.history.operations_file import (
     read_batches,
 )
 from chaosaws_kms_ext.history.read_recorded import in_chunks, samples_in
-from chaosaws_kms_ext.history.stream_end import is_closed
+from chaosaws_kms_ext.history.stream_end import FAILURES, is_closed
 
 __all__ = ["Part", "operations_of"]
 
@@ -59,7 +59,7 @@ def operations_of(folder: Path, say: Callable[[str], object]) -> Iterator[Part]:
                 say(f"{path.name} has no end: what came after its last whole batch is missing")
         except HistoryDamaged as problem:
             say(f"{problem}; what comes after that is left out")
-        except (OSError, ValueError, KeyError, pa.ArrowException) as problem:
+        except FAILURES as problem:
             say(f"{path.name} cannot be read: {problem}; what comes after that is left out")
 
 
@@ -81,6 +81,6 @@ def _clock_of(path: Path) -> Clock:
     try:
         for batch in read_batches(path)[1]:
             samples += samples_in(batch)
-    except (HistoryDamaged, ValueError, KeyError, pa.ArrowException):
+    except (HistoryDamaged, *FAILURES):
         pass  # whoever reads the rows says it
     return Clock(samples)

@@ -6,6 +6,7 @@ Rows are handed on as they are read, so that a record of any size needs little m
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class Exported:
 def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Exported:
     """Writes `operations` and `events` of a run into a folder, as a kind of FORMATS.
 
-    Both are there whole or not at all, and for this user only. A file that is there is replaced
+    Each is there whole or not at all, and for this user only. What is there already is replaced
     only with `overwrite`. Raises CannotExport.
     """
     history = run / "history"
@@ -95,7 +96,7 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
         raise CannotExport(f"{run} is no folder of a run: it has no records in {history}")
     paths = {name: folder / f"{name}.{kind}" for name in ("operations", "events")}
     for path in paths.values():
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             raise CannotExport(
                 f"{path} is there already: give --overwrite to replace it, or another --output"
             )
@@ -179,7 +180,9 @@ def _events(events: Sequence[Event], anchor: Anchor) -> pa.RecordBatch:
     at = np.array([each.at for each in events], np.int64)
     said = [json.dumps(each.details) for each in events]
     columns = _instants("at", at, np.zeros(len(at), np.bool_), anchor)
-    columns["name"] = pa.array([each.name for each in events], pa.string())
+    # JSON can hold halves of characters, which no text of Arrow can.
+    names = [each.name.encode(errors="replace").decode() for each in events]
+    columns["name"] = pa.array(names, pa.string())
     columns["details"] = pa.array(said, pa.string())
     return _batch(EVENTS, columns)
 
@@ -209,15 +212,17 @@ def _write(
     opened: Callable[[Any, pa.Schema], Any],
 ) -> int:
     """Writes a file in one step; gives back the number of its rows. Raises OSError."""
-    new, rows = path.with_name(f"{path.name}.new"), 0
-    try:
-        with open_private(new, "wb") as file, opened(file, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                rows += batch.num_rows
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    new, rows = path.with_name(f".{path.name}-{os.getpid()}"), 0
+    with open_private(new, "xb") as file:
+        try:
+            with opened(file, schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
+            file.flush()
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     return rows
 
 

@@ -176,6 +176,32 @@ def test_a_disk_that_is_full_leaves_no_half_file(run, tmp_path, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_link_is_not_followed_and_not_replaced_unasked(run, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("somebody's")
+    out = tmp_path / "out"
+    out.mkdir()
+    for to in (precious, tmp_path / "nowhere"):
+        (out / "events.parquet").symlink_to(to)
+        assert command(run, "--output", out).exit_code == 2
+        assert command(run, "--output", out, "--overwrite").exit_code == 0
+        assert not (out / "events.parquet").is_symlink()
+        (out / "events.parquet").unlink()
+        (out / "operations.parquet").unlink()
+    assert precious.read_text() == "somebody's"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_half_a_character_in_an_event_is_no_traceback(run):
+    path = run / "history" / "events.jsonl"
+    line = json.dumps({"at": 5, "name": "\ud800", "details": {"why": "\ud800"}})
+    path.write_text(path.read_text() + line + "\n")
+    for kind in ("csv", "parquet"):
+        ran = command(run, "--format", kind)
+        assert ran.exit_code == 0, ran.output
+    assert table_of(run / "export" / "events.parquet")[-1]["name"] == "?"
+
+
 def test_a_run_that_was_killed_gives_what_is_whole_and_says_what_is_missing(tmp_path):
     folder = stored(tmp_path, until=EventName.STATUS)
     ran = command(folder)
