@@ -29,6 +29,7 @@ from tests.support.labs import (
     scratch_reaper,
 )
 from tests.support.models import models_once
+from tests.support.schemas import check_every_summary
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
@@ -48,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
         paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        check_every_summary()
 
 
 def pytest_collection_finish() -> None:

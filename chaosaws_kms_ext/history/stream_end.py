@@ -23,6 +23,7 @@ __all__ = [
     "check_closing_line",
     "check_end",
     "closing_line",
+    "is_closed",
     "is_whole",
 ]
 
@@ -75,9 +76,11 @@ def closing_line(crc: int) -> bytes:
 
 
 def check_closing_line(content: bytes) -> None:
-    """Raises ValueError where a file has such a line, and other bytes before it."""
+    """Raises ValueError where a file has no such line, or other bytes before it."""
     line = content[-LENGTH:]
-    if LINE.fullmatch(line) and line != closing_line(zlib.crc32(content[:-LENGTH])):
+    if not LINE.fullmatch(line):
+        raise ValueError("its end is missing")
+    if line != closing_line(zlib.crc32(content[:-LENGTH])):
         raise ValueError("its checksum is not that of its bytes")
 
 
@@ -86,6 +89,12 @@ def is_whole(path: Path) -> bool:
     with path.open("rb") as file:
         line = _last_line(file)
         return bool(line) and line == closing_line(_crc(file, file.seek(0, 2) - LENGTH))
+
+
+def is_closed(path: Path) -> bool:
+    """Whether whoever wrote the file closed it in order; raises OSError."""
+    with path.open("rb") as file:
+        return bool(_last_line(file))
 
 
 def check_end(path: Path, at: int, problem: object) -> None:

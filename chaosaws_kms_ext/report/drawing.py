@@ -12,6 +12,7 @@ from chaosaws_kms_ext.history import SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report.marks import Band, Mark, bands_of, marks_of
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["Drawing", "Lane", "Outage", "drawing_of"]
 
@@ -76,13 +77,13 @@ def drawing_of(history: History, conditions: Conditions, slicing: Slicing) -> Dr
     injected = KeyEvents.of(history).injected
     lanes, times = [], list[tuple[str, int | None]]()
     for load, span in known.items():
-        seen = outage_of(history, conditions, load)
+        seen, name = outage_of(history, conditions, load), shortened(load)
         outages = []
         if seen is not None and seen.impact is not None:
             bounds = (seen.begin_bound_seconds, seen.end_bound_seconds)
             outages = [Outage(seen.impact, seen.recovery, *bounds)]
-            times += [(f"{load}: impact", seen.impact), (f"{load}: recovery", seen.recovery)]
-        lanes.append(Lane(load, slicing(history.arrivals(load), span.begin, span.end), outages))
+            times += [(f"{name}: impact", seen.impact), (f"{name}: recovery", seen.recovery)]
+        lanes.append(Lane(name, slicing(history.arrivals(load), span.begin, span.end), outages))
     return Drawing(
         begin=begin,
         end=end,

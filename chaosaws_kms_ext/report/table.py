@@ -34,8 +34,8 @@ COLOURS = {"passed": "bold green", "failed": "bold red"}
 PAGE = "report.html"
 """The file of a run's folder to look at, if the run wants one."""
 
-LONGEST_NAME, LONGEST = 60, 2000
-"""Characters of a row's name, and of what it says."""
+LONGEST_NAME = 60
+"""Characters of a row's name."""
 
 
 def show(
@@ -96,7 +96,7 @@ def table(judgement: Judgement, folder: str) -> str:
 def _rows(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
     """Text of others stays text, and is no longer than a person can read."""
     for name, value in _told(judgement, folder):
-        yield shortened(name, LONGEST_NAME), shortened(value, LONGEST)
+        yield shortened(name, LONGEST_NAME), shortened(value)
 
 
 def _told(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
