@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from chaosaws_kms_ext.cli.stored import cannot, reports_dir
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.report.export import FORMATS, export
+from chaosaws_kms_ext.report.kept import LATEST, find
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["command"]
 
 
 @click.command("export")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("run", default=LATEST)
 @click.option(
     "--format", "kind", type=click.Choice(list(FORMATS)), default="parquet", show_default=True,
     help="What the files are.",
@@ -25,19 +26,18 @@ __all__ = ["command"]
     help="The folder to write into: `export` in that of the run if none is given.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-def command(folder: Path | None, kind: str, output: Path | None, overwrite: bool) -> None:
+def command(run: str, kind: str, output: Path | None, overwrite: bool) -> None:
     """Write the records of a run for a notebook, a spreadsheet or a database.
 
-    FOLDER is what a run left: `latest` in CHAOS_REPORTS_DIR if none is given. Writes `operations`
-    (those of all loads, on one clock) and `events`. Exits with 1 if something of the records is
+    RUN is named as for `chaos kms show`. Writes `operations` (those of all loads, on one clock) and
+    `events`. Exits with 1 if something of the records is
     damaged or missing, which is said: what is whole is written; with 2 if nothing is written.
     """
-    where = folder or Path(os.environ.get("CHAOS_REPORTS_DIR") or "reports") / "latest"
     try:
+        where = find(reports_dir(), run)
         done = export(where, output or where / "export", kind, overwrite=overwrite)
     except PlainError as problem:
-        click.echo(f"Error: {printable(str(problem))}", err=True)
-        raise click.exceptions.Exit(2) from None
+        raise cannot(str(problem)) from None
     for path, rows in done.files.items():
         click.echo(f"{path}: {rows} rows")
     for why in done.missing:
