@@ -9,7 +9,7 @@ import click
 
 __all__ = ["kms"]
 
-COMMANDS = ("doctor", "lab", "load-worker", "policy", "report", "restore")
+COMMANDS = ("doctor", "lab", "load-worker", "policy", "report", "restore", "watch")
 """The commands, each the `command` of the module of its name."""
 
 

@@ -35,6 +35,7 @@ from chaosaws_kms_ext.loadgen.reader_load import start_where_readers_are
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.files import kinds_of
+from chaosaws_kms_ext.report.live import process as live_page
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
@@ -332,6 +333,24 @@ def _existing(path: Path) -> Path:
 
 
 @contextlib.contextmanager
+def shown_live(start: Start) -> Iterator[None]:
+    """A page that shows the run, if it is wanted: without it the run goes on as well.
+
+    Its process is not ended here: it shows the end of the run, and then ends by itself.
+    """
+    run = start.run
+    if run.settings.watch == "yes":
+        assert run.folder is not None
+        try:
+            child, address = live_page.start(run.folder)
+            run.at_end.callback(child.let_go)
+            logger.info(f"The run is shown at {address}")
+        except live_page.NotStarted as problem:
+            logger.warning(str(problem))
+    yield
+
+
+@contextlib.contextmanager
 def stop_conditions(start: Start) -> Iterator[None]:
     """Ends the run when an alarm goes off, a safeguard breaks, or the key is away too long."""
     run = start.run
@@ -394,6 +413,7 @@ PARTS: Sequence[Part] = (
     fresh_passwords,
     key_put_back_at_last,
     folder,
+    shown_live,
     stop_conditions,
     loads_put_away,
     watched_and_loaded,

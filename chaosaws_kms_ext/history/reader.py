@@ -13,7 +13,7 @@ from chaosaws_kms_ext.history.read_recorded import read_recorded
 from chaosaws_kms_ext.history.records import Anchor, Event
 from chaosaws_kms_ext.history.rows_file import ROWS, read_rows
 
-__all__ = ["read_events", "read_history", "read_what_is_there"]
+__all__ = ["anchor_of", "event_of", "read_events", "read_history", "read_what_is_there"]
 
 EVENTS_SCHEMA = 1
 
@@ -25,7 +25,7 @@ def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
         lines = _whole_lines(path)
         if not lines:
             return Anchor(0, 0), []
-        return _anchor(lines[0]), [_event(line) for line in lines[1:]]
+        return anchor_of(lines[0]), [event_of(line) for line in lines[1:]]
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -36,14 +36,16 @@ def _whole_lines(path: Path) -> list[bytes]:
         return []
 
 
-def _anchor(line: bytes) -> Anchor:
+def anchor_of(line: bytes) -> Anchor:
+    """The first line of a file of events; raises ValueError, TypeError and KeyError."""
     head = json.loads(line)
     if head["schema"] != EVENTS_SCHEMA:
         raise ValueError(f"it has the schema {head['schema']!r:.20}, not {EVENTS_SCHEMA}")
     return Anchor(**head["anchor"])
 
 
-def _event(line: bytes) -> Event:
+def event_of(line: bytes) -> Event:
+    """Any other line; raises the same."""
     event = Event(**json.loads(line))
     well = isinstance(event.name, str) and isinstance(event.details, dict)
     if not well or type(event.at) is not int or abs(event.at) >= 2**63:

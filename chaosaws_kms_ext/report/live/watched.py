@@ -1,0 +1,74 @@
+"""The run that is shown: found or waited for, read now and then, seen by any number of pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chaosaws_kms_ext.report.live.drawing import drawing_of
+from chaosaws_kms_ext.report.live.moment import moment_of
+from chaosaws_kms_ext.report.live.tail import Tail
+from chaosaws_kms_ext.report.live.view import view_of, waiting_view
+from chaosaws_kms_ext.report.page.timeline import Columns, Drawing, columns_of
+
+__all__ = ["READS_FOR", "Watched"]
+
+READS_FOR = 0.2
+"""Seconds that are read at a time: pages are answered in between."""
+
+
+class Watched:
+    """One run; until it is there, the wait for it."""
+
+    def __init__(self, folder: Path | None, find: Callable[[], Path | None], where: str) -> None:
+        """`folder`: the run's, if it is known; else `find` is asked for it, and `where` says in
+        words where it looks."""
+        self._find = find
+        self._tail = Tail(folder) if folder else None
+        self._where = where
+        self.view: Mapping[str, Any] = waiting_view(where)
+        self.drawing: Drawing | None = None
+        self.columns: Mapping[str, Columns] = {}
+        self.number = 0
+        """Grows with each look at which something was drawn anew."""
+        self.looks = 0
+        """A page that does not hear of a new one in a while is not up to date."""
+        self.over_since: float | None = None
+        """When it was first seen to be over, time.monotonic()."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's; None: there is none yet."""
+        return self._tail.folder if self._tail else None
+
+    def look(self, draw: bool) -> bool:
+        """Reads what came; `draw`: whether the timeline is made anew, too.
+
+        Whether there is more to read at once.
+        """
+        self.looks += 1
+        if self._tail is None:
+            found = self._find()
+            if found is None:
+                return False
+            self._tail = Tail(found)
+        if self.over_since is not None:
+            return False
+        more = self._tail.step(READS_FOR)
+        moment = moment_of(self._tail)
+        if moment.fate.kind == "gone" and self._tail.anchor is not None and self._where:
+            # It was refused: whoever waits for a run waits for one that happens.
+            self._tail, self.drawing, self.view = None, None, waiting_view(self._where)
+            self.number += 1
+            return False
+        self.view = view_of(self._tail, moment, more)
+        over = moment.fate.over and not more
+        if draw or over:
+            self.drawing = drawing_of(self._tail, moment)
+            self.columns = columns_of(self.drawing) if self.drawing else {}
+            self.number += 1
+        if over:
+            self.over_since = time.monotonic()
+        return more
