@@ -74,6 +74,7 @@ ELSEWHERE = {
     "parsers.py": "unit/test_settings",
     "processes.py": "who dies with whom: lab/test_process_lifetime",
     "report/files/html.py": "unit/report/page/test_page",
+    "report/live/moment.py": "unit/report/live/test_figure, test_view",
     "report/page/sections.py": "unit/report/page/test_page",
     "report/page/timeline.py": "unit/report/page/test_page, browser/test_report_page",
     "report/table.py": "unit/report/test_screen, test_summary",

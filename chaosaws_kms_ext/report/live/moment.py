@@ -95,8 +95,9 @@ def _now(tail: Tail, name: str, load: LiveLoad, at: int, injected: Event | None)
         found = []
     else:
         found = [each for each in found if each.end is None or each.end > injected.at]
-    late = (at - load.newest) / SECOND - (WRITTEN + deadline + 5 / max(load.rate, 1e-3) + 2)
-    silent = 0.0 if stopped or late < 0 else (at - load.newest) / SECOND
+    quiet = (at - max(load.newest, steady.at)) / SECOND
+    usual_quiet = WRITTEN + deadline + 5 / max(load.rate, 1e-3) + 2
+    silent = 0.0 if stopped or quiet < usual_quiet else quiet
     return Now(steady.at, until, found, None if stopped else _answered(load, until), silent)
 
 

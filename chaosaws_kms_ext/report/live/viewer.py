@@ -22,7 +22,7 @@ LIVE = "live"
 """The name of the model that carries what a page shows beside the timeline, in its tags."""
 
 WHOLE = "whole"
-"""A tag that a page gives the axis: it follows the run again."""
+"""A tag that a page gives the axis, beside one that is new each time: it follows the run again."""
 
 
 def open_page(document: Any, watched: Watched) -> None:
@@ -97,11 +97,8 @@ class _Page:
             self._follows = False
 
     def _whole(self, attr: str, old: Any, new: Any) -> None:
-        if self._axis is not None and WHOLE in new:
-            self._follows = True
-            self._axis.tags = []
-            if self._watched.drawing is not None:
-                self._move(self._watched.drawing)
+        # The next look moves it: what is changed in here would not be sent to the page.
+        self._follows = self._follows or WHOLE in new
 
 
 def _shape(drawing: Drawing) -> object:

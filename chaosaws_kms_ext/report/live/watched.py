@@ -65,7 +65,7 @@ class Watched:
             return False
         self.view = view_of(self._tail, moment, more)
         over = moment.fate.over and not more
-        if draw or over:
+        if draw or over or self.drawing is None:
             self.drawing = drawing_of(self._tail, moment)
             self.columns = columns_of(self.drawing) if self.drawing else {}
             self.number += 1

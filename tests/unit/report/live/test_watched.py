@@ -1,0 +1,73 @@
+"""The run that is shown: waited for, followed, and then left alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from chaosaws_kms_ext.report.live import fate as fates
+from chaosaws_kms_ext.report.live.watched import Watched
+from tests.support.live_runs import LiveRun
+from tests.support.synthetic_run import GONE
+
+
+def watched(*found):
+    """Waits for a run, which is there when it is asked for the last time."""
+    answers = list(found)
+    return Watched(None, lambda: answers.pop(0) if answers else None, "reports")
+
+
+def test_a_run_that_is_not_there_yet_is_waited_for(tmp_path):
+    run = LiveRun(tmp_path, ago=1)
+    its = watched(None, run.folder)
+    its.look(draw=True)
+    assert (its.view["state"], its.drawing, its.folder) == ("waiting", None, None)
+    its.look(draw=True)
+    assert (its.view["state"], its.folder) == ("going-on", run.folder)
+    assert its.drawing is not None
+    assert list(its.columns)[:2] == ["bands", "marks"]
+
+
+def test_after_a_run_that_was_refused_the_next_is_waited_for(tmp_path):
+    run = LiveRun(tmp_path, ago=1)
+    its = watched(run.folder)
+    its.look(draw=True)
+    shutil.rmtree(run.folder)
+    its.look(draw=True)
+    assert (its.view["state"], its.drawing) == ("waiting", None)
+    only = Watched(run.folder, lambda: None, "")
+    only.look(draw=True)
+    assert only.view["state"] == "gone"
+
+
+def test_it_is_drawn_anew_only_when_that_is_wanted(tmp_path):
+    run = LiveRun(tmp_path, ago=5)
+    its = Watched(run.folder, lambda: None, "")
+    its.look(draw=True)
+    number, drawing = its.number, its.drawing
+    its.look(draw=False)
+    assert (its.number, its.drawing) == (number, drawing)
+    assert its.looks == 2
+
+
+def test_of_a_run_that_is_over_nothing_is_read_again(tmp_path):
+    run = LiveRun(tmp_path, ago=5, process=GONE)
+    run.load(0, 3)
+    run.end(4)
+    summary = {"verdict": "passed", "reasons": []}
+    (run.folder / "summary.json").write_text(json.dumps(summary))
+    its = Watched(run.folder, lambda: None, "")
+    its.look(draw=False)
+    assert its.view["figure"]["value"] == "passed"
+    assert its.drawing is not None
+    shutil.rmtree(run.folder)
+    its.look(draw=True)
+    assert its.view["figure"]["value"] == "passed"
+
+
+def test_a_run_that_was_killed_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(fates, "QUIET", -1.0)
+    its = Watched(LiveRun(tmp_path, ago=5, process=GONE).folder, lambda: None, "")
+    its.look(draw=False)
+    assert its.over_since is not None
+    assert its.view["state"] == "killed"
