@@ -32,6 +32,7 @@ ELSEWHERE = {
     "cli/policy.py": "unit/iam/test_policies",
     "cli/restore.py": "e2e/test_safeguards, test_restore_of_the_made",
     "controls/conclude.py": "whole runs: e2e/test_kms_disable, test_stalls",
+    "controls/room.py": "unit/controls/test_experiment_rules",
     "discovery.py": "unit/faults/test_base, unit/checkers/test_base",
     "faults/disable_key.py": "every fault: unit/faults/test_base",
     "faults/schedule_key_deletion.py": "every fault: unit/faults/test_base",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,6 +17,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls.room import open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.guard import guard, leftovers, permissions
@@ -35,7 +34,7 @@ from chaosaws_kms_ext.loadgen.reader_load import start_where_readers_are
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.files import kinds_of
-from chaosaws_kms_ext.report.live import process as live_page
+from chaosaws_kms_ext.report.live import process
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
@@ -45,12 +44,6 @@ from chaosaws_kms_ext.watcher import watch
 __all__ = ["PARTS", "Start", "begin", "bring_up"]
 
 logger = logging.getLogger("chaostoolkit")
-
-MB = 2**20
-ROOM = 16 * MB
-"""Bytes that a report may need beside its records."""
-RECORD = 120
-"""Bytes of one operation's record at most; measured: 83."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +283,7 @@ def folder(start: Start) -> Iterator[None]:
         partition=who.arn.split(":")[1],
         caller=permissions.role_of(aws, who) or who.principal,
     )
-    opened = _open_folder(run, start.on)
+    opened = open_folder(run, start.on)
     run.conditions = Conditions(
         run=run.id,
         experiment=run.experiment,
@@ -307,46 +300,10 @@ def folder(start: Start) -> Iterator[None]:
     yield
 
 
-def _open_folder(run: Run, on: str) -> Path:
-    """Makes it, if there is room for all that the run may write; raises Refused."""
-    settings = run.settings
-    where = f"CHAOS_REPORTS_DIR={settings.reports_dir}"
-    readers = run.target is not None and run.target.cluster.readers
-    rate = settings.load_rate + (settings.arrivals_over_reader if readers else 0.0)
-    records = rate * settings.longest_run if on == "cluster" else 0.0
-    needed = int(ROOM + records * RECORD)
-    try:
-        disk = shutil.disk_usage(_existing(Path(settings.reports_dir)))
-        if disk.total and disk.free < needed:  # one without any room is none: /proc, say
-            raise Refused(
-                f"there is room for {disk.free / MB:.0f} MB at {where}, and a run as long as its "
-                f"limits may write {needed / MB:.0f} MB: make room, or lower CHAOS_LOAD_RATE"
-            )
-        return run.open_folder()
-    except OSError as problem:
-        raise Refused(f"no report can be written to {where}: {problem}") from None
-
-
-def _existing(path: Path) -> Path:
-    """The folder, or the one in which it would be made."""
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
-
-
 @contextlib.contextmanager
-def shown_live(start: Start) -> Iterator[None]:
-    """A page that shows the run, if it is wanted: without it the run goes on as well.
-
-    Its process is not ended here: it shows the end of the run, and then ends by itself.
-    """
-    run = start.run
-    if run.settings.watch == "yes":
-        assert run.folder is not None
-        try:
-            child, address = live_page.start(run.folder)
-            run.at_end.callback(child.let_go)
-            logger.info(f"The run is shown at {address}")
-        except live_page.NotStarted as problem:
-            logger.warning(str(problem))
+def live_page(start: Start) -> Iterator[None]:
+    """What shows the run while it happens, if that is wanted."""
+    process.show(start.run)
     yield
 
 
@@ -413,7 +370,7 @@ PARTS: Sequence[Part] = (
     fresh_passwords,
     key_put_back_at_last,
     folder,
-    shown_live,
+    live_page,
     stop_conditions,
     loads_put_away,
     watched_and_loaded,

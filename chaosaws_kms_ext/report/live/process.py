@@ -7,6 +7,7 @@ end and gets the report; however the run ends.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -18,8 +19,11 @@ from pathlib import Path
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.processes import LIFELINE, Child, first_line
+from chaosaws_kms_ext.run import Run
 
-__all__ = ["AFTER", "NotStarted", "be_polite", "can_show", "main", "start"]
+__all__ = ["AFTER", "NotStarted", "be_polite", "can_show", "main", "show", "start"]
+
+logger = logging.getLogger("chaostoolkit")
 
 AFTER = 60.0
 """Seconds that the page is served when the run's process has ended."""
@@ -33,6 +37,23 @@ NICE = 10
 
 class NotStarted(PlainError):
     """Why there is no page: one sentence. The run goes on without one."""
+
+
+def show(run: Run) -> None:
+    """Starts the page of a run, if CHAOS_WATCH says so, and says where it is.
+
+    Without it the run goes on as well. Its process is not ended with the run: it shows the end.
+    """
+    if run.settings.watch != "yes":
+        return
+    assert run.folder is not None
+    try:
+        child, address = start(run.folder)
+    except NotStarted as problem:
+        logger.warning(str(problem))
+        return
+    run.at_end.callback(child.let_go)
+    logger.info(f"The run is shown at {address}")
 
 
 def start(folder: Path) -> tuple[Child, str]:

@@ -12,7 +12,8 @@ import pytest
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
-from chaosaws_kms_ext.controls.lifecycle import MB, _open_folder, begin
+from chaosaws_kms_ext.controls.lifecycle import begin
+from chaosaws_kms_ext.controls.room import MB, open_folder
 from chaosaws_kms_ext.kms.actions import FACES
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import BadSetting, Settings
@@ -223,10 +224,10 @@ def test_a_run_whose_records_have_no_room_is_refused_before_its_folder_is_made(
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     if enough:
-        _open_folder(run, on)
+        open_folder(run, on)
         run.close()
     else:
         with pytest.raises(Refused, match=r"room for 300 MB at CHAOS_REPORTS_DIR=.* 455 MB: make"):
-            _open_folder(run, on)
+            open_folder(run, on)
     assert asked == [tmp_path]
     assert (tmp_path / "a").exists() == enough

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -96,3 +97,17 @@ def test_a_page_is_opened_on_a_desktop_only(environment, shown):
     assert can_show(environment) is (
         shown or (sys.platform == "darwin" and "CI" not in environment)
     )
+
+
+@pytest.mark.parametrize("watch", ["no", "yes"])
+def test_a_run_goes_on_without_its_page(run, watch, monkeypatch, caplog):
+    def fails(folder):
+        raise NotStarted(f"no page of {folder.name}")
+
+    monkeypatch.setattr(process, "start", fails)
+    its = run.run
+    its.settings = replace(its.settings, watch=watch)
+    with caplog.at_level("WARNING", "chaostoolkit"):
+        process.show(its)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ([f"no page of {run.folder.name}"] if watch == "yes" else [])
