@@ -148,6 +148,7 @@ WRONG = {
     "lab_tls": ["true", "on", "1", "YES"],
     "reports_dir": ["pyproject.toml", "a\0b"],
     "report_files": [",", "html,", "a" * 3000],
+    "watch": ["true", "on", "1", "YES", "a\0b"],
     "lab_speed": ["0", "-60", "inf", "fast"],
     "lab_profile": ["real", "Observed"],
 }
