@@ -52,8 +52,10 @@ def _steps(experiment: Experiment) -> Iterator[tuple[str, int, Activity]]:
         "method": experiment.get("method"),
         "rollbacks": experiment.get("rollbacks"),
     }
-    for part, activities in parts.items():
-        for place, activity in enumerate(activities or []):
+    runtime = (experiment.get("runtime") or {}).get("hypothesis") or {}
+    after = runtime.get("strategy") == "after-method-only"
+    for part in ("method", "hypothesis", "rollbacks") if after else parts:
+        for place, activity in enumerate(parts[part] or []):
             yield part, place, activity
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaosaws_kms_ext.history import END_OF_TIME
+from chaosaws_kms_ext.history import END_OF_TIME, EventName
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report.live.moment import Moment, Now
 from chaosaws_kms_ext.report.live.tail import Tail
@@ -30,8 +30,9 @@ def drawing_of(tail: Tail, moment: Moment) -> Drawing | None:
     zero = min(steady, default=tail.anchor.monotonic_ns)
     zero_is = "the load was steady" if steady else "the run began"
     begin, end = zero, max(moment.at, zero + 1)
-    if moment.injected is not None:
-        zero, zero_is = moment.injected.at, "the fault was injected"
+    injected = history.first(EventName.INJECTED)
+    if injected is not None:
+        zero, zero_is = injected.at, "the fault was injected"
     lanes, times = [], list[tuple[str, int | None]]()
     for name, load in tail.loads.items():
         now = moment.loads[name]

@@ -7,7 +7,6 @@ from typing import Literal
 
 from chaosaws_kms_ext.history import SECOND, Conditions
 from chaosaws_kms_ext.report.live.moment import Moment
-from chaosaws_kms_ext.report.live.outages import Seen
 from chaosaws_kms_ext.report.screen import span
 
 __all__ = ["Figure", "figure_of"]
@@ -76,7 +75,8 @@ def _while_away(moment: Moment) -> Figure:
     assert moment.injected is not None
     outage = _outage(moment)
     if outage is None:
-        return _growing("Since the key was taken away", moment.at - moment.injected.at, ANSWERED)
+        since = moment.at - moment.injected.at
+        return _growing("Since the key was taken away", since, ANSWERED if moment.main else "")
     begin, end = outage
     if end is None:
         return _growing("Outage so far", moment.at - begin, "", "out")
@@ -89,7 +89,8 @@ def _after_return(moment: Moment, conditions: Conditions | None) -> Figure:
     allowed = "" if limit is None else f"limit {span(limit)}"
     outage, back = _outage(moment), moment.put_back.at
     if outage is None:
-        return _growing("Since the key was put back", moment.at - back, "no outage was seen")
+        seen = "no outage was seen" if moment.main else ""
+        return _growing("Since the key was put back", moment.at - back, seen)
     begin, end = outage
     took = ((moment.at if end is None else end) - back) / SECOND
     late = limit is not None and took > limit
@@ -108,9 +109,10 @@ def _after_return(moment: Moment, conditions: Conditions | None) -> Figure:
 
 
 def _outage(moment: Moment) -> tuple[int, int | None] | None:
-    """From the first to the last: a database that flaps is back when it stays."""
+    """From the first of this fault to the last: a database that flaps is back when it stays."""
     main = moment.main
-    found: list[Seen] = list(main.outages) if main else []
+    since = moment.injected.at if moment.injected else 0
+    found = [each for each in main.outages if each.end is None or each.end > since] if main else []
     return (found[0].begin, found[-1].end) if found else None
 
 

@@ -32,7 +32,7 @@ class Now:
     known_until: int
     """What was due before that instant is recorded, as far as it ever will be."""
     outages: Sequence[Seen] = ()
-    """Those after the fault."""
+    """Those after the first fault."""
     answered: float | None = None
     """A second; None: it does not run."""
     silent: float = 0.0
@@ -47,7 +47,9 @@ class Moment:
     """CLOCK_MONOTONIC ns; of a run that does not go on, the last instant of it."""
     fate: Fate
     injected: Event | None = None
+    """The last time that a key was taken away."""
     put_back: Event | None = None
+    """That it was put back."""
     loads: Mapping[str, Now] = field(default_factory=dict)
 
     @property
@@ -61,9 +63,14 @@ def moment_of(tail: Tail) -> Moment:
     fate = fate_of(tail)
     goes_on = fate.kind == "going-on" and fate.here
     at = time.monotonic_ns() if goes_on else tail.newest
-    injected = _first(tail.events, EventName.INJECTED)
-    back = _first(tail.events, EventName.PUT_BACK) if injected else None
-    loads = {name: _now(tail, name, load, at, injected) for name, load in tail.loads.items()}
+    first = _first(tail.events, EventName.INJECTED)
+    loads = {name: _now(tail, name, load, at, first) for name, load in tail.loads.items()}
+    injected, back = first, None
+    for event in tail.events:
+        if event.name == EventName.INJECTED:
+            injected, back = event, None
+        elif event.name == EventName.PUT_BACK and injected is not None:
+            back = back or event
     return Moment(at, fate, injected, back, dict(sorted(loads.items(), key=_main_first)))
 
 

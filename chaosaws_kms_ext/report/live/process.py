@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import webbrowser
 from collections.abc import Mapping
@@ -115,7 +116,8 @@ def main(folder: Path, lifeline: int) -> int:
     page = LivePage(Watched(folder, lambda: None, ""))
     print(page.address, flush=True)
     if can_show(os.environ):
-        webbrowser.open(page.address)
+        # Some browsers return when they are closed.
+        threading.Thread(target=webbrowser.open, args=[page.address], daemon=True).start()
     os.close(sys.stdout.fileno())  # whoever started it has read all there is
     page.serve(goes_on)
     return 0

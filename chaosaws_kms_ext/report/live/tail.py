@@ -88,6 +88,8 @@ class Tail:
             while path.name not in self.problems:
                 try:
                     came, left = file.read(self.loads, self.anchor.monotonic_ns)
+                except FileNotFoundError:  # of a load that could not start
+                    break
                 except (HistoryDamaged, *FAILURES) as problem:
                     self.problems[path.name] = f"no more of {path.name} can be read: {problem}"
                     break

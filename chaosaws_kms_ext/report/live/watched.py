@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +13,11 @@ from chaosaws_kms_ext.report.live.moment import moment_of
 from chaosaws_kms_ext.report.live.tail import Tail
 from chaosaws_kms_ext.report.live.view import view_of, waiting_view
 from chaosaws_kms_ext.report.page.timeline import Columns, Drawing, columns_of
+from chaosaws_kms_ext.text import printable
 
 __all__ = ["READS_FOR", "Watched"]
+
+logger = logging.getLogger("chaostoolkit")
 
 READS_FOR = 0.2
 """Seconds that are read at a time: pages are answered in between."""
@@ -46,9 +50,19 @@ class Watched:
     def look(self, draw: bool) -> bool:
         """Reads what came; `draw`: whether the timeline is made anew, too.
 
-        Whether there is more to read at once.
+        Whether there is more to read at once. Raises nothing: a page that stood still would not
+        say why.
         """
         self.looks += 1
+        try:
+            return self._look(draw)
+        except Exception as problem:
+            logger.debug("the page could not be made", exc_info=True)
+            why = printable(f"the page cannot be made any more: {problem!r:.200}")
+            self.view = {**self.view, "warnings": [why]}
+            return False
+
+    def _look(self, draw: bool) -> bool:
         if self._tail is None:
             found = self._find()
             if found is None:

@@ -38,6 +38,13 @@ def test_all_steps_are_there_in_order_by_their_names(run):
     ]
 
 
+def test_a_hypothesis_that_is_checked_after_the_method_comes_after_it(run):
+    strategy = {"hypothesis": {"strategy": "after-method-only"}}
+    record_steps(run, {**EXPERIMENT, "runtime": strategy}, str)
+    parts = [each["part"] for each in run.events[0].details["steps"]]
+    assert parts == ["method", "method", "hypothesis", "rollbacks"]
+
+
 def test_an_experiment_without_parts_has_no_steps(run):
     record_steps(run, {}, str)
     assert run.events[0].details == {"steps": []}

@@ -93,6 +93,28 @@ def test_a_key_that_is_back_before_anybody_noticed(tmp_path):
     assert (its.label, its.note) == ("Since the key was put back", "no outage was seen")
 
 
+def test_of_several_faults_it_is_about_the_last(tmp_path):
+    run = LiveRun(tmp_path, ago=60)
+    run.inject(2)
+    run.load(0, 8)
+    run.load(8, 20, "timeout")
+    run.put_back(15)
+    run.load(20, 90)
+    assert figure(run).label == "Recovered after about"
+    run.inject(40)
+    assert figure(run).label == "Since the key was taken away"
+    run.put_back(50)
+    assert figure(run).note == "no outage was seen"
+
+
+def test_where_there_is_no_load_nothing_is_said_of_answers(tmp_path):
+    run = LiveRun(tmp_path, ago=10)
+    run.inject(2)
+    for path in (run.folder / "history").glob("*.arrows"):
+        path.unlink()
+    assert (figure(run).label, figure(run).note) == ("Since the key was taken away", "")
+
+
 def test_it_is_read_out_every_half_a_minute(tmp_path):
     said = []
     for ago in (25, 35, 55, 65):

@@ -65,6 +65,20 @@ def test_of_a_run_that_is_over_nothing_is_read_again(tmp_path):
     assert its.view["figure"]["value"] == "passed"
 
 
+def test_what_cannot_be_shown_is_said_and_not_raised(tmp_path):
+    run = LiveRun(tmp_path, ago=5)
+    path = run.folder / "history" / "events.jsonl"
+    _, *lines = path.read_text().splitlines(keepends=True)
+    odd = {"schema": 1, "anchor": {"monotonic_ns": "<b>\x1b[31m", "utc_ns": None}}
+    path.write_text("".join([json.dumps(odd) + "\n", *lines]))
+    its = Watched(run.folder, lambda: None, "")
+    for _ in range(2):
+        assert its.look(draw=True) is False
+    (warning,) = its.view["warnings"]
+    assert warning.startswith("the page cannot be made any more: ")
+    assert "\x1b" not in warning
+
+
 def test_a_run_that_was_killed_is_over(tmp_path, monkeypatch):
     monkeypatch.setattr(fates, "QUIET", -1.0)
     its = Watched(LiveRun(tmp_path, ago=5, process=GONE).folder, lambda: None, "")
