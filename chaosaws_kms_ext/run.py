@@ -19,11 +19,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.files import open_private, private_folder
+from chaosaws_kms_ext.files import private_folder
 from chaosaws_kms_ext.history import Anchor, Conditions, Event, EventName
+from chaosaws_kms_ext.history.aws_calls import AWS_CALLS, AwsCall
+from chaosaws_kms_ext.history.lines import Lines
 from chaosaws_kms_ext.settings import Settings, parse
 from chaosaws_kms_ext.waiting import Observer
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.loadgen.process import Load
     from chaosaws_kms_ext.resources.ledger import Ledger, Resource
     from chaosaws_kms_ext.undo.journal import Entry
-    from chaosaws_kms_ext.watcher import Watcher
+    from chaosaws_kms_ext.watcher import OtherWatcher, Watcher
 
 __all__ = [
     "Instant",
@@ -124,7 +126,7 @@ class Run:
         self.failed_at = ""
         """The step of the method that failed, with which the method ended."""
         self.unrecorded = ""
-        """Why an event could not be written down."""
+        """Why an event or a call could not be written down."""
         self.at_end = contextlib.ExitStack()
         """What goes down with the run."""
         # What serves it. None: not up yet, or not needed.
@@ -140,13 +142,16 @@ class Run:
         """Opened on first use, by `Ledger.of`."""
         self.loads = Loads()
         self.watcher: Watcher | None = None
+        self.other_watchers: dict[str, OtherWatcher] = {}
+        """Another cluster's id → what watches it."""
         self.passwords: Passwords | None = None
         """Kept fresh, where libpq does not find them by itself."""
         self.master_passwords = MasterPasswords()
         self.conninfos: dict[str, str] = {}
         """Cluster, by its ARN and its address → how the load reaches it."""
-        self._file: IO[str] | None = None
+        self._lines = {"events.jsonl": Lines(), AWS_CALLS: Lines()}
         self._lock = threading.Lock()
+        self._write("events.jsonl", {"schema": 1, "anchor": self.anchor._asdict()})
 
     def event(self, name: EventName, when: Instant | None = None, /, **details: Any) -> Event:
         """Records that something happened: now, or `when`, with how exact that is."""
@@ -157,13 +162,19 @@ class Run:
         event = Event(at, name.value, json.loads(json.dumps(details)))
         with self._lock:
             self.events.append(event)
-            try:
-                if self._file is not None:
-                    self._file.write(_line(event))
-            except OSError as problem:
-                # What goes on matters more than its record; the judgement is told.
-                self.unrecorded = str(problem)
+            self._write("events.jsonl", event._asdict())
         return event
+
+    def aws_call(self, call: AwsCall) -> None:
+        """Records a call to AWS."""
+        self._write(AWS_CALLS, call._asdict())
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        try:
+            self._lines[name].write(content)
+        except OSError as problem:
+            # What goes on matters more than its record; the judgement is told.
+            self.unrecorded = str(problem)
 
     def last(self, name: EventName, **details: Any) -> Event | None:
         """The newest event called `name` that has these details."""
@@ -188,7 +199,7 @@ class Run:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def open_folder(self) -> Path:
-        """Makes `<reports>/<experiment>/<UTC time>/`, and keeps events in it from now on.
+        """Makes `<reports>/<experiment>/<UTC time>/`, and keeps events and calls in it from now on.
 
         Nobody else may read it: the database's words may quote data. Raises OSError.
         """
@@ -204,12 +215,8 @@ class Run:
                 continue
         assert self.folder is not None
         private_folder(self.folder / "history")
-        with self._lock:
-            # Line by line, so that a crash leaves every event before it.
-            self._file = open_private(self.folder / "history" / "events.jsonl", "a", buffering=1)
-            header = {"schema": 1, "anchor": self.anchor._asdict()}
-            self._file.write(json.dumps(header) + "\n")
-            self._file.writelines(_line(event) for event in self.events)
+        for name, lines in self._lines.items():
+            lines.open(self.folder / "history" / name)
         return self.folder
 
     def point_latest(self) -> None:
@@ -229,11 +236,9 @@ class Run:
                 parent.rmdir()
 
     def close(self) -> None:
-        """No event is written to the folder any more."""
-        with self._lock:
-            file, self._file = self._file, None
-            if file is not None:
-                file.close()
+        """Nothing is written to the folder any more."""
+        for lines in self._lines.values():
+            lines.close()
 
 
 @dataclass(frozen=True)
@@ -250,10 +255,6 @@ class Instant:
         """Now, or since the CLOCK_MONOTONIC instant `after` (ns): when a call was made, say."""
         at = time.monotonic_ns()
         return cls(at, round((at - after) / 1e9, 3))
-
-
-def _line(event: Event) -> str:
-    return json.dumps({"at": event.at, "name": event.name, "details": event.details}) + "\n"
 
 
 def _point(link: Path, target: Path) -> None:

@@ -182,6 +182,11 @@ class Settings:
     backup_within: float = _setting(
         parsers.seconds(1, 3650 * DAY), 7 * DAY, "AWS seconds that such a snapshot may be old"
     )
+    allow_key_deletion: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether a fault may schedule the deletion of the cluster's key, 30 days ahead (aws)",
+    )
     without_switch: str = _setting(
         parsers.choice("no", "yes"),
         "no",

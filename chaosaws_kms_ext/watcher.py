@@ -1,4 +1,5 @@
 """Watches key and cluster from the side, and what tells of the outage: RDS' events, and alarms.
+Of other clusters that a load is on, key and cluster alone.
 
 Every change is recorded, with how exact it is. Each of the three is asked in a thread of its own:
 none waits for another.
@@ -17,11 +18,12 @@ from typing import Any
 from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.event_queue import WAIT, EventQueue
+from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.history import SECOND, EventName, utc
 from chaosaws_kms_ext.run import Instant, Refused, Run
 
-__all__ = ["MISSING", "Look", "Watcher", "watch"]
+__all__ = ["MISSING", "Look", "OtherWatcher", "Watcher", "watch", "watch_beside"]
 
 CLOCKS = timedelta(seconds=5)
 """AWS' clock may be that much behind ours. Assumed: both follow NTP."""
@@ -45,8 +47,19 @@ class Look:
     began: int
     at: int
     """CLOCK_MONOTONIC, ns: when AWS was asked, and when the answers had come."""
-    key_state: str
+    key: Key
     cluster: Cluster
+
+    @property
+    def key_state(self) -> str:
+        """As KMS says it."""
+        return self.key.state
+
+    def in_words(self) -> list[str]:
+        """For the live line: the key, and the cluster."""
+        left = self.key.seconds_until_deletion(datetime.now(UTC))
+        deleted = "" if left is None else f", deleted in {left / 3600:.1f} h"
+        return [f"key {self.key_state}{deleted}", f"cluster {self.cluster.status}"]
 
 
 class Watcher:
@@ -57,12 +70,11 @@ class Watcher:
     """
 
     def __init__(self, run: Run, aws: Aws, cluster_id: str, key_arn: str, interval: float) -> None:
-        self._aws = aws
-        self._cluster_id, self.key = cluster_id, key_arn
+        self.key = key_arn
         self._interval = interval
-        self.latest: Look | None = None
         self._sources: set[str] = set()
         self._record = record = _Recorder(run)
+        self._status = _Status(record, aws, cluster_id, key_arn, EventName.STATUS)
         self._named = tuple(dict.fromkeys(run.settings.alarms))
         self._alarms = _Alarms(record, aws, self._named)
         self._arns: set[str] = set()
@@ -76,6 +88,11 @@ class Watcher:
             _Repeated(record, interval, self._look, EventName.STATUS_UNKNOWN),
             _Repeated(record, pause, look, EventName.RDS_EVENTS_UNKNOWN, at_once=True),
         ]
+
+    @property
+    def latest(self) -> Look | None:
+        """The newest look at key and cluster."""
+        return self._status.latest
 
     def start(self) -> None:
         """Takes the first look here, so that what is wrong is raised here; then goes on beside.
@@ -106,24 +123,32 @@ class Watcher:
         self._record.close()
 
     def _look(self) -> None:
-        before, began = self.latest, time.monotonic_ns()
-        key = kms.describe(self._aws, self.key)
-        cluster = rds.describe(self._aws, self._cluster_id)
-        look = Look(began, time.monotonic_ns(), key.state, cluster)
-        if before is None or _visible(before) != _visible(look):
-            earlier = look.at if before is None else before.began
-            self._record(
-                EventName.STATUS,
-                _since(earlier, look.at),
-                key=look.key_state,
-                cluster=cluster.status,
-                instances=dict(cluster.instances),
-                meaning=cluster.meaning,
-            )
+        cluster = self._status.look().cluster
         self._sources.update((cluster.id, *cluster.instances))
         here = cluster.arn.partition(":cluster:")[0]
         self._arns.update((cluster.arn, *(f"{here}:db:{each}" for each in cluster.instances)))
-        self.latest = look
+
+
+class OtherWatcher:
+    """Looks at another cluster of the run, and its key: each change is an event `other-status`."""
+
+    def __init__(self, run: Run, aws: Aws, cluster: Cluster) -> None:
+        self._record = _Recorder(run)
+        name, unknown = EventName.OTHER_STATUS, EventName.OTHER_STATUS_UNKNOWN
+        status = _Status(self._record, aws, cluster.id, cluster.key, name, of=cluster.id)
+        self._watch = _Repeated(
+            self._record, run.settings.status_poll, status.look, unknown, at_once=True
+        )
+
+    def start(self) -> None:
+        """Goes on until its end; a look that fails is recorded, and raises nothing."""
+        self._watch.start()
+
+    def stop(self) -> None:
+        """Ends the thread; safe to call again."""
+        self._watch.end()
+        self._watch.join(HURRY)
+        self._record.close()
 
 
 def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:
@@ -135,7 +160,51 @@ def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:
     return watcher
 
 
+def watch_beside(run: Run, aws: Aws, cluster: Cluster) -> None:
+    """Watches this cluster too, if the run is about another one and nobody does yet."""
+    about = run.target.cluster.id if run.target else ""
+    if cluster.id == about or cluster.id in run.other_watchers or not cluster.key:
+        return
+    watcher = OtherWatcher(run, aws, cluster)
+    run.at_end.callback(watcher.stop)
+    run.other_watchers[cluster.id] = watcher
+    watcher.start()
+
+
 # Internals
+
+
+class _Status:
+    """Key and cluster, each change recorded."""
+
+    def __init__(
+        self, record: _Recorder, aws: Aws, cluster_id: str, key: str, name: EventName, **about: str
+    ) -> None:
+        """`key`: its ARN. `name`: of the event, which says `about` as well."""
+        self._record, self._aws = record, aws
+        self._cluster_id, self._key = cluster_id, key
+        self._name, self._about = name, about
+        self.latest: Look | None = None
+
+    def look(self) -> Look:
+        """Raises AwsError."""
+        before, began = self.latest, time.monotonic_ns()
+        key = kms.describe(self._aws, self._key)
+        cluster = rds.describe(self._aws, self._cluster_id)
+        look = Look(began, time.monotonic_ns(), key, cluster)
+        if before is None or _visible(before) != _visible(look):
+            earlier = look.at if before is None else before.began
+            self._record(
+                self._name,
+                _since(earlier, look.at),
+                **self._about,
+                key=look.key_state,
+                cluster=cluster.status,
+                instances=dict(cluster.instances),
+                meaning=cluster.meaning,
+            )
+        self.latest = look
+        return look
 
 
 class _Recorder:
@@ -165,7 +234,7 @@ class _Repeated:
         self,
         record: _Recorder,
         interval: float,
-        look: Callable[[], None],
+        look: Callable[[], object],
         unknown: EventName,
         at_once: bool = False,
     ) -> None:

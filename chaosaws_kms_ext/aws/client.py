@@ -6,6 +6,8 @@ import json
 import os
 import re
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,13 @@ from botocore.credentials import RefreshableCredentials
 from chaosaws_kms_ext import __version__
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_private
+from chaosaws_kms_ext.history.aws_calls import NO_ANSWER, OK, AwsCall, named_in
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["Aws", "AwsError", "Credentials", "go_on_after"]
+
+Record = Callable[[AwsCall], None]
 
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 20, 5
 """Seconds, seconds, tries (botocore's standard mode: throttling and 5xx, with back-off)."""
@@ -59,11 +64,17 @@ class Aws:
     role, an instance's role, SSO).
     """
 
-    def __init__(self, region: str = "", endpoint: str = "", lab: Path | None = None) -> None:
+    def __init__(
+        self,
+        region: str = "",
+        endpoint: str = "",
+        lab: Path | None = None,
+        record: Record = lambda _: None,
+    ) -> None:
         """By default everything comes from the environment.
 
-        `lab`: the file with a lab's credentials; then nothing of the environment goes there. Raises
-        Refused.
+        `lab`: the file with a lab's credentials; then nothing of the environment goes there.
+        `record`: is told of each call. Raises Refused.
         """
         keys = _of_lab(lab) if lab else {}
         self._endpoint = endpoint or None
@@ -82,6 +93,7 @@ class Aws:
             )
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._record = record
 
     @classmethod
     def of(cls, run: Run) -> Aws:
@@ -91,7 +103,7 @@ class Aws:
                 "the target is the lab, and none runs: the experiment must name the control "
                 "chaosaws_kms_ext.controls.run, or set CHAOS_TARGET=aws"
             )
-        run.aws = run.aws or cls()
+        run.aws = run.aws or cls(record=run.aws_call)
         return run.aws
 
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +111,32 @@ class Aws:
 
         Raises AwsError.
         """
+        at = time.monotonic_ns()
+        outcome, told = NO_ANSWER, {}
+        try:
+            answer = self._called(service, operation, params)
+            outcome, told = OK, answer.pop("ResponseMetadata", {})
+            return answer
+        except AwsError as problem:
+            outcome = problem.code or NO_ANSWER
+            if isinstance(cause := problem.__cause__, botocore_errors.ClientError):
+                told = cause.response.get("ResponseMetadata", {})
+            raise
+        finally:
+            self._record(
+                AwsCall(
+                    at=at,
+                    seconds=round((time.monotonic_ns() - at) / 1e9, 4),
+                    service=service,
+                    operation=operation,
+                    named=named_in(params),
+                    outcome=outcome,
+                    retries=int(told.get("RetryAttempts", 0)),
+                    request=str(told.get("RequestId", "")),
+                )
+            )
+
+    def _called(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         name = f"{service}:{operation}"
         try:
             client = self._client(service)
@@ -121,7 +159,6 @@ class Aws:
             raise AwsError(f"{name} got no answer: {problem}") from problem
         except UNUSABLE as problem:
             raise _unusable(name, problem) from problem
-        answer.pop("ResponseMetadata", None)
         return answer
 
     def pages(

@@ -54,6 +54,10 @@ class Key:
         """Whether the key encrypts and decrypts (KMS Developer Guide, key-state)."""
         return self.state == "Enabled"
 
+    def seconds_until_deletion(self, now: datetime) -> float | None:
+        """Until KMS may delete it; None: that is not scheduled."""
+        return (self.deletion_date - now).total_seconds() if self.deletion_date else None
+
     @property
     def region(self) -> str:
         """The Region that its ARN names."""

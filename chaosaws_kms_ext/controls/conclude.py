@@ -98,6 +98,8 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
         _count_seed(run, main.config.database)
     if run.watcher:
         run.watcher.stop()
+    for other in run.other_watchers.values():
+        other.stop()
     if run.unrecorded:
         problems.append(f"not every event could be recorded: {run.unrecorded}")
     return problems

@@ -10,7 +10,7 @@ from chaoslib.types import Experiment
 
 from chaosaws_kms_ext.checkers.objectives import BadObjective, read_objectives
 from chaosaws_kms_ext.faults import Fault, check_arguments, named
-from chaosaws_kms_ext.kms.actions import FACES
+from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
 __all__ = ["ON", "check", "injected", "injects", "ours"]

@@ -174,7 +174,7 @@ def _facts(run: Run) -> str:
         window = main.window(1.0)
         facts.append(f"{window.answered:.0f} answered/s, {window.failing:.0f} failing/s")
     if run.watcher and (look := run.watcher.latest):
-        facts += [f"key {look.key_state}", f"cluster {look.cluster.status}"]
+        facts += look.in_words()
     return " · ".join(facts)
 
 
@@ -237,7 +237,7 @@ def guarded_target(start: Start) -> Iterator[None]:
         if faults:
             leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
             needs = Needs.all_of(each.needs for each in faults)
-            target = guard.ask(aws, run.settings, cluster_id, needs, run.settings.key_id)
+            target = guard.ask(run, cluster_id, needs, run.settings.key_id)
             Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
         else:
             target = guard.find(aws, cluster_id, run.settings.key_id)

@@ -9,15 +9,13 @@ from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.base import On, fault
 from chaosaws_kms_ext.iam.needs import Needs
-from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo.undo import Call, Undo
 
 __all__ = ["ScheduleKeyDeletion"]
 
-LONGEST = 30
-"""Days until a deletion (API reference, ScheduleKeyDeletion): the more, the longer it can be
-cancelled."""
-SHORTEST = 7
+DAYS = 30
+"""Until a deletion: the most that KMS allows (API reference, ScheduleKeyDeletion), so that it can
+be cancelled as long as possible. A fault never has fewer."""
 
 
 @fault
@@ -26,20 +24,19 @@ class ScheduleKeyDeletion:
     """Schedules the deletion of the key `key` (an ARN): it is unusable at once."""
 
     key: str
-    days: int = LONGEST
 
     name: ClassVar[str] = "schedule-key-deletion"
     on: ClassVar[On] = "target"
     needs: ClassVar[Needs] = Needs(
-        inject=("kms:ScheduleKeyDeletion",), undo=("kms:CancelKeyDeletion", "kms:EnableKey")
+        inject=("kms:ScheduleKeyDeletion",),
+        undo=("kms:CancelKeyDeletion", "kms:EnableKey"),
+        consent=("allow_key_deletion",),
     )
 
     @classmethod
-    def of(cls, aws: Aws, key: str, /, days: int = LONGEST) -> Self:
-        """For this key, which would be deleted after so many days. Raises Refused."""
-        if not isinstance(days, int) or not SHORTEST <= days <= LONGEST:
-            raise Refused(f"days is a whole number from {SHORTEST} to {LONGEST}, not {days!r:.60}")
-        return cls(key, days)
+    def of(cls, aws: Aws, key: str, /) -> Self:
+        """For this key."""
+        return cls(key)
 
     def undo(self) -> Undo:
         """A key whose deletion is cancelled is Disabled (API reference, CancelKeyDeletion)."""
@@ -48,7 +45,7 @@ class ScheduleKeyDeletion:
 
     def inject(self, aws: Aws) -> None:
         """Does it; raises AwsError."""
-        asked = {"KeyId": self.key, "PendingWindowInDays": self.days}
+        asked = {"KeyId": self.key, "PendingWindowInDays": DAYS}
         aws.call("kms", "ScheduleKeyDeletion", asked)
 
     def shows(self, aws: Aws) -> bool:

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from chaosaws_kms_ext.aws.names import ALLOW
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
+from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["account", "tags"]
+__all__ = ["account", "of_fault", "tags"]
 
 STAGE = frozenset({"env", "environment", "stage", "tier"})
 OF_STAGE = frozenset({"class", "kind", "level", "name", "type"})
@@ -50,6 +51,19 @@ def tags(of: str, carried: Mapping[str, str]) -> list[Finding]:
         findings.append(
             refused("consent", f"{of} does not carry the tag {name}={value}: add it to allow this")
         )
+    return findings
+
+
+def of_fault(needed: Sequence[str], settings: Settings) -> list[Finding]:
+    """Whether the settings consent to faults that could do harm for good. The lab is disposable."""
+    findings = []
+    for name in needed if settings.target == "aws" else ():
+        asked = f"CHAOS_{name.upper()}=yes"
+        if getattr(settings, name) == "yes":
+            findings.append(ok("consent", f"{asked} consents to this fault"))
+        else:
+            why = f"this fault needs a consent of its own: set {asked} if it is wanted"
+            findings.append(refused("consent", why))
     return findings
 
 

@@ -7,7 +7,7 @@ that cannot be made refuses as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from chaosaws_kms_ext.aws import kms, rds
@@ -21,8 +21,9 @@ from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Survey, survey
 from chaosaws_kms_ext.guard.permissions import Identity
 from chaosaws_kms_ext.guard.recoverable import recoverable
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.iam.needs import Needs
-from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.undo import switch
 
@@ -58,13 +59,14 @@ class Inspection:
         return [finding.why for finding in self.findings if finding.state == "refused"]
 
 
-def ask(aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
-    """The target, if it may be attacked; raises Refused with every reason otherwise.
+def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
+    """The target, if this run may attack it; raises Refused with every reason otherwise.
 
     The cluster's own key counts; `key_id` (id, ARN or alias) is only compared with it. `needs`:
-    the IAM actions that the planned faults need.
+    the IAM actions that the planned faults need. What was found stays in the run's records.
     """
-    inspection = inspect(aws, settings, cluster_id, needs, key_id)
+    inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id)
+    run.event(EventName.GUARD, findings=[asdict(each) for each in inspection.findings])
     if inspection.refusals or inspection.target is None:
         raise Refused("; ".join(inspection.refusals))
     return inspection.target
@@ -123,6 +125,7 @@ def _inspect(
         *_of_key(aws, cluster, key, who),
         *_of_cluster(cluster),
         *_checked(lambda: recoverable(aws, cluster)),
+        *consent.of_fault(needs.consent, settings),
         *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
         *_checked(lambda: _of_the_rest(aws, settings, cluster, key)),

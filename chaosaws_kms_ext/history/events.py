@@ -12,6 +12,10 @@ class EventName(StrEnum):
 
     TARGET = "target"
     """The cluster and the key that the run is about."""
+    GUARD = "guard"
+    """What it found, each with its subject, its state and the reason."""
+    SAFEGUARDS = "safeguards"
+    """What puts a key back if the run cannot, and what keeps others from it, by name."""
     READY = "ready"
     """Everything that the hypothesis needs is up; the caller that the run is to AWS."""
     STEPS = "steps"
@@ -36,6 +40,9 @@ class EventName(StrEnum):
     """A change of the key's state or the cluster's status, as it was seen."""
     STATUS_UNKNOWN = "status-unknown"
     """A look that failed; of a row of them the first, as the next two that are unknown."""
+    OTHER_STATUS = "other-status"
+    """The same of another cluster that a load is on, which `of` names."""
+    OTHER_STATUS_UNKNOWN = "other-status-unknown"
     RDS_EVENT = "rds-event"
     """One that says that the key is lost, or back, as DescribeEvents or EventBridge (`by`) first
     showed it."""

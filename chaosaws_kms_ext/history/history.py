@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chaosaws_kms_ext.history.aws_calls import AwsCall
 from chaosaws_kms_ext.history.columns import (
     Absence,
     Arrivals,
@@ -38,6 +39,8 @@ class History:
     rows: Mapping[str, ReadBack]
     """Load → its rows in the database afterwards; a load whose rows were not read is not there."""
     anchor: Anchor
+    calls: Sequence[AwsCall] = ()
+    """The calls to AWS that the run made, in the order of their answers."""
 
     @cached_property
     def loads(self) -> tuple[str, ...]:

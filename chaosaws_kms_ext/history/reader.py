@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from chaosaws_kms_ext.history.aws_calls import AWS_CALLS, AwsCall, read_aws_calls
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, HistoryDamaged
 from chaosaws_kms_ext.history.read_recorded import read_recorded
@@ -60,27 +62,46 @@ def read_history(folder: Path) -> History:
     damage is an error: a history with holes must not be judged.
     """
     anchor, events = read_events(folder)
-    recorded = read_recorded(sorted(folder.glob(f"{PREFIX}*{SUFFIX}")))
-    found = sorted(folder.glob(f"{ROWS}*{SUFFIX}"))
-    rows = {path.stem.removeprefix(ROWS): read_rows(path) for path in found}
-    return History(recorded, events, rows, anchor)
+    return replace(_loads(folder), anchor=anchor, events=events, calls=_calls(folder))
 
 
 def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
     """The history in a folder, and what is wrong with it, each in a sentence; raises nothing.
 
-    Where any record of a load is damaged, none is taken: a history with holes is not judged.
+    Where any record of a load is damaged, none is taken: a history with holes is not judged. Nor is
+    a load where it is not known what happened meanwhile.
     """
+    found, damage = NOTHING, []
     try:
-        return read_history(folder), []
+        found = replace(found, calls=_calls(folder))
     except (HistoryDamaged, OSError) as problem:
-        damage = [f"what was recorded of the load cannot be read: {problem}"]
-    anchor, events = Anchor(0, 0), list[Event]()
+        damage.append(f"what was recorded of the calls to AWS cannot be read: {problem}")
+    what = "run"
     try:
         anchor, events = read_events(folder)
+        found = replace(found, anchor=anchor, events=events)
+        what = "load"
+        loads = _loads(folder)
+        found = replace(found, recorded=loads.recorded, rows=loads.rows)
     except (HistoryDamaged, OSError) as problem:
-        damage = [f"what was recorded of the run cannot be read: {problem}"]
-    return History({}, events, {}, anchor), damage
+        damage.append(f"what was recorded of the {what} cannot be read: {problem}")
+    return found, damage
+
+
+NOTHING = History({}, [], {}, Anchor(0, 0))
+
+
+def _loads(folder: Path) -> History:
+    """What was recorded of the loads, alone."""
+    recorded = read_recorded(sorted(folder.glob(f"{PREFIX}*{SUFFIX}")))
+    found = sorted(folder.glob(f"{ROWS}*{SUFFIX}"))
+    rows = {path.stem.removeprefix(ROWS): read_rows(path) for path in found}
+    return replace(NOTHING, recorded=recorded, rows=rows)
+
+
+def _calls(folder: Path) -> list[AwsCall]:
+    with _named(folder / AWS_CALLS):
+        return read_aws_calls(folder)
 
 
 @contextlib.contextmanager

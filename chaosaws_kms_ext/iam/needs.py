@@ -17,6 +17,8 @@ class Needs:
     """One for each call of the undo, in their order."""
     look: tuple[str, ...] = ()
     """What shows that it is done or undone, beside `kms:DescribeKey`."""
+    consent: tuple[str, ...] = ()
+    """The settings that have to say `yes` on AWS, beside the tags."""
 
     @classmethod
     def all_of(cls, needs: Iterable[Needs]) -> Needs:
@@ -26,4 +28,5 @@ class Needs:
             tuple(dict.fromkeys(action for each in listed for action in each.inject)),
             tuple(dict.fromkeys(action for each in listed for action in each.undo)),
             tuple(dict.fromkeys(action for each in listed for action in each.look)),
+            tuple(dict.fromkeys(setting for each in listed for setting in each.consent)),
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.guard import leftovers
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo import journal, store, switch
 from chaosaws_kms_ext.undo.watchdog import Watchdog, WatchdogFailed
@@ -92,11 +93,18 @@ class Safeguards:
                 raise Refused(str(problem)) from None
             except OSError as problem:
                 raise Refused(f"the undo journal cannot be written: {problem}") from None
-            if self._run.settings.target == "aws":  # the lab goes with us, and its keys with it
+            armed = {"undo journal": f"in {store.directory()}, before the fault"}
+            if self._run.settings.target == "aws":
                 unknown = self._others(key)
                 self._watch()
-                said = f"{self._in_words(undo)}{unknown}"
+                means = self._means(undo)
+                said = f"{'; '.join(means.values())}{unknown}"
                 logger.info(f"If this run dies the key is put back by: {said}")
+                armed.update(means)
+            else:
+                armed["lab"] = "it ends with the run, and its keys with it"
+            armed["lock"] = f"no other run of this machine's user may take {key} away meanwhile"
+            self._run.event(EventName.SAFEGUARDS, key=key, armed=armed)
             self._holds.push(stack.pop_all())
 
     def _others(self, key: str) -> str:
@@ -124,7 +132,8 @@ class Safeguards:
         except (WatchdogFailed, OSError) as problem:
             raise Refused(str(problem)) from None
 
-    def _in_words(self, undo: Sequence[str]) -> str:
+    def _means(self, undo: Sequence[str]) -> dict[str, str]:
+        """Name → what puts the key back if this process cannot."""
         assert self._watchdog is not None
         role = self._run.settings.switch_role
         where = confined()
@@ -139,10 +148,11 @@ class Safeguards:
             armed = f"schedules on AWS, as {role}, which are armed just before the fault"
         else:
             armed = "no schedules on AWS, which cannot do it: if this machine goes, nobody does"
-        return (
-            f"a watchdog (pid {self._watchdog.child.process.pid}); {armed}; "
-            f"`chaos kms restore`, from {store.directory()}"
-        )
+        return {
+            "watchdog": f"a watchdog (pid {self._watchdog.child.process.pid})",
+            "switch": armed,
+            "restore": f"`chaos kms restore`, from {store.directory()}",
+        }
 
     def _lock_lost(self) -> str:
         """Checks it once in LOCK_LOOK seconds; one stale or missing answer of AWS is no proof."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
@@ -15,10 +14,11 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.faults import Fault
-from chaosaws_kms_ext.faults.schedule_key_deletion import SHORTEST
+from chaosaws_kms_ext.faults.schedule_key_deletion import DAYS
 from chaosaws_kms_ext.guard import consent, guard
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import inject, put_back
+from chaosaws_kms_ext.kms.faces import TARGET
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused, Run
@@ -37,32 +37,8 @@ __all__ = [
     "undo_faults",
 ]
 
-UNDO = "undo_faults"
-"""The action that puts every fault back."""
-
-TARGET = "target"
-"""The key of this run's cluster, where a key can be named; an empty name is none."""
-
-
-@dataclass(frozen=True)
-class Face:
-    """An action that injects a fault, as it reads in an experiment."""
-
-    fault: Callable[[Mapping[str, Any]], str]
-    """The fault's name, from the action's arguments; empty if it injects none with these."""
-    undo: str
-    """The action that puts it back."""
-
-
-FACES = {
-    "inject_fault": Face(lambda given: str(given.get("name", "")), UNDO),
-    "disable_key": Face(lambda given: "disable-key", "enable_key"),
-    "put_key_policy": Face(lambda given: "put-key-policy", "restore_key_policy"),
-    "schedule_key_deletion": Face(
-        lambda given: "schedule-key-deletion" if given.get("key_id", TARGET) == TARGET else "", UNDO
-    ),
-}
-"""Action → what it injects."""
+FEWEST_DAYS = 7
+"""Until a key is deleted (API reference, ScheduleKeyDeletion)."""
 
 KNOWN_WITHIN = 300.0
 """Seconds until everybody knows a new key: KMS is eventually consistent, which takes "several
@@ -140,7 +116,7 @@ def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> tuple
     try:
         cluster = cluster_id or activities.cluster_id(run)
         named = key_id or run.settings.key_id
-        target = guard.ask(Aws.of(run), run.settings, cluster, kind.needs, named)
+        target = guard.ask(run, cluster, kind.needs, named)
     except Refused as why:
         run.event(EventName.GUARD_REFUSED, why=str(why))
         raise
@@ -259,22 +235,25 @@ def schedule_key_deletion(
     ----------
     key_id : id, ARN or alias of a key that this run made; or `target`, the key of this run's
         cluster.
-    days : until it is deleted, 7 to 30; by default 7 for a key that this run made, else 30.
+    days : until a key that this run made is deleted, 7 to 30; by default 7. The cluster's key
+        always has 30, the most that there are.
 
     Returns `key` (ARN) and `deletion_date` (UTC, ISO 8601). Raises ActivityFailed.
     IAM: kms:ScheduleKeyDeletion, kms:DescribeKey, kms:ListResourceTags; for the cluster's key
     `chaos kms policy run --fault schedule-key-deletion`.
     """
     if key_id == TARGET:
-        given = {"days": days} if days else None
-        done = inject_fault("schedule-key-deletion", "", "", given, configuration, secrets)
+        with activities.plainly(configuration):
+            if days not in (0, DAYS):
+                raise Refused(f"the cluster's key always has {DAYS} days: leave `days` out")
+        done = inject_fault("schedule-key-deletion", "", "", None, configuration, secrets)
         with activities.plainly(configuration) as run:
             date = kms.describe(Aws.of(run), done["key"]).deletion_date
             return {"key": done["key"], "deletion_date": date.isoformat() if date else None}
     with activities.plainly(configuration) as run:
         aws = Aws.of(run)
         key = _own(run, aws, key_id)
-        when = kms.schedule_deletion(aws, key.arn, days or SHORTEST)
+        when = kms.schedule_deletion(aws, key.arn, days or FEWEST_DAYS)
         return {"key": key.arn, "deletion_date": when.isoformat()}
 
 

@@ -16,19 +16,11 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.key_policy import (
-    Answer,
-    Circumstances,
-    KeyPolicy,
-    granted,
-    statements,
-)
 from chaosaws_kms_ext.aws.kms import Key
-from chaosaws_kms_ext.aws.principals import Asker, asker
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.guard import permissions
 from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.kms.may_use import may_use
 from chaosaws_kms_ext.run import Refused, Run
 
 __all__ = [
@@ -44,6 +36,7 @@ __all__ = [
     "rotation_is_listed",
     "rotation_status",
     "sealed",
+    "seconds_until_deletion",
 ]
 
 logger = logging.getLogger("chaostoolkit")
@@ -62,6 +55,22 @@ def key_state(
     """
     with activities.plainly(configuration) as run:
         return kms.describe(Aws.of(run), key_id or activities.key_id(run)).state
+
+
+def seconds_until_deletion(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> float | None:
+    """Seconds until the key may be deleted for good; `null`: its deletion is not scheduled.
+
+    From DescribeKey's DeletionDate and this machine's clock; KMS deletes up to a day later (KMS
+    Developer Guide, deleting-keys). What is encrypted under it is lost then.
+
+    `key_id` is an id, an ARN or an alias; by default the key of this run's cluster.
+    IAM: kms:DescribeKey.
+    """
+    with activities.plainly(configuration) as run:
+        key = kms.describe(Aws.of(run), key_id or activities.key_id(run))
+        return key.seconds_until_deletion(datetime.now(UTC))
 
 
 def key_is_enabled(
@@ -130,7 +139,15 @@ def key_policy_allows(
     IAM: kms:GetKeyPolicy, kms:ListGrants, kms:DescribeKey; for a session's default iam:GetRole.
     """
     with activities.plainly(configuration) as run:
-        told = _told(run, action, principal, key_id, via_service, context, as_granted)
+        told = may_use(
+            Aws.of(run),
+            _key(run, key_id),
+            action,
+            principal=principal,
+            via_service=via_service,
+            context=None if context is None else _checked(context),
+            as_granted=as_granted,
+        )
         return {"allowed": told.allowed, "why": told.why}
 
 
@@ -146,7 +163,15 @@ def key_policy_lets(
 ) -> bool:
     """Whether `key_policy_allows` says true; the log says why where it does not."""
     with activities.plainly(configuration) as run:
-        told = _told(run, action, principal, key_id, via_service, context, as_granted)
+        told = may_use(
+            Aws.of(run),
+            _key(run, key_id),
+            action,
+            principal=principal,
+            via_service=via_service,
+            context=None if context is None else _checked(context),
+            as_granted=as_granted,
+        )
         if not told.allowed:
             logger.info(f"{action} on the key: {told.why}")
         return told.allowed is True
@@ -337,49 +362,3 @@ def _grant(said: Mapping[str, Any]) -> dict[str, Any]:
 def _is_for(grant: Mapping[str, Any], cluster: Cluster) -> bool:
     mine = cluster.raw.get("DbClusterResourceId")
     return bool(mine) and grant["context"].get(CLUSTER_CONTEXT) == mine
-
-
-def _told(
-    run: Run,
-    action: str,
-    principal: str,
-    key_id: str,
-    via_service: str,
-    context: Mapping[str, str] | None,
-    as_granted: bool,
-) -> Answer:
-    if not isinstance(action, str) or not action:
-        raise Refused("the action must be named as KMS does: kms:Decrypt")
-    if context is not None:
-        context = _checked(context)
-    aws, key = Aws.of(run), _key(run, key_id)
-    wanted = action if ":" in action else f"kms:{action}"
-    who = _asker(aws, key, principal, via_service)
-    there = kms.grants(aws, key.arn)
-    read = KeyPolicy(statements(kms.policy(aws, key.arn)), who)
-    given = Circumstances(
-        context=context,
-        grant_operations=_granted_to(there, str(via_service or who.name)),
-        granted=bool(as_granted) or granted(there, who, wanted, context),
-    )
-    return read.decide(wanted, given)
-
-
-def _asker(aws: Aws, key: Key, principal: str, via_service: str) -> Asker:
-    role = ""
-    if not principal:
-        me = permissions.identity(aws)
-        principal, role = me.arn, permissions.role_of(aws, me)
-    try:
-        return asker(str(principal), key.arn, str(via_service), role)
-    except ValueError as problem:
-        raise Refused(str(problem)) from None
-
-
-def _granted_to(there: list[dict[str, Any]], service: str) -> tuple[str, ...] | None:
-    """What the service asks for in its grants, as far as one that is there tells."""
-    name = service.split(".")[0]
-    for each in there:
-        if str(each.get("GranteePrincipal", "")).split(".")[0] == name:
-            return tuple(each.get("Operations", []))
-    return None

@@ -16,6 +16,7 @@ from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.waiting import TimedOut, Wait
+from chaosaws_kms_ext.watcher import watch_beside
 
 __all__ = ["run_on", "start_load", "stop_load"]
 
@@ -28,6 +29,9 @@ def start_load(
     secrets: Secrets = None,
 ) -> dict[str, Any]:
     """Start a load on a cluster, and wait until its arrivals are answered.
+
+    The status of a cluster that the run is not about, and its key, are watched from here on: both
+    are on the page of the run.
 
     As many arrivals and connections, the same deadline and the same writes (schema `chaos_kms`) as
     the run's other loads. What was recorded of it is in the summary under `loads`, by its name.
@@ -52,6 +56,7 @@ def start_load(
         if file and not _is_file(file):
             raise Refused("the Locust file that was named does not exist")
         cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
+        watch_beside(run, Aws.of(run), cluster)
         loads.start(run, name, cluster.id, conninfo_for(run, cluster), file)
         return {"load": name, "cluster": cluster.id}
 

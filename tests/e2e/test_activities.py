@@ -14,6 +14,7 @@ from chaosaws_kms_ext import discover
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora_actions
 from chaosaws_kms_ext.aurora import probes as aurora_probes
+from chaosaws_kms_ext.history.aws_calls import read_aws_calls
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import probes as load_probes
@@ -29,9 +30,9 @@ EVERYTHING = {
     "key_policy_lets", "undo_faults",
     "key_state", "latency_p99", "put_key_policy", "restore_cluster", "restore_is_refused",
     "restore_key_policy", "rotate_key", "rotation_is_listed", "rotation_status", "rows_equal",
-    "rows_unchanged", "run_on", "schedule_key_deletion", "sealed", "snapshot_encryption",
-    "start_cluster", "start_load", "stop_load", "table_checksum", "wait_for_recovery",
-    "wait_until_inaccessible",
+    "rows_unchanged", "run_on", "schedule_key_deletion", "sealed", "seconds_until_deletion",
+    "snapshot_encryption", "start_cluster", "start_load", "stop_load", "table_checksum",
+    "wait_for_recovery", "wait_until_inaccessible",
 }  # fmt: skip
 
 
@@ -177,3 +178,28 @@ def test_without_a_lab_and_without_a_target_nothing_is_called(lab, monkeypatch):
         with pytest.raises(ActivityFailed, match="the target is the lab, and none runs"):
             activity(cluster_id="orders")
     runs.end()
+
+
+@pytest.mark.usefixtures("on_aws")
+def test_every_call_that_a_run_makes_is_recorded_in_their_order(lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("CHAOS_REPORTS_DIR", str(tmp_path))
+    assert kms_probes.key_is_enabled(key_id="alias/orders")
+    folder = runs.current().open_folder()
+    aurora_probes.encryption_state()
+    with pytest.raises(ActivityFailed, match="alias/nobody"):
+        kms_probes.key_state(key_id="alias/nobody")
+    made = read_aws_calls(folder / "history")
+    assert [each.name for each in made] == [
+        "kms:DescribeKey",
+        "rds:DescribeDBClusters",
+        "rds:DescribeDBInstances",
+        "kms:DescribeKey",
+        "kms:DescribeKey",
+    ]
+    assert [each.outcome for each in made] == ["ok"] * 4 + ["NotFoundException"]
+
+    def answered():
+        seen = [json.loads(line) for line in lab.requests.read_text().splitlines()]
+        return [f"{each['service']}:{each['operation']}" for each in seen]
+
+    until(lambda: answered()[-len(made) :] == [each.name for each in made])

@@ -14,7 +14,7 @@ from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place, trust
 from tests.support.alarms import put_alarm
 from tests.support.event_queues import event_queue
-from tests.support.usual_policies import calls, policy
+from tests.support.usual_policies import USUAL, calls, policy
 
 ACCOUNT = "123456789012"
 
@@ -93,18 +93,19 @@ def without(document, action):
     return {**document, "Statement": [each for each in left if each["Action"]]}
 
 
-def switch_role(lab_as_aws):
-    """The switch's role, by its policy and its trust policy."""
+def switch_role(lab_as_aws, faults=USUAL):
+    """The switch's role, by its policy for these faults and its trust policy."""
     role = lab_as_aws.client("iam").create_role(
         RoleName=f"switch{next(NUMBERS)}",
         AssumeRolePolicyDocument=json.dumps(trust(place(lab_as_aws))),
     )["Role"]["Arn"]
-    put_policy(lab_as_aws, role, policy(Caller.SWITCH, place(lab_as_aws)))
+    put_policy(lab_as_aws, role, policy(Caller.SWITCH, place(lab_as_aws), faults))
     return role
 
 
-def somebody(lab_as_aws, caller, but=None):
-    """A session of a new role with a path, under the policy of `caller`, but for one action.
+def somebody(lab_as_aws, caller, but=None, faults=USUAL):
+    """A session of a new role with a path, under the policy of `caller` for these faults, but for
+    one action.
 
     Its environment names a switch, an alarm, a queue and a secret, so that a run needs everything
     that it may.
@@ -122,8 +123,9 @@ def somebody(lab_as_aws, caller, but=None):
         MaxSessionDuration=FOR,
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}),
     )["Role"]["Arn"]
-    switch = switch_role(lab_as_aws)
-    put_policy(lab_as_aws, arn, without(policy(caller, place(lab_as_aws, arn, switch)), but))
+    switch = switch_role(lab_as_aws, faults)
+    whole = policy(caller, place(lab_as_aws, arn, switch), faults)
+    put_policy(lab_as_aws, arn, without(whole, but))
     given = lab_as_aws.client("sts").assume_role(
         RoleArn=arn, RoleSessionName="game-day", DurationSeconds=FOR
     )["Credentials"]
@@ -146,9 +148,9 @@ def somebody(lab_as_aws, caller, but=None):
     )
 
 
-def table(caller):
+def table(caller, faults=USUAL):
     return {
         (call.service, call.operation)
-        for call in calls()
+        for call in calls(faults)
         if caller in call.callers and call.service != "rds-db"
     }

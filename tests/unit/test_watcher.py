@@ -6,18 +6,23 @@ import itertools
 import json
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from chaosaws_kms_ext import watcher as watcher_module
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.rds import describe
+from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName, utc
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
-from chaosaws_kms_ext.watcher import watch
+from chaosaws_kms_ext.watcher import Look, watch, watch_beside
 from tests.support.alarms import put_alarm
+from tests.support.clusters import new_cluster
 from tests.support.event_queues import event_queue, left_in
 from tests.support.labs import client, until
 
@@ -100,6 +105,40 @@ def test_a_loss_and_a_return_are_seen_in_the_status_and_in_the_events_of_rds(
         assert utc(run.started) <= each["date"] <= utc(datetime.now(UTC))
     assert seen(run, EventName.STATUS_UNKNOWN) == seen(run, EventName.RDS_EVENTS_UNKNOWN) == []
     assert asked(lab, "DescribeAlarms") == 0
+
+
+def test_another_cluster_and_its_key_are_watched_once_and_told_apart(
+    lab, kms, rds, run, cluster, watching
+):
+    watching()
+    aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    other = new_cluster(rds, StorageEncrypted=True, KmsKeyId=key)["DBClusterIdentifier"]
+    for _ in range(2):
+        watch_beside(run, aws, describe(aws, other))
+    until(lambda: seen(run, EventName.OTHER_STATUS))
+    kms.disable_key(KeyId=key)
+    until(lambda: seen(run, EventName.OTHER_STATUS, key="Disabled"))
+    assert {each["of"] for each in seen(run, EventName.OTHER_STATUS)} == {other}
+    assert len(seen(run, EventName.STATUS)) == 1
+    rds.delete_db_cluster(DBClusterIdentifier=other, SkipFinalSnapshot=True)
+    until(lambda: seen(run, EventName.OTHER_STATUS_UNKNOWN))
+    assert "DBClusterNotFoundFault" in seen(run, EventName.OTHER_STATUS_UNKNOWN)[0]["why"]
+
+
+def test_the_cluster_that_the_run_is_about_is_not_watched_again(lab, run, cluster):
+    aws = Aws(lab.region, lab.endpoint, lab=lab.credentials)
+    run.target = Target(describe(aws, cluster["id"]), None)
+    watch_beside(run, aws, run.target.cluster)
+    assert run.other_watchers == {}
+
+
+def test_the_live_line_counts_down_to_the_deletion_of_the_key():
+    key = Key(ARN, "PendingDeletion", "CUSTOMER", "1", datetime.now(UTC) + timedelta(hours=36.52))
+    look = Look(0, 0, key, SimpleNamespace(status="available"))
+    assert look.in_words() == ["key PendingDeletion, deleted in 36.5 h", "cluster available"]
+    kept = replace(look, key=replace(key, state="Disabled", deletion_date=None))
+    assert kept.in_words() == ["key Disabled", "cluster available"]
 
 
 class Told(Aws):

@@ -67,7 +67,8 @@ def _newest(bands: list[Band]) -> list[Band]:
 
 
 def _shown(band: Band) -> Band:
-    return replace(band, state=printable(band.state[:LONGEST]))
+    state, of = (printable(text[:LONGEST]) for text in (band.state, band.of))
+    return replace(band, state=state, of=of)
 
 
 def _named(mark: Mark) -> Mark:

@@ -11,7 +11,14 @@ from bokeh.models import ColumnDataSource, Range1d, ResetTool
 
 from chaosaws_kms_ext.report.live.changes import send
 from chaosaws_kms_ext.report.live.watched import Watched
-from chaosaws_kms_ext.report.page.timeline import TIME, Drawing, faults_of, show_used, timeline
+from chaosaws_kms_ext.report.page.timeline import (
+    TIME,
+    Drawing,
+    faults_of,
+    others_of,
+    show_used,
+    timeline,
+)
 
 __all__ = ["EVERY", "LIVE", "WHOLE", "open_page"]
 
@@ -63,7 +70,7 @@ class _Page:
             return
         for name, its in columns.items():
             send(self._sources[name], its)
-        for part in self.root.children[0].children[1:]:
+        for part in self.root.children[0].children:
             show_used(part)
         self._move(drawing)
 
@@ -103,4 +110,5 @@ class _Page:
 
 def _shape(drawing: Drawing) -> object:
     """What a timeline can be changed in only by making it anew."""
-    return [lane.name for lane in drawing.lanes], drawing.zero_is, faults_of(drawing)
+    names = [lane.name for lane in drawing.lanes]
+    return names, others_of(drawing), drawing.zero_is, faults_of(drawing)

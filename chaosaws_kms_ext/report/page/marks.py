@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history import Event, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Band", "Mark", "bands_of", "marks_of"]
@@ -21,6 +21,8 @@ class Band:
     state: str
     begin: int
     end: int
+    of: str = ""
+    """Another cluster's id; empty: the one that the run is about."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,24 @@ MORE = ("fault", "load", "event", "alarm", "state", "present", "why", "message")
 
 
 def bands_of(history: History, until: int) -> list[Band]:
-    """The states of the key and of the cluster as they were seen, the last until `until` (ns)."""
+    """The states of keys and clusters as they were seen, the last of each until `until` (ns)."""
+    found = _bands("", history.all(EventName.STATUS), until)
+    others = dict.fromkeys(str(each.details["of"]) for each in history.all(EventName.OTHER_STATUS))
+    for other in others:
+        found += _bands(other, history.all(EventName.OTHER_STATUS, of=other), until)
+    return found
+
+
+def _bands(of: str, events: Iterable[Event], until: int) -> list[Band]:
     found: list[Band] = []
+    seen = list(events)
     for lane in ("key", "cluster"):
-        seen = [
-            (event.at, str(event.details[lane]))
-            for event in history.all(EventName.STATUS)
-            if event.details.get(lane)
-        ]
-        before = [None, *(state for _, state in seen)]
-        changes = [one for one, last in zip(seen, before, strict=False) if one[1] != last]
+        states = [(each.at, str(each.details[lane])) for each in seen if each.details.get(lane)]
+        before = [None, *(state for _, state in states)]
+        changes = [one for one, last in zip(states, before, strict=False) if one[1] != last]
         ends = [*(at for at, _ in changes[1:]), until][: len(changes)]
         found += [
-            Band(lane, state, at, max(end, at))
+            Band(lane, state, at, max(end, at), of)
             for (at, state), end in zip(changes, ends, strict=True)
         ]
     return found

@@ -50,7 +50,7 @@ def page_of(
         colour=COLOURS.get(str(summary["verdict"]), "other"),
         sentence=_sentence(judgement),
         where=where_in_words(summary),
-        sections=sections(summary, judgement.rows, journal, _as_json(conditions)),
+        sections=sections(summary, judgement.rows, history, journal, _as_json(conditions)),
         script_of_bokeh=resources.render_js() if drawing else "",
         script=script,
         div=div,

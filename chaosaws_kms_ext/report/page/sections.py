@@ -1,32 +1,28 @@
-"""The tables of the page: what summary.json has, in rows for a person."""
+"""The tables of the page: what summary.json and the records have, in rows for a person."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.report.page.records import calls, guard_found, safeguards, targets
+from chaosaws_kms_ext.report.page.section import Section
 from chaosaws_kms_ext.report.table import objective_in_words
 
-__all__ = ["Section", "sections"]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table with a heading; the first row of `rows` follows `head`."""
-
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
-    note: str = ""
-
+__all__ = ["sections"]
 
 WINDOW = ("load", "begin", "end", "seconds", "depth")
+
+SHOWN, LONGEST = 20, 400
+"""Lost writes that are named, and letters of what a step returned."""
 
 
 def sections(
     summary: Mapping[str, Any],
     rows: Sequence[tuple[str, str]],
+    history: History,
     journal: Mapping[str, Any],
     conditions: Mapping[str, Any],
 ) -> list[Section]:
@@ -43,8 +39,18 @@ def sections(
         ),
         Section("Outage windows", WINDOW, list(_windows(summary))),
         Section("What the client saw", ("load", "phase", "seen"), list(_saw(summary))),
+        Section("Data", ("load", "what", "found"), list(_data(summary))),
+        Section(
+            "Time to know",
+            ("who could know", "seconds after the fault", "at most off by", "how"),
+            list(_time_to_know(summary)),
+        ),
         Section("When each thing happened (UTC)", ("what", "when"), list(_times(summary))),
-        Section("Steps", ("step", "status", "seconds"), list(_steps(journal))),
+        targets(history),
+        guard_found(history),
+        safeguards(history),
+        Section("Steps", ("step", "status", "seconds", "returned"), list(_steps(journal))),
+        calls(history),
         Section("Conditions", ("what", "value"), list(_conditions(conditions))),
     ]
     return [each for each in found if each.rows]
@@ -83,6 +89,34 @@ def _saw(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
             yield load, phase, ", ".join(f"{number} {what}" for what, number in seen.items())
 
 
+def _data(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for load, its in _loads(summary):
+        for what in ("writes", "integrity", "register_reads"):
+            for name, found in (its.get(what) or {}).items():
+                shown = "not measured" if found is None else str(found)
+                yield load, f"{what.replace('_', ' ')}: {name.replace('_', ' ')}", shown
+        for kind in ("lost_writes", "changed_writes", "duplicated_writes", "reordered_writes"):
+            if named := its.get(kind):
+                more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+                shown = "; ".join(_write(each) for each in named[:SHOWN])
+                yield load, kind.replace("_", " "), f"{shown}{more}"
+
+
+def _write(named: Any) -> str:
+    if isinstance(named, Mapping):
+        return " ".join(f"{name} {value}" for name, value in named.items())
+    return " ".join(map(str, named)) if isinstance(named, list | tuple) else str(named)
+
+
+def _time_to_know(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for source, found in (summary.get("time_to_know") or {}).items():
+        if not found:
+            yield source.replace("_", " "), "never", "", ""
+            continue
+        how = ", ".join(str(v) for k, v in found.items() if k not in ("seconds", "bound"))
+        yield source.replace("_", " "), _number(found["seconds"]), _number(found["bound"]), how
+
+
 def _times(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for name, when in (summary.get("timeline") or {}).items():
         if when:
@@ -92,7 +126,11 @@ def _times(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
 def _steps(journal: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for each in [*(journal.get("run") or []), *(journal.get("rollbacks") or [])]:
         name = str(each.get("activity", {}).get("name", ""))
-        yield name, str(each.get("status", "")), _number(each.get("duration"))
+        output = each.get("output")
+        returned = "" if output is None else json.dumps(output, ensure_ascii=False)
+        if len(returned) > LONGEST:
+            returned = f"{returned[:LONGEST]}…"
+        yield name, str(each.get("status", "")), _number(each.get("duration")), returned
 
 
 def _conditions(conditions: Mapping[str, Any]) -> Iterator[Sequence[str]]:

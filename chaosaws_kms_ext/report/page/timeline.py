@@ -36,6 +36,7 @@ __all__ = [
     "columns_of",
     "copied",
     "faults_of",
+    "others_of",
     "show_used",
     "timeline",
 ]
@@ -79,8 +80,8 @@ LATENCIES = {"max": ("#c23b3b", "dotted"), "p99": ("#d9822b", "solid"), "p50": (
 MARGIN = 70
 """Pixels beside each part, so that their axes stand below each other."""
 
-STATES_HEIGHT, ARRIVALS_HEIGHT, LATENCY_HEIGHT = 150, 220, 220
-"""Pixels."""
+STATES_HEIGHT, LANE_HEIGHT, ARRIVALS_HEIGHT, LATENCY_HEIGHT = 60, 30, 220, 220
+"""Pixels: of the states without a lane, of each lane, and of the other parts."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ Sources = Mapping[str, ColumnDataSource]
 
 def columns_of(of: Drawing) -> dict[str, Columns]:
     """Everything that is drawn: the name of each data source of `timeline`, and its columns."""
-    found: dict[str, Columns] = {"bands": _bands(of), "marks": _marks(of)}
+    found: dict[str, Columns] = {"marks": _marks(of)}
+    found |= {_bands_name(cluster): _bands(of, cluster) for cluster in ("", *others_of(of))}
     for lane in of.lanes:
         found |= _outcomes(of, lane)
         found |= _latencies(of, lane)
@@ -144,7 +146,7 @@ def timeline(of: Drawing) -> Any:
         name: ColumnDataSource(copied(columns), name=name)
         for name, columns in columns_of(of).items()
     }
-    parts = [_states(of, shared, sources)]
+    parts = [_states(of, shared, sources), *_others(of, shared, sources)]
     for lane in of.lanes:
         parts += [_arrivals(of, lane, shared, sources), _latency(of, lane, shared, sources)]
     parts[-1].xaxis.axis_label = f"seconds after {of.zero_is}"
@@ -159,14 +161,24 @@ def copied(columns: Columns) -> dict[str, Any]:
 # What is drawn
 
 
-def _bands(of: Drawing) -> Columns:
+def others_of(of: Drawing) -> list[str]:
+    """The other clusters that have bands, by their ids."""
+    return list(dict.fromkeys(each.of for each in of.bands if each.of))
+
+
+def _bands_name(cluster: str) -> str:
+    return f"bands of {cluster}" if cluster else "bands"
+
+
+def _bands(of: Drawing, cluster: str) -> Columns:
+    its = [each for each in of.bands if each.of == cluster]
     return {
-        "y": [each.lane for each in of.bands],
-        "left": [of.at(each.begin) for each in of.bands],
-        "right": [of.at(each.end) for each in of.bands],
-        "state": [each.state for each in of.bands],
-        "since": [of.utc(each.begin) for each in of.bands],
-        "colour": [STATES.get(each.state, "#9aa0a6") for each in of.bands],
+        "y": [each.lane for each in its],
+        "left": [of.at(each.begin) for each in its],
+        "right": [of.at(each.end) for each in its],
+        "state": [each.state for each in its],
+        "since": [of.utc(each.begin) for each in its],
+        "colour": [STATES.get(each.state, "#9aa0a6") for each in its],
     }
 
 
@@ -255,22 +267,41 @@ def _figure(of: Drawing, shared: Range1d, title: str, height: int, **more: Any) 
 
 
 def _states(of: Drawing, shared: Range1d, sources: Sources) -> Any:
-    lanes = ["events", "cluster", "key"]
-    part = _figure(
-        of, shared, "Key, cluster and events", STATES_HEIGHT, y_range=FactorRange(*lanes)
-    )
-    part.ygrid.grid_line_color = None
-    bars = part.hbar(
-        y="y", left="left", right="right", height=0.6, color="colour", alpha=0.75,
-        source=sources["bands"], name="bands",
-    )  # fmt: skip
-    part.add_tools(_hover(bars, [("", "@state"), ("seen since", "@since")]))
+    part = _lanes(of, shared, sources, "Key, cluster and events", ["events", "cluster", "key"])
     points = part.scatter(
         x="x", y="y", size=9, marker="diamond", color="#2f7fc1", source=sources["marks"],
         name="marks",
     )  # fmt: skip
     told = [("", "@name"), ("", "@what"), ("at", "@at"), ("", "@x{0.000} s")]
     part.add_tools(_hover(points, told))
+    return part
+
+
+def _others(of: Drawing, shared: Range1d, sources: Sources) -> list[Any]:
+    """The states of each other cluster and its key."""
+    return [
+        _lanes(of, shared, sources, f"Key and cluster {other}", ["cluster", "key"], other)
+        for other in others_of(of)
+    ]
+
+
+def _lanes(
+    of: Drawing,
+    shared: Range1d,
+    sources: Sources,
+    title: str,
+    lanes: Sequence[str],
+    cluster: str = "",
+) -> Any:
+    """The bands of one cluster and its key."""
+    height = STATES_HEIGHT + LANE_HEIGHT * len(lanes)
+    part = _figure(of, shared, title, height, y_range=FactorRange(*lanes))
+    part.ygrid.grid_line_color = None
+    bars = part.hbar(
+        y="y", left="left", right="right", height=0.6, color="colour", alpha=0.75,
+        source=sources[_bands_name(cluster)], name="bands",
+    )  # fmt: skip
+    part.add_tools(_hover(bars, [("", "@state"), ("seen since", "@since")]))
     return part
 
 

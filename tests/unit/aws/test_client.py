@@ -54,3 +54,26 @@ def test_a_refusal_names_the_permission_and_what_it_is_for(call, message, names,
             aws.call(service, operation, params)
     assert str(refused.value).startswith(f"not allowed: {names}({message[:20]}")
     assert refused.value.permanent
+
+
+def test_each_call_is_told_with_its_answer_its_refusal_or_that_there_was_none(tmp_path):
+    told = []
+    aws = Aws("eu-west-1", lab=credentials(tmp_path), record=told.append)
+    with Stubber(aws._client("kms")) as stub:
+        answer = {"ResponseMetadata": {"RequestId": "r-1", "RetryAttempts": 2}}
+        stub.add_response("disable_key", answer, {"KeyId": "k"})
+        stub.add_client_error("disable_key", "KMSInvalidStateException", "No.")
+        assert aws.call("kms", "DisableKey", {"KeyId": "k"}) == {}
+        with pytest.raises(AwsError):
+            aws.call("kms", "DisableKey", {"KeyId": "k"})
+    aws._endpoint, aws._clients = "http://127.0.0.1:1", {}
+    aws._client("sts").meta.config.retries["total_max_attempts"] = 1
+    with pytest.raises(AwsError):
+        aws.call("sts", "GetCallerIdentity", {})
+    assert [(each.name, each.named, each.outcome) for each in told] == [
+        ("kms:DisableKey", "k", "ok"),
+        ("kms:DisableKey", "k", "KMSInvalidStateException"),
+        ("sts:GetCallerIdentity", "", "no answer"),
+    ]
+    assert (told[0].request, told[0].retries) == ("r-1", 2)
+    assert all(each.seconds >= 0 and each.at > 0 for each in told)

@@ -14,7 +14,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
 from chaosaws_kms_ext.controls.lifecycle import begin
 from chaosaws_kms_ext.controls.room import MB, open_folder
-from chaosaws_kms_ext.kms.actions import FACES
+from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import BadSetting, Settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,12 @@ from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.iam import policies
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.inject.injection import _refuse_second
-from chaosaws_kms_ext.kms import actions
+from chaosaws_kms_ext.kms import actions, probes
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import switch
 from chaosaws_kms_ext.undo.replay import replay
 from chaosaws_kms_ext.undo.undo import UNDOES, Undo
-from tests.support.labs import client, until
+from tests.support.labs import FAST, client, until
 from tests.support.usual_policies import policy
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +57,7 @@ def test_a_name_twice_is_an_error(registered):
 
 
 def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
-    with pytest.raises(Refused, match="there is no fault 'disable-keys': disable-key, "):
+    with pytest.raises(Refused, match="there is no fault 'disable-keys': deny-rds, disable-key, "):
         named("disable-keys")
 
 
@@ -201,15 +202,32 @@ def test_a_scheduled_deletion_is_undone_however_often(lab, on_aws, key):
         assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
-@pytest.mark.parametrize("days", [6, 31, "7", 7.5, None])
-def test_a_deletion_has_as_many_days_as_kms_allows(lab, on_aws, key, days):
-    with pytest.raises(Refused, match="days is a whole number from 7 to 30"):
-        faults.make(named("schedule-key-deletion"), Aws(), key, {"days": days})
+def test_the_clusters_key_has_as_many_days_as_there_are(lab, on_aws, key):
+    made = faults.make(named("schedule-key-deletion"), Aws(), key, {})
+    made.inject(Aws())
+    said = client(lab, "kms").describe_key(KeyId=key)["KeyMetadata"]
+    days = (said["DeletionDate"] - datetime.now(UTC)) * FAST / timedelta(days=1)
+    assert days == pytest.approx(30, abs=0.1)
+    left = probes.seconds_until_deletion(key) * FAST / timedelta(days=1).total_seconds()
+    assert left == pytest.approx(30, abs=0.1)
+    replay(Aws(), made.undo())
+    assert probes.seconds_until_deletion(key) is None
+    with pytest.raises(ActivityFailed, match="always has 30 days"):
+        actions.schedule_key_deletion(days=7)
+
+
+def test_a_deletion_on_aws_needs_a_consent_of_its_own(lab, on_aws, monkeypatch):
+    until(aurora_probes.cluster_is_available)
+    monkeypatch.delenv("CHAOS_ALLOW_KEY_DELETION", raising=False)
+    with pytest.raises(ActivityFailed, match="its own: set CHAOS_ALLOW_KEY_DELETION=yes"):
+        actions.schedule_key_deletion()
+    assert client(lab, "kms").describe_key(KeyId="alias/orders")["KeyMetadata"]["Enabled"]
 
 
 def test_the_deletion_of_the_clusters_key_goes_through_the_gate_of_every_fault(
     lab, on_aws, monkeypatch
 ):
+    monkeypatch.setenv("CHAOS_ALLOW_KEY_DELETION", "yes")
     kms, rds, key = client(lab, "kms"), client(lab, "rds"), lab.clusters[0]["key"]
     until(lambda: rds.describe_db_clusters()["DBClusters"][0]["Status"] == "available")
     kms.untag_resource(KeyId=key, TagKeys=["chaos:allow"])

@@ -12,7 +12,7 @@ import pytest
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard
-from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.rds import handle
@@ -54,6 +54,15 @@ class Asked:
         """The one reason."""
         (why,) = self.refusals(cluster, key_id, **settings)
         return why
+
+    def ask(self, name="orders", key_id="", **settings):
+        """As a run asks that attacks AWS."""
+        run = Run(Settings(target="aws", **settings))
+        run.aws = self.aws
+        try:
+            return guard.ask(run, name, NEEDS, key_id)
+        finally:
+            (self.told,) = [event.details["findings"] for event in run.events]
 
     def log(self):
         return self._lab.requests.read_text().splitlines()
@@ -109,7 +118,8 @@ def test_the_labs_own_cluster_may_be_attacked(asked, its_key):
         "backup",
         "permissions",
     }
-    assert guard.ask(asked.aws, Settings(), "orders", NEEDS).cluster.id == "orders"
+    assert asked.ask().cluster.id == "orders"
+    assert {finding["about"] for finding in asked.told} == about  # in the run's records
 
 
 @pytest.mark.parametrize(
@@ -405,8 +415,7 @@ def test_all_reasons_are_told_at_once(asked, rds, kms):
     becomes(rds, cluster, "available")
     name = cluster["DBClusterIdentifier"]
     with pytest.raises(Refused) as refused:
-        settings = Settings(target="aws", allowed_accounts=("9" * 12,), blast_radius=7)
-        guard.ask(asked.aws, settings, name, NEEDS, "alias/orders")
+        asked.ask(name, "alias/orders", allowed_accounts=("9" * 12,), blast_radius=7)
     for word in (
         "none of CHAOS_ALLOWED_ACCOUNTS",
         "CHAOS_KEY_ID names",
@@ -494,7 +503,7 @@ def test_a_call_that_fails_for_good_refuses_and_says_which(
     whys = asked.refusals()
     assert any(f"credentials have expired ({service}:{operation})" in why for why in whys)
     with pytest.raises(Refused):
-        guard.ask(asked.aws, Settings(), "orders", NEEDS)
+        asked.ask()
 
 
 @pytest.mark.parametrize(("service", "operation"), LOOKED_AT[1:], ids=lambda value: value)

@@ -33,6 +33,16 @@ def test_a_band_lasts_until_another_state_was_seen_and_the_last_until_the_end():
     ]
 
 
+def test_another_cluster_and_its_key_have_bands_of_their_own():
+    other = {"of": "copy", "key": "Disabled", "cluster": "available"}
+    its = history(status(10, key="Enabled"), (20, EventName.OTHER_STATUS, other))
+    assert bands_of(its, 50) == [
+        Band("key", "Enabled", 10, 50),
+        Band("key", "Disabled", 20, 50, "copy"),
+        Band("cluster", "available", 20, 50, "copy"),
+    ]
+
+
 def test_a_state_that_is_seen_after_the_end_has_no_length():
     assert bands_of(history(status(10, key="Enabled")), 5) == [Band("key", "Enabled", 10, 10)]
 

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history.aws_calls import AwsCall
 from chaosaws_kms_ext.history.records import Event
 from chaosaws_kms_ext.report.files.html import html as html_of
-from chaosaws_kms_ext.report.page.sections import sections
 from chaosaws_kms_ext.report.summary import judge
 from tests.support.found import EVIL
 from tests.support.synthetic_run import stored
@@ -67,8 +67,15 @@ def test_it_asks_nobody_for_anything(page):
 
 def test_text_of_others_stays_text(page, evil):
     last = evil.history.events[-1].at
-    told = Event(last, EventName.RDS_EVENT, {"event": "E", "message": EVIL})
-    history = replace(evil.history, events=[*evil.history.events, told])
+    finding = {"about": EVIL, "state": "ok", "why": EVIL}
+    told = [
+        Event(last, EventName.RDS_EVENT, {"event": "E", "message": EVIL}),
+        Event(last, EventName.GUARD, {"findings": [finding]}),
+        Event(last, EventName.SAFEGUARDS, {"key": EVIL, "armed": {"lock": EVIL}}),
+        Event(last, EventName.READY, {"caller": EVIL}),
+    ]
+    calls = [AwsCall(last, 0.1, "rds", "DescribeDBClusters", EVIL, EVIL, 0, EVIL)]
+    history = replace(evil.history, events=[*evil.history.events, *told], calls=calls)
     other = html_of(replace(evil, history=history))
     assert "<script>alert" not in other
     assert "\x1b[31m" not in without_scripts(other)
@@ -83,14 +90,6 @@ def test_a_run_without_any_load_has_a_page_without_a_picture(found):
     page = html_of(replace(found, history=history, judgement=judgement))
     assert "There is no timeline: nothing was recorded of a load" in page
     assert "Bokeh" not in page
-
-
-def test_sections_that_have_nothing_to_say_are_left_out(found):
-    conditions = {"run": "r", "versions": {}, "settings": {"rto": 5.0, "key_id": ""}}
-    its = {each.title: each for each in sections(found.summary, [], {}, conditions)}
-    assert "Steps" not in its
-    assert "Figures" not in its
-    assert list(its["Conditions"].rows) == [("run", "r"), ("CHAOS_RTO", "5.0")]
 
 
 def test_report_writes_every_file_for_its_owner_only_and_says_when_it_cannot(tmp_path, monkeypatch):
