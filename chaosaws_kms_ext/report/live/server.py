@@ -113,7 +113,7 @@ class LivePage:
         document.title = "chaos kms watch"
         document.template = self._page
         document.template_variables.update(
-            script=f"{self.address}static/js/bokeh.min.js", axis=TIME, live=LIVE, whole=WHOLE,
+            script="static/js/bokeh.min.js", axis=TIME, live=LIVE, whole=WHOLE,
             report=REPORT, stale=STALE,
         )  # fmt: skip
         open_page(document, self._watched)
