@@ -71,7 +71,8 @@ def _now(view):
 
 
 def test_a_run_goes_on_where_its_page_is_killed_and_one_that_is_killed_is_called_so(chaos):
-    running = chaos.start_run(CHAOS_WATCH="yes", CHAOS_REPORT_FILES="html")
+    # It is killed long before the hold is over.
+    running = chaos.start_run(CHAOS_WATCH="yes", CHAOS_REPORT_FILES="html", CHAOS_HOLD="60000")
     address_of(running)
     running.until_said(MOMENTS["impact"])
     (page,) = page_of(running)

@@ -53,14 +53,18 @@ class LiveRun:
     def event(self, seconds: float, name: EventName, **details: Any) -> None:
         self.run.event(name, Instant(self.at(seconds), 0), **details)
 
-    def load(self, begin: float, end: float, outcome: str = "ok") -> None:
+    def load(
+        self, begin: float, end: float, outcome: str = "ok", detail: str | None = None
+    ) -> None:
         """What was due between two instants."""
         rows = []
         for number in range(round(begin * RATE), round(end * RATE)):
             self._sequence += 1
             due = self.at(number / RATE)
             done = due + (SECOND // 1000 if outcome == "ok" else 2 * SECOND)
-            its = Operation("main", 1, self._sequence, "read", due, due, done, outcome, None)
+            its = Operation(
+                "main", 1, self._sequence, "read", due, due, done, outcome, None, detail
+            )
             rows.append(its[1:])
         self._writer.write(rows)
 

@@ -14,7 +14,7 @@ from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, Arrivals
 from chaosaws_kms_ext.report.live.grid import Grid
 from chaosaws_kms_ext.report.page.slices import MOST, SHORTEST
 
-__all__ = ["PRECISION", "TICK", "LiveLoad"]
+__all__ = ["MOST_TICKS", "PRECISION", "TICK", "LiveLoad"]
 
 TICK = round(SHORTEST * SECOND)
 """ns of a tick, and of a slice at first."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Event, EventName
 from chaosaws_kms_ext.report.live.fate import Fate, fate_of
-from chaosaws_kms_ext.report.live.load import LiveLoad
+from chaosaws_kms_ext.report.live.load import MOST_TICKS, LiveLoad
 from chaosaws_kms_ext.report.live.outages import Seen, find_outages
 from chaosaws_kms_ext.report.live.tail import Tail
 
@@ -114,7 +114,7 @@ def _outages(load: LiveLoad, begin: int, until: int, window: float) -> Sequence[
     if until <= begin or not load.ticks.length or load.rate <= 0 or first >= len(edges):
         return []
     # Ticks of which nothing at all is recorded have no row yet.
-    number = max((until - int(edges[first])) // load.ticks.width, 0)
+    number = min(max((until - int(edges[first])) // load.ticks.width, 0), 2 * MOST_TICKS)
     columns = []
     for name in ("answered", "failed", "answers"):
         its = load.ticks[name][first : first + number, 0]

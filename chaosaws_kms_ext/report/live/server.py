@@ -37,8 +37,8 @@ HOST = "127.0.0.1"
 SECRET = 16
 """Random bytes of the address."""
 
-LOOK, DRAW = 0.5, 2
-"""Seconds between two looks at the records, and in how many of them the timeline is drawn anew."""
+LOOK = 0.5
+"""Seconds between two looks at the records."""
 
 STALE = 6.0
 """Seconds without any news after which a page says so."""
@@ -64,7 +64,6 @@ class LivePage:
         for name in [name for name in os.environ if name.startswith("BOKEH_")]:
             del os.environ[name]  # some let a page ask other hosts, and others ask ours
         self._watched = watched
-        self._looks = 0
         secret = secrets.token_urlsafe(SECRET)
         try:
             sockets = bind_sockets(port, HOST)
@@ -99,8 +98,7 @@ class LivePage:
             if not goes_on():
                 self._loop.stop()
                 return
-            self._looks += 1
-            more = self._watched.look(draw=self._looks % DRAW == 0)
+            more = self._watched.look()
             # What is left is read as fast as it goes, with room for the pages in between.
             self._loop.call_later(0.01 if more else LOOK, look)
 
@@ -115,7 +113,7 @@ class LivePage:
         document.title = "chaos kms watch"
         document.template = self._page
         document.template_variables.update(
-            script=f"{self.address}static/js/bokeh.min.js", axis=TIME, live=LIVE, whole=WHOLE,
+            script="static/js/bokeh.min.js", axis=TIME, live=LIVE, whole=WHOLE,
             report=REPORT, stale=STALE,
         )  # fmt: skip
         open_page(document, self._watched)

@@ -7,7 +7,6 @@ gone on for hours when somebody comes is read in pieces.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,8 +23,8 @@ from chaosaws_kms_ext.report.live.load import LiveLoad
 
 __all__ = ["Tail"]
 
-PIECE = MOST
-"""Bytes that are read at once: no message of a load has more."""
+PIECE = 1 << 20
+"""Bytes that are read at once; where a message of a load has more, MOST."""
 
 SOME = 1 << 16
 """Bytes that may be left for the next time."""
@@ -142,6 +141,7 @@ class _File:
         self._growing = GrowingFile(path)
         self._samples: list[Sample] = []
         self._waits_since = time.monotonic()
+        self._piece = PIECE
         self._closed = False
         """Whether its process has ended it in order."""
 
@@ -153,9 +153,11 @@ class _File:
         if self._closed:
             return False, False
         before = self._growing.offset
-        batches = self._growing.batches(PIECE)
+        piece = self._piece
+        batches = self._growing.batches(piece)
         came = self._growing.offset > before
         size = self._path.stat().st_size
+        self._piece = PIECE if came or size - before < PIECE else MOST
         if came or size == self._growing.offset:
             self._waits_since = time.monotonic()
         elif time.monotonic() - self._waits_since > STUCK:
@@ -164,8 +166,10 @@ class _File:
         if header is not None and batches:
             load = loads.setdefault(header.load, LiveLoad(zero))
             load.rate = header.rate
-            load.add(Arrivals.joined([*self._on_our_clock(batches)]))
-        return came, came and size - self._growing.offset > SOME
+            for batch in pa.Table.from_batches(batches).combine_chunks().to_batches():
+                load.add(self._on_our_clock(batch))
+        left = size - self._growing.offset
+        return came, (came and left > SOME) or self._piece > piece
 
     def _look_at_the_rest(self) -> None:
         """What has waited for long: the end of the file, the torn end of one, or damage."""
@@ -176,11 +180,9 @@ class _File:
         if not self._closed:
             check_end(self._path, self._growing.offset, "it is no message of a load")
 
-    def _on_our_clock(self, batches: list[pa.RecordBatch]) -> Iterator[Arrivals]:
+    def _on_our_clock(self, batch: pa.RecordBatch) -> Arrivals:
         """A worker of another machine has a clock of its own, and asks for ours."""
-        self._samples += [sample for batch in batches for sample in samples_in(batch)]
+        self._samples += samples_in(batch)
         del self._samples[:-MOST_SAMPLES]
-        clock = Clock(self._samples)
-        for batch in batches:
-            its = arrivals_in(batch)
-            yield Arrivals(clock.commons(its.due), clock.commons(its.done), its.outcome)
+        clock, its = Clock(self._samples), arrivals_in(batch)
+        return Arrivals(clock.commons(its.due), clock.commons(its.done), its.outcome)

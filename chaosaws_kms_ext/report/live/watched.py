@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.report.live.drawing import drawing_of
 from chaosaws_kms_ext.report.live.moment import moment_of
 from chaosaws_kms_ext.report.live.tail import Tail
@@ -18,6 +19,9 @@ from chaosaws_kms_ext.text import printable
 __all__ = ["READS_FOR", "Watched"]
 
 logger = logging.getLogger("chaostoolkit")
+
+DRAWS_EVERY, DRAWS_SELDOM = 1.0, 5.0
+"""Seconds between two pictures of the timeline: of a short run, and of a long one, at most."""
 
 READS_FOR = 0.2
 """Seconds that are read at a time: pages are answered in between."""
@@ -37,6 +41,7 @@ class Watched:
         self.columns: Mapping[str, Columns] = {}
         self.number = 0
         """Grows with each look at which something was drawn anew."""
+        self._draws_at = 0.0
         self.looks = 0
         """A page that does not hear of a new one in a while is not up to date."""
         self.over_since: float | None = None
@@ -47,22 +52,22 @@ class Watched:
         """The run's; None: there is none yet."""
         return self._tail.folder if self._tail else None
 
-    def look(self, draw: bool) -> bool:
-        """Reads what came; `draw`: whether the timeline is made anew, too.
+    def look(self) -> bool:
+        """Reads what came, and now and then draws the timeline anew.
 
         Whether there is more to read at once. Raises nothing: a page that stood still would not
         say why.
         """
         self.looks += 1
         try:
-            return self._look(draw)
+            return self._look()
         except Exception as problem:
             logger.debug("the page could not be made", exc_info=True)
             why = printable(f"the page cannot be made any more: {problem!r:.200}")
             self.view = {**self.view, "warnings": [why]}
             return False
 
-    def _look(self, draw: bool) -> bool:
+    def _look(self) -> bool:
         if self._tail is None:
             found = self._find()
             if found is None:
@@ -75,14 +80,22 @@ class Watched:
         if moment.fate.kind == "gone" and self._tail.anchor is not None and self._where:
             # It was refused: whoever waits for a run waits for one that happens.
             self._tail, self.drawing, self.view = None, None, waiting_view(self._where)
+            self._draws_at = 0.0
             self.number += 1
             return False
         self.view = view_of(self._tail, moment, more)
         over = moment.fate.over and not more
-        if draw or over or self.drawing is None:
+        if over or time.monotonic() >= self._draws_at:
+            self._draws_at = time.monotonic() + self._draws_every()
             self.drawing = drawing_of(self._tail, moment)
             self.columns = columns_of(self.drawing) if self.drawing else {}
             self.number += 1
         if over:
             self.over_since = time.monotonic()
         return more
+
+    def _draws_every(self) -> float:
+        """Seconds: whoever looks at hours does not see the last second."""
+        assert self._tail is not None
+        widths = [load.slices.width / SECOND for load in self._tail.loads.values()]
+        return min(max([DRAWS_EVERY, *widths]), DRAWS_SELDOM)

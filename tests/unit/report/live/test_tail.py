@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.report.live import tail as tails
 from chaosaws_kms_ext.report.live.tail import Tail
-from tests.support.live_runs import read
+from tests.support.live_runs import LiveRun, read
 from tests.support.synthetic_run import stored
 
 
@@ -139,6 +139,25 @@ def test_damage_is_said_and_ends_nothing_else(folder, tmp_path, monkeypatch, nam
     assert said in tail.problems[name]
     if name != "events.jsonl":
         assert tail.events == read(folder).events
+
+
+def test_a_message_that_is_larger_than_a_piece_is_read_too(tmp_path):
+    run = LiveRun(tmp_path, ago=10)
+    run.load(0, 1, detail="x" * 40_000)
+    run.load(1, 2)
+    (path,) = (run.folder / "history").glob("*.arrows")
+    assert path.stat().st_size > 3 * tails.PIECE
+    tail = Tail(run.folder)
+    while tail.step(0.0):
+        pass
+    assert tail.loads["main"].ticks["answered"].sum() == 200
+
+
+def test_much_that_is_no_record_is_looked_at_again_only_now_and_then(folder, tmp_path):
+    tail = Tail(
+        broken(folder, tmp_path / "run", "operations-main-1.arrows", lambda data: GARBAGE * 400)
+    )
+    assert [tail.step(0.0) for _ in range(3)] == [True, False, False]
 
 
 def test_a_torn_end_is_no_damage(folder, tmp_path, monkeypatch):
