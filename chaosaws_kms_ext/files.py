@@ -15,6 +15,7 @@ __all__ = [
     "lock",
     "open_private",
     "private_folder",
+    "read_plain",
     "read_private",
     "sync_folder",
     "unlock",
@@ -95,6 +96,20 @@ def read_private(path: Path) -> str:
     if len(text) > LARGEST:
         raise NotPrivate(f"{path} is larger than {LARGEST} bytes: it is none of ours")
     return text.decode()
+
+
+def read_plain(path: Path) -> bytes:
+    """The bytes of a plain file of at most LARGEST bytes, whoever wrote it; raises OSError.
+
+    Waits for nobody: a pipe or a device in its place is an error.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is no plain file")
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise OSError(f"{path} is larger than {LARGEST} bytes: it is none of ours")
+    return content
 
 
 def check_private(folder: Path) -> None:

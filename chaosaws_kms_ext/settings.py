@@ -272,6 +272,10 @@ class Settings:
         """AWS seconds as seconds of this run's clock."""
         return aws_seconds / self.lab_speed if self.target == "lab" else aws_seconds
 
+    def aws_seconds(self, real: float) -> float:
+        """Seconds of this run's clock as AWS seconds."""
+        return real * self.lab_speed if self.target == "lab" else real
+
     @property
     def longest_key_unusable(self) -> float:
         """`max_key_unusable`, or what follows from the other settings; seconds, not compressed."""

@@ -57,7 +57,7 @@ OBJECTIVES = """\
 ## Objectives
 
 An experiment names those that it has to meet, in the arguments of its control. Durations are AWS
-seconds.
+seconds. Each can be held [against earlier runs](report.md#against-earlier-runs) as well.
 
 | objective | at most | the question |
 |---|---|---|

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chaosaws_kms_ext.checkers import not_worse
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import Conditions
+from chaosaws_kms_ext.history.earlier import NotWorse
 
-__all__ = ["OBJECTIVES", "BadObjective", "Figure", "NotWithin", "Objective", "read_objectives"]
+__all__ = [
+    "OBJECTIVES",
+    "BadObjective",
+    "Figure",
+    "NotWithin",
+    "Objective",
+    "read_not_worse",
+    "read_objectives",
+]
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,13 @@ class Objective:
         `limit`: that of the experiment, if it gives one.
         """
         asked = self._limit(conditions) if limit is None else limit
+        real = conditions.settings.real(asked) if self.unit == "seconds" else asked
+        return self.against(measured, real, asked)
+
+    def against(self, measured: Figure, real: float, asked: float) -> dict[str, Any]:
+        """The same against a limit, which is `real` on this run's clock, and `asked` in AWS
+        seconds; of a figure that is no duration, both are the number itself."""
         seconds = self.unit == "seconds"
-        real = conditions.settings.real(asked) if seconds else asked
         met, late = None, {}
         if isinstance(measured, NotWithin):
             met, late = False, {"not_within_seconds": measured.seconds}
@@ -77,6 +92,9 @@ class Objective:
         return self.limit
 
 
+FIELDS = {"name", "limit", not_worse.KEY}
+"""Of an objective in an experiment."""
+
 MOST = 1e12
 """A limit that is as good as none."""
 
@@ -86,32 +104,58 @@ class BadObjective(PlainError):
 
 
 def read_objectives(asked: Sequence[Any]) -> dict[str, float | None]:
-    """The objectives of an experiment, each with its own limit, or None; raises BadObjective.
+    """The objectives of an experiment that have a limit of its own, or None: the usual one; raises
+    BadObjective.
 
-    Each is a name, or `{"name": "availability", "limit": 0.9}`.
+    Each is a name, or `{"name": "availability", "limit": 0.9}`, or has `not_worse_than` beside its
+    limit or in place of it.
     """
-    found: dict[str, float | None] = {}
+    return {
+        known.name: limit
+        for known, limit, held in _read(asked)
+        if not (limit is None and known.limit is None and held)
+    }
+
+
+def read_not_worse(asked: Sequence[Any]) -> dict[str, NotWorse]:
+    """The objectives that are held against earlier runs as well; raises BadObjective.
+
+    `{"name": "rto", "not_worse_than": {"last": 5, "percent": 20}}`: not worse than the median of
+    the last 5 runs by more than 20 %.
+    """
+    return {known.name: held for known, _, held in _read(asked) if held}
+
+
+def _read(asked: Sequence[Any]) -> Iterator[tuple[Objective, float | None, NotWorse | None]]:
+    """Each objective, its limit, and how it is held against earlier runs."""
     if not isinstance(asked, list | tuple):
         raise BadObjective(f"the objectives are a list, not {asked!r:.60}")
+    found = set()
     for each in asked:
         its: Any = {"name": each} if isinstance(each, str) else each
-        if not isinstance(its, Mapping) or "name" not in its or set(its) - {"name", "limit"}:
+        if not isinstance(its, Mapping) or "name" not in its or set(its) - FIELDS:
             raise BadObjective(
-                f"an objective is a name, or an object with a name and a limit, not {each!r:.60}"
+                "an objective is a name, or an object with a name and a limit (or "
+                f"{not_worse.KEY}), not {each!r:.60}"
             )
         name, limit = its["name"], its.get("limit")
         if not isinstance(name, str) or name not in OBJECTIVES:
             raise BadObjective(f"no objective is called {name}: there are {', '.join(OBJECTIVES)}")
         if name in found:
             raise BadObjective(f"the objective {name} is there twice")
-        known = OBJECTIVES[name]
-        if limit is None and known.limit is None:
+        found.add(name)
+        known, held = OBJECTIVES[name], None
+        if not_worse.KEY in its:
+            try:
+                held = not_worse.read(its[not_worse.KEY], known.at_least)
+            except ValueError as wrong:
+                raise BadObjective(f"the objective {name}: {wrong}") from None
+        if limit is None and known.limit is None and held is None:
             raise BadObjective(
                 f'the objective {name} needs a limit: {{"name": "{name}", "limit": …}}'
             )
         _check_limit(known, limit)
-        found[name] = limit
-    return found
+        yield known, limit, held
 
 
 def _check_limit(objective: Objective, limit: Any) -> None:

@@ -52,7 +52,7 @@ class TimeToKnow(Checker):
         measured: Figure = alarm["seconds"] if alarm else None
         if alarm and "not_within_seconds" in alarm:
             measured = NotWithin(alarm["not_within_seconds"])
-        asked = OBJECTIVE in conditions.objectives
+        asked = OBJECTIVE in conditions.objectives or OBJECTIVE in conditions.earlier
         return Result(
             figures={"time_to_know": its.figures},
             measured={"time_to_alarm_seconds": measured},

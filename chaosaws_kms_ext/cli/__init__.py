@@ -9,7 +9,10 @@ import click
 
 __all__ = ["kms"]
 
-COMMANDS = ("doctor", "lab", "load-worker", "policy", "report", "restore", "watch")
+COMMANDS = (
+    "compare", "doctor", "lab", "load-worker", "policy", "report", "restore", "runs", "show",
+    "watch",
+)  # fmt: skip
 """The commands, each the `command` of the module of its name."""
 
 

@@ -65,7 +65,7 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     found = Found(judgement, history, run.conditions, kept)
     for why_not in write_files(run.folder, found):
         logger.warning(why_not)
-    show(judgement, str(run.folder))
+    show(judgement, str(run.folder), history, run.conditions)
     return judgement.verdict
 
 

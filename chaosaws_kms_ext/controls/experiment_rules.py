@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
 from chaoslib.types import Experiment
 
-from chaosaws_kms_ext.checkers.objectives import BadObjective, read_objectives
+from chaosaws_kms_ext.checkers.objectives import (
+    BadObjective,
+    read_not_worse,
+    read_objectives,
+)
 from chaosaws_kms_ext.faults import Fault, check_arguments, named
+from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
-__all__ = ["ON", "check", "injected", "injects", "ours"]
+__all__ = ["ON", "Asked", "check", "injected", "injects", "ours"]
 
 ON = ("cluster", "key", "nothing")
 """What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
@@ -42,16 +47,24 @@ OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"
 """The parameters of `chaos run` that override them."""
 
 
-def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> dict[str, float | None]:
-    """The objectives, each with its limit; raises Refused for an experiment that may not be run as
-    it is."""
+class Asked(NamedTuple):
+    """What an experiment asks for."""
+
+    objectives: Mapping[str, float | None]
+    """Each with its own limit, or None."""
+    not_worse: Mapping[str, NotWorse]
+    """Those that are held against earlier runs."""
+
+
+def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> Asked:
+    """The objectives; raises Refused for an experiment that may not be run as it is."""
     if experiment.get("dry"):
         raise Refused("a dry run measures nothing: run the experiment on the lab instead")
     if on not in ON:
         raise Refused(f"the control's argument `on` must be one of {', '.join(ON)}, not {on!r:.60}")
     _check_order(experiment, on)
     try:
-        return read_objectives(objectives)
+        return Asked(read_objectives(objectives), read_not_worse(objectives))
     except BadObjective as problem:
         raise Refused(str(problem)) from None
 

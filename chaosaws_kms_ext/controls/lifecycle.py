@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
@@ -17,7 +17,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls import experiment_rules
-from chaosaws_kms_ext.controls.room import open_folder
+from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.guard import guard, leftovers, permissions
@@ -52,8 +52,8 @@ class Start:
 
     run: Run
     experiment: Experiment
-    objectives: Mapping[str, float | None]
-    """Each with its own limit, or None."""
+    asked: experiment_rules.Asked
+    """What it has to meet."""
     on: str
     """What the experiment is about: `cluster`, `key` or `nothing`."""
     configuration: Configuration
@@ -291,7 +291,8 @@ def folder(start: Start) -> Iterator[None]:
         settings=run.settings,
         region=aws.region,
         expects_outage=experiment_rules.injects(start.experiment),
-        objectives=start.objectives,
+        objectives=start.asked.objectives,
+        earlier=earlier_runs(run, aws.region, start.asked.not_worse),
     )
     try:
         run.conditions.write(opened / "history")

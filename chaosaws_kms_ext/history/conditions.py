@@ -15,6 +15,7 @@ import psutil
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import write_whole
+from chaosaws_kms_ext.history.earlier import Earlier
 from chaosaws_kms_ext.settings import Settings
 
 __all__ = ["SCHEMA", "CannotBeJudged", "Conditions", "Process", "read_conditions"]
@@ -88,10 +89,13 @@ class Conditions:
     """What the experiment asks for, each with its own limit, or None."""
     process: Process = field(default_factory=Process.this)
     versions: Mapping[str, str] = field(default_factory=_versions)
+    earlier: Mapping[str, Earlier] = field(default_factory=dict)
+    """Objectives that are held against earlier runs: name → those, as they were at the start."""
 
     def write(self, folder: Path) -> None:
         """Into a `history/` folder; raises OSError."""
-        said = {"schema": SCHEMA, **asdict(self)}
+        earlier = {name: each.as_json() for name, each in self.earlier.items()}
+        said = {"schema": SCHEMA, **asdict(self), "earlier": earlier}
         write_whole(folder / FILE, json.dumps(said, indent=2) + "\n")
 
 
@@ -125,6 +129,8 @@ def _conditions(said: dict[str, Any]) -> Conditions:
     fields = {name: value for name, value in said.items() if name != "schema"}
     fields["settings"] = Settings.of_json(said["settings"])
     fields["process"] = Process(**said["process"])
+    earlier = dict(said.get("earlier", {}))
+    fields["earlier"] = {name: Earlier.of_json(each) for name, each in earlier.items()}
     limits = dict(said["objectives"]).values()
     if not all(limit is None or type(limit) in (int, float) for limit in limits):
         raise ValueError("the limit of an objective is a number")

@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaosaws_kms_ext.checkers import BROKEN, CHECKERS, OBJECTIVES, Checker, Result
+from chaosaws_kms_ext.checkers import (
+    BROKEN,
+    CHECKERS,
+    OBJECTIVES,
+    Checker,
+    Result,
+    not_worse,
+)
 from chaosaws_kms_ext.checkers.base import every_load
 from chaosaws_kms_ext.checkers.objectives import Figure
 from chaosaws_kms_ext.files import write_whole
@@ -25,8 +32,8 @@ from chaosaws_kms_ext.history import (
 )
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_what_is_there
+from chaosaws_kms_ext.report.setups import lab_of
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
-from chaosaws_kms_ext.settings import Settings
 
 __all__ = [
     "HEADER",
@@ -59,7 +66,10 @@ HEADER = {
     "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
     "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed; "
     "`sense` says where a figure has to be at least the limit; `not_within_seconds`, that it had "
-    "so long to happen and did not: the objective is missed",
+    "so long to happen and did not: the objective is missed; `…_against_earlier` is one that is "
+    "held against earlier runs: `not_worse_than` has the `last` and the `percent` of the "
+    "experiment, the `runs` with what each `measured`, and their `median` (`null`: there are fewer "
+    "than `last`; then `not_judged` says so, and the verdict does not depend on it)",
 }
 """The fields that no checker has, and what they are."""
 
@@ -131,7 +141,7 @@ def read_run(folder: Path) -> StoredRun:
     """What the run that left this folder has recorded; raises CannotBeJudged."""
     history = folder / "history"
     conditions = read_conditions(history)
-    if unknown := set(conditions.objectives) - set(OBJECTIVES):
+    if unknown := {*conditions.objectives, *conditions.earlier} - set(OBJECTIVES):
         raise CannotBeJudged(
             f"{folder} was run with the objective {', '.join(sorted(unknown))}, which is not here"
         )
@@ -158,6 +168,12 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
         OBJECTIVES[name].evaluate(found.measured.get(OBJECTIVES[name].figure), conditions, limit)
         for name, limit in conditions.objectives.items()
     ]
+    objectives += [
+        not_worse.evaluate(
+            its := OBJECTIVES[name], found.measured.get(its.figure), conditions, each
+        )
+        for name, each in conditions.earlier.items()
+    ]
     course = Course.of(history).with_failures(found.failures)
     broken = [f"the checker {name} cannot be used: {why}" for name, why in BROKEN.items()]
     doubts = [*broken, *found.doubts, *damage, *course.doubts]
@@ -169,7 +185,7 @@ def judge(history: History, conditions: Conditions, damage: Sequence[str] = ()) 
         "schema": SCHEMA,
         "experiment": conditions.experiment,
         "target": settings.target,
-        "lab": _lab(settings),
+        "lab": lab_of(settings),
         **verdict.as_json(),
         "started": conditions.started,
         "ended": utc(history.anchor.utc(ended.at)) if ended else None,
@@ -229,12 +245,3 @@ def _joined(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         places[name] = len(joined)
         joined.append((name, said))
     return joined
-
-
-def _lab(settings: Settings) -> dict[str, Any] | None:
-    """What the figures of a lab depend on."""
-    if settings.target != "lab":
-        return None
-    faults = {"faults": list(settings.lab_faults)} if settings.lab_faults else {}
-    tls = {"tls": True} if settings.lab_tls == "yes" else {}
-    return {"speed": settings.lab_speed, "profile": settings.lab_profile, **tls, **faults}

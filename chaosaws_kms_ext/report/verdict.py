@@ -118,7 +118,11 @@ def decide(
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:
         return Verdict("failed", (*causes, *course.failures, *missed, *doubts))
-    unknown = [f"objective {o['name']} could not be judged" for o in objectives if o["met"] is None]
+    unknown = [
+        f"objective {o['name']} could not be judged"
+        for o in objectives
+        if o["met"] is None and "not_judged" not in o
+    ]
     if unknown or doubts or causes:
         return Verdict("inconclusive", (*causes, *doubts, *unknown))
     return Verdict("passed")

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from chaosaws_kms_ext.report.files import Found, write_files
 from chaosaws_kms_ext.report.summary import read_run
 from tests.support.synthetic_run import stored
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="make browser installs it")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = pytest.mark.browser
 
 RANGE = (
     "(() => {const r = Bokeh.documents[0].get_model_by_name('time'); return [r.start, r.end]})()"
@@ -33,28 +26,15 @@ def address(tmp_path_factory):
     return (folder / "report.html").as_uri()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        its = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield its
-        its.close()
-
-
 @pytest.fixture(params=["light", "dark"])
-def seen(request, browser, address):
+def seen(request, watched, address):
     """The page, what the console said of it, and what it asked for."""
-    context = browser.new_context(
+    page, wrong, asked = watched(
         color_scheme=request.param, viewport={"width": 1200, "height": 900}
     )
-    page, wrong, asked = context.new_page(), [], []
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
     page.wait_for_function("window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
-    yield page, wrong, asked
-    context.close()
+    return page, wrong, asked
 
 
 def test_it_is_drawn_without_an_error_and_without_a_request(seen, address):

@@ -24,6 +24,8 @@ class Case(NamedTuple):
     """Why it failed; empty: it did not."""
     unknown: str = ""
     """Why it is not known whether it failed."""
+    skipped: str = ""
+    """Why nobody asked that of it."""
 
 
 @report_file("junit", "junit.xml")
@@ -38,6 +40,7 @@ def junit(found: Found) -> str:
         tests=str(len(cases)),
         failures=str(sum(bool(each.failure) for each in cases)),
         errors=str(sum(bool(each.unknown) for each in cases)),
+        skipped=str(sum(bool(each.skipped) for each in cases)),
         time=f"{sum(each.seconds for each in cases):.3f}",
     )
     for each in cases:
@@ -48,7 +51,8 @@ def junit(found: Found) -> str:
             name=printable(each.name),
             time=f"{each.seconds:.3f}",
         )
-        for tag, why in (("failure", each.failure), ("error", each.unknown)):
+        reasons = (("failure", each.failure), ("error", each.unknown), ("skipped", each.skipped))
+        for tag, why in reasons:
             if why:
                 ElementTree.SubElement(case, tag, message=printable(why))
     whole = ElementTree.Element("testsuites")
@@ -74,7 +78,8 @@ def _objectives(found: Found) -> Iterator[Case]:
             "objective",
             each["name"],
             failure=said if each["met"] is False else "",
-            unknown=said if each["met"] is None else "",
+            unknown=said if each["met"] is None and "not_judged" not in each else "",
+            skipped=said if "not_judged" in each else "",
         )
 
 

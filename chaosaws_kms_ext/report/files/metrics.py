@@ -45,7 +45,8 @@ def metrics(found: Found) -> str:
         bound.labels(*run, name).set(value)
     met = gauge("objective_met", "1: met, 0: missed or not known", "objective")
     for each in summary["objectives"]:
-        met.labels(*run, each["name"]).set(bool(each["met"]))
+        if "not_judged" not in each:
+            met.labels(*run, each["name"]).set(bool(each["met"]))
     text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
     return text.decode()
 

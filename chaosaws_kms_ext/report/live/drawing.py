@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from chaosaws_kms_ext.history import END_OF_TIME, EventName
 from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.report.drawing import Drawing, Lane, Outage
 from chaosaws_kms_ext.report.live.moment import Moment, Now
 from chaosaws_kms_ext.report.live.tail import Tail
-from chaosaws_kms_ext.report.page.marks import Band, Mark, bands_of, marks_of
-from chaosaws_kms_ext.report.page.timeline import Drawing, Lane, Outage
+from chaosaws_kms_ext.report.marks import Band, Mark, bands_of, marks_of
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["drawing_of"]

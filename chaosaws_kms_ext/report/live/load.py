@@ -12,7 +12,7 @@ import numpy as np
 from chaosaws_kms_ext.history import END_OF_TIME, SECOND, Outcome
 from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, Arrivals
 from chaosaws_kms_ext.report.live.grid import Grid
-from chaosaws_kms_ext.report.page.slices import MOST, SHORTEST
+from chaosaws_kms_ext.report.slices import MOST, SHORTEST
 
 __all__ = ["MOST_TICKS", "PRECISION", "TICK", "LiveLoad"]
 

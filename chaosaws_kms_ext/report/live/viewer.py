@@ -9,11 +9,11 @@ from typing import Any
 from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, Range1d, ResetTool
 
+from chaosaws_kms_ext.report.drawing import Drawing
 from chaosaws_kms_ext.report.live.changes import send
 from chaosaws_kms_ext.report.live.watched import Watched
 from chaosaws_kms_ext.report.page.timeline import (
     TIME,
-    Drawing,
     faults_of,
     others_of,
     show_used,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.report.drawing import Drawing
 from chaosaws_kms_ext.report.live.drawing import drawing_of
 from chaosaws_kms_ext.report.live.moment import moment_of
 from chaosaws_kms_ext.report.live.tail import Tail
 from chaosaws_kms_ext.report.live.view import view_of, waiting_view
-from chaosaws_kms_ext.report.page.timeline import Columns, Drawing, columns_of
+from chaosaws_kms_ext.report.page.timeline import Columns, columns_of
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["READS_FOR", "Watched"]

@@ -7,20 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from bokeh.embed import components
-from bokeh.resources import Resources
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
-from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.history import History
-from chaosaws_kms_ext.report.page.marks import bands_of, marks_of
+from chaosaws_kms_ext.report.drawing import Drawing, drawing_of
 from chaosaws_kms_ext.report.page.sections import sections
-from chaosaws_kms_ext.report.page.slices import drawn
-from chaosaws_kms_ext.report.page.timeline import TIME, Drawing, Lane, Outage, timeline
+from chaosaws_kms_ext.report.page.template import render, script_of_bokeh
+from chaosaws_kms_ext.report.page.timeline import TIME, timeline
+from chaosaws_kms_ext.report.slices import drawn
 from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.table import where_in_words
-from chaosaws_kms_ext.text import printable
 
 __all__ = ["page_of"]
 
@@ -35,23 +31,16 @@ def page_of(
 ) -> str:
     """The whole page."""
     summary = judgement.summary
-    drawing = _drawing(history, conditions)
+    drawing = drawing_of(history, conditions, drawn)
     script, div = components(timeline(drawing)) if drawing else ("", "")
-    environment = Environment(
-        loader=PackageLoader("chaosaws_kms_ext.report.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-    )
-    resources = Resources(mode="inline", components=["bokeh"])
-    return environment.get_template("report.html.jinja").render(
+    return render(
+        "report.html.jinja",
         summary=summary,
         colour=COLOURS.get(str(summary["verdict"]), "other"),
         sentence=_sentence(judgement),
         where=where_in_words(summary),
         sections=sections(summary, judgement.rows, history, journal, _as_json(conditions)),
-        script_of_bokeh=resources.render_js() if drawing else "",
+        script_of_bokeh=script_of_bokeh() if drawing else "",
         script=script,
         div=div,
         axis=TIME,
@@ -60,11 +49,6 @@ def page_of(
         described=_described(judgement),
         no_timeline="nothing was recorded of a load",
     )
-
-
-def _shown(value: Any) -> Any:
-    """Text with nothing in it that is no character."""
-    return printable(value) if type(value) is str else value
 
 
 def _sentence(judgement: Judgement) -> str:
@@ -76,35 +60,6 @@ def _sentence(judgement: Judgement) -> str:
 def _described(judgement: Judgement) -> str:
     figures = "; ".join(f"{name}: {found}" for name, found in judgement.rows if name)
     return f"A picture of what the tables below say. {figures}"
-
-
-def _drawing(history: History, conditions: Conditions) -> Drawing | None:
-    spans = {load: recorded_span(history, load) for load in history.recorded}
-    known = {load: span for load, span in spans.items() if span is not None}
-    if not known:
-        return None
-    begin = min(span.begin for span in known.values())
-    end = max(span.end for span in known.values())
-    injected = KeyEvents.of(history).injected
-    lanes, times = [], list[tuple[str, int | None]]()
-    for load, span in known.items():
-        seen = outage_of(history, conditions, load)
-        outages = []
-        if seen is not None and seen.impact is not None:
-            bounds = (seen.begin_bound_seconds, seen.end_bound_seconds)
-            outages = [Outage(seen.impact, seen.recovery, *bounds)]
-            times += [(f"{load}: impact", seen.impact), (f"{load}: recovery", seen.recovery)]
-        lanes.append(Lane(load, drawn(history.arrivals(load), span.begin, span.end), outages))
-    return Drawing(
-        begin=begin,
-        end=end,
-        zero=injected.at if injected else begin,
-        zero_is="the fault was injected" if injected else "the load was steady",
-        bands=bands_of(history, end),
-        marks=marks_of(history, times),
-        lanes=lanes,
-        utc=history.in_utc,
-    )
 
 
 def _zooms(drawing: Drawing) -> list[tuple[str, float, float]]:

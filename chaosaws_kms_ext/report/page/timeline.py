@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,14 +24,11 @@ from bokeh.plotting import figure
 
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.columns import OUTCOMES
-from chaosaws_kms_ext.report.page.marks import Band, Mark
+from chaosaws_kms_ext.report.drawing import Drawing, Lane
 
 __all__ = [
     "TIME",
     "Columns",
-    "Drawing",
-    "Lane",
-    "Outage",
     "columns_of",
     "copied",
     "faults_of",
@@ -82,47 +78,6 @@ MARGIN = 70
 
 STATES_HEIGHT, LANE_HEIGHT, ARRIVALS_HEIGHT, LATENCY_HEIGHT = 60, 30, 220, 220
 """Pixels: of the states without a lane, of each lane, and of the other parts."""
-
-
-@dataclass(frozen=True)
-class Outage:
-    """Instants in ns, bounds in seconds; None: not known."""
-
-    impact: int | None
-    recovery: int | None
-    begin_bound: float
-    end_bound: float
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One load."""
-
-    name: str
-    slices: Mapping[str, Any]
-    """See `drawn`."""
-    outages: Sequence[Outage] = ()
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What the timeline shows; instants are CLOCK_MONOTONIC ns."""
-
-    begin: int
-    end: int
-    zero: int
-    """The instant that is 0 on the axis."""
-    zero_is: str
-    """What happened then, in words."""
-    bands: Sequence[Band]
-    marks: Sequence[Mark]
-    lanes: Sequence[Lane]
-    utc: Any
-    """An instant as UTC."""
-
-    def at(self, instant: int) -> float:
-        """An instant on the axis, seconds."""
-        return (instant - self.zero) / SECOND
 
 
 Sources = Mapping[str, ColumnDataSource]

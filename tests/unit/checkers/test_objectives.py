@@ -18,7 +18,10 @@ def test_an_objective_is_a_name_or_has_a_limit_of_its_own():
     [
         (["speed"], "no objective is called speed: there are rto, "),
         ([{"name": "speed", "limit": 1}], "no objective is called speed"),
-        ([7], "an objective is a name, or an object with a name and a limit, not 7"),
+        (
+            [7],
+            "an object with a name and a limit (or not_worse_than), not 7",
+        ),
         ([{"limit": 7}], "an objective is a name, or an object"),
         ([{"name": "rto", "most": 7}], "an objective is a name, or an object"),
         (["rto", "rto"], "the objective rto is there twice"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from pathlib import Path
 
 import click
@@ -13,10 +12,9 @@ import pytest
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
 from chaosaws_kms_ext.controls.lifecycle import begin
-from chaosaws_kms_ext.controls.room import MB, open_folder
 from chaosaws_kms_ext.kms.faces import FACES
-from chaosaws_kms_ext.run import Refused, Run
-from chaosaws_kms_ext.settings import BadSetting, Settings
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.settings import BadSetting
 
 EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.json"))
 
@@ -208,26 +206,3 @@ def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
     provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
     its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
     assert "nobody would judge the run" in refused(its)
-
-
-@pytest.mark.parametrize(("on", "enough"), [("cluster", False), ("key", True)])
-def test_a_run_whose_records_have_no_room_is_refused_before_its_folder_is_made(
-    tmp_path, monkeypatch, on, enough
-):
-    """200 arrivals a second for as long as the limits allow: 5 h 20 min."""
-    run = Run(Settings(target="aws", reports_dir=str(tmp_path / "a" / "b")), "full")
-    asked = []
-
-    def usage(path):
-        asked.append(path)
-        return shutil._ntuple_diskusage(2**33, 2**33 - 300 * MB, 300 * MB)
-
-    monkeypatch.setattr(shutil, "disk_usage", usage)
-    if enough:
-        open_folder(run, on)
-        run.close()
-    else:
-        with pytest.raises(Refused, match=r"room for 300 MB at CHAOS_REPORTS_DIR=.* 455 MB: make"):
-            open_folder(run, on)
-    assert asked == [tmp_path]
-    assert (tmp_path / "a").exists() == enough

@@ -11,6 +11,7 @@ from chaoslib.exceptions import InterruptExecution
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls import lifecycle
 from chaosaws_kms_ext.controls import run as control
+from chaosaws_kms_ext.controls.experiment_rules import Asked
 from chaosaws_kms_ext.controls.lifecycle import Start, bring_up
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
@@ -42,7 +43,7 @@ def test_what_went_up_goes_down_in_reverse_also_where_a_part_refuses(monkeypatch
     monkeypatch.setattr(lifecycle, "PARTS", (part("a"), part("b"), part("c", True), part("d")))
     stack = contextlib.ExitStack()
     with pytest.raises(Refused):
-        bring_up(Start(Run(Settings()), EXPERIMENT, [], "nothing", None), stack)
+        bring_up(Start(Run(Settings()), EXPERIMENT, Asked({}, {}), "nothing", None), stack)
     assert happened == ["a up", "b up", "c up"]
     stack.close()
     assert happened[3:] == ["b down", "a down"]

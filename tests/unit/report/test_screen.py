@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -96,16 +97,22 @@ def test_without_a_terminal_lines_are_plain_and_rare(caplog, monkeypatch):
     ]
 
 
-def judged():
+def recorded():
     operations, events = outage_of_main()
-    recorded = history(operations, [*started("main"), *events, ENDED])
-    return summary.judge(recorded, conditions(True, ["rto", "lost_writes"]))
+    return history(operations, [*started("main"), *events, ENDED])
 
 
-def shown_on(width, terminal=True):
+ASKED = conditions(True, ["rto", "lost_writes"])
+
+
+def judged(its=ASKED):
+    return summary.judge(recorded(), its)
+
+
+def shown_on(width, terminal=True, its=ASKED):
     said = io.StringIO()
     console = Console(file=said, force_terminal=terminal, width=width, highlight=False)
-    show(judged(), "reports/x", console)
+    show(judged(its), "reports/x", recorded(), its, console)
     return said.getvalue()
 
 
@@ -121,5 +128,33 @@ def test_on_a_terminal_the_table_is_as_wide_as_that_and_says_the_same():
     assert "\x1b[" in shown_on(80)
 
 
-def test_without_a_terminal_the_table_is_plain_lines():
-    assert shown_on(50, terminal=False) == table(judged(), "reports/x") + "\n"
+def test_without_a_terminal_table_and_timeline_are_plain_lines():
+    said = shown_on(50, terminal=False)
+    assert said.startswith(table(judged(), "reports/x") + "\nanswered  ")
+    assert "\x1b" not in said
+    drawn = said.removeprefix(table(judged(), "reports/x")).splitlines()
+    assert max(map(len, drawn)) <= 72
+    assert all(line == line.rstrip() for line in drawn)
+
+
+def test_text_of_others_is_neither_obeyed_nor_endless():
+    evil = replace(ASKED, experiment=f"\x1b[31m[red]<script>\n{'x' * 2**20}")
+    for terminal in (False, True):
+        said = shown_on(100, terminal, evil)
+        assert "\x1b[31m[red]" not in said
+        assert "[red]<script>" in said.replace("\n", "")
+        assert len(said) < 20_000
+
+
+def test_a_timeline_that_cannot_be_drawn_is_one_sentence_and_the_table_stays(monkeypatch):
+    monkeypatch.setattr("chaosaws_kms_ext.report.table.timeline", lambda *_: 1 / 0)
+    said = shown_on(80, terminal=False)
+    assert said.startswith(table(judged(), "reports/x"))
+    assert said.splitlines()[-1].startswith("the timeline could not be drawn: ZeroDivisionError")
+
+
+def test_a_file_without_these_characters_gets_others():
+    said = io.BytesIO()
+    file = io.TextIOWrapper(said, "ascii")
+    show(judged(), "reports/x", recorded(), ASKED, Console(file=file))
+    assert "answered    ###" in said.getvalue().decode("ascii")

@@ -6,7 +6,9 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history.earlier import Earlier, NotWorse
 from chaosaws_kms_ext.report.files.junit import junit
+from chaosaws_kms_ext.report.summary import judge
 from tests.support.found import EVIL
 
 
@@ -20,7 +22,7 @@ def cases(found):
         said = inside[0].get("message") if inside else ""
         told[each.get("classname").rpartition(".")[2], each.get("name")] = (what, said)
     assert int(suite.get("tests")) == len(told)
-    for name, what in (("failures", "failure"), ("errors", "error")):
+    for name, what in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         assert int(suite.get(name)) == sum(each[0] == what for each in told.values())
     return told
 
@@ -38,6 +40,15 @@ def test_every_objective_step_and_safeguard_is_a_case(found):
     assert told["safeguard", "fault put back"] == ("passed", "")
     # A synthetic run has no journal of undos.
     assert told["safeguard", "undo in the journal before the fault"][0] == "failure"
+
+
+def test_an_objective_that_was_not_judged_is_skipped(found):
+    nothing = Earlier(NotWorse(3, 20.0), [])
+    conditions = replace(found.conditions, earlier={"rto": nothing})
+    judged = judge(found.history, conditions)
+    what, said = cases(replace(found, judgement=judged))["objective", "rto_against_earlier"]
+    assert what == "skipped"
+    assert said.startswith("not judged: 0 earlier runs")
 
 
 def test_the_verdict_is_a_case(found):

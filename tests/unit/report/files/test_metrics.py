@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from chaosaws_kms_ext.history.earlier import Earlier, NotWorse
 from chaosaws_kms_ext.report.files.metrics import PREFIX, metrics, numbers_of
+from chaosaws_kms_ext.report.summary import judge
 
 
 def samples(text):
@@ -36,6 +39,13 @@ def test_the_verdict_bounds_and_objectives_have_labels_of_their_own(found):
     met = {e.labels["objective"]: e.value for e in every if e.name == f"{PREFIX}objective_met"}
     assert met == {e["name"]: bool(e["met"]) for e in found.summary["objectives"]}
     assert {e.labels["experiment"] for e in every} == {"kms-disable"}
+
+
+def test_an_objective_that_was_not_judged_has_no_number(found):
+    conditions = replace(found.conditions, earlier={"rto": Earlier(NotWorse(3, 20.0), [])})
+    judged = replace(found, judgement=judge(found.history, conditions))
+    assert judged.summary["objectives"][-1]["name"] == "rto_against_earlier"
+    assert metrics(judged) == metrics(found)
 
 
 def test_text_of_others_stays_text(evil):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from chaosaws_kms_ext.history import SECOND, EventName
+from chaosaws_kms_ext.report.drawing import drawing_of as drawing_of_report
 from chaosaws_kms_ext.report.live.drawing import drawing_of
 from chaosaws_kms_ext.report.live.moment import moment_of
 from chaosaws_kms_ext.report.live.tail import Tail
-from chaosaws_kms_ext.report.page.page import _drawing
 from chaosaws_kms_ext.report.page.timeline import columns_of
+from chaosaws_kms_ext.report.slices import drawn
 from chaosaws_kms_ext.report.summary import read_run
 from tests.support.found import EVIL
 from tests.support.live_runs import LiveRun, read
@@ -34,7 +35,7 @@ def both(tmp_path_factory):
     ended["at"] = events[-1]["at"]
     path.write_text("".join(json.dumps(each) + "\n" for each in (head, *events, ended)))
     run = read_run(folder)
-    return drawing(folder), _drawing(run.history, run.conditions)
+    return drawing(folder), drawing_of_report(run.history, run.conditions, drawn)
 
 
 def test_its_axis_and_its_outage_are_those_of_the_report_but_for_a_tick(both):

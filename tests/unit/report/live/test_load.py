@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, Arrivals
 from chaosaws_kms_ext.report.live.load import PRECISION, LiveLoad
-from chaosaws_kms_ext.report.page.slices import MOST, drawn
+from chaosaws_kms_ext.report.slices import MOST, drawn
 
 ZERO = 50 * SECOND
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.history import SECOND, Operation
 from chaosaws_kms_ext.history.columns import OUTCOMES, Arrivals
-from chaosaws_kms_ext.report.page.slices import MOST, SHORTEST, drawn
+from chaosaws_kms_ext.report.slices import MOST, SHORTEST, counted, drawn
 
 ARRIVALS = st.lists(
     st.tuples(
@@ -49,3 +49,12 @@ def test_each_slice_has_what_was_due_in_it(rows, begin, length):
                 assert math.isnan(value)
             else:
                 assert value == took[math.ceil(share * len(took)) - 1]
+
+
+@given(ARRIVALS, st.integers(1, 80), st.integers(0, 200 * SECOND))
+def test_counts_are_numbers_of_arrivals_in_as_many_slices_as_there_may_be(rows, most, length):
+    its = counted(arrivals(rows), 0, length, most)
+    assert 1 <= len(its["left"]) <= most + 1
+    end = its["right"][-1]
+    for name in OUTCOMES:
+        assert its[name].sum() == sum(due < end and what == name for due, _, what in rows)

@@ -1,19 +1,35 @@
-"""Makes a run's folder, where there is room for all that the run may write."""
+"""The folder of a run: whether there is room for it, and the earlier runs that lie beside it."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+from chaosaws_kms_ext.history.earlier import Earlier, NotWorse
+from chaosaws_kms_ext.report.earlier import earlier_of
+from chaosaws_kms_ext.report.setups import lab_of, setup_of
 from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["MB", "open_folder"]
+__all__ = ["MB", "earlier_runs", "open_folder"]
 
 MB = 2**20
 ROOM = 16 * MB
 """Bytes that a report may need beside its records."""
 RECORD = 120
 """Bytes of one operation's record at most; measured: 83."""
+
+
+def earlier_runs(run: Run, region: str, asked: Mapping[str, NotWorse]) -> dict[str, Earlier]:
+    """What the run is held against, from the runs that its folder of reports keeps."""
+    setup = setup_of({
+        "experiment": run.experiment,
+        "target": run.settings.target,
+        "lab": lab_of(run.settings),
+        "region": region,
+        "cluster": run.target.cluster.id if run.target else None,
+    })  # fmt: skip
+    return earlier_of(Path(run.settings.reports_dir), setup, asked)
 
 
 def open_folder(run: Run, on: str) -> Path:

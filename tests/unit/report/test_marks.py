@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.history import Anchor, Event, EventName
 from chaosaws_kms_ext.history.history import History
-from chaosaws_kms_ext.report.page.marks import Band, Mark, bands_of, marks_of
+from chaosaws_kms_ext.report.marks import Band, Mark, bands_of, marks_of
 
 
 def history(*events):
