@@ -11,7 +11,7 @@ __all__ = ["kms"]
 
 COMMANDS = (
     "compare", "doctor", "export", "lab", "load-worker", "policy", "report", "restore", "runs",
-    "show",
+    "show", "watch",
 )  # fmt: skip
 """The commands, each the `command` of the module of its name."""
 

@@ -57,6 +57,31 @@ class Ready(TypedDict):
     caller: str
 
 
+class Place(TypedDict):
+    """Where a step stands in the experiment."""
+
+    part: Literal["hypothesis", "method", "rollbacks"]
+    place: int
+
+
+class Step(Place):
+    """Its name, without secrets."""
+
+    name: str
+
+
+class Steps(TypedDict):
+    """All of them."""
+
+    steps: list[Step]
+
+
+class StepEnded(Place):
+    """How it ended, as Chaos Toolkit says."""
+
+    status: str
+
+
 class JournalOpened(TypedDict):
     """The file of the undo."""
 
@@ -229,6 +254,9 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.GUARD: Guard,
     EventName.SAFEGUARDS: Safeguards,
     EventName.READY: Ready,
+    EventName.STEPS: Steps,
+    EventName.STEP_BEGAN: Place,
+    EventName.STEP_ENDED: StepEnded,
     EventName.JOURNAL_OPENED: JournalOpened,
     EventName.SWITCH_ARMED: SwitchArmed,
     EventName.INJECTED: Injected,

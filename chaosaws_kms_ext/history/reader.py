@@ -19,6 +19,8 @@ from chaosaws_kms_ext.history.stream_end import is_closed
 
 __all__ = [
     "NO_ANCHOR",
+    "anchor_of",
+    "event_of",
     "read_events",
     "read_events_that_are_there",
     "read_history",
@@ -37,7 +39,7 @@ def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
         lines = _whole_lines(path)
         if not lines:
             return NO_ANCHOR, []
-        return _anchor(lines[0]), [_event(line) for line in lines[1:]]
+        return anchor_of(lines[0]), [event_of(line) for line in lines[1:]]
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -48,7 +50,8 @@ def _whole_lines(path: Path) -> list[bytes]:
         return []
 
 
-def _anchor(line: bytes) -> Anchor:
+def anchor_of(line: bytes) -> Anchor:
+    """The first line of a file of events; raises ValueError, TypeError and KeyError."""
     head = json.loads(line)
     if head["schema"] != EVENTS_SCHEMA:
         raise ValueError(f"it has the schema {head['schema']!r:.20}, not {EVENTS_SCHEMA}")
@@ -58,7 +61,8 @@ def _anchor(line: bytes) -> Anchor:
     return anchor
 
 
-def _event(line: bytes) -> Event:
+def event_of(line: bytes) -> Event:
+    """Any other line; raises the same."""
     event = Event(**json.loads(line))
     well = isinstance(event.name, str) and isinstance(event.details, dict)
     if not well or type(event.at) is not int or abs(event.at) >= 2**63:
@@ -157,13 +161,13 @@ def read_events_that_are_there(folder: Path) -> tuple[Anchor, list[Event], list[
             lines = _whole_lines(path)
             if not lines:
                 return NO_ANCHOR, [], ["events.jsonl is empty: what happened is not known"]
-            anchor = _anchor(lines[0])
+            anchor = anchor_of(lines[0])
     except (HistoryDamaged, OSError) as problem:
         return NO_ANCHOR, [], [f"what happened to the run cannot be read: {problem}"]
     for number, line in enumerate(lines[1:], 2):
         try:
             with _named(path):
-                events.append(_event(line))
+                events.append(event_of(line))
         except HistoryDamaged as problem:
             rest = f"what happened from its line {number} of {len(lines)} on is not known"
             return anchor, events, [f"{problem}; {rest}"]

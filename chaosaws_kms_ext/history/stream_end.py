@@ -17,7 +17,9 @@ import pyarrow as pa
 from chaosaws_kms_ext.errors import PlainError
 
 __all__ = [
+    "END",
     "FAILURES",
+    "MOST",
     "HistoryDamaged",
     "Summed",
     "check_closing_line",
