@@ -75,7 +75,7 @@ def test_of_a_run_that_is_over_nothing_is_read_again(tmp_path):
 
 
 def test_what_cannot_be_shown_is_said_and_not_raised(tmp_path, monkeypatch):
-    monkeypatch.setattr(watched_run, "drawing_of", lambda *_: [][1])
+    monkeypatch.setattr(watched_run, "view_of", lambda *_: [][1])
     its = Watched(LiveRun(tmp_path, ago=5).folder, lambda: None, "")
     for _ in range(2):
         assert its.look() is False
