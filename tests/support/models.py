@@ -1,10 +1,12 @@
-"""boto3's models of AWS' services, read once in a process."""
+"""What boto3 works out for each session, once in a process: AWS' services, names of events."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
+from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 
 __all__ = ["models_once"]
@@ -18,3 +20,17 @@ def models_once() -> None:
         always(self, path) if f"{os.sep}s3{os.sep}" in path else once(path)
     )
     Loader.list_available_services = lambda _, type_name: named(type_name)
+    _aliases_once()
+
+
+def _aliases_once() -> None:
+    """Each session works out again how the same events are named."""
+    names: dict[str, str] = {}
+    made = EventAliaser.__init__
+
+    def init(self: EventAliaser, event_emitter: Any, event_aliases: Any = None) -> None:
+        made(self, event_emitter, event_aliases)
+        if event_aliases is None:
+            self._alias_name_cache = names
+
+    EventAliaser.__init__ = init
