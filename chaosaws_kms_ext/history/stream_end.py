@@ -7,6 +7,7 @@ is of a process that was killed: its last message may be torn off, and nothing e
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from pathlib import Path
@@ -166,10 +167,27 @@ def _is_torn(rest: bytes) -> bool:
         return _next_batch(rest, 1) is None
     try:
         # It can be read if it is only too short.
-        message = pa.ipc.read_message(pa.BufferReader(rest + bytes(MOST)))
+        message = pa.ipc.read_message(_Continued(rest))
     except FAILURES:
         return False
     return 8 + length + message.body.size > len(rest) and _next_batch(rest, 1) is None
+
+
+class _Continued(io.RawIOBase):
+    """What is there, and zeros after it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._place = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most as many as a message has; no process needs that much memory for the rest."""
+        if not 0 <= size <= MOST:
+            raise ValueError("no message of a load is as long")
+        place, self._place = self._place, self._place + size
+        return self._content[place : self._place].ljust(size, b"\0")
 
 
 def _next_batch(data: bytes, after: int) -> int | None:

@@ -106,6 +106,10 @@ def with_limits(asked):
     ]
 
 
+VERSIONS = {"python": "3.11"}
+"""Not looked up for each of thousands of histories."""
+
+
 def conditions(outage=False, objectives=(), settings=SETTINGS):
     return Conditions(
         run="r",
@@ -115,6 +119,7 @@ def conditions(outage=False, objectives=(), settings=SETTINGS):
         region="eu-west-1",
         expects_outage=outage,
         objectives=read_objectives(objectives),
+        versions=VERSIONS,
     )
 
 
