@@ -45,6 +45,11 @@ class Material:
     made: datetime
     rotated_by: str | None = None
     """AUTOMATIC or ON_DEMAND; None: the key's first material."""
+    valid_to: datetime | None = None
+    """When imported material expires: a date of the wall clock, since a person gave it."""
+    expiration_model: str | None = None
+    """None: KMS made it, or it is not there."""
+    description: str = ""
     misbehaviour: DataMisbehaviour | None = None
     """Until this misbehaviour is over, the material decrypts nothing."""
 
@@ -84,6 +89,8 @@ class Key:
     """The JSON text, as it was put."""
     materials: list[Material]
     """The current one last; empty until something is imported."""
+    pending: Material | None = None
+    """The material that was imported for the next rotation on demand."""
     description: str = ""
     origin: str = "AWS_KMS"
     multi_region: bool = False
@@ -92,9 +99,6 @@ class Key:
     deletion_at: float | None = None
     """Lab seconds."""
     pending_window_days: int | None = None
-    valid_to: datetime | None = None
-    """When imported material expires: a date of the wall clock, since a person gave it."""
-    expiration_model: str | None = None
     rotation_period_days: int | None = None
     """None: no automatic rotation."""
     next_rotation_at: float | None = None
@@ -109,6 +113,22 @@ class Key:
     def region(self) -> str:
         """The Region it lives in."""
         return self.arn.split(":")[3]
+
+    @property
+    def current(self) -> Material | None:
+        """The material that encrypts; None: none was ever imported."""
+        return self.materials[-1] if self.materials else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every material is there that something may be encrypted under."""
+        return bool(self.materials) and all(m.secret is not None for m in self.materials)
+
+    @property
+    def expirations(self) -> list[datetime]:
+        """When which of its materials expire, that of the next rotation included."""
+        known = [*self.materials, self.pending] if self.pending else self.materials
+        return sorted(m.valid_to for m in known if m.valid_to is not None)
 
 
 # RDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
-from chaosaws_kms_lab.kms import new_keys, policies, tags
+from chaosaws_kms_lab.kms import material, new_keys, policies, tags
 from chaosaws_kms_lab.kms.authorize import authorize_account
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.new_keys import DAY
@@ -110,8 +110,7 @@ def cancel_key_deletion(world: World, call: Call) -> dict[str, Any]:
     key = key_for(world, call)
     key.deletion_at, key.pending_window_days = None, None
     # assumed: a key whose imported material went in the meantime waits for it again
-    gone = not key.materials or key.materials[-1].secret is None
-    key.state = "PendingImport" if gone else "Disabled"
+    key.state = "Disabled" if key.complete else "PendingImport"
     return {"KeyId": key.arn}
 
 
@@ -138,12 +137,18 @@ def _metadata(world: World, key: Key) -> dict[str, Any]:
         "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
         "MultiRegion": key.multi_region,
         "DeletionDate": world.clock.date(key.deletion_at) if key.deletion_at else None,
-        "ValidTo": key.valid_to,
-        "ExpirationModel": key.expiration_model,
-        "CurrentKeyMaterialId": key.materials[-1].id if key.materials else None,
+        "ValidTo": min((m.valid_to for m in key.materials if m.valid_to), default=None),
+        "ExpirationModel": _expiration_model(key),
+        "CurrentKeyMaterialId": key.current.id if key.current else None,
         "MultiRegionConfiguration": _multi_region(key) if key.multi_region else None,
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _expiration_model(key: Key) -> str | None:
+    """KEY_MATERIAL_EXPIRES if one of the materials does."""
+    models = {m.expiration_model for m in key.materials} - {None}
+    return max(models, key=lambda model: model == material.EXPIRES, default=None)
 
 
 def _multi_region(key: Key) -> dict[str, Any]:

@@ -76,10 +76,10 @@ def new_id(multi_region: bool) -> str:
     return f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
 
 
-def new_material(world: World, key_id: str, rotated_by: str | None = None) -> Material:
+def new_material(world: World, key_id: str) -> Material:
     """Key material that KMS generates."""
     secret = os.urandom(32)
-    return Material(material_id(key_id, secret), secret, world.clock.utc(), rotated_by)
+    return Material(material_id(key_id, secret), secret, world.clock.utc())
 
 
 def material_id(key_id: str, secret: bytes) -> str:

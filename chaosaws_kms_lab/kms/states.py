@@ -34,7 +34,7 @@ NOTES: dict[int, tuple[str, str]] = {
 
 USE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
 SWITCH = {"PendingImport": 5, "PendingDeletion": 3}
-ROTATE = {"Disabled": 1, "PendingDeletion": 3}
+ROTATE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
 EDIT = {"PendingDeletion": 3}
 NOT_PENDING = {"Enabled": 4, "Disabled": 4, "PendingImport": 4}
 
@@ -86,7 +86,6 @@ ORIGINS: dict[str, tuple[str, int]] = {
     "GetKeyRotationStatus": ("AWS_KMS", 7),
     "GetParametersForImport": ("EXTERNAL", 9),
     "ImportKeyMaterial": ("EXTERNAL", 9),
-    "RotateKeyOnDemand": ("AWS_KMS", 7),
 }
 
 # The API reference, parameter KeyId of each: where it may also be an alias name or alias ARN.
