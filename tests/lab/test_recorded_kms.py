@@ -100,10 +100,10 @@ def numbered(*numbers: int, **changed: str) -> dict[str, str]:
     return {f"tag{n}": f"value{n}" for n in numbers} | changed
 
 
-def localstack(test: str, on: str) -> Source:
-    """A snapshot of LocalStack's KMS tests."""
+def localstack(test: str, on: str, of: str = "KMS") -> Source:
+    """A snapshot of LocalStack's tests; S3 passes on what KMS answers it."""
     day, month, year = (int(part) for part in on.split("-"))
-    return Source("LocalStack, tests of KMS", f"test_{test}", date(year, month, day))
+    return Source(f"LocalStack, tests of {of}", f"test_{test}", date(year, month, day))
 
 
 def moto(test: str) -> Source:
@@ -372,6 +372,10 @@ KEY_PAIR = {"KeyId": "{arn}", "KeyPairSpec": "RSA_2048", "PublicKey": bytes,
 RSA, AES = {"KeyPairSpec": "RSA_2048"}, {"KeySpec": "AES_256"}
 
 
+THROUGH_S3 = localstack("s3_sse_validate_kms_key(_state)", "21-02-2026", "S3")
+DISABLED = Refused("DisabledException", "{arn} is disabled.")
+
+
 def opened_without_context(s: Situation, operation: str, member: str, spec: dict[str, str]) -> Any:
     made = getattr(s.kms, operation)(KeyId=s.key_id(), **spec, **CONTEXT)
     return s.kms.decrypt(CiphertextBlob=made[member], KeyId=s.id)
@@ -456,15 +460,24 @@ USE = [
     Case("kms:ReEncrypt", "another source key is named",
          localstack("re_encrypt_incorrect_source_key", "09-06-2025"),
          lambda s: re_encrypted(s, source="the destination"), INCORRECT),
-    Case("kms:GenerateDataKey", "a disabled key",
-         localstack("cant_use_disabled_or_deleted_keys", "11-04-2024"),
+    Case("kms:GenerateDataKey", "a disabled key", THROUGH_S3,
          lambda s: (s.kms.disable_key(KeyId=s.key_id()),
-                    s.kms.generate_data_key(KeyId=s.id, **AES)), Refused("DisabledException")),
+                    s.kms.generate_data_key(KeyId=s.id, **AES)), DISABLED),
     Case("kms:GenerateDataKey", "a key that is to be deleted",
          localstack("cant_use_disabled_or_deleted_keys", "11-04-2024"),
          lambda s: (s.kms.schedule_key_deletion(KeyId=s.key_id()),
                     s.kms.generate_data_key(KeyId=s.id, **AES)),
          Refused("KMSInvalidStateException")),
+    Case("kms:GenerateDataKey", "a key of another Region, by its ARN", THROUGH_S3,
+         lambda s: (s.key(s.kms_elsewhere), s.kms.generate_data_key(KeyId=s.arn, **AES)),
+         Refused("NotFoundException", "Invalid arn {elsewhere}")),
+    Case("kms:Decrypt", "a disabled key", THROUGH_S3,
+         lambda s: (s.key(), blob := s.sealed(), s.kms.disable_key(KeyId=s.id),
+                    s.kms.decrypt(CiphertextBlob=blob)), DISABLED),
+    Case("kms:Decrypt", "a key that is to be deleted", THROUGH_S3,
+         lambda s: (s.key(), blob := s.sealed(), s.kms.schedule_key_deletion(KeyId=s.id),
+                    s.kms.decrypt(CiphertextBlob=blob)),
+         Refused("KMSInvalidStateException", "{arn} is pending deletion.")),
     Case("kms:GenerateRandom", "no length", localstack("generate_random_invalid_number_of_bytes",
                                                        "13-04-2023"),
          lambda s: s.kms.generate_random(), Refused("ValidationException",

@@ -52,7 +52,7 @@ class Situation:
 
     def inaccessible(self) -> None:
         """A cluster that lost its key."""
-        self.with_instance()
+        self.new()
         self.kms.disable_key(KeyId=self.key)
         for _ in range(3):
             self.lab.pass_time(600)

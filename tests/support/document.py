@@ -33,6 +33,7 @@ SERVICES = {
     "iam": "IAM",
     "sts": "STS",
     "cloudwatch": "CloudWatch",
+    "secretsmanager": "Secrets Manager",
 }
 OWN = frozenset({"kms", "rds", "scheduler"})
 """Of the others only what is listed is the lab's own, and the rest moto's."""
