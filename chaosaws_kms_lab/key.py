@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chaosaws_kms_lab.world import DataMisbehaviour
 
-__all__ = ["Grant", "Key", "Material"]
+__all__ = ["Grant", "Key", "Material", "MultiRegion"]
+
+TO_BE_DELETED = ("PendingDeletion", "PendingReplicaDeletion")
 
 
 @dataclass
@@ -55,6 +57,16 @@ class Grant:
 
 
 @dataclass
+class MultiRegion:
+    """The related keys of a multi-Region key: they share their id and their materials."""
+
+    primary: str
+    """The Region of the primary key."""
+    replicas: list[str] = field(default_factory=list)
+    """Those of its replicas."""
+
+
+@dataclass
 class Key:
     """A KMS key; its material never leaves the lab."""
 
@@ -71,7 +83,7 @@ class Key:
     """The material that was imported for the next rotation on demand."""
     description: str = ""
     origin: str = "AWS_KMS"
-    multi_region: bool = False
+    multi_region: MultiRegion | None = None
     tags: dict[str, str] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
     deletion_at: float | None = None
@@ -91,6 +103,16 @@ class Key:
     def region(self) -> str:
         """The Region it lives in."""
         return self.arn.split(":")[3]
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is a multi-Region key, and another one is the primary."""
+        return self.multi_region is not None and self.multi_region.primary != self.region
+
+    @property
+    def to_be_deleted(self) -> bool:
+        """Whether its deletion is scheduled, at a date or after that of its replicas."""
+        return self.state in TO_BE_DELETED
 
     @property
     def current(self) -> Material | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chaosaws_kms_lab import event_bus
-from chaosaws_kms_lab.kms import material, rotation
+from chaosaws_kms_lab.kms import material, replicas, rotation
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS
 from chaosaws_kms_lab.world import Key, Region, World
 
@@ -46,6 +46,7 @@ def _waiting(region: Region) -> list[Key]:
 def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:
     if key.deletion_at is not None and key.deletion_at <= now:
         _delete(region, key)
+        replicas.forget(world, key)
         world.publish(event_bus.kms_event("KMS CMK Deletion", key, today))
         return True
     changed = False

@@ -67,7 +67,7 @@ def delete_imported_key_material(world: World, call: Call) -> dict[str, Any]:
         raise AwsError("NotFoundException", f"Key material {wanted} is not of {key.arn}")
     if material:
         _remove(key, material)
-    elif key.state != "PendingDeletion":
+    elif not key.to_be_deleted:
         key.state = "PendingImport"
     return {"KeyId": key.arn} | ({"KeyMaterialId": material.id} if material else {})
 
@@ -89,7 +89,7 @@ def _remove(key: Key, material: Material) -> None:
         key.pending = None
         return
     material.secret, material.expiration_model, material.valid_to = None, None, None
-    if key.state != "PendingDeletion":
+    if not key.to_be_deleted:
         key.state = "PendingImport"
 
 

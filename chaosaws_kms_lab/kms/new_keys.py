@@ -35,7 +35,7 @@ def create_key(region: Region, world: World, description: str = "", **more: Any)
 
     A key of origin EXTERNAL is pending import: it has no material yet.
     """
-    key_id = more.pop("id", None) or new_id(multi_region=more.get("multi_region", False))
+    key_id = more.pop("id", None) or new_id(multi_region=more.get("multi_region") is not None)
     imported = more.get("origin") == "EXTERNAL"
     fields: dict[str, Any] = {
         "state": "PendingImport" if imported else "Enabled",

@@ -9,6 +9,7 @@ from typing import Any
 
 from chaosaws_kms_lab import data_misbehaviours, event_bus
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.kms import replicas
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS, new_material
 from chaosaws_kms_lab.kms.paging import HUNDRED, page
@@ -44,6 +45,7 @@ def rotate(world: World, key: Key, kind: str) -> None:
 def enable_key_rotation(world: World, call: Call) -> dict[str, Any]:
     """EnableKeyRotation: counts from now, also when it was enabled before."""
     key = key_for(world, call)
+    replicas.refuse_replica(key)
     key.rotation_period_days = call.params.get("RotationPeriodInDays", YEAR_DAYS)
     key.next_rotation_at = world.clock.now() + key.rotation_period_days * DAY
     return {}
@@ -52,6 +54,7 @@ def enable_key_rotation(world: World, call: Call) -> dict[str, Any]:
 def disable_key_rotation(world: World, call: Call) -> dict[str, Any]:
     """DisableKeyRotation."""
     key = key_for(world, call)
+    replicas.refuse_replica(key)
     key.rotation_period_days, key.next_rotation_at = None, None
     return {}
 
@@ -60,16 +63,18 @@ def get_key_rotation_status(world: World, call: Call) -> dict[str, Any]:
     """GetKeyRotationStatus: "while a KMS key is pending deletion, its status is false"."""
     key = key_for(world, call)
     said: dict[str, Any] = {"KeyId": key.arn, "KeyRotationEnabled": False}
-    if key.next_rotation_at is not None and key.state != "PendingDeletion":
+    shared = replicas.primary_of(world, key)
+    if shared.next_rotation_at is not None and not key.to_be_deleted:
         said["KeyRotationEnabled"] = True
-        said["RotationPeriodInDays"] = key.rotation_period_days
-        said["NextRotationDate"] = world.clock.date(key.next_rotation_at)
+        said["RotationPeriodInDays"] = shared.rotation_period_days
+        said["NextRotationDate"] = world.clock.date(shared.next_rotation_at)
     return said
 
 
 def rotate_key_on_demand(world: World, call: Call) -> dict[str, Any]:
     """RotateKeyOnDemand: done at once; the automatic schedule stays as it is."""
     key = key_for(world, call)
+    replicas.refuse_replica(key)
     if sum(m.rotated_by == ON_DEMAND for m in key.materials) >= MOST_ON_DEMAND:
         raise AwsError(
             "LimitExceededException",

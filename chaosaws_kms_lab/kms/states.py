@@ -68,6 +68,7 @@ KEY_STATES: dict[str, dict[str, int]] = {
     "ListResourceTags": {},
     "PutKeyPolicy": {},
     "ReEncrypt": USE,
+    "ReplicateKey": USE,
     "RetireGrant": {},
     "RevokeGrant": {},
     "RotateKeyOnDemand": ROTATE,
@@ -124,7 +125,8 @@ ONLY_PERMITS = frozenset({"CreateGrant", "CreateKey", "EnableKey", "ImportKeyMat
 def check_state(operation: str, key: Key) -> None:
     """Raises the AwsError that `operation` meets with a key of this origin and in this state."""
     origin, number = ORIGINS.get(operation, (key.origin, 0))
-    note = number if origin != key.origin else KEY_STATES[operation].get(key.state)
+    state = "PendingDeletion" if key.to_be_deleted else key.state
+    note = number if origin != key.origin else KEY_STATES[operation].get(state)
     if note:
         code, message = NOTES[note]
         raise AwsError(code, message.format(arn=key.arn, origin=key.origin))

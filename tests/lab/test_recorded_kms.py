@@ -51,6 +51,10 @@ class Situation:
         self.key(**params)
         return self.kms.describe_key(KeyId=self.id)["KeyMetadata"]
 
+    def replicated(self) -> None:
+        """A primary key, and a replica elsewhere."""
+        self.kms.replicate_key(KeyId=self.key_id(MultiRegion=True), ReplicaRegion=ELSEWHERE)
+
     def state(self) -> dict[str, Any]:
         """What DescribeKey says of the last key's state."""
         said = self.kms.describe_key(KeyId=self.id)["KeyMetadata"]
@@ -225,6 +229,37 @@ KEYS = [
          lambda s: (s.kms.update_key_description(KeyId=s.key_id(), Description="new"),
                     {"is": s.kms.describe_key(KeyId=s.id)["KeyMetadata"]["Description"]})[1],
          {"is": "new"}),
+]  # fmt: skip
+
+REPLICATION = localstack("replicate_key", "10-11-2025")
+DEFAULT_POLICY = re.compile(r'\s*\{\s*"Version".*"key-default-1".*"kms:\*".*', re.DOTALL)
+
+REPLICAS = [
+    Case("kms:ReplicateKey", "a primary key", REPLICATION,
+         lambda s: s.kms.replicate_key(
+             KeyId=s.key_id(MultiRegion=True, Description="x"), ReplicaRegion=ELSEWHERE),
+         {"ReplicaKeyMetadata": {
+             **{n: v for n, v in METADATA.items() if n != "CurrentKeyMaterialId"},
+             "Arn": REPLICA["Arn"], "Description": "", "KeyState": "Creating", "Enabled": False,
+             **multi_region("REPLICA", REPLICA)},
+          "ReplicaPolicy": DEFAULT_POLICY}),
+    Case("kms:ReplicateKey", "a replica", localstack("replicate_replica_key_should_fail",
+                                                     "08-09-2025"),
+         lambda s: (s.replicated(),
+                    s.kms_elsewhere.replicate_key(KeyId=s.id, ReplicaRegion=ELSEWHERE)),
+         Refused("UnsupportedOperationException",
+                 "arn:aws:kms:{elsewhere}:{account}:key/{id} is not a multi-region primary key.")),
+    Case("kms:DescribeKey", "a primary key, in a Region without a replica", REPLICATION,
+         lambda s: s.kms_elsewhere.describe_key(KeyId=s.key_id(MultiRegion=True)),
+         is_not_there(REPLICA["Arn"])),
+    Case("kms:DescribeKey", "a primary key that has a replica", REPLICATION,
+         lambda s: (s.replicated(),
+                    s.kms.describe_key(KeyId=s.id)["KeyMetadata"])[1],
+         METADATA | multi_region("PRIMARY", REPLICA)),
+    Case("kms:DescribeKey", "a replica", REPLICATION,
+         lambda s: (s.replicated(),
+                    s.kms_elsewhere.describe_key(KeyId=s.id)["KeyMetadata"])[1],
+         METADATA | {"Arn": REPLICA["Arn"], "Description": ""} | multi_region("REPLICA", REPLICA)),
 ]  # fmt: skip
 
 IMPORT = localstack("import_key_symmetric", "10-11-2025")
@@ -613,6 +648,6 @@ def clients(lab: InProcessLab) -> Situation:
     return Situation(lab)
 
 
-@cases([*KEYS, *MATERIALS, *ROTATION, *USE, *TAGS, *ACCESS])
+@cases([*KEYS, *REPLICAS, *MATERIALS, *ROTATION, *USE, *TAGS, *ACCESS])
 def test_the_lab_s_kms_answers_as_aws_did(case: Case, clients: Situation) -> None:
     check(case, clients)
