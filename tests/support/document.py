@@ -117,10 +117,11 @@ with AWS' documents, or with an answer of AWS that somebody recorded (in so many
 deviation because a test shows it. An operation of them that is not there is answered with
 `NotImplemented` (HTTP 501), never in silence.
 
-Recorded answers are those that other projects published: the snapshots of LocalStack's tests that
-are validated on AWS, moto's tests that are verified on AWS, and errors of AWS that people quoted in
-public issues. Each case in `tests/lab/test_recorded_*.py` names its own. Of keys that are not for
-symmetric encryption there is none: the lab has no such keys.
+Recorded answers are those that others published: the snapshots of LocalStack's tests that are
+validated on AWS, moto's tests that are verified on AWS, answers that AWS' own guides show, and
+errors of AWS that people quoted in public issues. Each case in `tests/lab/test_recorded_*.py` names
+its source. What is compared is what a client acts on: codes, messages, members and their values.
+Of keys that are not for symmetric encryption there is no case: the lab has no such keys.
 
 Throughout:
 
