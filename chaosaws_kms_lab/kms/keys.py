@@ -23,6 +23,7 @@ DEFAULT_DELETION_DAYS = 30
 
 def create_key(world: World, call: Call) -> dict[str, Any]:
     """CreateKey: symmetric encryption keys, with material from KMS or to be imported."""
+    authorize_account(world, call, "CreateKey")
     _check_kind(call)
     multi_region = MultiRegion(call.region) if call.params.get("MultiRegion") else None
     key_id = new_keys.new_id(multi_region=multi_region is not None)
@@ -32,9 +33,8 @@ def create_key(world: World, call: Call) -> dict[str, Any]:
 
 
 def _new(world: World, call: Call, **more: Any) -> Key:
-    """The key that a request describes, if the caller may make it; `more`: fields of Key."""
+    """The key that a request describes, with tags and a policy of its own; `more`: fields of Key."""
     params, region = call.params, world.region(call.region)
-    authorize_account(world, call, "CreateKey")
     given = params.get("Tags", [])
     if given:
         authorize_account(world, call, "TagResource", region.arn("kms", f"key/{more['id']}"))
@@ -159,6 +159,7 @@ def replicate_key(world: World, call: Call) -> dict[str, Any]:
     primary, params = key_for(world, call), call.params
     replicas.check(primary, params["ReplicaRegion"])
     there = replace(call, operation="CreateKey", region=params["ReplicaRegion"])
+    authorize_account(world, there, "CreateKey")
     replica = _new(world, there, id=primary.id, **replicas.shared(primary))
     assert replica.multi_region is not None
     replica.multi_region.replicas.append(replica.region)
