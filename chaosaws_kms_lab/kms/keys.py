@@ -33,7 +33,7 @@ def create_key(world: World, call: Call) -> dict[str, Any]:
 
 
 def _new(world: World, call: Call, **more: Any) -> Key:
-    """The key that a request describes, with tags and a policy of its own; `more`: fields of Key."""
+    """The key that a request describes, with its tags and policy; `more`: fields of Key."""
     params, region = call.params, world.region(call.region)
     given = params.get("Tags", [])
     if given:
