@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from tests.support.in_process_lab import InProcessLab
-from tests.support.kms_world import DOES_NOT, EXPIRES, parameters, wrapped
+from tests.support.kms_world import (
+    DOES_NOT,
+    EXPIRES,
+    ROOT,
+    allow,
+    parameters,
+    policy,
+    wrapped,
+)
 from tests.support.recorded import Case, Refused, Source, cases, check
 
 ACCOUNT = "123456789012"
@@ -581,17 +589,14 @@ def granted(s: Situation) -> Any:
     return s.kms.create_grant(KeyId=s.key_id(), **GRANT)
 
 
-def policy_of(s: Situation, action: str) -> str:
-    """What a key answers to whom it was given a policy with this action."""
-    policy = (
-        '{"Version": "2012-10-17", "Id": "key-default-1", "Statement": [{"Effect": "Allow", '
-        f'"Principal": {{"AWS": "arn:aws:iam::{ACCOUNT}:root"}}, "Action": "kms:*", "Resource": '
-        f'"*"}}, {{"Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::{ACCOUNT}:root"}}, '
-        f'"Action": "{action}", "Resource": "*"}}]}}'
-    )
-    s.kms.put_key_policy(KeyId=s.id, PolicyName="default", Policy=policy)
+LISTING = policy(allow("kms:ListAliases", Principal=ROOT))
+
+
+def put(s: Situation, wanted: str) -> Any:
+    """Whether the key has the policy that it was given."""
+    s.kms.put_key_policy(KeyId=s.key_id(), PolicyName="default", Policy=wanted)
     found = s.kms.get_key_policy(KeyId=s.id, PolicyName="default")["Policy"]
-    return "the same" if found == policy else found
+    return {"policy": "the same" if found == wanted else found}
 
 
 ACCESS = [
@@ -631,9 +636,13 @@ ACCESS = [
          localstack("get_put_list_key_policies", "11-04-2024"),
          lambda s: s.kms.list_key_policies(KeyId=s.key_id()),
          {"PolicyNames": ["default"], "Truncated": False}),
+    Case("kms:GetKeyPolicy", "what the key was made with",
+         localstack("get_put_list_key_policies", "11-04-2024"),
+         lambda s: s.kms.get_key_policy(KeyId=s.key_id(Policy=LISTING), PolicyName="default"),
+         {"Policy": re.compile(re.escape(LISTING)), "PolicyName": "default"}),
     Case("kms:PutKeyPolicy", "then the key has it",
          localstack("get_put_list_key_policies", "11-04-2024"),
-         lambda s: (s.key(), {"policy": policy_of(s, "kms:ListGrants")})[1],
+         lambda s: put(s, policy(allow("kms:ListGrants", Principal=ROOT))),
          {"policy": "the same"}),
 ]  # fmt: skip
 
