@@ -257,8 +257,10 @@ PERMANENT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "ExpiredImportTokenException",
         "ExpiredToken",
         "ExpiredTokenException",
+        "IncorrectKeyMaterialException",
         "InvalidArnException",
         "InvalidClientTokenId",
         "KMSInvalidStateException",
