@@ -88,6 +88,8 @@ class KeyMaterial:
                 f"the key {key} is of origin {found.origin}: only a key whose material was "
                 f"imported (origin {EXTERNAL}) can lose it"
             )
+        if not found.enabled:
+            raise Refused(f"the key {key} is {found.state}, not Enabled: it is left as it is")
         if secret is None:
             raise Refused(
                 f"this run does not have the material of {key}: make the key by create_key with "
