@@ -6,12 +6,8 @@ The material itself is a secret. It leaves this process only wrapped, so that KM
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
-
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
@@ -52,12 +48,8 @@ class Wrapped:
         to a KMS key, you need to download and use a new wrapping key and import token".
         """
         given = aws.call("kms", "GetParametersForImport", {"KeyId": key, **WRAPPING})
-        public = load_der_public_key(given["PublicKey"])
-        if not isinstance(public, rsa.RSAPublicKey):
-            raise AwsError("kms:GetParametersForImport gives no RSA key to wrap with")
-        oaep = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
-        until: datetime = given["ParametersValidTo"]
-        return cls(public.encrypt(secret, oaep), given["ImportToken"], until)
+        until = given["ParametersValidTo"].astimezone(UTC)
+        return cls(_encrypted(given["PublicKey"], secret), given["ImportToken"], until)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -140,6 +132,19 @@ class KeyMaterial:
             "KeyMaterialId": self.id,
             "ImportType": "EXISTING_KEY_MATERIAL",
         }
+
+
+def _encrypted(public_key: bytes, secret: bytes) -> bytes:
+    """By RSAES_OAEP_SHA_256; raises AwsError for a key (DER) with which that cannot be done."""
+    # Every `chaos` imports this module, and few wrap anything.
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    public = load_der_public_key(public_key)
+    if not isinstance(public, rsa.RSAPublicKey):
+        raise AwsError("kms:GetParametersForImport gives no RSA key to wrap with")
+    return public.encrypt(secret, padding.OAEP(padding.MGF1(SHA256()), SHA256(), None))
 
 
 def import_new(aws: Aws, key: str, secret: bytes) -> None:

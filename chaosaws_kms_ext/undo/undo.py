@@ -248,10 +248,10 @@ def _blob(params: Mapping[str, Any], name: str) -> bytes:
 
 def _instant(said: Any) -> datetime:
     """Raises NotAnUndo."""
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(OverflowError, TypeError, ValueError):
         found = datetime.fromisoformat(said)
         if found.tzinfo is not None:
-            return found
+            return found.astimezone(UTC)
     raise NotAnUndo(f"has an undo that ends at no instant: {said!r:.100}")
 
 

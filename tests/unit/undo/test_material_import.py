@@ -96,6 +96,7 @@ FORGED = {
     "a token that is no base64": changed(ImportToken="a"),
     "no instant": {**undo().as_json(), "until": "tomorrow"},
     "an instant of no zone": {**undo().as_json(), "until": "2030-01-01T00:00:00"},
+    "an instant that is none in UTC": {**undo().as_json(), "until": "0001-01-01T00:00:00+23:59"},
     "a number for an instant": {**undo().as_json(), "until": 7},
     "no end": {"calls": undo().as_json()["calls"]},
     "an end of what has none": {
