@@ -119,7 +119,7 @@ def _enabled(params: Mapping[str, Any]) -> Check:
 
 def _not_deleted(params: Mapping[str, Any]) -> Check:
     key = {"KeyId": params["KeyId"]}
-    pending = "KeyMetadata.KeyState == 'PendingDeletion'"
+    pending = 'contains(`["PendingDeletion", "PendingReplicaDeletion"]`, KeyMetadata.KeyState)'
     return Check(Call("kms", "DescribeKey", key), pending, False)
 
 

@@ -22,7 +22,7 @@ from chaosaws_kms_ext.inject.injection import _refuse_second
 from chaosaws_kms_ext.kms import actions, probes
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import switch
-from chaosaws_kms_ext.undo.replay import replay
+from chaosaws_kms_ext.undo.replay import replay, still_wrong
 from chaosaws_kms_ext.undo.undo import UNDOES, Undo
 from tests.support.labs import FAST, client, until
 from tests.support.usual_policies import policy
@@ -211,6 +211,19 @@ def test_a_scheduled_deletion_is_undone_however_often(lab, on_aws, key):
     for _ in range(2):  # CancelKeyDeletion is refused the second time
         replay(aws, made.undo())
         assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_a_primary_key_with_replicas_is_taken_away_and_put_back_too(lab, on_aws):
+    aws, kms = Aws(), client(lab, "kms")
+    key = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+    kms.replicate_key(KeyId=key, ReplicaRegion="us-east-1")
+    made = faults.make(named("schedule-key-deletion"), aws, key, {})
+    made.inject(aws)
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingReplicaDeletion"
+    assert made.shows(aws)
+    assert "PendingReplicaDeletion" in still_wrong(aws, made.undo())
+    replay(aws, made.undo())
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
 def test_the_clusters_key_has_as_many_days_as_there_are(lab, on_aws, key):
