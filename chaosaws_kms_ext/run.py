@@ -133,6 +133,8 @@ class Run:
         """Why the run is being stopped by itself."""
         self.failed_at = ""
         """The step of the method that failed, with which the method ended."""
+        self.aws_calls = 0
+        """How many calls to AWS it has made."""
         self.unrecorded = ""
         """Why an event or a call could not be written down."""
         self.at_end = contextlib.ExitStack()
@@ -176,7 +178,9 @@ class Run:
 
     def aws_call(self, call: AwsCall) -> None:
         """Records a call to AWS."""
-        self._write(AWS_CALLS, call._asdict())
+        with self._lock:
+            self.aws_calls += 1
+            self._write(AWS_CALLS, call._asdict())
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         try:

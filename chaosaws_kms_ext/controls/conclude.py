@@ -46,7 +46,8 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     course = _course(run, journal, status)
     doubts = _stop_and_collect(run, course)
     unrecorded = run.unrecorded
-    run.event(EventName.ENDED, **replace(course, doubts=tuple(doubts)).details())
+    said = replace(course, doubts=tuple(doubts)).details()
+    run.event(EventName.ENDED, **said, aws_calls=run.aws_calls)
     history, damage = read_what_is_there(run.folder / "history")
     # Those in memory: the disk may have had no room for the last of them.
     rows = {**history.rows, **run.loads.rows}

@@ -247,6 +247,7 @@ class Ended(TypedDict):
     by: str
     failures: list[str]
     doubts: list[str]
+    aws_calls: NotRequired[int]
 
 
 DETAILS: Mapping[EventName, Any] = {

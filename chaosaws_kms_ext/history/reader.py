@@ -129,6 +129,10 @@ def _what_is_missing(folder: Path, history: History, known: Collection[str] = ()
 
     `known`: loads of which something is said already.
     """
+    ended = history.first(EventName.ENDED)
+    made = ended.details.get("aws_calls") if ended else None
+    if isinstance(made, int) and len(history.calls) < made:
+        yield f"{AWS_CALLS} has {len(history.calls)} of the {made} calls that the run made"
     for load in (str(each.details.get("load")) for each in history.all(EventName.LOAD_STEADY)):
         if load not in history.recorded and load not in known:
             yield f"no file has anything that was recorded of the load {load}"

@@ -33,7 +33,10 @@ WITH_A_PAGE = ("removed", "cut at 50%", "noise within")
 """A page takes longer than all else together."""
 
 
-NAMES = ("run.json", "events.jsonl", "operations-main-1.arrows", "rows-main.arrows", "journal.json")
+NAMES = (
+    "run.json", "events.jsonl", "aws-calls.jsonl", "operations-main-1.arrows", "rows-main.arrows",
+    "journal.json",
+)  # fmt: skip
 
 
 def test_each_file_that_a_run_is_judged_from_is_damaged_here(whole):
@@ -63,6 +66,7 @@ def test_a_file_that_is_damaged_is_said_and_nothing_passes(whole, tmp_path, name
     gone = "the run did not record its end: it was killed, or its last records are gone"
     about = {
         "events.jsonl": ("events.jsonl", "happened", gone),
+        "aws-calls.jsonl": ("aws-calls.jsonl",),
         "operations-main-1.arrows": ("operations-main-1.arrows", "of the load main"),
         "rows-main.arrows": ("rows-main.arrows", "the rows could not be read back"),
         "journal.json": ("journal.json",),

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 
 from chaosaws_kms_ext.checkers import CHECKERS
+from chaosaws_kms_ext.history.aws_calls import AWS_CALLS
 from chaosaws_kms_ext.history.operations_file import COLUMNS, PREFIX, SUFFIX, read_batches
 from chaosaws_kms_ext.report import summary as summaries
 from chaosaws_kms_ext.report.schemas import SCHEMAS
@@ -49,11 +50,14 @@ def _validator(name: str, checkers: tuple[str, ...]) -> jsonschema.Draft202012Va
 
 
 def invalid(reports: Path) -> list[str]:
-    """What is wrong with the runs that have ended in a folder of reports, file by file."""
+    """What is wrong with the runs that have ended in a folder of reports, file by file.
+
+    A summary without records is one that a test has made up.
+    """
     return [
         f"{path.parent}: {why}"
         for path in sorted(reports.glob("*/*/summary.json"))
-        if not path.parent.is_symlink()
+        if not path.parent.is_symlink() and (path.parent / "history" / "run.json").exists()
         for why in wrong_with(path.parent)
     ]
 
@@ -65,6 +69,8 @@ def wrong_with(folder: Path) -> Iterator[str]:
     yield from problems("run", json.loads((history / "run.json").read_bytes()))
     for line in (history / "events.jsonl").read_text().splitlines():
         yield from problems("event", json.loads(line))
+    for line in (history / AWS_CALLS).read_text().splitlines():
+        yield from problems("aws-call", json.loads(line))
     names = [each.name for each in COLUMNS]
     for path in history.glob(f"{PREFIX}*{SUFFIX}"):
         for row in islice(_rows(path, names), ROWS):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from chaosaws_kms_ext.history import SECOND, EventName, Process
+from chaosaws_kms_ext.history.aws_calls import OK, AwsCall
 from chaosaws_kms_ext.history.columns import ReadBack
 from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
 from chaosaws_kms_ext.report.verdict import Course
@@ -29,6 +30,8 @@ def stored(
     run, folder = begun(tmp_path, RATE, objectives, process)
     operations, events = outage_of_main()
     run.event(EventName.LOAD_STARTED, Instant(0, 0), load="main", reconnect_spacing_seconds=0.05)
+    for number in range(5):
+        run.aws_call(AwsCall(number, 0.1, "kms", "DescribeKey", KEY, OK))
     for each in sorted(events, key=lambda event: event.at):
         details = {**each.details, "key": KEY} if "key" in each.details else each.details
         run.event(EventName(each.name), Instant(each.at, 0), **details)
@@ -43,7 +46,7 @@ def stored(
     if until is None:
         write_rows(folder / "history", "main", ReadBack.of(written(operations)))
     if ended is not None and until is None:
-        run.event(EventName.ENDED, **ended.details())
+        run.event(EventName.ENDED, **ended.details(), aws_calls=run.aws_calls)
         (folder / "journal.json").write_text(json.dumps(JOURNAL) + "\n")
     run.close()
     return folder
