@@ -45,7 +45,7 @@ class TimeToKnow(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Only where a fault was to hit the load `main`, and was injected."""
         events = KeyEvents.of(history)
-        if events.injected is None or not expects_outage(conditions, MAIN):
+        if events.injected is None or not expects_outage(history, conditions, MAIN):
             return Result(figures={"time_to_know": None}, measured={"time_to_alarm_seconds": None})
         its = _Measured(history, conditions, events.injected)
         alarm = its.figures["alarm"]

@@ -70,11 +70,13 @@ class LocalLab:
         iam: bool = False,
         tls: bool = False,
         readers: int = 0,
+        clusters: int = 1,
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
-        `tls` its databases take nothing else. Its cluster has so many `readers`.
+        `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
+        first has so many `readers`.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
@@ -84,6 +86,7 @@ class LocalLab:
             *(["--iam"] if iam else []),
             *(["--tls"] if tls else []),
             *(["--readers", str(readers)] if readers else []),
+            *(["--clusters", str(clusters)] if clusters > 1 else []),
         ]  # fmt: skip
         ours, theirs = os.pipe()
         try:
