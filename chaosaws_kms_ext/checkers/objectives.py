@@ -49,8 +49,12 @@ class EachLoad:
 
     @classmethod
     def of(cls, figures: Mapping[str, Single], summed: bool = False) -> Figure:
-        """The figure itself where `main` is the only load."""
-        return figures[MAIN] if list(figures) == [MAIN] else cls(figures, summed)
+        """The figure itself where `main` is the only load, or the only one to blame."""
+        if list(figures) == [MAIN]:
+            return figures[MAIN]
+        each = cls(figures, summed)
+        blamed = any(figure for load, figure in figures.items() if load != MAIN)
+        return each if blamed or not summed else each.sum
 
     @property
     def sum(self) -> Single:

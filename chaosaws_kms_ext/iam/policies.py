@@ -46,8 +46,6 @@ class Place:
     region: str = "*"
     cluster: str = "*"
     """An id."""
-    others: tuple[str, ...] = ()
-    """The ids of the other clusters under its key."""
     key: str = "*"
     """An id, without what an ARN has before it."""
     principal: str = ""
@@ -61,6 +59,9 @@ class Place:
 
     queue: str = ""
     """A name, if RDS' events come through a queue."""
+
+    others: tuple[str, ...] = ()
+    """The ids of the other clusters under the key."""
 
     def arns(self, resource: Resource, undo_calls: int = 1) -> list[str]:
         """What a policy's Resource element says for it.

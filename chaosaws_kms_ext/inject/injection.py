@@ -19,6 +19,7 @@ from chaosaws_kms_ext.undo import journal, switch
 from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
+from chaosaws_kms_ext.undo.undo import Undo
 from chaosaws_kms_ext.waiting import Wait
 
 __all__ = ["close_recovered", "inject", "last_resort", "put_back", "refuse_without_switch"]
@@ -39,14 +40,7 @@ def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()
     refuse_without_rollbacks()
     aws = Aws.of(run)
     lab = run.lab
-    undo = fault.undo()
-    if undo.actions != fault.needs.undo:
-        raise Refused(
-            f"the fault {fault.name} needs {', '.join(fault.needs.undo)} to be undone, and its "
-            f"undo calls {', '.join(undo.actions)}: make them the same"
-        )
-    if fault.on == "target":
-        refuse_without_switch(run, undo.actions)
+    undo = _undo_of(run, fault)
     _refuse_second(run, fault.key)
     safeguards = Safeguards.ensure(run, aws, cluster, fault.key, undo.actions)
     if broken := safeguards.why_broken():
@@ -78,6 +72,19 @@ def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()
     run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster, **also)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.observer).until(lambda: fault.shows(aws))
     return entry
+
+
+def _undo_of(run: Run, fault: Fault) -> Undo:
+    """What puts the fault back; raises Refused where that is not as it has to be."""
+    undo = fault.undo()
+    if undo.actions != fault.needs.undo:
+        raise Refused(
+            f"the fault {fault.name} needs {', '.join(fault.needs.undo)} to be undone, and its "
+            f"undo calls {', '.join(undo.actions)}: make them the same"
+        )
+    if fault.on == "target":
+        refuse_without_switch(run, undo.actions)
+    return undo
 
 
 def _refuse_second(run: Run, key: str) -> None:

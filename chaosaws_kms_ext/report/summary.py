@@ -63,7 +63,8 @@ HEADER = {
     "key": "the key of that cluster, or the key that the run was about; `null`: none",
     "loads": "the fields of each other load, by name; `reader` is the one over the reader endpoint "
     "of the same cluster; one that ran on another cluster under the key before the fault is "
-    "measured as `main` is; of one that the fault should not affect, those of the outage are `null`",
+    "measured as `main` is; of one that the fault should not affect, those of the outage are "
+    "`null`",
     "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
     "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed; "
     "`sense` says where a figure has to be at least the limit; `not_within_seconds`, that it had "
