@@ -194,7 +194,7 @@ def test_who_may_start_only_the_first_is_refused_by_name(aws):
         '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", '
         f'"Action": "rds:StartDBCluster", "Resource": "{carts}"}}]}}'
     )
-    role = who.arn.split("/")[1]
+    role = who.arn.rsplit("/", 1)[1]
     iam.put_role_policy(RoleName=role, PolicyName="not-carts", PolicyDocument=deny)
     ran = lab_as_aws.chaos.run(SHARED, **who.env)
     assert ran.status == 1
