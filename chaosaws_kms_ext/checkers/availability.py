@@ -14,7 +14,7 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
-    hit_clusters,
+    hit_loads,
     never_injected,
 )
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
@@ -51,7 +51,7 @@ class AvailabilityChecker(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Counts arrivals; the time in which a load had died counts neither way."""
         loads = {load: _figures(history, conditions, load) for load in every_load(history)}
-        hit = hit_clusters(history, conditions)
+        hit = hit_loads(history, conditions)
         told = [] if never_injected(history, conditions) else [MAIN, READER, *hit[1:]]
         return Result(
             loads=loads,

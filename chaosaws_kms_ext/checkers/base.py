@@ -25,7 +25,7 @@ __all__ = [
     "cluster_beside",
     "every_load",
     "expects_outage",
-    "hit_clusters",
+    "hit_loads",
     "load",
     "never_injected",
     "of_load",
@@ -117,9 +117,9 @@ def expects_outage(history: History, conditions: Conditions, load: str) -> bool:
     return load in (MAIN, READER) or _is_beside(history, load)
 
 
-def hit_clusters(history: History, conditions: Conditions) -> tuple[str, ...]:
-    """One load of each cluster that the fault is to hit, to which objectives are held: `main`, and
-    the loads on other clusters under the key. That of `reader` is the one of `main`."""
+def hit_loads(history: History, conditions: Conditions) -> tuple[str, ...]:
+    """The loads to which objectives hold alike, the worst of which counts: `main`, and those on
+    other clusters that the fault is to hit. That of `reader` is the one of `main`."""
     others = (each for each in history.loads if each not in (MAIN, READER))
     return (MAIN, *(load for load in others if expects_outage(history, conditions, load)))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, hit_clusters
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, hit_loads
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
@@ -38,7 +38,7 @@ class Connections(Checker):
         main = loads[MAIN]["connections"]
         waits = {
             load: its["longest_wait_seconds"] if (its := loads[load]["connections"]) else None
-            for load in hit_clusters(history, conditions)
+            for load in hit_loads(history, conditions)
         }
         return Result(
             loads=loads,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, hit_clusters
+from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, hit_loads
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
@@ -56,7 +56,7 @@ class Degraded(Checker):
         found = loads[MAIN]["degraded"] or []
         worst = max((each["worst_p99_ms"] for each in found), default=0.0)
         seconds = loads[MAIN]["degraded_seconds"]
-        each = {load: loads[load]["degraded_seconds"] for load in hit_clusters(history, conditions)}
+        each = {load: loads[load]["degraded_seconds"] for load in hit_loads(history, conditions)}
         row = f"{seconds} s over {loads[MAIN]['latency_limit_ms']} ms; p99 at worst {worst} ms"
         return Result(
             loads=loads,

@@ -9,7 +9,7 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
-    hit_clusters,
+    hit_loads,
     never_injected,
     of_load,
 )
@@ -42,7 +42,7 @@ class Hang(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Looks at each load that the fault hits, from the impact until the key is put back."""
         loads = {load: {"hang": _of(history, conditions, load)} for load in every_load(history)}
-        hit = hit_clusters(history, conditions)
+        hit = hit_loads(history, conditions)
         doubts = [
             why
             for load in hit

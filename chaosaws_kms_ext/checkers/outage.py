@@ -15,7 +15,7 @@ from chaosaws_kms_ext.checkers.base import (
     cluster_beside,
     every_load,
     expects_outage,
-    hit_clusters,
+    hit_loads,
     never_injected,
     of_load,
 )
@@ -106,7 +106,7 @@ class OutageChecker(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Measures the load that the fault hits; the figures of the others are null."""
         found = {load: _Measured(history, conditions, load) for load in every_load(history)}
-        hit = {load: found[load] for load in hit_clusters(history, conditions)}
+        hit = {load: found[load] for load in hit_loads(history, conditions)}
         took = {load: its.figures["time_to_recovery_seconds"] for load, its in hit.items()}
         told = [MAIN] if never_injected(history, conditions) else list(hit)
         return Result(
@@ -191,7 +191,7 @@ def put_back_by_others(history: History, conditions: Conditions) -> str:
             if enabled and seen_disabled:
                 return "the key was Enabled before this run put it back: somebody else did"
             seen_disabled = seen_disabled or not enabled
-    for load in hit_clusters(history, conditions):
+    for load in hit_loads(history, conditions):
         seen = outage_of(history, conditions, load)
         if seen is not None and seen.recovery is not None and seen.recovery < back.at:
             (why,) = of_load(load, ["the database answered again before this run put the key back"])

@@ -12,7 +12,7 @@ from chaosaws_kms_ext.checkers.base import (
     checker,
     every_load,
     expects_outage,
-    hit_clusters,
+    hit_loads,
 )
 from chaosaws_kms_ext.checkers.degraded import latency_slices, normal_latency, slice_width
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
@@ -51,7 +51,7 @@ class RecoveryCurve(Checker):
         loads = {
             load: {"recovery_curve": _of(history, conditions, load)} for load in every_load(history)
         }
-        hit = {load: loads[load]["recovery_curve"] for load in hit_clusters(history, conditions)}
+        hit = {load: loads[load]["recovery_curve"] for load in hit_loads(history, conditions)}
         normal = {load: its["normal_latency"] if its else None for load, its in hit.items()}
         return Result(
             loads=loads,

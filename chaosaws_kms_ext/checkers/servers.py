@@ -10,7 +10,7 @@ from chaosaws_kms_ext.checkers.base import (
     checker,
     every_load,
     expects_outage,
-    hit_clusters,
+    hit_loads,
     of_load,
 )
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
@@ -63,7 +63,7 @@ def _misfits(history: History, conditions: Conditions) -> list[str]:
     if not expects_outage(history, conditions, MAIN):
         return []
     found = []
-    for load in hit_clusters(history, conditions):
+    for load in hit_loads(history, conditions):
         events = KeyEvents.of(history, load)
         whys = [*_too_early(history, conditions, events, load), *_restarted(history, events, load)]
         found += of_load(load, whys)

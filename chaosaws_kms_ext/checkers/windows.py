@@ -9,7 +9,7 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
-    hit_clusters,
+    hit_loads,
     never_injected,
 )
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
@@ -49,7 +49,7 @@ class WindowsChecker(Checker):
         """Those in the time from when the load was steady until it was stopped."""
         found = {load: windows_of(history, conditions, load) for load in every_load(history)}
         main = found[MAIN]
-        hit = {load: found[load] for load in hit_clusters(history, conditions)}
+        hit = {load: found[load] for load in hit_loads(history, conditions)}
         numbers = {load: None if its is None else len(its) for load, its in hit.items()}
         return Result(
             loads={

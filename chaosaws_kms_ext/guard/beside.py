@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
+from chaosaws_kms_ext.aws.names import MOST_CLUSTERS, TAG
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard import consent
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
@@ -34,10 +34,16 @@ def beside(aws: Aws, others: Sequence[Cluster], single: Sequence[str]) -> list[F
             f"{MOST_CLUSTERS - 1} beside its own: take a cluster whose key encrypts fewer"
         )
         return [*alone, refused("cluster", why)]
-    tags = [
-        found for each in others for found in consent.tags(f"the cluster {each.id}", rds.tags(each))
-    ]
-    return [*alone, *map(_is_up, others), *recoverable(aws, *others), *tags]
+    allowed = [found for each in others for found in _consent(each)]
+    return [*alone, *map(_is_up, others), *recoverable(aws, *others), *allowed]
+
+
+def _consent(cluster: Cluster) -> list[Finding]:
+    """By its tag, unless a run has made it, which may do with it what it wants."""
+    carried = rds.tags(cluster)
+    if run := carried.get(TAG):
+        return [ok("consent", f"the cluster {cluster.id} was made by run {run}")]
+    return consent.tags(f"the cluster {cluster.id}", carried)
 
 
 def _is_up(cluster: Cluster) -> Finding:

@@ -90,7 +90,7 @@ def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
     """Brings the clusters back, disarms the switch and closes the entry."""
     try:
         bring_back(aws, entry.clusters, entry.key, say)
-    except AwsError:
+    except (AwsError, NotPutBack):
         if not entry.lab_is_gone:
             raise
         say("  the run has ended, and its lab went with it")

@@ -9,7 +9,7 @@ import pytest
 
 from chaosaws_kms_ext import checkers
 from chaosaws_kms_ext.checkers import CHECKERS, OBJECTIVES, Checker, Objective, Result, checker
-from chaosaws_kms_ext.checkers.base import expects_outage, hit_clusters
+from chaosaws_kms_ext.checkers.base import expects_outage, hit_loads
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.verdict import Course, decide
@@ -287,5 +287,5 @@ def test_any_other_load_should_not_be_affected(begun):
 def test_where_no_fault_was_injected_the_key_of_the_run_says_which_are_hit():
     target = event(EventName.TARGET, -5, cluster="orders", key=KEY)
     recorded = history(load("second", "ok"), [target, started_on("second", "carts", KEY)])
-    assert hit_clusters(recorded, conditions(outage=True)) == ("main", "second")
-    assert hit_clusters(recorded, conditions()) == ("main",)
+    assert hit_loads(recorded, conditions(outage=True)) == ("main", "second")
+    assert hit_loads(recorded, conditions()) == ("main",)

@@ -12,6 +12,8 @@ import pytest
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard
+from chaosaws_kms_ext.guard.beside import beside
+from chaosaws_kms_ext.guard.inventory import Survey
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_lab.calls import Call, administrator
@@ -522,6 +524,39 @@ def test_another_cluster_has_to_carry_the_tag_as_well_and_none_of_production(ask
     assert f"the cluster {other} carries the tag env=prod" in asked.why(
         name, blast_radius=2, **WITHOUT_BACKUP
     )
+
+
+def test_another_cluster_that_a_run_has_made_needs_no_other_tag(asked, rds, pair):
+    name, _, arn = pair
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["chaos:allow"])
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "chaos:run", "Value": "r1"}])
+    assert asked.refusals(name, blast_radius=2, **WITHOUT_BACKUP) == []
+
+
+def test_an_instance_that_is_no_clusters_could_not_be_brought_back():
+    key = "arn:aws:kms:eu-west-1:123456789012:key/k"
+    said = [
+        {"DBInstanceIdentifier": "legacy", "KmsKeyId": key},
+        {"DBInstanceIdentifier": "orders-1", "DBClusterIdentifier": "orders", "KmsKeyId": key},
+        {"DBInstanceIdentifier": "apart", "KmsKeyId": f"{key}2"},
+    ]
+    there = Survey(clusters=[], instances=said, cluster_snapshots=[], snapshots=[], grants=[])
+    (found,) = beside(None, [], there.single_instances(key))
+    assert found.state == "refused"
+    assert found.why == (
+        "the instance legacy, which is no cluster's, is under the same key: no run could bring it "
+        "back"
+    )
+
+
+def test_a_cluster_that_the_key_encrypts_in_part_only_does_not_go_with_it(asked):
+    key = "arn:aws:kms:eu-west-1:123456789012:key/k"
+    secret = {"KmsKeyId": key}
+    said = {"DBClusterIdentifier": "partly", "KmsKeyId": "another", "MasterUserSecret": secret}
+    there = Survey(clusters=[said], instances=[], cluster_snapshots=[], snapshots=[], grants=[])
+    orders = asked.inspect().target.cluster
+    assert [str(each) for each in there.others(key, orders)] == ["cluster partly"]
+    assert there.clusters_beside(key, orders) == []
 
 
 def test_without_consent_to_their_number_nothing_more_is_said_of_others(asked, rds, pair):
