@@ -81,7 +81,10 @@ def timeline(of: Drawing, width: int, ascii_only: bool = False) -> list[Text]:
         _row("answered" if alone else lane.name, _answered(of, lane, columns, ascii_only))
         for lane in of.lanes
     ]
-    rows += [_row(name, _states(of, its, columns, ascii_only)) for name, its in _bands(of)]
+    for name in ("key", "cluster"):
+        its = [band for band in of.bands if band.lane == name]
+        if its:
+            rows.append(_row(name, _states(of, its, columns, ascii_only)))
     rows += [_row("", Text(line, "dim")) for line in _axis(of, columns, ascii_only)]
     full, part = (PLAIN_FULL, PLAIN_PART) if ascii_only else (FULL, PART)
     legend = (
@@ -90,18 +93,6 @@ def timeline(of: Drawing, width: int, ascii_only: bool = False) -> list[Text]:
     )
     said = [line for words in (legend, *_words(of)) for line in _wrapped(words, width)]
     return [*rows, *(Text(line, "dim") for line in said)]
-
-
-def _bands(of: Drawing) -> list[tuple[str, list[Band]]]:
-    """The states of key and cluster, and those of each other cluster by its id."""
-    others = dict.fromkeys(band.of for band in of.bands if band.of)
-    wanted = [("key", "key", ""), ("cluster", "cluster", "")]
-    wanted += [(other, "cluster", other) for other in others]
-    found = [
-        (name, [band for band in of.bands if (band.lane, band.of) == (lane, its)])
-        for name, lane, its in wanted
-    ]
-    return [(name, bands) for name, bands in found if bands]
 
 
 def _row(name: str, content: Text) -> Text:
@@ -193,9 +184,11 @@ def _words(of: Drawing) -> Iterator[str]:
         name = "answered" if len(of.lanes) == 1 else f"answered of {_narrow(lane.name, 60)}"
         if said := list(_parts(of, lane)):
             yield f"{name}: {_some(said, ', ')}"
-    for name, its in _bands(of):
+    for name in ("key", "cluster"):
+        its = [band for band in of.bands if band.lane == name]
         said = [f"{_narrow(band.state, 60)} from {_at(of, band.begin)}" for band in its]
-        yield f"{_narrow(name, 60)}: {_some(said, ', ')}"
+        if said:
+            yield f"{name}: {_some(said, ', ')}"
     measured = {f"{lane.name}: {what}" for lane in of.lanes for what in ("impact", "recovery")}
     marks = [
         f"{_at(of, mark.at)} {_narrow(_named(of, mark), 60)}"
