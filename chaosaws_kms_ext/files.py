@@ -63,7 +63,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_private(path: Path, mode: str, buffering: int = -1) -> IO[Any]:
-    """Opens a file for writing (`w`, `a`, `wb`); if it is new, only this user may read it.
+    """Opens a file for writing (`w`, `a`, `wb`, `xb`); if it is new, only this user may read it.
 
     Whatever the umask. Raises OSError.
     """

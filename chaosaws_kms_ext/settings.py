@@ -217,6 +217,12 @@ class Settings:
         "kinds of files that a run leaves beside summary.json, with commas: `html`, `md`, `junit`, "
         "`metrics`; or `all`, or `none`",
     )
+    watch: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether a page shows the run while it happens: its address is printed, and on a desktop "
+        "it is opened; it goes a minute after the run",
+    )
     lab_speed: float = _setting(
         parsers.number(0.1, 10_000, ""), 60.0, "AWS seconds in one second on the lab"
     )

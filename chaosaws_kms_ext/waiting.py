@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.tracing import in_span
 
 __all__ = ["Observer", "TimedOut", "Wait"]
 
@@ -50,6 +52,10 @@ class Wait:
 
         It held at the earliest from then on. Without a look before: when the wait began.
         """
+        with self._span():
+            return self._found(condition)
+
+    def _found(self, condition: Callable[[], Answer | None]) -> tuple[Answer, int]:
         start = time.monotonic()
         before = looked = time.monotonic_ns()
         try:
@@ -70,8 +76,13 @@ class Wait:
         """Waits for the whole time."""
         start = time.monotonic()
         try:
-            while (elapsed := time.monotonic() - start) < self.limit:
-                self.observer.waiting(self.what, elapsed, self.limit)
-                time.sleep(min(self.interval, self.limit - elapsed))
+            with self._span():
+                while (elapsed := time.monotonic() - start) < self.limit:
+                    self.observer.waiting(self.what, elapsed, self.limit)
+                    time.sleep(min(self.interval, self.limit - elapsed))
         finally:
             self.observer.done()
+
+    def _span(self) -> AbstractContextManager[None]:
+        """The wait in a tracing system."""
+        return in_span(f"wait: {self.what}", chaos_wait_limit=self.limit)

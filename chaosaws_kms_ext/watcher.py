@@ -8,11 +8,13 @@ none waits for another.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
@@ -243,7 +245,9 @@ class _Repeated:
         self._look, self._unknown, self._at_once = look, unknown, at_once
         self._failing = False
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        # A thread begins with no context: its calls belong to the span in which it was made.
+        watch = partial(contextvars.copy_context().run, self._watch)
+        self._thread = threading.Thread(target=watch, name="watcher", daemon=True)
 
     def start(self) -> None:
         """Goes on until its end."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chaosaws_kms_ext.checkers import CHECKERS, Checker
+from chaosaws_kms_ext.report.schemas import SCHEMAS
 from chaosaws_kms_ext.report.summary import HEADER
 from chaosaws_kms_ext.settings import Settings
 
@@ -92,13 +95,18 @@ def catalogue() -> str:
 def summary() -> str:
     """Every field and every objective, from the checker that has it."""
     fields = [*HEADER.items(), *(each for its in CHECKERS.values() for each in its.fields.items())]
-    rows = [f"| `{field}` | {what} |\n" for field, what in fields]
+    rows = [f"| `{name}` | {field.doc} |\n" for name, field in fields]
     objectives = [
         f"| `{each.name}` | {_limit(each.limit)} | {_question(its)} |\n"
         for its in CHECKERS.values()
         for each in its.objectives
     ]
     return f"{MADE}{SUMMARY}{''.join(rows)}{OBJECTIVES}{''.join(objectives)}"
+
+
+def schema(name: str) -> str:
+    """A schema of what a run leaves."""
+    return json.dumps(SCHEMAS[name](), indent=1, ensure_ascii=False) + "\n"
 
 
 def _limit(limit: str | int) -> str:
@@ -129,8 +137,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "catalogue.md": catalogue,
     "summary.md": summary,
+    **{f"schemas/{name}": partial(schema, name) for name in SCHEMAS},
 }
 
 if __name__ == "__main__":
     for page, make in PAGES.items():
+        (FOLDER / page).parent.mkdir(exist_ok=True)
         (FOLDER / page).write_text(make())

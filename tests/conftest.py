@@ -21,6 +21,7 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
+from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
 from tests.support.labs import (
     FAST,
@@ -29,6 +30,7 @@ from tests.support.labs import (
     scratch_reaper,
 )
 from tests.support.models import models_once
+from tests.support.schemas import check_every_summary
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
@@ -42,12 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
     _files_in_memory()
     models_once()
+    fork_experiments()
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
         paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        check_every_summary()
 
 
 def pytest_collection_finish() -> None:

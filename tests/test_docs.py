@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from chaosaws_kms_ext.history.writer import OperationWriter
+from chaosaws_kms_ext.report.export import export
 from tests.support.histories import load
+from tests.support.small_run import stored
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -21,10 +23,17 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", ["settings.md", "catalogue.md", "summary.md"])
+MADE = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("page", MADE)
 def test_a_page_that_is_made_is_as_the_code_is(page):
-    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"][page]
-    assert (ROOT / "docs" / page).read_text() == made(), "make docs"
+    assert (ROOT / "docs" / page).read_text() == MADE[page](), "make docs"
+
+
+def test_every_schema_is_made():
+    there = {path.name for path in (ROOT / "docs" / "schemas").iterdir()}
+    assert there == {page.removeprefix("schemas/") for page in MADE if "/" in page}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
@@ -52,3 +61,15 @@ def test_others_read_the_records_as_the_page_says(code, says, tmp_path, monkeypa
     told = capsys.readouterr().out
     assert says in told
     assert "1" in told  # the second second
+
+
+def test_others_read_an_export_as_the_page_says(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "other-tools.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    folder = stored(tmp_path)
+    export(folder, folder / "export", "parquet")
+    monkeypatch.setattr("sys.argv", ["page", str(folder)])
+    exec(compile(code, "docs/other-tools.md", "exec"), {})
+    told = capsys.readouterr().out
+    assert "timeout" in told
+    assert "+00:00" in told

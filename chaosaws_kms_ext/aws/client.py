@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
 from chaosaws_kms_ext import __version__
+from chaosaws_kms_ext.aws.spans import traced
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_private
 from chaosaws_kms_ext.history.aws_calls import NO_ANSWER, OK, AwsCall, named_in
@@ -106,6 +107,7 @@ class Aws:
         run.aws = run.aws or cls(record=run.aws_call)
         return run.aws
 
+    @traced
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Calls e.g. `kms` `DisableKey`; returns the answer without its metadata.
 

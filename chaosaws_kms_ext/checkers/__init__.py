@@ -6,9 +6,19 @@ database.
 
 from __future__ import annotations
 
-from chaosaws_kms_ext.checkers.base import BROKEN, CHECKERS, Checker, Result, checker, load
+from chaosaws_kms_ext.checkers.base import BROKEN, CHECKERS, Checker, Field, Result, checker, load
 from chaosaws_kms_ext.checkers.objectives import OBJECTIVES, Objective
 
-__all__ = ["BROKEN", "CHECKERS", "OBJECTIVES", "Checker", "Objective", "Result", "checker", "load"]
+__all__ = [
+    "BROKEN",
+    "CHECKERS",
+    "OBJECTIVES",
+    "Checker",
+    "Field",
+    "Objective",
+    "Result",
+    "checker",
+    "load",
+]
 
 load(__path__, __name__)

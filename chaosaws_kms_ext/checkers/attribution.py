@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history.event_details import Audit
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Attribution"]
@@ -22,7 +23,10 @@ class Attribution(Checker):
     place = 130
     objectives = (Objective("misattributed_calls", "misattributed_calls"),)
     fields = {
-        "audit": "whom CloudTrail names, and the failing Decrypts it has (there may be more)",
+        "audit": Field(
+            Audit | None,
+            "whom CloudTrail names, and the failing Decrypts it has (there may be more)",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

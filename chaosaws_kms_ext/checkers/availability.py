@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -21,11 +22,19 @@ from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
 from chaosaws_kms_ext.checkers.slices import slices_of, width_of
-from chaosaws_kms_ext.history import MAIN, READER, SECOND, Conditions
+from chaosaws_kms_ext.history import MAIN, READER, SECOND, Conditions, Utc
 from chaosaws_kms_ext.history.columns import Arrivals, Mask
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["AvailabilityChecker", "Service", "service_in"]
+
+
+class Shares(TypedDict):
+    """In slices of one length."""
+
+    begin: Utc
+    seconds: float
+    shares: list[float | None]
 
 
 @checker
@@ -39,13 +48,25 @@ class AvailabilityChecker(Checker):
         Objective("lost_service", "lost_service_seconds", None, "seconds"),
     )
     fields = {
-        "availability": "the share of the arrivals that were answered in time, from the fault to "
-        "the recovery (without one, until the load was stopped); of a load that the fault should "
-        "not affect, of all its time",
-        "lost_service_seconds": "the arrivals that were not answered in time from the fault until "
-        "the load was stopped, divided by the rate: half of them for 20 s are 10 s",
-        "slices": "the share that was answered in time in each of so many `seconds`, from "
-        "`begin`; `null`: nothing was due, or nothing is recorded",
+        "availability": Field(
+            float | None,
+            "the share of the arrivals that were answered in time, from the fault to the "
+            "recovery (without one, until the load was stopped); of a load that the fault should "
+            "not affect, of all its time",
+            of_load=True,
+        ),
+        "lost_service_seconds": Field(
+            float | None,
+            "the arrivals that were not answered in time from the fault until the load was "
+            "stopped, divided by the rate: half of them for 20 s are 10 s",
+            of_load=True,
+        ),
+        "slices": Field(
+            Shares | None,
+            "the share that was answered in time in each of so many `seconds`, from `begin`; "
+            "`null`: nothing was due, or nothing is recorded",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.history import History
 
@@ -18,9 +18,12 @@ class AwsCalls(Checker):
     name = "aws_calls"
     place = 150
     fields = {
-        "aws_calls": "calls to AWS by the run itself (other extensions and the watchdog make their "
-        "own): the operation, and how many of it ended with what: `ok`, AWS' error code, or "
-        "`no answer`; `null`: none was recorded",
+        "aws_calls": Field(
+            dict[str, dict[str, int]] | None,
+            "calls to AWS by the run itself (other extensions and the watchdog make theirs): the "
+            "operation, and how many of it ended with what: `ok`, AWS' error code, or `no answer`; "
+            "`null`: none was recorded",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

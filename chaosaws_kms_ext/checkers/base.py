@@ -20,6 +20,7 @@ __all__ = [
     "BROKEN",
     "CHECKERS",
     "Checker",
+    "Field",
     "Result",
     "checker",
     "cluster_beside",
@@ -55,6 +56,17 @@ class Result:
     """For the table at the end: what it is, and what was found. Rows of one name are joined."""
 
 
+@dataclass(frozen=True)
+class Field:
+    """A figure of summary.json."""
+
+    kind: Any
+    """What it may be, as a type; with None, if it may be not known or not apply."""
+    doc: str
+    of_load: bool = False
+    """Whether each load has it, or only the run."""
+
+
 class Checker(ABC):
     """One question about a run."""
 
@@ -62,8 +74,8 @@ class Checker(ABC):
     place: ClassVar[int] = 100
     """Where its rows and its reasons stand: those of the lowest place first."""
     objectives: ClassVar[Sequence[Objective]] = ()
-    fields: ClassVar[Mapping[str, str]] = {}
-    """Its figures in summary.json, and what they are: the page of fields is made from it."""
+    fields: ClassVar[Mapping[str, Field]] = {}
+    """Its figures in summary.json: the page of fields and the schema are made from it."""
 
     @abstractmethod
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -80,10 +92,15 @@ BROKEN: dict[str, str] = {}
 
 
 def checker(kind: Kind) -> Kind:
-    """Registers a checker by its name, with its objectives; a name twice is an error."""
+    """Registers a checker by its name, with its objectives; a name twice is an error.
+
+    Raises ValueError and TypeError."""
     its: Checker = kind()
     if its.name in CHECKERS:
         raise ValueError(f"two checkers are called {its.name}")
+    for field_name, each in its.fields.items():
+        if not isinstance(each, Field):
+            raise TypeError(f"the field {field_name} of {its.name} is no Field")
     if twice := set(its.fields) & {name for each in CHECKERS.values() for name in each.fields}:
         raise ValueError(f"two checkers have a field called {', '.join(sorted(twice))}")
     if twice := {each.name for each in its.objectives} & set(OBJECTIVES):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load
 from chaosaws_kms_ext.checkers.phases import phases_of
 from chaosaws_kms_ext.history import MAIN, Conditions
 from chaosaws_kms_ext.history.columns import OUTCOMES, Codes, Said, blocks_of
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["ClientView"]
+
+
+Phase = Literal["before", "until-impact", "outage", "after", "all"]
 
 
 @checker
@@ -22,12 +26,16 @@ class ClientView(Checker):
     name = "client_view"
     place = 42
     fields = {
-        "client_saw": "arrivals by phase (`before` the fault, `until-impact`, `outage` from the "
-        "impact to the recovery, `after`; `all` without an outage) and by what the client saw: "
-        "`ok`, `unsent`, `aborted`, `unrecorded`; `hang` (no answer before the deadline), `reset` "
-        "(the connection was closed), `refused`, `unreachable`, `no-address` (the name does not "
-        "resolve), `not-ready` (the server starts or recovers), `full`, `denied`, `other`; or an "
-        "SQL state",
+        "client_saw": Field(
+            dict[Phase, dict[str, int]] | None,
+            "arrivals by phase (`before` the fault, `until-impact`, `outage` from the impact to "
+            "the recovery, `after`; `all` without an outage) and by what the client saw: `ok`, "
+            "`unsent`, `aborted`, `unrecorded`; `hang` (no answer before the deadline), `reset` "
+            "(the connection was closed), `refused`, `unreachable`, `no-address` (the name does "
+            "not resolve), `not-ready` (the server starts or recovers), `full`, `denied`, "
+            "`other`; or an SQL state",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

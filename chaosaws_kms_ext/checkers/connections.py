@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, hit_loads
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, hit_loads
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.phases import recorded_span
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Utc
 from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, blocks_of
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Connections", "longest_wait", "most_in_a_second"]
+
+
+class ConnectionFigures(TypedDict):
+    """The attempts of one load."""
+
+    attempts: int
+    failed: dict[str, int]
+    most_per_second: int
+    longest_wait_seconds: float | None
+    addresses: dict[str, Utc]
 
 
 @checker
@@ -25,11 +35,15 @@ class Connections(Checker):
     place = 43
     objectives = (Objective("connection_wait", "longest_wait_seconds", None, "seconds"),)
     fields = {
-        "connections": "`attempts`: to connect, from when the load was steady; `failed`: how many "
-        "saw what (`refused`, `hang`, `reset`, `unreachable`, `no-address`, an SQL state); "
-        "`most_per_second`: attempts that began within one second; `longest_wait_seconds`: from "
-        "the first attempt that failed to the end of the first that succeeded (`null`: none did); "
-        "`addresses`: each server address that answered, and when first (UTC)",
+        "connections": Field(
+            ConnectionFigures | None,
+            "`attempts`: to connect, from when the load was steady; `failed`: how many saw what "
+            "(`refused`, `hang`, `reset`, `unreachable`, `no-address`, an SQL state); "
+            "`most_per_second`: attempts that began within one second; `longest_wait_seconds`: "
+            "from the first attempt that failed to the end of the first that succeeded (`null`: "
+            "none did); `addresses`: each server address that answered, and when first (UTC)",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -47,7 +61,7 @@ class Connections(Checker):
         )
 
 
-def _of(history: History, load: str) -> dict[str, Any] | None:
+def _of(history: History, load: str) -> ConnectionFigures | None:
     span = recorded_span(history, load)
     if span is None:
         return None
@@ -113,7 +127,7 @@ def longest_wait(attempts: Attempts) -> float | None:
     return float((done[successes[following]] - since).max(initial=0)) / SECOND
 
 
-def _in_words(found: dict[str, Any]) -> str:
+def _in_words(found: ConnectionFigures) -> str:
     failed = ", ".join(f"{number} {what}" for what, number in found["failed"].items())
     wait = found["longest_wait_seconds"]
     waited = "none succeeded again" if wait is None else f"longest wait {wait:.2f} s"

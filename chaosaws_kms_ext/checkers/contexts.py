@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Contexts"]
+
+
+class Attempt(TypedDict):
+    """An attempt to decrypt."""
+
+    context: dict[str, str]
+    same: bool
+    decrypted: bool
 
 
 @checker
@@ -22,8 +30,11 @@ class Contexts(Checker):
     place = 120
     objectives = (Objective("wrong_contexts", "wrong_contexts"),)
     fields = {
-        "contexts": "each attempt to decrypt: the encryption context, whether it was the same, "
-        "whether it was decrypted",
+        "contexts": Field(
+            list[Attempt] | None,
+            "each attempt to decrypt: the encryption context, whether it was the same, whether "
+            "it was decrypted",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -36,7 +47,7 @@ class Contexts(Checker):
         )
 
 
-def _attempts(history: History) -> list[dict[str, Any]] | None:
+def _attempts(history: History) -> list[Attempt] | None:
     """None: nothing was encrypted."""
     sealed = {
         each.details["digest"]: each.details["context"] for each in history.all(EventName.SEALED)
@@ -53,14 +64,14 @@ def _attempts(history: History) -> list[dict[str, Any]] | None:
     ]
 
 
-def _wrong(attempts: Sequence[dict[str, Any]]) -> int | None:
+def _wrong(attempts: Sequence[Attempt]) -> int | None:
     """None: the same context and another one were not both tried."""
     if {each["same"] for each in attempts} != {True, False}:
         return None
     return sum(bool(each["same"] != each["decrypted"]) for each in attempts)
 
 
-def _in_words(attempt: dict[str, Any]) -> str:
+def _in_words(attempt: Attempt) -> str:
     context = "the same context" if attempt["same"] else "another context"
     done = "decrypted" if attempt["decrypted"] else "refused"
     return f"{context}, {json.dumps(attempt['context'])}: {done}"

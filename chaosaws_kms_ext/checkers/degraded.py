@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, hit_loads
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, hit_loads
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.checkers.windows import windows_of
-from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, EventName
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, EventName, Utc
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
@@ -34,6 +34,15 @@ class Slice:
     """Of the arrivals due in it that were answered, ns; None: none was."""
 
 
+class Late(TypedDict):
+    """A time in which answers came late."""
+
+    begin: Utc
+    end: Utc
+    seconds: float
+    worst_p99_ms: float
+
+
 @checker
 class Degraded(Checker):
     """Looks at the 99th percentile slice by slice, outside the outages."""
@@ -42,12 +51,20 @@ class Degraded(Checker):
     place = 71
     objectives = (Objective("degraded", "degraded_seconds", None, "seconds"),)
     fields = {
-        "degraded": "each time outside the outages in which answers came late: `begin`, `end` "
-        "(UTC), `seconds`, `worst_p99_ms`. Late: the 99th percentile of 100 arrivals, or of a "
-        "second, is above `latency_limit_ms`",
-        "degraded_seconds": "all of them together",
-        "latency_limit_ms": "CHAOS_LATENCY_LIMIT, or five times the 99th percentile before the "
-        "fault (without one, the median of all slices)",
+        "degraded": Field(
+            list[Late] | None,
+            "each time outside the outages in which answers came late: `begin`, `end` (UTC), "
+            "`seconds`, `worst_p99_ms`. Late: the 99th percentile of 100 arrivals, or of a "
+            "second, is above `latency_limit_ms`",
+            of_load=True,
+        ),
+        "degraded_seconds": Field(float | None, "all of them together", of_load=True),
+        "latency_limit_ms": Field(
+            float | None,
+            "CHAOS_LATENCY_LIMIT, or five times the 99th percentile before the fault (without "
+            "one, the median of all slices)",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -29,6 +30,15 @@ from chaosaws_kms_ext.history.history import History
 __all__ = ["Durability", "DurabilityChecker", "compare_writes"]
 
 
+class WriteCounts(TypedDict):
+    """What became of the writes of a load."""
+
+    acknowledged: int
+    present: int | None
+    lost: int | None
+    unknown: int
+
+
 @checker
 class DurabilityChecker(Checker):
     """Counts the lost writes of every load."""
@@ -37,9 +47,17 @@ class DurabilityChecker(Checker):
     place = 60
     objectives = (Objective("lost_writes", "lost_writes"),)
     fields = {
-        "writes": "acknowledged; present: rows found in the end; lost: acknowledged and not found; "
-        "unknown: timed out, lost or cut, so that it may be there or not",
-        "lost_writes": "the lost ones, each as writer and sequence; `null`: could not be counted",
+        "writes": Field(
+            WriteCounts | None,
+            "acknowledged; present: rows found in the end; lost: acknowledged and not found; "
+            "unknown: timed out, lost or cut, so that it may be there or not",
+            of_load=True,
+        ),
+        "lost_writes": Field(
+            list[tuple[int, int]] | None,
+            "the lost ones, each as writer and sequence; `null`: could not be counted",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

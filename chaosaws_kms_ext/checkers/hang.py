@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -28,6 +30,13 @@ WITNESSES = {"open_sessions": "session", "new_connections": "connect"}
 UNKNOWN: dict[str, bool | None] = dict.fromkeys(WITNESSES)
 
 
+class Hung(TypedDict):
+    """Whether each kind of client hung; None: it is not known."""
+
+    open_sessions: bool | None
+    new_connections: bool | None
+
+
 @checker
 class Hang(Checker):
     """Answers it for both, from what the load's witnesses recorded."""
@@ -35,8 +44,12 @@ class Hang(Checker):
     name = "hang"
     place = 40
     fields = {
-        "hang": "whether every try of an open session, and of a new connection, hung; `false`: one "
-        "had an answer, an error, or lost its connection",
+        "hang": Field(
+            Hung,
+            "whether every try of an open session, and of a new connection, hung; `false`: one "
+            "had an answer, an error, or lost its connection",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

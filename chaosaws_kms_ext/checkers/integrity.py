@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -44,6 +45,14 @@ LISTED = 100
 KINDS = ("changed", "duplicated", "reordered")
 
 
+class IntegrityCounts(TypedDict):
+    """How many writes there are of each kind; None: nothing was read back."""
+
+    changed: int | None
+    duplicated: int | None
+    reordered: int | None
+
+
 @checker
 class IntegrityChecker(Checker):
     """Counts, for every load, the writes that are there and not as they were written."""
@@ -52,14 +61,29 @@ class IntegrityChecker(Checker):
     place = 61
     objectives = tuple(Objective(f"{kind}_writes", f"{kind}_writes") for kind in KINDS)
     fields = {
-        "integrity": "writes that are there and not as they were written: `changed` (a row or a "
-        "register whose checksum is not its own, in the end or seen by a read), `duplicated` (more "
-        "than one row), `reordered` (the register of the writer ends with an older write, or is "
-        "gone, although the row is there); `null`: nothing was read back",
-        "changed_writes": f"the changed ones, each as writer and sequence, at most {LISTED}",
-        "duplicated_writes": f"the same of the duplicated ones, at most {LISTED}",
-        "reordered_writes": "the last write of each writer whose register is behind, at most "
-        f"{LISTED}",
+        "integrity": Field(
+            IntegrityCounts | None,
+            "writes that are there and not as they were written: `changed` (a row or a register "
+            "whose checksum is not its own, in the end or seen by a read), `duplicated` (more "
+            "than one row), `reordered` (the register of the writer ends with an older write, or "
+            "is gone, although the row is there); `null`: nothing was read back",
+            of_load=True,
+        ),
+        "changed_writes": Field(
+            list[tuple[int, int]] | None,
+            f"the changed ones, each as writer and sequence, at most {LISTED}",
+            of_load=True,
+        ),
+        "duplicated_writes": Field(
+            list[tuple[int, int]] | None,
+            f"the same of the duplicated ones, at most {LISTED}",
+            of_load=True,
+        ),
+        "reordered_writes": Field(
+            list[tuple[int, int]] | None,
+            f"the last write of each writer whose register is behind, at most {LISTED}",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load, expects_outage
+from chaosaws_kms_ext.checkers.base import (
+    Checker,
+    Field,
+    Result,
+    checker,
+    every_load,
+    expects_outage,
+)
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.percentile import rank_of_delays
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.checkers.slices import slices_of, width_of
-from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName
+from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName, Utc
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Latency", "LatencyChecker", "latency_between", "slice_latency"]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Percentiles (nearest rank) in milliseconds; None: there was no answer."""
+
+    p50: float | None
+    p99: float | None
+
+
+class Latencies(TypedDict):
+    """Without a fault, `before` is of the whole run."""
+
+    before: Latency
+    after: Latency
+
+
+class LatencySlices(TypedDict):
+    """In slices of one length."""
+
+    begin: Utc
+    seconds: float
+    p50_ms: list[float | None]
+    p99_ms: list[float | None]
+    max_ms: list[float | None]
 
 
 @checker
@@ -24,11 +56,18 @@ class LatencyChecker(Checker):
     name = "latency"
     place = 70
     fields = {
-        "latency_ms": "milliseconds from the instant an arrival was due to its answer, of those "
-        "that were answered: before the fault (without one: of the whole run) and after the "
-        "recovery",
-        "latency_slices": "milliseconds of the answers in each of the `slices`, by when their "
-        "arrivals were due: `p50_ms`, `p99_ms`, `max_ms`; `null`: nothing was answered",
+        "latency_ms": Field(
+            Latencies,
+            "milliseconds from the instant an arrival was due to its answer, of those that were "
+            "answered: before the fault (without one: of the whole run) and after the recovery",
+            of_load=True,
+        ),
+        "latency_slices": Field(
+            LatencySlices | None,
+            "milliseconds of the answers in each of the `slices`, by when their arrivals were "
+            "due: `p50_ms`, `p99_ms`, `max_ms`; `null`: nothing was answered",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -47,14 +86,6 @@ class LatencyChecker(Checker):
                 "latency_slices": _over_time(history, load),
             }
         return Result(loads=loads)
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Percentiles (nearest rank) in milliseconds; None: there was no answer."""
-
-    p50: float | None
-    p99: float | None
 
 
 def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -36,6 +37,22 @@ CALM = ("before", "until-impact", "after", "all")
 """Phases in which the database is not what everybody waits for."""
 
 
+class Lateness(TypedDict):
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class OwnFigures(TypedDict):
+    """How late the processes of a load were themselves."""
+
+    lateness_ms: Lateness
+    core_share: float
+    bottleneck_share: float
+
+
 @checker
 class LoadGenerator(Checker):
     """Looks at what each process of a load says of itself, once a second."""
@@ -43,12 +60,16 @@ class LoadGenerator(Checker):
     name = "load_generator"
     place = 16
     fields = {
-        "load_generator": "how late the processes of the load were themselves, whatever the "
-        "database did: `lateness_ms`: `p50`, `p99` and `max` of the worst of each second; "
-        "`core_share`: the 99th percentile of a core that a process used; `bottleneck_share`: of "
-        f"the seconds without an outage, in how many the slowest process used more than {CORE:.0%} "
-        f"of a core or was more than {LATE // 1_000_000} ms late; more than a third is a doubt; "
-        "`null`: nothing was recorded of it",
+        "load_generator": Field(
+            OwnFigures | None,
+            "how late the processes of the load were themselves, whatever the database did: "
+            "`lateness_ms`: `p50`, `p99` and `max` of the worst of each second; `core_share`: "
+            "the 99th percentile of a core that a process used; `bottleneck_share`: of the "
+            "seconds without an outage, in how many the slowest process used more than "
+            f"{CORE:.0%} of a core or was more than {LATE // 1_000_000} ms late; more than a "
+            "third is a doubt; `null`: nothing was recorded of it",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -10,6 +10,7 @@ import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -35,8 +36,12 @@ class MissedArrivals(Checker):
     place = 50
     objectives = (Objective("missed_arrivals", "missed_arrivals"),)
     fields = {
-        "missed_arrivals": "of a load that the fault should not affect: arrivals that were not "
-        "answered in time, or have no record",
+        "missed_arrivals": Field(
+            int | None,
+            "of a load that the fault should not affect: arrivals that were not answered in "
+            "time, or have no record",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from chaosaws_kms_ext.checkers import not_worse
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import MAIN, Conditions
-from chaosaws_kms_ext.history.earlier import NotWorse
+from chaosaws_kms_ext.history.earlier import EarlierJson, NotWorse
 
 __all__ = [
     "OBJECTIVES",
+    "Against",
+    "AgainstSeconds",
     "BadObjective",
     "EachLoad",
     "Figure",
+    "Judged",
+    "JudgedSeconds",
     "NotWithin",
     "Objective",
     "read_not_worse",
@@ -36,6 +40,58 @@ class NotWithin:
 
 Single = float | int | NotWithin | None
 """None: could not be measured."""
+
+
+class Judged(TypedDict):
+    """An objective that was judged, as summary.json has it."""
+
+    name: str
+    limit: float
+    measured: float | None
+    met: bool | None
+    sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
+
+
+class JudgedSeconds(TypedDict):
+    """The same of a figure in seconds."""
+
+    name: str
+    limit_seconds: float
+    limit_aws_seconds: float
+    measured_seconds: float | None
+    not_within_seconds: NotRequired[float]
+    met: bool | None
+    sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
+
+
+class Against(TypedDict):
+    """An objective that is held against earlier runs; its limit is None if there are too few."""
+
+    name: str
+    limit: float | None
+    measured: float | None
+    met: bool | None
+    sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
+    not_worse_than: EarlierJson
+    not_judged: NotRequired[str]
+
+
+class AgainstSeconds(TypedDict):
+    """The same of a figure in seconds."""
+
+    name: str
+    limit_seconds: float | None
+    limit_aws_seconds: float | None
+    measured_seconds: float | None
+    not_within_seconds: NotRequired[float]
+    met: bool | None
+    sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
+    not_worse_than: EarlierJson
+    not_judged: NotRequired[str]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.columns import OUTCOMES, Arrivals
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Operations", "count"]
+
+
+class OutcomeCounts(TypedDict):
+    """As many of each outcome."""
+
+    ok: int
+    error: int
+    timeout: int
+    lost: int
+    unsent: int
+    aborted: int
+    unrecorded: int
 
 
 @checker
@@ -18,7 +32,11 @@ class Operations(Checker):
 
     name = "operations"
     place = 65
-    fields = {"operations": "arrivals by outcome; `unsent`: nobody was free to take it"}
+    fields = {
+        "operations": Field(
+            OutcomeCounts, "arrivals by outcome; `unsent`: nobody was free to take it", of_load=True
+        )
+    }
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Counts the arrivals."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from chaosaws_kms_ext.checkers import exactness
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     cluster_beside,
@@ -23,6 +24,7 @@ from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
 from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
+from chaosaws_kms_ext.checkers.outage_figures import Bounds, RecoveryParts, Timeline
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, find_windows
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, Event, EventName, utc
 from chaosaws_kms_ext.history.history import History
@@ -74,33 +76,79 @@ class OutageChecker(Checker):
     place = 30
     objectives = (Objective("rto", "time_to_recovery_seconds", "rto", "seconds"),)
     fields = {
-        "timeline": "when each step happened, UTC",
-        "time_to_impact_seconds": "from the key being taken away to the last answer before the "
-        "outage; 0 if that came first",
-        "time_to_inaccessible_seconds": "from the key being taken away until the status was seen "
-        "to be inaccessible",
-        "key_unusable_seconds": "from the key being taken away to its being put back, by AWS' "
-        "answers",
-        "outage_seconds": "from the last answer before to the first answer after",
-        "time_to_recovery_seconds": "from the key being put back to the first answer of the first "
-        "window in which 99 % of the arrivals are answered; the window is 10 AWS seconds, or 20 "
-        "arrivals if those take longer",
-        "time_to_available_seconds": "from the key being put back until the status was seen to be "
-        "available, if it was seen to be inaccessible before",
-        "recovery": "where the time to recovery went: until StartDBCluster was called (or all of "
-        "it), from there until the status was available, from there to the first answer",
-        "recovery_path": "`self-restart` or `start-db-cluster`",
-        "bounds": "how far each of these durations can be off: how far apart the status polls, the "
-        "calls and the arrivals at its two ends were. A duration that can be off by more than half "
-        "of itself (and more than a second, and more than two status polls) is `null`, with a "
-        "reason: this process or its load did not run for a time, or AWS did not answer",
-        "resolution_seconds": "the time between two arrivals: nothing shorter can be seen",
-        "error_bound_seconds": "how far the instants of impact and recovery may be from the truth, "
-        "the larger of both; `bounds` has that of each duration",
-        "answered_between": "arrivals that were answered between impact and recovery (if there was "
-        "none: until the end)",
-        "status_poll_seconds": "the time between two status polls: a change is seen at most "
-        "that much, and one call, later",
+        "timeline": Field(Timeline, "when each step happened, UTC", of_load=True),
+        "time_to_impact_seconds": Field(
+            float | None,
+            "from the key being taken away to the last answer before the outage; 0 if that came "
+            "first",
+            of_load=True,
+        ),
+        "time_to_inaccessible_seconds": Field(
+            float | None,
+            "from the key being taken away until the status was seen to be inaccessible",
+            of_load=True,
+        ),
+        "key_unusable_seconds": Field(
+            float | None,
+            "from the key being taken away to its being put back, by AWS' answers",
+            of_load=True,
+        ),
+        "outage_seconds": Field(
+            float | None, "from the last answer before to the first answer after", of_load=True
+        ),
+        "time_to_recovery_seconds": Field(
+            float | None,
+            "from the key being put back to the first answer of the first window in which 99 % "
+            "of the arrivals are answered; the window is 10 AWS seconds, or 20 arrivals if those "
+            "take longer",
+            of_load=True,
+        ),
+        "time_to_available_seconds": Field(
+            float | None,
+            "from the key being put back until the status was seen to be available, if it was "
+            "seen to be inaccessible before",
+            of_load=True,
+        ),
+        "recovery": Field(
+            RecoveryParts,
+            "where the time to recovery went: until StartDBCluster was called (or all of it), "
+            "from there until the status was available, from there to the first answer",
+            of_load=True,
+        ),
+        "recovery_path": Field(
+            Literal["self-restart", "start-db-cluster"] | None,
+            "`self-restart` or `start-db-cluster`",
+            of_load=True,
+        ),
+        "bounds": Field(
+            Bounds,
+            "how far each of these durations can be off: how far apart the status polls, the "
+            "calls and the arrivals at its two ends were. A duration that can be off by more "
+            "than half of itself (and more than a second, and more than two status polls) is "
+            "`null`, with a reason: this process or its load did not run for a time, or AWS did "
+            "not answer",
+            of_load=True,
+        ),
+        "resolution_seconds": Field(
+            float | None, "the time between two arrivals: nothing shorter can be seen", of_load=True
+        ),
+        "error_bound_seconds": Field(
+            float | None,
+            "how far the instants of impact and recovery may be from the truth, the larger of "
+            "both; `bounds` has that of each duration",
+            of_load=True,
+        ),
+        "answered_between": Field(
+            int | None,
+            "arrivals that were answered between impact and recovery (if there was none: until "
+            "the end)",
+            of_load=True,
+        ),
+        "status_poll_seconds": Field(
+            float,
+            "the time between two status polls: a change is seen at most that much, and one "
+            "call, later",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

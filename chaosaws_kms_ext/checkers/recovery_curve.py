@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -29,6 +31,15 @@ AS_BEFORE = 1.2
 """Times the 99th percentile before the fault."""
 
 
+class Curve(TypedDict):
+    """Seconds from the key being put back; None: not before the load was stopped."""
+
+    first_answer: float | None
+    half: float | None
+    all: float | None
+    normal_latency: float | None
+
+
 @checker
 class RecoveryCurve(Checker):
     """Measures each step from the instant at which the key was put back."""
@@ -39,11 +50,15 @@ class RecoveryCurve(Checker):
         Objective("time_to_normal_latency", "time_to_normal_latency_seconds", None, "seconds"),
     )
     fields = {
-        "recovery_curve": "seconds from the key being put back to: `first_answer`; `half` and "
-        "`all` (the first answer of the first 10 AWS seconds, or 20 arrivals, in which 50 % or "
-        "99 % were answered, and the database stayed so); `normal_latency` (the first second, or "
-        "100 arrivals, from which on the 99th percentile is at most 1.2 times that before the "
-        "fault; `null`: not before the load was stopped)",
+        "recovery_curve": Field(
+            Curve | None,
+            "seconds from the key being put back to: `first_answer`; `half` and `all` (the first "
+            "answer of the first 10 AWS seconds, or 20 arrivals, in which 50 % or 99 % were "
+            "answered, and the database stayed so); `normal_latency` (the first second, or 100 "
+            "arrivals, from which on the 99th percentile is at most 1.2 times that before the "
+            "fault; `null`: not before the load was stopped)",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from chaosaws_kms_ext.checkers import exactness
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker
 from chaosaws_kms_ext.checkers.exactness import Durations
 from chaosaws_kms_ext.checkers.objectives import Objective
 from chaosaws_kms_ext.history import Conditions, EventName
@@ -12,6 +14,15 @@ from chaosaws_kms_ext.history.history import History
 __all__ = ["Replacement"]
 
 FIRST = "time_to_first_answer_seconds"
+
+
+class ReplacementFigures(TypedDict):
+    """The first restored cluster that answered."""
+
+    cluster: str
+    time_to_available_seconds: float | None
+    time_to_first_answer_seconds: float | None
+    error_bound_seconds: float | None
 
 
 @checker
@@ -24,8 +35,11 @@ class Replacement(Checker):
         Objective("replacement_rto", "time_to_replacement", "replacement_rto", "seconds"),
     )
     fields = {
-        "replacement": "the first cluster restored from a snapshot that answered: the time from "
-        "the call to restore it until it was available, and until its first answer",
+        "replacement": Field(
+            ReplacementFigures | None,
+            "the first cluster restored from a snapshot that answered: the time from the call to "
+            "restore it until it was available, and until its first answer",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker
-from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker
+from chaosaws_kms_ext.history import Conditions, EventName, event_details
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["SeedRows"]
@@ -16,7 +16,10 @@ class SeedRows(Checker):
     name = "seed_rows"
     place = 140
     fields = {
-        "seed_rows": "of the lab's own cluster: how many of the rows that it began with are there",
+        "seed_rows": Field(
+            event_details.SeedRows | None,
+            "of the lab's own cluster: how many of the rows that it began with are there",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

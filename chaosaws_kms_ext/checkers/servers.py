@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -14,7 +15,7 @@ from chaosaws_kms_ext.checkers.base import (
     of_load,
 )
 from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, utc
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Utc, utc
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Servers"]
@@ -34,8 +35,12 @@ class Servers(Checker):
     name = "servers"
     place = 44
     fields = {
-        "server_starts": "when each server process that the load met had started, UTC, by the "
-        f"server's own clock; the first {LISTED} of them",
+        "server_starts": Field(
+            list[Utc],
+            "when each server process that the load met had started, UTC, by the server's own "
+            f"clock; the first {LISTED} of them",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -55,7 +60,7 @@ class Servers(Checker):
         )
 
 
-def _utc(seconds: str) -> str:
+def _utc(seconds: str) -> Utc:
     return utc(datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(seconds)))
 
 

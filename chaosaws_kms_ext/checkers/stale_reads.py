@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, every_load
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load
 from chaosaws_kms_ext.checkers.load_ended import may_miss_records
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.write_numbers import Acknowledged, Fates
@@ -27,6 +27,18 @@ WRITER, READER = "writer", "reader"
 """Endpoints of a load, in the details of LOAD_STARTED; without any it is the writer's."""
 
 
+class RegisterReads(TypedDict):
+    """What a load saw of registers."""
+
+    seen: int
+    endpoint: Literal["writer", "reader"]
+    in_session: int
+    sessions: int
+    behind: int
+    lag_seconds: float
+    lag_writes: int
+
+
 @checker
 class StaleReads(Checker):
     """Looks at the reads of registers, of every load."""
@@ -35,15 +47,24 @@ class StaleReads(Checker):
     place = 62
     objectives = (Objective("stale_reads", "stale_reads"),)
     fields = {
-        "register_reads": "reads of what the load has written: `seen`: how many; `endpoint`; "
-        "`in_session`: those that saw an older write than a read of the same connection before; "
-        "`sessions`: of how many connections those are; `behind`: those that saw an older write "
-        "than one that had been acknowledged before they began (over a reader endpoint: the lag of "
-        "the replica, not an error); `lag_seconds`, `lag_writes`: at most, how long that had been "
-        "so, and by how many acknowledged writes; `null`: there were none of these reads",
-        "stale_reads": "the first stale ones: the session, the writer, the sequence that was seen, "
-        f"and the one that should have been; at most {LISTED}; over a reader endpoint only those "
-        "`in_session` are",
+        "register_reads": Field(
+            RegisterReads | None,
+            "reads of what the load has written: `seen`: how many; `endpoint`; `in_session`: "
+            "those that saw an older write than a read of the same connection before; "
+            "`sessions`: of how many connections those are; `behind`: those that saw an older "
+            "write than one that had been acknowledged before they began (over a reader "
+            "endpoint: the lag of the replica, not an error); `lag_seconds`, `lag_writes`: at "
+            "most, how long that had been so, and by how many acknowledged writes; `null`: there "
+            "were none of these reads",
+            of_load=True,
+        ),
+        "stale_reads": Field(
+            list[tuple[int, int, int, int]] | None,
+            "the first stale ones: the session, the writer, the sequence that was seen, and the "
+            f"one that should have been; at most {LISTED}; over a reader endpoint only those "
+            "`in_session` are",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from chaosaws_kms_ext.checkers import exactness
-from chaosaws_kms_ext.checkers.base import Checker, Result, checker, expects_outage
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, expects_outage
 from chaosaws_kms_ext.checkers.exactness import Durations
 from chaosaws_kms_ext.checkers.objectives import Figure, NotWithin, Objective
 from chaosaws_kms_ext.checkers.outage import KeyEvents, put_back_by_others
@@ -21,6 +21,44 @@ LOST = ("RDS-EVENT-0418", "RDS-EVENT-0419")
 OBJECTIVE = "time_to_alarm"
 
 
+class Seen(TypedDict):
+    """Seconds since the key was taken away, and how far they can be off."""
+
+    seconds: float | None
+    bound: float
+
+
+class SeenEvent(Seen):
+    """An RDS event."""
+
+    event: str
+    by: Literal["DescribeEvents", "EventBridge"]
+
+
+class SeenAlarm(Seen):
+    """An alarm that went off."""
+
+    name: str
+
+
+class NoAlarm(TypedDict):
+    """None went off while the key was away."""
+
+    seconds: None
+    bound: None
+    name: None
+    not_within_seconds: float
+
+
+class ToKnow(TypedDict):
+    """None: it was not seen."""
+
+    status: Seen | None
+    rds_event: SeenEvent | None
+    alarm: SeenAlarm | NoAlarm | None
+    health_check: Seen | None
+
+
 @checker
 class TimeToKnow(Checker):
     """Measures each from AWS' answer to the call that took the key away."""
@@ -29,17 +67,21 @@ class TimeToKnow(Checker):
     place = 32
     objectives = (Objective(OBJECTIVE, "time_to_alarm_seconds", None, "seconds"),)
     fields = {
-        "time_to_know": "seconds from the key being taken away until somebody could know: "
-        "`status`, seen inaccessible; `rds_event`, the first RDS-EVENT-0418 or 0419 (`event`) that "
-        "came `by` EventBridge, where CHAOS_EVENTS_QUEUE names a queue, or else DescribeEvents; "
-        "`alarm`, the first of CHAOS_ALARMS that was seen to go "
-        "to ALARM (`name`; one that was in ALARM before does not count); `health_check`, the end "
-        "of the first try of a new connection that failed (one every 0.25 s, which fails after "
-        "CHAOS_QUERY_DEADLINE). Each has its `seconds`, and how far those can be off (`bound`); "
-        "`null`: it was not seen. An alarm that went off after the key was put back is none: if "
-        "there is no other, `seconds` is `null`, and `not_within_seconds` how long the key was "
-        "away; the objective `time_to_alarm` is then missed, whatever its limit. `alarm` is `null` "
-        "where none is named, and where AWS did not answer meanwhile",
+        "time_to_know": Field(
+            ToKnow | None,
+            "seconds from the key being taken away until somebody could know: `status`, seen "
+            "inaccessible; `rds_event`, the first RDS-EVENT-0418 or 0419 (`event`) that came "
+            "`by` EventBridge, where CHAOS_EVENTS_QUEUE names a queue, or else DescribeEvents; "
+            "`alarm`, the first of CHAOS_ALARMS that was seen to go to ALARM (`name`; one that "
+            "was in ALARM before does not count); `health_check`, the end of the first try of a "
+            "new connection that failed (one every 0.25 s, which fails after "
+            "CHAOS_QUERY_DEADLINE). Each has its `seconds`, and how far those can be off "
+            "(`bound`); `null`: it was not seen. An alarm that went off after the key was put "
+            "back is none: if there is no other, `seconds` is `null`, and `not_within_seconds` "
+            "how long the key was away; the objective `time_to_alarm` is then missed, whatever "
+            "its limit. `alarm` is `null` where none is named, and where AWS did not answer "
+            "meanwhile",
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:

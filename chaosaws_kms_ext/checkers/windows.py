@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -16,7 +17,7 @@ from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage import all_windows
 from chaosaws_kms_ext.checkers.outage_windows import Window
 from chaosaws_kms_ext.checkers.phases import recorded_span
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName, Utc
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["WindowsChecker", "windows_of"]
@@ -25,6 +26,16 @@ TOTAL = 0.99
 """The depth from which on an outage is called total."""
 SHOWN = 5
 """Windows in the table."""
+
+
+class WindowFigures(TypedDict):
+    """An outage."""
+
+    begin: Utc
+    end: Utc | None
+    seconds: float | None
+    depth: float
+    failed: int
 
 
 @checker
@@ -38,11 +49,15 @@ class WindowsChecker(Checker):
         Objective("longest_outage", "longest_outage_seconds", None, "seconds"),
     )
     fields = {
-        "windows": "each outage: `begin` and `end` (UTC; no `end`: until the record ended), "
-        "`seconds`, `depth` (the share of its arrivals that was not answered while it lasted: 1 is "
-        "a total outage), `failed` (arrivals that were not answered in time). It ends with the "
-        "first answer after which 99 % are answered for 10 AWS seconds, or for 20 arrivals if "
-        "those take longer; with fewer than 10 arrivals, or 0.1 s of them, it is none",
+        "windows": Field(
+            list[WindowFigures] | None,
+            "each outage: `begin` and `end` (UTC; no `end`: until the record ended), `seconds`, "
+            "`depth` (the share of its arrivals that was not answered while it lasted: 1 is a "
+            "total outage), `failed` (arrivals that were not answered in time). It ends with the "
+            "first answer after which 99 % are answered for 10 AWS seconds, or for 20 arrivals "
+            "if those take longer; with fewer than 10 arrivals, or 0.1 s of them, it is none",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -88,7 +103,7 @@ def _seconds(window: Window) -> float | None:
     return None if window.end is None else round((window.end - window.begin) / SECOND, 3)
 
 
-def _figures(history: History, window: Window) -> dict[str, Any]:
+def _figures(history: History, window: Window) -> WindowFigures:
     return {
         "begin": history.in_utc(window.begin),
         "end": None if window.end is None else history.in_utc(window.end),

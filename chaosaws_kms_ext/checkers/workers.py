@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from chaosaws_kms_ext.checkers.base import (
     Checker,
+    Field,
     Result,
     checker,
     every_load,
@@ -16,7 +17,7 @@ from chaosaws_kms_ext.checkers.base import (
 )
 from chaosaws_kms_ext.checkers.fault_outage import LONG_STALL
 from chaosaws_kms_ext.checkers.phases import recorded_span
-from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
+from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Utc
 from chaosaws_kms_ext.history.columns import Absence
 from chaosaws_kms_ext.history.history import History
 
@@ -27,6 +28,24 @@ SAID = 3
 """Absences in the table."""
 
 
+class AbsenceFigures(TypedDict):
+    """A time in which a process told nothing of the database."""
+
+    worker: int
+    begin: Utc
+    seconds: float
+    why: str
+
+
+class WorkerFigures(TypedDict):
+    """Of a load of several processes."""
+
+    started: int
+    absences: list[AbsenceFigures]
+    unrecorded: int
+    clock_error_seconds: float
+
+
 @checker
 class Workers(Checker):
     """Names the absences of each load that has several processes; a time in which all of them were
@@ -35,13 +54,17 @@ class Workers(Checker):
     name = "workers"
     place = 15
     fields = {
-        "workers": "of a load of several processes (`null`: it has one): `started`: how many; "
-        "`absences`: from when to when a process told nothing of the database, because it "
-        "`recorded nothing` (it died, or "
-        f"its records never came), `was cut off` or `did not run`, at most {LISTED}; `unrecorded`: "
-        "arrivals of which it is not known for that reason what became of them: they count neither "
-        "as answered nor as failed; `clock_error_seconds`: by how much the clocks of processes on "
-        "other machines can be off, which is part of every bound",
+        "workers": Field(
+            WorkerFigures | None,
+            "of a load of several processes (`null`: it has one): `started`: how many; "
+            "`absences`: from when to when a process told nothing of the database, because it "
+            "`recorded nothing` (it died, or its records never came), `was cut off` or `did not "
+            f"run`, at most {LISTED}; `unrecorded`: arrivals of which it is not known for that "
+            "reason what became of them: they count neither as answered nor as failed; "
+            "`clock_error_seconds`: by how much the clocks of processes on other machines can be "
+            "off, which is part of every bound",
+            of_load=True,
+        ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
@@ -59,7 +82,7 @@ class Workers(Checker):
         return Result(loads=loads, doubts=() if unknown else doubts, rows=rows)
 
 
-def _of(history: History, load: str) -> dict[str, Any] | None:
+def _of(history: History, load: str) -> WorkerFigures | None:
     if load not in history.recorded or history.recorded[load].workers == 1:
         return None
     recorded, its = history.recorded[load], _absences(history, load)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from chaosaws_kms_ext.cli.stored import cannot, reports_dir, show_again
-from chaosaws_kms_ext.report.files import Found, journal_of, write_files
+from chaosaws_kms_ext.report.files import Found, write_files
 
 __all__ = ["command"]
 
@@ -28,7 +28,7 @@ def command(folder: Path | None) -> None:
         judgement.write(where)
     except OSError as problem:
         raise cannot(f"the summary could not be written: {problem}") from None
-    found = Found(judgement, stored.history, stored.conditions, journal_of(where))
+    found = Found(judgement, stored.history, stored.conditions, stored.journal)
     for why_not in write_files(where, found):
         click.echo(f"Warning: {why_not}", err=True)
     if not judgement.verdict.passed:

@@ -34,6 +34,7 @@ from chaosaws_kms_ext.loadgen.reader_load import start_where_readers_are
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
 from chaosaws_kms_ext.report.files import kinds_of
+from chaosaws_kms_ext.report.live import process
 from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
@@ -306,6 +307,13 @@ def folder(start: Start) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def live_page(start: Start) -> Iterator[None]:
+    """What shows the run while it happens, if that is wanted."""
+    process.show(start.run)
+    yield
+
+
+@contextlib.contextmanager
 def stop_conditions(start: Start) -> Iterator[None]:
     """Ends the run when an alarm goes off, a safeguard breaks, or the key is away too long."""
     run = start.run
@@ -370,6 +378,7 @@ PARTS: Sequence[Part] = (
     fresh_passwords,
     key_put_back_at_last,
     folder,
+    live_page,
     stop_conditions,
     loads_put_away,
     watched_and_loaded,

@@ -33,6 +33,7 @@ from chaosaws_kms_ext.controls.conclude import conclude
 from chaosaws_kms_ext.controls.experiment_rules import ours
 from chaosaws_kms_ext.controls.lifecycle import begin, bring_up
 from chaosaws_kms_ext.controls.redaction import Redaction
+from chaosaws_kms_ext.controls.steps import record_begin, record_end, record_steps
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import last_resort
@@ -42,6 +43,7 @@ from chaosaws_kms_ext.run import Run
 __all__ = [
     "after_activity_control",
     "after_experiment_control",
+    "before_activity_control",
     "before_experiment_control",
     "cleanup_control",
 ]
@@ -80,6 +82,7 @@ def before_experiment_control(
     logger.addFilter(_redaction)
     try:
         start = begin(context, experiment_name, objectives or [], on, configuration)
+        record_steps(start.run, context, _redaction.text)
         bring_up(start, _stack)
     except PlainError as problem:
         _refused = str(problem)
@@ -91,6 +94,11 @@ def before_experiment_control(
         if all(ours(each) for each in context.get("rollbacks") or []):
             logger.addFilter(_silence)
         raise InterruptExecution(f"refused: {_refused}")
+
+
+def before_activity_control(context: Activity, experiment: Experiment, **_: Any) -> None:
+    """Records that a step begins."""
+    record_begin(runs.current(), experiment, context)
 
 
 def after_activity_control(
@@ -116,6 +124,7 @@ def after_activity_control(
             configuration.update(_flat(name, output))
         if "tolerance" in context and "tolerance_met" not in state:
             state["tolerance_met"] = _met(context["tolerance"], output, configuration, secrets)
+    record_end(runs.current(), experiment, context, state)
     failed = state.get("status") == "failed" or state.get("tolerance_met") is False
     if failed and any(each is context for each in experiment.get("method") or []):
         run = runs.current()

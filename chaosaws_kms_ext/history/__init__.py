@@ -21,6 +21,7 @@ from chaosaws_kms_ext.history.records import (
     Event,
     Operation,
     Outcome,
+    Utc,
     WrittenRow,
     utc,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Operation",
     "Outcome",
     "Process",
+    "Utc",
     "WrittenRow",
     "read_conditions",
     "utc",

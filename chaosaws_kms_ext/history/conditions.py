@@ -16,6 +16,7 @@ import psutil
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history.earlier import Earlier
+from chaosaws_kms_ext.history.records import Utc
 from chaosaws_kms_ext.settings import Settings
 
 __all__ = ["SCHEMA", "CannotBeJudged", "Conditions", "Process", "read_conditions"]
@@ -79,8 +80,7 @@ class Conditions:
 
     run: str
     experiment: str
-    started: str
-    """UTC."""
+    started: Utc
     settings: Settings
     region: str = ""
     expects_outage: bool = False

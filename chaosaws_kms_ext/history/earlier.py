@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypedDict
 
-__all__ = ["Earlier", "EarlierRun", "NotWorse"]
+__all__ = ["Earlier", "EarlierJson", "EarlierRun", "NotWorse"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,15 @@ class EarlierRun:
 
     run: str
     measured: float
+
+
+class EarlierJson(TypedDict):
+    """What a run is held against, as run.json and summary.json have it."""
+
+    last: int
+    percent: float
+    median: float | None
+    runs: list[EarlierRun]
 
 
 @dataclass(frozen=True)

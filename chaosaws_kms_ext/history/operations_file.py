@@ -190,12 +190,20 @@ class GrowingFile:
         self._head = b""
         self.header: Header | None = None
 
-    def batches(self) -> list[pa.RecordBatch]:
-        """The whole batches that came; none while there is no file. Raises HistoryDamaged."""
+    @property
+    def offset(self) -> int:
+        """How many of its bytes have been read as whole messages."""
+        return self._offset
+
+    def batches(self, most: int = -1) -> list[pa.RecordBatch]:
+        """The whole batches that came; none while there is no file. Raises HistoryDamaged.
+
+        `most`: bytes that are read at most, more than any message has; -1: all that came.
+        """
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                came = file.read()
+                came = file.read(most)
         except FileNotFoundError:
             return []
         head, whole, some = _whole(came)

@@ -40,7 +40,7 @@ from chaosaws_kms_ext.history.operations_file import (
 )
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation
 
-__all__ = ["arrivals_in", "read_recorded", "samples_in"]
+__all__ = ["arrivals_in", "in_chunks", "read_recorded", "samples_in"]
 
 CHUNK = 1 << 16
 """Operations that are taken at a time: a load writes small batches, each with its own cost."""
@@ -86,25 +86,30 @@ def _joined(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
     columns = _Columns(load, sum(path.stat().st_size for path, _ in files) // ROW)
     for path, _ in files:
         try:
-            for chunk in _chunks(read_batches(path)[1]):
+            for chunk in in_chunks(read_batches(path)[1]):
                 columns.add(chunk)
         except (ValueError, KeyError, pa.ArrowException) as problem:
             raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
     return columns.finish(files[0][1].rate)
 
 
-def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in larger batches."""
+def in_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in larger batches; those before a damage come before it is raised."""
     waiting: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        waiting.append(batch)
-        rows += batch.num_rows
-        if rows >= CHUNK:
-            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
-            waiting, rows = [], 0
+    rows, damage = 0, None
+    try:
+        for batch in batches:
+            waiting.append(batch)
+            rows += batch.num_rows
+            if rows >= CHUNK:
+                yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+                waiting, rows = [], 0
+    except HistoryDamaged as problem:
+        damage = problem
     if rows:
         yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+    if damage is not None:
+        raise damage
 
 
 class _Growing:

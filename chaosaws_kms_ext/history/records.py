@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from chaosaws_kms_ext.json_schema import Text
 
 __all__ = [
     "ARRIVALS",
@@ -20,6 +22,7 @@ __all__ = [
     "Event",
     "Operation",
     "Outcome",
+    "Utc",
     "WrittenRow",
     "utc",
 ]
@@ -106,7 +109,11 @@ class WrittenRow(NamedTuple):
     sequence: int
 
 
-def utc(instant: datetime) -> str:
+Utc = Annotated[str, Text(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", "date-time")]
+"""`2026-11-23T10:00:00.000Z`, as `utc` writes it."""
+
+
+def utc(instant: datetime) -> Utc:
     """`2026-11-23T10:00:00.000Z`."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03}Z"
 

@@ -7,6 +7,7 @@ is of a process that was killed: its last message may be torn off, and nothing e
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from pathlib import Path
@@ -17,12 +18,15 @@ import pyarrow as pa
 from chaosaws_kms_ext.errors import PlainError
 
 __all__ = [
+    "END",
     "FAILURES",
+    "MOST",
     "HistoryDamaged",
     "Summed",
     "check_closing_line",
     "check_end",
     "closing_line",
+    "is_closed",
     "is_whole",
 ]
 
@@ -75,9 +79,11 @@ def closing_line(crc: int) -> bytes:
 
 
 def check_closing_line(content: bytes) -> None:
-    """Raises ValueError where a file has such a line, and other bytes before it."""
+    """Raises ValueError where a file has no such line, or other bytes before it."""
     line = content[-LENGTH:]
-    if LINE.fullmatch(line) and line != closing_line(zlib.crc32(content[:-LENGTH])):
+    if not LINE.fullmatch(line):
+        raise ValueError("its end is missing")
+    if line != closing_line(zlib.crc32(content[:-LENGTH])):
         raise ValueError("its checksum is not that of its bytes")
 
 
@@ -86,6 +92,12 @@ def is_whole(path: Path) -> bool:
     with path.open("rb") as file:
         line = _last_line(file)
         return bool(line) and line == closing_line(_crc(file, file.seek(0, 2) - LENGTH))
+
+
+def is_closed(path: Path) -> bool:
+    """Whether whoever wrote the file closed it in order; raises OSError."""
+    with path.open("rb") as file:
+        return bool(_last_line(file))
 
 
 def check_end(path: Path, at: int, problem: object) -> None:
@@ -155,10 +167,27 @@ def _is_torn(rest: bytes) -> bool:
         return _next_batch(rest, 1) is None
     try:
         # It can be read if it is only too short.
-        message = pa.ipc.read_message(pa.BufferReader(rest + bytes(MOST)))
+        message = pa.ipc.read_message(_Continued(rest))
     except FAILURES:
         return False
     return 8 + length + message.body.size > len(rest) and _next_batch(rest, 1) is None
+
+
+class _Continued(io.RawIOBase):
+    """What is there, and zeros after it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._place = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most as many as a message has; no process needs that much memory for the rest."""
+        if not 0 <= size <= MOST:
+            raise ValueError("no message of a load is as long")
+        place, self._place = self._place, self._place + size
+        return self._content[place : self._place].ljust(size, b"\0")
 
 
 def _next_batch(data: bytes, after: int) -> int | None:

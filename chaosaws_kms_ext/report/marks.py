@@ -59,6 +59,10 @@ MORE = ("fault", "load", "event", "alarm", "state", "present", "why", "message")
 """Details that say what happened, in this order."""
 
 
+MOST = 200
+"""Characters of a state, or of a detail."""
+
+
 def bands_of(history: History, until: int) -> list[Band]:
     """The states of keys and clusters as they were seen, the last of each until `until` (ns)."""
     found = _bands("", history.all(EventName.STATUS), until)
@@ -72,7 +76,9 @@ def _bands(of: str, events: Iterable[Event], until: int) -> list[Band]:
     found: list[Band] = []
     seen = list(events)
     for lane in ("key", "cluster"):
-        states = [(each.at, str(each.details[lane])) for each in seen if each.details.get(lane)]
+        states = [
+            (each.at, str(each.details[lane])[:MOST]) for each in seen if each.details.get(lane)
+        ]
         before = [None, *(state for _, state in states)]
         changes = [one for one, last in zip(states, before, strict=False) if one[1] != last]
         ends = [*(at for at, _ in changes[1:]), until][: len(changes)]
@@ -97,4 +103,4 @@ def _events(history: History) -> Iterator[Mark]:
 
 def _details(details: dict[str, Any]) -> str:
     found = (details.get(name) for name in MORE)
-    return ", ".join(str(each)[:200] for each in found if each not in (None, ""))
+    return ", ".join(str(each)[:MOST] for each in found if each not in (None, ""))

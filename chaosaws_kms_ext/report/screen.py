@@ -16,7 +16,7 @@ from rich.text import Text
 
 from chaosaws_kms_ext.waiting import Observer
 
-__all__ = ["PLAIN_EVERY", "Screen"]
+__all__ = ["PLAIN_EVERY", "Screen", "span"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -111,10 +111,10 @@ class _ClearFirst(logging.Filter):
 
 
 def _clock(elapsed: float, limit: float) -> str:
-    return f"{_span(elapsed)} of {_span(limit)}"
+    return f"{span(elapsed)} of {span(limit)}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """`8 s`, `2:05`, `1:00:00`: as short as it is clear."""
     if seconds < 60:
         return f"{seconds:.0f} s"

@@ -9,29 +9,38 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 from chaosaws_kms_ext.checkers import (
     BROKEN,
     CHECKERS,
     OBJECTIVES,
     Checker,
+    Field,
     Result,
     not_worse,
 )
 from chaosaws_kms_ext.checkers.base import every_load
-from chaosaws_kms_ext.checkers.objectives import Figure
+from chaosaws_kms_ext.checkers.objectives import (
+    Against,
+    AgainstSeconds,
+    Figure,
+    Judged,
+    JudgedSeconds,
+)
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.history import (
     MAIN,
     CannotBeJudged,
     Conditions,
     EventName,
+    Utc,
     read_conditions,
     utc,
 )
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_what_is_there
+from chaosaws_kms_ext.report.journal import read_journal
 from chaosaws_kms_ext.report.setups import lab_of
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
 
@@ -48,32 +57,58 @@ __all__ = [
 
 SCHEMA = 1
 
+
+class LabConditions(TypedDict):
+    """What the figures of a lab depend on."""
+
+    speed: float
+    profile: str
+    tls: NotRequired[Literal[True]]
+    faults: NotRequired[list[dict[str, Any]]]
+
+
 HEADER = {
-    "schema": "the version of this format",
-    "experiment": "the name of the experiment",
-    "target": "where it ran: `lab` or `aws`",
-    "lab": "the lab's speed, timing profile, TLS, and the misbehaviours that were ordered of it; "
-    "`null` on AWS",
-    "verdict": "`passed`, `failed`, `inconclusive` or `aborted`",
-    "reasons": "every reason why the verdict is not `passed`",
-    "started": "UTC",
-    "ended": "UTC; `null`: the run was killed",
-    "region": "the AWS Region",
-    "cluster": "the cluster that the run was about; `null`: none",
-    "key": "the key of that cluster, or the key that the run was about; `null`: none",
-    "loads": "the fields of each other load, by name; `reader` is the one over the reader endpoint "
-    "of the same cluster; one that ran on another cluster under the key before the fault is "
-    "measured as `main` is; of one that the fault should not affect, those of the outage are "
-    "`null`",
-    "objectives": "each with its limit, what was measured, and whether it was met (`null`: could "
-    "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's speed; "
-    "`sense` says where a figure has to be at least the limit; `not_within_seconds`, that it had "
-    "so long to happen and did not: the objective is missed; `loads`, whose figure it is, where it "
-    "is not that of `main` alone: of loads on several clusters under the key the worst counts, of "
-    "writes the sum; `…_against_earlier` is one that is "
-    "held against earlier runs: `not_worse_than` has the `last` and the `percent` of the "
-    "experiment, the `runs` with what each `measured`, and their `median` (`null`: there are fewer "
-    "than `last`; then `not_judged` says so, and the verdict does not depend on it)",
+    "schema": Field(Literal[1], "the version of this format"),
+    "experiment": Field(str, "the name of the experiment"),
+    "target": Field(Literal["lab", "aws"], "where it ran: `lab` or `aws`"),
+    "lab": Field(
+        LabConditions | None,
+        "the lab's speed, timing profile, TLS, and the misbehaviours that were ordered of it; "
+        "`null` on AWS",
+    ),
+    "verdict": Field(
+        Literal["passed", "failed", "inconclusive", "aborted"],
+        "`passed`, `failed`, `inconclusive` or `aborted`",
+    ),
+    "reasons": Field(list[str], "every reason why the verdict is not `passed`"),
+    "started": Field(Utc, "UTC"),
+    "ended": Field(Utc | None, "UTC; `null`: the run was killed"),
+    "region": Field(str, "the AWS Region"),
+    "cluster": Field(str | None, "the cluster that the run was about; `null`: none"),
+    "key": Field(
+        str | None,
+        "the key of that cluster, or the key that the run was about; `null`: none",
+    ),
+    "loads": Field(
+        dict[str, Any],
+        "the fields of each other load, by name; `reader` is the one over the reader endpoint "
+        "of the same cluster; one that ran on another cluster under the key before the fault is "
+        "measured as `main` is; of one that the fault should not affect, those of the outage are "
+        "`null`",
+    ),
+    "objectives": Field(
+        list[Judged | JudgedSeconds | Against | AgainstSeconds],
+        "each with its limit, what was measured, and whether it was met (`null`: could "
+        "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's "
+        "speed; `sense` says where a figure has to be at least the limit; "
+        "`not_within_seconds`, that it had so long to happen and did not: the objective is missed; "
+        "`loads`, whose figure it is, where it is not that of `main` alone: of loads on several "
+        "clusters under the key the worst counts, of writes the sum; "
+        "`…_against_earlier` is one that is held against earlier runs: `not_worse_than` has the "
+        "`last` and the `percent` of the experiment, the `runs` with what each `measured`, and "
+        "their `median` (`null`: there are fewer than `last`; then `not_judged` says so, and the "
+        "verdict does not depend on it)",
+    ),
 }
 """The fields that no checker has, and what they are."""
 
@@ -123,7 +158,9 @@ class StoredRun:
     history: History
     conditions: Conditions
     damage: Sequence[str]
-    """What is wrong with the records, each in a sentence."""
+    """What is wrong with the records, or missing, each in a sentence."""
+    journal: Mapping[str, Any]
+    """Chaos Toolkit's; empty where there is none."""
 
     def judge(self, folder: Path) -> Judgement:
         """Judges it again; raises CannotBeJudged."""
@@ -154,7 +191,8 @@ def read_run(folder: Path) -> StoredRun:
         raise CannotBeJudged(
             f"the run in {folder} has not ended: its process {conditions.process.pid} runs"
         )
-    return StoredRun(found, conditions, damage)
+    journal, missing = read_journal(folder)
+    return StoredRun(found, conditions, [*damage, *missing], journal)
 
 
 def as_json(content: Mapping[str, Any]) -> str:

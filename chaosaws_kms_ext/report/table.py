@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import HORIZONTALS
@@ -18,13 +19,24 @@ from chaosaws_kms_ext.report.terminal import PLAIN, timeline, timeline_of
 from chaosaws_kms_ext.report.verdict import of_loads
 from chaosaws_kms_ext.text import shortened
 
-__all__ = ["COLOURS", "objective_in_words", "print_plain", "show", "table", "where_in_words"]
+__all__ = [
+    "COLOURS",
+    "PAGE",
+    "objective_in_words",
+    "print_plain",
+    "show",
+    "table",
+    "where_in_words",
+]
 
 COLOURS = {"passed": "bold green", "failed": "bold red"}
 """Of a verdict; of all others yellow."""
 
-LONGEST_NAME, LONGEST = 60, 2000
-"""Characters of a row's name, and of what it says."""
+PAGE = "report.html"
+"""The file of a run's folder to look at, if the run wants one."""
+
+LONGEST_NAME = 60
+"""Characters of a row's name."""
 
 
 def show(
@@ -85,7 +97,7 @@ def table(judgement: Judgement, folder: str) -> str:
 def _rows(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
     """Text of others stays text, and is no longer than a person can read."""
     for name, value in _told(judgement, folder):
-        yield shortened(name, LONGEST_NAME), shortened(value, LONGEST)
+        yield shortened(name, LONGEST_NAME), shortened(value)
 
 
 def _told(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
@@ -98,6 +110,8 @@ def _told(judgement: Judgement, folder: str) -> Iterator[tuple[str, str]]:
     for reason in judgement.verdict.reasons:
         yield "", reason
     yield "files", folder
+    if (page := Path(folder) / PAGE).exists():
+        yield "report", str(page)
 
 
 def where_in_words(summary: Mapping[str, Any]) -> str:

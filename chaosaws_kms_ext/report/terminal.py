@@ -81,10 +81,9 @@ def timeline(of: Drawing, width: int, ascii_only: bool = False) -> list[Text]:
         _row("answered" if alone else lane.name, _answered(of, lane, columns, ascii_only))
         for lane in of.lanes
     ]
-    for name in ("key", "cluster"):
-        its = [band for band in of.bands if band.lane == name]
-        if its:
-            rows.append(_row(name, _states(of, its, columns, ascii_only)))
+    rows += [
+        _row(name, _states(of, its, columns, ascii_only)) for name, its in _by_lane(of).items()
+    ]
     rows += [_row("", Text(line, "dim")) for line in _axis(of, columns, ascii_only)]
     full, part = (PLAIN_FULL, PLAIN_PART) if ascii_only else (FULL, PART)
     legend = (
@@ -93,6 +92,15 @@ def timeline(of: Drawing, width: int, ascii_only: bool = False) -> list[Text]:
     )
     said = [line for words in (legend, *_words(of)) for line in _wrapped(words, width)]
     return [*rows, *(Text(line, "dim") for line in said)]
+
+
+def _by_lane(of: Drawing) -> dict[str, list[Band]]:
+    """The bands of each key and each cluster, by its name."""
+    found: dict[str, list[Band]] = {}
+    for band in of.bands:
+        name = f"{band.lane} of {band.of}" if band.of else band.lane
+        found.setdefault(name, []).append(band)
+    return found
 
 
 def _row(name: str, content: Text) -> Text:
@@ -184,11 +192,9 @@ def _words(of: Drawing) -> Iterator[str]:
         name = "answered" if len(of.lanes) == 1 else f"answered of {_narrow(lane.name, 60)}"
         if said := list(_parts(of, lane)):
             yield f"{name}: {_some(said, ', ')}"
-    for name in ("key", "cluster"):
-        its = [band for band in of.bands if band.lane == name]
+    for name, its in _by_lane(of).items():
         said = [f"{_narrow(band.state, 60)} from {_at(of, band.begin)}" for band in its]
-        if said:
-            yield f"{name}: {_some(said, ', ')}"
+        yield f"{_narrow(name, 80)}: {_some(said, ', ')}"
     measured = {f"{lane.name}: {what}" for lane in of.lanes for what in ("impact", "recovery")}
     marks = [
         f"{_at(of, mark.at)} {_narrow(_named(of, mark), 60)}"

@@ -53,12 +53,15 @@ class Course:
         ended = history.first(EventName.ENDED)
         if ended is not None:
             said = ended.details
-            return cls(
-                interrupted=said["interrupted"],
-                by=said["by"],
-                failures=tuple(said["failures"]),
-                doubts=tuple(said["doubts"]),
-            )
+            try:
+                return cls(
+                    interrupted=bool(said["interrupted"]),
+                    by=str(said["by"]),
+                    failures=_sentences(said["failures"]),
+                    doubts=_sentences(said["doubts"]),
+                )
+            except (KeyError, TypeError):
+                return cls(doubts=("how the run ended is not known: its last event is damaged",))
         away = [
             f"the records do not show that the key {key} was put back: `chaos kms restore` does "
             "it, if nobody has"
@@ -88,6 +91,13 @@ class Verdict:
         return {"verdict": self.word, "reasons": list(self.reasons)}
 
 
+def _sentences(said: Any) -> tuple[str, ...]:
+    """A list of texts; raises TypeError where it is none."""
+    if not isinstance(said, list | tuple) or not all(isinstance(each, str) for each in said):
+        raise TypeError
+    return tuple(said)
+
+
 def _keys_away(history: History) -> list[str]:
     """The keys that were taken away, or were to be, and not put back after that."""
     last: dict[str, str] = {}
@@ -113,7 +123,7 @@ def decide(
     if course.interrupted:
         why = f"the run was interrupted: {course.by}" if course.by else "the run was interrupted"
         if course.killed:
-            why = "the run was killed: what came after its last record is not known"
+            why = "the run did not record its end: it was killed, or its last records are gone"
         return Verdict("aborted", (why, *causes, *course.failures, *doubts))
     missed = [f"objective missed: {in_words(o)}" for o in objectives if o["met"] is False]
     if course.failures or missed:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from chaosaws_kms_ext.report.files import FILES
 from tests.support.chaos import EXPERIMENT, LabAsAws
 from tests.support.labs import as_superuser, mostly_soak
 from tests.support.token_gate import asks, standing_before
@@ -103,6 +104,7 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(lab_as_aws, t
         str(lab_as_aws.chaos.folder / "journal.json"),
         str(given),
         TEAM_TOKEN=token,
+        CHAOS_REPORT_FILES="all",
         **by_secret("shop/asked"),
     )
     running.until_said("Action: hold-the-outage")
@@ -111,7 +113,13 @@ def test_no_secret_of_a_run_is_in_anything_that_it_leaves_or_shows(lab_as_aws, t
     assert ran.status == 0, ran.output
     assert ran.summary["writes"]["acknowledged"] > 20
 
+    folder = (ran.reports / "latest").resolve()
+    assert lab_as_aws.chaos.kms("export", str(folder), "--format", "csv").status == 0
+    left = {path.name for path in folder.rglob("*")}
+    assert {name for name, _ in FILES.values()} | {"operations.csv", "events.csv"} <= left
     assert holding(lab_as_aws.chaos.folder, canaries) == []
+    (folder / "planted").write_text(f"x{token}x")
+    assert [path.name for path in holding(folder, canaries)] == ["planted"]
     assert len(seen) >= 3
     for command, _ in seen:
         assert not any(canary in word for canary in canaries for word in command)

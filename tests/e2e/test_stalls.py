@@ -11,7 +11,7 @@ import pytest
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls import conclude as conclusion
-from chaosaws_kms_ext.history import Conditions
+from chaosaws_kms_ext.history import Conditions, utc
 from chaosaws_kms_ext.settings import Settings
 from tests.support.chaos import marked
 from tests.support.chaos_runs import MOMENTS
@@ -171,7 +171,7 @@ def test_a_load_that_is_killed_twice_is_the_first_reason(chaos):
 def test_reports_without_room_do_not_keep_the_judgement_away(on_aws, tmp_path, monkeypatch, capsys):
     run = runs.begin(Settings(target="aws", reports_dir=str(tmp_path)), "full")
     run.open_folder()
-    run.conditions = Conditions(run.id, "full", "", run.settings)
+    run.conditions = Conditions(run.id, "full", utc(run.started), run.settings)
 
     def full(*_):
         raise OSError(28, "No space left on device")

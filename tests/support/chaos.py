@@ -21,6 +21,7 @@ from tests.support import forked_chaos, forks
 from tests.support.forked_labs import new_lab
 from tests.support.judge_again import differing
 from tests.support.labs import FAST, client, program, until
+from tests.support.schemas import invalid
 from tests.support.usual_policies import calls
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +136,7 @@ class Running:
             self.process.send_signal(signal.SIGKILL)
             raise AssertionError(f"still running after {timeout:g} s:\n{self.output}") from None
         assert differing(self.folder / "reports") == []
+        assert invalid(self.folder / "reports") == []
         return Ran(status, self.output, self.folder / "reports", self.mark)
 
     def left(self) -> list[str]:

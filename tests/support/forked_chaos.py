@@ -11,7 +11,8 @@ from botocore.session import Session
 
 from chaosaws_kms_ext import processes
 from chaosaws_kms_ext.lab_client import local_lab
-from chaosaws_kms_ext.loadgen import process
+from chaosaws_kms_ext.loadgen import locust_processes
+from chaosaws_kms_ext.processes import Child
 from chaosaws_kms_ext.undo import watchdog
 from tests.support.forked_child import ForkedChild
 from tests.support.models import models_once
@@ -23,8 +24,8 @@ STARTS = {"run": ("tests.support.forked_labs", "tests.support.forked_locust")}
 
 IMPORTED = (
     "audit.probes", "aurora.actions", "aurora.probes", "cli.doctor", "cli.lab", "cli.policy",
-    "cli.report", "cli.restore", "controls.run", "kms.actions", "kms.probes", "load.actions",
-    "load.probes", "loadgen.drop_schema",
+    "cli.report", "cli.restore", "cli.watch", "controls.run", "kms.actions", "kms.probes",
+    "load.actions", "load.probes", "loadgen.drop_schema",
 )  # fmt: skip
 
 SERVICES = ("kms", "rds", "sts")
@@ -42,7 +43,9 @@ def prepare() -> Callable[[], Any]:
     session.set_credentials("none", "none")
     for service in SERVICES:
         session.create_client(service, region_name="eu-west-1")
-    for module in (local_lab, process, processes):
+    for module in (local_lab, locust_processes, processes):
+        assert module.Child is Child
+    for module in (local_lab, locust_processes, processes):
         module.Child = ForkedChild  # type: ignore[misc]
 
     def main() -> Any:

@@ -23,7 +23,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 
@@ -34,9 +35,9 @@ from pathlib import Path
 from select import select
 from signal import signal as on_signal
 from socket import socket as own_socket
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["POSSIBLE", "Process", "fork", "ready"]
+__all__ = ["POSSIBLE", "SOCKETS", "Process", "fork", "ready", "run_alone"]
 
 POSSIBLE = hasattr(os, "pidfd_open") and Path("/proc/self/status").exists()
 
@@ -194,7 +195,7 @@ def main(module: str, listener: socket.socket, lifeline: socket.socket) -> Any:
                 for ours in (listener, lifeline, control):
                     ours.close()
                 _become(json.loads(said), *descriptors[1:])
-                return program()
+                _end_as(program)
             statuses[pid] = descriptors[0]
             pidfd = os.pidfd_open(pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -202,6 +203,24 @@ def main(module: str, listener: socket.socket, lifeline: socket.socket) -> Any:
             for descriptor in (*descriptors[1:], pidfd):
                 os.close(descriptor)
     return 0
+
+
+def _end_as(program: Callable[[], Any]) -> None:
+    """Runs the program and ends as Python does, but frees nothing: the process is gone anyway.
+
+    To free all that was imported is more work than most programs do.
+    """
+    try:
+        status = program()
+    except SystemExit as ended:
+        status = ended.code
+    if not (status is None or isinstance(status, int)):  # words, which Python writes
+        sys.exit(status)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit((status or 0) & 0xFF)
 
 
 def _reap(statuses: dict[int, int]) -> None:
@@ -228,6 +247,26 @@ def _become(said: Mapping[str, Any], stdout: int, stderr: int, *kept: int) -> No
     tempfile.tempdir = None
     sys.argv[:] = said["command"][said["command"][0] == "-m" :]
     _show(said["command"])
+
+
+def run_alone(
+    command: Sequence[str], stdin: int, kept: Collection[int], main: Callable[..., Any]
+) -> NoReturn:
+    """In a process that a program has just forked: `main`, as a program of its own would run it,
+    with the last argument of `command` and these descriptors."""
+    status = 1
+    try:
+        os.setsid()
+        os.dup2(stdin, 0)
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) not in {0, 1, 2, *kept}:
+                with contextlib.suppress(OSError):  # that of the list
+                    os.close(int(name))
+        _show(command)
+        main(command[-1])
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _show(command: Sequence[str]) -> None:

@@ -106,6 +106,10 @@ def with_limits(asked):
     ]
 
 
+VERSIONS = {"python": "3.11"}
+"""Not looked up for each of thousands of histories."""
+
+
 def conditions(outage=False, objectives=(), settings=SETTINGS):
     return Conditions(
         run="r",
@@ -115,6 +119,7 @@ def conditions(outage=False, objectives=(), settings=SETTINGS):
         region="eu-west-1",
         expects_outage=outage,
         objectives=read_objectives(objectives),
+        versions=VERSIONS,
     )
 
 
@@ -177,11 +182,15 @@ def replaced(*events):
 
 def told(disabled="arn:me", enabled="arn:me", unknown=()):
     def by(who):
-        return who and {"who": who, "when": "2026-11-23T10:00:00Z"}
+        return who and {"who": who, "when": "2026-11-23T10:00:00Z", "event_id": "1"}
 
     return event(
         EventName.AUDIT,
         1,
+        key="arn:k",
+        cluster="orders",
+        complete=not unknown,
+        first_failed_decrypt="2026-11-23T10:00:05+00:00",
         disabled_by=by(disabled),
         enabled_by=by(enabled),
         failed_decrypts=3,

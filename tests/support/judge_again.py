@@ -1,6 +1,7 @@
 """Judges stored runs again: `python -m tests.support.judge_again reports/test`.
 
-Ends with 1 where a summary is not the same, byte for byte, or where there is no run at all.
+Ends with 1 where a summary is not the same, byte for byte, where a file is not as its schema says,
+or where there is no run at all.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from chaosaws_kms_ext.report.summary import judge_again
+from tests.support.schemas import invalid
 
 __all__ = ["differing", "runs"]
 
@@ -37,5 +39,11 @@ if __name__ == "__main__":
     others = differing(where)
     for each in others:
         print(f"{each} is judged otherwise now")
-    print(f"{len(runs(where))} stored runs judged again, {len(others)} otherwise")
-    sys.exit(bool(others or not runs(where)))
+    wrong = invalid(where)
+    for why in wrong:
+        print(why)
+    print(
+        f"{len(runs(where))} stored runs judged again, {len(others)} otherwise; "
+        f"{len(wrong)} things are not as the schemas say"
+    )
+    sys.exit(bool(others or wrong or not runs(where)))

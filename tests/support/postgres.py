@@ -8,6 +8,8 @@ import random
 import shutil
 import socket
 import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -57,12 +59,17 @@ class Trusting(Postgres):
             connection.execute("CREATE ROLE postgres LOGIN SUPERUSER")
 
 
+@cache
+def _binaries() -> Binaries:
+    return Binaries.find(scratch())
+
+
 @contextlib.contextmanager
 def a_postgres(addresses=("127.0.0.1",), trusts=""):
     """A PostgreSQL that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(dir=scratch()))
     folder.chmod(0o711)
-    server = Trusting(Binaries.find(folder), folder / "data", free_port(), addresses)
+    server = Trusting(replace(_binaries(), scratch=folder), folder / "data", free_port(), addresses)
     server.trusts += trusts
     try:
         server.initialise()

@@ -89,6 +89,7 @@ WRONG = {
         "1" * 1_000_000,
     ],
     "blast_radius": ["-1", "1.5", "all", "100001", "1e3", "0x10", "$(id)", "9" * 1_000_000],
+    "allow_key_deletion": ["true", "YES", "1", "30"],
     "without_switch": ["true", "YES", "1", "no switch"],
     "without_backup": ["true", "YES", "1", "no backup", "; yes", "yes\0", "y" * 1_000_000],
     "backup_within": ["0", "-1", "7d", "nan", "inf", "3651 days", "$(date)", "1" * 1_000_000],
@@ -149,6 +150,7 @@ WRONG = {
     "lab_tls": ["true", "on", "1", "YES"],
     "reports_dir": ["pyproject.toml", "a\0b"],
     "report_files": [",", "html,", "a" * 3000],
+    "watch": ["true", "on", "1", "YES", "a\0b"],
     "lab_speed": ["0", "-60", "inf", "fast"],
     "lab_profile": ["real", "Observed"],
 }

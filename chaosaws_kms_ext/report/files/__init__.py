@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from chaosaws_kms_ext.discovery import import_all
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.report.files.base import FILES, Found
 
-__all__ = ["FILES", "Found", "UnknownFile", "journal_of", "kinds_of", "write_files"]
+__all__ = ["FILES", "Found", "UnknownFile", "kinds_of", "write_files"]
 
 BROKEN = import_all(__path__, __name__)
 """Modules of this folder that cannot be imported, and why."""
@@ -51,12 +49,3 @@ def write_files(folder: Path, found: Found) -> list[str]:
         except Exception as problem:
             problems.append(f"{name} could not be written: {problem!r:.300}")
     return problems
-
-
-def journal_of(folder: Path) -> Mapping[str, Any]:
-    """Chaos Toolkit's journal in a run's folder, as far as it is there."""
-    try:
-        found = json.loads((folder / "journal.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

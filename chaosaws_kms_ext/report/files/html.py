@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.report.files.base import Found, report_file
+from chaosaws_kms_ext.report.table import PAGE
 
 __all__ = ["html"]
 
 
-@report_file("html", "report.html")
+@report_file("html", PAGE)
 def html(found: Found) -> str:
     """The page; who draws nothing imports no plotting library."""
     from chaosaws_kms_ext.report.page.page import page_of

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report.files.base import Found, report_file
 from chaosaws_kms_ext.report.table import objective_in_words
-from chaosaws_kms_ext.text import printable
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["junit"]
 
@@ -35,7 +35,7 @@ def junit(found: Found) -> str:
     experiment = str(found.summary["experiment"])
     suite = ElementTree.Element(
         "testsuite",
-        name=printable(experiment),
+        name=shortened(experiment),
         timestamp=str(found.summary["started"]),
         tests=str(len(cases)),
         failures=str(sum(bool(each.failure) for each in cases)),
@@ -47,14 +47,14 @@ def junit(found: Found) -> str:
         case = ElementTree.SubElement(
             suite,
             "testcase",
-            classname=printable(f"{experiment}.{each.kind}"),
-            name=printable(each.name),
+            classname=shortened(f"{experiment}.{each.kind}"),
+            name=shortened(each.name),
             time=f"{each.seconds:.3f}",
         )
         reasons = (("failure", each.failure), ("error", each.unknown), ("skipped", each.skipped))
         for tag, why in reasons:
             if why:
-                ElementTree.SubElement(case, tag, message=printable(why))
+                ElementTree.SubElement(case, tag, message=shortened(why))
     whole = ElementTree.Element("testsuites")
     whole.append(suite)
     ElementTree.indent(whole)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from chaosaws_kms_ext.report.files.base import Found, report_file
 from chaosaws_kms_ext.report.table import objective_in_words, where_in_words
-from chaosaws_kms_ext.text import printable
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["md"]
 
@@ -48,5 +48,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def _text(value: object) -> str:
     """Text that stays text: on one line, and nothing in it is a link, a tag or a mention."""
-    line = " ".join(printable(str(value)).split())
+    line = " ".join(shortened(str(value)).split())
     return SPECIAL.sub(r"\\\1", line)

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaosaws_kms_ext.report.files.base import Found, report_file
-from chaosaws_kms_ext.text import printable
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["PREFIX", "metrics", "numbers_of"]
 
 PREFIX = "chaos_kms_"
 OF_RUN = ("experiment", "target", "cluster")
 VERDICTS = ("passed", "failed", "inconclusive", "aborted")
+LONGEST_NAME = 100
+"""Characters: what a server said is a part of some names."""
 NOT_A_FIGURE = ("schema", "lab", "objectives", "loads", "bounds")
 
 
@@ -25,7 +27,7 @@ def metrics(found: Found) -> str:
     from prometheus_client.openmetrics.exposition import generate_latest
 
     registry, summary = CollectorRegistry(), found.summary
-    run = [printable(str(summary[name] or "")) for name in OF_RUN]
+    run = [shortened(str(summary[name] or "")) for name in OF_RUN]
 
     def gauge(name: str, doc: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", doc, (*OF_RUN, *labels), registry=registry)
@@ -39,7 +41,7 @@ def metrics(found: Found) -> str:
         for name, value in numbers_of(its):
             if name not in figures:
                 figures[name] = gauge(name, f"{name} of summary.json", "load")
-            figures[name].labels(*run, load).set(value)
+            figures[name].labels(*run, shortened(load)).set(value)
     bound = gauge("bound_seconds", "by how much a figure can be off", "figure")
     for name, value in (summary.get("bounds") or {}).items():
         bound.labels(*run, name).set(value)
@@ -56,7 +58,7 @@ def numbers_of(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
     for name, value in figures.items():
         if not prefix and name in NOT_A_FIGURE:
             continue
-        whole = f"{prefix}{re.sub('[^a-zA-Z0-9]', '_', name)}"
+        whole = f"{prefix}{re.sub('[^a-zA-Z0-9]', '_', name[:LONGEST_NAME])}"
         if isinstance(value, Mapping):
             yield from numbers_of(value, f"{whole}_")
         elif isinstance(value, bool | int | float):

@@ -17,7 +17,7 @@ from chaosaws_kms_ext.report.kept import KeptRun
 from chaosaws_kms_ext.report.page.template import render, script_of_bokeh
 from chaosaws_kms_ext.report.page.trend import AXIS, CHARTS, RUNS, Point, charts, data_of
 from chaosaws_kms_ext.report.setups import Setup, setup_of
-from chaosaws_kms_ext.report.table import where_in_words
+from chaosaws_kms_ext.report.table import PAGE, where_in_words
 from chaosaws_kms_ext.text import shortened
 
 __all__ = ["index_of"]
@@ -27,7 +27,6 @@ FEWEST = 2
 """Runs of one setup that have a trend."""
 NAME, WHY = 200, 500
 """Characters of what others have named, and of a reason."""
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)

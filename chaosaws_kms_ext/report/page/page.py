@@ -31,7 +31,7 @@ def page_of(
 ) -> str:
     """The whole page."""
     summary = judgement.summary
-    drawing = drawing_of(history, conditions, drawn)
+    drawing = drawing_of(history, conditions, drawn, summary)
     script, div = components(timeline(drawing)) if drawing else ("", "")
     return render(
         "report.html.jinja",

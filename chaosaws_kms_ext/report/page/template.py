@@ -7,7 +7,7 @@ from typing import Any
 from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from chaosaws_kms_ext.text import printable
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["render", "script_of_bokeh"]
 
@@ -32,5 +32,5 @@ def script_of_bokeh() -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Text with nothing in it that is no character."""
-    return printable(value) if type(value) is str else value
+    """Text of others: printable, and not longer than a person reads."""
+    return shortened(value) if type(value) is str else value

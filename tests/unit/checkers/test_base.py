@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from chaosaws_kms_ext import checkers
-from chaosaws_kms_ext.checkers import CHECKERS, OBJECTIVES, Checker, Objective, Result, checker
+from chaosaws_kms_ext.checkers import (
+    CHECKERS,
+    OBJECTIVES,
+    Checker,
+    Field,
+    Objective,
+    Result,
+    checker,
+)
 from chaosaws_kms_ext.checkers.base import expects_outage, hit_loads
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report import summary
@@ -58,7 +66,7 @@ class Broken(Checker):
     name = "broken"
     place = 1
     objectives = (Objective("unbroken", "breaks"),)
-    fields = {"breaks": "how often"}
+    fields = {"breaks": Field(int | None, "how often")}
 
     def check(self, history, conditions):
         raise ZeroDivisionError("of nothing")
@@ -104,6 +112,13 @@ def test_a_name_twice_is_an_error(registered):
         checker(type("Another", (Broken,), {"name": "another"}))
     with pytest.raises(ValueError, match="two checkers have an objective called unbroken"):
         checker(type("Another", (Broken,), {"name": "another", "fields": {}}))
+
+
+def test_a_field_without_a_type_is_an_error(registered):
+    other = {"breaks": "how often"}
+    with pytest.raises(TypeError, match="the field breaks of broken is no Field"):
+        checker(type("Other", (Broken,), {"fields": other}))
+    assert "broken" not in CHECKERS
 
 
 def test_every_figure_in_a_summary_is_documented_by_its_checker():

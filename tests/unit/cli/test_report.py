@@ -12,46 +12,19 @@ from click.testing import CliRunner
 
 from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.history import (
-    SECOND,
     Anchor,
     CannotBeJudged,
     Event,
     EventName,
     Process,
 )
-from chaosaws_kms_ext.history.columns import ReadBack
 from chaosaws_kms_ext.history.history import History
-from chaosaws_kms_ext.history.writer import OperationWriter, write_rows
 from chaosaws_kms_ext.report.files import FILES
 from chaosaws_kms_ext.report.summary import judge_again
 from chaosaws_kms_ext.report.verdict import Course
-from chaosaws_kms_ext.run import Instant
-from tests.support.histories import RATE, at, outage_of_main, written
-from tests.support.synthetic_run import GONE, KEY, begun
-
-WELL = Course()
-
-
-def stored(tmp_path, until=None, ended=WELL, process=GONE, objectives=("rto", "lost_writes")):
-    """A run's folder with an outage; `until`: the last of its events, when it was killed."""
-    run, folder = begun(tmp_path, RATE, objectives, process)
-    operations, events = outage_of_main()
-    run.event(EventName.LOAD_STARTED, Instant(0, 0), load="main", reconnect_spacing_seconds=0.05)
-    for each in sorted(events, key=lambda event: event.at):
-        details = {**each.details, "key": KEY} if "key" in each.details else each.details
-        run.event(EventName(each.name), Instant(each.at, 0), **details)
-        if each.name == until:
-            break
-    writer = OperationWriter(folder / "history", "main", RATE)
-    last = run.events[-1].at + 2 * SECOND if until else at(10_000)
-    recorded = [each for each in operations if each.done <= last]
-    writer.write([each[1:] for each in recorded])
-    if until is None:
-        write_rows(folder / "history", "main", ReadBack.of(written(operations)))
-    if ended is not None and until is None:
-        run.event(EventName.ENDED, **ended.details())
-    run.close()
-    return folder
+from tests.support.histories import at
+from tests.support.small_run import stored
+from tests.support.synthetic_run import KEY
 
 
 def test_it_is_the_same_every_time(tmp_path):
@@ -79,7 +52,7 @@ def test_a_run_that_was_killed_with_the_key_away_is_aborted_and_says_what_is_mis
     assert judgement.verdict.word == "aborted"
     reasons = judgement.verdict.reasons
     assert reasons[:2] == (
-        "the run was killed: what came after its last record is not known",
+        "the run did not record its end: it was killed, or its last records are gone",
         f"the records do not show that the key {KEY} was put back: `chaos kms restore` does it, if "
         "nobody has",
     )

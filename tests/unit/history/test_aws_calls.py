@@ -81,7 +81,7 @@ def test_what_is_no_call_is_damage_that_is_said_and_hides_nothing_else(tmp_path,
         read_history(folder)
     found, (why,) = read_what_is_there(folder)
     assert f"the calls to AWS cannot be read: {AWS_CALLS} is damaged" in why
-    assert found.calls == ()
+    assert found.calls == []
     assert found.anchor == run.anchor
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from chaosaws_kms_ext.history import Operation
 from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history, read_what_is_there
-from chaosaws_kms_ext.history.stream_end import is_whole
+from chaosaws_kms_ext.history.stream_end import is_closed, is_whole
 from chaosaws_kms_ext.history.writer import OperationStream
 from tests.support.records import recorded
 
@@ -55,7 +56,10 @@ KILLED, _ = a_stream(close=False)
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("history") / "operations-main-1.arrows"
+    folder = tmp_path_factory.mktemp("history")
+    header = {"schema": 1, "anchor": {"monotonic_ns": 0, "utc_ns": 0}}
+    (folder / "events.jsonl").write_text(json.dumps(header) + "\n")
+    return folder / "operations-main-1.arrows"
 
 
 def numbers(path):
@@ -73,8 +77,10 @@ def test_a_file_that_was_closed_is_whole_and_others_read_it(path):
     assert is_whole(path)
     assert numbers(path) == list(range(sum(SIZES)))
     assert pa.ipc.open_stream(WHOLE).read_all().num_rows == sum(SIZES)
+    assert is_closed(path)
     path.write_bytes(KILLED)
     assert not is_whole(path)
+    assert not is_closed(path)
     assert numbers(path) == list(range(sum(SIZES)))
 
 

@@ -235,6 +235,12 @@ def test_the_table_says_for_how_long_an_alarm_did_not_go_off():
     assert judged.verdict.word == "failed"
 
 
+def test_the_table_ends_by_naming_the_page_if_there_is_one(tmp_path):
+    (tmp_path / "report.html").touch()
+    shown = table(summary.judge(history(events=[ENDED]), conditions()), str(tmp_path))
+    assert shown.splitlines()[-2].split() == ["report", f"{tmp_path}/report.html"]
+
+
 def test_the_table_of_a_run_about_nothing_of_others_is_short():
     shown = table(summary.judge(history(events=[ENDED]), conditions()), "reports/x")
     assert [line.split("  ")[0] for line in shown.splitlines()[1:-1]] == [

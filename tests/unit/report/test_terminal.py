@@ -140,3 +140,15 @@ def test_of_very_many_changes_the_first_are_listed():
     ]
     said = " ".join(" ".join(lines(recorded(*flaps))).split())
     assert "71 more" in said
+
+
+def test_another_cluster_and_its_key_have_rows_of_their_own():
+    other = {"of": "copies", "key": "Disabled", "cluster": "available"}
+    said = lines(recorded(event(EventName.OTHER_STATUS, 50, **other)))
+    assert row("key of co…", said).split("│")[1].strip() == "Disabled"
+    assert [part.strip() for part in row("key", said).split("│")][1:] == [
+        "Enabled",
+        "Disabled",
+        "Enabled",
+    ]
+    assert any(line.startswith("cluster of copies: available from ") for line in said)

@@ -16,7 +16,9 @@ from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.history.aws_calls import AwsCall
 from chaosaws_kms_ext.history.records import Event
+from chaosaws_kms_ext.report.drawing import RECOVERED, drawing_of
 from chaosaws_kms_ext.report.files.html import html as html_of
+from chaosaws_kms_ext.report.slices import drawn
 from chaosaws_kms_ext.report.summary import judge
 from tests.support.found import EVIL
 from tests.support.synthetic_run import stored
@@ -57,6 +59,17 @@ def test_every_figure_is_that_of_the_summary(page, found):
     for name, found in judgement.rows:
         assert name in said
         assert found in said
+
+
+def test_the_steps_of_the_recovery_are_marks_at_their_instants(found):
+    drawing = drawing_of(found.history, found.conditions, drawn, found.summary)
+    back = found.history.first(EventName.PUT_BACK).at
+    for name, said in RECOVERED.items():
+        seconds = found.summary["recovery_curve"][name]
+        marks = [mark.at for mark in drawing.marks if mark.name == f"main: {said}"]
+        expected = [] if seconds is None else [back + round(seconds * 1e9)]
+        assert marks == expected
+    assert found.summary["recovery_curve"]["all"] is not None
 
 
 def test_it_asks_nobody_for_anything(page):

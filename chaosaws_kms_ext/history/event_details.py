@@ -1,0 +1,294 @@
+"""What each event says beside its name and its instant: one class an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+from chaosaws_kms_ext.history.events import EventName
+from chaosaws_kms_ext.history.records import Utc
+
+__all__ = ["DETAILS", "Audit", "SeedRows"]
+
+
+class Why(TypedDict):
+    """Why something is not known, or was refused."""
+
+    why: str
+
+
+class Exact(TypedDict):
+    """How much earlier it can have been."""
+
+    within_seconds: float
+
+
+class Target(TypedDict):
+    """What the run is about."""
+
+    cluster: str
+    key: str
+
+
+class Finding(TypedDict):
+    """One check of the guard."""
+
+    about: str
+    state: Literal["ok", "refused", "unproven"]
+    why: str
+
+
+class Guard(TypedDict):
+    """Everything that it looked at."""
+
+    findings: list[Finding]
+
+
+class Safeguards(TypedDict):
+    """Name → what it does, in words."""
+
+    key: str
+    armed: dict[str, str]
+
+
+class Ready(TypedDict):
+    """Whom AWS takes the run for."""
+
+    caller: str
+
+
+class Place(TypedDict):
+    """Where a step stands in the experiment."""
+
+    part: Literal["hypothesis", "method", "rollbacks"]
+    place: int
+
+
+class Step(Place):
+    """Its name, without secrets."""
+
+    name: str
+
+
+class Steps(TypedDict):
+    """All of them."""
+
+    steps: list[Step]
+
+
+class StepEnded(Place):
+    """How it ended, as Chaos Toolkit says."""
+
+    status: str
+
+
+class JournalOpened(TypedDict):
+    """The file of the undo."""
+
+    entry: str
+    key: str
+
+
+class JournalClosed(TypedDict):
+    """The same."""
+
+    entry: str
+
+
+class SwitchArmed(TypedDict):
+    """The schedules that put the key back without the run."""
+
+    schedules: list[str]
+    due: str
+
+
+class Injected(Exact):
+    """The fault; `others`: the other clusters under the key."""
+
+    fault: str
+    key: str
+    cluster: str
+    others: NotRequired[list[str]]
+
+
+class PutBack(Exact):
+    """By whom, if it was not this run."""
+
+    key: str
+    cluster: str
+    by: NotRequired[str]
+
+
+class OfCluster(Exact):
+    """What was done to a cluster."""
+
+    cluster: str
+
+
+class RestoreOrdered(OfCluster):
+    """From what."""
+
+    snapshot: str
+
+
+class Status(Exact):
+    """What a look saw."""
+
+    key: str
+    cluster: str
+    instances: dict[str, str]
+    meaning: Literal["accessible", "recoverable", "terminal", "changing"]
+
+
+class OtherStatus(Status):
+    """Of which cluster."""
+
+    of: str
+
+
+class RdsEvent(Exact):
+    """As RDS writes it."""
+
+    event: str
+    source: str
+    message: str
+    date: Utc
+    by: Literal["DescribeEvents", "EventBridge"]
+
+
+class Alarm(Exact):
+    """A state of an alarm, and the one before, if that was seen."""
+
+    alarm: str
+    state: str
+    before: str | None
+    date: str
+
+
+class Sealed(TypedDict):
+    """A ciphertext, by its digest."""
+
+    digest: str
+    context: dict[str, str]
+
+
+class Decrypted(Sealed):
+    """Whether KMS decrypted it with this context."""
+
+    decrypted: bool
+
+
+class OfLoad(TypedDict):
+    """A load, by its name."""
+
+    load: str
+
+
+class LoadStarted(OfLoad):
+    """How it was started; on which cluster, under which key; of a load over the reader endpoint
+    whose registers it reads."""
+
+    cluster: NotRequired[str]
+    key: NotRequired[str]
+    reconnect_spacing_seconds: float
+    endpoint: NotRequired[Literal["reader"]]
+    registers_of: NotRequired[str]
+
+
+class LoadDied(Exact):
+    """Why it ended by itself."""
+
+    load: str
+    why: str
+
+
+class LoadProcesses(OfLoad):
+    """How many were heard of."""
+
+    present: int
+    of: int
+
+
+class LoadStopped(OfLoad):
+    """Whether it still ran, or why it did not."""
+
+    ran: bool
+    why: NotRequired[str]
+
+
+class SeedRows(TypedDict):
+    """Of the lab's own rows; None: they could not be counted."""
+
+    expected: int
+    present: int | None
+
+
+class By(TypedDict):
+    """A call, as CloudTrail has it."""
+
+    who: str
+    when: str
+    event_id: str
+
+
+class Audit(TypedDict):
+    """What CloudTrail says of the fault."""
+
+    key: str
+    cluster: str
+    complete: bool
+    disabled_by: By | None
+    enabled_by: By | None
+    failed_decrypts: int
+    first_failed_decrypt: str | None
+    unknown: list[str]
+
+
+class Ended(TypedDict):
+    """How the run went (`report.verdict.Course`)."""
+
+    interrupted: bool
+    by: str
+    failures: list[str]
+    doubts: list[str]
+
+
+DETAILS: Mapping[EventName, Any] = {
+    EventName.TARGET: Target,
+    EventName.GUARD: Guard,
+    EventName.SAFEGUARDS: Safeguards,
+    EventName.READY: Ready,
+    EventName.STEPS: Steps,
+    EventName.STEP_BEGAN: Place,
+    EventName.STEP_ENDED: StepEnded,
+    EventName.JOURNAL_OPENED: JournalOpened,
+    EventName.SWITCH_ARMED: SwitchArmed,
+    EventName.INJECTED: Injected,
+    EventName.PUT_BACK: PutBack,
+    EventName.START_CALLED: OfCluster,
+    EventName.JOURNAL_CLOSED: JournalClosed,
+    EventName.RESTORE_ORDERED: RestoreOrdered,
+    EventName.RESTORED: OfCluster,
+    EventName.FIRST_ANSWER: OfCluster,
+    EventName.STATUS: Status,
+    EventName.STATUS_UNKNOWN: Why,
+    EventName.OTHER_STATUS: OtherStatus,
+    EventName.OTHER_STATUS_UNKNOWN: Why,
+    EventName.RDS_EVENT: RdsEvent,
+    EventName.RDS_EVENTS_UNKNOWN: Why,
+    EventName.ALARM: Alarm,
+    EventName.ALARMS_UNKNOWN: Why,
+    EventName.SEALED: Sealed,
+    EventName.DECRYPTED: Decrypted,
+    EventName.LOAD_STARTED: LoadStarted,
+    EventName.LOAD_STEADY: OfLoad,
+    EventName.LOAD_DIED: LoadDied,
+    EventName.LOAD_STARTED_AGAIN: OfLoad,
+    EventName.LOAD_PROCESSES: LoadProcesses,
+    EventName.LOAD_STOPPED: LoadStopped,
+    EventName.SEED_ROWS: SeedRows,
+    EventName.GUARD_REFUSED: Why,
+    EventName.AUDIT: Audit,
+    EventName.ENDED: Ended,
+}
+"""Event → its details."""
