@@ -23,6 +23,7 @@ ELSEWHERE = {
     "aws/rds_events.py": "unit/test_watcher, e2e/test_probes",
     "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
     "aws/statuses.py": "a table; its meanings: e2e/test_probes",
+    "checkers/key_events.py": "unit/checkers/test_outage, test_base",
     "checkers/phases.py": "unit/checkers/test_availability",
     "checkers/write_numbers.py": "unit/checkers/test_integrity, test_stale_reads",
     "cli/doctor.py": "e2e/test_doctor",
