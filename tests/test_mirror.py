@@ -24,6 +24,7 @@ ELSEWHERE = {
     "aws/spans.py": "unit/test_tracing, e2e/test_tracing",
     "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
     "aws/statuses.py": "a table; its meanings: e2e/test_probes",
+    "checkers/key_events.py": "unit/checkers/test_outage, test_base",
     "checkers/outage_figures.py": "types only: unit/report/test_schemas",
     "checkers/phases.py": "unit/checkers/test_availability",
     "checkers/write_numbers.py": "unit/checkers/test_integrity, test_stale_reads",

@@ -15,7 +15,8 @@ from chaosaws_kms_ext.checkers.base import (
     never_injected,
     of_load,
 )
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, unexplained
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
+from chaosaws_kms_ext.checkers.outage import outage_of, unexplained
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, Operation, Outcome
 from chaosaws_kms_ext.history.history import History
 

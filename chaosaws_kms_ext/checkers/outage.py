@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -13,7 +12,6 @@ from chaosaws_kms_ext.checkers.base import (
     Field,
     Result,
     checker,
-    cluster_beside,
     every_load,
     expects_outage,
     hit_loads,
@@ -22,16 +20,16 @@ from chaosaws_kms_ext.checkers.base import (
 )
 from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
+from chaosaws_kms_ext.checkers.key_events import NOTHING, KeyEvents
 from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage_figures import Bounds, RecoveryParts, Timeline
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, find_windows
-from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, Event, EventName, utc
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, EventName, utc
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.shares import least_present
 
 __all__ = [
-    "KeyEvents",
     "OutageChecker",
     "all_windows",
     "outage_of",
@@ -39,33 +37,6 @@ __all__ = [
     "times",
     "unexplained",
 ]
-
-
-@dataclass(frozen=True)
-class KeyEvents:
-    """What happened to the key and to the cluster; None: it did not happen, or was not seen."""
-
-    injected: Event | None
-    put_back: Event | None
-    start: Event | None
-    """StartDBCluster."""
-    inaccessible: Event | None
-    available: Event | None
-    """Seen to be available after the key was put back; None where it was never inaccessible."""
-
-    @classmethod
-    def of(cls, history: History, load: str = MAIN) -> KeyEvents:
-        """Those of a run, as far as they are about the cluster that a load is on."""
-        injected = history.first(EventName.INJECTED)
-        back = history.first(EventName.PUT_BACK)
-        cluster = cluster_beside(history, load)
-        start = _start(history, back, cluster)
-        gone = _status(history, injected, ("recoverable", "terminal"), cluster)
-        available = _status(history, back, ("accessible",), cluster) if gone else None
-        return cls(injected, back, start, gone, available)
-
-
-NOTHING = KeyEvents(None, None, None, None, None)
 
 
 @checker
@@ -369,35 +340,6 @@ class _Measured:
         }
         anchor = self._history.anchor
         return {name: None if at is None else utc(anchor.utc(at)) for name, at in instants.items()}
-
-
-def _start(history: History, back: Event | None, cluster: str) -> Event | None:
-    """The first StartDBCluster after the key was put back; `cluster` as in `_status`."""
-    injected = history.first(EventName.INJECTED)
-    others = injected.details.get("others", ()) if injected else ()
-    if back is None:
-        return None
-    for event in history.all(EventName.START_CALLED):
-        of = event.details.get("cluster")
-        if event.at >= back.at and (of == cluster if cluster else of not in others):
-            return event
-    return None
-
-
-def _status(
-    history: History, since: Event | None, meanings: Sequence[str], cluster: str
-) -> Event | None:
-    """The first status poll after `since` that saw one of these meanings; `cluster`: of this other
-    cluster, or empty."""
-    if since is None:
-        return None
-    its = (
-        history.all(EventName.OTHER_STATUS, of=cluster)
-        if cluster
-        else history.all(EventName.STATUS)
-    )
-    polls = (event for event in its if event.at >= since.at)
-    return next((event for event in polls if event.details.get("meaning") in meanings), None)
 
 
 def _not_negative(seconds: float | None) -> float | None:

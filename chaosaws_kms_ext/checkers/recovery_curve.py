@@ -17,8 +17,9 @@ from chaosaws_kms_ext.checkers.base import (
     hit_loads,
 )
 from chaosaws_kms_ext.checkers.degraded import latency_slices, normal_latency, slice_width
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, put_back_by_others
+from chaosaws_kms_ext.checkers.outage import outage_of, put_back_by_others
 from chaosaws_kms_ext.checkers.outage_windows import STARTS, number_of
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions

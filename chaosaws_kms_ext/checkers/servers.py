@@ -14,7 +14,8 @@ from chaosaws_kms_ext.checkers.base import (
     hit_loads,
     of_load,
 )
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
+from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Utc, utc
 from chaosaws_kms_ext.history.history import History
 
