@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # the layers above put them here
 
 __all__ = [
     "Instant",
+    "KeyMaterials",
     "Loads",
     "MasterPasswords",
     "OpenFaults",
@@ -106,6 +107,13 @@ class MasterPasswords(dict[str, tuple[str, str]]):
         return f"MasterPasswords of {', '.join(self) or 'no cluster'}"
 
 
+class KeyMaterials(dict[str, bytes]):
+    """Of the keys that a run made without KMS' own: key ARN → material. In memory, never shown."""
+
+    def __repr__(self) -> str:
+        return f"KeyMaterials of {', '.join(self) or 'no key'}"
+
+
 class Run:
     """One execution of one experiment."""
 
@@ -147,6 +155,7 @@ class Run:
         self.passwords: Passwords | None = None
         """Kept fresh, where libpq does not find them by itself."""
         self.master_passwords = MasterPasswords()
+        self.key_materials = KeyMaterials()
         self.conninfos: dict[str, str] = {}
         """Cluster, by its ARN and its address → how the load reaches it."""
         self._lines = {"events.jsonl": Lines(), AWS_CALLS: Lines()}

@@ -295,6 +295,14 @@ class Settings:
         return self.longest_key_unusable - min(WATCHDOG_MARGIN, self.longest_key_unusable / 8)
 
     @property
+    def longest_outage(self) -> float:
+        """Seconds that the key is away at most; on the lab without its watchdog, which has none."""
+        longest = self.longest_key_unusable
+        if self.target == "aws":
+            return longest
+        return min(longest, self.real(self.impact_timeout + self.hold + 600))
+
+    @property
     def longest_run(self) -> float:
         """Seconds that a run takes at most, by its own limits, with some for either end."""
         away = self.real(self.impact_timeout + self.hold)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chaosaws_kms_lab import event_bus
+from chaosaws_kms_lab import event_bus, trail_rules
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
 from chaosaws_kms_lab.values import strings
 from chaosaws_kms_lab.world import World
@@ -183,8 +183,8 @@ class Trail:
             call.operation,
             call.region,
             call.caller,
-            _Writer().write(call.params, given),
-            _Writer().write(answer, returned),
+            _Writer().write(trail_rules.parameters(call), given),
+            _Writer().write(trail_rules.elements(call, answer), returned),
             error,
             _resources(self._world, call, answer),
         )
@@ -299,6 +299,8 @@ class _Writer:
             return self._list(value, getattr(shape, "member", None), depth - 1)
         if isinstance(value, int | float | bool | None):
             return value
+        if isinstance(value, datetime):
+            return self._text(trail_rules.date_text(value))
         return self._text(str(value))
 
     def _mapping(self, value: Mapping[str, Any], shape: Any, depth: int) -> dict[str, Any]:

@@ -102,17 +102,24 @@ def _plain(shape: Any, value: Any, path: str) -> Iterator[str]:
     if isinstance(value, int) and not isinstance(value, bool):
         yield from _outside(shape, value, str(value), path)
     elif isinstance(value, str | bytes):
-        shown = value if isinstance(value, str) else "java.nio.HeapByteBuffer"
+        shown = _shown(shape, value)
         yield from _outside(shape, len(value), shown, path)
         if "enum" in rules and value not in rules["enum"]:
             choices = ", ".join(rules["enum"])
             yield _sentence(shown, path, f"Member must satisfy enum value set: [{choices}]")
-        if "pattern" in rules and not re.fullmatch(rules["pattern"], shown):
+        if "pattern" in rules and not re.fullmatch(rules["pattern"], str(value)):
             must = f"Member must satisfy regular expression pattern: {rules['pattern']}"
             yield _sentence(shown, path, must)
 
 
-def _outside(shape: Any, size: int, shown: str, path: str) -> Iterator[str]:
+def _shown(shape: Any, value: str | bytes) -> str | None:
+    """The value as a message has it; None: it is a secret, and no message has it."""
+    if shape.metadata.get("sensitive"):
+        return None
+    return value if isinstance(value, str) else "java.nio.HeapByteBuffer"
+
+
+def _outside(shape: Any, size: int, shown: str | None, path: str) -> Iterator[str]:
     what = "value" if shape.type_name in ("integer", "long") else "length"
     if size < shape.metadata.get("min", size):
         must = f"Member must have {what} greater than or equal to {shape.metadata['min']}"
@@ -122,10 +129,11 @@ def _outside(shape: Any, size: int, shown: str, path: str) -> Iterator[str]:
         yield _sentence(shown, path, must)
 
 
-def _sentence(shown: str, path: str, must: str) -> str:
-    value = shown if shown == "null" else f"'{shown}'"
-    return f"Value {value} at '{path}' failed to satisfy constraint: {must}"
+def _sentence(shown: str | None, path: str, must: str) -> str:
+    value = "" if shown is None else " null" if shown == "null" else f" '{shown}'"
+    return f"Value{value} at '{path}' failed to satisfy constraint: {must}"
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name[0].lower() + name[1:]
+    lower = name[0].lower() + name[1:]
+    return f"{path}.{lower}" if path else lower

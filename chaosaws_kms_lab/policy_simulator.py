@@ -153,9 +153,10 @@ def _result(
     said = {"MatchedStatements": [], "MissingContextValues": missing}
     result = {
         "EvalActionName": action,
-        "EvalResourceName": "*",
+        "EvalResourceName": resources[0] if len(resources) == 1 else "*",
         # "The most restrictive decision across all resources".
         "EvalDecision": max(decisions.values(), key=SEVERITY.index),
+        "EvalDecisionDetails": {},
         **said,
     }
     if list(decisions) == ["*"]:

@@ -14,6 +14,7 @@ from typing import Any
 from chaosaws_kms_lab.aurora import DEAD_STATUSES, Profile, State
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
 from chaosaws_kms_lab.clock import Clock
+from chaosaws_kms_lab.key import Grant, Key, Material
 
 __all__ = [
     "BlueGreenDeployment",
@@ -31,85 +32,6 @@ __all__ = [
     "Snapshot",
     "World",
 ]
-
-# KMS
-
-
-@dataclass
-class Material:
-    """One generation of a key's material."""
-
-    id: str
-    secret: bytes | None
-    """None: imported, and deleted or expired since."""
-    made: datetime
-    rotated_by: str | None = None
-    """AUTOMATIC or ON_DEMAND; None: the key's first material."""
-    misbehaviour: DataMisbehaviour | None = None
-    """Until this misbehaviour is over, the material decrypts nothing."""
-
-    @property
-    def lost(self) -> bool:
-        """Whether it decrypts nothing, by a misbehaviour."""
-        return self.misbehaviour is not None and not self.misbehaviour.over
-
-
-@dataclass
-class Grant:
-    """A grant on a key."""
-
-    id: str
-    token: str
-    grantee: str
-    """A principal's ARN, or a service principal."""
-    operations: frozenset[str]
-    issuing_account: str
-    created: datetime
-    name: str | None = None
-    retiring: str | None = None
-    context_subset: Mapping[str, str] | None = None
-    context_equals: Mapping[str, str] | None = None
-
-
-@dataclass
-class Key:
-    """A KMS key; its material never leaves the lab."""
-
-    id: str
-    arn: str
-    state: str
-    manager: str
-    created: datetime
-    policy: str
-    """The JSON text, as it was put."""
-    materials: list[Material]
-    """The current one last; empty until something is imported."""
-    description: str = ""
-    origin: str = "AWS_KMS"
-    multi_region: bool = False
-    tags: dict[str, str] = field(default_factory=dict)
-    grants: dict[str, Grant] = field(default_factory=dict)
-    deletion_at: float | None = None
-    """Lab seconds."""
-    pending_window_days: int | None = None
-    valid_to: datetime | None = None
-    """When imported material expires: a date of the wall clock, since a person gave it."""
-    expiration_model: str | None = None
-    rotation_period_days: int | None = None
-    """None: no automatic rotation."""
-    next_rotation_at: float | None = None
-    """Lab seconds."""
-    changes: int = 0
-    """Counts the calls that may have changed whether the key can be used. Aurora asks for every
-    cluster at every tick; while this has not changed, it need not try again."""
-    permitting_changes: int = 0
-    """Counts the calls that can only make the key usable: they matter while it is not."""
-
-    @property
-    def region(self) -> str:
-        """The Region it lives in."""
-        return self.arn.split(":")[3]
-
 
 # RDS
 

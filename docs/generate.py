@@ -47,7 +47,7 @@ Durations are seconds of the run's own clock (on the lab: the lab's own, not Aur
 what does not apply to a run, or could not be measured: where a verdict depends on it, `reasons`
 says why. At the top stand the figures of the load called `main`. "Taken away" and "put back" are
 the instants at which AWS had answered the call that did it (DisableKey and EnableKey, or
-PutKeyPolicy).
+PutKeyPolicy, say); material that expires is taken away when KMS is seen to have deleted it.
 
 `chaos kms report FOLDER` makes the file again from the run's records, without a lab or AWS.
 

@@ -259,8 +259,10 @@ PERMANENT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "ExpiredImportTokenException",
         "ExpiredToken",
         "ExpiredTokenException",
+        "IncorrectKeyMaterialException",
         "InvalidArnException",
         "InvalidClientTokenId",
         "KMSInvalidStateException",

@@ -48,6 +48,14 @@ class Key:
     """CUSTOMER or AWS."""
     account: str
     deletion_date: datetime | None = None
+    origin: str = ""
+    """Whose its material is: AWS_KMS, EXTERNAL, …"""
+    spec: str = ""
+    """SYMMETRIC_DEFAULT, RSA_2048, …"""
+    material: str = ""
+    """The id of its current material, of a symmetric key that has one."""
+    expiration: str = ""
+    """Of imported material: KEY_MATERIAL_EXPIRES or KEY_MATERIAL_DOES_NOT_EXPIRE."""
 
     @property
     def enabled(self) -> bool:
@@ -75,6 +83,10 @@ def describe(aws: Aws, key_id: str) -> Key:
         manager=said.get("KeyManager", "unknown"),
         account=said.get("AWSAccountId", ""),
         deletion_date=said.get("DeletionDate"),
+        origin=said.get("Origin", ""),
+        spec=said.get("KeySpec", ""),
+        material=said.get("CurrentKeyMaterialId", ""),
+        expiration=said.get("ExpirationModel", ""),
     )
 
 
@@ -148,14 +160,19 @@ def tagged(aws: Aws, name: str, value: str) -> list[str]:
 
 
 def create(
-    aws: Aws, tagged: Mapping[str, str], description: str, policy: Mapping[str, Any] | None
+    aws: Aws,
+    tagged: Mapping[str, str],
+    description: str,
+    policy: Mapping[str, Any] | None,
+    origin: str,
 ) -> Key:
     """A new symmetric key with these tags; without a policy KMS gives it its default one.
 
-    Raises AwsError.
+    `origin`: AWS_KMS, or EXTERNAL for one without material. Raises AwsError.
     """
     params: dict[str, Any] = {
         "Description": description,
+        "Origin": origin,
         "Tags": [{"TagKey": name, "TagValue": value} for name, value in tagged.items()],
     }
     if policy is not None:

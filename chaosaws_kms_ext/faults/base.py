@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.discovery import import_all
 from chaosaws_kms_ext.iam.needs import Needs
-from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.run import Instant, Refused
 from chaosaws_kms_ext.undo.undo import Undo
 
 __all__ = [
@@ -51,7 +51,8 @@ class Fault(Protocol):
 
     @classmethod
     def of(cls, aws: Aws, key: str, /, *_: Any, **arguments: Any) -> Self:
-        """The fault for this key (an ARN); further parameters are arguments of the action.
+        """The fault for this key (an ARN); further parameters are arguments of the action, but for
+        those that can be given by name only: those the run gives (`make`).
 
         Reads here what its undo has to know. Raises AwsError or Refused.
         """
@@ -59,8 +60,8 @@ class Fault(Protocol):
     def undo(self) -> Undo:
         """What puts it back, wherever and by whomever it is replayed."""
 
-    def inject(self, aws: Aws) -> None:
-        """Does it; raises AwsError."""
+    def inject(self, aws: Aws) -> Instant | None:
+        """Does it; raises AwsError. Returns since when the key is away, where it is not at once."""
 
     def shows(self, aws: Aws) -> bool:
         """Whether AWS says that it is done; raises AwsError."""
@@ -103,18 +104,36 @@ def needs_of(names: Iterable[str]) -> tuple[list[Needs], list[Needs]]:
     return target, own
 
 
-def make(kind: type[Fault], aws: Aws, key: str, arguments: Mapping[str, Any]) -> Fault:
-    """The fault for a key, with the arguments of an experiment; raises AwsError or Refused."""
+def make(
+    kind: type[Fault],
+    aws: Aws,
+    key: str,
+    arguments: Mapping[str, Any],
+    material: bytes | None = None,
+) -> Fault:
+    """The fault for a key, with the arguments of an experiment; raises AwsError or Refused.
+
+    What the run gives, to a fault that asks for it: `material`, the key's material if the run made
+    it itself.
+    """
     check_arguments(kind, arguments)
-    return kind.of(aws, key, **arguments)
+    given = {"material": material}
+    return kind.of(aws, key, **arguments, **{name: given[name] for name in _given(kind)})
 
 
 def check_arguments(kind: type[Fault], arguments: Mapping[str, Any]) -> None:
     """Raises Refused for arguments that the fault does not take, or lacks."""
     try:
-        inspect.signature(kind.of).bind(None, "", **arguments)
+        given = dict.fromkeys(_given(kind))
+        inspect.signature(kind.of).bind(None, "", **arguments, **given)
     except TypeError as problem:
         raise Refused(f"the fault {kind.name} does not take these arguments: {problem}") from None
+
+
+def _given(kind: type[Fault]) -> list[str]:
+    """The names of what a fault gets of the run."""
+    parameters = inspect.signature(kind.of).parameters.values()
+    return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
 
 
 def load(folders: Iterable[str], package: str) -> None:

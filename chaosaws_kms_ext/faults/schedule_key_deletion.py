@@ -17,6 +17,10 @@ DAYS = 30
 """Until a deletion: the most that KMS allows (API reference, ScheduleKeyDeletion), so that it can
 be cancelled as long as possible. A fault never has fewer."""
 
+SCHEDULED = ("PendingDeletion", "PendingReplicaDeletion")
+"""States; the second is that of a multi-Region primary key as long as it has replicas (KMS
+Developer Guide, key-state)."""
+
 
 @fault
 @dataclass(frozen=True)
@@ -50,4 +54,4 @@ class ScheduleKeyDeletion:
 
     def shows(self, aws: Aws) -> bool:
         """Whether KMS says that it is done; raises AwsError."""
-        return kms.describe(aws, self.key).state == "PendingDeletion"
+        return kms.describe(aws, self.key).state in SCHEDULED

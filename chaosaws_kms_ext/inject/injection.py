@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
@@ -41,6 +42,7 @@ def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()
     aws = Aws.of(run)
     lab = run.lab
     undo = _undo_of(run, fault)
+    _refuse_outlived(run, undo)
     _refuse_second(run, fault.key)
     safeguards = Safeguards.ensure(run, aws, cluster, fault.key, undo.actions)
     if broken := safeguards.why_broken():
@@ -66,8 +68,7 @@ def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()
         _arm(run, aws, entry)
     _still_ours(aws, entry)
     asked = time.monotonic_ns()
-    fault.inject(aws)
-    answer = Instant.now(asked)
+    answer = fault.inject(aws) or Instant.now(asked)
     also = {"others": list(others)} if others else {}
     run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster, **also)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.observer).until(lambda: fault.shows(aws))
@@ -85,6 +86,18 @@ def _undo_of(run: Run, fault: Fault) -> Undo:
     if fault.on == "target":
         refuse_without_switch(run, undo.actions)
     return undo
+
+
+def _refuse_outlived(run: Run, undo: Undo) -> None:
+    """Raises Refused if the key could be away for longer than AWS takes the undo."""
+    if undo.until is None:
+        return
+    left = (undo.until - datetime.now(UTC)).total_seconds()
+    if (longest := run.settings.longest_outage) >= left:
+        raise Refused(
+            f"this run may leave the key away for {longest:.0f} s, and AWS takes its undo (the "
+            f"import token) for {left:.0f} s more: set CHAOS_MAX_KEY_UNUSABLE to less"
+        )
 
 
 def _refuse_second(run: Run, key: str) -> None:
@@ -174,9 +187,10 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
         # Then somebody else put the key back, and may have changed it since: it is left as it is.
         others = not entry.key_is_away
         by = {"by": "chaos kms restore"} if others else {}
-        answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo)
-        if not others and not _answered(run, entry):
-            # A call that was cut off may be carried out after its undo.
+        # A call that was cut off may be carried out after its undo.
+        cut_off = not others and not _answered(run, entry)
+        answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo, cut_off)
+        if cut_off:
             time.sleep(IN_FLIGHT)
             replay(Aws.of(run), entry.undo)
         mine.key_away.remove(entry)

@@ -11,6 +11,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities, faults
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
+from chaosaws_kms_ext.aws.key_material import EXTERNAL
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.faults import Fault
@@ -20,6 +21,7 @@ from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import inject, put_back
 from chaosaws_kms_ext.kms.faces import TARGET
+from chaosaws_kms_ext.resources import key_materials
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.run import Refused, Run
@@ -37,6 +39,9 @@ __all__ = [
     "schedule_key_deletion",
     "undo_faults",
 ]
+
+ORIGINS = ("AWS_KMS", EXTERNAL)
+"""Whose material a key can have that a run makes."""
 
 FEWEST_DAYS = 7
 """Until a key is deleted (API reference, ScheduleKeyDeletion)."""
@@ -111,7 +116,9 @@ def inject_fault(
         else:
             cluster, key = cluster_id, _own_with(run, key_id, cluster_id).arn
             others = []
-        inject(run, faults.make(kind, Aws.of(run), key, arguments or {}), cluster, others)
+        material = run.key_materials.get(key)
+        fault = faults.make(kind, Aws.of(run), key, arguments or {}, material)
+        inject(run, fault, cluster, others)
         return {"cluster": cluster, "key": key}
 
 
@@ -191,10 +198,11 @@ def create_key(
     name: str = "key",
     description: str = "",
     policy: dict[str, Any] | None = None,
+    origin: str = "AWS_KMS",
     configuration: Configuration = None,
     secrets: Secrets = None,
 ) -> dict[str, Any]:
-    """Make a customer managed key for this run: symmetric, with material of KMS' own.
+    """Make a customer managed key for this run: symmetric, with material of KMS' own or of ours.
 
     It has the alias `alias/chaos-<run>-<name>` and the tag `chaos:run=<run>`. It is written down
     before KMS is asked, so that `clean_up`, or `chaos kms restore` after us, schedules its
@@ -205,20 +213,28 @@ def create_key(
     name : what it is called in this run: at most 30 letters, digits and single hyphens.
     description : the key's description; says by default which run made it.
     policy : its key policy; by default KMS' own, which leaves it to IAM.
+    origin : `EXTERNAL`: its material is random bytes that this process makes and imports, without
+        an expiry. They are kept in its memory alone; by default KMS makes the material.
 
     Returns `key` (ARN), `key_id` and `alias`. Raises ActivityFailed. IAM: kms:CreateKey,
-    kms:TagResource, kms:CreateAlias, kms:DescribeKey.
+    kms:TagResource, kms:CreateAlias, kms:DescribeKey; with EXTERNAL also
+    kms:GetParametersForImport and kms:ImportKeyMaterial (`chaos kms policy make --fault NAME`).
     """
     with activities.plainly(configuration) as run:
+        if origin not in ORIGINS:
+            raise Refused(f"the origin of a key is one of {', '.join(ORIGINS)}, not {origin!r:.60}")
         aws = Aws.of(run)
         called, ledger = ledgers.name_of(run, name), Ledger.of(run)
         alias = f"{kms.ALIAS}{called}"
         said = description or f"Made by the chaos run {run.id}"
         with ledgers.asked_for(ledger, "key", called) as resource:
-            key = kms.create(aws, {TAG: run.id}, said, policy)
+            key = kms.create(aws, {TAG: run.id}, said, policy, origin)
             ledger.created(resource, key.arn)
         _until_known(run, key.arn, lambda: _name(aws, alias, key.arn))
         _until_known(run, alias, lambda: kms.describe(aws, alias))
+        if origin == EXTERNAL:
+            key_materials.give(run, key.arn)
+            _until_known(run, key.arn, lambda: kms.describe(aws, key.arn).enabled)
         return {"key": key.arn, "key_id": key.arn.rpartition("/")[2], "alias": alias}
 
 

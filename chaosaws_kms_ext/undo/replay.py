@@ -44,24 +44,35 @@ class NotPutBack(PlainError):
     """The undo had no effect in time: the message says what is still wrong."""
 
 
-def replay(aws: Aws, undo: Undo) -> Instant:
+def replay(aws: Aws, undo: Undo, again_soon: bool = False) -> Instant:
     """Makes every call of `undo` and verifies its checks; raises NotPutBack.
 
     Every call can be repeated without harm. All of it is tried again until it is right: for
     VERIFY_TIMEOUT seconds while AWS answers, for ANSWER_TIMEOUT while it does not, and not at all
     after a refusal that will not pass. Returns when AWS first answered the last call.
+
+    `again_soon`: it will be replayed once more. Then an undo that AWS promises to take only once
+    is not spent where everything seems to be back.
     """
+    if (again_soon and undo.once) or undo.has_expired:
+        asked = time.monotonic_ns()
+        if is_back(aws, undo):
+            return Instant.now(asked)
+    if undo.has_expired:
+        raise NotPutBack(_expired(undo))
     begin, said = time.monotonic(), ""
     answer: Instant | None = None
     while True:
         limit = VERIFY_TIMEOUT
         try:
-            asked = time.monotonic_ns()
+            asked, refused = time.monotonic_ns(), ""
             for call in undo.calls:
                 asked = time.monotonic_ns()
-                _make(aws, call)
+                refused = _make(aws, call) or refused
             answer = answer or Instant.now(asked)
             wrong = still_wrong(aws, undo)
+            if wrong and undo.once and refused:
+                wrong, limit = f"{wrong}: {refused}", ANSWER_TIMEOUT
         except AwsError as problem:
             wrong = str(problem)
             if problem.permanent:
@@ -77,13 +88,27 @@ def replay(aws: Aws, undo: Undo) -> Instant:
         time.sleep(TRY_AGAIN)
 
 
-def _make(aws: Aws, call: Call) -> None:
-    """Makes one call; an answer that it was made before is no error."""
+def _make(aws: Aws, call: Call) -> str:
+    """Makes one call; an answer that it was made before is no error, and is returned."""
     try:
-        aws.call(call.service, call.operation, dict(call.params))
+        aws.call(call.service, call.operation, call.asked)
     except AwsError as problem:
         if problem.code not in call.already_done:
             raise
+        return str(problem)
+    return ""
+
+
+def _expired(undo: Undo) -> str:
+    key = undo.calls[0].params["KeyId"]
+    return (
+        f"its import token expired at {undo.until:%Y-%m-%d %H:%M} UTC, so KMS does not take the "
+        f"wrapped material of {key} any more. Whoever has the material imports it by hand "
+        "(GetParametersForImport and ImportKeyMaterial: KMS Developer Guide, importing-keys), and "
+        "calls `chaos kms restore` again, which then sees it. Of a key that its run made nobody "
+        "has it: remove this entry of the undo journal, and `chaos kms restore` removes the key "
+        "with what the run made under it"
+    )
 
 
 def is_back(aws: Aws, undo: Undo) -> bool:

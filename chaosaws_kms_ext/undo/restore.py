@@ -74,7 +74,7 @@ def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool)
     if not (force or watching) and (why := _was_put_back(aws, entry)):
         raise Refused(f"{why}: it is left as it is; `--force` puts it back all the same")
     with deferred():
-        replay(aws, entry.undo)
+        replay(aws, entry.undo, again_soon=watching)
         if watching:
             time.sleep(IN_FLIGHT)
             replay(aws, entry.undo)

@@ -53,7 +53,9 @@ OPERATIONS = {
     "startDBCluster": "StartDBCluster",
 }
 """An operation as a universal target spells it → as its service does. PutKeyPolicy is left out: a
-role that may put any policy on a key could take the key away from everybody."""
+role that may put any policy on a key could take the key away from everybody. So is
+ImportKeyMaterial: no document says how a universal target's JSON has parameters that are bytes, and
+its import token is worth nothing after a day."""
 
 START = ("rds", "StartDBCluster")
 

@@ -7,10 +7,12 @@ look that shows whether such a call has had its effect: a file can name nothing 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from chaosaws_kms_ext.text import printable
@@ -46,13 +48,23 @@ class Call:
         return known.already_done if known else frozenset()
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """Its parameters as AWS is asked with them: what is base64 in a file as bytes."""
+        return {**self.params, **{name: _blob(self.params, name) for name in self._blobs}}
+
+    @property
     def whole(self) -> str:
         """All of it, with the documents in it (a key policy) as they are."""
         said = [in_words(self.service, self.operation, self.params)]
         for name, value in self.params.items():
-            if isinstance(value, str) and len(value) > LONGEST // 2:
+            if isinstance(value, str) and len(value) > LONGEST // 2 and name not in self._blobs:
                 said.append(f"  whose {name} is {_document(value)}")
         return "\n".join(said)
+
+    @property
+    def _blobs(self) -> frozenset[str]:
+        known = UNDOES.get((self.service, self.operation))
+        return known.blobs if known else frozenset()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -94,6 +106,10 @@ class Undoing:
     """What shows that it has had its effect, from its parameters."""
     already_done: frozenset[str] = frozenset()
     """Error codes with which AWS answers when there is nothing to put back any more."""
+    blobs: frozenset[str] = frozenset()
+    """The parameters that are bytes; in a file they are base64."""
+    once: bool = False
+    """Whether AWS promises to take it only once, and until some instant."""
 
 
 def _enabled(params: Mapping[str, Any]) -> Check:
@@ -103,7 +119,7 @@ def _enabled(params: Mapping[str, Any]) -> Check:
 
 def _not_deleted(params: Mapping[str, Any]) -> Check:
     key = {"KeyId": params["KeyId"]}
-    pending = "KeyMetadata.KeyState == 'PendingDeletion'"
+    pending = 'contains(`["PendingDeletion", "PendingReplicaDeletion"]`, KeyMetadata.KeyState)'
     return Check(Call("kms", "DescribeKey", key), pending, False)
 
 
@@ -112,12 +128,34 @@ def _policy(params: Mapping[str, Any]) -> Check:
     return Check(Call("kms", "GetKeyPolicy", of_it), "Policy", params["Policy"])
 
 
+def _imported(params: Mapping[str, Any]) -> Check:
+    key = {"KeyId": params["KeyId"]}
+    wanted = ["Enabled", params["ExpirationModel"], params["KeyMaterialId"]]
+    said = "KeyMetadata.[KeyState, ExpirationModel, CurrentKeyMaterialId]"
+    return Check(Call("kms", "DescribeKey", key), said, wanted)
+
+
 UNDOES: Mapping[tuple[str, str], Undoing] = {
     ("kms", "EnableKey"): Undoing({}, _enabled),
     ("kms", "PutKeyPolicy"): Undoing({"PolicyName": "default", "Policy": None}, _policy),
     # KMS API reference, CancelKeyDeletion: the key must be pending deletion.
     ("kms", "CancelKeyDeletion"): Undoing(
         {}, _not_deleted, frozenset({"KMSInvalidStateException"})
+    ),
+    # So a file can bring nothing but material that the key has had, and no expiry. KMS says nothing
+    # of what it answers to a token that was used before: the check tells whether that helped.
+    ("kms", "ImportKeyMaterial"): Undoing(
+        {
+            "EncryptedKeyMaterial": None,
+            "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE",
+            "ImportToken": None,
+            "ImportType": "EXISTING_KEY_MATERIAL",
+            "KeyMaterialId": None,
+        },
+        _imported,
+        frozenset({"InvalidImportTokenException"}),
+        frozenset({"EncryptedKeyMaterial", "ImportToken"}),
+        once=True,
     ),
 }
 """Service and operation of every call that puts something back; each is about one key."""
@@ -128,6 +166,19 @@ class Undo:
     """What puts one fault back."""
 
     calls: tuple[Call, ...] = ()
+    until: datetime | None = None
+    """When AWS takes these calls no more, if it says so."""
+
+    @property
+    def once(self) -> bool:
+        """Whether AWS promises to take a call of it only once."""
+        known = (UNDOES.get((call.service, call.operation)) for call in self.calls)
+        return any(each.once for each in known if each)
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether it is too late for it."""
+        return self.until is not None and datetime.now(UTC) >= self.until
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -155,26 +206,53 @@ class Undo:
                 for name, value in wanted.items()
             ):
                 raise NotAnUndo(f"has a call with other parameters than an undo's: {call}")
+            for name in known.blobs:
+                _blob(call.params, name)
+        if self.once and self.until is None:
+            raise NotAnUndo("has a call that AWS takes until some instant, and does not say which")
+        if self.until is not None and not self.once:
+            raise NotAnUndo("says until when it can be made, which none of its calls has")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"calls": [call.as_json() for call in self.calls]}
+        until = {"until": self.until.isoformat()} if self.until else {}
+        return {"calls": [call.as_json() for call in self.calls], **until}
 
     @classmethod
     def of_json(cls, said: Any) -> Undo:
         """The opposite of `as_json`; raises NotAnUndo."""
-        if not isinstance(said, dict) or said.keys() != {"calls"}:
-            raise NotAnUndo("has an undo with other fields than `calls`")
+        if not isinstance(said, dict) or said.keys() - {"until"} != {"calls"}:
+            raise NotAnUndo("has an undo with other fields than `calls` and `until`")
         if not isinstance(said["calls"], list):
             raise NotAnUndo("has an undo whose calls are no list")
-        return cls(tuple(Call.of_json(call) for call in said["calls"]))
+        calls = tuple(Call.of_json(call) for call in said["calls"])
+        return cls(calls, _instant(said["until"]) if "until" in said else None)
 
 
 def in_words(service: str, operation: str, params: Mapping[str, Any]) -> str:
     """`kms:EnableKey {"KeyId": …}`, for people."""
-    said = json.dumps(dict(params), default=str)
+    known = UNDOES.get((service, operation))
+    blobs = known.blobs if known else ()
+    said = json.dumps({k: "(wrapped)" if k in blobs else v for k, v in params.items()}, default=str)
     shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
     return printable(f"{service}:{operation} {shown}")
+
+
+def _blob(params: Mapping[str, Any], name: str) -> bytes:
+    """Raises NotAnUndo."""
+    try:
+        return base64.b64decode(params[name], validate=True)
+    except ValueError:
+        raise NotAnUndo(f"has a call whose {name} is no base64") from None
+
+
+def _instant(said: Any) -> datetime:
+    """Raises NotAnUndo."""
+    with contextlib.suppress(OverflowError, TypeError, ValueError):
+        found = datetime.fromisoformat(said)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    raise NotAnUndo(f"has an undo that ends at no instant: {said!r:.100}")
 
 
 def _document(text: str) -> str:

@@ -65,7 +65,11 @@ def _own_name(world: World, call: Call) -> str:
     """The alias' name, if IAM allows the caller this operation on it."""
     name: str = call.params["AliasName"]
     if not name.startswith(PREFIX):
-        raise AwsError("ValidationException", f'Alias must start with the prefix "{PREFIX}".')
+        raise AwsError(
+            "ValidationException",
+            f'Alias must start with the prefix "{PREFIX}". Please see '
+            "https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html",
+        )
     if not ALIAS_NAME.fullmatch(name):
         # Only CreateAlias has an error of its own for that.
         own = call.operation == "CreateAlias"

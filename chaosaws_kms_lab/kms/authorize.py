@@ -34,6 +34,7 @@ PARAMETERS = {
     "kms:keyspec": "KeySpec",
     "kms:keyusage": "KeyUsage",
     "kms:multiregion": "MultiRegion",
+    "kms:replicaregion": "ReplicaRegion",
     "kms:retiringprincipal": "RetiringPrincipal",
     "kms:rotationperiodindays": "RotationPeriodInDays",
     "kms:schedulekeydeletionpendingwindowindays": "PendingWindowInDays",
@@ -253,9 +254,19 @@ def _of_key(world: World, key: Key) -> dict[str, str | tuple[str, ...]]:
         "kms:keyorigin": key.origin,
         "kms:keyspec": "SYMMETRIC_DEFAULT",
         "kms:keyusage": "ENCRYPT_DECRYPT",
-        "kms:multiregion": _text(key.multi_region),
+        "kms:multiregion": _text(key.multi_region is not None),
+        **_of_related_keys(key),
         **({"kms:resourcealiases": named} if named else {}),
         **{f"aws:resourcetag/{name.lower()}": value for name, value in key.tags.items()},
+    }
+
+
+def _of_related_keys(key: Key) -> dict[str, str | tuple[str, ...]]:
+    if key.multi_region is None:
+        return {}
+    return {
+        "kms:multiregionkeytype": "REPLICA" if key.is_replica else "PRIMARY",
+        "kms:primaryregion": key.multi_region.primary,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chaosaws_kms_lab import event_bus
-from chaosaws_kms_lab.kms import material, rotation
+from chaosaws_kms_lab.kms import material, replicas, rotation
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS
 from chaosaws_kms_lab.world import Key, Region, World
 
@@ -27,7 +27,7 @@ def at_rest(world: World, seconds: float) -> bool:
     date = world.clock.date(soon)
     return not any(
         (key.deletion_at is not None and key.deletion_at <= soon)
-        or (key.valid_to is not None and key.valid_to <= date)
+        or any(until <= date for until in key.expirations)
         or (key.next_rotation_at is not None and key.next_rotation_at <= soon)
         for region in world.regions()
         for key in _waiting(region)
@@ -39,20 +39,19 @@ def _waiting(region: Region) -> list[Key]:
     return [
         key
         for key in region.keys.values()
-        if key.deletion_at is not None
-        or key.valid_to is not None
-        or key.next_rotation_at is not None
+        if key.deletion_at is not None or key.expirations or key.next_rotation_at is not None
     ]
 
 
 def _age(world: World, region: Region, key: Key, now: float, today: datetime) -> bool:
     if key.deletion_at is not None and key.deletion_at <= now:
         _delete(region, key)
+        replicas.forget(world, key)
         world.publish(event_bus.kms_event("KMS CMK Deletion", key, today))
         return True
     changed = False
-    if key.valid_to is not None and key.valid_to <= today:
-        material.remove_material(key)
+    if any(until <= today for until in key.expirations):
+        material.expire(key, today)
         world.publish(event_bus.kms_event("KMS Imported Key Material Expiration", key, today))
         changed = True
     # A key that is not enabled is rotated when it is again (the API reference,

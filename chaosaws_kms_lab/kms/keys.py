@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
-from chaosaws_kms_lab.kms import new_keys, policies, tags
+from chaosaws_kms_lab.key import Key, MultiRegion
+from chaosaws_kms_lab.kms import material, new_keys, policies, replicas, tags
 from chaosaws_kms_lab.kms.authorize import authorize_account
 from chaosaws_kms_lab.kms.lookup import key_for
-from chaosaws_kms_lab.kms.new_keys import DAY
 from chaosaws_kms_lab.kms.paging import HUNDRED, page
 from chaosaws_kms_lab.kms.states import Handler
-from chaosaws_kms_lab.world import Key, World
+from chaosaws_kms_lab.world import World
 
 __all__ = ["OPERATIONS"]
 
@@ -22,22 +23,23 @@ DEFAULT_DELETION_DAYS = 30
 
 def create_key(world: World, call: Call) -> dict[str, Any]:
     """CreateKey: symmetric encryption keys, with material from KMS or to be imported."""
-    params, region = call.params, world.region(call.region)
     authorize_account(world, call, "CreateKey")
     _check_kind(call)
+    multi_region = MultiRegion(call.region) if call.params.get("MultiRegion") else None
+    key_id = new_keys.new_id(multi_region=multi_region is not None)
+    origin = call.params.get("Origin", "AWS_KMS")
+    key = _new(world, call, id=key_id, origin=origin, multi_region=multi_region)
+    return {"KeyMetadata": metadata(world, key)}
+
+
+def _new(world: World, call: Call, **more: Any) -> Key:
+    """The key that a request describes, with its tags and policy; `more`: fields of Key."""
+    params, region = call.params, world.region(call.region)
     given = params.get("Tags", [])
-    key_id = new_keys.new_id(multi_region=params.get("MultiRegion", False))
     if given:
-        authorize_account(world, call, "TagResource", region.arn("kms", f"key/{key_id}"))
-    key = new_keys.create_key(
-        region,
-        world,
-        params.get("Description", ""),
-        id=key_id,
-        origin=params.get("Origin", "AWS_KMS"),
-        multi_region=params.get("MultiRegion", False),
-        tags=tags.added({}, given),
-    )
+        authorize_account(world, call, "TagResource", region.arn("kms", f"key/{more['id']}"))
+    description = params.get("Description", "")
+    key = new_keys.create_key(region, world, description, tags=tags.added({}, given), **more)
     try:
         if "Policy" in params:
             policies.check(world, call, key, params["Policy"])
@@ -45,7 +47,7 @@ def create_key(world: World, call: Call) -> dict[str, Any]:
     except BaseException:
         del region.keys[key.id]
         raise
-    return {"KeyMetadata": _metadata(world, key)}
+    return key
 
 
 def _check_kind(call: Call) -> None:
@@ -67,7 +69,7 @@ def _check_kind(call: Call) -> None:
 
 def describe_key(world: World, call: Call) -> dict[str, Any]:
     """DescribeKey; that of alias/aws/rds makes the AWS managed key."""
-    return {"KeyMetadata": _metadata(world, key_for(world, call))}
+    return {"KeyMetadata": metadata(world, key_for(world, call))}
 
 
 def list_keys(world: World, call: Call) -> dict[str, Any]:
@@ -95,14 +97,12 @@ def schedule_key_deletion(world: World, call: Call) -> dict[str, Any]:
     days = call.params.get("PendingWindowInDays", DEFAULT_DELETION_DAYS)
     if days not in DELETION_DAYS:
         raise AwsError("ValidationException", "PendingWindowInDays must be between 7 and 30")
-    key.state, key.pending_window_days = "PendingDeletion", days
-    key.deletion_at = world.clock.now() + days * DAY
-    return {
-        "KeyId": key.arn,
-        "DeletionDate": world.clock.date(key.deletion_at),
-        "KeyState": key.state,
-        "PendingWindowInDays": days,
-    }
+    key.pending_window_days = days
+    replicas.start_deletion(world, key)
+    said = {"KeyId": key.arn, "KeyState": key.state, "PendingWindowInDays": days}
+    if key.deletion_at is not None:
+        said["DeletionDate"] = world.clock.date(key.deletion_at)
+    return said
 
 
 def cancel_key_deletion(world: World, call: Call) -> dict[str, Any]:
@@ -110,8 +110,7 @@ def cancel_key_deletion(world: World, call: Call) -> dict[str, Any]:
     key = key_for(world, call)
     key.deletion_at, key.pending_window_days = None, None
     # assumed: a key whose imported material went in the meantime waits for it again
-    gone = not key.materials or key.materials[-1].secret is None
-    key.state = "PendingImport" if gone else "Disabled"
+    key.state = "Disabled" if key.complete else "PendingImport"
     return {"KeyId": key.arn}
 
 
@@ -121,7 +120,9 @@ def update_key_description(world: World, call: Call) -> dict[str, Any]:
     return {}
 
 
-def _metadata(world: World, key: Key) -> dict[str, Any]:
+def metadata(world: World, key: Key) -> dict[str, Any]:
+    """What DescribeKey says of a key."""
+    waits = key.state == "PendingReplicaDeletion"
     said: dict[str, Any] = {
         "AWSAccountId": ACCOUNT,
         "KeyId": key.id,
@@ -136,19 +137,41 @@ def _metadata(world: World, key: Key) -> dict[str, Any]:
         "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
         "KeySpec": "SYMMETRIC_DEFAULT",
         "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
-        "MultiRegion": key.multi_region,
+        "MultiRegion": key.multi_region is not None,
         "DeletionDate": world.clock.date(key.deletion_at) if key.deletion_at else None,
-        "ValidTo": key.valid_to,
-        "ExpirationModel": key.expiration_model,
-        "CurrentKeyMaterialId": key.materials[-1].id if key.materials else None,
-        "MultiRegionConfiguration": _multi_region(key) if key.multi_region else None,
+        "ValidTo": min((m.valid_to for m in key.materials if m.valid_to), default=None),
+        "ExpirationModel": _expiration_model(key),
+        "CurrentKeyMaterialId": key.current.id if key.current else None,
+        "MultiRegionConfiguration": replicas.configuration(world, key),
+        "PendingDeletionWindowInDays": key.pending_window_days if waits else None,
     }
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _multi_region(key: Key) -> dict[str, Any]:
-    primary = {"Arn": key.arn, "Region": key.region}
-    return {"MultiRegionKeyType": "PRIMARY", "PrimaryKey": primary, "ReplicaKeys": []}
+def _expiration_model(key: Key) -> str | None:
+    """KEY_MATERIAL_EXPIRES if one of the materials does."""
+    models = {m.expiration_model for m in key.materials} - {None}
+    return max(models, key=lambda model: model == material.EXPIRES, default=None)
+
+
+def replicate_key(world: World, call: Call) -> dict[str, Any]:
+    """ReplicateKey: the new key is made at once, and only this answer calls it unfinished."""
+    primary, params = key_for(world, call), call.params
+    replicas.check(primary, params["ReplicaRegion"])
+    there = replace(call, operation="CreateKey", region=params["ReplicaRegion"])
+    authorize_account(world, there, "CreateKey")
+    replica = _new(world, there, id=primary.id, **replicas.shared(primary))
+    assert replica.multi_region is not None
+    replica.multi_region.replicas.append(replica.region)
+    said = metadata(world, replica)
+    # AWS KMS Developer Guide, "Create multi-Region replica keys": logged in both Regions.
+    world.audit(there, {"KeyMetadata": said}, None)
+    unfinished = {name: said[name] for name in said if name != "CurrentKeyMaterialId"}
+    answer = {
+        "ReplicaKeyMetadata": unfinished | {"KeyState": "Creating", "Enabled": False},
+        "ReplicaPolicy": replica.policy,
+    }
+    return answer | ({"ReplicaTags": params["Tags"]} if params.get("Tags") else {})
 
 
 OPERATIONS: dict[str, Handler] = {
@@ -158,6 +181,7 @@ OPERATIONS: dict[str, Handler] = {
     "DisableKey": disable_key,
     "EnableKey": enable_key,
     "ListKeys": list_keys,
+    "ReplicateKey": replicate_key,
     "ScheduleKeyDeletion": schedule_key_deletion,
     "UpdateKeyDescription": update_key_description,
 }

@@ -68,7 +68,9 @@ def look_up(world: World, call: Call, name: str) -> Key:
 
 def _of_arn(region: Region, call: Call, arn: str) -> str:
     parts = arn.split(":", 5)
-    if len(parts) != 6 or parts[2] != "kms" or parts[3] != region.name:
+    if len(parts) == 6 and parts[2] == "kms" and parts[3] != region.name:
+        raise AwsError("NotFoundException", f"Invalid arn {parts[3]}")
+    if len(parts) != 6 or parts[2] != "kms":
         unlisted = call.operation in NO_INVALID_ARN
         code = "NotFoundException" if unlisted else "InvalidArnException"
         raise AwsError(code, f"Invalid arn {arn}")

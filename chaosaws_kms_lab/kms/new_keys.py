@@ -35,7 +35,7 @@ def create_key(region: Region, world: World, description: str = "", **more: Any)
 
     A key of origin EXTERNAL is pending import: it has no material yet.
     """
-    key_id = more.pop("id", None) or new_id(multi_region=more.get("multi_region", False))
+    key_id = more.pop("id", None) or new_id(multi_region=more.get("multi_region") is not None)
     imported = more.get("origin") == "EXTERNAL"
     fields: dict[str, Any] = {
         "state": "PendingImport" if imported else "Enabled",
@@ -76,10 +76,10 @@ def new_id(multi_region: bool) -> str:
     return f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
 
 
-def new_material(world: World, key_id: str, rotated_by: str | None = None) -> Material:
+def new_material(world: World, key_id: str) -> Material:
     """Key material that KMS generates."""
     secret = os.urandom(32)
-    return Material(material_id(key_id, secret), secret, world.clock.utc(), rotated_by)
+    return Material(material_id(key_id, secret), secret, world.clock.utc())
 
 
 def material_id(key_id: str, secret: bytes) -> str:

@@ -34,7 +34,7 @@ NOTES: dict[int, tuple[str, str]] = {
 
 USE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
 SWITCH = {"PendingImport": 5, "PendingDeletion": 3}
-ROTATE = {"Disabled": 1, "PendingDeletion": 3}
+ROTATE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
 EDIT = {"PendingDeletion": 3}
 NOT_PENDING = {"Enabled": 4, "Disabled": 4, "PendingImport": 4}
 
@@ -68,6 +68,7 @@ KEY_STATES: dict[str, dict[str, int]] = {
     "ListResourceTags": {},
     "PutKeyPolicy": {},
     "ReEncrypt": USE,
+    "ReplicateKey": USE,
     "RetireGrant": {},
     "RevokeGrant": {},
     "RotateKeyOnDemand": ROTATE,
@@ -86,7 +87,6 @@ ORIGINS: dict[str, tuple[str, int]] = {
     "GetKeyRotationStatus": ("AWS_KMS", 7),
     "GetParametersForImport": ("EXTERNAL", 9),
     "ImportKeyMaterial": ("EXTERNAL", 9),
-    "RotateKeyOnDemand": ("AWS_KMS", 7),
 }
 
 # The API reference, parameter KeyId of each: where it may also be an alias name or alias ARN.
@@ -125,7 +125,8 @@ ONLY_PERMITS = frozenset({"CreateGrant", "CreateKey", "EnableKey", "ImportKeyMat
 def check_state(operation: str, key: Key) -> None:
     """Raises the AwsError that `operation` meets with a key of this origin and in this state."""
     origin, number = ORIGINS.get(operation, (key.origin, 0))
-    note = number if origin != key.origin else KEY_STATES[operation].get(key.state)
+    state = "PendingDeletion" if key.to_be_deleted else key.state
+    note = number if origin != key.origin else KEY_STATES[operation].get(state)
     if note:
         code, message = NOTES[note]
         raise AwsError(code, message.format(arn=key.arn, origin=key.origin))

@@ -23,7 +23,9 @@ def added(tags: Mapping[str, str], pairs: list[dict[str, str]]) -> dict[str, str
     if len(more) < len(pairs):
         raise AwsError("TagException", "Duplicate tag keys")
     if any(name.lower().startswith("aws:") for name in more):
-        raise AwsError("TagException", "The prefix aws: is reserved for AWS")
+        raise AwsError("TagException", "Tags beginning with aws: are reserved")
+    if len(more) > MOST_TAGS:
+        raise AwsError("TagException", "Too many tags")
     if len({**tags, **more}) > MOST_TAGS:
         raise AwsError("LimitExceededException", f"A key has at most {MOST_TAGS} tags")
     return {**tags, **more}

@@ -145,7 +145,7 @@ def check_new(region: Region, name: str) -> str:
     """The name for a new cluster; raises when it is taken or is no name."""
     name = find.new_identifier(name, "DBClusterIdentifier")
     if name in region.clusters:
-        raise AwsError("DBClusterAlreadyExistsFault", f"DB Cluster {name} already exists")
+        raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     return name
 
 
@@ -241,8 +241,7 @@ def _check_deletable(rds: Rds, cluster: Cluster, params: dict[str, Any]) -> None
     if params.get("SkipFinalSnapshot") and params.get("FinalDBSnapshotIdentifier"):
         raise AwsError(
             "InvalidParameterCombination",
-            "FinalDBSnapshotIdentifier cannot be specified when deleting a cluster with "
-            "SkipFinalSnapshot.",
+            "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot",
         )
     recoverability.check_can_delete(rds.world, cluster)
     if cluster.deletion_protection:
@@ -264,7 +263,10 @@ def _check_deletable(rds: Rds, cluster: Cluster, params: dict[str, Any]) -> None
 
 def _final_snapshot(rds: Rds, call: Call, cluster: Cluster) -> Job:
     if (cluster.status, call.operation) not in aurora.REQUESTS:
-        why = f"{cluster.id} is {cluster.status}: no final snapshot can be taken of it."
+        why = (
+            f"Can't create a snapshot because the database cluster {cluster.id} isn't currently in "
+            "the available state."
+        )
         raise AwsError("InvalidDBClusterStateFault", why)
     return snapshots.take_final(rds, call, cluster)
 

@@ -25,6 +25,10 @@ OPERATIONS = [
     "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo", "RetireGrant",
 ]  # fmt: skip
 
+THE_KEY = "The specified KMS key"
+KEY_OF_PARAMETER = {"CopyDBClusterSnapshot": "Specified KMS key"}
+"""Operation → how its message calls the key of parameter KmsKeyId, if not as the others do."""
+
 DEFAULT_KEY = "alias/aws/rds"
 """What encrypts when no key is named (Aurora User Guide, Overview.Encryption)."""
 
@@ -54,7 +58,7 @@ def take(world: World, call: Call, reference: str | None, context: Mapping[str, 
     try:
         return _take(world, call.region, through(call), named, context)
     except AwsError as why:
-        raise not_accessible(named, why) from why
+        raise not_accessible(named, KEY_OF_PARAMETER.get(call.operation, THE_KEY)) from why
 
 
 def take_from(
@@ -84,8 +88,11 @@ def take_again(world: World, held: Encryption | None) -> Encryption | None:
     return replace(again, keeps=held.keeps, said=take_again(world, held.said))
 
 
-def unwrap(world: World, held: Encryption) -> bytes:
-    """The data key in plaintext; raises KMSKeyNotAccessibleFault if KMS does not decrypt it."""
+def unwrap(world: World, held: Encryption, what: str = THE_KEY) -> bytes:
+    """The data key in plaintext; raises KMSKeyNotAccessibleFault if KMS does not decrypt it.
+
+    `what`: how the message calls the key.
+    """
     region = held.key_arn.split(":")[3]
     try:
         opened = ask(
@@ -98,16 +105,18 @@ def unwrap(world: World, held: Encryption) -> bytes:
             EncryptionContext=dict(held.context),
         )
     except AwsError as why:
-        raise not_accessible(held.key_arn, why) from why
+        raise not_accessible(held.key_arn, what) from why
     plain: bytes = opened["Plaintext"]
     return plain
 
 
-def opened(world: World, held: Encryption | None) -> tuple[bytes | None, Mapping[str, str]]:
+def opened(
+    world: World, held: Encryption | None, what: str = THE_KEY
+) -> tuple[bytes | None, Mapping[str, str]]:
     """The plaintext data key with its context; None and {} if there is no encryption."""
     if held is None:
         return None, {}
-    return unwrap(world, held), held.context
+    return unwrap(world, held, what), held.context
 
 
 def opens(world: World, held: Encryption) -> bool:
@@ -135,12 +144,12 @@ def release(world: World, held: Encryption) -> None:
         release(world, held.said)
 
 
-def not_accessible(key: str, why: AwsError) -> AwsError:
-    """RDS' one error for every refusal of KMS, with KMS' message."""
+def not_accessible(key: str, what: str) -> AwsError:
+    """RDS' one error for every refusal of KMS; what KMS said stands in CloudTrail."""
     return AwsError(
         "KMSKeyNotAccessibleFault",
-        f"The specified KMS key [{key}] does not exist, is not enabled or you do not have "
-        f"permissions to access it. ({why.code}: {why.message})",
+        f"{what} [{key}] does not exist, is not enabled or you do not have permissions to access "
+        "it.",
     )
 
 

@@ -38,7 +38,9 @@ Named = TypeVar("Named", Cluster, Instance, Snapshot)
 
 def cluster(region: Region, reference: str) -> Cluster:
     """The cluster that an identifier or an ARN names."""
-    return _named(region.clusters, reference, "DBClusterNotFoundFault", "DBCluster")
+    return _named(
+        region.clusters, reference, "DBClusterNotFoundFault", f"DBCluster {reference} not found."
+    )
 
 
 def cluster_anywhere(world: World, arn: str) -> Cluster:
@@ -50,13 +52,15 @@ def cluster_anywhere(world: World, arn: str) -> Cluster:
 
 def instance(region: Region, reference: str) -> Instance:
     """The instance that an identifier or an ARN names."""
-    return _named(region.instances, reference, "DBInstanceNotFound", "DBInstance")
+    return _named(
+        region.instances, reference, "DBInstanceNotFound", f"DBInstance {reference} not found."
+    )
 
 
 def snapshot(region: Region, reference: str) -> Snapshot:
     """The cluster snapshot that an identifier or an ARN names."""
     code = "DBClusterSnapshotNotFoundFault"
-    return _named(region.snapshots, reference, code, "DBClusterSnapshot")
+    return _named(region.snapshots, reference, code, f"DBClusterSnapshot not found: {reference}")
 
 
 def legal_cluster(region: Region, call: Call) -> Cluster:
@@ -141,9 +145,9 @@ def paged(name: str, items: list[Any], marker: str | None) -> dict[str, Any]:
 # Internals
 
 
-def _named(known: Mapping[str, Named], reference: str, code: str, kind: str) -> Named:
+def _named(known: Mapping[str, Named], reference: str, code: str, why: str) -> Named:
     """What an identifier, or exactly its ARN, names."""
     found = known.get(reference.rsplit(":", 1)[-1].lower())
     if found is None or (reference.startswith("arn:") and found.arn != reference):
-        raise AwsError(code, f"{kind} {reference} not found.")
+        raise AwsError(code, why)
     return found

@@ -28,6 +28,7 @@ FILTERS: dict[str, Callable[[Any], set[str]]] = {
 
 MOST = 16
 """A writer and 15 Aurora Replicas (Aurora User Guide, Aurora.Overview)."""
+SERVERLESS_V2 = "db.serverless"
 
 
 def create_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
@@ -37,9 +38,10 @@ def create_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     if "DBClusterIdentifier" not in params:
         raise AwsError("InvalidParameterCombination", "The lab's instances belong to a DB cluster.")
     if name in region.instances:
-        raise AwsError("DBInstanceAlreadyExists", f"DB instance {name} already exists")
+        raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
     cluster = find.legal_cluster(region, call)
     _check_room(cluster)
+    _check_class(cluster, params["DBInstanceClass"])
     if cluster.encryption:
         encryption.unwrap(rds.world, cluster.encryption)
     instance = Instance(
@@ -79,7 +81,10 @@ def modify_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
 def reboot_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     instance = _legal(rds, call)
     if instance.status(rds.now()) != "available":
-        raise AwsError("InvalidDBInstanceState", f"{instance.id} is {instance.status(rds.now())}.")
+        raise AwsError(
+            "InvalidDBInstanceState",
+            "Instance cannot currently reboot due to an in-progress management operation.",
+        )
     if instance.cluster.encryption:
         encryption.unwrap(rds.world, instance.cluster.encryption)
     instance.rebooting = True
@@ -101,12 +106,11 @@ def delete_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
 
 
 def start_or_stop_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
-    instance = find.instance(rds.world.region(call.region), call.params["DBInstanceIdentifier"])
+    find.instance(rds.world.region(call.region), call.params["DBInstanceIdentifier"])
     # Aurora User Guide, aurora-cluster-stop-start: "you can't stop individual instances".
     raise AwsError(
-        "InvalidDBClusterStateFault",
-        f"{instance.id} is an instance of the DB cluster {instance.cluster.id}: stop and start "
-        "the cluster.",
+        "InvalidParameterCombination",
+        f"{find.ENGINE} DB instances are not eligible for stopping and starting.",
     )
 
 
@@ -136,6 +140,15 @@ def _check_room(cluster: Cluster) -> None:
         raise AwsError("InvalidDBClusterStateFault", why)
     if len(cluster.instances) >= MOST:
         raise AwsError("InstanceQuotaExceeded", f"{cluster.id} has {MOST} instances already.")
+
+
+def _check_class(cluster: Cluster, instance_class: str) -> None:
+    if instance_class == SERVERLESS_V2 and not cluster.serverless_v2:
+        raise AwsError(
+            "InvalidDBClusterStateFault",
+            "Set the Serverless v2 scaling configuration on the parent DB cluster before creating "
+            "a Serverless v2 DB instance.",
+        )
 
 
 def _remove(rds: Rds, instance: Instance) -> None:

@@ -79,7 +79,7 @@ def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
         # API reference: "If you … specify a value for KmsKeyId … an error".
         why = f"{source.id} is not encrypted: a copy of it cannot be."
         raise AwsError("InvalidParameterCombination", why)
-    opens = encryption.opened(rds.world, source.encryption)
+    opens = encryption.opened(rds.world, source.encryption, "The source snapshot KMS key")
     held = None
     if source.encryption:
         held = _take_for_copy(rds, call, source, source.encryption, reference)
@@ -144,7 +144,9 @@ def _check_new(region: Region, call: Call, name: str) -> str:
     name = find.new_identifier(name, "DBClusterSnapshotIdentifier", longest)
     if name in region.snapshots:
         raise AwsError(
-            "DBClusterSnapshotAlreadyExistsFault", f"DB cluster snapshot {name} already exists"
+            "DBClusterSnapshotAlreadyExistsFault",
+            f"Cannot create the cluster snapshot because one with the identifier {name} already "
+            "exists.",
         )
     return name
 

@@ -31,8 +31,9 @@ def create_schedule(service: Scheduler, call: Call) -> dict[str, Any]:
         raise AwsError("ConflictException", f"Schedule {name} already exists.")
     now = service.clock.utc()
     made = _made(call, group.name, now, now)
-    # A StartDate that has just passed is the first occurrence all the same.
-    made.due = _due(made, made.plan.first - MOMENT)
+    # A StartDate that has just passed is the first occurrence all the same. assumed: at() in the
+    # past never fires
+    made.due = _due(made, now if isinstance(made.plan, plans.Once) else made.plan.first - MOMENT)
     service.put(made)
     return {"ScheduleArn": made.arn}
 
@@ -119,11 +120,7 @@ def _made(
     expression, zone = params["ScheduleExpression"], params.get("ScheduleExpressionTimezone", "UTC")
     start, end = params.get("StartDate"), params.get("EndDate")
     plan = plans.read(expression, zone, start or created, end)
-    if isinstance(plan, plans.Once):
-        if plan.first <= now:
-            # Not documented; the lab takes none that could never fire.
-            raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
-    else:
+    if not isinstance(plan, plans.Once):
         _check_dates(start, end, now)
     return Schedule(
         name=params["Name"],

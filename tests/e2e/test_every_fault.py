@@ -1,4 +1,5 @@
-"""What holds for every fault that takes a cluster's key: permissions, kills, and the way back."""
+"""What holds for every fault that takes a cluster's key, or one that the run made and a cluster is
+under: permissions, kills, and the way back."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.iam.permissions import Caller
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.support.chaos import LabAsAws
 from tests.support.chaos_runs import (
     MOMENTS,
@@ -18,7 +20,7 @@ from tests.support.chaos_runs import (
     schedules,
 )
 from tests.support.labs import mostly_soak, until
-from tests.support.least_privilege import PATIENT, somebody, table
+from tests.support.least_privilege import PATIENT, maker, somebody, table
 
 EXPERIMENTS = {
     "deny-rds": "kms-policy-deny",
@@ -118,3 +120,153 @@ def test_without_any_one_of_its_actions_it_is_refused_by_name(strict, tmp_path, 
     assert action in ran.said
     assert "not allowed: " in ran.said or "may not " in ran.said
     assert key_as_it_is(strict) == before
+
+
+# On a key that the run made
+
+OF_ITS_OWN = {
+    "delete-key-material": "kms-material-deleted",
+    "expire-key-material": "kms-material-expired",
+    "put-key-policy": "policy-deny",
+}
+"""Fault → the experiment that is about it."""
+MATERIAL = [name for name in OF_ITS_OWN if name.endswith("-material")]
+
+SHORT = {"CHAOS_MAX_KEY_UNUSABLE": "90"}
+"""Shorter than an import token is valid on a lab of this speed."""
+
+
+def test_every_fault_of_a_key_of_the_runs_own_has_its_experiment():
+    assert set(OF_ITS_OWN) == {name for name, each in FAULTS.items() if each.on == "own"}
+
+
+def made(lab_as_aws):
+    """The key that a run has made, as KMS describes it now."""
+    kms, found = lab_as_aws.client("kms"), []
+    for each in kms.list_keys()["Keys"]:
+        said = kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"]
+        if said["Origin"] == "EXTERNAL":
+            found.append(said)
+    (key,) = found
+    return {name: key.get(name) for name in ("KeyState", "ExpirationModel", "CurrentKeyMaterialId")}
+
+
+WITH_MATERIAL = {"KeyState": "Enabled", "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+
+
+def has_its_material(lab_as_aws):
+    said = made(lab_as_aws)
+    return said["CurrentKeyMaterialId"] and WITH_MATERIAL.items() <= said.items()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", MATERIAL)
+def test_material_comes_back_on_aws_under_the_printed_policies(aws, name):
+    lab_as_aws = aws(iam=True, **PATIENT, **SHORT)
+    who = maker(lab_as_aws, faults=[name])
+    ran = lab_as_aws.chaos.run(experiment(OF_ITS_OWN[name]), **who.env)
+    assert ran.status == 0, ran.output
+    assert ran.summary["timeline"]["inaccessible"]
+    assert lab_as_aws.called(who.access_key) <= table(Caller.RUN, [name]) | table(
+        Caller.MAKER, [name]
+    )
+    # As the deletion of a key leaves it: with its material.
+    assert made(lab_as_aws)["KeyState"] == "PendingDeletion"
+    assert made(lab_as_aws)["ExpirationModel"] == "KEY_MATERIAL_DOES_NOT_EXPIRE"
+    assert schedules(lab_as_aws) == []
+    assert nothing_is_left(lab_as_aws)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", MATERIAL)
+@pytest.mark.parametrize("moment", ["impact", "hold", "recovery"])
+def test_the_watchdog_of_a_killed_run_imports_the_material(aws, name, moment):
+    lab_as_aws = aws(profile="documented", **SHORT)
+    running = lab_as_aws.chaos.start_run(experiment(OF_ITS_OWN[name]))
+    running.until_said(MOMENTS[moment].replace("wait-for-recovery", "see-it-recover"), 90)
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    until(lambda: has_its_material(lab_as_aws), timeout=20, every=0.2)
+    until(lambda: not running.left(), timeout=60, every=0.2)
+    rds = lab_as_aws.client("rds")
+    statuses = {each["Status"] for each in rds.describe_db_clusters()["DBClusters"]}
+    assert statuses == {"available"}
+    restored = lab_as_aws.chaos.kms("restore")
+    assert restored.status == 0, restored.output
+    assert "ImportKeyMaterial" not in restored.output
+    assert made(lab_as_aws)["KeyState"] == "PendingDeletion"
+    assert nothing_is_left(lab_as_aws)
+
+
+@pytest.mark.soak
+def test_a_run_that_waits_for_the_expiry_and_is_killed_leaves_no_expiry(aws):
+    lab_as_aws = aws(profile="documented", **SHORT)
+    running = lab_as_aws.chaos.start_run(experiment("kms-material-expired"))
+    running.until_said("Action: let-the-material-expire", 90)
+    until(lambda: made(lab_as_aws)["ExpirationModel"] == "KEY_MATERIAL_EXPIRES", timeout=20)
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    until(lambda: has_its_material(lab_as_aws), timeout=20, every=0.2)
+    until(lambda: not running.left(), timeout=60, every=0.2)
+    assert lab_as_aws.chaos.kms("restore").status == 0
+
+
+OF_MATERIAL = [
+    (name, action)
+    for name in MATERIAL
+    for action in dict.fromkeys((*FAULTS[name].needs.inject, *FAULTS[name].needs.undo))
+]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("name", "action"), OF_MATERIAL)
+def test_without_any_one_of_its_actions_the_step_names_it_and_nothing_stays(aws, name, action):
+    lab_as_aws = aws(iam=True, **SHORT)
+    who = maker(lab_as_aws, but=action, faults=[name])
+    ran = lab_as_aws.chaos.run(experiment(OF_ITS_OWN[name]), **who.env)
+    assert ran.status == 1
+    assert f"not allowed: {action} on arn:aws:kms:" in ran.summary["reasons"][0]
+    assert made(lab_as_aws)["KeyState"] == "PendingDeletion"
+    assert nothing_is_left(lab_as_aws)
+
+
+@pytest.mark.soak
+def test_material_that_kms_does_not_take_back_fails_the_run_until_somebody_restores(aws):
+    lab_as_aws = aws(profile="documented", CHAOS_HOLD="10", **SHORT)
+    misbehaviours = Misbehaviours.of(lab_as_aws.lab)
+    running = lab_as_aws.chaos.start_run(experiment("kms-material-deleted"))
+    running.until_said(MOMENTS["hold"], 90)
+    misbehaviours.order(kind="error", service="kms", operation="ImportKeyMaterial")
+    running.until_said("NOT put back", 200)
+    misbehaviours.clear()
+    ran = running.wait(200)
+    assert ran.status == 1
+    said = ran.summary["reasons"]
+    assert any("ImportKeyMaterial failed with KMSInternal" in each for each in said)
+    until(lambda: not running.left(), timeout=60, every=0.2)
+    assert lab_as_aws.chaos.kms("restore").status == 0
+    assert nothing_is_left(lab_as_aws)
+
+
+@pytest.mark.soak
+def test_a_write_that_is_lost_with_the_material_fails_the_run(aws):
+    lab_as_aws = aws(CHAOS_HOLD="10", **SHORT)
+    running = lab_as_aws.chaos.start_run(experiment("kms-material-expired"))
+    running.until_said(MOMENTS["hold"], 90)
+    found = lab_as_aws.client("rds").describe_db_clusters()["DBClusters"]
+    (own,) = [name for each in found if (name := each["DBClusterIdentifier"]) != "orders"]
+    Misbehaviours.of(lab_as_aws.lab).order(kind="lose-writes", cluster=own, writes=3)
+    ran = running.wait(200)
+    assert ran.status == 1
+    (why,) = [each for each in ran.summary["reasons"] if "lost_writes" in each]
+    assert why.startswith("objective missed: lost_writes was ")
+
+
+@pytest.mark.soak
+def test_a_run_that_may_outlive_its_import_token_deletes_nothing(aws):
+    lab_as_aws = aws()
+    ran = lab_as_aws.chaos.run(experiment("kms-material-deleted"))
+    assert ran.status == 1
+    assert "AWS takes its undo (the import token) for " in ran.summary["reasons"][0]
+    assert "DeleteImportedKeyMaterial" not in lab_as_aws.mutating_calls()
+    assert nothing_is_left(lab_as_aws)

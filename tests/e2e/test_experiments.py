@@ -164,6 +164,17 @@ def test_a_deny_that_is_not_the_one_that_was_meant_is_found(chaos, tmp_path):
     )
 
 
+def test_material_that_is_gone_although_nobody_answered_comes_back_and_the_run_fails(chaos):
+    silent = {"kind": "cut-after", "service": "kms", "operation": "DeleteImportedKeyMaterial"}
+    ran = misbehaving(chaos, "kms-material-deleted", silent)
+    assert reasons(ran)[0].startswith(
+        "action delete-the-material: kms:DeleteImportedKeyMaterial got no answer: "
+    )
+    assert list(done(ran))[-1] == "delete-the-material"
+    assert set(done(ran, "rollbacks").values()) == {"succeeded"}
+    assert not any(each.startswith(("rollback", "left behind")) for each in reasons(ran))
+
+
 # What the API does not do
 
 
@@ -195,6 +206,9 @@ STEPS = [
     ("encryption-context", "kms", "Encrypt", "seal"),
     ("policy-deny", "kms", "PutKeyPolicy", "deny-everybody-but-us"),
     ("audit-trail", "kms", "DisableKey", "disable-the-key"),
+    ("kms-material-deleted", "kms", "DeleteImportedKeyMaterial", "delete-the-material"),
+    ("kms-material-deleted", "kms", "GetParametersForImport", "make-key"),
+    ("kms-material-expired", "kms", "ImportKeyMaterial", "make-key"),
 ]
 
 

@@ -13,8 +13,7 @@ from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.support.chaos import LabAsAws, marked
 from tests.support.chaos_runs import TRIES, error, experiment, nothing_is_left, schedules, watchdogs
 from tests.support.labs import mostly_soak, until
-from tests.support.least_privilege import PATIENT, place, somebody, table, without
-from tests.support.usual_policies import policy
+from tests.support.least_privilege import PATIENT, maker, table
 
 pytestmark = pytest.mark.timeout(400)  # nothing is compressed there but the cluster's own times
 
@@ -106,17 +105,6 @@ class World:
 def _facts(said, *names):
     tags = sorted((tag["Key"], tag["Value"]) for tag in said["TagList"])
     return [said.get(name) for name in (*names, "KmsKeyId")], tags
-
-
-def maker(lab_as_aws, but=None):
-    """Whoever has exactly the policies `run` and `make`, but for one action."""
-    who = somebody(lab_as_aws, Caller.RUN, but)
-    lab_as_aws.client("iam").put_role_policy(
-        RoleName=who.arn.rsplit("/", 1)[1],
-        PolicyName="make",
-        PolicyDocument=json.dumps(without(policy(Caller.MAKER, place(lab_as_aws)), but)),
-    )
-    return who
 
 
 def started(lab_as_aws, name, *options, **env):

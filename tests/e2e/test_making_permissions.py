@@ -111,7 +111,8 @@ MISSING = {
     "kms:CreateKey": "kms:CreateKey on *",
     "kms:TagResource": "kms:TagResource on arn:aws:kms:",
     "kms:CreateAlias": f"kms:CreateAlias on arn:aws:kms:{AT}:alias/chaos-",
-    "kms:CreateGrant": "kms:CreateGrant on resource: arn:aws:kms:",
+    # RDS does not say what KMS refused.
+    "kms:CreateGrant": "you do not have permissions to access it",
     "rds:CreateDBCluster": f"rds:CreateDBCluster on arn:aws:rds:{AT}:cluster:chaos-",
     "rds:CreateDBInstance": f"rds:CreateDBInstance on arn:aws:rds:{AT}:",
     "rds:CreateDBClusterSnapshot": "rds:CreateDBClusterSnapshot on arn:aws:rds:",

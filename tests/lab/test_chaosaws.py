@@ -44,7 +44,7 @@ def test_its_actions_act(rds, cluster):
     assert described(rds, cluster)["DBClusterMembers"][0]["DBInstanceIdentifier"] == f"{name}-2"
     actions.reboot_db_instance(f"{name}-1", configuration=CONFIGURATION)
     up(rds, f"{name}-1")
-    with pytest.raises(ActivityFailed, match="stop and start the cluster"):
+    with pytest.raises(ActivityFailed, match="not eligible for stopping and starting"):
         actions.stop_db_instance(f"{name}-1", configuration=CONFIGURATION)
     actions.stop_db_cluster(name, configuration=CONFIGURATION)
     becomes(rds, cluster, "stopped")

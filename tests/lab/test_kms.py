@@ -116,7 +116,7 @@ def test_an_alias_is_refused_where_aws_refuses_it(kms, key, operation):
         ("00000000-0000-0000-0000-000000000000", "NotFoundException"),
         ("nonsense", "NotFoundException"),
         ("alias/nobody", "NotFoundException"),
-        ("arn:aws:kms:us-east-1:123456789012:key/x", "InvalidArnException"),
+        ("arn:aws:kms:us-east-1:123456789012:key/x", "NotFoundException"),
         ("arn:aws:s3:::bucket", "InvalidArnException"),
     ],
 )

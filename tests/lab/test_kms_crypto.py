@@ -261,10 +261,7 @@ def test_decrypt_without_a_ciphertext_is_refused(lab, key):
     assert lab.refusal("Decrypt", KeyId=key).code == "ValidationException"
 
 
-@pytest.mark.parametrize(
-    "arn",
-    ["arn:aws:kms:us-east-1:123456789012:key/x", "arn:aws:s3:::bucket", "arn:nonsense"],
-)
+@pytest.mark.parametrize("arn", ["arn:aws:s3:::bucket", "arn:nonsense"])
 def test_a_bad_arn_is_an_error_that_the_operation_has(lab, arn):
     assert lab.refusal("DescribeKey", KeyId=arn).code == "InvalidArnException"
     assert lab.refusal("Encrypt", KeyId=arn, Plaintext=b"x").code == "NotFoundException"

@@ -6,16 +6,12 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from tests.support.document import deviates
 
 ACCOUNT = "123456789012"
 NOBODY = f"arn:aws:iam::{ACCOUNT}:user/nobody"
 RDS = "rds.eu-west-1.amazonaws.com"
-DOES_NOT = "KEY_MATERIAL_DOES_NOT_EXPIRE"
 RECIPIENT = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocument": b"x"}
 
 
@@ -39,19 +35,6 @@ def parameters(kms, key_id, spec="RSA_2048"):
     return kms.get_parameters_for_import(
         KeyId=key_id, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec=spec
     )
-
-
-def bring(kms, key_id, material, **more):
-    got = parameters(kms, key_id)
-    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-    wrapped = load_der_public_key(got["PublicKey"]).encrypt(material, oaep)
-    return {
-        "KeyId": key_id,
-        "ImportToken": got["ImportToken"],
-        "EncryptedKeyMaterial": wrapped,
-        "ExpirationModel": DOES_NOT,
-        **more,
-    }
 
 
 @deviates("kms:CreateKey", "makes symmetric encryption keys only, outside of custom key stores")
@@ -108,19 +91,6 @@ def test_the_wrapping_keys_stay(kms):
     keys = [kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["KeyId"] for _ in "12"]
     assert len({parameters(kms, key)["PublicKey"] for key in keys}) == 1
     assert len({parameters(kms, keys[0])["ImportToken"] for _ in "12"}) == 2
-
-
-@deviates("kms:ImportKeyMaterial", "takes no second key material for rotation on demand")
-@deviates("kms:ImportKeyMaterial", "does not keep KeyMaterialDescription")
-@deviates("kms:RotateKeyOnDemand", "does not rotate keys with imported material")
-def test_a_key_has_one_imported_material_and_no_words_about_it(kms):
-    key = kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["KeyId"]
-    kms.import_key_material(**bring(kms, key, bytes(32), KeyMaterialDescription="mine"))
-    second = bring(kms, key, bytes(range(32)), ImportType="NEW_KEY_MATERIAL")
-    assert refusal(kms.import_key_material, **second) == "UnsupportedOperationException"
-    assert refusal(kms.rotate_key_on_demand, KeyId=key) == "UnsupportedOperationException"
-    found = kms.list_key_rotations(KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
-    assert "KeyMaterialDescription" not in found[0]
 
 
 @deviates("kms:RotateKeyOnDemand", "is over at once")

@@ -65,7 +65,7 @@ def test_a_key_that_the_lab_does_not_make_is_said(lab, kind):
     [
         (["aws:mine"], "TagException"),
         (["a", "a"], "TagException"),
-        ([f"t{n}" for n in range(51)], "LimitExceededException"),
+        ([f"t{n}" for n in range(51)], "TagException"),
     ],
 )
 def test_tags_that_aws_does_not_take_are_refused(lab, names, code):
@@ -98,10 +98,8 @@ def test_an_alias_may_leave_a_key_that_is_to_be_deleted_but_not_go_to_one(lab):
 def test_an_alias_has_a_name_of_its_kind(lab):
     key = lab.key()
     refused = lab.refusal("CreateAlias", AliasName="nonsense", TargetKeyId=key)
-    assert (refused.code, refused.message) == (
-        "ValidationException",
-        'Alias must start with the prefix "alias/".',
-    )
+    assert refused.code == "ValidationException"
+    assert refused.message.startswith('Alias must start with the prefix "alias/".')
     refused = lab.refusal("CreateAlias", AliasName="alias/a:b", TargetKeyId=key)
     assert refused.code == "InvalidAliasNameException"
     for name in ("nonsense", "alias/a:b"):

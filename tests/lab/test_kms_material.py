@@ -154,8 +154,6 @@ def test_the_import_type_says_what_is_expected(lab):
     assert refusal(KeyMaterialId="0" * 64) == "IncorrectKeyMaterialException"
     known = bring(lab, key, ImportType="NEW_KEY_MATERIAL")["KeyMaterialId"]
     assert refusal(ImportType="NEW_KEY_MATERIAL") == "IncorrectKeyMaterialException"
-    new = {"material": bytes(32), "ImportType": "NEW_KEY_MATERIAL"}
-    assert refusal(**new) == "UnsupportedOperationException"
     new = {"ImportType": "NEW_KEY_MATERIAL", "KeyMaterialId": known}
     assert refusal(**new) == "ValidationException"
     bring(lab, key, ImportType="EXISTING_KEY_MATERIAL")
@@ -217,12 +215,96 @@ def test_deleting_material_that_is_not_there_is_no_error_and_another_s_is(lab):
     assert lab.state(key) == "PendingImport"
 
 
+EVERYTHING = {"IncludeKeyMaterial": "ALL_KEY_MATERIAL"}
+
+
+def with_another(lab: Kms, **more: Any) -> tuple[str, list[str]]:
+    """A key with imported material, and the ids of that and of one that waits for a rotation."""
+    key = lab.key(Origin="EXTERNAL")
+    first = bring(lab, key)["KeyMaterialId"]
+    second = bring(lab, key, bytes(32), ImportType="NEW_KEY_MATERIAL", **more)["KeyMaterialId"]
+    return key, [first, second]
+
+
+def materials(lab: Kms, key: str) -> dict[str, tuple[str, str]]:
+    """Id → state and state of the import, of all that a key has."""
+    listed = lab.ask("ListKeyRotations", KeyId=key, **EVERYTHING)["Rotations"]
+    return {m["KeyMaterialId"]: (m["KeyMaterialState"], m["ImportState"]) for m in listed}
+
+
+def test_further_material_waits_for_a_rotation_on_demand(lab):
+    key, (first, second) = with_another(lab, KeyMaterialDescription="of 2026")
+    old = seal(lab, key)
+    waiting = {first: ("CURRENT", "IMPORTED"), second: ("PENDING_ROTATION", "IMPORTED")}
+    assert materials(lab, key) == waiting
+    listed = lab.ask("ListKeyRotations", KeyId=key, **EVERYTHING)["Rotations"]
+    assert listed[1]["KeyMaterialDescription"] == "of 2026"
+    assert "RotationDate" not in listed[1]
+    assert lab.ask("ListKeyRotations", KeyId=key)["Rotations"] == []
+    assert lab.ask("RotateKeyOnDemand", KeyId=key) == {"KeyId": lab.arn(key)}
+    rotated = {first: ("NON_CURRENT", "IMPORTED"), second: ("CURRENT", "IMPORTED")}
+    assert materials(lab, key) == rotated
+    (rotation,) = lab.ask("ListKeyRotations", KeyId=key)["Rotations"]
+    assert (rotation["KeyMaterialId"], rotation["RotationType"]) == (second, "ON_DEMAND")
+    assert opened(lab, old)["KeyMaterialId"] == first
+    assert opened(lab, seal(lab, key))["KeyMaterialId"] == second
+    refused = lab.refusal("RotateKeyOnDemand", KeyId=key)
+    assert refused.code == "KMSInvalidStateException"
+
+
+def test_material_that_waits_for_a_rotation_goes_for_good_and_the_key_stays(lab):
+    key, (first, second) = with_another(lab)
+    lab.ask("DeleteImportedKeyMaterial", KeyId=key, KeyMaterialId=second)
+    assert materials(lab, key) == {first: ("CURRENT", "IMPORTED")}
+    assert lab.state(key) == "Enabled"
+    third = bring(lab, key, b"3" * 32, ImportType="NEW_KEY_MATERIAL")["KeyMaterialId"]
+    lab.ask("RotateKeyOnDemand", KeyId=key)
+    assert materials(lab, key)[third] == ("CURRENT", "IMPORTED")
+
+
+def test_a_key_needs_every_material_that_it_was_ever_rotated_to(lab):
+    key, (first, second) = with_another(lab)
+    lab.ask("RotateKeyOnDemand", KeyId=key)
+    named = lab.ask("DeleteImportedKeyMaterial", KeyId=key, KeyMaterialId=first)
+    assert named["KeyMaterialId"] == first
+    assert lab.state(key) == "PendingImport"
+    assert lab.ask("DeleteImportedKeyMaterial", KeyId=key)["KeyMaterialId"] == second
+    bring(lab, key, bytes(32))
+    assert materials(lab, key)[first] == ("NON_CURRENT", "PENDING_IMPORT")
+    assert lab.state(key) == "PendingImport"
+    bring(lab, key, KeyMaterialId=first)
+    assert lab.state(key) == "Enabled"
+
+
+def test_the_first_date_of_a_key_s_materials_is_the_key_s(lab):
+    key = lab.key(Origin="EXTERNAL")
+    early, late = lab.real(seconds=100), lab.real(seconds=200)
+    bring(lab, key, ExpirationModel=EXPIRES, ValidTo=late)
+    second = bring(
+        lab, key, bytes(32), ImportType="NEW_KEY_MATERIAL", ExpirationModel=EXPIRES, ValidTo=early
+    )["KeyMaterialId"]
+    described = lab.ask("DescribeKey", KeyId=key)["KeyMetadata"]
+    assert described["ValidTo"] == late, "what waits for a rotation is not the key's yet"
+    lab.ask("RotateKeyOnDemand", KeyId=key)
+    assert lab.ask("DescribeKey", KeyId=key)["KeyMetadata"]["ValidTo"] == early
+    lab.pass_time(100 * lab.clock.speed)
+    assert lab.state(key) == "PendingImport"
+    assert materials(lab, key)[second] == ("CURRENT", "PENDING_IMPORT")
+
+
+def test_material_that_waits_for_a_rotation_may_expire_and_the_key_stays(lab):
+    until = lab.real(seconds=100)
+    key, (first, _) = with_another(lab, ExpirationModel=EXPIRES, ValidTo=until)
+    lab.pass_time(100 * lab.clock.speed)
+    assert materials(lab, key) == {first: ("CURRENT", "IMPORTED")}
+    assert lab.state(key) == "Enabled"
+
+
 def test_the_list_of_materials_tells_whether_one_is_there(lab):
     key = imported(lab)
 
     def listed():
-        everything = {"IncludeKeyMaterial": "ALL_KEY_MATERIAL"}
-        return lab.ask("ListKeyRotations", KeyId=key, **everything)["Rotations"]
+        return lab.ask("ListKeyRotations", KeyId=key, **EVERYTHING)["Rotations"]
 
     assert [m["ImportState"] for m in listed()] == ["IMPORTED"]
     assert listed()[0]["ExpirationModel"] == DOES_NOT

@@ -316,10 +316,10 @@ def test_what_is_without_its_key_is_removed_as_it_is_and_so_is_what_was_never_fi
     [
         ("tags", f"rds:AddTagsToResource on resource: {arn('rds', f'cluster:{PREFIX}-no')}"),
         ("creates", f"rds:CreateDBCluster on resource: {arn('rds', f'cluster:{PREFIX}-no')}"),
-        ("grants", "kms:CreateGrant on resource"),
+        ("grants", "you do not have permissions to access it"),
     ],
 )
-def test_what_is_missing_to_make_a_cluster_is_named(lab, kms, without, refused):
+def test_what_is_missing_to_make_a_cluster_is_said_as_aws_says_it(lab, kms, without, refused):
     poor = Somebody(lab, f"without-{without}", without)("rds")
     with pytest.raises(poor.exceptions.ClientError) as caught:
         poor.create_db_cluster(**request("no", make_key(kms)))

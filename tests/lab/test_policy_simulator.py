@@ -113,14 +113,16 @@ def test_every_action_is_tried_on_every_resource(iam):
     assert decision(iam, source, ResourceArns=[KEY]) == "allowed"
 
 
-@deviates("iam:SimulatePrincipalPolicy", "a result's EvalResourceName is always *, no template")
+@deviates("iam:SimulatePrincipalPolicy", "a result over several resources is called *, no template")
 def test_without_a_resource_it_is_about_all(iam):
     source = role(iam, allow("kms:EnableKey"))
     result = simulated(iam, source, "kms:EnableKey")["kms:EnableKey"]
     assert (result["EvalDecision"], result["EvalResourceName"]) == ("allowed", "*")
     assert "ResourceSpecificResults" not in result
     with_one = simulated(iam, source, "kms:EnableKey", ResourceArns=[KEY])["kms:EnableKey"]
-    assert with_one["EvalResourceName"] == "*"
+    assert with_one["EvalResourceName"] == KEY
+    with_two = simulated(iam, source, "kms:EnableKey", ResourceArns=[KEY, OTHER])["kms:EnableKey"]
+    assert with_two["EvalResourceName"] == "*"
 
 
 def test_a_user_has_the_policies_of_their_groups(own_lab, iam):

@@ -305,7 +305,7 @@ def test_an_instance_is_stopped_with_its_cluster_only(rds):
     name = new_instance(rds, new_cluster(rds))
     up(rds, name)
     for call in (rds.stop_db_instance, rds.start_db_instance):
-        assert refusal(call, DBInstanceIdentifier=name) == "InvalidDBClusterStateFault"
+        assert refusal(call, DBInstanceIdentifier=name) == "InvalidParameterCombination"
     changed = rds.modify_db_instance(DBInstanceIdentifier=name, PromotionTier=7)["DBInstance"]
     assert changed["PromotionTier"] == 7
 

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support import forked_chaos, forks
 from tests.support.forked_labs import new_lab
@@ -149,7 +150,7 @@ def _python(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def left(*marks: str) -> list[str]:
-    return [" ".join(process.info["cmdline"]) for process in marked(*marks)]
+    return [" ".join(process.info["cmdline"] or []) for process in marked(*marks)]
 
 
 def marked(*marks: str) -> list[psutil.Process]:
@@ -285,4 +286,4 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
     for each in lab_as_aws:
         each.lab.stop()
     assert not stayed
-    assert called <= {(call.service, call.operation) for call in calls()}
+    assert called <= {(call.service, call.operation) for call in calls(FAULTS)}

@@ -1,6 +1,7 @@
 """Makes docs/lab.md from the tests: what the lab does, how it deviates, what is not there.
 
-A test says `@shows("kms:CreateKey")` for what it compares with AWS' documents, and
+A test says `@shows("kms:CreateKey")` for what it compares with AWS' documents, `@recorded(…)` for
+what it compares with an answer of AWS that somebody recorded, and
 `@deviates("kms:ScheduleKeyDeletion", "how")` for what it shows to be otherwise.
 `python -m tests.support.document` writes the document, or with --check says whether it is up to
 date.
@@ -12,14 +13,15 @@ import importlib
 import pkgutil
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 
-__all__ = ["deviates", "marked", "shows"]
+__all__ = ["deviates", "marked", "recorded", "shows"]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
 SERVICES = {
@@ -31,6 +33,7 @@ SERVICES = {
     "iam": "IAM",
     "sts": "STS",
     "cloudwatch": "CloudWatch",
+    "secretsmanager": "Secrets Manager",
 }
 OWN = frozenset({"kms", "rds", "scheduler"})
 """Of the others only what is listed is the lab's own, and the rest moto's."""
@@ -39,6 +42,11 @@ OWN = frozenset({"kms", "rds", "scheduler"})
 def shows(*operations: str) -> pytest.MarkDecorator:
     """The test shows that the lab does these operations as AWS' documents say."""
     return pytest.mark.shows(*operations)
+
+
+def recorded(operation: str) -> pytest.MarkDecorator:
+    """The test shows that the lab answers this operation as AWS did, in one situation."""
+    return pytest.mark.recorded(operation)
 
 
 def deviates(operation: str, how: str) -> pytest.MarkDecorator:
@@ -52,24 +60,49 @@ def marked(marks: Iterable[pytest.Mark]) -> set[str]:
     for mark in marks:
         if mark.name == "shows":
             operations |= set(mark.args)
-        if mark.name == "deviates":
+        if mark.name in ("deviates", "recorded"):
             operations.add(mark.args[0])
     return operations
 
 
+@dataclass
+class Shown:
+    """What the tests show of one operation."""
+
+    by: set[str] = field(default_factory=set)
+    """Their names, as sentences; those of recorded answers have their own column."""
+    documented: bool = False
+    recorded: int = 0
+    """In how many situations an answer of AWS was compared."""
+    deviations: set[str] = field(default_factory=set)
+
+    def add(self, mark: pytest.Mark, test: str) -> None:
+        """Takes in one mark of one test."""
+        self.documented |= mark.name == "shows"
+        self.recorded += mark.name == "recorded"
+        if mark.name == "deviates":
+            self.deviations.add(mark.args[1])
+        if mark.name != "recorded":
+            self.by.add(_sentence(test))
+
+    @property
+    def held_against(self) -> str:
+        """What the lab was compared with."""
+        documents = ["documents"] if self.documented else []
+        recordings = [f"recorded answers ({self.recorded})"] if self.recorded else []
+        return ", ".join([*recordings, *documents]) or "neither"
+
+
 def render() -> str:
     """The document."""
-    shown: dict[str, list[str]] = defaultdict(list)
-    deviations: dict[str, list[str]] = defaultdict(list)
+    shown: dict[str, Shown] = defaultdict(Shown)
     for name, function in _tests():
-        for mark in getattr(function, "pytestmark", []):
+        for mark in _marks(function):
             for operation in marked([mark]):
-                shown[operation].append(name)
-            if mark.name == "deviates":
-                deviations[mark.args[0]].append(mark.args[1])
+                shown[operation].add(mark, name)
     parts = [HEAD]
     for service, title in SERVICES.items():
-        parts.append(_section(service, title, shown, deviations))
+        parts.append(_section(service, title, shown))
     return "\n".join(parts)
 
 
@@ -78,10 +111,17 @@ HEAD = """\
 
 `chaos kms lab` is a local AWS: KMS, RDS (Aurora PostgreSQL) and what stands below of other services
 are our own, everything else is [moto](https://docs.getmoto.org). This page says of every operation
-of ours whether it does what AWS' documents say. It is made from the tests (`make docs`): an
-operation stands here because a test calls it with boto3 and compares the answer with the documents,
-and a deviation because a test shows it. An operation of them that is not there is answered with
+of ours whether it does what AWS does, and what it was held against. It is made from the tests
+(`make docs`): an operation stands here because a test calls it with boto3 and compares the answer
+with AWS' documents, or with an answer of AWS that somebody recorded (in so many situations), and a
+deviation because a test shows it. An operation of them that is not there is answered with
 `NotImplemented` (HTTP 501), never in silence.
+
+Recorded answers are those that others published: the snapshots of LocalStack's tests that are
+validated on AWS, moto's tests that are verified on AWS, answers that AWS' own guides show, and
+errors of AWS that people quoted in public issues. Each case in `tests/lab/test_recorded_*.py` names
+its source. What is compared is what a client acts on: codes, messages, members and their values.
+Of keys that are not for symmetric encryption there is no case: the lab has no such keys.
 
 Throughout:
 
@@ -169,22 +209,20 @@ How exact they are:
 """
 
 
-def _section(
-    service: str, title: str, shown: dict[str, list[str]], deviations: dict[str, list[str]]
-) -> str:
+def _section(service: str, title: str, shown: Mapping[str, Shown]) -> str:
     model = botocore.session.get_session().get_service_model(service)
-    lines = [f"## {title}", "", "| operation | the lab | shown by |", "|---|---|---|"]
+    heads = ["operation", "the lab", "held against", "shown by"]
+    lines = [f"## {title}", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     missing = []
     for operation in model.operation_names:
-        name = f"{service}:{operation}"
-        if name not in shown:
+        found = shown.get(f"{service}:{operation}")
+        if found is None:
             missing.append(f"`{operation}`")
             continue
-        said = "as documented"
-        if how := deviations.get(name):
-            said = "deviates: " + "; ".join(sorted(set(how)))
-        tests = "<br>".join(sorted({_sentence(test) for test in shown[name]}))
-        lines.append(f"| `{operation}` | {said} | {tests} |")
+        said = "deviates: " + "; ".join(sorted(found.deviations))
+        said = said if found.deviations else "agrees"
+        tests = "<br>".join(sorted(found.by))
+        lines.append(f"| `{operation}` | {said} | {found.held_against} | {tests} |")
     rest = (
         f"Not there: {', '.join(missing)}."
         if service in OWN
@@ -195,6 +233,15 @@ def _section(
 
 def _sentence(test: str) -> str:
     return test.removeprefix("test_").replace("_", " ")
+
+
+def _marks(function: Any) -> Iterator[pytest.Mark]:
+    """The marks of a test, and those of its parameters."""
+    for mark in getattr(function, "pytestmark", []):
+        yield mark
+        if mark.name == "parametrize":
+            for values in mark.args[1]:
+                yield from getattr(values, "marks", ())
 
 
 def _tests() -> Iterator[tuple[str, Any]]:

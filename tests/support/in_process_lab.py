@@ -142,8 +142,14 @@ class InProcessLab:
         self._door = Client(door)
 
     def client(
-        self, service: str, access_key: str = "lab", region: str = REGION, token: str | None = None
+        self,
+        service: str,
+        access_key: str = "lab",
+        region: str = REGION,
+        token: str | None = None,
+        validated: bool = True,
     ) -> Any:
+        """A client; if not `validated`, it sends parameters that are out of bounds."""
         made = boto3.client(
             service,
             endpoint_url=f"http://{ADDRESS}",
@@ -151,7 +157,7 @@ class InProcessLab:
             aws_access_key_id=access_key,
             aws_secret_access_key=OneSecret.lab,
             aws_session_token=token,
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}, parameter_validation=validated),
         )
         made.meta.events.register("before-send", self._send)
         return made

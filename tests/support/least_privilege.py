@@ -149,6 +149,17 @@ def somebody(lab_as_aws, caller, but=None, faults=USUAL):
     )
 
 
+def maker(lab_as_aws, but=None, faults=USUAL):
+    """Whoever has exactly the policies `run` and `make`, but for one action."""
+    who = somebody(lab_as_aws, Caller.RUN, but, faults)
+    lab_as_aws.client("iam").put_role_policy(
+        RoleName=who.arn.rsplit("/", 1)[1],
+        PolicyName="make",
+        PolicyDocument=json.dumps(without(policy(Caller.MAKER, place(lab_as_aws), faults), but)),
+    )
+    return who
+
+
 def table(caller, faults=USUAL):
     return {
         (call.service, call.operation)

@@ -266,6 +266,14 @@ def test_the_longest_run_is_that_of_its_own_limits():
     assert parse({"lab_speed": 60}, {}).longest_run == (10800 + 600 + 7200) / 60 + 600
 
 
+def test_the_longest_outage_is_that_of_the_watchdog_and_the_lab_has_none():
+    on_aws = {"target": "aws", "cluster_id": "c", "impact_timeout": "100", "hold": "20"}
+    assert parse(on_aws, {}).longest_outage == 100 + 20 + 600
+    assert parse({**on_aws, "max_key_unusable": "7000"}, {}).longest_outage == 7000
+    assert parse({"lab_speed": 60}, {}).longest_outage == (10800 + 600 + 600) / 60
+    assert parse({"lab_speed": 60, "max_key_unusable": "5"}, {}).longest_outage == 5
+
+
 def test_a_secret_is_named_exactly_where_it_is_read():
     named = {**AWS, "CHAOS_DATABASE_SECRET": "shop/app"}
     assert "CHAOS_DATABASE_AUTH=secret" in refused(**named)

@@ -63,6 +63,7 @@ STATES = {
     "available": "#2f9e63",
     "Disabled": "#c23b3b",
     "PendingDeletion": "#8f4fbf",
+    "PendingImport": "#c23b3b",
     "Unavailable": "#c23b3b",
     "inaccessible-encryption-credentials-recoverable": "#c23b3b",
     "inaccessible-encryption-credentials": "#8f4fbf",

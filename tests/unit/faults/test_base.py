@@ -13,6 +13,7 @@ from chaosaws_kms_ext import faults
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.key_material import import_new
 from chaosaws_kms_ext.faults import FAULTS, fault, load, named
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.iam import policies
@@ -21,7 +22,7 @@ from chaosaws_kms_ext.inject.injection import _refuse_second
 from chaosaws_kms_ext.kms import actions, probes
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import switch
-from chaosaws_kms_ext.undo.replay import replay
+from chaosaws_kms_ext.undo.replay import replay, still_wrong
 from chaosaws_kms_ext.undo.undo import UNDOES, Undo
 from tests.support.labs import FAST, client, until
 from tests.support.usual_policies import policy
@@ -57,13 +58,15 @@ def test_a_name_twice_is_an_error(registered):
 
 
 def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
-    with pytest.raises(Refused, match="there is no fault 'disable-keys': deny-rds, disable-key, "):
+    known = "delete-key-material, deny-rds, disable-key, "
+    with pytest.raises(Refused, match=f"there is no fault 'disable-keys': {known}"):
         named("disable-keys")
 
 
 def test_no_other_file_names_the_calls_of_a_fault():
     own = {action.partition(":")[2] for each in FAULTS.values() for action in each.needs.inject}
     own -= {operation for _, operation in UNDOES}  # PutKeyPolicy puts back as well
+    own -= {"GetParametersForImport"}  # a new key gets its material so
     named = re.compile(rf'"(?:\w+:)?({"|".join(own - {"ScheduleKeyDeletion"})})"')
     for path in (ROOT / "chaosaws_kms_ext").rglob("*.py"):
         if path.parent.name != "faults":
@@ -72,10 +75,13 @@ def test_no_other_file_names_the_calls_of_a_fault():
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_undo_has_the_calls_that_the_fault_says_it_needs(name, lab, on_aws):
-    key = lab.clusters[0]["key"]
+    key, material = lab.clusters[0]["key"], bytes(32)
+    if name.endswith("-key-material"):
+        key = client(lab, "kms").create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+        import_new(Aws(), key, material)
     given = {"policy": {"Version": "2012-10-17", "Statement": []}}
     arguments = given if name == "put-key-policy" else {}
-    made = faults.make(named(name), Aws(), key, arguments)
+    made = faults.make(named(name), Aws(), key, arguments, material)
     undo = made.undo()
     assert undo.actions == made.needs.undo
     undo.check_about(key)
@@ -144,6 +150,11 @@ def test_arguments_that_a_fault_does_not_take_are_one_sentence(lab, on_aws):
         actions.inject_fault("nonsense")
 
 
+def test_what_only_the_run_gives_is_no_argument():
+    with pytest.raises(Refused, match=r"does not take these arguments: .*material"):
+        faults.check_arguments(named("delete-key-material"), {"material": "mine"})
+
+
 # The page's example
 
 
@@ -200,6 +211,19 @@ def test_a_scheduled_deletion_is_undone_however_often(lab, on_aws, key):
     for _ in range(2):  # CancelKeyDeletion is refused the second time
         replay(aws, made.undo())
         assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_a_primary_key_with_replicas_is_taken_away_and_put_back_too(lab, on_aws):
+    aws, kms = Aws(), client(lab, "kms")
+    key = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+    kms.replicate_key(KeyId=key, ReplicaRegion="us-east-1")
+    made = faults.make(named("schedule-key-deletion"), aws, key, {})
+    made.inject(aws)
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingReplicaDeletion"
+    assert made.shows(aws)
+    assert "PendingReplicaDeletion" in still_wrong(aws, made.undo())
+    replay(aws, made.undo())
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
 def test_the_clusters_key_has_as_many_days_as_there_are(lab, on_aws, key):

@@ -108,6 +108,16 @@ FORGED = {
     "a policy of another name": lambda key: call(
         "kms", "PutKeyPolicy", KeyId=key, PolicyName="mine", Policy="{}"
     ),
+    "key material that the key never had": lambda key: call(
+        "kms",
+        "ImportKeyMaterial",
+        KeyId=key,
+        KeyMaterialId="0" * 64,
+        ImportType="NEW_KEY_MATERIAL",
+        ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE",
+        EncryptedKeyMaterial="AAAA",
+        ImportToken="AAAA",
+    ),
     "no call": lambda _: "EnableKey",
     "a call without parameters": lambda _: {"service": "kms", "operation": "EnableKey"},
     "a call with more than a call has": lambda key: (
