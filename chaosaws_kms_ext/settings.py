@@ -235,6 +235,9 @@ class Settings:
     lab_readers: int = _setting(
         parsers.number(0, 15, "", whole=True), 0, "how many readers the lab's cluster has"
     )
+    lab_clusters: int = _setting(
+        parsers.number(1, 4, "", whole=True), 1, "how many clusters the lab has, all under one key"
+    )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,
         (),

@@ -1,7 +1,7 @@
-"""What a new lab has: one encrypted cluster with the four rows of the article.
+"""What a new lab has: encrypted clusters under one key, each with the four rows of the article.
 
 The project grew from that article, which has them at the end of its second scenario. Experiments
-may attack the cluster: it and its key have the tag that allows it, and it has a backup under
+may attack them: they and their key have the tag that allows it, and the first has a backup under
 another key.
 """
 
@@ -21,15 +21,14 @@ from chaosaws_kms_lab.data_plane import LabCannotStart
 from chaosaws_kms_lab.rds import Rds, snapshots
 from chaosaws_kms_lab.world import Instance, Region, Snapshot
 
-__all__ = ["orders"]
+__all__ = ["clusters"]
 
-CLUSTER, DATABASE, USER = "orders", "shop", "app"
+NAMES = ("orders", "carts", "invoices", "payments")
+"""Of the clusters, the first of which has a backup."""
 
-INSTANCE = {
-    "DBClusterIdentifier": CLUSTER,
-    "DBInstanceClass": "db.r6g.large",
-    "Engine": "aurora-postgresql",
-}
+CLUSTER, DATABASE, USER = NAMES[0], "shop", "app"
+
+ENGINE = "aurora-postgresql"
 
 ROWS = """
 CREATE TABLE users (
@@ -48,28 +47,50 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 BACKUP = f"{CLUSTER}-backup"
 
 
-def orders(service: Rds, region_name: str, readers: int = 0) -> dict[str, Any]:
-    """Makes the cluster `orders` with a writer and so many readers, all available; returns how to
-    reach it."""
+def clusters(
+    service: Rds, region_name: str, readers: int = 0, number: int = 1
+) -> list[dict[str, Any]]:
+    """Makes so many clusters under one key, the first with so many readers, all available; returns
+    how to reach each."""
+    if not 1 <= number <= len(NAMES):
+        raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
     region = world.region(region_name)
-    key = kms.create_key(region, world, "encrypts the cluster orders", tags=dict(TAGS))
+    named = NAMES[:number]
+    what = "cluster" if number == 1 else "clusters"
+    key = kms.create_key(region, world, f"encrypts the {what} {', '.join(named)}", tags=dict(TAGS))
     region.aliases[f"alias/{CLUSTER}"] = key.id
-    call = partial(_call, service, region_name)
+    for name in named:
+        _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
+    return [_when_up(service, region, name) | {"key": key.arn} for name in named]
 
+
+def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:
+    """Orders a cluster with a writer and so many readers."""
+    call = partial(_call, service, region)
     call(
         "CreateDBCluster",
-        DBClusterIdentifier=CLUSTER,
-        Engine="aurora-postgresql",
+        DBClusterIdentifier=name,
+        Engine=ENGINE,
         MasterUsername=USER,
         DatabaseName=DATABASE,
         StorageEncrypted=True,
-        KmsKeyId=key.arn,
-        Tags=[{"Key": name, "Value": value} for name, value in TAGS.items()],
+        KmsKeyId=key,
+        Tags=[{"Key": tag, "Value": value} for tag, value in TAGS.items()],
     )
     for number in range(1, 2 + readers):
-        call("CreateDBInstance", DBInstanceIdentifier=f"{CLUSTER}-{number}", **INSTANCE)
-    cluster = region.clusters[CLUSTER]
+        call(
+            "CreateDBInstance",
+            DBClusterIdentifier=name,
+            DBInstanceClass="db.r6g.large",
+            DBInstanceIdentifier=f"{name}-{number}",
+            Engine=ENGINE,
+        )
+
+
+def _when_up(service: Rds, region: Region, name: str) -> dict[str, Any]:
+    """Waits for a cluster, and gives it its rows; how to reach it."""
+    world, cluster = service.world, region.clusters[name]
     for instance in cluster.instances:
         _wait_for_server(service, instance)
     ca = service.servers.ca
@@ -88,10 +109,10 @@ def orders(service: Rds, region_name: str, readers: int = 0) -> dict[str, Any]:
     cluster.state = State(AVAILABLE, since=now, key_since=now)
     for instance in cluster.instances:
         instance.available_at = now
-    _back_up(service, region)
+    if name == CLUSTER:
+        _back_up(service, region)
     return {
         "id": cluster.id,
-        "key": key.arn,
         "database": database,
         "password": service.servers.password,
     }

@@ -49,15 +49,16 @@ def serve(
     region: str,
     iam: bool,
     readers: int = 0,
+    clusters: int = 1,
 ) -> dict[str, Any]:
-    """Serves a lab with one cluster in `region`, which has a writer and so many readers; what a
-    client has to know of it.
+    """Serves a lab with so many clusters in `region`, all under one key, the first with so many
+    readers; what a client has to know of it.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
     """
     world = World(Clock(servers.speed), PROFILES[profile])
     rds = Rds(world, servers)
-    cluster = seed.orders(rds, region, readers)
+    seeded = seed.clusters(rds, region, readers, clusters)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"
@@ -75,7 +76,7 @@ def serve(
         "secret_key": keys.lab,
         "credentials": str(_write_credentials(directory, keys.lab)),
         "passfile": str(servers.passfile),
-        "clusters": [cluster],
+        "clusters": seeded,
         "ca": str(servers.ca) if servers.ca else None,
         "psql": str(servers.binaries.psql) if servers.binaries.psql else None,
         "requests": str(requests),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
@@ -13,12 +14,12 @@ from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.guard.guard import Target
-from chaosaws_kms_ext.history import READER, EventName
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
-from chaosaws_kms_ext.inject.recovery import Recovery, call_start
+from chaosaws_kms_ext.inject.recovery import Recovery, call_start, wait_for_all
+from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.loads import MAIN, until_as_fast_as_before
 from chaosaws_kms_ext.resources import create, delete
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
@@ -82,6 +83,8 @@ def wait_for_recovery(
 ) -> dict[str, Any]:
     """Wait until the cluster is back after its key was put back, and start it if need be.
 
+    So are the other clusters that lost the key with it: each by the same rule, side by side.
+
     `recovery_strategy` says how: `wait-then-start` (default) waits `self_restart_within` AWS
     seconds for it to come back by itself and then calls StartDBCluster; `start` calls it as soon
     as it is legal; `self-only` never does. Back means: cluster and instances available, and 99 %
@@ -90,7 +93,7 @@ def wait_for_recovery(
     as fast as before, at most `normal_latency_within` AWS seconds.
 
     Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | null,
-    "as_fast_as_before": …}`. Without a fault
+    "as_fast_as_before": …}`, and with other clusters `"others": {cluster: path}`. Without a fault
     of this run nothing is waited for or called. Raises ActivityFailed: not in time, or lost for
     good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
     """
@@ -103,13 +106,21 @@ def wait_for_recovery(
         if run.interrupted and run.settings.target == "lab":
             return {"recovered": False, "path": None, "why": "interrupted: the lab goes with us"}
         name = cluster_id or activities.cluster_id(run)
-        recovery = Recovery(run, name, back, lambda: _answers(run))
-        recovery.wait()
+        entries = [each for each in run.open_faults.awaiting_cluster if each.cluster == name]
+        others = {other: loads.beside(run, other) for each in entries for other in each.others}
+        main, *beside = recoveries = [
+            Recovery(run, name, back, partial(loads.are_answered, run, loads.of_target(run))),
+            *(
+                Recovery(run, each, back, partial(loads.are_answered, run, its))
+                for each, its in others.items()
+            ),
+        ]
+        wait_for_all(run, recoveries, back)
         close_recovered(run)
-        path = "start-db-cluster" if recovery.started else "self-restart"
-        load = run.loads.get(MAIN)
-        fast = load is not None and until_as_fast_as_before(run, load)
-        return {"recovered": True, "path": path, "as_fast_as_before": fast}
+        watched = [run.loads.get(MAIN), *(load for its in others.values() for load in its)]
+        fast = [load is not None and until_as_fast_as_before(run, load) for load in watched]
+        found = {"recovered": True, "path": main.path, "as_fast_as_before": all(fast)}
+        return found | ({"others": {e.cluster_id: e.path for e in beside}} if beside else {})
 
 
 def create_encrypted_cluster(
@@ -371,12 +382,3 @@ def _delete(
     )
     if left:
         raise Refused("; ".join(left))
-
-
-def _answers(run: Run) -> bool:
-    """Whether the loads on the cluster, if there are some that still run, are answered again."""
-    running = [load for name in (MAIN, READER) if (load := run.loads.get(name)) and not load.ended]
-    return all(
-        load.window(run.settings.steady_window_at(load.config.rate)).share >= ANSWERED
-        for load in running
-    )

@@ -6,6 +6,7 @@ __all__ = [
     "ALLOW",
     "GROUP",
     "MOST_CALLS",
+    "MOST_CLUSTERS",
     "PREFIX",
     "SCHEDULER",
     "TAG",
@@ -31,17 +32,23 @@ SCHEDULER = "scheduler.amazonaws.com"
 MOST_CALLS = 2
 """Calls that the undo of one fault can have."""
 
+MOST_CLUSTERS = 20
+"""Clusters under one key that a run can bring back, its own among them. Assumed to be enough: each
+takes a schedule, a watcher and some calls before the fault."""
 
-def schedules(key: str, calls: int = MOST_CALLS) -> tuple[str, ...]:
-    """The schedules of a key whose undo has so many calls, the one first that is the lock."""
+
+def schedules(key: str, calls: int = MOST_CALLS, clusters: int = MOST_CLUSTERS) -> tuple[str, ...]:
+    """The schedules of a key whose undo has so many calls and that encrypts so many clusters, the
+    one first that is the lock; by default all that there can be."""
     key_id = key.rsplit("/", 1)[-1]
     undoing = (f"undo-{key_id}", *(f"undo-{n}-{key_id}" for n in range(2, calls + 1)))
-    return *undoing, f"start-{key_id}"
+    starting = (f"start-{key_id}", *(f"start-{n}-{key_id}" for n in range(2, clusters + 1)))
+    return *undoing, *starting
 
 
-def schedule_arns(key: str, calls: int = MOST_CALLS) -> tuple[str, ...]:
-    """Of the group, and of the schedules of a key (its ARN) whose undo has so many calls."""
+def schedule_arns(key: str, calls: int, clusters: int) -> tuple[str, ...]:
+    """Of the group, and of the schedules of a key (its ARN), as `schedules`."""
     _, partition, _, region, account, _ = key.split(":", 5)
     place = f"arn:{partition}:scheduler:{region}:{account}"
-    named = (f"{place}:schedule/{GROUP}/{name}" for name in schedules(key, calls))
+    named = (f"{place}:schedule/{GROUP}/{name}" for name in schedules(key, calls, clusters))
     return f"{place}:schedule-group/{GROUP}", *named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = [
     "ENGINE",
     "Cluster",
     "Snapshot",
+    "cluster_of",
     "conninfo",
     "copy_snapshot",
     "create_cluster",
@@ -86,7 +87,13 @@ def describe(aws: Aws, cluster_id: str) -> Cluster:
         raise AwsError(f"rds:DescribeDBClusters says nothing of {cluster_id}")
     said = answer["DBClusters"][0]
     only = [{"Name": "db-cluster-id", "Values": [said["DBClusterIdentifier"]]}]
-    instances = aws.pages("rds", "DescribeDBInstances", {"Filters": only}, "DBInstances")
+    return cluster_of(
+        said, aws.pages("rds", "DescribeDBInstances", {"Filters": only}, "DBInstances")
+    )
+
+
+def cluster_of(said: Mapping[str, Any], instances: Iterable[Mapping[str, Any]]) -> Cluster:
+    """The cluster that DescribeDBClusters tells of, with its instances."""
     return Cluster(
         id=said["DBClusterIdentifier"],
         arn=said.get("DBClusterArn", ""),

@@ -15,9 +15,10 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    hit_loads,
     never_injected,
 )
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage_windows import failed_arrivals
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span, since_fault
 from chaosaws_kms_ext.checkers.slices import slices_of, width_of
@@ -71,14 +72,17 @@ class AvailabilityChecker(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Counts arrivals; the time in which a load had died counts neither way."""
         loads = {load: _figures(history, conditions, load) for load in every_load(history)}
-        main = loads[MAIN]
-        hit = [] if never_injected(history, conditions) else [MAIN, READER]
+        hit = hit_loads(history, conditions)
+        told = [] if never_injected(history, conditions) else [MAIN, READER, *hit[1:]]
         return Result(
             loads=loads,
-            measured={name: main[name] for name in ("availability", "lost_service_seconds")},
+            measured={
+                name: EachLoad.of({load: loads[load][name] for load in hit})
+                for name in ("availability", "lost_service_seconds")
+            },
             rows=[
                 ("availability" if load == MAIN else f"load {load}", _in_words(loads[load]))
-                for load in hit
+                for load in told
                 if load in loads and loads[load]["availability"] is not None
             ],
         )

@@ -23,8 +23,10 @@ __all__ = [
     "Field",
     "Result",
     "checker",
+    "cluster_beside",
     "every_load",
     "expects_outage",
+    "hit_loads",
     "load",
     "never_injected",
     "of_load",
@@ -125,9 +127,34 @@ def every_load(history: History) -> tuple[str, ...]:
     return (MAIN, *(name for name in history.loads if name != MAIN))
 
 
-def expects_outage(conditions: Conditions, load: str) -> bool:
+def expects_outage(history: History, conditions: Conditions, load: str) -> bool:
     """Whether the fault is to hit this load; every other load should not be affected."""
-    return conditions.expects_outage and load in (MAIN, READER)
+    if not conditions.expects_outage:
+        return False
+    return load in (MAIN, READER) or _is_beside(history, load)
+
+
+def hit_loads(history: History, conditions: Conditions) -> tuple[str, ...]:
+    """The loads to which objectives hold alike, the worst of which counts: `main`, and those on
+    other clusters that the fault is to hit. That of `reader` is the one of `main`."""
+    others = (each for each in history.loads if each not in (MAIN, READER))
+    return (MAIN, *(load for load in others if expects_outage(history, conditions, load)))
+
+
+def cluster_beside(history: History, load: str) -> str:
+    """The id of the cluster that a load is on, if that is another than the run's; else empty."""
+    started = history.first(EventName.LOAD_STARTED, load=load)
+    return "" if load in (MAIN, READER) or not started else started.details.get("cluster", "")
+
+
+def _is_beside(history: History, load: str) -> bool:
+    """Whether a load ran on another cluster under the key before that was taken away."""
+    started = history.first(EventName.LOAD_STARTED, load=load)
+    fault = history.first(EventName.INJECTED) or history.first(EventName.TARGET)
+    if started is None or fault is None or not started.details.get("key"):
+        return False
+    before = fault.name == EventName.TARGET or started.at < fault.at
+    return before and bool(started.details["key"] == fault.details.get("key"))
 
 
 def only_reads(load: str) -> bool:

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, hit_loads
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Utc
 from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, blocks_of
@@ -50,10 +50,13 @@ class Connections(Checker):
         """Each attempt is recorded with the address, or with what the client saw."""
         loads = {load: {"connections": _of(history, load)} for load in every_load(history)}
         main = loads[MAIN]["connections"]
-        measured = main["longest_wait_seconds"] if main else None
+        waits = {
+            load: its["longest_wait_seconds"] if (its := loads[load]["connections"]) else None
+            for load in hit_loads(history, conditions)
+        }
         return Result(
             loads=loads,
-            measured={"longest_wait_seconds": measured},
+            measured={"longest_wait_seconds": EachLoad.of(waits)},
             rows=[("connections", _in_words(main))] if main and main["failed"] else (),
         )
 

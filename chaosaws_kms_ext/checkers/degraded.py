@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, hit_loads
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.checkers.windows import windows_of
@@ -73,10 +73,11 @@ class Degraded(Checker):
         found = loads[MAIN]["degraded"] or []
         worst = max((each["worst_p99_ms"] for each in found), default=0.0)
         seconds = loads[MAIN]["degraded_seconds"]
+        each = {load: loads[load]["degraded_seconds"] for load in hit_loads(history, conditions)}
         row = f"{seconds} s over {loads[MAIN]['latency_limit_ms']} ms; p99 at worst {worst} ms"
         return Result(
             loads=loads,
-            measured={"degraded_seconds": seconds},
+            measured={"degraded_seconds": EachLoad.of(each)},
             rows=[("degraded", row)] if found else (),
         )
 

@@ -18,10 +18,9 @@ from chaosaws_kms_ext.checkers.base import (
     never_injected,
     of_load,
     only_reads,
-    total,
 )
 from chaosaws_kms_ext.checkers.load_ended import may_miss_records
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.write_numbers import Fates, are_among, in_order, named, recognise
 from chaosaws_kms_ext.history import MAIN, Conditions, Outcome, WrittenRow
@@ -65,7 +64,7 @@ class DurabilityChecker(Checker):
         """Compares each load's acknowledged writes with the rows that were read back."""
         loads: dict[str, dict[str, Any]] = {}
         doubts, rows = [], []
-        lost: list[int | None] = []
+        lost: dict[str, int | None] = {}
         for load in every_load(history):
             if only_reads(load):
                 loads[load] = dict.fromkeys(self.fields)
@@ -74,27 +73,26 @@ class DurabilityChecker(Checker):
             last = history.last_sequences(load) if may_miss_records(history, load) else None
             kept = compare_writes(writes, history.rows.get(load), last)
             could_be_lost: int | None = kept.acknowledged
-            if expects_outage(conditions, load):
-                could_be_lost = _acknowledged_before_impact(history, conditions, writes)
+            if expects_outage(history, conditions, load):
+                could_be_lost = _acknowledged_before_impact(history, conditions, load)
             loads[load] = _figures(kept)
             if len(history.arrivals(load)) or load != MAIN:
                 rows.append(("writes" if load == MAIN else f"load {load}", _in_words(kept)))
-            if load in history.loads or expects_outage(conditions, load):
-                lost.append(len(kept.lost) if kept.lost is not None and could_be_lost else None)
+            if load in history.loads or expects_outage(history, conditions, load):
+                known = kept.lost is not None and could_be_lost
+                lost[load] = len(kept.lost or ()) if known else None
                 doubts += of_load(load, _doubts(conditions, kept, could_be_lost))
         return Result(
             loads=loads,
-            measured={"lost_writes": total(lost)},
+            measured={"lost_writes": EachLoad.of(lost, summed=True)},
             doubts=() if never_injected(history, conditions) else doubts,
             rows=rows,
         )
 
 
-def _acknowledged_before_impact(
-    history: History, conditions: Conditions, writes: Writes
-) -> int | None:
+def _acknowledged_before_impact(history: History, conditions: Conditions, load: str) -> int | None:
     """The writes that the outage could have lost; None: when it began is not known."""
-    seen = outage_of(history, conditions, MAIN)
+    seen, writes = outage_of(history, conditions, load), history.writes(load)
     if seen is None or seen.impact is None:
         return None
     acknowledged = writes.outcome == CODES[Outcome.OK]

@@ -11,10 +11,12 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
-    expects_outage,
+    hit_loads,
     never_injected,
+    of_load,
 )
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, unexplained
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
+from chaosaws_kms_ext.checkers.outage import outage_of, unexplained
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, Operation, Outcome
 from chaosaws_kms_ext.history.history import History
 
@@ -54,19 +56,18 @@ class Hang(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Looks at each load that the fault hits, from the impact until the key is put back."""
         loads = {load: {"hang": _of(history, conditions, load)} for load in every_load(history)}
-        seen = outage_of(history, conditions, MAIN)
-        doubts: list[str] = []
-        if seen is not None and seen.impact is not None:
-            back, found = KeyEvents.of(history).put_back, loads[MAIN]["hang"]
-            away = back is None or seen.impact < back.at  # else there was nothing to try
-            if away and unexplained(history, conditions):
-                doubts = [
-                    f"whether {name.replace('_', ' ')} hung is not known: none was tried"
-                    for name, hung_ in found.items()
-                    if hung_ is None
-                ]
-        shown = expects_outage(conditions, MAIN) and not never_injected(history, conditions)
-        return Result(loads=loads, doubts=doubts, rows=[_row(loads[MAIN]["hang"])] if shown else ())
+        hit = hit_loads(history, conditions)
+        doubts = [
+            why
+            for load in hit
+            for why in of_load(load, _doubts(history, conditions, load, loads[load]["hang"]))
+        ]
+        shown = conditions.expects_outage and not never_injected(history, conditions)
+        return Result(
+            loads=loads,
+            doubts=doubts,
+            rows=[_row(loads[each]["hang"], each) for each in hit] if shown else (),
+        )
 
 
 def _of(history: History, conditions: Conditions, load: str) -> dict[str, bool | None]:
@@ -85,9 +86,24 @@ def _of(history: History, conditions: Conditions, load: str) -> dict[str, bool |
     }
 
 
-def _row(found: dict[str, bool | None]) -> tuple[str, str]:
+def _doubts(
+    history: History, conditions: Conditions, load: str, found: dict[str, bool | None]
+) -> list[str]:
+    seen, back = outage_of(history, conditions, load), KeyEvents.of(history).put_back
+    if seen is None or seen.impact is None or not unexplained(history, conditions, load):
+        return []
+    if back is not None and seen.impact >= back.at:
+        return []  # there was nothing to try
+    return [
+        f"whether {name.replace('_', ' ')} hung is not known: none was tried"
+        for name, hung_ in found.items()
+        if hung_ is None
+    ]
+
+
+def _row(found: dict[str, bool | None], load: str) -> tuple[str, str]:
     words = {True: "hung", False: "did not hang", None: "not measured"}
-    return "during the outage", (
+    return "during the outage" if load == MAIN else f"during the outage ({load})", (
         f"open session {words[found['open_sessions']]} · "
         f"new connections {words[found['new_connections']]}"
     )

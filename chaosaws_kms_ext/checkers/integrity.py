@@ -18,10 +18,9 @@ from chaosaws_kms_ext.checkers.base import (
     never_injected,
     of_load,
     only_reads,
-    total,
 )
 from chaosaws_kms_ext.checkers.load_ended import may_miss_records
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.write_numbers import (
     Acknowledged,
     Fates,
@@ -91,7 +90,7 @@ class IntegrityChecker(Checker):
         """Compares each load's writes with the rows and the registers that were read back."""
         loads: dict[str, dict[str, Any]] = {}
         doubts, rows = [], []
-        counts: dict[str, list[int | None]] = {kind: [] for kind in KINDS}
+        counts: dict[str, dict[str, int | None]] = {kind: {} for kind in KINDS}
         for load in every_load(history):
             if only_reads(load):  # what it saw is of what `main` wrote
                 loads[load] = dict.fromkeys(self.fields)
@@ -99,9 +98,9 @@ class IntegrityChecker(Checker):
             last = history.last_sequences(load) if may_miss_records(history, load) else None
             its = compare(history.writes(load), _reads(history, load), history.rows.get(load), last)
             loads[load] = _figures(its)
-            if load in history.loads or expects_outage(conditions, load):
+            if load in history.loads or expects_outage(history, conditions, load):
                 for kind in KINDS:
-                    counts[kind].append(its.count(kind))
+                    counts[kind][load] = its.count(kind)
             # That nothing could be read back is said with the lost writes.
             if its.made_up:
                 doubts += of_load(
@@ -115,7 +114,9 @@ class IntegrityChecker(Checker):
                 rows.append(("integrity" if load == MAIN else f"load {load}", _in_words(its)))
         return Result(
             loads=loads,
-            measured={f"{kind}_writes": total(each) for kind, each in counts.items()},
+            measured={
+                f"{kind}_writes": EachLoad.of(its, summed=True) for kind, its in counts.items()
+            },
             doubts=() if never_injected(history, conditions) else doubts,
             rows=rows,
         )

@@ -74,9 +74,8 @@ class LatencyChecker(Checker):
         """Measures each load."""
         loads = {}
         for load in every_load(history):
-            injected = (
-                history.first(EventName.INJECTED) if expects_outage(conditions, load) else None
-            )
+            hit = expects_outage(history, conditions, load)
+            injected = history.first(EventName.INJECTED) if hit else None
             seen = outage_of(history, conditions, load)
             recovery = seen.recovery if seen else None
             arrivals = history.arrivals(load)

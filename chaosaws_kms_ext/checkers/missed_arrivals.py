@@ -46,7 +46,9 @@ class MissedArrivals(Checker):
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """Judges each load from when it was steady until it was stopped."""
-        unaffected = [name for name in history.loads if not expects_outage(conditions, name)]
+        unaffected = [
+            name for name in history.loads if not expects_outage(history, conditions, name)
+        ]
         found = {name: _of(history, conditions, name) for name in unaffected}
         counts = {name: each.count if each else None for name, each in found.items()}
         doubts = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
 
 from chaosaws_kms_ext.checkers import not_worse
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.history import Conditions
+from chaosaws_kms_ext.history import MAIN, Conditions
 from chaosaws_kms_ext.history.earlier import EarlierJson, NotWorse
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Against",
     "AgainstSeconds",
     "BadObjective",
+    "EachLoad",
     "Figure",
     "Judged",
     "JudgedSeconds",
@@ -36,7 +38,7 @@ class NotWithin:
     seconds: float
 
 
-Figure = float | int | NotWithin | None
+Single = float | int | NotWithin | None
 """None: could not be measured."""
 
 
@@ -48,6 +50,7 @@ class Judged(TypedDict):
     measured: float | None
     met: bool | None
     sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
 
 
 class JudgedSeconds(TypedDict):
@@ -60,6 +63,7 @@ class JudgedSeconds(TypedDict):
     not_within_seconds: NotRequired[float]
     met: bool | None
     sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
 
 
 class Against(TypedDict):
@@ -70,6 +74,7 @@ class Against(TypedDict):
     measured: float | None
     met: bool | None
     sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
     not_worse_than: EarlierJson
     not_judged: NotRequired[str]
 
@@ -84,8 +89,38 @@ class AgainstSeconds(TypedDict):
     not_within_seconds: NotRequired[float]
     met: bool | None
     sense: NotRequired[Literal["at least"]]
+    loads: NotRequired[list[str]]
     not_worse_than: EarlierJson
     not_judged: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class EachLoad:
+    """A figure of each load that the fault hits: an objective holds for all, and the worst counts;
+    or their sum does, where they are counts."""
+
+    figures: Mapping[str, Single]
+    """Load → its figure, that of `main` first."""
+    summed: bool = False
+
+    @classmethod
+    def of(cls, figures: Mapping[str, Single], summed: bool = False) -> Figure:
+        """The figure itself where `main` is the only load, or the only one to blame."""
+        if list(figures) == [MAIN]:
+            return figures[MAIN]
+        each = cls(figures, summed)
+        blamed = any(figure for load, figure in figures.items() if load != MAIN)
+        return each if blamed or not summed else each.sum
+
+    @property
+    def sum(self) -> Single:
+        """Of counts; None: there is none, or one is not known."""
+        each = [it for it in self.figures.values() if isinstance(it, int)]
+        return sum(each) if each and len(each) == len(self.figures) else None
+
+
+Figure = Single | EachLoad
+"""What an objective is compared with."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +151,31 @@ class Objective:
 
     def against(self, measured: Figure, real: float, asked: float) -> dict[str, Any]:
         """The same against a limit, which is `real` on this run's clock, and `asked` in AWS
-        seconds; of a figure that is no duration, both are the number itself."""
+        seconds; of a figure that is no duration, both are the number itself.
+
+        `loads` names those whose figure it is, unless that is `main` alone."""
+        if not isinstance(measured, EachLoad):
+            return self._against(measured, real, asked)
+        if measured.summed:
+            found = self._against(measured.sum, real, asked)
+            its = [load for load, figure in measured.figures.items() if figure]
+        else:
+            of_each = {
+                load: self._against(figure, real, asked)
+                for load, figure in measured.figures.items()
+            }
+            worst = min(of_each, key=lambda load: self._rank(of_each[load], measured.figures[load]))
+            found, its = of_each[worst], [worst]
+        return {**found, **({"loads": its} if its not in ([], [MAIN]) else {})}
+
+    def _rank(self, found: Mapping[str, Any], figure: Single) -> tuple[int, float]:
+        """The lower, the worse."""
+        order = (False, None, True).index(found["met"])
+        if isinstance(figure, NotWithin) or figure is None:
+            return order, -math.inf
+        return order, figure if self.at_least else -figure
+
+    def _against(self, measured: Single, real: float, asked: float) -> dict[str, Any]:
         seconds = self.unit == "seconds"
         met, late = None, {}
         if isinstance(measured, NotWithin):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -15,20 +14,22 @@ from chaosaws_kms_ext.checkers.base import (
     checker,
     every_load,
     expects_outage,
+    hit_loads,
     never_injected,
+    of_load,
 )
 from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
+from chaosaws_kms_ext.checkers.key_events import NOTHING, KeyEvents
 from chaosaws_kms_ext.checkers.load_ended import why_ended
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage_figures import Bounds, RecoveryParts, Timeline
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, find_windows
-from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, Event, EventName, utc
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, EventName, utc
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.shares import least_present
 
 __all__ = [
-    "KeyEvents",
     "OutageChecker",
     "all_windows",
     "outage_of",
@@ -36,32 +37,6 @@ __all__ = [
     "times",
     "unexplained",
 ]
-
-
-@dataclass(frozen=True)
-class KeyEvents:
-    """What happened to the key and to the cluster; None: it did not happen, or was not seen."""
-
-    injected: Event | None
-    put_back: Event | None
-    start: Event | None
-    """StartDBCluster."""
-    inaccessible: Event | None
-    available: Event | None
-    """Seen to be available after the key was put back; None where it was never inaccessible."""
-
-    @classmethod
-    def of(cls, history: History) -> KeyEvents:
-        """Those of a run."""
-        injected = history.first(EventName.INJECTED)
-        back = history.first(EventName.PUT_BACK)
-        start = history.first(EventName.START_CALLED, after=back.at) if back else None
-        gone = _status(history, injected, ("recoverable", "terminal"))
-        available = _status(history, back, ("accessible",)) if gone else None
-        return cls(injected, back, start, gone, available)
-
-
-NOTHING = KeyEvents(None, None, None, None, None)
 
 
 @checker
@@ -150,24 +125,26 @@ class OutageChecker(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Measures the load that the fault hits; the figures of the others are null."""
         found = {load: _Measured(history, conditions, load) for load in every_load(history)}
-        main = found[MAIN]
+        hit = {load: found[load] for load in hit_loads(history, conditions)}
+        took = {load: its.figures["time_to_recovery_seconds"] for load, its in hit.items()}
+        told = [MAIN] if never_injected(history, conditions) else list(hit)
         return Result(
             figures={"status_poll_seconds": conditions.settings.status_poll},
             loads={load: its.figures for load, its in found.items()},
-            measured={"time_to_recovery_seconds": main.figures["time_to_recovery_seconds"]},
-            doubts=main.doubts(),
-            rows=list(main.rows()),
+            measured={"time_to_recovery_seconds": EachLoad.of(took)},
+            doubts=[why for load in told for why in of_load(load, hit[load].doubts())],
+            rows=[row for its in hit.values() for row in its.rows()],
         )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def outage_of(history: History, conditions: Conditions, load: str) -> Outage | None:
     """The outage of a load after the fault; None: no fault, or nothing recorded of the load."""
     injected = history.first(EventName.INJECTED)
     arrivals = history.arrivals(load)
-    if not expects_outage(conditions, load) or injected is None or not len(arrivals):
+    if not expects_outage(history, conditions, load) or injected is None or not len(arrivals):
         return None
-    events = KeyEvents.of(history)
+    events = KeyEvents.of(history, load)
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
     known, windows = all_windows(history, conditions, load, injected.at)
@@ -185,7 +162,7 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def all_windows(
     history: History, conditions: Conditions, load: str, usual_until: int
 ) -> tuple[Load, Sequence[Window]]:
@@ -212,15 +189,15 @@ def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]
     return _Measured(history, conditions, load).figures
 
 
-def unexplained(history: History, conditions: Conditions) -> bool:
+def unexplained(history: History, conditions: Conditions, load: str = MAIN) -> bool:
     """Whether missing figures still need a reason: not where the load ended, which is one."""
-    seen = outage_of(history, conditions, MAIN)
-    return not (why_ended(history, MAIN) and (seen is None or seen.recovery is None))
+    seen = outage_of(history, conditions, load)
+    return not (why_ended(history, load) and (seen is None or seen.recovery is None))
 
 
 def put_back_by_others(history: History, conditions: Conditions) -> str:
     """How it is known that not this run put the key back, in a sentence; empty if it is not."""
-    seen, events = outage_of(history, conditions, MAIN), KeyEvents.of(history)
+    events = KeyEvents.of(history)
     injected, back = events.injected, events.put_back
     if not conditions.expects_outage or injected is None or back is None:
         return ""
@@ -233,8 +210,11 @@ def put_back_by_others(history: History, conditions: Conditions) -> str:
             if enabled and seen_disabled:
                 return "the key was Enabled before this run put it back: somebody else did"
             seen_disabled = seen_disabled or not enabled
-    if seen is not None and seen.recovery is not None and seen.recovery < back.at:
-        return "the database answered again before this run put the key back"
+    for load in hit_loads(history, conditions):
+        seen = outage_of(history, conditions, load)
+        if seen is not None and seen.recovery is not None and seen.recovery < back.at:
+            (why,) = of_load(load, ["the database answered again before this run put the key back"])
+            return why
     return ""
 
 
@@ -243,7 +223,8 @@ class _Measured:
 
     def __init__(self, history: History, conditions: Conditions, load: str) -> None:
         self._history, self._conditions = history, conditions
-        self._events = KeyEvents.of(history) if expects_outage(conditions, load) else NOTHING
+        self._load, hit = load, expects_outage(history, conditions, load)
+        self._events = KeyEvents.of(history, load) if hit else NOTHING
         self._seen = outage_of(history, conditions, load)
         self._durations = Durations(conditions.settings.status_poll)
         times = self._times()
@@ -269,7 +250,7 @@ class _Measured:
         doubts = []
         if self._second_outage():
             doubts.append("the key was taken away again: of two outages only one can be measured")
-        if unexplained(self._history, self._conditions):
+        if unexplained(self._history, self._conditions, self._load):
             if self._seen is None:
                 doubts.append("nothing was recorded of the load, so the outage is not known")
             elif self._seen.reason:
@@ -278,7 +259,7 @@ class _Measured:
                 doubts.append(self._seen.doubt)
             if self._events.inaccessible is None:
                 doubts.append("the cluster was never seen to be inaccessible")
-        if not self._history.first(EventName.LOAD_STARTED, load=MAIN):
+        if not self._history.first(EventName.LOAD_STARTED, load=self._load):
             doubts.append("how often the load reconnects is not recorded: its bounds are not known")
         return doubts + self._durations.doubts
 
@@ -290,10 +271,11 @@ class _Measured:
         status = "" if gone is None else f"; status inaccessible after {gone:.1f} s"
         paths = {"self-restart": ", by itself", "start-db-cluster": ", by StartDBCluster"}
         path = paths.get(self.figures["recovery_path"], "")
+        of_it = "" if self._load == MAIN else f" ({self._load})"
         return (
-            ("time to impact", f"{self._bounded('time_to_impact_seconds')}{status}"),
-            ("outage", self._bounded("outage_seconds")),
-            ("time to recovery", f"{self._bounded('time_to_recovery_seconds')}{path}"),
+            (f"time to impact{of_it}", f"{self._bounded('time_to_impact_seconds')}{status}"),
+            (f"outage{of_it}", self._bounded("outage_seconds")),
+            (f"time to recovery{of_it}", f"{self._bounded('time_to_recovery_seconds')}{path}"),
         )
 
     # Internals
@@ -358,14 +340,6 @@ class _Measured:
         }
         anchor = self._history.anchor
         return {name: None if at is None else utc(anchor.utc(at)) for name, at in instants.items()}
-
-
-def _status(history: History, since: Event | None, meanings: Sequence[str]) -> Event | None:
-    """The first status poll after `since` that saw one of these meanings."""
-    if since is None:
-        return None
-    polls = (event for event in history.all(EventName.STATUS) if event.at >= since.at)
-    return next((event for event in polls if event.details.get("meaning") in meanings), None)
 
 
 def _not_negative(seconds: float | None) -> float | None:

@@ -43,7 +43,7 @@ def since_fault(history: History, conditions: Conditions, load: str) -> Span | N
     """The time that the fault can have had an effect in: from the fault to the recovery, or until
     the load was stopped; all of it for a load that it should not affect."""
     span = recorded_span(history, load)
-    if span is None or not expects_outage(conditions, load):
+    if span is None or not expects_outage(history, conditions, load):
         return span
     injected, seen = history.first(EventName.INJECTED), outage_of(history, conditions, load)
     if injected is None:

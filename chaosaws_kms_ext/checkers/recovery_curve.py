@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
@@ -13,10 +14,12 @@ from chaosaws_kms_ext.checkers.base import (
     checker,
     every_load,
     expects_outage,
+    hit_loads,
 )
 from chaosaws_kms_ext.checkers.degraded import latency_slices, normal_latency, slice_width
-from chaosaws_kms_ext.checkers.objectives import Objective
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of, put_back_by_others
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
+from chaosaws_kms_ext.checkers.outage import outage_of, put_back_by_others
 from chaosaws_kms_ext.checkers.outage_windows import STARTS, number_of
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
 from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions
@@ -64,22 +67,31 @@ class RecoveryCurve(Checker):
         loads = {
             load: {"recovery_curve": _of(history, conditions, load)} for load in every_load(history)
         }
-        found = loads[MAIN]["recovery_curve"]
-        normal = found["normal_latency"] if found else None
-        shown = [f"{found['first_answer']:.2f} s to the first answer"] if found else []
-        if found and normal is not None:
-            shown.append(f"{normal:.2f} s to the latency of before")
-        elif found:
-            shown.append("the latency of before not reached while the load ran")
+        hit = {load: loads[load]["recovery_curve"] for load in hit_loads(history, conditions)}
+        normal = {load: its["normal_latency"] if its else None for load, its in hit.items()}
         return Result(
             loads=loads,
-            measured={"time_to_normal_latency_seconds": normal},
-            rows=[("recovery", " · ".join(shown))] if shown else (),
+            measured={"time_to_normal_latency_seconds": EachLoad.of(normal)},
+            rows=[
+                ("recovery" if load == MAIN else f"recovery ({load})", _in_words(its))
+                for load, its in hit.items()
+                if its
+            ],
         )
 
 
+def _in_words(found: Mapping[str, float | None]) -> str:
+    normal = found["normal_latency"]
+    after = (
+        "the latency of before not reached while the load ran"
+        if normal is None
+        else f"{normal:.2f} s to the latency of before"
+    )
+    return f"{found['first_answer']:.2f} s to the first answer · {after}"
+
+
 def _of(history: History, conditions: Conditions, load: str) -> dict[str, float | None] | None:
-    if not expects_outage(conditions, load):
+    if not expects_outage(history, conditions, load):
         return None
     seen, back = outage_of(history, conditions, load), KeyEvents.of(history).put_back
     whole = recorded_span(history, load)

@@ -11,8 +11,11 @@ from chaosaws_kms_ext.checkers.base import (
     checker,
     every_load,
     expects_outage,
+    hit_loads,
+    of_load,
 )
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
+from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Utc, utc
 from chaosaws_kms_ext.history.history import History
 
@@ -63,14 +66,18 @@ def _utc(seconds: str) -> Utc:
 
 
 def _misfits(history: History, conditions: Conditions) -> list[str]:
-    if not expects_outage(conditions, MAIN):
+    if not expects_outage(history, conditions, MAIN):
         return []
-    events = KeyEvents.of(history)
-    return [*_too_early(history, conditions, events), *_restarted(history, events)]
+    found = []
+    for load in hit_loads(history, conditions):
+        events = KeyEvents.of(history, load)
+        whys = [*_too_early(history, conditions, events, load), *_restarted(history, events, load)]
+        found += of_load(load, whys)
+    return found
 
 
-def _too_early(history: History, conditions: Conditions, events: KeyEvents) -> list[str]:
-    seen = outage_of(history, conditions, MAIN)
+def _too_early(history: History, conditions: Conditions, events: KeyEvents, load: str) -> list[str]:
+    seen = outage_of(history, conditions, load)
     if seen is None or seen.impact is None or events.inaccessible is None:
         return []
     within = float(events.inaccessible.details.get("within_seconds", 0.0))
@@ -83,12 +90,12 @@ def _too_early(history: History, conditions: Conditions, events: KeyEvents) -> l
     ]
 
 
-def _restarted(history: History, events: KeyEvents) -> list[str]:
+def _restarted(history: History, events: KeyEvents, load: str) -> list[str]:
     """A server whose key is away cannot start."""
     if events.injected is None or events.put_back is None:
         return []
     away = [history.anchor.utc(each.at).timestamp() for each in (events.injected, events.put_back)]
-    starts = [o.detail for o in history.witness(MAIN, "server") if o.detail]
+    starts = [o.detail for o in history.witness(load, "server") if o.detail]
     return [
         f"the server was started anew while the key was away, at {_utc(start)}: something else "
         "than the key may have stopped it"

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, total
+from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load
 from chaosaws_kms_ext.checkers.load_ended import may_miss_records
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.write_numbers import Acknowledged, Fates
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName
 from chaosaws_kms_ext.history.columns import Instants, Mask, Reads, Writes, blocks_of
@@ -70,7 +70,7 @@ class StaleReads(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Compares each read with those of its session before, and with the acknowledged writes."""
         loads: dict[str, dict[str, Any]] = {}
-        counts: list[int | None] = []
+        counts: dict[str, int | None] = {}
         rows = []
         for load in every_load(history):
             endpoint, of = _what_it_reads(history, load)
@@ -80,13 +80,15 @@ class StaleReads(Checker):
             loads[load] = _figures(seen, endpoint)
             if seen is None:
                 if len(history.writes(load)):
-                    counts.append(None)
+                    counts[load] = None
                 continue
-            counts.append(int(np.count_nonzero(seen.stale(endpoint))))
-            if counts[-1] or seen.behind.any():
+            counts[load] = int(np.count_nonzero(seen.stale(endpoint)))
+            if counts[load] or seen.behind.any():
                 name = "stale reads" if load == MAIN else f"load {load}"
                 rows.append((name, _in_words(seen, endpoint)))
-        return Result(loads=loads, measured={"stale_reads": total(counts)}, rows=rows)
+        return Result(
+            loads=loads, measured={"stale_reads": EachLoad.of(counts, summed=True)}, rows=rows
+        )
 
 
 def _what_it_reads(history: History, load: str) -> tuple[str, str]:

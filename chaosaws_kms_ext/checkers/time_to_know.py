@@ -8,8 +8,9 @@ from typing import Any, Literal, TypedDict
 from chaosaws_kms_ext.checkers import exactness
 from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, expects_outage
 from chaosaws_kms_ext.checkers.exactness import Durations
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
 from chaosaws_kms_ext.checkers.objectives import Figure, NotWithin, Objective
-from chaosaws_kms_ext.checkers.outage import KeyEvents, put_back_by_others
+from chaosaws_kms_ext.checkers.outage import put_back_by_others
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, Event, EventName, Outcome
 from chaosaws_kms_ext.history.history import History
 
@@ -87,7 +88,7 @@ class TimeToKnow(Checker):
     def check(self, history: History, conditions: Conditions) -> Result:
         """Only where a fault was to hit the load `main`, and was injected."""
         events = KeyEvents.of(history)
-        if events.injected is None or not expects_outage(conditions, MAIN):
+        if events.injected is None or not expects_outage(history, conditions, MAIN):
             return Result(figures={"time_to_know": None}, measured={"time_to_alarm_seconds": None})
         its = _Measured(history, conditions, events.injected)
         alarm = its.figures["alarm"]

@@ -10,9 +10,10 @@ from chaosaws_kms_ext.checkers.base import (
     Result,
     checker,
     every_load,
+    hit_loads,
     never_injected,
 )
-from chaosaws_kms_ext.checkers.objectives import Objective
+from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage import all_windows
 from chaosaws_kms_ext.checkers.outage_windows import Window
 from chaosaws_kms_ext.checkers.phases import recorded_span
@@ -63,17 +64,18 @@ class WindowsChecker(Checker):
         """Those in the time from when the load was steady until it was stopped."""
         found = {load: windows_of(history, conditions, load) for load in every_load(history)}
         main = found[MAIN]
-        lengths = [_seconds(each) for each in main or ()]
-        known = main is not None and None not in lengths
-        longest = max((each for each in lengths if each is not None), default=0.0)
+        hit = {load: found[load] for load in hit_loads(history, conditions)}
+        numbers = {load: None if its is None else len(its) for load, its in hit.items()}
         return Result(
             loads={
                 load: {"windows": None if its is None else [_figures(history, w) for w in its]}
                 for load, its in found.items()
             },
             measured={
-                "outage_windows": None if main is None else len(main),
-                "longest_outage_seconds": longest if known else None,
+                "outage_windows": EachLoad.of(numbers),
+                "longest_outage_seconds": EachLoad.of(
+                    {load: _longest(its) for load, its in hit.items()}
+                ),
             },
             rows=[] if never_injected(history, conditions) else _rows(main or ()),
         )
@@ -88,6 +90,13 @@ def windows_of(history: History, conditions: Conditions, load: str) -> tuple[Win
     until = injected.at if injected and injected.at > span.begin else span.end
     _, found = all_windows(history, conditions, load, until)
     return tuple(each for each in found if each.end is None or each.end > span.begin)
+
+
+def _longest(windows: tuple[Window, ...] | None) -> float | None:
+    """Seconds of the longest; None: one has not ended, or they are not known."""
+    lengths = [_seconds(each) for each in windows or ()]
+    known = [each for each in lengths if each is not None]
+    return None if windows is None or len(known) < len(lengths) else max(known, default=0.0)
 
 
 def _seconds(window: Window) -> float | None:

@@ -50,6 +50,13 @@ __all__ = ["UNSET", "command"]
     default=0,
     help="How many readers the cluster has beside its writer.",
 )
+@click.option(
+    "--clusters",
+    type=click.IntRange(1, 4),
+    default=1,
+    show_default=True,
+    help="How many clusters there are, all under one key; readers has the first.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
 def command(
@@ -60,6 +67,7 @@ def command(
     iam: bool,
     tls: bool,
     readers: int,
+    clusters: int,
     as_json: bool,
 ) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
@@ -73,7 +81,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port, iam, tls, readers)
+        running = LocalLab.start(speed, profile, port, iam, tls, readers, clusters)
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     try:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.faults import FAULTS, needs_of
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import SWITCH_ROLE, Place, policy, trust
@@ -26,10 +27,12 @@ KEY = (
     r"(?:arn:(?P<partition>aws[a-z-]*):kms:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):key/)?"
     r"(?P<id>[0-9a-z-]+)"
 )
+CLUSTER = r"[A-Za-z][A-Za-z0-9-]{0,62}"
 FORMS = {
     "account": (r"(?P<account>\d{12})", "an account number of 12 digits"),
     "region": (r"(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)", "a Region: eu-west-1"),
-    "cluster": (r"[A-Za-z][A-Za-z0-9-]{0,62}", "the id of a DB cluster"),
+    "cluster": (CLUSTER, "the id of a DB cluster"),
+    "other_cluster": (CLUSTER, "the id of a DB cluster"),
     "key": (KEY, "a key's id or ARN (a policy takes no alias)"),
     "principal": (PRINCIPAL, "the ARN of an IAM role or user"),
     "switch_role": (PRINCIPAL, "the ARN of an IAM role"),
@@ -55,6 +58,12 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     "--region", default="", envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="Else AWS_REGION."
 )
 @click.option("--cluster", default="", envvar="CHAOS_CLUSTER_ID", help="Else CHAOS_CLUSTER_ID.")
+@click.option(
+    "--other-cluster",
+    "others",
+    multiple=True,
+    help="Under the same key, of a run with CHAOS_BLAST_RADIUS; can be repeated.",
+)
 @click.option("--key", default="", envvar="CHAOS_KEY_ID", help="Id or ARN; else CHAOS_KEY_ID.")
 @click.option("--principal", default="", help="The ARN of the role or user that gets the policy.")
 @click.option(
@@ -85,7 +94,7 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     help="To which EventBridge sends RDS' events: its ARN or URL; else CHAOS_EVENTS_QUEUE.",
 )
 @click.option("--database-user", default="", help="Who logs in with CHAOS_DATABASE_AUTH=iam.")
-def command(name: str, faults: Sequence[str], **given: str) -> None:
+def command(name: str, faults: Sequence[str], others: Sequence[str], **given: str) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 
     `probe` for probes and the doctor, `run` for experiments, `make` beside it for those that make
@@ -96,7 +105,7 @@ def command(name: str, faults: Sequence[str], **given: str) -> None:
     chaos:allow=kms; it can be put back where it does or is named here. What `make` makes gets the
     tag chaos:run, and nothing without it can be removed.
     """
-    place = _place(given)
+    place = _place(given, _others(others))
     target, own = needs_of(faults)
     if name == Caller.SWITCH.value and not any(switch.can(each.undo) for each in target):
         raise click.ClickException(f"no switch can put back {', '.join(faults)}")
@@ -104,17 +113,25 @@ def command(name: str, faults: Sequence[str], **given: str) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def _place(given: dict[str, str]) -> Place:
+def _others(given: Sequence[str]) -> tuple[str, ...]:
+    """Raises click.ClickException as `_place`, and for more than a run brings back."""
+    for each in given:
+        _form("other_cluster", each)
+    if len(given) >= MOST_CLUSTERS:
+        raise click.ClickException(
+            f"a run brings back at most {MOST_CLUSTERS - 1} clusters beside its own, not "
+            f"{len(given)}"
+        )
+    return tuple(dict.fromkeys(given))
+
+
+def _place(given: dict[str, str], others: tuple[str, ...]) -> Place:
     """Raises click.ClickException with one sentence for what cannot be."""
     said: dict[str, str] = {}
     for option, text in given.items():
         if not text:
             continue
-        form, what = FORMS[option]
-        fits = re.fullmatch(form, text, re.ASCII)
-        if fits is None:
-            shown = text if len(text) <= 60 else f"{text[:59]}…"
-            raise click.ClickException(f"{_option(option)} must be {what}, not {shown!r}")
+        fits = _form(option, text)
         for part in ("partition", "account", "region"):
             found = fits.groupdict().get(part)
             if found and said.setdefault(part, found) != found:
@@ -126,7 +143,16 @@ def _place(given: dict[str, str]) -> Place:
     if "region" in said and "partition" not in said:
         of = (p for start, p in PARTITIONS.items() if said["region"].startswith(start))
         said["partition"] = next(of, "aws")
-    return Place(**said)
+    return Place(others=others, **said)
+
+
+def _form(option: str, text: str) -> re.Match[str]:
+    """Raises click.ClickException unless the text is as the option's has to be."""
+    form, what = FORMS[option]
+    if fits := re.fullmatch(form, text, re.ASCII):
+        return fits
+    shown = text if len(text) <= 60 else f"{text[:59]}…"
+    raise click.ClickException(f"{_option(option)} must be {what}, not {shown!r}")
 
 
 def _option(name: str) -> str:

@@ -17,6 +17,7 @@ from chaosaws_kms_ext.resources import delete
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Ledger
 from chaosaws_kms_ext.undo import restore, store, switch
+from chaosaws_kms_ext.undo.bring_back import in_words
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.restorer import restorer_for
 
@@ -93,7 +94,7 @@ def _removed(ledger: Ledger) -> bool:
         try:
             left += work(restorer_for(ledger.origin, say), ledger, say)
         except Exception as problem:  # the next one has its turn
-            left.append(restore.in_words(problem))
+            left.append(in_words(problem))
     for why in left:
         _tell(f"  NOT removed: {why}", err=True)
     return not left
@@ -117,6 +118,6 @@ def _would_restore(entry: Entry) -> bool:
     _tell(restore.named(entry))
     for call in entry.undo.calls:
         click.echo(f"  would call {call.whole}")
-    if entry.cluster:
-        click.echo(f"  would start the cluster {entry.cluster} if it is without its key")
+    for each in entry.clusters:
+        click.echo(f"  would start the cluster {each} if it is without its key")
     return True

@@ -11,7 +11,7 @@ import psycopg
 from chaoslib.types import Journal
 
 from chaosaws_kms_ext.files import write_whole
-from chaosaws_kms_ext.history import READER, EventName
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.loadgen import loads
@@ -89,9 +89,12 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
     problems = []
     running = [each for each in run.loads if each.config.name not in run.loads.stopped]
     main = run.loads.get(loads.MAIN)
+    injected = run.last(EventName.INJECTED)
+    others = injected.details.get("others", ()) if injected else ()
+    hit = [*loads.of_target(run), *(load for each in others for load in loads.beside(run, each))]
     if run.last(EventName.PUT_BACK) and not _broken(course):
         for load in running:
-            if load.config.name in (loads.MAIN, READER):
+            if load in hit:
                 problems += _steady_again(run, load)
     for load in running:
         problems += _end(run, load, course.interrupted)

@@ -39,7 +39,7 @@ from chaosaws_kms_ext.report.screen import Screen
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import BadSetting
-from chaosaws_kms_ext.watcher import watch
+from chaosaws_kms_ext.watcher import watch, watch_beside
 
 __all__ = ["PARTS", "Start", "begin", "bring_up"]
 
@@ -185,8 +185,13 @@ def local_lab(start: Start) -> Iterator[None]:
     if settings.target != "lab":
         yield
         return
-    tls, readers = settings.lab_tls == "yes", settings.lab_readers
-    lab = LocalLab.start(settings.lab_speed, settings.lab_profile, tls=tls, readers=readers)
+    lab = LocalLab.start(
+        settings.lab_speed,
+        settings.lab_profile,
+        tls=settings.lab_tls == "yes",
+        readers=settings.lab_readers,
+        clusters=settings.lab_clusters,
+    )
     try:
         start.run.lab = lab
         with only_the_lab(lab):
@@ -355,7 +360,9 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
             start.tell(cluster_id=cluster.id, key_arn=key)
             if start.on == "cluster":
                 stack.callback(watch(run, Aws.of(run), cluster.id, key).stop)
-                loads.start(run, MAIN, cluster.id, conninfo_for(run, cluster))
+                loads.start(run, MAIN, cluster, conninfo_for(run, cluster))
+                for each in run.target.others:
+                    watch_beside(run, Aws.of(run), each)
                 start_where_readers_are(run, cluster)
         run.event(EventName.READY, caller=start.caller.arn)
         yield

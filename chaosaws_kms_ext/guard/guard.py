@@ -7,16 +7,18 @@ that cannot be made refuses as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.guard import consent, credentials, permissions
 from chaosaws_kms_ext.guard.backups import backup
+from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Survey, survey
 from chaosaws_kms_ext.guard.permissions import Identity
@@ -42,6 +44,8 @@ class Target:
 
     cluster: Cluster
     key: Key
+    others: tuple[Cluster, ...] = ()
+    """The other clusters under the key: they go without it too, and are brought back."""
 
 
 @dataclass
@@ -119,7 +123,7 @@ def _inspect(
     key = _key(found, aws, cluster.key, "its own key")
     if key is None:
         return
-    found.target = Target(cluster, key)
+    found.target = target = Target(cluster, key)
     _check_named(found, aws, cluster, key, key_id)
     found.findings += [
         *_of_key(aws, cluster, key, who),
@@ -128,8 +132,8 @@ def _inspect(
         *consent.of_fault(needs.consent, settings),
         *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
-        *_checked(lambda: _of_the_rest(aws, settings, cluster, key)),
-        *_of_permissions(aws, settings, who, cluster, key, needs),
+        *_checked(lambda: _of_the_rest(found, aws, settings, target)),
+        *_of_permissions(aws, settings, who, found.target, needs),
     ]
 
 
@@ -225,27 +229,39 @@ def _of_cluster(cluster: Cluster) -> list[Finding]:
     return [refused("cluster", why)]
 
 
-def _of_the_rest(aws: Aws, settings: Settings, cluster: Cluster, key: Key) -> list[Finding]:
+def _of_the_rest(found: Inspection, aws: Aws, settings: Settings, target: Target) -> list[Finding]:
+    """What else is under the key; the target's other clusters are known from here on."""
+    cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
+    others = there.clusters_beside(key.arn, cluster)
+    found.target = replace(target, others=tuple(others))
+    consented = _blast_radius(there, cluster, key, settings.blast_radius)
+    # Without consent to their number they are not attacked, whatever they are.
+    wanted = consented.state == "ok"
+    single = there.single_instances(key.arn)
     within = timedelta(seconds=settings.real(settings.backup_within))
     go_without = settings.without_backup == "yes"
     return [
-        _blast_radius(there, cluster, key, settings.blast_radius),
+        consented,
+        *(_checked(lambda: beside(aws, others, single)) if wanted else ()),
         backup(aws, cluster, there.cluster_snapshots, within, go_without),
     ]
 
 
 def _of_permissions(
-    aws: Aws, settings: Settings, who: Identity, cluster: Cluster, key: Key, needs: Needs
+    aws: Aws, settings: Settings, who: Identity, target: Target, needs: Needs
 ) -> list[Finding]:
     """Whether the caller may do all that the run needs, and who may surely put the key back."""
     role = settings.switch_role if settings.target == "aws" and switch.can(needs.undo) else ""
-    undo = permissions.may_undo(aws, who, cluster, key, needs)
-    by_switch = permissions.switch_may_undo(aws, role, cluster, key, needs) if role else []
+    key = target.key
+    few = len(target.others) < MOST_CLUSTERS  # more are refused anyway
+    clusters = (target.cluster, *(target.others if few else ()))
+    undo = permissions.may_undo(aws, who, clusters, key, needs)
+    by_switch = permissions.switch_may_undo(aws, role, clusters, key, needs) if role else []
     if not role or any(finding.state != "ok" for finding in by_switch):
         undo = [_alone(finding) for finding in undo]
     rest = permissions.may_finish(
-        aws, who, key, needs, role, bool(settings.alarms), settings.events_queue
+        aws, who, key, needs, role, bool(settings.alarms), settings.events_queue, len(clusters)
     )
     return list(dict.fromkeys([*undo, *by_switch, *rest]))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.rds import Cluster, cluster_of
 
 __all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey", "under"]
 
@@ -54,6 +54,22 @@ class Survey:
         return [
             *(user for user, each in users if not belongs(each, cluster)),
             *(User("grant to", _of_grant(grant)) for grant in unexplained),
+        ]
+
+    def clusters_beside(self, key_arn: str, cluster: Cluster) -> list[Cluster]:
+        """The other clusters whose storage is encrypted under the key: all that go without it."""
+        return [
+            cluster_of(each, (i for i in self.instances if _is_of(i, each)))
+            for each in self.clusters
+            if each.get("KmsKeyId") == key_arn and not belongs(each, cluster)
+        ]
+
+    def single_instances(self, key_arn: str) -> list[str]:
+        """The ids of the instances under the key that are no cluster's."""
+        return [
+            str(each["DBInstanceIdentifier"])
+            for each in self.instances
+            if each.get("KmsKeyId") == key_arn and not each.get("DBClusterIdentifier")
         ]
 
     def _users(self, key_arn: str) -> Iterator[tuple[User, Described]]:
@@ -129,6 +145,10 @@ def _is_under(described: Described, key_arn: str) -> bool:
         secret.get("KmsKeyId"),
     )
     return bool({key_arn, key_arn.rsplit("/", 1)[-1]} & {key for key in named if key})
+
+
+def _is_of(instance: Described, cluster: Described) -> bool:
+    return bool(instance.get("DBClusterIdentifier") == cluster["DBClusterIdentifier"])
 
 
 def _resources(grant: Described) -> set[str]:

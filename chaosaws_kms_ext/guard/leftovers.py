@@ -57,7 +57,7 @@ def refuse_if_left_open(name: str, lab: str = "") -> None:
     `lab`: the id of the lab to which they belong; every lab has a cluster of the same name.
     """
     for entry in live_entries():
-        if entry.lab == lab and name in (entry.cluster, entry.key):
+        if entry.lab == lab and name in (*entry.clusters, entry.key):
             raise Refused(_left(entry, name))
 
 
@@ -72,7 +72,7 @@ def look(names: Collection[str], lab: str = "") -> list[Finding]:
         entries = [
             each
             for each in live_entries(keep=True)
-            if each.lab == lab and {each.cluster, each.key} & wanted
+            if each.lab == lab and {*each.clusters, each.key} & wanted
         ]
     except OSError as problem:
         return [refused("undo journal", f"it cannot be written: {problem}")]

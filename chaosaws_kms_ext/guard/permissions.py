@@ -86,8 +86,10 @@ def role_of(aws: Aws, who: Identity) -> str:
     return str(found["Role"]["Arn"]) if found else ""
 
 
-def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
-    """Whether the caller may put the key back, look at it and start the cluster.
+def may_undo(
+    aws: Aws, who: Identity, clusters: Sequence[Cluster], key: Key, needs: Needs
+) -> list[Finding]:
+    """Whether the caller may put the key back, look at it and start these clusters.
 
     IAM: iam:SimulatePrincipalPolicy, kms:GetKeyPolicy; for a role with a path iam:GetRole. A caller
     without these is refused, as always when a check cannot be made.
@@ -101,7 +103,7 @@ def may_undo(aws: Aws, who: Identity, cluster: Cluster, key: Key, needs: Needs) 
         UNDO,
         (
             (key.arn, (*needs.undo, "kms:DescribeKey", *needs.look)),
-            (cluster.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")),
+            *((each.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")) for each in clusters),
         ),
     )
     return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
@@ -115,11 +117,13 @@ def may_finish(
     switch_role: str = "",
     alarms: bool = False,
     queue: str = "",
+    clusters: int = 1,
 ) -> list[Finding]:
     """The other actions that a run needs, as far as the caller may not take them.
 
     `switch_role`: the ARN of the switch's role, if there is to be a switch. `alarms`: whether the
-    run watches any. `queue`: that of RDS' events, if it reads one. IAM: as `may_undo`.
+    run watches any. `queue`: that of RDS' events, if it reads one. `clusters`: how many are under
+    the key. IAM: as `may_undo`.
     """
     if who.is_root:
         return []
@@ -130,7 +134,7 @@ def may_finish(
     if queue:
         asked.append((_queue_arn(queue, key.arn), QUEUE_CALLS))
     if switch_role:
-        group, *schedules = names.schedule_arns(key.arn, len(needs.undo))
+        group, *schedules = names.schedule_arns(key.arn, len(needs.undo), clusters)
         asked += [
             (group, ("scheduler:CreateScheduleGroup",)),
             *((arn, SCHEDULE) for arn in schedules),
@@ -139,7 +143,9 @@ def may_finish(
     return _not_allowed(aws, who, key, FINISH, asked)
 
 
-def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Needs) -> list[Finding]:
+def switch_may_undo(
+    aws: Aws, role: str, clusters: Sequence[Cluster], key: Key, needs: Needs
+) -> list[Finding]:
     """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
     who = Identity(role, role.split(":")[4])
     found = _not_allowed(
@@ -149,7 +155,7 @@ def switch_may_undo(aws: Aws, role: str, cluster: Cluster, key: Key, needs: Need
         UNDO,
         (
             (key.arn, needs.undo),
-            (cluster.arn, ("rds:StartDBCluster",)),
+            *((each.arn, ("rds:StartDBCluster",)) for each in clusters),
         ),
     )
     return found or [ok("switch", f"{role} may put it back, by IAM's simulator")]

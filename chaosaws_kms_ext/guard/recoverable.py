@@ -7,6 +7,9 @@ terminal state, from which only a backup helps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
@@ -20,9 +23,19 @@ PROVISIONED = "provisioned"
 runbook reference, AWS-StartStopAuroraCluster)."""
 
 
-def recoverable(aws: Aws, cluster: Cluster) -> list[Finding]:
-    """Whether it is one that can be recovered; raises AwsError."""
-    why = [*_of_itself(cluster), *_of_others(aws, cluster)]
+def recoverable(aws: Aws, *clusters: Cluster) -> list[Finding]:
+    """Whether each is one that can be recovered; raises AwsError."""
+    page = {"MaxRecords": MOST}
+    groups = [*aws.pages("rds", "DescribeGlobalClusters", page, "GlobalClusters")]
+    deployments = [*aws.pages("rds", "DescribeBlueGreenDeployments", page, "BlueGreenDeployments")]
+    return [found for each in clusters for found in _of(each, groups, deployments)]
+
+
+Described = Sequence[Mapping[str, Any]]
+
+
+def _of(cluster: Cluster, groups: Described, deployments: Described) -> list[Finding]:
+    why = [*_of_itself(cluster), *_of_others(cluster, groups, deployments)]
     lost = "after a loss of the key it could not be recovered"
     if why:
         return [refused("kind", f"{cluster.id} {each}: {lost}") for each in why]
@@ -53,9 +66,7 @@ def _of_itself(cluster: Cluster) -> list[str]:
     return why
 
 
-def _of_others(aws: Aws, cluster: Cluster) -> list[str]:
-    page = {"MaxRecords": MOST}
-    groups = aws.pages("rds", "DescribeGlobalClusters", page, "GlobalClusters")
+def _of_others(cluster: Cluster, groups: Described, deployments: Described) -> list[str]:
     why = [
         f"is a member of the global database {group['GlobalClusterIdentifier']}"
         for group in groups
@@ -64,7 +75,6 @@ def _of_others(aws: Aws, cluster: Cluster) -> list[str]:
     named = cluster.raw.get("GlobalClusterIdentifier")
     if named and not why:
         why.append(f"is a member of the global database {named}")
-    deployments = aws.pages("rds", "DescribeBlueGreenDeployments", page, "BlueGreenDeployments")
     return why + [
         f"is part of the blue/green deployment {deployment['BlueGreenDeploymentName']}"
         for deployment in deployments

@@ -103,11 +103,12 @@ class SwitchArmed(TypedDict):
 
 
 class Injected(Exact):
-    """The fault."""
+    """The fault; `others`: the other clusters under the key."""
 
     fault: str
     key: str
     cluster: str
+    others: NotRequired[list[str]]
 
 
 class PutBack(Exact):
@@ -184,8 +185,11 @@ class OfLoad(TypedDict):
 
 
 class LoadStarted(OfLoad):
-    """How it was started; of a load over the reader endpoint also whose registers it reads."""
+    """How it was started; on which cluster, under which key; of a load over the reader endpoint
+    whose registers it reads."""
 
+    cluster: NotRequired[str]
+    key: NotRequired[str]
     reconnect_spacing_seconds: float
     endpoint: NotRequired[Literal["reader"]]
     registers_of: NotRequired[str]

@@ -33,6 +33,7 @@ class Resource(Enum):
     KEY = "the key"
     KEYS = "every key"
     CLUSTER = "the cluster"
+    STARTED = "the cluster, and others under its key"
     CLUSTERS = "every cluster"
     INSTANCES = "every instance"
     GLOBAL_CLUSTERS = "every global cluster"
@@ -154,7 +155,7 @@ CALLS = (
     _call("rds", "DescribeGlobalClusters", LOOKS, Resource.GLOBAL_CLUSTERS),
     _call("rds", "DescribeBlueGreenDeployments", LOOKS, Resource.ANYTHING),
     _call("rds", "DescribeEvents", LOOKS, Resource.ANYTHING),
-    _call("rds", "StartDBCluster", UNDOES, Resource.CLUSTER, When.TAGGED_OR_NAMED),
+    _call("rds", "StartDBCluster", UNDOES, Resource.STARTED, When.TAGGED_OR_NAMED),
     _call("iam", "SimulatePrincipalPolicy", LOOKS, Resource.ASKED_ABOUT),
     _call("iam", "GetRole", LOOKS, Resource.PRINCIPAL),
     # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.

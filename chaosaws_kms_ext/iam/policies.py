@@ -60,13 +60,17 @@ class Place:
     queue: str = ""
     """A name, if RDS' events come through a queue."""
 
+    others: tuple[str, ...] = ()
+    """The ids of the other clusters under the key."""
+
     def arns(self, resource: Resource, undo_calls: int = 1) -> list[str]:
         """What a policy's Resource element says for it.
 
         `undo_calls`: how many putting the key back takes; for each the switch has a schedule.
         """
         of_group = f"schedule/{names.GROUP}/"
-        named = names.schedules(self.key, undo_calls) if self.key != "*" else ("*",)
+        started = (self.cluster, *self.others)
+        named = names.schedules(self.key, undo_calls, len(started)) if self.key != "*" else ("*",)
         passed = self.switch_role or self._of("iam", f"role/{SWITCH_ROLE}")
         roles, users = self._of("iam", "role/*"), self._of("iam", "user/*")
         principal = [self.principal] if self.principal else [roles, users]
@@ -76,6 +80,7 @@ class Place:
             Resource.KEY: [self._of("kms", f"key/{self.key}")],
             Resource.KEYS: [self._of("kms", "key/*")],
             Resource.CLUSTER: [self._of("rds", f"cluster:{self.cluster}")],
+            Resource.STARTED: [self._of("rds", f"cluster:{each}") for each in started],
             Resource.CLUSTERS: [self._of("rds", "cluster:*")],
             Resource.INSTANCES: [self._of("rds", "db:*")],
             Resource.GLOBAL_CLUSTERS: [

@@ -28,26 +28,20 @@ __all__ = ["close_recovered", "inject", "last_resort", "put_back", "refuse_witho
 logger = logging.getLogger("chaostoolkit")
 
 
-def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
+def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()) -> Entry:
     """Injects `fault`, which the guard has allowed, on a key and the cluster that it encrypts.
 
     The undo is written to disk before the call is made. So if this process dies in between, its
     entry can still be replayed, and replaying does no harm. A run that ends normally puts back
-    every key that is still away, even if its rollbacks did not.
+    every key that is still away, even if its rollbacks did not. `others`: the ids of the other
+    clusters under the key, which have to be back in the end as well.
 
     Raises OSError, AwsError, JournalDamaged, Refused or TimedOut.
     """
     refuse_without_rollbacks()
     aws = Aws.of(run)
     lab = run.lab
-    undo = fault.undo()
-    if undo.actions != fault.needs.undo:
-        raise Refused(
-            f"the fault {fault.name} needs {', '.join(fault.needs.undo)} to be undone, and its "
-            f"undo calls {', '.join(undo.actions)}: make them the same"
-        )
-    if fault.on == "target":
-        refuse_without_switch(run, undo.actions)
+    undo = _undo_of(run, fault)
     _refuse_outlived(run, undo)
     _refuse_second(run, fault.key)
     safeguards = Safeguards.ensure(run, aws, cluster, fault.key, undo.actions)
@@ -61,7 +55,8 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
         cluster=cluster,
         key=fault.key,
         undo=undo,
-        switch=names.schedules(fault.key, len(undo.calls)) if armed else (),
+        switch=names.schedules(fault.key, len(undo.calls), 1 + len(others)) if armed else (),
+        others=others,
     )
     mine = run.open_faults
     run.at_end.callback(last_resort, run)
@@ -74,9 +69,23 @@ def inject(run: Run, fault: Fault, cluster: str = "") -> Entry:
     _still_ours(aws, entry)
     asked = time.monotonic_ns()
     answer = fault.inject(aws) or Instant.now(asked)
-    run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster)
+    also = {"others": list(others)} if others else {}
+    run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster, **also)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.observer).until(lambda: fault.shows(aws))
     return entry
+
+
+def _undo_of(run: Run, fault: Fault) -> Undo:
+    """What puts the fault back; raises Refused where that is not as it has to be."""
+    undo = fault.undo()
+    if undo.actions != fault.needs.undo:
+        raise Refused(
+            f"the fault {fault.name} needs {', '.join(fault.needs.undo)} to be undone, and its "
+            f"undo calls {', '.join(undo.actions)}: make them the same"
+        )
+    if fault.on == "target":
+        refuse_without_switch(run, undo.actions)
+    return undo
 
 
 def _refuse_outlived(run: Run, undo: Undo) -> None:
@@ -135,7 +144,7 @@ def _arm(run: Run, aws: Aws, entry: Entry) -> None:
             run.settings.switch_role,
             run=entry.run,
             owner=entry.owner,
-            cluster=entry.cluster,
+            clusters=entry.clusters,
             key=entry.key,
             undo=entry.undo,
             after=run.settings.longest_key_unusable,
@@ -234,30 +243,29 @@ def close_recovered(run: Run) -> list[str]:
     mine = run.open_faults
     left = []
     for entry in list(mine.awaiting_cluster):
-        if not entry.cluster:  # a key of our own, under which nothing is
+        # A key of our own may have no cluster under it.
+        whys = [why for each in entry.clusters if (why := _why_not_back(run, entry, each))]
+        # First the switch: while the entry is there, somebody who finds it can still disarm it.
+        if not whys and (armed := switch.disarm(Aws.of(run), entry.switch, entry.run)):
+            whys = [f"{each}; `chaos kms restore` disarms it" for each in armed]
+        if not whys:
             _close(run, entry)
-            continue
-        try:
-            status = describe(Aws.of(run), entry.cluster)
-        except AwsError as problem:
-            if problem.code == "DBClusterNotFoundFault":  # it was made for this, and removed
-                _close(run, entry)
-            else:
-                left.append(f"whether {entry.cluster} is back is not known: {problem}")
-            continue
-        if status.meaning == "accessible":
-            # First the switch: while the entry is there, somebody who finds it can still disarm it.
-            if armed := switch.disarm(Aws.of(run), entry.switch, entry.run):
-                left += [f"{each}; `chaos kms restore` disarms it" for each in armed]
-                continue
-            _close(run, entry)
-        else:
-            still = ", and the switch stays armed" if entry.switch else ""
-            left.append(
-                f"the cluster {entry.cluster} is {status.status}: `chaos kms restore` starts it"
-                f"{still}"
-            )
+        left += whys
     return left
+
+
+def _why_not_back(run: Run, entry: Entry, cluster_id: str) -> str:
+    """Why a cluster of the entry does not count as back, in a sentence; empty if it does."""
+    try:
+        cluster = describe(Aws.of(run), cluster_id)
+    except AwsError as problem:
+        if problem.code == "DBClusterNotFoundFault":  # it was made for this, and removed
+            return ""
+        return f"whether {cluster_id} is back is not known: {problem}"
+    if cluster.meaning == "accessible":
+        return ""
+    still = ", and the switch stays armed" if entry.switch else ""
+    return f"the cluster {cluster_id} is {cluster.status}: `chaos kms restore` starts it{still}"
 
 
 def _close(run: Run, entry: Entry) -> None:

@@ -17,6 +17,7 @@ from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.faults.schedule_key_deletion import DAYS
 from chaosaws_kms_ext.guard import consent, guard
+from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import inject, put_back
 from chaosaws_kms_ext.kms.faces import TARGET
@@ -107,26 +108,29 @@ def inject_fault(
         if arguments is not None and not isinstance(arguments, dict):
             raise Refused("the arguments of a fault are a JSON object")
         if kind.on == "target":
-            cluster, key = _guarded(run, kind, cluster_id, key_id)
+            target = _guarded(run, kind, cluster_id, key_id)
+            cluster, key = target.cluster.id, target.key.arn
+            others = [each.id for each in target.others]
         elif not key_id:
             raise Refused(f"{name} is for a key that the run made: name it by key_id")
         else:
             cluster, key = cluster_id, _own_with(run, key_id, cluster_id).arn
+            others = []
         material = run.key_materials.get(key)
-        inject(run, faults.make(kind, Aws.of(run), key, arguments or {}, material), cluster)
+        fault = faults.make(kind, Aws.of(run), key, arguments or {}, material)
+        inject(run, fault, cluster, others)
         return {"cluster": cluster, "key": key}
 
 
-def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> tuple[str, str]:
-    """The cluster (its id) and its key (the ARN), if the guard allows the fault."""
+def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> Target:
+    """The cluster, its key and the others under it, if the guard allows the fault."""
     try:
         cluster = cluster_id or activities.cluster_id(run)
         named = key_id or run.settings.key_id
-        target = guard.ask(run, cluster, kind.needs, named)
+        return guard.ask(run, cluster, kind.needs, named)
     except Refused as why:
         run.event(EventName.GUARD_REFUSED, why=str(why))
         raise
-    return target.cluster.id, target.key.arn
 
 
 def undo_faults(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:

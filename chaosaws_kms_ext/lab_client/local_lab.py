@@ -70,21 +70,18 @@ class LocalLab:
         iam: bool = False,
         tls: bool = False,
         readers: int = 0,
+        clusters: int = 1,
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
-        `tls` its databases take nothing else. Its cluster has so many `readers`.
+        `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
+        first has so many `readers`.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [
-            sys.executable, "-m", "chaosaws_kms_lab",
-            "--speed", str(speed), "--profile", profile, "--port", str(port),
-            *(["--iam"] if iam else []),
-            *(["--tls"] if tls else []),
-            *(["--readers", str(readers)] if readers else []),
-        ]  # fmt: skip
+        numbers = {"port": port, "readers": readers, "clusters": clusters}
+        command = _command(speed, profile, numbers, iam=iam, tls=tls)
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
@@ -170,6 +167,17 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
             del os.environ[name]
         os.environ.update(before)
         boto3.DEFAULT_SESSION = session
+
+
+def _command(speed: float, profile: str, numbers: Mapping[str, int], **flags: bool) -> list[str]:
+    """What starts the lab."""
+    options = {"speed": str(speed), "profile": profile}
+    options |= {name: str(number) for name, number in numbers.items()}
+    return [
+        *(sys.executable, "-m", "chaosaws_kms_lab"),
+        *(word for name, value in options.items() for word in (f"--{name}", value)),
+        *(f"--{name}" for name, wanted in flags.items() if wanted),
+    ]
 
 
 def _last_line(log: IO[Any]) -> str:

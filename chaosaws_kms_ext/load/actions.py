@@ -57,7 +57,7 @@ def start_load(
             raise Refused("the Locust file that was named does not exist")
         cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
         watch_beside(run, Aws.of(run), cluster)
-        loads.start(run, name, cluster.id, conninfo_for(run, cluster), file)
+        loads.start(run, name, cluster, conninfo_for(run, cluster), file)
         return {"load": name, "cluster": cluster.id}
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.checkers.degraded import normal_latency, slice_width
 from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.checkers.recovery_curve import AS_BEFORE
@@ -25,9 +27,12 @@ __all__ = [
     "MAIN",
     "STEADY_FOR",
     "STEADY_TIMEOUT",
+    "are_answered",
+    "beside",
     "drop_schema",
     "end",
     "named",
+    "of_target",
     "read_rows_back",
     "start",
     "start_over_readers",
@@ -58,8 +63,10 @@ def named(name: object) -> str:
     return name
 
 
-def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -> Load:
+def start(run: Run, name: str, cluster: Cluster, database: str, file: str = "") -> Load:
     """Starts a load on a cluster and waits until it is steady.
+
+    Which cluster it is, and under which key, is recorded: who judges has to know what hits it.
 
     Its schema is written to the run's ledger before it is made, so that it can be dropped if the
     run is killed. Raises LoadFailed, Refused, AwsError or OSError.
@@ -70,10 +77,16 @@ def start(run: Run, name: str, cluster_id: str, database: str, file: str = "") -
     config = _config(run, name, database, file)
     load = Load(config)
     run.loads.add(load)
-    run.event(EventName.LOAD_STARTED, load=name, reconnect_spacing_seconds=config.reconnect_spacing)
+    run.event(
+        EventName.LOAD_STARTED,
+        load=name,
+        cluster=cluster.id,
+        key=cluster.key,
+        reconnect_spacing_seconds=config.reconnect_spacing,
+    )
     # The lab goes with the run, and so do the clusters that it makes.
-    if config.writes and run.settings.target == "aws" and not ledgers.is_of(run, cluster_id):
-        run.loads.schemas[name] = Ledger.of(run).record("schema", cluster_id)
+    if config.writes and run.settings.target == "aws" and not ledgers.is_of(run, cluster.id):
+        run.loads.schemas[name] = Ledger.of(run).record("schema", cluster.id)
     try:
         load.start()
     except Hopeless:
@@ -171,6 +184,29 @@ def steady(run: Run, load: Load) -> None:
 def steady_timeout(config: LoadConfig) -> float:
     """Seconds until a load has to be steady after it was started."""
     return config.settle + STEADY_TIMEOUT
+
+
+def of_target(run: Run) -> list[Load]:
+    """The loads on the run's own cluster."""
+    return [load for name in (MAIN, READER) if (load := run.loads.get(name))]
+
+
+def beside(run: Run, cluster_id: str) -> list[Load]:
+    """The loads on another cluster."""
+    return [
+        load
+        for load in run.loads
+        if run.last(EventName.LOAD_STARTED, load=load.config.name, cluster=cluster_id)
+    ]
+
+
+def are_answered(run: Run, loads: Sequence[Load]) -> bool:
+    """Whether those of these loads that still run are answered."""
+    return all(
+        load.window(run.settings.steady_window_at(load.config.rate)).share >= ANSWERED
+        for load in loads
+        if not load.ended
+    )
 
 
 def until_as_fast_as_before(run: Run, load: Load) -> bool:

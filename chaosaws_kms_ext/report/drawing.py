@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosaws_kms_ext.checkers.outage import KeyEvents, outage_of
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
+from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions
 from chaosaws_kms_ext.history.columns import Arrivals

@@ -92,7 +92,8 @@ HEADER = {
     "loads": Field(
         dict[str, Any],
         "the fields of each other load, by name; `reader` is the one over the reader endpoint "
-        "of the same cluster; of one that the fault should not affect, those of the outage are "
+        "of the same cluster; one that ran on another cluster under the key before the fault is "
+        "measured as `main` is; of one that the fault should not affect, those of the outage are "
         "`null`",
     ),
     "objectives": Field(
@@ -101,6 +102,8 @@ HEADER = {
         "not be judged); `limit_aws_seconds` is the limit before it was divided by the lab's "
         "speed; `sense` says where a figure has to be at least the limit; "
         "`not_within_seconds`, that it had so long to happen and did not: the objective is missed; "
+        "`loads`, whose figure it is, where it is not that of `main` alone: of loads on several "
+        "clusters under the key the worst counts, of writes the sum; "
         "`…_against_earlier` is one that is held against earlier runs: `not_worse_than` has the "
         "`last` and the `percent` of the experiment, the `runs` with what each `measured`, and "
         "their `median` (`null`: there are fewer than `last`; then `not_judged` says so, and the "

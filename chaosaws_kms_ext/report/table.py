@@ -16,6 +16,7 @@ from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.terminal import PLAIN, timeline, timeline_of
+from chaosaws_kms_ext.report.verdict import of_loads
 from chaosaws_kms_ext.text import shortened
 
 __all__ = [
@@ -140,8 +141,9 @@ def _in_words(objective: Mapping[str, Any]) -> str:
             limit += f" ({objective['limit_aws_seconds']:g} AWS seconds)"
         late = objective.get("not_within_seconds")
         found = in_words(objective["measured_seconds"] if late is None else late)
-        return f"{met}: {'' if late is None else 'not within '}{found}, limit {limit}"
+        not_within = "" if late is None else "not within "
+        return f"{met}: {not_within}{found}{of_loads(objective)}, limit {limit}"
     measured = objective["measured"]
     shown = "not measured" if measured is None else measured
     least = "at least " if objective.get("sense") == "at least" else ""
-    return f"{met}: {shown}, limit {least}{objective['limit']}"
+    return f"{met}: {shown}{of_loads(objective)}, limit {least}{objective['limit']}"

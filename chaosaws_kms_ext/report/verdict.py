@@ -11,7 +11,7 @@ from typing import Any
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.history.history import History
 
-__all__ = ["Course", "Verdict", "decide", "of_journal"]
+__all__ = ["Course", "Verdict", "decide", "of_journal", "of_loads"]
 
 CLASSES = re.compile(r"^(?:(?:\w+\.)+\w+: )+")
 """What a traceback's last line begins with."""
@@ -140,14 +140,21 @@ def decide(
 
 def in_words(objective: Mapping[str, Any]) -> str:
     """`rto was 70.2 s, and its limit is 60 s`; `was not within 48.2 s`, where that was measured."""
+    name = f"{objective['name']}{of_loads(objective)}"
     least = "at least " if objective.get("sense") == "at least" else ""
     if "limit_seconds" in objective:
         late = objective.get("not_within_seconds")
         was = f"{objective['measured_seconds']:.1f}" if late is None else f"not within {late:.1f}"
         limit = f"{least}{objective['limit_seconds']:g}"
-        return f"{objective['name']} was {was} s, and its limit is {limit} s"
+        return f"{name} was {was} s, and its limit is {limit} s"
     limit = f"{least}{objective['limit']}"
-    return f"{objective['name']} was {objective['measured']}, and its limit is {limit}"
+    return f"{name} was {objective['measured']}, and its limit is {limit}"
+
+
+def of_loads(objective: Mapping[str, Any]) -> str:
+    """The loads whose figure it is, if it is not that of `main` alone."""
+    names = objective.get("loads") or ()
+    return f" of the load{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else ""
 
 
 def of_journal(journal: dict[str, Any], status: str) -> Course:

@@ -49,7 +49,7 @@ MOVES: Mapping[State, Sequence[State]] = {
 }
 """State → the states that may follow it."""
 
-SCHEMA = 3
+SCHEMA = 4
 FIRST = (
     "cluster",
     "endpoint",
@@ -63,9 +63,12 @@ FIRST = (
     "target",
     "undo",
 )
-SCHEMAS = (FIRST, (*FIRST, "credentials"), (*FIRST, "credentials", "state"))
+SECOND = (*FIRST, "credentials")
+THIRD = (*SECOND, "state")
+SCHEMAS = (FIRST, SECOND, THIRD, (*THIRD, "others"))
 """The fields of each schema that can be read. Schema 1 also had the checks of its undo, which are
-not used any more; before schema 3 an entry without calls was one whose key is back."""
+not used any more; before schema 3 an entry without calls was one whose key is back; before schema 4
+a run did not know of other clusters under its key."""
 
 WATCHED = ".watchdog.log"
 """How the names of the watchdogs' logs end."""
@@ -90,6 +93,13 @@ class Entry(Origin):
     state: State
     switch: tuple[str, ...] = ()
     """The schedules on AWS that would do the same (undo/switch.py)."""
+    others: tuple[str, ...] = ()
+    """The ids of the other clusters under the key, which are to be back as well."""
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The ids of all that are to be back, that of the run first; none for a key alone."""
+        return (self.cluster, *self.others) if self.cluster else ()
 
     @property
     def key_is_away(self) -> bool:
@@ -158,6 +168,7 @@ def new_entry(
     key: str,
     undo: Undo,
     switch: Sequence[str] = (),
+    others: Sequence[str] = (),
     owner: str = "",
 ) -> Entry:
     """An entry that is not on disk yet: a new file of this machine's journal.
@@ -175,6 +186,7 @@ def new_entry(
         path=path,
         state=_state_by(undo),
         switch=tuple(switch),
+        others=tuple(others),
     )
     try:
         _check(entry)
@@ -237,12 +249,13 @@ def forget_closed(run: str = "") -> None:
 def read(path: Path) -> Entry:
     """One entry, wherever its file is; raises JournalDamaged."""
     try:
-        said = {"credentials": "", **store.read(path, SCHEMAS)}
-        undo, switch = _undo(said), said["switch"]
-        if not isinstance(switch, list) or not all(isinstance(name, str) for name in switch):
-            raise BadRecord("has a switch that is no list of names")
-        told = {"state": _state_by(undo), **said, "switch": tuple(switch), "undo": undo}
-        entry = Entry(**told, path=path)
+        said = {"credentials": "", "others": [], **store.read(path, SCHEMAS)}
+        undo = _undo(said)
+        for name in ("switch", "others"):
+            if not isinstance(said[name], list) or not all(isinstance(e, str) for e in said[name]):
+                raise BadRecord(f"has a field {name} that is no list of names")
+            said[name] = tuple(said[name])
+        entry = Entry(**{"state": _state_by(undo), **said, "undo": undo}, path=path)
         _check(entry)
         return entry
     except (BadRecord, NotAnUndo) as problem:
@@ -288,6 +301,7 @@ def _check(entry: Entry) -> None:
         raise BadRecord(f"names no key of {entry.region or 'a Region'}: {entry.key!r:.100}")
     if entry.cluster and not store.CLUSTER.fullmatch(entry.cluster):
         raise BadRecord(f"names no cluster: {entry.cluster!r:.100}")
+    _check_others(entry)
     if not set(entry.switch) <= set(names.schedules(entry.key)):
         raise BadRecord(f"names schedules that are not its key's: {entry.switch!r:.200}")
     try:
@@ -297,6 +311,22 @@ def _check(entry: Entry) -> None:
     if made is None or made.tzinfo is None:
         raise BadRecord(f"was made at no instant: {entry.made!r:.100}")
     entry.undo.check_about(entry.key)
+
+
+def _check_others(entry: Entry) -> None:
+    """Raises BadRecord unless the other clusters are so many as a run can have, each another."""
+    for each in entry.others:
+        if not store.CLUSTER.fullmatch(each):
+            raise BadRecord(f"names no other cluster: {each!r:.100}")
+    if len({entry.cluster, *entry.others}) <= len(entry.others):
+        raise BadRecord(f"names a cluster twice: {entry.others!r:.200}")
+    if entry.others and not entry.cluster:
+        raise BadRecord("names other clusters, and none of its own")
+    if len(entry.others) >= names.MOST_CLUSTERS:
+        raise BadRecord(
+            f"names {len(entry.others)} other clusters, and a run brings back at most "
+            f"{names.MOST_CLUSTERS - 1}"
+        )
 
 
 def _closed(path: Path) -> Path:

@@ -7,34 +7,30 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import ALLOW, TAG
-from chaosaws_kms_ext.aws.start_cluster import start
-from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.bring_back import bring_back, in_words
 from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, NotPutBack, is_back, replay
 from chaosaws_kms_ext.undo.restorer import restorer_for
 from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.switch import Armed
-from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
-__all__ = ["entries_from_schedules", "in_words", "named", "restore"]
+__all__ = ["entries_from_schedules", "named", "restore"]
 
 Say = Callable[[str], object]
-
-BACK_WITHIN, LOOK = 3600.0, 2.0
-"""Seconds for a cluster to be started (Aurora User Guide, aurora-cluster-stop-start: "usually takes
-several minutes"), and between two looks."""
 
 
 def restore(
     entries: Sequence[Entry], say: Say, force: bool = False, watching: bool = False
 ) -> list[Entry]:
     """Puts every key back, then brings every cluster back; returns the entries that are left.
+
+    Of an entry with several clusters each is brought back, whatever becomes of the others.
 
     `force`: also puts back a key that was put back before, as its missing switch shows.
     `watching`: the caller has watched the run, so the switch is not looked at; and the run's last
@@ -59,7 +55,7 @@ def restore(
         try:
             _bring_back(restorer_for(entry, say), entry, say)
         except Exception as problem:
-            say(f"  NOT put back: {entry.cluster}: {in_words(problem)}")
+            say(f"  NOT put back: {', '.join(entry.clusters)}: {in_words(problem)}")
             left.append(entry)
     return left
 
@@ -91,11 +87,10 @@ def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool)
 
 
 def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
-    """Brings the cluster back, disarms the switch and closes the entry."""
+    """Brings the clusters back, disarms the switch and closes the entry."""
     try:
-        if entry.cluster:
-            say(f"  {_until_back(aws, entry, say)}")
-    except AwsError:
+        bring_back(aws, entry.clusters, entry.key, say)
+    except (AwsError, NotPutBack):
         if not entry.lab_is_gone:
             raise
         say("  the run has ended, and its lab went with it")
@@ -110,12 +105,6 @@ def _bring_back(aws: Aws, entry: Entry, say: Say) -> None:
 def named(entry: Entry) -> str:
     """Which entry it is, for people."""
     return f"{entry.key} (run {entry.run}, {entry.made}, by {entry.owner})"
-
-
-def in_words(problem: Exception) -> str:
-    """What went wrong, in one sentence."""
-    known = isinstance(problem, (PlainError, OSError))
-    return str(problem) if known else f"unexpected {problem!r:.300}"
 
 
 def _check_account(aws: Aws, entry: Entry) -> None:
@@ -174,33 +163,6 @@ def _was_put_back(aws: Aws, entry: Entry) -> str:
     return f"{gone}, so {entry.key} was put back before, and somebody took it away again"
 
 
-def _until_back(aws: Aws, entry: Entry, say: Say) -> str:
-    """Starts the cluster if necessary, and waits until it is available; returns how that ended."""
-    cluster_id, key = entry.cluster, entry.key
-
-    def back() -> str | None:
-        try:
-            cluster = rds.describe(aws, cluster_id)
-        except AwsError as problem:
-            if problem.code == "DBClusterNotFoundFault":
-                return f"the cluster {cluster_id} is not there any more"
-            raise
-        if cluster.key != key:
-            raise Refused(f"the cluster {cluster.id} is not encrypted under {key}")
-        if cluster.meaning == "terminal":
-            raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")
-        if cluster.meaning == "recoverable":
-            start(aws, cluster.id, Observer(), lambda _: say("  the cluster was started"))
-        if cluster.meaning == "accessible":
-            return f"the cluster {cluster.id} is {cluster.status}"
-        return None
-
-    try:
-        return Wait(f"{cluster_id} to be available", BACK_WITHIN, LOOK, Observer()).until(back)
-    except TimedOut as problem:
-        raise NotPutBack(str(problem)) from None
-
-
 def entries_from_schedules(
     aws: Aws, schedules: Sequence[Armed], keep: bool
 ) -> tuple[list[Entry], list[str]]:
@@ -213,12 +175,14 @@ def entries_from_schedules(
     for run, key in dict.fromkeys((each.run, each.key) for each in schedules):
         theirs = [each for each in schedules if (each.run, each.key) == (run, key)]
         undo = switch.undo_of(theirs)
+        others = [each.cluster for each in theirs if each.cluster != theirs[0].cluster]
         try:
             entry = journal.new_entry(
                 run=run,
                 region=aws.region,
                 lab=None,
                 cluster=theirs[0].cluster,
+                others=tuple(dict.fromkeys(others)),
                 key=key,
                 undo=undo,
                 switch=[each.name for each in theirs],

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.names import GROUP, MOST_CALLS, schedules
+from chaosaws_kms_ext.aws.names import GROUP, MOST_CALLS, MOST_CLUSTERS, schedules
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo.undo import Call, Undo
 
@@ -69,6 +69,7 @@ class Armed:
     run: str
     owner: str
     cluster: str
+    """That it starts; of a call of the undo, the run's own."""
     key: str
     due: datetime | None = None
 
@@ -97,22 +98,37 @@ def undo_of(found: Iterable[Armed]) -> Undo:
 
 
 def arm(
-    aws: Aws, role: str, *, run: str, owner: str, cluster: str, key: str, undo: Undo, after: float
+    aws: Aws,
+    role: str,
+    *,
+    run: str,
+    owner: str,
+    clusters: Sequence[str],
+    key: str,
+    undo: Undo,
+    after: float,
 ) -> datetime:
     """Makes the schedules, due `after` seconds from now, and says when that is.
+
+    `clusters`: the ids of those that are started, that of the run first; empty for a key alone.
 
     Raises Refused if another run holds the key, or AwsError; `disarm` removes what was made then.
     """
     if not can(undo.actions):
         raise Refused(cannot(undo.actions))
     due = datetime.now(UTC) + timedelta(seconds=after) + MARGIN
-    told = {"run": run, "owner": owner, "cluster": cluster, "key": key}
-    description = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
-    if len(description) > LONGEST_DESCRIPTION:
+    if len(clusters) > MOST_CLUSTERS:
+        raise Refused(f"the switch can start {MOST_CLUSTERS} clusters, not {len(clusters)}")
+    first, *_ = clusters = clusters or ("",)
+    calls = [(call, first) for call in undo.calls]
+    calls += [(Call(*START, {"DBClusterIdentifier": each}), each) for each in clusters]
+    told = [{"run": run, "owner": owner, "cluster": cluster, "key": key} for _, cluster in calls]
+    descriptions = [json.dumps(e, separators=(",", ":"), ensure_ascii=False) for e in told]
+    if max(map(len, descriptions)) > LONGEST_DESCRIPTION:
         raise Refused(f"the switch cannot name its owner in {LONGEST_DESCRIPTION} letters: {owner}")
-    start = Call(*START, {"DBClusterIdentifier": cluster})
     _make_group(aws)
-    for name, call in zip(schedules(key, len(undo.calls)), (*undo.calls, start), strict=True):
+    named = schedules(key, len(undo.calls), len(clusters))
+    for name, (call, _), description in zip(named, calls, descriptions, strict=True):
         try:
             aws.call("scheduler", "CreateSchedule", _schedule(name, call, role, due, description))
         except AwsError as problem:
@@ -173,7 +189,8 @@ def cannot(undo: Sequence[str]) -> str:
 
 
 def armed(aws: Aws) -> list[Armed]:
-    """Every schedule of ours that is there, the locks first; raises AwsError."""
+    """Every schedule of ours that is there, the locks first, and what starts a run's own cluster
+    before what starts others; raises AwsError."""
     try:
         listed = list(_pages(aws))
     except AwsError as problem:
@@ -181,7 +198,7 @@ def armed(aws: Aws) -> list[Armed]:
             return []
         raise
     found = [each for name in listed if (each := _read(aws, name))]
-    return sorted(found, key=lambda each: not each.is_lock)
+    return sorted(found, key=lambda each: schedules(each.key).index(each.name))
 
 
 # Internals

@@ -59,7 +59,7 @@ def test_a_killed_runs_watchdog_puts_everything_back_and_restore_drops_its_schem
     assert only_its_schema_is_left(lab_as_aws)
     (log,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.watchdog.log")
     assert "the key is back" in log.read_text()
-    assert "the cluster was started" in log.read_text()
+    assert "the cluster orders was started" in log.read_text()
 
 
 @pytest.mark.soak  # a run has 30 s to keep its own deadline first

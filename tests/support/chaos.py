@@ -187,9 +187,10 @@ class LabAsAws:
         profile: str = "observed",
         speed: float = FAST,
         iam: bool = False,
+        clusters: int = 1,
         **env: str,
     ) -> LabAsAws:
-        lab = new_lab(speed, profile, iam=iam)
+        lab = new_lab(speed, profile, iam=iam, clusters=clusters)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -207,8 +208,8 @@ class LabAsAws:
     def key_state(self) -> str:
         return self.client("kms").describe_key(KeyId=self.key)["KeyMetadata"]["KeyState"]
 
-    def cluster_status(self) -> str:
-        said = self.client("rds").describe_db_clusters(DBClusterIdentifier="orders")
+    def cluster_status(self, cluster: str = "orders") -> str:
+        said = self.client("rds").describe_db_clusters(DBClusterIdentifier=cluster)
         return said["DBClusters"][0]["Status"]
 
     def mutating_calls(self) -> list[str]:
@@ -265,9 +266,13 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
     lab_as_aws: list[LabAsAws] = []
 
     def play(
-        profile: str = "observed", speed: float = FAST, iam: bool = False, **env: str
+        profile: str = "observed",
+        speed: float = FAST,
+        iam: bool = False,
+        clusters: int = 1,
+        **env: str,
     ) -> LabAsAws:
-        lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, **env))
+        lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, clusters, **env))
         return lab_as_aws[-1]
 
     yield play

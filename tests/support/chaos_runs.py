@@ -42,13 +42,14 @@ TRUST = {
 
 
 def switch_role(lab_as_aws, name="switch"):
-    """A role that may put this key and this cluster back, and nothing else."""
+    """A role that may put this key and its clusters back, and nothing else."""
     iam = lab_as_aws.client("iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
-    cluster = "arn:aws:rds:eu-west-1:123456789012:cluster:orders"
+    of = "arn:aws:rds:eu-west-1:123456789012:cluster:"
+    clusters = [f"{of}{each['id']}" for each in lab_as_aws.lab.clusters]
     statements = [
         {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": lab_as_aws.key},
-        {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": cluster},
+        {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": clusters},
     ]
     policy = {"Version": "2012-10-17", "Statement": statements}
     iam.put_role_policy(RoleName=name, PolicyName="switch", PolicyDocument=json.dumps(policy))
@@ -69,9 +70,9 @@ def watchdogs(running):
     return found
 
 
-def killed_in(lab_as_aws, moment="hold", watchdog=True, **env):
+def killed_in(lab_as_aws, moment="hold", watchdog=True, path=None, **env):
     """A run that was killed there, without its watchdog if so wanted."""
-    running = lab_as_aws.chaos.start_run(**env)
+    running = lab_as_aws.chaos.start_run(path, **env)
     running.until_said(MOMENTS[moment])
     running.run_id = re.search(r"Run (\S+) on aws", running.output)[1]
     if not watchdog:

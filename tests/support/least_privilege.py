@@ -76,6 +76,7 @@ def place(lab_as_aws, principal="", switch_role=""):
         account=ACCOUNT,
         region=lab_as_aws.lab.region,
         cluster="orders",
+        others=tuple(each["id"] for each in lab_as_aws.lab.clusters[1:]),
         key=lab_as_aws.key.rpartition("/")[2],
         principal=principal,
         switch_role=switch_role,

@@ -17,6 +17,8 @@ from chaosaws_kms_ext.checkers import (
     Result,
     checker,
 )
+from chaosaws_kms_ext.checkers.base import expects_outage, hit_loads
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.verdict import Course, decide
 from chaosaws_kms_ext.settings import Settings
@@ -24,12 +26,16 @@ from tests.support.histories import (
     ALL_WELL,
     ENDED,
     conditions,
+    event,
     history,
     load,
+    measure,
     outage_of_main,
     ran,
     started,
+    verdict,
     with_limits,
+    written,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -181,3 +187,120 @@ def test_the_example_of_the_page_is_a_checker(registered, tmp_path):
 def test_the_verdict_of_a_checkers_failures_is_failed():
     found = Result(failures=["x"])
     assert decide(Course().with_failures(found.failures), [], []).word == "failed"
+
+
+# A load on another cluster under the key is measured as `main` is, and held to the same.
+
+
+KEY, ANOTHER = "arn:k", "arn:another"
+
+
+def started_on(name, cluster, key, at=-2):
+    details = {"load": name, "cluster": cluster, "key": key, "reconnect_spacing_seconds": 0.05}
+    return event(EventName.LOAD_STARTED, at, **details)
+
+
+def two_clusters(second, back=240, start=None):
+    """`main` is away from 100 to 200; what became of `second` on another cluster, which is
+    available again at `back`."""
+    operations, events = outage_of_main()
+    injected = next(each for each in events if each.name == EventName.INJECTED)
+    events.remove(injected)
+    events += [
+        event(EventName.INJECTED, 90, **injected.details, others=["carts"]),
+        started_on("second", "carts", KEY),
+        event(EventName.OTHER_STATUS, 125, of="carts", key="Disabled", meaning="recoverable"),
+        event(EventName.OTHER_STATUS, back, of="carts", key="Enabled", meaning="accessible"),
+        *ran("second", 0, 300),
+    ]
+    if start:
+        events.append(event(EventName.START_CALLED, start, cluster="carts"))
+    return [*operations, *load("second", *second)], events
+
+
+LATER = ["ok"] * 105 + ["timeout"] * 145 + ["ok"] * 50
+
+
+def measured(operations, events, rows=None):
+    return measure(["main"], history(operations, events, rows), outage=True)
+
+
+def test_each_cluster_has_its_own_times_and_its_own_way_back():
+    found = measured(*two_clusters(LATER, start=200))
+    second = found.loads["second"]
+    assert found.figures["time_to_recovery_seconds"] == pytest.approx(2.5, abs=0.1)
+    assert second["time_to_recovery_seconds"] == pytest.approx(5.0, abs=0.1)
+    assert second["time_to_impact_seconds"] == pytest.approx(0.7, abs=0.1)
+    assert second["time_to_inaccessible_seconds"] == 1.75
+    assert second["time_to_available_seconds"] == 4.5
+    assert second["recovery"]["start_called_after_seconds"] == 2.5
+    paths = (found.figures["recovery_path"], second["recovery_path"])
+    assert paths == ("self-restart", "start-db-cluster")
+    assert second["missed_arrivals"] is None
+    assert second["recovery_curve"]["all"] == second["time_to_recovery_seconds"]
+
+
+def test_the_worse_counts_and_is_named():
+    said = verdict(measured(*two_clusters(LATER)), {"name": "rto", "limit": 180})
+    assert said.word == "failed"
+    assert (
+        "objective missed: rto of the load second was 5.0 s, and its limit is 3 s" in said.reasons
+    )
+    # The load `main` alone would have met it, and is named by nobody where it is the worse.
+    quick = ["ok"] * 100 + ["timeout"] * 80 + ["ok"] * 120
+    said = verdict(measured(*two_clusters(quick, back=175)), {"name": "rto", "limit": 120})
+    assert "objective missed: rto was 2.5 s, and its limit is 2 s" in said.reasons
+
+
+def test_a_second_that_never_came_back_fails_no_less_than_it_is_in_doubt():
+    gone = ["ok"] * 105 + ["timeout"] * 195
+    found = measured(*two_clusters(gone))
+    assert any(
+        each.startswith("of the load second: the outage could not be") for each in found.doubts
+    )
+    said = verdict(found, {"name": "rto", "limit": 3600})
+    assert said.word == "inconclusive"
+    assert "objective rto could not be judged" in said.reasons
+    # What `main` has missed is missed, whatever became of the other.
+    assert verdict(found, {"name": "rto", "limit": 60}).word == "failed"
+
+
+def test_a_second_that_went_on_answering_is_a_doubt():
+    """It is under the key, so it should have gone: something else may have answered."""
+    found = measured(*two_clusters(["ok"] * 300))
+    assert any("of the load second: the outage could not be measured" in e for e in found.doubts)
+
+
+def test_a_write_that_the_second_lost_is_named_by_its_load():
+    operations, events = two_clusters(LATER)
+    loads = {name: [o for o in operations if o.load == name] for name in ("main", "second")}
+    rows = {"main": written(loads["main"]), "second": written(loads["second"], but=(3, 5))}
+    said = verdict(measured(operations, events, rows), "lost_writes")
+    missed = "objective missed: lost_writes of the load second was 2, and its limit is 0"
+    assert missed in said.reasons
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        started_on("second", "carts", ANOTHER),
+        started_on("second", "carts", KEY, at=160),  # the key was back before
+        event(EventName.LOAD_STARTED, -2, load="second", reconnect_spacing_seconds=0.05),
+    ],
+    ids=["another key", "after the fault", "an older record"],
+)
+def test_any_other_load_should_not_be_affected(begun):
+    operations, events = two_clusters(LATER)
+    events = [e for e in events if e.details.get("cluster") != "carts"] + [begun]
+    recorded = history(operations, events)
+    assert not expects_outage(recorded, conditions(outage=True), "second")
+    found = measured(operations, events)
+    assert found.loads["second"]["missed_arrivals"] == 145
+    assert found.loads["second"]["outage_seconds"] is None
+
+
+def test_where_no_fault_was_injected_the_key_of_the_run_says_which_are_hit():
+    target = event(EventName.TARGET, -5, cluster="orders", key=KEY)
+    recorded = history(load("second", "ok"), [target, started_on("second", "carts", KEY)])
+    assert hit_loads(recorded, conditions(outage=True)) == ("main", "second")
+    assert hit_loads(recorded, conditions()) == ("main",)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from chaosaws_kms_ext.checkers.objectives import BadObjective, NotWithin, Objective, read_objectives
+from chaosaws_kms_ext.checkers.objectives import (
+    BadObjective,
+    EachLoad,
+    NotWithin,
+    Objective,
+    read_objectives,
+)
+from chaosaws_kms_ext.report.verdict import in_words
 from tests.support.histories import conditions
 
 
@@ -63,3 +70,45 @@ def test_a_figure_may_have_to_be_at_least_something():
         "name": "availability", "limit": 0.5, "measured": 0.49, "met": False, "sense": "at least",
     }  # fmt: skip
     assert objective.evaluate(None, conditions(), 0.5)["met"] is None
+
+
+# The worst of several
+
+
+RTO = Objective("rto", "x", None, "seconds")
+THERE = Objective("availability", "x", None, "share", at_least=True)
+
+
+def of(objective, limit, **figures):
+    return objective.evaluate(EachLoad.of(figures), conditions(), limit)
+
+
+@pytest.mark.parametrize(
+    ("found", "met", "loads"),
+    [
+        (of(RTO, 600, main=2.0, second=3.0), True, ["second"]),
+        (of(RTO, 600, main=3.0, second=2.0), True, None),
+        (of(RTO, 150, main=2.0, second=3.0), False, ["second"]),
+        (of(RTO, 600, main=2.0, second=None), None, ["second"]),
+        (of(RTO, 60, main=2.0, second=None), False, None),
+        (of(RTO, 600, main=None, second=20.0), False, ["second"]),
+        (of(RTO, 600, main=20.0, second=NotWithin(3.0)), False, ["second"]),
+        (of(THERE, 0.5, main=0.9, second=0.6), True, ["second"]),
+        (of(THERE, 0.5, main=0.1, second=0.2), False, None),
+        (of(RTO, 600, main=2.0), True, None),
+    ],
+)
+def test_missed_comes_before_unknown_and_unknown_before_met(found, met, loads):
+    assert (found["met"], found.get("loads")) == (met, loads)
+    assert in_words({**found, "measured_seconds": 0.0}).startswith(
+        f"{found['name']} of the load second was" if loads else f"{found['name']} was"
+    )
+
+
+def test_counts_are_added_up_and_one_that_is_not_known_leaves_the_sum_unknown():
+    lost = Objective("lost_writes", "x")
+    assert lost.evaluate(EachLoad({"main": 1, "b": 0, "c": 2}, summed=True), conditions()) == {
+        "name": "lost_writes", "limit": 0, "measured": 3, "met": False, "loads": ["main", "c"],
+    }  # fmt: skip
+    assert lost.evaluate(EachLoad({"main": 1, "b": None}, summed=True), conditions())["met"] is None
+    assert EachLoad.of({"main": 0, "b": 0}, summed=True) == 0

@@ -12,6 +12,8 @@ import pytest
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard
+from chaosaws_kms_ext.guard.beside import beside
+from chaosaws_kms_ext.guard.inventory import Survey
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_lab.calls import Call, administrator
@@ -436,13 +438,15 @@ def test_all_reasons_are_told_at_once(asked, rds, kms):
 def crowd(rds, kms, made):
     """Who else is under the key of `made`: five things."""
     key = made["KmsKeyId"]
-    other = new_writer(rds, StorageEncrypted=True, KmsKeyId=key)
-    new_cluster(
+    other = new_writer(rds, Tags=ALLOWED, StorageEncrypted=True, KmsKeyId=key)
+    empty = new_cluster(
         rds,
         DBClusterIdentifier=f"{other['DBClusterIdentifier']}-empty",
+        Tags=ALLOWED,
         StorageEncrypted=True,
         KmsKeyId=key,
     )
+    becomes(rds, empty, "available")
     for cluster in (made, other):
         name = cluster["DBClusterIdentifier"]
         rds.create_db_cluster_snapshot(
@@ -477,6 +481,88 @@ def test_whoever_else_uses_the_key_is_named_and_takes_consent_by_exact_count(ask
     assert found.refusals == []
     (told,) = [f.why for f in found.findings if f.about == "blast radius"]
     assert all(each in told for each in crowd)
+
+
+def test_the_other_clusters_are_part_of_the_target(asked, made, crowd):
+    found = asked.inspect(made["DBClusterIdentifier"], blast_radius=5, **WITHOUT_BACKUP)
+    others = [f"cluster {each.id}" for each in found.target.others]
+    assert sorted(others) == sorted(each for each in crowd if each.startswith("cluster c"))
+    told = [finding.why for finding in found.findings if finding.about == "cluster"]
+    assert [why.split(",")[0].split(" ")[0] for why in told[1:]] == [
+        each.id for each in found.target.others
+    ]
+    assert asked.inspect().target.others == ()
+
+
+@pytest.fixture
+def pair(rds, made):
+    """The cluster `made`, and another under its key that may be attacked as well."""
+    other = new_writer(rds, Tags=ALLOWED, StorageEncrypted=True, KmsKeyId=made["KmsKeyId"])
+    return made["DBClusterIdentifier"], other["DBClusterIdentifier"], other["DBClusterArn"]
+
+
+def test_another_cluster_that_is_not_up_before_the_fault_is_refused(asked, rds, pair):
+    name, other, _ = pair
+    rds.stop_db_cluster(DBClusterIdentifier=other)
+    why = asked.why(name, blast_radius=2, **WITHOUT_BACKUP)
+    assert why.startswith(
+        f"the cluster {other}, which is under the same key, is not available before the fault "
+        f"({other} is stopp"
+    )
+    assert why.endswith("): nobody could tell what the loss of the key has broken")
+
+
+def test_another_cluster_has_to_carry_the_tag_as_well_and_none_of_production(asked, rds, pair):
+    name, other, arn = pair
+    assert asked.refusals(name, blast_radius=2, **WITHOUT_BACKUP) == []
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["chaos:allow"])
+    assert asked.why(name, blast_radius=2, **WITHOUT_BACKUP) == (
+        f"the cluster {other} does not carry the tag chaos:allow=kms: add it to allow this"
+    )
+    live = [{"Key": "env", "Value": "prod"}, *ALLOWED]
+    rds.add_tags_to_resource(ResourceName=arn, Tags=live)
+    assert f"the cluster {other} carries the tag env=prod" in asked.why(
+        name, blast_radius=2, **WITHOUT_BACKUP
+    )
+
+
+def test_another_cluster_that_a_run_has_made_needs_no_other_tag(asked, rds, pair):
+    name, _, arn = pair
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["chaos:allow"])
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "chaos:run", "Value": "r1"}])
+    assert asked.refusals(name, blast_radius=2, **WITHOUT_BACKUP) == []
+
+
+def test_an_instance_that_is_no_clusters_could_not_be_brought_back():
+    key = "arn:aws:kms:eu-west-1:123456789012:key/k"
+    said = [
+        {"DBInstanceIdentifier": "legacy", "KmsKeyId": key},
+        {"DBInstanceIdentifier": "orders-1", "DBClusterIdentifier": "orders", "KmsKeyId": key},
+        {"DBInstanceIdentifier": "apart", "KmsKeyId": f"{key}2"},
+    ]
+    there = Survey(clusters=[], instances=said, cluster_snapshots=[], snapshots=[], grants=[])
+    (found,) = beside(None, [], there.single_instances(key))
+    assert found.state == "refused"
+    assert found.why == (
+        "the instance legacy, which is no cluster's, is under the same key: no run could bring it "
+        "back"
+    )
+
+
+def test_a_cluster_that_the_key_encrypts_in_part_only_does_not_go_with_it(asked):
+    key = "arn:aws:kms:eu-west-1:123456789012:key/k"
+    secret = {"KmsKeyId": key}
+    said = {"DBClusterIdentifier": "partly", "KmsKeyId": "another", "MasterUserSecret": secret}
+    there = Survey(clusters=[said], instances=[], cluster_snapshots=[], snapshots=[], grants=[])
+    orders = asked.inspect().target.cluster
+    assert [str(each) for each in there.others(key, orders)] == ["cluster partly"]
+    assert there.clusters_beside(key, orders) == []
+
+
+def test_without_consent_to_their_number_nothing_more_is_said_of_others(asked, rds, pair):
+    name, _, arn = pair
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["chaos:allow"])
+    assert asked.why(name, **WITHOUT_BACKUP).endswith("set CHAOS_BLAST_RADIUS=2")
 
 
 def test_consent_to_more_than_there_is_is_refused(asked):
@@ -723,6 +809,12 @@ def many(tmp_path_factory):
     return ManyClusters(tmp_path_factory.mktemp("many") / "requests.jsonl")
 
 
+TOO_MANY = (
+    "599 other clusters are under the same key, and a run brings back at most 19 beside its own: "
+    "take a cluster whose key encrypts fewer"
+)
+
+
 def of_the_first(aws):
     settings = Settings(target="aws", blast_radius=599, **WITHOUT_BACKUP)
     return guard.inspect(aws, settings, "many-0000", NEEDS)
@@ -730,7 +822,7 @@ def of_the_first(aws):
 
 def test_a_thousand_clusters_take_as_many_calls_as_there_are_pages(many):
     found, calls = many.calls_of(lambda: of_the_first(many.door()))
-    assert found.refusals == []
+    assert found.refusals == [TOO_MANY]
     assert found.target.key.arn == many.key
     (told,) = [f.why for f in found.findings if f.about == "blast radius"]
     assert told.endswith(" and 579 more")
@@ -743,7 +835,7 @@ def test_a_thousand_clusters_take_as_many_calls_as_there_are_pages(many):
 @pytest.mark.filterwarnings("ignore:Exception.Fault. with code Throttling")
 def test_a_thousand_clusters_are_read_though_every_third_call_is_throttled(many):
     found, calls = many.calls_of(lambda: of_the_first(many.door(every=3)))
-    assert found.refusals == []
+    assert found.refusals == [TOO_MANY]
     assert many.throttled > 10
     assert calls["DescribeDBClusters"] > 11
 

@@ -97,7 +97,7 @@ def somebody(lab, monkeypatch):
 
 def found(aws, cluster, key):
     """State and reason of every finding."""
-    findings = may_undo(aws, identity(aws), cluster, key, NEEDS)
+    findings = may_undo(aws, identity(aws), [cluster], key, NEEDS)
     assert {finding.about for finding in findings} == {"permissions"}
     return [(finding.state, finding.why) for finding in findings]
 
@@ -219,7 +219,7 @@ def test_what_a_run_will_need_is_asked_for_before(somebody, cluster, key, withou
     left = [action for action in REST if action != without]
     aws, role = somebody(allow(*ASK), allow(*left, Condition=passed))
     whys = [finding.why for finding in may_finish(aws, identity(aws), key, NEEDS, SWITCH)]
-    group, *schedules = names.schedule_arns(key.arn, 1)
+    group, *schedules = names.schedule_arns(key.arn, 1, 1)
     on = {
         None: [],
         "kms:DisableKey": [key.arn],
@@ -264,12 +264,12 @@ def test_the_queue_of_rds_events_has_to_be_read_where_one_is_named(somebody, key
 
 def test_a_switch_that_could_not_put_it_back_is_none(somebody, admin, cluster, key):
     _, role = somebody(allow("kms:EnableKey", "rds:StartDBCluster"))
-    assert [f.state for f in switch_may_undo(admin, role, cluster, key, NEEDS)] == ["ok"]
+    assert [f.state for f in switch_may_undo(admin, role, [cluster], key, NEEDS)] == ["ok"]
     _, role = somebody(allow("rds:StartDBCluster"))
-    (finding,) = switch_may_undo(admin, role, cluster, key, NEEDS)
+    (finding,) = switch_may_undo(admin, role, [cluster], key, NEEDS)
     assert finding.state == "refused"
     assert f"{role} may not kms:EnableKey on {key.arn}" in finding.why
-    (finding,) = switch_may_undo(admin, f"{role}-of-nobody", cluster, key, NEEDS)
+    (finding,) = switch_may_undo(admin, f"{role}-of-nobody", [cluster], key, NEEDS)
     assert finding.state == "refused"
     assert "cannot be found" in finding.why
 
@@ -342,5 +342,5 @@ def test_the_path_of_a_session_s_role_is_found_out(somebody, cluster, key):
 
 
 def test_the_account_itself_has_no_policies(admin, cluster, key):
-    ((root),) = may_undo(admin, Identity(ROOT, ACCOUNT), cluster, key, NEEDS)
+    ((root),) = may_undo(admin, Identity(ROOT, ACCOUNT), [cluster], key, NEEDS)
     assert root.state == "ok"

@@ -168,6 +168,26 @@ def test_an_arn_names_account_and_region_too():
     assert (status, json.loads(said)) == (0, policy(Caller.RUN, expected))
 
 
+def test_other_clusters_under_the_key_are_started_by_name_each_by_a_schedule():
+    at = "arn:aws:rds:eu-west-1:123456789012:cluster:"
+    started = [f"{at}{name}" for name in ("orders", "carts", "invoices")]
+    given = ["--key", KEY, "--cluster", "orders"]
+    others = ["--other-cluster", "carts", "--other-cluster", "invoices"]
+    for caller in ("run", "switch"):
+        (statement,) = statements(
+            json.loads(printed(caller, *given, *others)[1]), "rds:StartDBCluster"
+        )
+        assert statement["Resource"] == started
+        assert "Condition" not in statement
+    said = json.loads(printed("run", *given, *others)[1])
+    (statement,) = statements(said, "scheduler:DeleteSchedule")
+    named = [each.rpartition("/")[2] for each in statement["Resource"]]
+    assert named == [
+        f"undo-{KEY_ID}", f"start-{KEY_ID}", f"start-2-{KEY_ID}", f"start-3-{KEY_ID}",
+    ]  # fmt: skip
+    assert "carts" not in json.dumps(json.loads(printed("make", *given, *others)[1]))
+
+
 def test_the_settings_name_what_no_option_does():
     env = {"CHAOS_CLUSTER_ID": "orders", "CHAOS_KEY_ID": KEY, "AWS_REGION": "eu-west-1"}
     assert json.loads(printed("switch", **env)[1]) == policy(Caller.SWITCH, HERE)
@@ -184,6 +204,11 @@ def test_the_settings_name_what_no_option_does():
         (["--region", "Ireland"], "--region must be a Region"),
         (["--cluster", "or*"], "--cluster must be the id of a DB cluster"),
         (["--cluster", "o" * 10_000], "--cluster must be"),
+        (["--other-cluster", "or*"], "--other-cluster must be the id of a DB cluster, not 'or*'"),
+        (
+            [word for n in range(20) for word in ("--other-cluster", f"c{n}")],
+            "a run brings back at most 19 clusters beside its own, not 20",
+        ),
         (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
         (["--secret", "*"], "--secret must be the name or the ARN of a secret"),
         (["--database-user", "*"], "--database-user must be"),

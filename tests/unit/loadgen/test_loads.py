@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
+from chaosaws_kms_ext.aws.rds import cluster_of
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.load import actions, probes
@@ -22,6 +23,7 @@ from chaosaws_kms_ext.settings import Settings
 from tests.support.labs import until
 from tests.support.postgres import RATE, freeze
 
+ORDERS = cluster_of({"DBClusterIdentifier": "orders", "KmsKeyId": "arn:k"}, ())
 SETTINGS = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600)
 
 
@@ -42,11 +44,30 @@ def figures(run):
     return measure(recorded, conditions)
 
 
+def test_on_which_cluster_a_load_is_and_under_which_key_is_recorded(run, postgres):
+    carts = cluster_of({"DBClusterIdentifier": "carts", "KmsKeyId": "arn:k"}, ())
+    main = loads.start(run, "main", ORDERS, postgres.conninfo)
+    second = loads.start(run, "second", carts, postgres.conninfo)
+    told = {
+        each.details["load"]: (each.details["cluster"], each.details["key"])
+        for each in run.events
+        if each.name == EventName.LOAD_STARTED
+    }
+    assert told == {"main": ("orders", "arn:k"), "second": ("carts", "arn:k")}
+    assert (loads.of_target(run), loads.beside(run, "carts")) == ([main], [second])
+    assert loads.beside(run, "invoices") == []
+    assert loads.are_answered(run, [main, second])
+    freeze(postgres)
+    until(lambda: not loads.are_answered(run, [second]), 10)
+    loads.end(run, second)
+    assert loads.are_answered(run, [second])  # one that has ended asks nothing
+
+
 def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
-    loads.start(run, "main", "orders", postgres.conninfo)
+    loads.start(run, "main", ORDERS, postgres.conninfo)
     # One database, one schema: only the first may write.
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
-    loads.start(run, "copy", "orders", postgres.conninfo)
+    loads.start(run, "copy", ORDERS, postgres.conninfo)
     assert [load.config.name for load in run.loads] == ["main", "copy"]
     assert happened(run, EventName.LOAD_STEADY) == ["main", "copy"]
     assert actions.run_on() == {"seconds": 1.0}
@@ -71,21 +92,21 @@ def test_two_loads_run_beside_each_other_and_end_one_by_one(run, postgres):
 
 
 def test_a_name_is_given_once(run, postgres):
-    loads.start(run, "main", "orders", postgres.conninfo)
+    loads.start(run, "main", ORDERS, postgres.conninfo)
     with pytest.raises(Refused, match="a load called main was started before"):
-        loads.start(run, "main", "orders", postgres.conninfo)
+        loads.start(run, "main", ORDERS, postgres.conninfo)
     assert run.loads.get("main").running
 
 
 def test_without_a_folder_no_load_starts(run, postgres):
     run.folder = None
     with pytest.raises(Refused, match=r"the folder of the control chaosaws_kms_ext\.controls\.run"):
-        loads.start(run, "main", "orders", postgres.conninfo)
+        loads.start(run, "main", ORDERS, postgres.conninfo)
     assert list(run.loads) == []
 
 
 def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monkeypatch):
-    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load = loads.start(run, "main", ORDERS, postgres.conninfo)
     freeze(postgres)
     until(lambda: load.window(0.5).share < 0.5)
     monkeypatch.setattr(loads, "STEADY_TIMEOUT", 1.0)
@@ -99,7 +120,7 @@ def test_a_load_that_hangs_is_stopped_all_the_same_and_said(run, postgres, monke
 
 
 def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgres):
-    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load = loads.start(run, "main", ORDERS, postgres.conninfo)
     load._processes.children[-1].process.send_signal(signal.SIGKILL)
     until(lambda: not load.running)
     killed = time.monotonic()
@@ -113,7 +134,7 @@ def test_a_load_that_is_killed_misses_everything_until_it_is_stopped(run, postgr
 
 def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres):
     """Its writers have other numbers, so that no row of the second start is one of the first."""
-    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load = loads.start(run, "main", ORDERS, postgres.conninfo)
     restarts = Restarts(run)
     restarts.start()
     load._processes.children[-1].process.send_signal(signal.SIGKILL)
@@ -134,7 +155,7 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
 
 
 def test_a_load_that_dies_again_stays_so(run, postgres):
-    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load = loads.start(run, "main", ORDERS, postgres.conninfo)
     load.may_start_again = True
     for again in (True, False):
         load._processes.children[-1].process.send_signal(signal.SIGKILL)
@@ -145,7 +166,7 @@ def test_a_load_that_dies_again_stays_so(run, postgres):
 
 
 def test_a_load_that_was_stopped_is_not_started_again(run, postgres):
-    load = loads.start(run, "main", "orders", postgres.conninfo)
+    load = loads.start(run, "main", ORDERS, postgres.conninfo)
     load.may_start_again = True
     load.stop()
     assert load.ended
@@ -153,9 +174,9 @@ def test_a_load_that_was_stopped_is_not_started_again(run, postgres):
 
 
 def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run, postgres):
-    killed = loads.start(run, "main", "orders", postgres.conninfo)
+    killed = loads.start(run, "main", ORDERS, postgres.conninfo)
     run.settings = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600, load_writes="none")
-    loads.start(run, "copy", "orders", postgres.conninfo)
+    loads.start(run, "copy", ORDERS, postgres.conninfo)
     killed._processes.children[-1].process.send_signal(signal.SIGKILL)
     until(lambda: not killed.running)
     with pytest.raises(ActivityFailed, match="a load has ended by itself"):
@@ -164,7 +185,7 @@ def test_a_load_that_was_killed_before_is_not_passed_over_while_another_runs(run
 
 def test_a_load_that_could_not_start_is_not_one_that_missed_nothing(run, postgres):
     with pytest.raises(LoadFailed, match="nowhere"):
-        loads.start(run, "copy", "orders", f"{postgres.conninfo} dbname=nowhere")
+        loads.start(run, "copy", ORDERS, f"{postgres.conninfo} dbname=nowhere")
     assert happened(run, EventName.LOAD_STEADY) == []
     run.event(EventName.LOAD_STOPPED, load="copy")
     assert figures(run).measured["missed_arrivals"] is None
@@ -174,4 +195,4 @@ def test_a_locust_file_of_ones_own_is_used(run, postgres, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("raise RuntimeError('not this one')")
     with pytest.raises(LoadFailed, match="RuntimeError: not this one"):
-        loads.start(run, "copy", "orders", postgres.conninfo, str(broken))
+        loads.start(run, "copy", ORDERS, postgres.conninfo, str(broken))

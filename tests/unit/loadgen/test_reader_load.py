@@ -70,7 +70,7 @@ def of_readers(run):
 
 def test_it_reads_what_main_writes_and_has_figures_of_its_own(run, postgres):
     run.settings = replace(SETTINGS, target="lab")  # on AWS its schema stands in the ledger
-    loads.start(run, "main", "orders", postgres.conninfo)
+    loads.start(run, "main", cluster(postgres), postgres.conninfo)
     start_where_readers_are(run, cluster(postgres))
     main, reader = started(run)
     assert "endpoint" not in main
@@ -105,7 +105,7 @@ def test_it_reads_what_main_writes_and_has_figures_of_its_own(run, postgres):
 def test_a_register_that_is_set_back_is_seen_over_the_reader_endpoint_alone(run, postgres):
     """Where `main` has ended, only the other load can see it."""
     run.settings = replace(SETTINGS, target="lab")
-    main = loads.start(run, "main", "orders", postgres.conninfo)
+    main = loads.start(run, "main", cluster(postgres), postgres.conninfo)
     start_where_readers_are(run, cluster(postgres))
     time.sleep(1)
     loads.end(run, main)
@@ -123,7 +123,7 @@ def test_a_register_that_is_set_back_is_seen_over_the_reader_endpoint_alone(run,
     recorded = replace(read_history(run.folder / "history"), events=run.events)
     its = measure(recorded, conditions)
     assert its.loads["reader"]["register_reads"]["in_session"] > 0
-    assert its.measured["stale_reads"] > 0
+    assert its.measured["stale_reads"].sum > 0
     assert its.figures["register_reads"]["in_session"] == 0
 
 

@@ -63,13 +63,15 @@ def test_what_any_load_loses_or_misses_counts():
     events += ran("copy", 0, 200)
     rows = {"main": written(operations, but=(3,)), "copy": written(copy, but=(5, 7))}
     measured = measure(["main", "copy"], history([*operations, *copy], events, rows), outage=True)
-    assert measured.measured["lost_writes"] == 3
+    assert measured.measured["lost_writes"].sum == 3
     assert measured.measured["missed_arrivals"] == 1
     assert measured.loads["copy"]["lost_writes"] == [[1, 5], [1, 7]]
     assert measured.figures["lost_writes"] == [[1, 3]]
     told = verdict(measured, "lost_writes", "missed_arrivals")
     assert told.word == "failed"
     assert "objective missed: missed_arrivals was 1, and its limit is 0" in told.reasons
+    lost = "objective missed: lost_writes of the loads main, copy was 3, and its limit is 0"
+    assert lost in told.reasons
 
 
 def test_without_an_outage_the_load_main_is_spared_too():

@@ -16,6 +16,7 @@ import pytest
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.guard import leftovers
+from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo import journal, store, watchdog
 from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.replay import NotPutBack, replay
@@ -83,17 +84,62 @@ def test_an_entry_is_closed_although_the_disk_is_full(monkeypatch):
     assert not entry.key_is_away
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 @pytest.mark.parametrize("away", [True, False])
 def test_of_an_older_entry_the_calls_say_where_it_is(schema, away):
     entry = an_entry() if away else an_entry().key_is_back()
     said = json.loads(entry.path.read_text())
-    del said["state"]
+    del said["others"]
+    if schema < 3:
+        del said["state"]
     if schema == 1:
         del said["credentials"]
         said["undo"]["checks"] = []
     entry.path.write_text(json.dumps(said | {"schema": schema}))
     assert journal.read(entry.path) == entry
+
+
+def test_an_entry_keeps_the_other_clusters_under_its_key():
+    entry = an_entry(others=["carts", "invoices"])
+    assert journal.read(entry.path) == entry
+    assert entry.clusters == ("orders", "carts", "invoices")
+    assert entry.key_is_back().others == ("carts", "invoices")
+    assert an_entry().clusters == ("orders",)
+    assert an_entry(cluster="").clusters == ()
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        (["carts; rm -rf"], "names no other cluster: 'carts; rm -rf'"),
+        (["carts", "carts"], "names a cluster twice"),
+        (["orders"], "names a cluster twice"),
+        ([f"c{number}" for number in range(20)], "names 20 other clusters, and a run brings back"),
+        ("carts", "has a field others that is no list of names"),
+        ([["carts"]], "has a field others that is no list of names"),
+        ({"carts": 1}, "has a field others that is no list of names"),
+        (None, "has a field others that is no list of names"),
+    ],
+)
+def test_other_clusters_that_cannot_be_are_not_believed(others, why):
+    entry = an_entry()
+    entry.path.write_text(json.dumps(json.loads(entry.path.read_text()) | {"others": others}))
+    with pytest.raises(JournalDamaged) as caught:
+        journal.read(entry.path)
+    assert why in str(caught.value)
+
+
+def test_an_entry_for_a_key_alone_has_no_other_clusters():
+    with pytest.raises(JournalDamaged, match="names other clusters, and none of its own"):
+        an_entry(cluster="", others=["carts"])
+
+
+def test_nobody_takes_a_cluster_that_another_run_has_to_bring_back():
+    an_entry(others=["carts"])
+    with pytest.raises(Refused, match="open entry for carts"):
+        leftovers.refuse_if_left_open("carts")
+    (found,) = leftovers.look(["carts"])
+    assert found.state == "refused"
 
 
 def test_an_entry_that_is_lost_is_not_taken_for_one_that_was_closed():

@@ -9,7 +9,7 @@ from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
-from chaosaws_kms_ext.undo import journal, restore
+from chaosaws_kms_ext.undo import bring_back, journal, restore
 from chaosaws_kms_ext.undo.switch import Armed
 from chaosaws_kms_ext.undo.undo import Call, Undo
 from tests.support.labs import client, until
@@ -40,7 +40,7 @@ def left_by(lab, run, key, cluster=""):
 
 
 def test_one_keys_cluster_does_not_keep_another_key_away(lab, kms, monkeypatch):
-    monkeypatch.setattr(restore, "BACK_WITHIN", 1.0)
+    monkeypatch.setattr(bring_back, "BACK_WITHIN", 1.0)
     orders, other = lab.clusters[0]["key"], disabled(kms)
     misbehaviours = Misbehaviours.of(lab)
     misbehaviours.order(kind="no-recovery", cluster="orders")

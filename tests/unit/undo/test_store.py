@@ -270,10 +270,11 @@ def test_a_lab_is_a_port_of_this_machine_and_nothing_else(key, tmp_path, endpoin
 
 
 NEWER = {
-    "a newer schema": lambda said: said | {"schema": 4},
+    "a newer schema": lambda said: said | {"schema": 5},
     "no schema": lambda said: {k: v for k, v in said.items() if k != "schema"},
     "a schema that is none": lambda said: said | {"schema": True},
     "a field more": lambda said: said | {"second_key": "x"},
+    "no other clusters": lambda said: {k: v for k, v in said.items() if k != "others"},
     "no state": lambda said: {k: v for k, v in said.items() if k != "state"},
     "a state that is none": lambda said: said | {"state": "away"},
     "a state that is no text": lambda said: said | {"state": ["key-away"]},

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from chaosaws_kms_ext.aws import names
-from chaosaws_kms_ext.undo.switch import Armed
-from chaosaws_kms_ext.undo.undo import Call
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.undo.switch import Armed, arm, undo_of
+from chaosaws_kms_ext.undo.undo import Call, Undo
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+UNDO = Undo((Call("kms", "EnableKey", {"KeyId": KEY}),))
 OURS = {
     "name": names.schedules(KEY)[0],
     "call": Call("kms", "EnableKey", {"KeyId": KEY}),
@@ -21,6 +23,38 @@ OURS = {
 
 def test_one_of_ours_is_ours():
     assert Armed(**OURS).is_ours
+
+
+def test_each_cluster_has_a_schedule_of_its_own_behind_the_calls_of_the_undo():
+    key_id = KEY.rpartition("/")[2]
+    assert names.schedules(KEY, 1, 3) == (
+        f"undo-{key_id}",
+        f"start-{key_id}",
+        f"start-2-{key_id}",
+        f"start-3-{key_id}",
+    )
+    every = names.schedules(KEY)
+    assert len(every) == len(set(every)) == names.MOST_CALLS + names.MOST_CLUSTERS
+    assert max(map(len, every)) <= 64  # EventBridge Scheduler API reference, CreateSchedule
+
+
+def starts(cluster, name, **more):
+    call = Call("rds", "StartDBCluster", {"DBClusterIdentifier": cluster})
+    return Armed(**OURS | {"call": call, "cluster": cluster, "name": name} | more)
+
+
+def test_what_starts_another_cluster_is_ours_and_no_call_of_the_undo():
+    every = names.schedules(KEY)
+    found = [starts("carts", every[3]), starts("orders", every[2]), Armed(**OURS)]
+    assert all(each.is_ours for each in found)
+    assert undo_of(found).actions == ("kms:EnableKey",)
+    assert not starts("carts", f"start-99-{KEY.rpartition('/')[2]}").is_ours
+
+
+def test_more_clusters_than_there_are_schedules_are_refused():
+    many = [f"c{number}" for number in range(names.MOST_CLUSTERS + 1)]
+    with pytest.raises(Refused, match="the switch can start 20 clusters, not 21"):
+        arm(None, "", run="r1", owner="o", clusters=many, key=KEY, undo=UNDO, after=1)
 
 
 @pytest.mark.parametrize(

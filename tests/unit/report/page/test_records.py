@@ -25,13 +25,21 @@ def test_what_was_attacked_and_by_whom():
         events=[
             event(EventName.TARGET, 1, cluster="orders", key=KEY),
             event(EventName.READY, 2, caller="arn:me"),
-            event(EventName.INJECTED, 3, fault="disable-key", key=KEY, cluster="orders"),
+            event(
+                EventName.INJECTED,
+                3,
+                fault="disable-key",
+                key=KEY,
+                cluster="orders",
+                others=["carts"],
+            ),
         ]
     )
     assert list(records.targets(its).rows) == [
         ("cluster of the run", "orders"),
         ("its key", KEY),
         ("disable-key", f"{KEY}, of orders"),
+        ("with it, under the same key", "carts"),
         ("by", "arn:me"),
     ]
 

@@ -1,0 +1,71 @@
+"""What happened to the key, and to a cluster under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaosaws_kms_ext.checkers.base import cluster_beside
+from chaosaws_kms_ext.history import MAIN, Event, EventName
+from chaosaws_kms_ext.history.history import History
+
+__all__ = ["NOTHING", "KeyEvents"]
+
+
+@dataclass(frozen=True)
+class KeyEvents:
+    """What happened to the key and to the cluster; None: it did not happen, or was not seen."""
+
+    injected: Event | None
+    put_back: Event | None
+    start: Event | None
+    """StartDBCluster."""
+    inaccessible: Event | None
+    available: Event | None
+    """Seen to be available after the key was put back; None where it was never inaccessible."""
+
+    @classmethod
+    def of(cls, history: History, load: str = MAIN) -> KeyEvents:
+        """Those of a run, as far as they are about the cluster that a load is on."""
+        injected = history.first(EventName.INJECTED)
+        back = history.first(EventName.PUT_BACK)
+        cluster = cluster_beside(history, load)
+        start = _start(history, back, cluster)
+        gone = _status(history, injected, ("recoverable", "terminal"), cluster)
+        available = _status(history, back, ("accessible",), cluster) if gone else None
+        return cls(injected, back, start, gone, available)
+
+
+NOTHING = KeyEvents(None, None, None, None, None)
+
+
+# Internals
+
+
+def _start(history: History, back: Event | None, cluster: str) -> Event | None:
+    """The first StartDBCluster after the key was put back; `cluster` as in `_status`."""
+    injected = history.first(EventName.INJECTED)
+    others = injected.details.get("others", ()) if injected else ()
+    if back is None:
+        return None
+    for event in history.all(EventName.START_CALLED):
+        of = event.details.get("cluster")
+        if event.at >= back.at and (of == cluster if cluster else of not in others):
+            return event
+    return None
+
+
+def _status(
+    history: History, since: Event | None, meanings: Sequence[str], cluster: str
+) -> Event | None:
+    """The first status poll after `since` that saw one of these meanings; `cluster`: of this other
+    cluster, or empty."""
+    if since is None:
+        return None
+    its = (
+        history.all(EventName.OTHER_STATUS, of=cluster)
+        if cluster
+        else history.all(EventName.STATUS)
+    )
+    polls = (event for event in its if event.at >= since.at)
+    return next((event for event in polls if event.details.get("meaning") in meanings), None)
