@@ -38,6 +38,7 @@ def started(lab_as_aws):
     return lab_as_aws.mutating_calls().count("StartDBCluster")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_both_go_and_both_are_measured_side_by_side(chaos):
     ran = chaos.run(SHARED, CHAOS_LAB_SPEED=str(SLOW), CHAOS_RECOVERY_STRATEGY="start")

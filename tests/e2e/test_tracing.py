@@ -57,6 +57,7 @@ def test_waits_and_calls_of_a_run_are_spans_of_its_steps_and_hold_no_secret(chao
     assert disable.start_time_unix_nano <= disable.end_time_unix_nano
 
 
+@pytest.mark.soak
 def test_a_collector_that_is_not_there_changes_nothing(chaos, traced):
     ran = chaos.run(traced, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
     assert ran.status == 0, ran.output

@@ -20,7 +20,7 @@ class Played:
     """What `switch_role` asks of a lab that plays AWS."""
 
     def __init__(self, lab):
-        self.key = lab.clusters[0]["key"]
+        self.lab, self.key = lab, lab.clusters[0]["key"]
         self.client = lambda service: client(lab, service)
 
 
