@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
@@ -14,14 +13,9 @@ from tests.support.labs import until
 from tests.support.live_page import served_folder
 from tests.support.live_runs import LiveRun
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="make browser installs it")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = pytest.mark.browser
 
 RANGE = (
     "(() => {const r = Bokeh.documents[0].get_model_by_name('time'); return [r.start, r.end]})()"
@@ -34,34 +28,17 @@ def wait(page, condition, timeout=30):
     until(lambda: page.evaluate(condition), timeout)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        its = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield its
-        its.close()
-
-
 @pytest.fixture
-def open_page(browser):
+def open_page(watched):
     """Opens a page; what the console said of it, and what it asked for."""
-    contexts = []
 
     def open_it(address, scheme="light", width=1400):
-        contexts.append(
-            browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 1000})
-        )
-        page, wrong, asked = contexts[-1].new_page(), [], []
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        page, wrong, asked = watched(color_scheme=scheme, viewport={"width": width, "height": 1000})
         page.goto(address)
         wait(page, DRAWN)
         return page, wrong, asked
 
-    yield open_it
-    for context in contexts:
-        context.close()
+    return open_it
 
 
 def outage(tmp_path):

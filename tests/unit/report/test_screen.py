@@ -111,7 +111,10 @@ def judged(its=ASKED):
 
 def shown_on(width, terminal=True, its=ASKED):
     said = io.StringIO()
-    console = Console(file=said, force_terminal=terminal, width=width, highlight=False)
+    colours = "standard" if terminal else None  # whatever TERM says
+    console = Console(
+        file=said, force_terminal=terminal, width=width, highlight=False, color_system=colours
+    )
     show(judged(its), "reports/x", recorded(), its, console)
     return said.getvalue()
 
