@@ -94,7 +94,6 @@ def test_text_of_others_stays_text(open_page, tmp_path):
     (history / "events.jsonl").write_text(lines.replace("disable-the-key", json.dumps(EVIL)[1:-1]))
     with served_folder(run.folder) as served:
         page, wrong, _ = open_page(served.address)
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
         shown = EVIL.replace("\x1b", "\\x1b")
         wait(page, "document.getElementById('facts').innerText.includes('alert')")
         assert page.inner_text("#title") == shown
