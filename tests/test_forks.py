@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -48,3 +49,13 @@ def test_what_killed_it_is_told(chaos):
 def test_only_the_pytest_itself_starts_what_forks(monkeypatch, tmp_path):
     monkeypatch.setenv(forks.SOCKETS, str(tmp_path))
     assert not forks.ready("tests.support.forked_labs")
+
+
+def test_several_threads_may_wait_for_its_end(tmp_path):
+    running = Chaos(tmp_path).start("kms", "lab")
+    until(running.left)
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(running.process.wait, 20) for _ in range(8)]
+        running.signal(signal.SIGKILL)
+        assert {each.result() for each in waiting} == {-signal.SIGKILL}
+    until(lambda: not running.left(), timeout=10)

@@ -63,6 +63,12 @@ class Process:
     def __init__(self, pid: int, pidfd: int, status: int) -> None:
         self.pid, self._pidfd, self._status = pid, pidfd, status
         self.returncode: int | None = None
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        # Not before: another thread may be waiting for them.
+        os.close(self._pidfd)
+        os.close(self._status)
 
     def poll(self) -> int | None:
         return self._ended(0)
@@ -84,13 +90,12 @@ class Process:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _ended(self, timeout: float | None) -> int | None:
-        if self.returncode is None:
-            if not select([self._pidfd], [], [], timeout)[0]:
-                return None
-            told = os.read(self._status, STATUS.size)
-            self.returncode = STATUS.unpack(told)[0] if told else UNKNOWN
-            os.close(self._pidfd)
-            os.close(self._status)
+        if self.returncode is None and not select([self._pidfd], [], [], timeout)[0]:
+            return None
+        with self._lock:
+            if self.returncode is None:
+                told = os.read(self._status, STATUS.size)
+                self.returncode = STATUS.unpack(told)[0] if told else UNKNOWN
         return self.returncode
 
 
