@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.support import forks
+from tests.support import forked_chaos, forks
 from tests.support.chaos import Chaos, left
 from tests.support.labs import until
 
@@ -59,3 +62,12 @@ def test_several_threads_may_wait_for_its_end(tmp_path):
         running.signal(signal.SIGKILL)
         assert {each.result() for each in waiting} == {-signal.SIGKILL}
     until(lambda: not running.left(), timeout=10)
+
+
+def test_whoever_is_killed_while_it_asks_takes_nobody_else_with_it(tmp_path):
+    assert forks.ready(forked_chaos.__name__)
+    address = str(Path(os.environ[forks.SOCKETS], "forked_chaos"))
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+            asking.connect(address)
+    assert Chaos(tmp_path).kms("report", "nowhere").status == 2

@@ -188,7 +188,9 @@ def main(module: str, listener: socket.socket, lifeline: socket.socket) -> Any:
     on_signal(signal.SIGCHLD, lambda *_: _reap(statuses))
     while lifeline not in select([listener, lifeline], [], [])[0]:
         with own_socket(fileno=listener._accept()[0]) as control:  # type: ignore[attr-defined]
-            said, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 8)
+            said, descriptors = _order(control)
+            if not said:
+                continue  # whoever asked was killed: what it asked for is not wanted any more
             # None is reaped before it has its descriptor.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
             pid = os_fork()
@@ -204,10 +206,20 @@ def main(module: str, listener: socket.socket, lifeline: socket.socket) -> Any:
             statuses[pid] = descriptors[0]
             pidfd = os.pidfd_open(pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            socket.send_fds(control, [str(pid).encode()], [pidfd])
+            with contextlib.suppress(OSError):  # killed meanwhile; the program sees its lifeline
+                socket.send_fds(control, [str(pid).encode()], [pidfd])
             for descriptor in (*descriptors[1:], pidfd):
                 os.close(descriptor)
     return 0
+
+
+def _order(control: socket.socket) -> tuple[bytes, list[int]]:
+    """What to fork, and its descriptors; nothing if nobody asks any more."""
+    try:
+        said, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 8)
+    except OSError:
+        return b"", []
+    return said, descriptors
 
 
 def _end_as(program: Callable[[], Any]) -> None:
