@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
@@ -131,8 +132,9 @@ def test_it_fits_on_a_phone(open_page, tmp_path):
 
 
 @pytest.mark.timeout(240)
-def test_it_follows_a_run_on_the_lab_to_its_report(open_page, tmp_path):
+def test_it_follows_a_run_on_the_lab_to_its_report(open_page, tmp_path, request):
     running = Chaos(tmp_path).start_run(CHAOS_WATCH="yes", CHAOS_REPORT_FILES="html")
+    request.addfinalizer(lambda: running.signal(signal.SIGKILL))  # if this fails
     running.until_said("The run is shown at ")
     address = running.output.split("The run is shown at ")[1].split()[0]
     page, wrong, asked = open_page(address)
