@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
 
 import click
 
+from chaosaws_kms_ext.cli.stored import cannot, reports_dir
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.text import printable
 
 __all__ = ["command"]
 
@@ -44,9 +43,9 @@ def command(run: Path | None, port: int, wait: float, open_: bool) -> None:
     from chaosaws_kms_ext.report.live.server import LivePage
     from chaosaws_kms_ext.report.live.watched import Watched
 
-    reports = Path(os.environ.get("CHAOS_REPORTS_DIR") or "reports")
+    reports = reports_dir()
     if run is not None and not (run / "history").is_dir():
-        raise _cannot(f"{run} is no folder of a run: it has no history/")
+        raise cannot(f"{run} is no folder of a run: it has no history/")
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: stopped.append(number))
@@ -63,16 +62,10 @@ def command(run: Path | None, port: int, wait: float, open_: bool) -> None:
     try:
         page = LivePage(watched, port)
     except PlainError as problem:
-        raise _cannot(str(problem)) from None
+        raise cannot(str(problem)) from None
     click.echo(f"{page.address} (Ctrl-C ends it)")
     if open_:
         click.launch(page.address)
     page.serve(goes_on)
     if not stopped:
-        raise _cannot(f"no run began in {reports} within {wait:g} s")
-
-
-def _cannot(why: str) -> click.exceptions.Exit:
-    """There is nothing to show: one sentence, and exit status 2."""
-    click.echo(f"Error: {printable(why)}", err=True)
-    return click.exceptions.Exit(2)
+        raise cannot(f"no run began in {reports} within {wait:g} s")

@@ -162,19 +162,12 @@ def key_policy_lets(
     secrets: Secrets = None,
 ) -> bool:
     """Whether `key_policy_allows` says true; the log says why where it does not."""
-    with activities.plainly(configuration) as run:
-        told = may_use(
-            Aws.of(run),
-            _key(run, key_id),
-            action,
-            principal=principal,
-            via_service=via_service,
-            context=None if context is None else _checked(context),
-            as_granted=as_granted,
-        )
-        if not told.allowed:
-            logger.info(f"{action} on the key: {told.why}")
-        return told.allowed is True
+    told = key_policy_allows(
+        action, principal, key_id, via_service, context, as_granted, configuration, secrets
+    )
+    if not told["allowed"]:
+        logger.info(f"{action} on the key: {told['why']}")
+    return told["allowed"] is True
 
 
 def rotation_status(

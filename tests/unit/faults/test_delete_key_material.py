@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.key_material import KeyMaterial
 from chaosaws_kms_ext.history import EventName
@@ -22,6 +21,7 @@ from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.undo import journal, restore
 from chaosaws_kms_ext.undo.undo import Undo
 from tests.support.labs import FAST, client
+from tests.support.own_run import own_run
 
 pytestmark = pytest.mark.common_lab
 
@@ -32,17 +32,10 @@ CONTEXT = {"purpose": "test"}
 @pytest.fixture(autouse=True)
 def run(lab, monkeypatch):
     """A run in this process, on the lab, without any control."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(injection, "IN_FLIGHT", 0.1)
-    runs.end()
-    run = runs.current({})
-    run.lab = lab
-    yield run
-    Misbehaviours.of(lab).clear()
-    runs.end()
-    for entry in journal.open_entries():
-        entry.close()
+    with own_run(lab, monkeypatch) as run:
+        yield run
+        Misbehaviours.of(lab).clear()
 
 
 @pytest.fixture

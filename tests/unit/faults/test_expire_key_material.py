@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults import expire_key_material as module
 from chaosaws_kms_ext.faults.expire_key_material import ExpireKeyMaterial
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.kms import actions
-from chaosaws_kms_ext.undo import journal
 from chaosaws_kms_ext.undo.replay import is_back, replay
 from tests.support.labs import client
+from tests.support.own_run import own_run
 
 pytestmark = pytest.mark.common_lab
 
@@ -25,16 +24,9 @@ DOES_NOT = "KEY_MATERIAL_DOES_NOT_EXPIRE"
 @pytest.fixture(autouse=True)
 def run(lab, monkeypatch):
     """A run in this process, on the lab, without any control."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(module, "AHEAD", 1.0)
-    runs.end()
-    run = runs.current({})
-    run.lab = lab
-    yield run
-    runs.end()
-    for entry in journal.open_entries():
-        entry.close()
+    with own_run(lab, monkeypatch) as run:
+        yield run
 
 
 def described(lab, key):

@@ -7,7 +7,6 @@ import json
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.faults.put_key_policy import PutKeyPolicy
 from chaosaws_kms_ext.history import EventName
@@ -16,6 +15,7 @@ from chaosaws_kms_ext.inject.injection import _answered, close_recovered
 from chaosaws_kms_ext.kms import actions
 from chaosaws_kms_ext.undo import journal, replay, restore
 from chaosaws_kms_ext.undo.undo import Undo
+from tests.support.own_run import own_run
 
 pytestmark = pytest.mark.common_lab
 
@@ -33,16 +33,9 @@ DENY = {
 @pytest.fixture(autouse=True)
 def run(lab, monkeypatch):
     """A run in this process, on the lab, without any control."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(injection, "IN_FLIGHT", 0.1)
-    runs.end()
-    run = runs.current({})
-    run.lab = lab
-    yield run
-    runs.end()
-    for entry in journal.open_entries():
-        entry.close()
+    with own_run(lab, monkeypatch) as run:
+        yield run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from chaosaws_kms_ext.aws.client import AwsError
 from chaosaws_kms_ext.aws.key_material import KeyMaterial, Wrapped
 from chaosaws_kms_ext.undo import replay as replays
 from chaosaws_kms_ext.undo import switch
-from chaosaws_kms_ext.undo.material_import import undo_of
+from chaosaws_kms_ext.undo.material_import import ImportedMaterial
 from chaosaws_kms_ext.undo.replay import NotPutBack, replay
 from chaosaws_kms_ext.undo.undo import NotAnUndo, Undo
 
@@ -23,7 +23,7 @@ SOON, AGO = timedelta(hours=1), -timedelta(seconds=1)
 
 def undo(until=SOON):
     wrapped = Wrapped(b"\x00wrapped\xff", b"\x00token\xff", datetime.now(UTC) + until)
-    return undo_of(MATERIAL, wrapped)
+    return ImportedMaterial(KEY, MATERIAL, wrapped).undo()
 
 
 class Kms:
