@@ -85,6 +85,7 @@ ELSEWHERE = {
     "report/drawing.py": "unit/report/test_terminal, unit/report/page/test_page",
     "report/files/html.py": "unit/report/page/test_page",
     "report/live/moment.py": "unit/report/live/test_figure, test_view",
+    "report/run_files.py": "unit/cli/test_runs, unit/report/live/test_find",
     "report/page/section.py": "values only: unit/report/page/test_records",
     "cli/stored.py": "unit/cli/test_show, test_report",
     "report/page/template.py": "unit/report/page/test_page, unit/report/page/test_index",

@@ -10,6 +10,7 @@ import click
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_plain
+from chaosaws_kms_ext.report.run_files import SUMMARY
 from chaosaws_kms_ext.report.summary import Judgement, StoredRun, read_run
 from chaosaws_kms_ext.report.table import show
 from chaosaws_kms_ext.text import printable
@@ -50,7 +51,7 @@ def cannot(why: str) -> click.exceptions.Exit:
 def _changed(folder: Path, judgement: Judgement) -> str:
     """The verdict of the summary that is there, if it is another one."""
     try:
-        said = json.loads(read_plain(folder / "summary.json"))
+        said = json.loads(read_plain(folder / SUMMARY))
         was = printable(str(said["verdict"]))[:100]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_plain
 from chaosaws_kms_ext.history import CannotBeJudged, read_conditions
 from chaosaws_kms_ext.report.figures import is_number
+from chaosaws_kms_ext.report.run_files import SUMMARY, folders_in
 from chaosaws_kms_ext.report.summary import SCHEMA
 from chaosaws_kms_ext.text import shortened
 
 __all__ = ["LATEST", "CannotBeRead", "KeptRun", "find", "kept_runs", "read_summary"]
 
 LATEST = "latest"
-SUMMARY = "summary.json"
 HISTORY = "history"
 OVER_TIME = ("slices", "latency_slices")
 """Fields that are long, and that no list shows: a thousand runs have to fit into memory."""
@@ -131,7 +131,7 @@ def _kept(folder: Path) -> KeptRun:
 def _folders(reports: Path) -> list[Path]:
     """The folders of all runs, the oldest first, by their names; raises CannotBeRead."""
     try:
-        experiments = list(_inside(reports))
+        experiments = folders_in(reports)
     except FileNotFoundError:
         raise CannotBeRead(f"{reports} is not there: CHAOS_REPORTS_DIR names the folder") from None
     except OSError as problem:
@@ -139,18 +139,10 @@ def _folders(reports: Path) -> list[Path]:
     found = []
     for experiment in experiments:
         try:
-            found += [folder for folder in _inside(experiment) if _is_run(folder)]
+            found += [folder for folder in folders_in(experiment) if _is_run(folder)]
         except OSError:
             found.append(experiment)  # which says of itself that it cannot be read
     return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """The folders in it, but for links: `latest` is one."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield Path(entry.path)
 
 
 def _is_run(folder: Path) -> bool:

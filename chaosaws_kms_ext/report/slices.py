@@ -25,7 +25,10 @@ def counted(arrivals: Arrivals, begin: int, end: int, most: int = MOST) -> dict[
 
     `left` and `right` of each slice in ns; a column for each outcome with its number of arrivals.
     """
-    edges, places = _edges(arrivals, begin, end, most)
+    return _counted(arrivals, *_edges(arrivals, begin, end, most))
+
+
+def _counted(arrivals: Arrivals, edges: Instants, places: list[int]) -> dict[str, Any]:
     columns: dict[str, Any] = {"left": edges[:-1], "right": edges[1:]}
     counts = np.zeros((len(edges) - 1, len(OUTCOMES)), np.int64)
     for place in range(len(counts)):
@@ -40,8 +43,8 @@ def drawn(arrivals: Arrivals, begin: int, end: int) -> dict[str, Any]:
 
     `p50`, `p99` and `max` in ms, NaN where none was.
     """
-    columns = counted(arrivals, begin, end)
     edges, places = _edges(arrivals, begin, end, MOST)
+    columns = _counted(arrivals, edges, places)
     width = _width(begin, end, MOST)
     columns.update({name: columns[name] / width for name in OUTCOMES})
     latency = np.full((len(edges) - 1, 3), np.nan)

@@ -41,6 +41,7 @@ from chaosaws_kms_ext.history import (
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.report.journal import read_journal
+from chaosaws_kms_ext.report.run_files import SUMMARY
 from chaosaws_kms_ext.report.setups import lab_of
 from chaosaws_kms_ext.report.verdict import Course, Verdict, decide
 
@@ -144,7 +145,7 @@ class Judgement:
 
     def write(self, folder: Path) -> None:
         """Into the run's folder, as summary.json; raises OSError."""
-        write_whole(folder / "summary.json", self.as_text())
+        write_whole(folder / SUMMARY, self.as_text())
 
     def as_text(self) -> str:
         """As summary.json has it."""

@@ -14,6 +14,7 @@ from rich.text import Text
 from chaosaws_kms_ext.checkers.exactness import in_words
 from chaosaws_kms_ext.history import Conditions
 from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.report.run_files import PAGE
 from chaosaws_kms_ext.report.summary import Judgement
 from chaosaws_kms_ext.report.terminal import PLAIN, timeline, timeline_of
 from chaosaws_kms_ext.report.verdict import of_loads
@@ -21,7 +22,6 @@ from chaosaws_kms_ext.text import shortened
 
 __all__ = [
     "COLOURS",
-    "PAGE",
     "objective_in_words",
     "print_plain",
     "show",
@@ -31,9 +31,6 @@ __all__ = [
 
 COLOURS = {"passed": "bold green", "failed": "bold red"}
 """Of a verdict; of all others yellow."""
-
-PAGE = "report.html"
-"""The file of a run's folder to look at, if the run wants one."""
 
 LONGEST_NAME = 60
 """Characters of a row's name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaosaws_kms_ext.report.files.base import Found, report_file
-from chaosaws_kms_ext.report.table import PAGE
+from chaosaws_kms_ext.report.run_files import PAGE
 
 __all__ = ["html"]
 

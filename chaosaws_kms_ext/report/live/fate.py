@@ -9,13 +9,13 @@ from typing import Literal
 
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.report.live.tail import Tail
+from chaosaws_kms_ext.report.run_files import PAGE, SUMMARY
 
-__all__ = ["QUIET", "REPORT", "SUMMARY", "Fate", "fate_of"]
+__all__ = ["QUIET", "Fate", "fate_of"]
 
 QUIET = 3.0
 """Seconds in which a run that goes on writes something: its load does, every second."""
 
-SUMMARY, REPORT = "summary.json", "report.html"
 LARGEST = 1 << 26
 """Bytes of a summary, by far."""
 
@@ -47,7 +47,7 @@ def fate_of(tail: Tail) -> Fate:
     here = tail.conditions is None or tail.conditions.process.is_running
     concluded = any(event.name == EventName.ENDED for event in reversed(tail.events))
     verdict, reason = _judged(tail.folder / SUMMARY)
-    report = (tail.folder / REPORT).is_file()
+    report = (tail.folder / PAGE).is_file()
     if concluded or verdict:
         over = (report and bool(verdict)) or not here
         return Fate("ended" if over else "concluding", here, verdict, reason, report and over)

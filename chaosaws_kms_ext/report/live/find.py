@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from chaosaws_kms_ext.history import CannotBeJudged, read_conditions
-from chaosaws_kms_ext.report.live.fate import SUMMARY
+from chaosaws_kms_ext.report.run_files import SUMMARY, folders_in
 
 __all__ = ["going_on"]
 
@@ -37,9 +36,8 @@ def _of_experiment(experiment: Path) -> Iterator[Path]:
 
 
 def _folders(parent: Path) -> list[Path]:
-    """`latest` is a link, and no folder of its own."""
+    """None where there are none, or not yet."""
     try:
-        with os.scandir(parent) as found:
-            return [Path(each.path) for each in found if each.is_dir(follow_symlinks=False)]
+        return folders_in(parent)
     except OSError:
         return []

@@ -75,7 +75,7 @@ class LiveLoad:
         np.add.at(self.ticks["answers"][:, 0], rows, 1)
 
     def drawn(self, begin: int, end: int) -> dict[str, Any]:
-        """As `page.slices.drawn`, for the slices that end between two instants (ns).
+        """As `report.slices.drawn`, for the slices that end between two instants (ns).
 
         `p50` and `p99` are within PRECISION.
         """

@@ -25,10 +25,10 @@ from tornado.netutil import bind_sockets
 from tornado.web import OutputTransform, RequestHandler
 
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.report.live.fate import REPORT
 from chaosaws_kms_ext.report.live.viewer import LIVE, WHOLE, open_page
 from chaosaws_kms_ext.report.live.watched import Watched
 from chaosaws_kms_ext.report.page.timeline import TIME
+from chaosaws_kms_ext.report.run_files import PAGE
 
 __all__ = ["CannotServe", "LivePage"]
 
@@ -76,7 +76,7 @@ class LivePage:
         self.address = f"http://{HOST}:{self.port}/{secret}/"
         application = _Guarded(
             hosts, secret, {"/": Application(FunctionHandler(self._open))},
-            extra_patterns=[(f"/{REPORT}", _Report, {"watched": watched})],
+            extra_patterns=[(f"/{PAGE}", _Report, {"watched": watched})],
             use_index=False, redirect_root=False, include_headers=[], include_cookies=[],
             websocket_max_message_size_bytes=MOST_BYTES,
         )  # fmt: skip
@@ -114,7 +114,7 @@ class LivePage:
         document.template = self._page
         document.template_variables.update(
             script="static/js/bokeh.min.js", axis=TIME, live=LIVE, whole=WHOLE,
-            report=REPORT, stale=STALE,
+            report=PAGE, stale=STALE,
         )  # fmt: skip
         open_page(document, self._watched)
 
@@ -146,7 +146,7 @@ class _Guarded(BokehTornado):
             return "This page answers no other web page: type its address."
         path, allowed = request.path, f"/{self._secret}/"
         rest = path.removeprefix(allowed) if path.startswith(allowed) else None
-        known = rest in ("", "ws", REPORT) or str(rest).startswith("static/js/")
+        known = rest in ("", "ws", PAGE) or str(rest).startswith("static/js/")
         return "" if rest is not None and known else "There is nothing here."
 
 
@@ -193,7 +193,7 @@ class _Report(RequestHandler):
     def get(self) -> None:
         folder = self._watched.folder
         try:
-            text = (folder or Path(os.devnull)).joinpath(REPORT).read_bytes()
+            text = (folder or Path(os.devnull)).joinpath(PAGE).read_bytes()
         except OSError:
             self.set_status(404)
             self.set_header("Content-Type", "text/plain; charset=utf-8")

@@ -16,8 +16,9 @@ from chaosaws_kms_ext.report.figures import FIGURES, exact
 from chaosaws_kms_ext.report.kept import KeptRun
 from chaosaws_kms_ext.report.page.template import render, script_of_bokeh
 from chaosaws_kms_ext.report.page.trend import AXIS, CHARTS, RUNS, Point, charts, data_of
+from chaosaws_kms_ext.report.run_files import PAGE
 from chaosaws_kms_ext.report.setups import Setup, setup_of
-from chaosaws_kms_ext.report.table import PAGE, where_in_words
+from chaosaws_kms_ext.report.table import where_in_words
 from chaosaws_kms_ext.text import shortened
 
 __all__ = ["index_of"]

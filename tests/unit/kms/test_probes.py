@@ -7,12 +7,12 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
-from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.checkers.contexts import Contexts
 from chaosaws_kms_ext.history import Anchor, Conditions, EventName
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.kms import actions, probes
 from tests.support.labs import client
+from tests.support.own_run import own_run
 
 pytestmark = pytest.mark.common_lab
 
@@ -21,13 +21,8 @@ CONTEXT = {"aws:rds:dbc-id": "cluster-x", "purpose": "chaos"}
 
 @pytest.fixture(autouse=True)
 def run(lab, monkeypatch):
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
-    runs.end()
-    run = runs.current({})
-    run.lab = lab
-    yield run
-    runs.end()
+    with own_run(lab, monkeypatch) as run:
+        yield run
 
 
 @pytest.fixture

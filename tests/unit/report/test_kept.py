@@ -114,7 +114,7 @@ def test_a_folder_that_may_not_be_entered_is_listed_and_hides_no_other(
             raise PermissionError(13, "Permission denied")
         return inside(folder)
 
-    monkeypatch.setattr(kept_module, "_inside", refuses)
+    monkeypatch.setattr(kept_module, "folders_in", refuses)
     monkeypatch.setattr(kept_module.os, "access", lambda path, _: path.name != "theirs")
     one, other = kept_runs(tmp_path)
     assert one.summary is not None
