@@ -107,7 +107,7 @@ def test_a_folder_that_may_not_be_entered_is_listed_and_hides_no_other(
 ):
     keep(tmp_path, summary, TIMES[0])
     keep(tmp_path, summary, TIMES[1], "theirs")
-    inside = kept_module._inside
+    inside = kept_module.folders_in
 
     def refuses(folder):
         if folder.name == "theirs":
