@@ -15,8 +15,8 @@ from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.rds_events import BACK, LOST, KeyEvent
-from chaosaws_kms_ext.parsers import QUEUE
 from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.settings.parsers import QUEUE
 
 __all__ = ["WAIT", "EventQueue", "Message"]
 

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from chaosaws_kms_ext import parsers
 from chaosaws_kms_ext.loadgen.locust_processes import for_the_load
+from chaosaws_kms_ext.settings import parsers
 
 __all__ = ["command"]
 

@@ -21,7 +21,7 @@ from chaosaws_kms_ext.aws.principals import asker
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs
-from chaosaws_kms_ext.parsers import QUEUE
+from chaosaws_kms_ext.settings.parsers import QUEUE
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 

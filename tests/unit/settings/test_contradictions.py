@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import pytest
 
-from chaosaws_kms_ext.contradictions import contradictions
 from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.settings.contradictions import contradictions
 
 ON_AWS = {"target": "aws", "cluster_id": "orders"}
 
