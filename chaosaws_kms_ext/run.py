@@ -202,6 +202,20 @@ class Run:
                 None,
             )
 
+    def first_since(self, name: EventName, at: int, **details: Any) -> Event | None:
+        """The oldest event called `name` from an instant on (CLOCK_MONOTONIC, ns) that has these
+        details."""
+        wanted = details.items()
+        with self._lock:
+            return next(
+                (
+                    event
+                    for event in self.events
+                    if event.name == name and event.at >= at and wanted <= event.details.items()
+                ),
+                None,
+            )
+
     def seconds_since(self, event: Event) -> float:
         """How long ago `event` was."""
         return (time.monotonic_ns() - event.at) / 1e9

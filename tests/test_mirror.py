@@ -61,6 +61,7 @@ ELSEWHERE = {
     "inject/strategy.py": "how `chaos run` was started: e2e/test_stalls",
     "kms/actions.py": "unit/faults, e2e/test_activities",
     "kms/faces.py": "a table: unit/controls/test_experiment_rules",
+    "kms/fault_step.py": "unit/faults, e2e/test_composed_faults",
     "kms/may_use.py": "e2e/test_probes, unit/aws/test_key_policy",
     "lab_client/local_lab.py": "lab/test_process_lifetime",
     "lab_client/misbehaviours.py": "lab/test_misbehaviours",

@@ -54,7 +54,7 @@ def command(files: tuple[Path, ...], run_id: str, dry_run: bool, force: bool) ->
         except PlainError as problem:
             problems.append(str(problem))
     if dry_run:
-        failed = list(filter(_would_restore, entries))
+        failed = list(filter(_would_restore, restore.in_order(entries)))
     else:
         failed = restore.restore(entries, _tell, force)
     if failed:

@@ -73,7 +73,8 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
 def _course(run: Run, journal: Journal, status: str) -> Course:
     course = of_journal(journal, status)
     broken = [
-        f"the key {entry.key} was NOT put back: run `chaos kms restore`"
+        f"the key {entry.key} was NOT put back: run `chaos kms restore`, which calls "
+        f"{', '.join(entry.undo.actions)} by the undo journal's entry {entry.path}"
         for entry in run.open_faults.key_away
     ]
     if not run.lab:  # whose cluster goes with it

@@ -13,7 +13,7 @@ from chaosaws_kms_ext.checkers.objectives import (
     read_not_worse,
     read_objectives,
 )
-from chaosaws_kms_ext.faults import Fault, check_arguments, named
+from chaosaws_kms_ext.faults import Fault, named
 from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
@@ -98,7 +98,7 @@ def _check_order(experiment: Experiment, on: str) -> None:
         raise Refused("a fault in the background could not be put back in order: run it in turn")
     for provider in _ours(method):
         face = FACES.get(str(provider.get("func")))
-        if face and _fault_of(provider) and not UNDOES & undone:
+        if face and _faults_of(provider) and not UNDOES & undone:
             raise Refused(f"the experiment takes a key away: its rollbacks must call {face.undo}")
     if (making := sorted(MAKERS & done)) and "clean_up" not in undone:
         raise Refused(f"the experiment calls {making[0]}: its rollbacks must call clean_up")
@@ -110,23 +110,16 @@ def injects(experiment: Experiment) -> bool:
 
 
 def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:
-    """The faults that these activities inject; raises Refused for a name that there is not."""
-    found = [_fault_of(provider) for provider in _ours(activities)]
-    return [each for each in found if each]
+    """The faults that these activities inject, in their order; raises Refused for a name that there
+    is not, and for faults of one step that cannot be composed."""
+    return [kind for provider in _ours(activities) for kind in _faults_of(provider)]
 
 
-def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
+def _faults_of(provider: dict[str, Any]) -> list[type[Fault]]:
     face = FACES.get(str(provider.get("func")))
     arguments = provider.get("arguments")
     given = arguments if isinstance(arguments, dict) else {}
-    name = face.fault(given) if face else ""
-    if not name:
-        return None
-    kind = named(name)
-    more = given.get("arguments")
-    if provider.get("func") == "inject_fault" and isinstance(more, dict):
-        check_arguments(kind, more)
-    return kind
+    return [named(each.name) for each in face.faults(given)] if face else []
 
 
 def _rollbacks(experiment: Experiment) -> set[str]:

@@ -252,13 +252,15 @@ def _of_permissions(
     aws: Aws, settings: Settings, who: Identity, target: Target, needs: Needs
 ) -> list[Finding]:
     """Whether the caller may do all that the run needs, and who may surely put the key back."""
-    role = settings.switch_role if settings.target == "aws" and switch.can(needs.undo) else ""
+    by = replace(needs, undo=switch.covered(needs.undo))  # what the switch would call
+    role = settings.switch_role if settings.target == "aws" and by.undo else ""
     key = target.key
     few = len(target.others) < MOST_CLUSTERS  # more are refused anyway
     clusters = (target.cluster, *(target.others if few else ()))
     undo = permissions.may_undo(aws, who, clusters, key, needs)
-    by_switch = permissions.switch_may_undo(aws, role, clusters, key, needs) if role else []
-    if not role or any(finding.state != "ok" for finding in by_switch):
+    by_switch = permissions.switch_may_undo(aws, role, clusters, key, by) if role else []
+    by_it_alone = bool(role) and switch.can(needs.undo)
+    if not by_it_alone or any(finding.state != "ok" for finding in by_switch):
         undo = [_alone(finding) for finding in undo]
     rest = permissions.may_finish(
         aws, who, key, needs, role, bool(settings.alarms), settings.events_queue, len(clusters)

@@ -22,6 +22,7 @@ from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.settings.parsers import QUEUE
+from chaosaws_kms_ext.undo import switch
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
 
@@ -134,7 +135,8 @@ def may_finish(
     if queue:
         asked.append((_queue_arn(queue, key.arn), QUEUE_CALLS))
     if switch_role:
-        group, *schedules = names.schedule_arns(key.arn, len(needs.undo), clusters)
+        calls = len(switch.covered(needs.undo))
+        group, *schedules = names.schedule_arns(key.arn, calls, clusters)
         asked += [
             (group, ("scheduler:CreateScheduleGroup",)),
             *((arn, SCHEDULE) for arn in schedules),

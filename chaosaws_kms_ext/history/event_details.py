@@ -265,6 +265,7 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.JOURNAL_OPENED: JournalOpened,
     EventName.SWITCH_ARMED: SwitchArmed,
     EventName.INJECTED: Injected,
+    EventName.UNDONE: PutBack,
     EventName.PUT_BACK: PutBack,
     EventName.START_CALLED: OfCluster,
     EventName.JOURNAL_CLOSED: JournalClosed,

@@ -12,67 +12,127 @@ from chaosaws_kms_ext.aws import names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.faults import Fault
-from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history import SECOND, EventName
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.inject.strategy import refuse_without_rollbacks
 from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.undo import journal, switch
+from chaosaws_kms_ext.undo.bring_back import in_words
 from chaosaws_kms_ext.undo.deferred_signals import deferred
 from chaosaws_kms_ext.undo.journal import Entry
 from chaosaws_kms_ext.undo.replay import IN_FLIGHT, VERIFY_TIMEOUT, NotPutBack, replay
 from chaosaws_kms_ext.undo.undo import Undo
 from chaosaws_kms_ext.waiting import Wait
 
-__all__ = ["close_recovered", "inject", "last_resort", "put_back", "refuse_without_switch"]
+__all__ = [
+    "close_recovered",
+    "inject",
+    "inject_all",
+    "last_resort",
+    "put_back",
+    "refuse_without_switch",
+]
 
 logger = logging.getLogger("chaostoolkit")
 
 
 def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()) -> Entry:
-    """Injects `fault`, which the guard has allowed, on a key and the cluster that it encrypts.
+    """Injects one fault, as `inject_all`; returns its entry of the journal."""
+    (entry,) = inject_all(run, [fault], cluster, others)
+    return entry
 
-    The undo is written to disk before the call is made. So if this process dies in between, its
-    entry can still be replayed, and replaying does no harm. A run that ends normally puts back
-    every key that is still away, even if its rollbacks did not. `others`: the ids of the other
-    clusters under the key, which have to be back in the end as well.
 
-    Raises OSError, AwsError, JournalDamaged, Refused or TimedOut.
+def inject_all(
+    run: Run, faults: Sequence[Fault], cluster: str = "", others: Sequence[str] = ()
+) -> list[Entry]:
+    """Injects `faults`, which the guard has allowed and which can be composed, in their order, on
+    a key and the cluster that it encrypts.
+
+    Each has its own undo, which is written to disk before its call is made. So if this process dies
+    in between, its entry can still be replayed, and replaying does no harm. A run that ends
+    normally puts back every key that is still away, even if its rollbacks did not. One switch is
+    armed for all, before the first: its schedules are in the first entry, which is closed last.
+    `others`: the ids of the other clusters under the key, which have to be back in the end as well.
+
+    Raises OSError, AwsError, JournalDamaged, Refused or TimedOut; those that were injected until
+    then stay open.
     """
     refuse_without_rollbacks()
     aws = Aws.of(run)
-    lab = run.lab
-    undo = _undo_of(run, fault)
-    _refuse_outlived(run, undo)
-    _refuse_second(run, fault.key)
-    safeguards = Safeguards.ensure(run, aws, cluster, fault.key, undo.actions)
+    key = faults[0].key
+    undos = [_undo_of(run, fault) for fault in faults]
+    for undo in undos:
+        _refuse_outlived(run, undo)
+    _refuse_second(run, key)
+    actions = [action for undo in undos for action in undo.actions]
+    safeguards = Safeguards.ensure(run, aws, cluster, key, list(dict.fromkeys(actions)))
     if broken := safeguards.why_broken():
         raise Refused(broken)
-    armed = bool(run.settings.switch_role and not lab and switch.can(undo.actions))
-    made = journal.new_entry(
-        run=run.id,
-        region=aws.region,
-        lab=lab,
-        cluster=cluster,
-        key=fault.key,
-        undo=undo,
-        switch=names.schedules(fault.key, len(undo.calls), 1 + len(others)) if armed else (),
-        others=others,
-    )
-    mine = run.open_faults
+    by_switch = Undo() if run.lab or not run.settings.switch_role else switch.calls_of(undos)
+    made = _entries_of(run, key, undos, by_switch, cluster, others)
     run.at_end.callback(last_resort, run)
+    entries: list[Entry] = []
+    for fault, each in zip(faults, made, strict=True):
+        entries.append(_open(run, each))
+        if each.switch:
+            _arm(run, aws, entries[0], by_switch)
+        for entry in entries:
+            _still_ours(aws, entry)
+        _inject_one(run, aws, fault, entries[-1])
+    return entries
+
+
+def _entries_of(
+    run: Run,
+    key: str,
+    undos: Sequence[Undo],
+    by_switch: Undo,
+    cluster: str,
+    others: Sequence[str],
+) -> list[Entry]:
+    """An entry for each undo, none on disk yet; the first has the schedules of the switch.
+
+    Raises JournalDamaged for what could not be read back.
+    """
+    calls = len(by_switch.calls)
+    schedules = names.schedules(key, calls, 1 + len(others)) if calls else ()
+    return [
+        journal.new_entry(
+            run=run.id,
+            region=Aws.of(run).region,
+            lab=run.lab,
+            cluster=cluster,
+            key=key,
+            undo=undo,
+            switch=() if place else schedules,
+            others=others,
+        )
+        for place, undo in enumerate(undos)
+    ]
+
+
+def _open(run: Run, made: Entry) -> Entry:
+    """The entry, on disk and in this run's memory."""
     with deferred():
         entry = journal.write(made)
-        mine.key_away.append(entry)
+        run.open_faults.key_away.append(entry)
     run.event(EventName.JOURNAL_OPENED, entry=str(entry.path), key=entry.key)
-    if armed:
-        _arm(run, aws, entry)
-    _still_ours(aws, entry)
+    return entry
+
+
+def _inject_one(run: Run, aws: Aws, fault: Fault, entry: Entry) -> None:
     asked = time.monotonic_ns()
     answer = fault.inject(aws) or Instant.now(asked)
-    also = {"others": list(others)} if others else {}
-    run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster, **also)
+    also = {"others": list(entry.others)} if entry.others else {}
+    run.event(
+        EventName.INJECTED,
+        answer,
+        fault=fault.name,
+        key=entry.key,
+        cluster=entry.cluster,
+        **also,
+    )
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.observer).until(lambda: fault.shows(aws))
-    return entry
 
 
 def _undo_of(run: Run, fault: Fault) -> Undo:
@@ -103,12 +163,15 @@ def _refuse_outlived(run: Run, undo: Undo) -> None:
 def _refuse_second(run: Run, key: str) -> None:
     """Raises Refused while a fault of this run on the key is not over.
 
-    Two undos of one key would have to be replayed in the right order, and one switch cannot have
-    both.
+    One switch is armed for all faults of a key at once, before the first: for those of a later step
+    it is too late.
     """
     mine = run.open_faults
     if any(entry.key == key for entry in mine.key_away):
-        raise Refused(f"this run has changed {key} already: put that back first")
+        raise Refused(
+            f"this run has changed {key} already: put that back first, or name all faults of it in "
+            "one step (`faults` of inject_fault)"
+        )
     if any(entry.key == key for entry in mine.awaiting_cluster):
         close_recovered(run)
     if any(entry.key == key for entry in mine.awaiting_cluster):
@@ -136,7 +199,7 @@ def _still_ours(aws: Aws, entry: Entry) -> None:
         raise Refused("the switch was disarmed by somebody else: the fault is not injected")
 
 
-def _arm(run: Run, aws: Aws, entry: Entry) -> None:
+def _arm(run: Run, aws: Aws, entry: Entry, undo: Undo) -> None:
     """Arms the switch. If that fails, the fault is not injected: entry and switch are removed."""
     try:
         due = switch.arm(
@@ -146,7 +209,7 @@ def _arm(run: Run, aws: Aws, entry: Entry) -> None:
             owner=entry.owner,
             clusters=entry.clusters,
             key=entry.key,
-            undo=entry.undo,
+            undo=undo,
             after=run.settings.longest_key_unusable,
         )
     except BaseException:
@@ -165,20 +228,26 @@ def _arm(run: Run, aws: Aws, entry: Entry) -> None:
 def put_back(run: Run) -> list[Entry]:
     """Puts back every key that this run took away, and only those; raises NotPutBack.
 
-    Signals wait meanwhile. A key counts as back when KMS says so; its entry stays in the journal
-    until the cluster is back as well (`close_recovered`).
+    Faults are undone in reverse order, each even when the undo of a later one failed; what failed
+    is tried again if an undo after it may have helped (a key policy that is back, say). Signals
+    wait meanwhile. A key counts as back when KMS says so of every fault; the entries stay in the
+    journal until the cluster is back as well (`close_recovered`).
     """
-    done, wrong = [], []
-    for entry in reversed(list(run.open_faults.key_away)):
-        if run.lab and not run.lab.running:
-            raise NotPutBack("the lab has ended, and its key is gone with it")
-        try:
-            done.append(_put_one_back(run, entry))
-        except NotPutBack as problem:
-            wrong.append(str(problem))
-    if wrong:
-        raise NotPutBack("; ".join(wrong))
-    return done
+    done: list[Entry] = []
+    while True:
+        wrong, failed, before = list[str](), set[str](), len(done)
+        for entry in reversed(list(run.open_faults.key_away)):
+            if run.lab and not run.lab.running:
+                raise NotPutBack("the lab has ended, and its key is gone with it")
+            try:
+                done.append(_put_one_back(run, entry))
+            except Exception as problem:  # the next one has its turn
+                wrong.append(in_words(problem))
+                failed.add(entry.key)
+        if not wrong:
+            return done
+        if not failed & {entry.key for entry in done[before:]}:
+            raise NotPutBack("; ".join(wrong))
 
 
 def _put_one_back(run: Run, entry: Entry) -> Entry:
@@ -186,7 +255,6 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
     with deferred():
         # Then somebody else put the key back, and may have changed it since: it is left as it is.
         others = not entry.key_is_away
-        by = {"by": "chaos kms restore"} if others else {}
         # A call that was cut off may be carried out after its undo.
         cut_off = not others and not _answered(run, entry)
         answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo, cut_off)
@@ -194,11 +262,29 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
             time.sleep(IN_FLIGHT)
             replay(Aws.of(run), entry.undo)
         mine.key_away.remove(entry)
-        run.event(EventName.PUT_BACK, answer, key=entry.key, cluster=entry.cluster, **by)
+        _record_undone(run, entry, answer, by_others=others)
         with contextlib.suppress(OSError):  # the entry as it is does no harm either
             entry = entry if others else entry.key_is_back()
         mine.awaiting_cluster.append(entry)
     return entry
+
+
+def _record_undone(run: Run, entry: Entry, answer: Instant, by_others: bool) -> None:
+    """That a fault is undone; and with the last one of a key, that this is back."""
+    by = {"by": "chaos kms restore"} if by_others else {}
+    of_it = {"key": entry.key, "cluster": entry.cluster}
+    if any(each.key == entry.key for each in run.open_faults.key_away):
+        run.event(EventName.UNDONE, answer, **of_it, **by)
+        return
+    injected = run.last(EventName.INJECTED, key=entry.key)
+    undone = run.last(EventName.UNDONE, key=entry.key)
+    if injected and undone and undone.at >= injected.at:
+        # The key may have been usable since the first of its faults was undone.
+        first = run.first_since(EventName.UNDONE, injected.at, key=entry.key) or undone
+        since = first.at - round(float(first.details["within_seconds"]) * SECOND)
+        answer = Instant(answer.at, round((answer.at - since) / SECOND, 3))
+        by = by or {k: v for k, v in undone.details.items() if k == "by"}
+    run.event(EventName.PUT_BACK, answer, **of_it, **by)
 
 
 def _seen_back(run: Run, entry: Entry) -> Instant:
@@ -245,6 +331,10 @@ def close_recovered(run: Run) -> list[str]:
     for entry in list(mine.awaiting_cluster):
         # A key of our own may have no cluster under it.
         whys = [why for each in entry.clusters if (why := _why_not_back(run, entry, each))]
+        if any(each.key == entry.key and each.run == entry.run for each in mine.key_away):
+            whys.append(
+                f"another fault of {entry.key} is not put back: `chaos kms restore` does it"
+            )
         # First the switch: while the entry is there, somebody who finds it can still disarm it.
         if not whys and (armed := switch.disarm(Aws.of(run), entry.switch, entry.run)):
             whys = [f"{each}; `chaos kms restore` disarms it" for each in armed]

@@ -142,10 +142,17 @@ class Safeguards:
                 f"This run is in {where}, which its watchdog does not outlive"
                 + ("" if role else ": set CHAOS_SWITCH_ROLE, so that AWS itself puts the key back")
             )
+        by_switch = switch.covered(undo)
         if not role:
             armed = "no schedules on AWS (CHAOS_SWITCH_ROLE): if this machine goes, nobody does"
         elif switch.can(undo):
             armed = f"schedules on AWS, as {role}, which are armed just before the fault"
+        elif by_switch:
+            rest = ", ".join(each for each in undo if each not in by_switch)
+            armed = (
+                f"schedules on AWS, as {role}, for {', '.join(by_switch)} alone, which are armed "
+                f"just before that fault: if this machine goes, nobody calls {rest}"
+            )
         else:
             armed = "no schedules on AWS, which cannot do it: if this machine goes, nobody does"
         return {

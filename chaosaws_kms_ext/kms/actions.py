@@ -8,18 +8,16 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosaws_kms_ext import activities, faults
+from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.key_material import EXTERNAL
-from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import TAG
-from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.faults.schedule_key_deletion import DAYS
-from chaosaws_kms_ext.guard import consent, guard
-from chaosaws_kms_ext.guard.guard import Target
-from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.injection import inject, put_back
+from chaosaws_kms_ext.guard import consent
+from chaosaws_kms_ext.inject.composition import wanted
+from chaosaws_kms_ext.inject.injection import put_back
+from chaosaws_kms_ext.kms import fault_step
 from chaosaws_kms_ext.kms.faces import TARGET
 from chaosaws_kms_ext.resources import key_materials
 from chaosaws_kms_ext.resources import ledger as ledgers
@@ -74,22 +72,28 @@ def disable_key(
     AWS does, when the journal cannot be written. IAM: kms:DisableKey, kms:DescribeKey,
     rds:DescribeDBClusters, rds:DescribeDBInstances.
     """
-    return inject_fault("disable-key", cluster_id, key_id, None, configuration, secrets)
+    return inject_fault(
+        "disable-key", cluster_id, key_id, configuration=configuration, secrets=secrets
+    )
 
 
 def inject_fault(
-    name: str,
+    name: str = "",
     cluster_id: str = "",
     key_id: str = "",
     arguments: dict[str, Any] | None = None,
+    faults: list[dict[str, Any]] | None = None,
     configuration: Configuration = None,
     secrets: Secrets = None,
 ) -> dict[str, Any]:
-    """Inject a fault by its name, until `undo_faults` puts it back.
+    """Inject a fault by its name, or several on one key, until `undo_faults` puts them back.
 
-    Before the call, what undoes it is written to the journal; after it, AWS has to say that it is
+    Before each call, what undoes it is written to the journal; after it, AWS has to say that it is
     done. A fault of the run's target (`chaos kms policy --help` lists the names) needs what the
-    guard asks for; one of the run's own key needs a key that the run made.
+    guard asks for; one of the run's own key needs a key that the run made. Several are checked
+    together, all before the first is injected; they are injected in their order, and undone in
+    reverse. What cannot be composed is refused: a fault twice, faults of different keys, a fault
+    that KMS refuses while one before it lasts, two that are undone by putting a key policy.
 
     Parameters
     ----------
@@ -99,38 +103,18 @@ def inject_fault(
         waited for when the fault is undone.
     key_id : id, ARN or alias. Of a fault of the target it is only compared with the cluster's own.
     arguments : what the fault takes besides.
+    faults : several in place of one, as `[{"name": "disable-key"}, {"name": "deny-rds"}]`; each may
+        have `arguments`.
 
-    Returns the cluster's id and its key's ARN. Raises ActivityFailed: when the guard refuses, when
-    AWS does, when the journal cannot be written. IAM: `chaos kms policy run --fault NAME`.
+    Returns the cluster's id and its key's ARN; with `faults` their names, too. Raises
+    ActivityFailed: when the guard refuses, when AWS does, when the journal cannot be written. IAM:
+    `chaos kms policy run --fault NAME`.
     """
     with activities.plainly(configuration) as run:
-        kind = faults.named(name)
-        if arguments is not None and not isinstance(arguments, dict):
-            raise Refused("the arguments of a fault are a JSON object")
-        if kind.on == "target":
-            target = _guarded(run, kind, cluster_id, key_id)
-            cluster, key = target.cluster.id, target.key.arn
-            others = [each.id for each in target.others]
-        elif not key_id:
-            raise Refused(f"{name} is for a key that the run made: name it by key_id")
-        else:
-            cluster, key = cluster_id, _own_with(run, key_id, cluster_id).arn
-            others = []
-        material = run.key_materials.get(key)
-        fault = faults.make(kind, Aws.of(run), key, arguments or {}, material)
-        inject(run, fault, cluster, others)
-        return {"cluster": cluster, "key": key}
-
-
-def _guarded(run: Run, kind: type[Fault], cluster_id: str, key_id: str) -> Target:
-    """The cluster, its key and the others under it, if the guard allows the fault."""
-    try:
-        cluster = cluster_id or activities.cluster_id(run)
-        named = key_id or run.settings.key_id
-        return guard.ask(run, cluster, kind.needs, named)
-    except Refused as why:
-        run.event(EventName.GUARD_REFUSED, why=str(why))
-        raise
+        step = wanted(name, arguments, faults)
+        cluster, key = fault_step.inject(run, step, cluster_id, key_id)
+        found: dict[str, Any] = {"cluster": cluster, "key": key}
+        return found | ({"faults": [each.name for each in step]} if faults else {})
 
 
 def undo_faults(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
@@ -178,7 +162,7 @@ def put_key_policy(
     if not isinstance(policy, dict):
         raise ActivityFailed("a key policy is a JSON object with Version and Statement")
     done = inject_fault(
-        "put-key-policy", cluster_id, key_id, {"policy": policy}, configuration, secrets
+        "put-key-policy", cluster_id, key_id, {"policy": policy}, None, configuration, secrets
     )
     return {"key": done["key"]}
 
@@ -265,13 +249,13 @@ def schedule_key_deletion(
         with activities.plainly(configuration):
             if days not in (0, DAYS):
                 raise Refused(f"the cluster's key always has {DAYS} days: leave `days` out")
-        done = inject_fault("schedule-key-deletion", "", "", None, configuration, secrets)
+        done = inject_fault("schedule-key-deletion", configuration=configuration, secrets=secrets)
         with activities.plainly(configuration) as run:
             date = kms.describe(Aws.of(run), done["key"]).deletion_date
             return {"key": done["key"], "deletion_date": date.isoformat() if date else None}
     with activities.plainly(configuration) as run:
         aws = Aws.of(run)
-        key = _own(run, aws, key_id)
+        key = fault_step.own(run, aws, key_id)
         when = kms.schedule_deletion(aws, key.arn, days or FEWEST_DAYS)
         return {"key": key.arn, "deletion_date": when.isoformat()}
 
@@ -289,7 +273,7 @@ def cancel_key_deletion(
     """
     with activities.plainly(configuration) as run:
         aws = Aws.of(run)
-        key = _own(run, aws, key_id)
+        key = fault_step.own(run, aws, key_id)
         kms.cancel_deletion(aws, key.arn)
         if enable:
             kms.enable(aws, key.arn)
@@ -343,31 +327,6 @@ def rotate_key(
             run.observer,
         ).until(listed)
         return {"key": key.arn, "rotation_date": rotation.at.isoformat()}
-
-
-def _own_with(run: Run, key_id: str, cluster_id: str) -> Key:
-    """A key that this run made, under which this cluster is."""
-    aws = Aws.of(run)
-    key = _own(run, aws, key_id)
-    if cluster_id:
-        _check_under(aws, cluster_id, key.arn)
-    return key
-
-
-def _own(run: Run, aws: Aws, key_id: str) -> Key:
-    """A key that this run made; raises Refused for any other."""
-    key = kms.describe(aws, key_id)
-    if kms.tags(aws, key.arn).get(TAG) != run.id:
-        raise Refused(
-            f"the key {key.arn} does not carry the tag {TAG}={run.id}: this run did not make it"
-        )
-    return key
-
-
-def _check_under(aws: Aws, cluster_id: str, key_arn: str) -> None:
-    found = guard.find(aws, cluster_id)
-    if found.key.arn != key_arn:
-        raise Refused(f"the cluster {found.cluster.id} is not encrypted under {key_arn}")
 
 
 def _on_demand(aws: Aws, key_arn: str) -> list[kms.Rotation]:

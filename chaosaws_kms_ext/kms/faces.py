@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from chaosaws_kms_ext.faults import check_arguments, named
+from chaosaws_kms_ext.inject.composition import Wanted, wanted
 
 __all__ = ["FACES", "TARGET", "Face"]
 
@@ -19,18 +22,27 @@ TARGET = "target"
 class Face:
     """An action that injects a fault, as it reads in an experiment."""
 
-    fault: Callable[[Mapping[str, Any]], str]
-    """The fault's name, from the action's arguments; empty if it injects none with these."""
+    faults: Callable[[Mapping[str, Any]], Sequence[Wanted]]
+    """What it injects with these arguments, in their order; raises Refused where they are wrong."""
     undo: str
     """The action that puts it back."""
 
 
+def _step(given: Mapping[str, Any]) -> Sequence[Wanted]:
+    found = wanted(given.get("name", ""), given.get("arguments"), given.get("faults"))
+    for each in found:
+        check_arguments(named(each.name), each.arguments)
+    return found
+
+
+def _deletion(given: Mapping[str, Any]) -> Sequence[Wanted]:
+    return [Wanted("schedule-key-deletion")] if given.get("key_id", TARGET) == TARGET else []
+
+
 FACES = {
-    "inject_fault": Face(lambda given: str(given.get("name", "")), UNDO),
-    "disable_key": Face(lambda given: "disable-key", "enable_key"),
-    "put_key_policy": Face(lambda given: "put-key-policy", "restore_key_policy"),
-    "schedule_key_deletion": Face(
-        lambda given: "schedule-key-deletion" if given.get("key_id", TARGET) == TARGET else "", UNDO
-    ),
+    "inject_fault": Face(_step, UNDO),
+    "disable_key": Face(lambda given: [Wanted("disable-key")], "enable_key"),
+    "put_key_policy": Face(lambda given: [Wanted("put-key-policy")], "restore_key_policy"),
+    "schedule_key_deletion": Face(_deletion, UNDO),
 }
 """Action → what it injects."""

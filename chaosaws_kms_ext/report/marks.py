@@ -40,6 +40,7 @@ NAMES: Mapping[str, str] = {
     EventName.JOURNAL_OPENED: "undo in the journal",
     EventName.SWITCH_ARMED: "switch armed",
     EventName.INJECTED: "fault injected",
+    EventName.UNDONE: "one fault undone",
     EventName.PUT_BACK: "fault put back",
     EventName.START_CALLED: "StartDBCluster answered",
     EventName.JOURNAL_CLOSED: "journal closed",

@@ -20,7 +20,7 @@ from chaosaws_kms_ext.undo.restorer import restorer_for
 from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.switch import Armed
 
-__all__ = ["entries_from_schedules", "named", "restore"]
+__all__ = ["entries_from_schedules", "in_order", "named", "restore"]
 
 Say = Callable[[str], object]
 
@@ -41,37 +41,72 @@ def restore(
     Entries that are left without calls have their keys back. Signals wait while a key is put back.
     """
     left, back = [], []
-    # For one key the newest undo comes first. Entries of a lab come last: a program that listens in
-    # place of a lab must not delay the others.
-    newest = sorted(entries, key=lambda entry: entry.made, reverse=True)
-    for entry in sorted(newest, key=lambda entry: bool(entry.lab)):
-        say(named(entry))
-        try:
-            back += _put_key_back(restorer_for(entry, say), entry, say, force, watching)
-        except Exception as problem:
-            say(f"  NOT put back: {in_words(problem)}")
-            left.append(entry)
+    waiting = in_order(entries)
+    locks = {_faults_of(entry): entry.switch[0] for entry in entries if entry.switch}
+    while waiting:
+        failed, helped = list[Entry](), set[Faults]()
+        for entry in waiting:
+            say(named(entry))
+            try:
+                lock = locks.get(_faults_of(entry), "")
+                back += _put_key_back(restorer_for(entry, say), entry, lock, say, force, watching)
+                helped.add(_faults_of(entry))
+            except Exception as problem:
+                say(f"  NOT put back: {in_words(problem)}")
+                failed.append(entry)
+        # An undo that came after may have helped: a key policy that lets the call again, say.
+        waiting = [entry for entry in failed if _faults_of(entry) in helped]
+        left += [entry for entry in failed if _faults_of(entry) not in helped]
+    not_back = {_faults_of(entry) for entry in left}
     for entry in back:
+        if _faults_of(entry) in not_back:
+            say(f"  {entry.path} stays open: another fault of its key is not put back completely")
+            left.append(entry)
+            continue
         try:
             _bring_back(restorer_for(entry, say), entry, say)
         except Exception as problem:
             say(f"  NOT put back: {', '.join(entry.clusters)}: {in_words(problem)}")
             left.append(entry)
+            not_back.add(_faults_of(entry))
     return left
 
 
-def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool) -> list[Entry]:
-    """The entry with its key back; an empty list if it was closed."""
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """As they are put back: of one key the newest undo comes first, since it knows only what the
+    one before it had left.
+
+    Entries of a lab come last: a program that listens in place of a lab must not delay the others.
+    """
+    newest = sorted(entries, key=lambda entry: (entry.made, entry.path.name), reverse=True)
+    return sorted(newest, key=lambda entry: bool(entry.lab))
+
+
+Faults = tuple[str, str, str]
+"""The run, the lab and the key of entries that were injected together."""
+
+
+def _faults_of(entry: Entry) -> Faults:
+    return entry.run, entry.lab, entry.key
+
+
+def _put_key_back(
+    aws: Aws, entry: Entry, lock: str, say: Say, force: bool, watching: bool
+) -> list[Entry]:
+    """The entry with its key back; an empty list if it was closed.
+
+    `lock`: the schedule that keeps others from the key, in whichever entry of these faults it is.
+    """
     _check_account(aws, entry)
     if entry.is_copy and not force:
         _check_copy(aws, entry)
     if entry.state != "key-away":
         return [entry]
-    if other := _other_holder(aws, entry):
+    if other := _other_holder(aws, entry, lock):
         say(f"  run {other} holds this key now, so ours was put back before: it is left alone")
         entry.close()
         return []
-    if not (force or watching) and (why := _was_put_back(aws, entry)):
+    if not (force or watching) and (why := _was_put_back(aws, entry, lock)):
         raise Refused(f"{why}: it is left as it is; `--force` puts it back all the same")
     with deferred():
         replay(aws, entry.undo, again_soon=watching)
@@ -134,26 +169,26 @@ def _check_copy(aws: Aws, entry: Entry) -> None:
         )
 
 
-def _other_holder(aws: Aws, entry: Entry) -> str:
+def _other_holder(aws: Aws, entry: Entry, lock: str) -> str:
     """The run that holds the entry's key, if it is another; empty if that is not known.
 
     The guard of that run found the key enabled, so the fault of this entry was put back before.
     """
     with contextlib.suppress(AwsError):
-        found = switch.holder(aws, entry.switch[0]) if entry.switch else ""
+        found = switch.holder(aws, lock) if lock else ""
         return "" if found == entry.run else found
     return ""
 
 
-def _was_put_back(aws: Aws, entry: Entry) -> str:
+def _was_put_back(aws: Aws, entry: Entry, lock: str) -> str:
     """Why the key must have been put back before and taken away again; empty if nothing shows it.
 
     A key that is put back loses its switch at the same time.
     """
-    if not entry.switch or is_back(aws, entry.undo):
+    if not lock or is_back(aws, entry.undo):
         return ""
     try:
-        if switch.is_held(aws, entry.switch[0], entry.run):
+        if switch.is_held(aws, lock, entry.run):
             return ""
     except AwsError:
         return ""

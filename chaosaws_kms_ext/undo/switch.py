@@ -27,8 +27,10 @@ __all__ = [
     "Armed",
     "arm",
     "armed",
+    "calls_of",
     "can",
     "cannot",
+    "covered",
     "disarm",
     "holder",
     "is_held",
@@ -173,19 +175,37 @@ def is_held(aws: Aws, lock: str, run: str) -> bool:
     return False
 
 
-def can(undo: Sequence[str]) -> bool:
-    """Whether a switch can make these calls of an undo (`kms:EnableKey`, say), each by a universal
-    target."""
+def covered(undo: Sequence[str]) -> tuple[str, ...]:
+    """Those of these calls of an undo (`kms:EnableKey`, say) that a switch can make, each by a
+    universal target."""
     known = {f"kms:{operation}" for operation in OPERATIONS.values()}
-    return 0 < len(undo) <= MOST_CALLS and set(undo) <= known
+    return tuple(each for each in dict.fromkeys(undo) if each in known)
+
+
+def can(undo: Sequence[str]) -> bool:
+    """Whether a switch can make all of these calls."""
+    return 0 < len(undo) <= MOST_CALLS and set(undo) == set(covered(undo))
 
 
 def cannot(undo: Sequence[str]) -> str:
     """Why it cannot, in a sentence."""
+    left = ", ".join(each for each in undo if each not in covered(undo))
     return (
-        f"no switch can put this back ({', '.join(undo)}), only this machine's watchdog: set "
+        f"no switch can put this back ({left}), only this machine's watchdog: set "
         "CHAOS_WITHOUT_SWITCH=yes if that will do, or leave CHAOS_SWITCH_ROLE out"
     )
+
+
+def calls_of(undos: Sequence[Undo]) -> Undo:
+    """What a switch can call of the undos of several faults on one key, the last fault's first,
+    each call once; nothing, if it can call nothing."""
+    calls = [call for undo in reversed(undos) for call in undo.calls]
+    known = set(covered([f"{call.service}:{call.operation}" for call in calls]))
+    unique: list[Call] = []
+    for call in calls:
+        if f"{call.service}:{call.operation}" in known and call not in unique:
+            unique.append(call)
+    return Undo(tuple(unique))
 
 
 def armed(aws: Aws) -> list[Armed]:

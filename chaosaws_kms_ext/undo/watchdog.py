@@ -156,12 +156,12 @@ class Memory:
         return list(self._entries.values())
 
     def away_for(self, seconds: float) -> list[Entry]:
-        """The entries whose keys are still away, and have been for longer."""
-        return [
-            entry
-            for path, entry in self._entries.items()
-            if entry.state == "key-away" and time.monotonic() - self._seen[path] > seconds
-        ]
+        """The entries whose keys are still away, and have been for longer: with one fault of a key
+        all of it."""
+        away = {p: entry for p, entry in self._entries.items() if entry.state == "key-away"}
+        now = time.monotonic()
+        late = {entry.key for path, entry in away.items() if now - self._seen[path] > seconds}
+        return [entry for entry in away.values() if entry.key in late]
 
     def put_back(self, entries: Sequence[Entry]) -> list[Entry]:
         """Puts these back; returns those that are not back yet, as they are now."""

@@ -67,7 +67,7 @@ def moment_of(tail: Tail) -> Moment:
     loads = {name: _now(tail, name, load, at, first) for name, load in tail.loads.items()}
     injected, back = first, None
     for event in tail.events:
-        if event.name == EventName.INJECTED:
+        if event.name == EventName.INJECTED and (injected is None or back is not None):
             injected, back = event, None
         elif event.name == EventName.PUT_BACK and injected is not None:
             back = back or event

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
+from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injected, injects
 from chaosaws_kms_ext.controls.lifecycle import begin
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
@@ -206,3 +206,36 @@ def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
     provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
     its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
     assert "nobody would judge the run" in refused(its)
+
+
+def several(*faults, **more):
+    its = step("inject_fault", **more)
+    its["provider"]["arguments"] = {"faults": list(faults)}
+    return its
+
+
+def test_each_fault_of_a_list_counts_for_the_rules():
+    both = several({"name": "disable-key"}, {"name": "deny-rds"})
+    its = experiment([both], [step("undo_faults")], "before-method-only")
+    assert [each.name for each in injected(its["method"])] == ["disable-key", "deny-rds"]
+    begun(its, "cluster")
+    assert "`on` must be cluster" in refused(its, "nothing")
+    without = experiment([both], [], "before-method-only")
+    assert "its rollbacks must call undo_faults" in refused(without, "cluster")
+    behind = experiment([{**both, "background": True}], [step("undo_faults")], "before-method-only")
+    assert "in the background" in refused(behind, "cluster")
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ([{"name": "disable-key"}, {"name": "disable-key"}], "is twice in one step"),
+        ([{"name": "schedule-key-deletion"}, {"name": "disable-key"}], "cannot follow"),
+        ([{"name": "disable-key", "arguments": {"days": 7}}], "does not take these arguments"),
+        (["disable-key"], "a fault in a list is an object"),
+        ([], "`faults` is a list of"),
+    ],
+)
+def test_what_cannot_be_composed_is_refused_before_anything_is_started(faults, said):
+    its = experiment([several(*faults)], [step("undo_faults")], "before-method-only")
+    assert said in refused(its, "cluster")
