@@ -12,10 +12,19 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from chaosaws_kms_lab.aurora import Profile
 from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
-__all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]
+__all__ = [
+    "KINDS",
+    "apply_to_rotation",
+    "described",
+    "order",
+    "profile_of",
+    "read",
+    "takes_any_failover",
+]
 
 LOSE_WRITES = "lose-writes"
 CHANGE_WRITES = "change-writes"
@@ -32,6 +41,8 @@ COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
+DETECTION_LAG = "detection-lag"
+FAILOVER_WITHOUT_KEY = "failover-without-key"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -51,6 +62,10 @@ KINDS = {
     ROW_CHANGED: "a copy of a snapshot has one row that is not as it was",
     ROTATION_BREAKS_READS: "what was encrypted under the cluster's key before it is rotated on "
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
+    DETECTION_LAG: "the cluster is lost so many AWS seconds after its key became unusable, and not "
+    "as its profile says, until the misbehaviour is cleared",
+    FAILOVER_WITHOUT_KEY: "a failover of the cluster is accepted although it has lost its key, and "
+    "nothing comes of it, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
 }
 
@@ -64,7 +79,9 @@ OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
 OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
 """These are about all keys, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
+OF_ITS_KEY = frozenset({
+    COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, DETECTION_LAG, FAILOVER_WITHOUT_KEY,
+})  # fmt: skip
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"
@@ -74,6 +91,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     LOSE_WRITES: ("writes", "seed"),
     CHANGE_WRITES: ("writes", "seed"),
     SLOW_RECOVERY: ("seconds",),
+    DETECTION_LAG: ("seconds",),
     FREEZE_SHARE: ("share", "seconds", "when"),
     SLOW: ("milliseconds", "seconds", "when"),
     FLAP: ("times", "down", "up", "when"),
@@ -195,6 +213,20 @@ def apply_to_rotation(world: World, key: Key) -> None:
             for material in key.materials[:-1]:
                 material.misbehaviour = misbehaviour
             cluster.state = replace(cluster.state, key_usable=False, key_since=-math.inf)
+
+
+def profile_of(world: World, cluster: Cluster) -> Profile:
+    """How long things take with a cluster."""
+    lags = [each for each in world.active_misbehaviours(DETECTION_LAG) if each.about is cluster]
+    if not lags:
+        return world.profile
+    return replace(world.profile, until_inaccessible=float(lags[-1].seconds or 0))
+
+
+def takes_any_failover(world: World, cluster: Cluster) -> bool:
+    """Whether a failover is accepted in any state."""
+    ordered = world.active_misbehaviours(FAILOVER_WITHOUT_KEY)
+    return any(each.about is cluster for each in ordered)
 
 
 def _named(world: World, reference: str) -> Cluster:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
-from chaosaws_kms_ext.aws import kms
-from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
-from chaosaws_kms_ext.inject.recovery import Recovery, call_start, wait_for_all
-from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.loads import MAIN, until_as_fast_as_before
+from chaosaws_kms_ext.inject.recovery import call_start
+from chaosaws_kms_ext.recoveries import recover
 from chaosaws_kms_ext.resources import create, delete
 from chaosaws_kms_ext.resources.ledger import Ledger, Resource
 from chaosaws_kms_ext.run import Refused, Run
@@ -35,12 +32,16 @@ __all__ = [
     "create_is_refused",
     "delete_cluster",
     "delete_cluster_snapshot",
+    "failover_is_refused",
     "hold",
     "restore_cluster",
     "restore_is_refused",
     "start_cluster",
     "wait_for_recovery",
 ]
+
+
+NO_STATE_FOR_IT = "InvalidDBClusterStateFault"
 
 
 def hold(configuration: Configuration = None, secrets: Secrets = None) -> dict[str, Any]:
@@ -105,22 +106,36 @@ def wait_for_recovery(
             return {"recovered": False, "path": None, "why": "nothing to wait for"}
         if run.interrupted and run.settings.target == "lab":
             return {"recovered": False, "path": None, "why": "interrupted: the lab goes with us"}
-        name = cluster_id or activities.cluster_id(run)
-        entries = [each for each in run.open_faults.awaiting_cluster if each.cluster == name]
-        others = {other: loads.beside(run, other) for each in entries for other in each.others}
-        main, *beside = recoveries = [
-            Recovery(run, name, back, partial(loads.are_answered, run, loads.of_target(run))),
-            *(
-                Recovery(run, each, back, partial(loads.are_answered, run, its))
-                for each, its in others.items()
-            ),
-        ]
-        wait_for_all(run, recoveries, back)
-        close_recovered(run)
-        watched = [run.loads.get(MAIN), *(load for its in others.values() for load in its)]
-        fast = [load is not None and until_as_fast_as_before(run, load) for load in watched]
-        found = {"recovered": True, "path": main.path, "as_fast_as_before": all(fast)}
-        return found | ({"others": {e.cluster_id: e.path for e in beside}} if beside else {})
+        return recover(run, cluster_id or activities.cluster_id(run), back)
+
+
+def failover_is_refused(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """See that RDS refuses to fail over a cluster that has lost its key.
+
+    A reader is under the same key as the writer, so a failover is no way out. Its error
+    InvalidDBClusterStateFault says that the cluster is in no state for it (API reference,
+    FailoverDBCluster). What a failover does between the loss of the key and the moment at which
+    Aurora notices it, no document says: so a cluster that is still available is not failed over.
+
+    Returns `refused` (true), `code` and `why`. Raises ActivityFailed where the cluster has not lost
+    its key or has no reader, where RDS accepts the failover, and where it refuses for another
+    reason. IAM: rds:FailoverDBCluster, rds:DescribeDBClusters, rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
+        if cluster.meaning not in ("recoverable", "terminal"):
+            raise Refused(f"the cluster {cluster.id} is {cluster.status}: it has not lost its key")
+        if not cluster.readers:
+            raise Refused(f"the cluster {cluster.id} has no reader, so it can never fail over")
+        try:
+            rds.fail_over(Aws.of(run), cluster.id, cluster.readers[0])
+        except AwsError as problem:
+            if problem.code != NO_STATE_FOR_IT:
+                raise
+            return {"refused": True, "code": problem.code, "why": str(problem)}
+        raise Refused(f"RDS accepted a failover of {cluster.id}, which is {cluster.status}")
 
 
 def create_encrypted_cluster(

@@ -25,6 +25,7 @@ __all__ = [
     "describe",
     "describe_instance",
     "describe_snapshot",
+    "fail_over",
     "restore",
     "start",
     "tags",
@@ -72,6 +73,13 @@ class Cluster:
         """The ids of the instances that are not the writer."""
         members = self.raw.get("DBClusterMembers", [])
         return [m["DBInstanceIdentifier"] for m in members if m.get("IsClusterWriter") is False]
+
+    @property
+    def writer(self) -> str:
+        """The id of the instance that is the writer; empty where RDS names none."""
+        members = self.raw.get("DBClusterMembers", [])
+        found = (m["DBInstanceIdentifier"] for m in members if m.get("IsClusterWriter"))
+        return str(next(found, ""))
 
     @property
     def available(self) -> bool:
@@ -134,6 +142,12 @@ def conninfo(cluster: Cluster, given: str) -> str:
         own.pop("host")
         own.pop("port")
     return make_conninfo("", **{**{k: v for k, v in own.items() if v}, **named})
+
+
+def fail_over(aws: Aws, cluster_id: str, instance_id: str) -> None:
+    """FailoverDBCluster: this reader becomes the writer; raises AwsError."""
+    named = {"DBClusterIdentifier": cluster_id, "TargetDBInstanceIdentifier": instance_id}
+    aws.call("rds", "FailoverDBCluster", named)
 
 
 # Snapshots, and what makes and removes

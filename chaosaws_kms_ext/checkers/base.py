@@ -32,6 +32,7 @@ __all__ = [
     "of_load",
     "only_reads",
     "total",
+    "undisturbed_until",
 ]
 
 
@@ -155,6 +156,13 @@ def _is_beside(history: History, load: str) -> bool:
         return False
     before = fault.name == EventName.TARGET or started.at < fault.at
     return before and bool(started.details["key"] == fault.details.get("key"))
+
+
+def undisturbed_until(history: History, fault_at: int) -> int:
+    """Until when (ns) nothing was done to the load: until the fault, or another extension's action
+    before it (a failover, say)."""
+    other = history.first(EventName.OTHER_ACTION)
+    return fault_at if other is None else min(fault_at, other.at)
 
 
 def only_reads(load: str) -> bool:

@@ -8,7 +8,15 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, hit_loads
+from chaosaws_kms_ext.checkers.base import (
+    Checker,
+    Field,
+    Result,
+    checker,
+    every_load,
+    hit_loads,
+    undisturbed_until,
+)
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays
 from chaosaws_kms_ext.checkers.phases import Span, recorded_span
@@ -141,7 +149,7 @@ def normal_latency(history: History, load: str, slices: list[Slice]) -> int | No
     arrivals, injected = history.arrivals(load), history.first(EventName.INJECTED)
     whole = recorded_span(history, load)
     if injected is not None and whole is not None:
-        before = arrivals.due_between(whole.begin, injected.at)
+        before = arrivals.due_between(whole.begin, undisturbed_until(history, injected.at))
         if p99 := rank_of_delays(before, 0.99):
             return p99
     known = np.array([each.p99 for each in slices if each.p99 is not None], np.int64)

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.checkers.base import (
     checker,
     every_load,
     expects_outage,
+    undisturbed_until,
 )
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.checkers.percentile import rank_of_delays
@@ -79,7 +80,8 @@ class LatencyChecker(Checker):
             seen = outage_of(history, conditions, load)
             recovery = seen.recovery if seen else None
             arrivals = history.arrivals(load)
-            before = latency_between(arrivals, 0, injected.at if injected else END_OF_TIME)
+            until = undisturbed_until(history, injected.at) if injected else END_OF_TIME
+            before = latency_between(arrivals, 0, until)
             after = latency_between(arrivals, recovery or END_OF_TIME, END_OF_TIME)
             loads[load] = {
                 "latency_ms": {"before": asdict(before), "after": asdict(after)},

@@ -17,6 +17,7 @@ from chaosaws_kms_ext.checkers.base import (
     hit_loads,
     never_injected,
     of_load,
+    undisturbed_until,
 )
 from chaosaws_kms_ext.checkers.exactness import Durations, Instant
 from chaosaws_kms_ext.checkers.fault_outage import Outage, find_outage, usual_delay
@@ -147,7 +148,8 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     events = KeyEvents.of(history, load)
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
-    known, windows = all_windows(history, conditions, load, injected.at)
+    usual_until = undisturbed_until(history, injected.at)
+    known, windows = all_windows(history, conditions, load, usual_until)
     return find_outage(
         arrivals,
         known,

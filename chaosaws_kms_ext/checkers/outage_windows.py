@@ -242,6 +242,8 @@ def _window(
     begin = _begin(arrivals, failed, load, first)
     again = max(stop, last + 1)
     end = _end(arrivals, load, last, again) if stop < len(arrivals) else None
+    if end is not None and begin >= end:  # that silence is of a later outage
+        begin = int(arrivals.due[first])
     edge = end if end is not None else int(arrivals.done[first:].max())
     stretch_end = place_of(arrivals, edge + _deadline(load))
     its = arrivals.only(slice(place_of(arrivals, begin - _deadline(load)), stretch_end))

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.checkers.base import (
     every_load,
     hit_loads,
     never_injected,
+    undisturbed_until,
 )
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage import all_windows
@@ -88,6 +89,7 @@ def windows_of(history: History, conditions: Conditions, load: str) -> tuple[Win
         return None
     injected = history.first(EventName.INJECTED)
     until = injected.at if injected and injected.at > span.begin else span.end
+    until = undisturbed_until(history, until)
     _, found = all_windows(history, conditions, load, until)
     return tuple(each for each in found if each.end is None or each.end > span.begin)
 

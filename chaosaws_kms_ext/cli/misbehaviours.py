@@ -98,7 +98,9 @@ def data(endpoint: str, /, **order: Any) -> None:
     whichever was asked for), copy-hides-key (and does not say so), row-changed-in-copy.
 
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
-    its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
+    its key does not decrypt, and the cluster hangs), detection-lag (the cluster is lost --seconds
+    after its key), failover-without-key (a failover of a lost cluster is accepted, and nothing
+    comes of it), context-ignored (KMS decrypts with any
     encryption context; this one takes no CLUSTER).
 
     What really happened to data stands in the lab's truth.jsonl.

@@ -18,7 +18,7 @@ from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
-__all__ = ["ON", "Asked", "check", "injected", "injects", "ours"]
+__all__ = ["ON", "Asked", "check", "injected", "injects", "ours", "outage"]
 
 ON = ("cluster", "key", "nothing")
 """What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
@@ -107,6 +107,18 @@ def _check_order(experiment: Experiment, on: str) -> None:
 def injects(experiment: Experiment) -> bool:
     """Whether it takes a key away."""
     return bool(injected(experiment.get("method") or []))
+
+
+def outage(experiment: Experiment, expected: object) -> bool:
+    """Whether an outage is expected: that of a fault, unless the control's argument says no.
+
+    Raises Refused.
+    """
+    if not isinstance(expected, bool):
+        raise Refused(
+            f"the control's argument `expects_outage` is true or false, not {expected!r:.60}"
+        )
+    return expected and injects(experiment)
 
 
 def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:

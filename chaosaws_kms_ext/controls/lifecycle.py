@@ -56,6 +56,8 @@ class Start:
     """What it has to meet."""
     on: str
     """What the experiment is about: `cluster`, `key` or `nothing`."""
+    expects_outage: bool
+    """Whether the experiment has a fault that has to be noticed."""
     configuration: Configuration
     """Chaos Toolkit's: what is put there stands in the experiment as `${name}`."""
 
@@ -85,6 +87,7 @@ def begin(
     objectives: Sequence[Any],
     on: str,
     configuration: Configuration,
+    expects_outage: object = True,
 ) -> Start:
     """The run, if its settings and its experiment allow one; raises PlainError."""
     try:
@@ -96,7 +99,8 @@ def begin(
     run = runs.begin(settings, name)
     kinds_of(settings.report_files)
     asked = experiment_rules.check(experiment, objectives, on)
-    return Start(run, experiment, asked, on, configuration)
+    outage = experiment_rules.outage(experiment, expects_outage)
+    return Start(run, experiment, asked, on, outage, configuration)
 
 
 def bring_up(start: Start, stack: contextlib.ExitStack) -> None:
@@ -295,7 +299,7 @@ def folder(start: Start) -> Iterator[None]:
         started=utc(run.started),
         settings=run.settings,
         region=aws.region,
-        expects_outage=experiment_rules.injects(start.experiment),
+        expects_outage=start.expects_outage,
         objectives=start.asked.objectives,
         earlier=earlier_runs(run, aws.region, start.asked.not_worse),
     )

@@ -6,6 +6,9 @@
 
 `on` says what the experiment is about: `cluster` (this run's, under load: the default), `key` (that
 cluster's key, and nothing else of it) or `nothing` (only what the run makes itself).
+`expects_outage` is false where a fault should not be noticed, or where it is asked whether it is:
+then every load should go on as if there was none, and `missed_arrivals` counts what was not
+answered.
 
 What one of our activities returned is there for later ones: `${the_activity_field}`, in the name
 of the activity `_` for every other character than letters and digits; a plain value is
@@ -33,7 +36,7 @@ from chaosaws_kms_ext.controls.conclude import conclude
 from chaosaws_kms_ext.controls.experiment_rules import ours
 from chaosaws_kms_ext.controls.lifecycle import begin, bring_up
 from chaosaws_kms_ext.controls.redaction import Redaction
-from chaosaws_kms_ext.controls.steps import record_begin, record_end, record_steps
+from chaosaws_kms_ext.controls.steps import LONGEST, record_begin, record_end, record_steps
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.injection import last_resort
@@ -72,6 +75,7 @@ def before_experiment_control(
     experiment_name: str = "",
     objectives: list[Any] | None = None,
     on: str = "cluster",
+    expects_outage: bool = True,
     configuration: Configuration = None,
     secrets: Secrets = None,
     **_: Any,
@@ -81,7 +85,7 @@ def before_experiment_control(
     _refused, _redaction = "", Redaction(secrets)
     logger.addFilter(_redaction)
     try:
-        start = begin(context, experiment_name, objectives or [], on, configuration)
+        start = begin(context, experiment_name, objectives or [], on, configuration, expects_outage)
         record_steps(start.run, context, _redaction.text)
         bring_up(start, _stack)
     except PlainError as problem:
@@ -98,7 +102,12 @@ def before_experiment_control(
 
 def before_activity_control(context: Activity, experiment: Experiment, **_: Any) -> None:
     """Records that a step begins."""
-    record_begin(runs.current(), experiment, context)
+    run = runs.current()
+    record_begin(run, experiment, context)
+    in_method = any(each is context for each in experiment.get("method") or [])
+    if in_method and context.get("type") == "action" and not ours(context):
+        name = _redaction.text(str(context.get("name", "")))
+        run.event(EventName.OTHER_ACTION, action=name[:LONGEST])
 
 
 def after_activity_control(

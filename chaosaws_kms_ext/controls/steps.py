@@ -13,7 +13,7 @@ from chaoslib.types import Activity, Experiment
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Run
 
-__all__ = ["record_begin", "record_end", "record_steps"]
+__all__ = ["LONGEST", "record_begin", "record_end", "record_steps"]
 
 LONGEST = 200
 """Letters of a name."""

@@ -82,6 +82,12 @@ class StepEnded(Place):
     status: str
 
 
+class OtherAction(TypedDict):
+    """The name of the step, without secrets."""
+
+    action: str
+
+
 class JournalOpened(TypedDict):
     """The file of the undo."""
 
@@ -117,6 +123,19 @@ class PutBack(Exact):
     key: str
     cluster: str
     by: NotRequired[str]
+
+
+class BlinkBegan(TypedDict):
+    """For how long the key is to be away, in AWS seconds."""
+
+    asked_aws_seconds: float
+
+
+class Blink(BlinkBegan):
+    """Whether an outage was seen, and by what."""
+
+    outage: bool
+    why: str
 
 
 class OfCluster(Exact):
@@ -262,11 +281,14 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.STEPS: Steps,
     EventName.STEP_BEGAN: Place,
     EventName.STEP_ENDED: StepEnded,
+    EventName.OTHER_ACTION: OtherAction,
     EventName.JOURNAL_OPENED: JournalOpened,
     EventName.SWITCH_ARMED: SwitchArmed,
     EventName.INJECTED: Injected,
     EventName.UNDONE: PutBack,
     EventName.PUT_BACK: PutBack,
+    EventName.BLINK_BEGAN: BlinkBegan,
+    EventName.BLINK: Blink,
     EventName.START_CALLED: OfCluster,
     EventName.JOURNAL_CLOSED: JournalClosed,
     EventName.RESTORE_ORDERED: RestoreOrdered,

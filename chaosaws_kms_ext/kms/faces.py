@@ -8,6 +8,7 @@ from typing import Any
 
 from chaosaws_kms_ext.faults import check_arguments, named
 from chaosaws_kms_ext.inject.composition import Wanted, wanted
+from chaosaws_kms_ext.run import Refused
 
 __all__ = ["FACES", "TARGET", "Face"]
 
@@ -39,10 +40,21 @@ def _deletion(given: Mapping[str, Any]) -> Sequence[Wanted]:
     return [Wanted("schedule-key-deletion")] if given.get("key_id", TARGET) == TARGET else []
 
 
+def _blink(given: Mapping[str, Any]) -> Sequence[Wanted]:
+    found = wanted(given.get("fault", "disable-key"), None, None)
+    for each in found:
+        if named(each.name).on != "target":
+            raise Refused(f"the fault of a blink is one of the run's cluster, not {each.name}")
+        check_arguments(named(each.name), each.arguments)
+    return found
+
+
 FACES = {
     "inject_fault": Face(_step, UNDO),
     "disable_key": Face(lambda given: [Wanted("disable-key")], "enable_key"),
     "put_key_policy": Face(lambda given: [Wanted("put-key-policy")], "restore_key_policy"),
     "schedule_key_deletion": Face(_deletion, UNDO),
+    "flap_key": Face(_blink, UNDO),
+    "find_longest_blink": Face(_blink, UNDO),
 }
 """Action → what it injects."""

@@ -37,6 +37,7 @@ class Mark:
 
 NAMES: Mapping[str, str] = {
     EventName.LOAD_STEADY: "load steady",
+    EventName.OTHER_ACTION: "another extension's action",
     EventName.JOURNAL_OPENED: "undo in the journal",
     EventName.SWITCH_ARMED: "switch armed",
     EventName.INJECTED: "fault injected",
@@ -56,7 +57,7 @@ NAMES: Mapping[str, str] = {
 }
 """Events that are marks, and what they are called."""
 
-MORE = ("fault", "load", "event", "alarm", "state", "present", "why", "message")
+MORE = ("fault", "action", "load", "event", "alarm", "state", "present", "why", "message")
 """Details that say what happened, in this order."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chaosaws_kms_lab import aurora
 from chaosaws_kms_lab.aurora import State
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.data_misbehaviours import takes_any_failover
 from chaosaws_kms_lab.rds import encryption, find, global_clusters, recoverability, snapshots
 from chaosaws_kms_lab.rds.describe import describe_cluster
 from chaosaws_kms_lab.rds.tables import MODIFIABLE, PAGES
@@ -99,7 +100,11 @@ def modify_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
 
 
 def failover_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
-    cluster = find.legal_cluster(rds.world.region(call.region), call)
+    region = rds.world.region(call.region)
+    named = find.cluster(region, call.params["DBClusterIdentifier"])
+    if named.status == aurora.RECOVERABLE and takes_any_failover(rds.world, named):
+        return {"DBCluster": describe_cluster(rds, named)}
+    cluster = find.legal_cluster(region, call)
     target = _target(rds, cluster, call.params.get("TargetDBInstanceIdentifier"))
     fail_over(rds, cluster, target)
     return {"DBCluster": describe_cluster(rds, cluster)}

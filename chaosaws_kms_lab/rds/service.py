@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from chaosaws_kms_lab import aurora, event_bus, kms
+from chaosaws_kms_lab import aurora, data_misbehaviours, event_bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
 from chaosaws_kms_lab.rds import encryption
 from chaosaws_kms_lab.rds.recoverability import recoverable
@@ -192,7 +192,7 @@ class Rds:
             cluster.state,
             Facts(usable, self._servers_ready(cluster), recoverable(self.world, cluster)),
             self.world.clock.now(),
-            self.world.profile,
+            data_misbehaviours.profile_of(self.world, cluster),
         )
         self.change_state(cluster, state, effects)
 

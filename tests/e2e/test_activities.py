@@ -22,17 +22,18 @@ from tests.support.labs import client, until
 
 EVERYTHING = {
     "answered_share", "audit_events", "aurora_has_its_grant", "cancel_key_deletion", "clean_up",
-    "cluster_is_available", "cluster_is_inaccessible", "clusters_using_key",
+    "cluster_is_available", "cluster_is_inaccessible", "cluster_members", "clusters_using_key",
     "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
     "create_is_refused", "create_key", "decrypts", "delete_cluster", "delete_cluster_snapshot",
-    "disable_key", "enable_key", "encrypted_under", "encryption_state", "first_answer", "grants",
+    "disable_key", "enable_key", "encrypted_under", "encryption_state", "failover_is_refused",
+    "find_longest_blink", "first_answer", "flap_key", "grants",
     "hold", "inject_fault", "key_is_enabled", "key_manager", "key_policy", "key_policy_allows",
     "key_policy_lets", "undo_faults",
     "key_state", "latency_p99", "put_key_policy", "restore_cluster", "restore_is_refused",
     "restore_key_policy", "rotate_key", "rotation_is_listed", "rotation_status", "rows_equal",
     "rows_unchanged", "run_on", "schedule_key_deletion", "sealed", "seconds_until_deletion",
     "snapshot_encryption", "start_cluster", "start_load", "stop_load", "table_checksum",
-    "wait_for_recovery", "wait_until_inaccessible",
+    "wait_for_recovery", "wait_until_inaccessible", "wait_until_writer",
 }  # fmt: skip
 
 

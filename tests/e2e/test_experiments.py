@@ -175,6 +175,43 @@ def test_material_that_is_gone_although_nobody_answered_comes_back_and_the_run_f
     assert not any(each.startswith(("rollback", "left behind")) for each in reasons(ran))
 
 
+# What a failover, and a short loss, must not do
+
+
+@pytest.mark.soak
+def test_a_failover_that_is_accepted_without_the_key_is_found(chaos):
+    ran = misbehaving(chaos, "kms-failover", of_orders("failover-without-key"))
+    assert re.match(
+        "action another-failover-is-refused: RDS accepted a failover of orders, which is inacc",
+        reasons(ran)[0],
+    )
+    assert list(done(ran))[-1] == "another-failover-is-refused"
+    assert set(done(ran, "rollbacks").values()) == {"succeeded"}
+
+
+@pytest.mark.soak
+def test_a_failover_that_rds_refuses_before_the_loss_ends_the_method(chaos):
+    ran = misbehaving(chaos, "kms-failover", error("rds", "FailoverDBCluster"))
+    assert reasons(ran)[0].startswith("action fail-over: failed issuing a failover for DB cluster")
+    assert list(done(ran))[-1] == "fail-over"
+    assert ran.summary["timeline"]["fault_injected"] is None
+
+
+@pytest.mark.soak
+def test_a_short_loss_that_is_noticed_is_found(chaos):
+    ran = misbehaving(chaos, "kms-flap", {**of_orders("detection-lag"), "seconds": 60})
+    assert missed(ran) == ["missed_arrivals"]
+    assert ran.summary["blinks"][0]["outage"] is True
+
+
+@pytest.mark.soak
+def test_a_shortest_blink_that_is_noticed_is_found(chaos):
+    ran = misbehaving(chaos, "kms-longest-blink", {**of_orders("detection-lag"), "seconds": 20})
+    assert missed(ran) == ["longest_blink"]
+    assert ran.summary["blink_steps"] == 1
+    assert ran.summary["longest_blink_without_outage_seconds"] is None
+
+
 # What the API does not do
 
 
