@@ -222,11 +222,9 @@ CALLS = (
         "RestoreDBClusterFromSnapshot", Resource.SNAPSHOTS, Resource.SURROUNDINGS,
         Resource.MADE_CLUSTERS, keys=True,
     ),
-    # By `failover_is_refused`, and by chaostoolkit-aws in the same experiment.
-    _call(
-        "rds", "FailoverDBCluster", MAKES, Resource.CLUSTER, When.TAGGED,
-        Permission("rds:FailoverDBCluster", Resource.INSTANCES),
-    ),
+    # Of `failover_is_refused`, and of chaostoolkit-aws in the same experiment. That IAM asks about
+    # the cluster alone, and not about the instance too, is assumed.
+    _call("rds", "FailoverDBCluster", MAKES, Resource.CLUSTER, When.TAGGED),
     _call("rds", "StartDBCluster", MAKES, Resource.MADE_CLUSTERS, When.OF_RUN),
     _call("rds", "DeleteDBCluster", MAKES, Resource.MADE_CLUSTERS, When.OF_RUN),
     _call("rds", "DeleteDBInstance", MAKES, Resource.MADE_INSTANCES, When.OF_RUN),

@@ -1,4 +1,4 @@
-"""Keys that are away for a short time: what is found agrees with the lab, and nothing stays away."""
+"""Keys that are away for a short time: what is found agrees with the lab, and all comes back."""
 
 from __future__ import annotations
 

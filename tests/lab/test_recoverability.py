@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaosaws_kms_lab import data_misbehaviours
 from tests.support.clusters import RECOVERABLE, TERMINAL, refusal
 from tests.support.document import deviates, shows
 
@@ -210,3 +211,56 @@ def test_global_databases_are_filtered_by_region(own_lab):
     assert [g["GlobalClusterIdentifier"] for g in found["GlobalClusters"]] == ["g"]
     nonsense = [{"Name": "colour", "Values": ["x"]}]
     assert refusal(rds.describe_global_clusters, Filters=nonsense) == "InvalidParameterValue"
+
+
+# By misbehaviour
+
+
+def ordered(own_lab, kind, **order):
+    wanted = {"kind": kind, "cluster": "c", **order}
+    return data_misbehaviours.order(own_lab.world, wanted)
+
+
+def test_a_cluster_notices_the_loss_of_its_key_when_it_was_told_to(own_lab):
+    cluster, other = new(own_lab), new(own_lab, "other")
+    lag = ordered(own_lab, "detection-lag", seconds=100)
+    rds = own_lab.client("rds")
+
+    def statuses():
+        return {
+            each["DBClusterIdentifier"]: each["Status"]
+            for each in rds.describe_db_clusters()["DBClusters"]
+        }
+
+    for each in (cluster, other):
+        own_lab.client("kms").disable_key(KeyId=each["KmsKeyId"])
+    own_lab.pass_time(0)
+    own_lab.pass_time(99)
+    assert statuses() == {"c": "available", "other": "available"}
+    own_lab.pass_time(1)
+    assert statuses() == {"c": RECOVERABLE, "other": "available"}
+    own_lab.pass_time(LAG)
+    assert statuses() == {"c": RECOVERABLE, "other": RECOVERABLE}
+    lag.over = True
+    assert data_misbehaviours.profile_of(own_lab.world, lag.about) is own_lab.world.profile
+
+
+def test_a_key_that_is_back_in_time_leaves_nothing_behind(own_lab):
+    cluster, kms = new(own_lab), own_lab.client("kms")
+    for _ in range(3):
+        kms.disable_key(KeyId=cluster["KmsKeyId"])
+        own_lab.pass_time(0)
+        own_lab.pass_time(LAG - 1)
+        kms.enable_key(KeyId=cluster["KmsKeyId"])
+        own_lab.pass_time(0)
+        own_lab.pass_time(LAG)
+        assert own_lab.rds.world.region("eu-west-1").clusters["c"].status == "available"
+
+
+def test_a_failover_is_refused_without_the_key_unless_it_was_told_otherwise(own_lab):
+    cluster, rds = new(own_lab), own_lab.client("rds")
+    assert status_after_the_key_is_lost(own_lab, cluster) == RECOVERABLE
+    asked = {"DBClusterIdentifier": "c", "TargetDBInstanceIdentifier": "c-2"}
+    assert refusal(rds.failover_db_cluster, **asked) == "InvalidDBClusterStateFault"
+    ordered(own_lab, "failover-without-key")
+    assert rds.failover_db_cluster(**asked)["DBCluster"]["Status"] == RECOVERABLE
