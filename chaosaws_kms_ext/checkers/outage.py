@@ -26,7 +26,8 @@ from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.objectives import EachLoad, Objective
 from chaosaws_kms_ext.checkers.outage_figures import Bounds, RecoveryParts, Timeline
 from chaosaws_kms_ext.checkers.outage_windows import Load, Window, find_windows
-from chaosaws_kms_ext.history import END_OF_TIME, MAIN, Conditions, EventName, utc
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Conditions, Event, EventName, utc
+from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.shares import least_present
 
@@ -38,6 +39,9 @@ __all__ = [
     "times",
     "unexplained",
 ]
+
+STEADY_FOR = 2 * SECOND
+"""ns for which arrivals had been answered when a load was called steady."""
 
 
 @checker
@@ -178,12 +182,20 @@ def all_windows(
         rate=history.recorded[load].rate,
         window=conditions.settings.steady_window_at(history.recorded[load].rate),
         deadline=conditions.settings.query_deadline,
-        usual=usual_delay(arrivals, usual_until),
+        usual=usual_delay(_from_steady(arrivals, steady), usual_until),
         stalls=history.witness(load, "stall"),
         stopped=stopped.at if stopped else END_OF_TIME,
         present=least_present(absences),
     )
     return known, find_windows(arrivals, known)
+
+
+def _from_steady(arrivals: Arrivals, steady: Event | None) -> Arrivals:
+    """Without those from before the load was steady: how long the first answers take on a busy
+    machine is not how long an answer takes."""
+    if steady is None:
+        return arrivals
+    return arrivals.due_between(steady.at - STEADY_FOR, END_OF_TIME)
 
 
 def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]:

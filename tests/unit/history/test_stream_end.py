@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chaosaws_kms_ext.history import Operation
 from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history, read_what_is_there
-from chaosaws_kms_ext.history.stream_end import is_closed, is_whole
+from chaosaws_kms_ext.history.stream_end import check_end, is_closed, is_whole
 from chaosaws_kms_ext.history.writer import OperationStream
 from tests.support.records import recorded
 
@@ -176,3 +176,38 @@ def test_nothing_follows_a_batch_that_could_not_be_written(path):
     path.write_bytes(file.getvalue())
     assert not is_whole(path)
     assert numbers(path) == [0]
+
+
+class StillWritten:
+    """A file that grows by a whole batch after its size was asked for."""
+
+    name = "operations-main-1.arrows"
+
+    def __init__(self, now, then):
+        self._now, self._then = now, then
+
+    def open(self, _):
+        return _Growing(self._now, self._then)
+
+
+class _Growing(io.BytesIO):
+    def __init__(self, now, then):
+        super().__init__(now)
+        self._then = then
+
+    def seek(self, offset, whence=0):
+        place = super().seek(offset, whence)
+        if whence == 2 and offset == 0:
+            self._sizes = getattr(self, "_sizes", 0) + 1
+            if self._sizes == 2:  # the size is known, and its last line was looked at
+                end = self.tell()
+                self.write(self._then[end:])
+                super().seek(end)
+        return place
+
+
+def test_what_a_load_writes_while_its_file_is_read_is_no_damage():
+    at = ENDS[1]
+    check_end(StillWritten(KILLED[:at], KILLED), at, "StopIteration()")
+    with pytest.raises(HistoryDamaged):
+        check_end(StillWritten(KILLED, KILLED), at, "StopIteration()")

@@ -236,7 +236,7 @@ def test_whenever_the_run_is_killed_restore_puts_everything_back(tmp_path, monke
 
 
 @pytest.mark.parametrize("refused", ["EnableKey", "PutKeyPolicy", "CancelKeyDeletion"])
-@pytest.mark.parametrize("names", SEVERAL, ids="+".join)
+@pytest.mark.parametrize("names", OFTEN, ids="+".join)
 def test_an_undo_that_fails_keeps_no_other_and_its_entry_stays(tmp_path, names, refused):
     played = Played(tmp_path, names)
     undos = [fault.undo() for fault in played.faults]
