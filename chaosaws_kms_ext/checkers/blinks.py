@@ -74,6 +74,8 @@ class Blinks(Checker):
                 "long the key can be away is not always the same"
             )
         within = _within(found, lower, upper)
+        limit = conditions.settings.longest_key_unusable
+        longest = max((seconds for _, seconds in lasted if seconds is not None), default=0.0)
         figures = {
             "blinks": found,
             "blink_steps": len(found),
@@ -87,6 +89,11 @@ class Blinks(Checker):
             figures=figures,
             measured={"longest_blink": 0.0 if lower is None and upper is not None else lower},
             doubts=doubts,
+            failures=(
+                [f"a blink lasted {longest:.1f} s, longer than CHAOS_MAX_KEY_UNUSABLE={limit:g}"]
+                if longest > limit
+                else []
+            ),
             rows=[("longest blink without an outage", f"{said} ({more})")],
         )
 

@@ -56,10 +56,10 @@ class Start:
     """What it has to meet."""
     on: str
     """What the experiment is about: `cluster`, `key` or `nothing`."""
-    expects_outage: bool
-    """Whether the experiment has a fault that has to be noticed."""
     configuration: Configuration
     """Chaos Toolkit's: what is put there stands in the experiment as `${name}`."""
+    expects_outage: bool = False
+    """Whether the experiment has a fault that has to be noticed."""
 
     @cached_property
     def faults(self) -> list[type[Fault]]:
@@ -100,7 +100,7 @@ def begin(
     kinds_of(settings.report_files)
     asked = experiment_rules.check(experiment, objectives, on)
     outage = experiment_rules.outage(experiment, expects_outage)
-    return Start(run, experiment, asked, on, outage, configuration)
+    return Start(run, experiment, asked, on, configuration, outage)
 
 
 def bring_up(start: Start, stack: contextlib.ExitStack) -> None:

@@ -23,7 +23,7 @@ from chaosaws_kms_ext.recoveries import recover
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import TimedOut, Wait
 
-__all__ = ["blink"]
+__all__ = ["blink", "check_length"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -44,11 +44,7 @@ def blink(
     """
     name = cluster_id or activities.cluster_id(run)
     settings = run.settings
-    if settings.real(seconds) >= settings.put_back_after:
-        raise Refused(
-            f"a blink of {settings.real(seconds):.0f} s is longer than this run may leave the key "
-            f"away ({settings.put_back_after:.0f} s): set CHAOS_MAX_KEY_UNUSABLE to more"
-        )
+    check_length(run, seconds)
     _check_answered(run)
     begun = run.event(EventName.BLINK_BEGAN, asked_aws_seconds=seconds)
     fault_step.inject(run, wanted, name)
@@ -67,6 +63,17 @@ def blink(
     logger.info(f"A blink of {away:.0f} AWS seconds: {seen.why or 'no outage'}")
     _finish(run, name, back, found.outage)
     return found
+
+
+def check_length(run: Run, seconds: float) -> None:
+    """Raises Refused for a blink of so many AWS seconds, if the run may not leave the key away for
+    so long."""
+    settings = run.settings
+    if settings.real(seconds) >= settings.put_back_after:
+        raise Refused(
+            f"a blink of {settings.real(seconds):.0f} s is longer than this run may leave the key "
+            f"away ({settings.put_back_after:.0f} s): set CHAOS_MAX_KEY_UNUSABLE to more"
+        )
 
 
 # Internals

@@ -10,7 +10,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.inject.bisection import LONGEST, MOST_STEPS, BadSearch, Bisection
 from chaosaws_kms_ext.inject.composition import wanted
-from chaosaws_kms_ext.kms.blink import blink
+from chaosaws_kms_ext.kms.blink import blink, check_length
 from chaosaws_kms_ext.run import Refused
 
 __all__ = ["find_longest_blink", "flap_key"]
@@ -91,6 +91,7 @@ def find_longest_blink(
             raise ActivityFailed(str(problem)) from None
         step = wanted(fault, None, None)
         _check_seconds(watch_for=watch_for)
+        check_length(run, search.longest)
         while (seconds := search.next) is not None:
             tried = blink(run, step, seconds, watch_for)
             search = search.after(tried.seconds, tried.outage)

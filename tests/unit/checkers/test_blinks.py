@@ -6,6 +6,7 @@ import pytest
 
 from chaosaws_kms_ext.checkers.blinks import Blinks
 from chaosaws_kms_ext.history import MAIN, EventName
+from chaosaws_kms_ext.settings import Settings
 from tests.support.histories import conditions, event, history, load, ran, verdict
 
 LENGTH = 2000
@@ -105,6 +106,15 @@ def test_where_the_shortest_has_an_outage_the_objective_is_missed():
 def test_what_contradicts_what_the_run_did_is_a_doubt(events, outages, said):
     doubts = measured(*events, outages=outages).doubts
     assert any(said in each for each in doubts), doubts
+
+
+def test_a_blink_that_broke_the_limit_of_the_key_fails_the_run():
+    events = blink(100, 5.0)
+    found = history(load(MAIN, *["ok"] * LENGTH), [*events, *ran(MAIN, 0, LENGTH)])
+    settings = Settings(lab_speed=60, load_rate=20.0, max_key_unusable=4)
+    result = Blinks().check(found, conditions(settings=settings))
+    assert result.failures == ["a blink lasted 5.0 s, longer than CHAOS_MAX_KEY_UNUSABLE=4"]
+    assert measured(*events).failures == []
 
 
 def test_an_outage_before_the_first_blink_is_none_of_it():

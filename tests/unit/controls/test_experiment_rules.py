@@ -10,7 +10,7 @@ import click
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injected, injects
+from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injected, injects, outage
 from chaosaws_kms_ext.controls.lifecycle import begin
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
@@ -239,3 +239,24 @@ def test_each_fault_of_a_list_counts_for_the_rules():
 def test_what_cannot_be_composed_is_refused_before_anything_is_started(faults, said):
     its = experiment([several(*faults)], [step("undo_faults")], "before-method-only")
     assert said in refused(its, "cluster")
+
+
+@pytest.mark.parametrize("action", ["flap_key", "find_longest_blink"])
+def test_a_blink_is_a_fault_of_the_cluster(action):
+    its = experiment([step(action)], [step("undo_faults")], "before-method-only")
+    assert [each.name for each in injected(its["method"])] == ["disable-key"]
+    assert "`on` must be cluster" in refused(its, "nothing")
+    its["method"][0]["provider"]["arguments"] = {"fault": "put-key-policy"}
+    assert "is one of the run's cluster, not put-key-policy" in refused(its, "cluster")
+
+
+def test_an_outage_is_expected_of_a_fault_unless_the_control_says_no():
+    its = experiment([step("disable_key")], [step("enable_key")], "before-method-only")
+    assert begun(its, "cluster").expects_outage
+    assert not outage(its, False)
+    assert not outage(experiment(), True)
+    for wrong in ("false", 0, None, [], "x" * 10_000):
+        with pytest.raises(Refused) as caught:
+            outage(its, wrong)
+        assert "`expects_outage` is true or false, not " in str(caught.value)
+        assert len(str(caught.value)) < 150

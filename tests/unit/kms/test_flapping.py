@@ -7,6 +7,7 @@ import math
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
+from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.inject.composition import Wanted
 from chaosaws_kms_ext.kms import flapping
 from chaosaws_kms_ext.kms.blink import blink
@@ -67,6 +68,14 @@ def test_a_blink_that_the_run_may_not_make_is_refused():
     run = Run(Settings(lab_speed=60, max_key_unusable=10))
     with pytest.raises(Refused, match="a blink of 10 s is longer than this run may leave the key"):
         blink(run, [Wanted("disable-key")], 600, 60, "orders")
+
+
+def test_a_search_whose_longest_blink_the_run_may_not_make_does_not_begin(monkeypatch):
+    monkeypatch.setenv("CHAOS_MAX_KEY_UNUSABLE", "10")
+    runs.end()
+    with pytest.raises(ActivityFailed, match="is longer than this run may leave the key away"):
+        flapping.find_longest_blink(longest=6000)
+    runs.end()
 
 
 def test_without_a_load_nobody_would_see_an_outage():
