@@ -87,9 +87,9 @@ WHO = {Caller.RUN, Caller.MAKER}
 
 PROBES = {
     "Decrypt", "Encrypt", "GetKeyPolicy", "GetKeyRotationStatus", "ListGrants", "ListKeyRotations",
-    "LookupEvents", "PutKeyPolicy", "StartDBCluster",
+    "FailoverDBCluster", "LookupEvents", "PutKeyPolicy", "StartDBCluster",
 }  # fmt: skip
-"""What the probes and the faults call."""
+"""What the probes, the faults and `failover_is_refused` call."""
 
 
 def test_a_run_that_makes_things_needs_what_the_policies_allow(somebody, strict):
