@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak browser pictures bench lint docs policies clean
+.PHONY: gameday test soak browser pictures bench release lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -36,6 +36,10 @@ pictures: $(READY) gameday  ## docs/pictures: the page of a run (needs chromium)
 
 bench: $(READY)  ## this suite beside what people use today: docs/benchmark.md
 	$(BIN)/python -m bench
+
+release: $(READY)  ## dist/: wheel and source, each installed from nothing and tried; SBOM, checksums
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python tools/release.py
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .

@@ -70,6 +70,8 @@ class Cluster:
     engine_mode: str = "provisioned"
     deletion_protection: bool = False
     backup_retention_days: int = 1
+    maintenance_window: str = "sun:05:00-sun:05:30"
+    """AWS takes 30 minutes of a random day, within hours of the Region (UTC)."""
     copy_tags_to_snapshot: bool = False
     serverless_v2: dict[str, float] | None = None
     global_cluster: str | None = None

@@ -98,6 +98,7 @@ ELSEWHERE = {
     "resources/create.py": "e2e/test_making",
     "resources/master_passwords.py": "unit/loadgen/test_conninfo, e2e/test_making",
     "run.py": "unit/history, unit/controls/test_run",
+    "shipped/new_experiment.py": "unit/cli/test_new",
     "undo/bring_back.py": "unit/undo/test_restore, e2e/test_shared_key",
     "undo/restorer.py": "unit/undo/test_store",
     "undo/undo.py": "unit/undo/test_replay, test_store",

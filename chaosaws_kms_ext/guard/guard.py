@@ -21,6 +21,7 @@ from chaosaws_kms_ext.guard.backups import backup
 from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Survey, survey
+from chaosaws_kms_ext.guard.not_during import not_during
 from chaosaws_kms_ext.guard.permissions import Identity
 from chaosaws_kms_ext.guard.recoverable import recoverable
 from chaosaws_kms_ext.history import EventName
@@ -128,6 +129,7 @@ def _inspect(
     found.findings += [
         *_of_key(aws, cluster, key, who),
         *_of_cluster(cluster),
+        *not_during(settings.not_during, cluster.maintenance_window, settings.longest_run),
         *_checked(lambda: recoverable(aws, cluster)),
         *consent.of_fault(needs.consent, settings),
         *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),

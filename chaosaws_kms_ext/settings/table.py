@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaosaws_kms_ext.settings import parsers
+from chaosaws_kms_ext.settings.periods import periods
 
 __all__ = ["Table"]
 
@@ -164,6 +165,13 @@ class Table:
         parsers.choice("no", "yes"),
         "no",
         "whether a fault may schedule the deletion of the cluster's key, 30 days ahead (aws)",
+    )
+    not_during: tuple[str, ...] = _setting(
+        periods,
+        (),
+        "when no fault may be injected, with commas, in UTC: `2026-12-20/2027-01-02`, "
+        "`fri:16:00-mon:08:00`, or `maintenance`, the cluster's own window; a run must not reach "
+        "into one either",
     )
     without_switch: str = _setting(
         parsers.choice("no", "yes"),

@@ -172,6 +172,8 @@ def new_cluster(
         tags=find.tags(params.get("Tags", [])),
         **more,
     )
+    if window := params.get("PreferredMaintenanceWindow"):
+        cluster.maintenance_window = window
     region.clusters[name] = cluster
     rds.write_event("RDS-EVENT-0170", cluster)
     return cluster

@@ -34,6 +34,7 @@ def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
             "Port": cluster.port,
             "ClusterCreateTime": cluster.created,
             "BackupRetentionPeriod": cluster.backup_retention_days,
+            "PreferredMaintenanceWindow": cluster.maintenance_window,
             "EarliestRestorableTime": cluster.restorable_from,
             "LatestRestorableTime": _latest_restorable(rds, cluster),
             "CopyTagsToSnapshot": cluster.copy_tags_to_snapshot,

@@ -54,6 +54,7 @@ MODIFIABLE = {
     "CopyTagsToSnapshot": "copy_tags_to_snapshot",
     "DeletionProtection": "deletion_protection",
     "EngineVersion": "engine_version",
+    "PreferredMaintenanceWindow": "maintenance_window",
     "ServerlessV2ScalingConfiguration": "serverless_v2",
 }
 
