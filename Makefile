@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak browser pictures bench deploy-check release lint docs policies clean
+.PHONY: gameday test soak browser pictures bench deploy-check site release lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -37,9 +37,13 @@ pictures: $(READY) gameday  ## docs/pictures: the page of a run (needs chromium)
 bench: $(READY)  ## this suite beside what people use today: docs/benchmark.md
 	$(BIN)/python -m bench
 
-deploy-check: $(READY)  ## deploy/: each file held against its format, and its commands run on the lab
+deploy-check: $(READY)  ## deploy/: each file held against its format, and its commands run on the lab; the site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n 2 tests/deploy
+
+site: $(READY)  ## build/site: the pages of docs/ as a site, every link looked up
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[deploy]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 release: $(READY)  ## dist/: wheel and source, each installed from nothing and tried; SBOM, checksums
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
