@@ -11,7 +11,7 @@ from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Described, belongs
 
-__all__ = ["backup"]
+__all__ = ["backup", "taken"]
 
 GO_WITHOUT = "CHAOS_WITHOUT_BACKUP=yes allows the run without one"
 
@@ -36,7 +36,7 @@ def backup(
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
     known = {str(s.get("DBClusterSnapshotArn")): s for s in snapshots}
     copies = sorted(
-        (s for s in snapshots if _is_copy(s, cluster)), key=lambda s: _taken(s, known), reverse=True
+        (s for s in snapshots if _is_copy(s, cluster)), key=lambda s: taken(s, known), reverse=True
     )
     if not copies:
         return refused(
@@ -46,7 +46,7 @@ def backup(
         )
     newest = copies[0]
     name = newest["DBClusterSnapshotIdentifier"]
-    age = (now or datetime.now(UTC)) - _taken(newest, known)
+    age = (now or datetime.now(UTC)) - taken(newest, known)
     if age > within:
         return refused(
             "backup",
@@ -75,7 +75,7 @@ def _is_copy(snapshot: Described, cluster: Cluster) -> bool:
     )
 
 
-def _taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
+def taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
     """How old its data are: a copy has the data of its source snapshot, if that still exists.
 
     A DBClusterSnapshot does not have OriginalSnapshotCreateTime, as a DBSnapshot has.

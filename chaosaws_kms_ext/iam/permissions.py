@@ -139,6 +139,8 @@ FOR_RDS = tuple(
 CALLS = (
     # API reference, GetCallerIdentity: "No permissions are required".
     Call("sts", "GetCallerIdentity", LOOKS, ()),
+    # Of `chaos kms doctor --all`, where no Region is named.
+    _call("ec2", "DescribeRegions", (Caller.PROBE,), Resource.ANYTHING),
     # Looks are not held to the tag: the guard has to see what does not carry it, to say so.
     _call("kms", "DescribeKey", LOOKS, Resource.KEYS),  # of the backup's key as well
     _call("kms", "ListResourceTags", LOOKS, Resource.KEY),
