@@ -259,6 +259,7 @@ PERMANENT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "CustomKeyStoreNotFoundException",
         "ExpiredImportTokenException",
         "ExpiredToken",
         "ExpiredTokenException",

@@ -77,14 +77,12 @@ class LocalLab:
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
         `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
-        first has so many `readers`. `key_store`: the custom key store that the key is in, one of
-        no, cloudhsm and external.
+        first has so many `readers`. `key_store`: where the key is: no, cloudhsm or external.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
         numbers = {"speed": speed, "port": port, "readers": readers, "clusters": clusters}
-        options = {name: str(number) for name, number in numbers.items()}
-        options |= {"profile": profile, "key-store": key_store}
+        options = {"profile": profile, "key-store": key_store, **numbers}
         command = _command(options, iam=iam, tls=tls)
         ours, theirs = os.pipe()
         try:
@@ -173,11 +171,11 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         boto3.DEFAULT_SESSION = session
 
 
-def _command(options: Mapping[str, str], **flags: bool) -> list[str]:
+def _command(options: Mapping[str, object], **flags: bool) -> list[str]:
     """What starts the lab."""
     return [
         *(sys.executable, "-m", "chaosaws_kms_lab"),
-        *(word for name, value in options.items() for word in (f"--{name}", value)),
+        *(word for name, value in options.items() for word in (f"--{name}", str(value))),
         *(f"--{name}" for name, wanted in flags.items() if wanted),
     ]
 
