@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.text import printable
 
 __all__ = ["KeyStore", "describe", "keys"]
 
@@ -20,6 +21,7 @@ class KeyStore:
 
     id: str
     name: str
+    """As somebody has called it, in printable letters."""
     state: str
     """CONNECTED, CONNECTING, DISCONNECTED, DISCONNECTING or FAILED."""
     error: str = ""
@@ -35,7 +37,7 @@ def describe(aws: Aws, store: str) -> KeyStore:
     said = found[0]
     return KeyStore(
         store,
-        said.get("CustomKeyStoreName", ""),
+        printable(said.get("CustomKeyStoreName", "")),
         said.get("ConnectionState", "unknown"),
         said.get("ConnectionErrorCode", ""),
     )

@@ -245,6 +245,7 @@ def _of_the_rest(
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
     lost = store.keys if store else []
+    where = "a key of the same custom key store" if store else "the same key"
     single = [*there.single_instances(key.arn), *(store.single if store else ())]
     within = timedelta(seconds=settings.real(settings.backup_within))
     go_without = settings.without_backup == "yes"
@@ -252,7 +253,7 @@ def _of_the_rest(
         *([store.store] if store else ()),
         consented,
         *(_checked(lambda: key_store.allowed(aws, store.keys)) if store and wanted else ()),
-        *(_checked(lambda: beside(aws, others, single)) if wanted else ()),
+        *(_checked(lambda: beside(aws, others, single, where)) if wanted else ()),
         backup(aws, cluster, there.cluster_snapshots, within, go_without, lost=lost),
     ]
 

@@ -93,7 +93,8 @@ def replay(
         if time.monotonic() - begin > limit:
             raise NotPutBack(f"{wrong} after {limit:.0f} s" if undo.slow else wrong)
         if wrong != said:
-            logger.warning(f"not put back yet, trying again: {wrong}")
+            about = "" if trying.under_way else ", trying again"
+            logger.warning(f"not put back yet{about}: {wrong}")
         said = wrong
         time.sleep(min(LOOK_AGAIN, slow_within / 100) if trying.under_way else TRY_AGAIN)
 

@@ -112,6 +112,7 @@ def create_custom_key_store(world: World, call: Call) -> dict[str, Any]:
         why = f"The lab has custom key stores of {ACCOUNT} only."
         raise AwsError("ValidationException", why)
     kind = params.get("CustomKeyStoreType", CLOUDHSM)
+    _check_type(kind, params)
     missing = [name for name in NEEDED[kind] if name not in params]
     if params.get("XksProxyConnectivity") == BY_VPC and f"{VPC}Name" not in params:
         missing.append(f"{VPC}Name")
@@ -170,6 +171,7 @@ def update_custom_key_store(world: World, call: Call) -> dict[str, Any]:
     authorize_account(world, call, "UpdateCustomKeyStore")
     store, region = named(world, call), world.region(call.region)
     given = {k: v for k, v in call.params.items() if k != "CustomKeyStoreId"}
+    _check_type(store.type, given)
     name = given.pop("NewCustomKeyStoreName", None)
     if store.state != DISCONNECTED and (given or not store.connected):
         raise _invalid(store)
@@ -286,6 +288,18 @@ def _of_proxy(params: dict[str, Any]) -> dict[str, str]:
     }  # fmt: skip
     credential = params.get("XksProxyAuthenticationCredential")
     return said | ({"AccessKeyId": credential["AccessKeyId"]} if credential else {})
+
+
+def _check_type(kind: str, params: dict[str, Any]) -> None:
+    """Raises ValidationException for what only a store of the other type has."""
+    wrong = [
+        name
+        for name in params
+        if (name.startswith("XksProxy") if kind == CLOUDHSM else name in NEEDED[CLOUDHSM])
+    ]
+    if wrong:
+        why = f"{', '.join(wrong)} is not valid for a custom key store of type {kind}."
+        raise AwsError("ValidationException", why)
 
 
 def _check_name(region: Region, name: str) -> None:

@@ -322,6 +322,21 @@ def test_a_store_that_lacks_something_is_not_made(lab, kind, missing):
     assert missing in refused.message
 
 
+@pytest.mark.parametrize(("kind", "other"), [(CLOUDHSM, EXTERNAL), (EXTERNAL, CLOUDHSM)])
+def test_what_only_the_other_type_has_is_refused(lab, kind, other):
+    for name, value in BACKING[other].items():
+        asked = {"CustomKeyStoreType": kind, **BACKING[kind], name: value}
+        refused = lab.refusal("CreateCustomKeyStore", CustomKeyStoreName="s", **asked)
+        assert refused.code == "ValidationException"
+        assert refused.message == f"{name} is not valid for a custom key store of type {kind}."
+    store = make(lab, kind)
+    if "KeyStorePassword" in BACKING[other]:
+        refused = lab.refusal(
+            "UpdateCustomKeyStore", CustomKeyStoreId=store, KeyStorePassword="kmsPswd"
+        )
+        assert refused.code == "ValidationException"
+
+
 def test_a_proxy_behind_an_endpoint_service_needs_its_name(lab):
     by_vpc = {"XksProxyConnectivity": "VPC_ENDPOINT_SERVICE"}
     asked = {**BACKING[EXTERNAL], **by_vpc, "CustomKeyStoreType": EXTERNAL}

@@ -41,6 +41,13 @@ def test_a_store_with_the_clusters_key_alone_may_be_disconnected(lab):
     assert told == f"the custom key store shop ({lab.store}) is connected"
 
 
+def test_a_store_of_a_hostile_name_is_named_in_letters_that_can_be_printed(lab):
+    lab.its.name = "shop\n\x1b[31m CHAOS_BLAST_RADIUS=0"
+    found = inspect(lab)
+    assert found.refusals == []
+    assert all(each.why.isprintable() for each in found.findings)
+
+
 def test_it_takes_a_consent_of_its_own(lab):
     assert refusals(lab, allow_key_store="no") == [
         "this fault needs a consent of its own: set CHAOS_ALLOW_KEY_STORE=yes if it is wanted"
