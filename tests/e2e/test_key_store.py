@@ -65,6 +65,44 @@ def test_a_store_that_takes_longer_than_allowed_fails_the_run(chaos):
     assert "ConnectionState is CONNECTING, not CONNECTED after 2 s" in said[0]
 
 
+def test_a_store_that_is_disconnected_although_nobody_answered_is_connected(chaos):
+    silent = {"kind": "cut-after", "service": "kms", "operation": "DisconnectCustomKeyStore"}
+    ran = misbehaving(chaos, silent)
+    assert ran.status == 1
+    assert "Traceback" not in ran.output
+    assert any(each.startswith("action disconnect-the-key") for each in ran.summary["reasons"])
+    assert not any(each.startswith(("rollback", "left")) for each in ran.summary["reasons"])
+
+
+@pytest.mark.parametrize("kind", ["throttling", "error", "error-after", "cut", "cut-after"])
+@pytest.mark.parametrize("operation", ["ConnectCustomKeyStore", "DescribeCustomKeyStores"])
+def test_what_aws_does_not_answer_at_first_is_asked_again(aws, kind, operation):
+    lab_as_aws = aws(key_store="external", **CONSENT)
+    running = lab_as_aws.chaos.start_run(EXPERIMENT)
+    running.until_said(MOMENTS["hold"])
+    order = {"kind": kind, "service": "kms", "operation": operation, "count": 7}
+    Misbehaviours.of(lab_as_aws.lab).order(**order)
+    ran = running.wait(200)
+    assert ran.status == 0, ran.output
+    assert state(lab_as_aws) == "CONNECTED"
+    assert nothing_is_left(lab_as_aws)
+
+
+def test_the_doctor_counts_what_is_in_the_store(aws):
+    lab_as_aws = aws(key_store="external", **CONSENT)
+    key, _ = beside(lab_as_aws)
+    asked = ("doctor", "--fault", "disconnect-key-store")
+    ran = lab_as_aws.chaos.kms(*asked)
+    assert ran.status == 1
+    assert f"(key {key}, " in ran.output
+    assert "set CHAOS_BLAST_RADIUS=3" in ran.output
+    ran = lab_as_aws.chaos.kms(*asked, CHAOS_BLAST_RADIUS="3")
+    assert ran.status == 0, ran.output
+    assert "the custom key store shop (cks-" in ran.output
+    # A fault of the key alone has nothing to do with them.
+    assert lab_as_aws.chaos.kms("doctor").status == 0
+
+
 def test_a_write_that_is_lost_meanwhile_fails_the_run(chaos):
     ran = misbehaving(chaos, {"kind": "lose-writes", "cluster": "orders", "writes": 3})
     assert ran.status == 1
