@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_lab import kms
 from chaosaws_kms_lab.calls import Call, administrator
+from chaosaws_kms_lab.kms import key_stores
 from chaosaws_kms_lab.rds import handle
 from tests.support.in_process_lab import ADDRESS, REGION, InProcessLab
 from tests.support.labs import credentials
@@ -79,8 +81,6 @@ class StoreLab(InProcessLab):
 
     def operations(self) -> list[str]:
         """The calls of KMS so far that came through the door."""
-        import json
-
         lines = map(json.loads, self.log.read_text().splitlines())
         return [line["operation"] for line in lines if line["service"] == "kms"]
 
@@ -89,7 +89,12 @@ class StoreLab(InProcessLab):
 
 
 def time_of(lab: InProcessLab, monkeypatch: pytest.MonkeyPatch, module: Any) -> list[float]:
-    """Lets a module wait by the lab's clock; the seconds that it waited for are in the list."""
+    """Lets a module wait by the lab's clock; the seconds that it waited for are in the list.
+
+    Stores connect in 50 and disconnect in 5 seconds, which is fewer looks for a test.
+    """
+    monkeypatch.setattr(key_stores, "CONNECTS_IN", {EXTERNAL: 50.0})
+    monkeypatch.setattr(key_stores, "DISCONNECTS_IN", 5.0)
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
