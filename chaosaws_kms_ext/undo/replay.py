@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jmespath
@@ -74,7 +74,8 @@ def replay(
             return Instant.now(asked)
     if undo.has_expired:
         raise NotPutBack(_expired(undo))
-    trying, begin, said = _Trying(aws, undo), time.monotonic(), ""
+    begin, said = time.monotonic(), ""
+    trying = _Trying(aws, undo, heard=begin)
     while True:
         limit = slow_within if undo.slow else VERIFY_TIMEOUT
         try:
@@ -105,6 +106,8 @@ class _Trying:
 
     aws: Aws
     undo: Undo
+    heard: float
+    """When AWS last answered all that was asked (time.monotonic), or else when this began."""
     answer: Instant | None = None
     """When AWS first answered the last call."""
     refused: str = ""
@@ -113,8 +116,6 @@ class _Trying:
     """Whether AWS is about it, so that no call has to be made now."""
     failures: int = 0
     """Answers that say that AWS could not do it, one after the other."""
-    heard: float = field(default_factory=time.monotonic)
-    """When AWS last answered all that was asked (time.monotonic), or else when this began."""
 
     def once(self) -> str:
         """Makes the calls unless AWS is about it, and looks; what is still wrong, empty if nothing.

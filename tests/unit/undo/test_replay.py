@@ -203,6 +203,19 @@ def test_while_a_store_is_connected_aws_may_fall_silent_for_a_minute(lab, slept)
     assert sum(slept) < 200
 
 
+def test_an_aws_that_is_silent_from_the_first_call_on_ends_it_after_a_minute(lab, slept):
+    disconnect(lab, 600)
+    aws = lab.aws()
+
+    def call(service, operation, params):
+        raise AwsError("no answer")
+
+    aws.call = call
+    with pytest.raises(NotPutBack, match="no answer"):
+        replay(aws, connect(lab))
+    assert 60 <= sum(slept) <= 62
+
+
 def test_a_store_that_is_not_there_is_given_up_at_once(lab, slept):
     with pytest.raises(NotPutBack, match="CustomKeyStoreNotFoundException"):
         replay(lab.aws(), connect(lab, "cks-00000000000000000"))
