@@ -18,10 +18,11 @@ from chaosaws_kms_lab import kms, rds
 from chaosaws_kms_lab.aurora import AVAILABLE, State
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.data_plane import LabCannotStart
+from chaosaws_kms_lab.key_store import CLOUDHSM, CONNECTED, EXTERNAL
 from chaosaws_kms_lab.rds import Rds, snapshots
-from chaosaws_kms_lab.world import Instance, Region, Snapshot
+from chaosaws_kms_lab.world import Instance, Region, Snapshot, World
 
-__all__ = ["clusters"]
+__all__ = ["KEY_STORES", "clusters"]
 
 NAMES = ("orders", "carts", "invoices", "payments")
 """Of the clusters, the first of which has a backup."""
@@ -46,23 +47,48 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 
 BACKUP = f"{CLUSTER}-backup"
 
+KEY_STORES = ("no", "cloudhsm", "external")
+"""Where the key of the clusters is: in KMS itself, or in a custom key store of this type."""
+
+STORE = "shop"
+"""The name of that store."""
+
 
 def clusters(
-    service: Rds, region_name: str, readers: int = 0, number: int = 1
+    service: Rds, region_name: str, readers: int = 0, number: int = 1, key_store: str = "no"
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
-    how to reach each."""
+    how to reach each. `key_store`: one of KEY_STORES."""
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
     region = world.region(region_name)
     named = NAMES[:number]
     what = "cluster" if number == 1 else "clusters"
-    key = kms.create_key(region, world, f"encrypts the {what} {', '.join(named)}", tags=dict(TAGS))
+    more = _in_store(world, region, key_store) if key_store != "no" else {}
+    said = f"encrypts the {what} {', '.join(named)}"
+    key = kms.create_key(region, world, said, tags=dict(TAGS), **more)
     region.aliases[f"alias/{CLUSTER}"] = key.id
     for name in named:
         _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
     return [_when_up(service, region, name) | {"key": key.arn} for name in named]
+
+
+def _in_store(world: World, region: Region, key_store: str) -> dict[str, Any]:
+    """Makes a connected custom key store; what a key in it has of that."""
+    if key_store == "cloudhsm":
+        backing = {"CloudHsmClusterId": "cluster-a2b3c4defgh", "TrustAnchorCertificate": "none"}
+        store, external = kms.make_key_store(world, region, STORE, CLOUDHSM, backing), None
+    else:
+        proxy = {
+            "Connectivity": "PUBLIC_ENDPOINT",
+            "AccessKeyId": "ABCDE234567EXAMPLEKEY",
+            "UriEndpoint": "https://keys.example.com",
+            "UriPath": "/kms/xks/v1",
+        }
+        store, external = kms.make_key_store(world, region, STORE, EXTERNAL, proxy), CLUSTER
+    store.state = CONNECTED
+    return {"origin": store.type, "store": store, "external_key": external}
 
 
 def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:

@@ -50,15 +50,16 @@ def serve(
     iam: bool,
     readers: int = 0,
     clusters: int = 1,
+    key_store: str = "no",
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
-    readers; what a client has to know of it.
+    readers; what a client has to know of it. `key_store`: one of seed.KEY_STORES.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
     """
     world = World(Clock(servers.speed), PROFILES[profile])
     rds = Rds(world, servers)
-    seeded = seed.clusters(rds, region, readers, clusters)
+    seeded = seed.clusters(rds, region, readers, clusters, key_store)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

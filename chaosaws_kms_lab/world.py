@@ -15,6 +15,7 @@ from chaosaws_kms_lab.aurora import DEAD_STATUSES, Profile, State
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.key import Grant, Key, Material
+from chaosaws_kms_lab.key_store import KeyStore
 
 __all__ = [
     "BlueGreenDeployment",
@@ -26,6 +27,7 @@ __all__ = [
     "Grant",
     "Instance",
     "Key",
+    "KeyStore",
     "Material",
     "Origin",
     "Region",
@@ -243,6 +245,8 @@ class DataMisbehaviour:
     """AWS seconds."""
     up: float = 0.0
     """AWS seconds."""
+    code: str = ""
+    """A ConnectionErrorCode of KMS."""
     when: str = ""
     """When an outage begins: `key-lost` or `now`."""
     over: bool = False
@@ -257,6 +261,7 @@ class Region:
     keys: dict[str, Key] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     """Alias name → key id."""
+    key_stores: dict[str, KeyStore] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)

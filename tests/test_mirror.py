@@ -17,6 +17,7 @@ ELSEWHERE = {
     "aws/cloudtrail.py": "what CloudTrail tells: unit/audit/test_probes",
     "aws/conditions.py": "a part of a policy: unit/aws/test_key_policy",
     "aws/key_material.py": "unit/faults/test_delete_key_material",
+    "aws/key_stores.py": "unit/guard/test_key_store",
     "aws/kms.py": "one call a function, with no decision of its own: e2e/test_probes",
     "aws/names.py": "names only",
     "aws/principals.py": "a part of a policy: unit/aws/test_key_policy",

@@ -261,6 +261,7 @@ PERMANENT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "CustomKeyStoreNotFoundException",
         "ExpiredImportTokenException",
         "ExpiredToken",
         "ExpiredTokenException",

@@ -82,7 +82,8 @@ def command(
         with contextlib.ExitStack() as stack:
             cluster, lab_id = settings.cluster_id, ""
             if settings.target == "lab":
-                lab = LocalLab.start(settings.lab_speed, settings.lab_profile)
+                store = settings.lab_key_store
+                lab = LocalLab.start(settings.lab_speed, settings.lab_profile, key_store=store)
                 stack.callback(lab.stop)
                 stack.enter_context(only_the_lab(lab))
                 cluster, lab_id = lab.clusters[0]["id"], lab.id

@@ -57,6 +57,13 @@ __all__ = ["UNSET", "command"]
     show_default=True,
     help="How many clusters there are, all under one key; readers has the first.",
 )
+@click.option(
+    "--key-store",
+    type=click.Choice(["no", "cloudhsm", "external"]),
+    default="no",
+    show_default=True,
+    help="The custom key store of KMS that their key is in.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
 def command(
@@ -68,6 +75,7 @@ def command(
     tls: bool,
     readers: int,
     clusters: int,
+    key_store: str,
     as_json: bool,
 ) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
@@ -81,7 +89,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port, iam, tls, readers, clusters)
+        running = LocalLab.start(speed, profile, port, iam, tls, readers, clusters, key_store)
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     try:

@@ -66,7 +66,7 @@ def add(endpoint: str, /, **order: Any) -> None:
 @click.option(
     "--seconds",
     type=POSITIVE,
-    help="How long an outage lasts, or how much longer a recovery takes, in AWS seconds.",
+    help="How long an outage lasts, or how much longer something takes, in AWS seconds.",
 )
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="Of the sessions.")
 @click.option(
@@ -79,6 +79,9 @@ def add(endpoint: str, /, **order: Any) -> None:
     "--when",
     type=click.Choice(["key-lost", "now"]),
     help="An outage begins when the key is lost the next time (so by default), or now.",
+)
+@click.option(
+    "--code", help="Why a key store does not connect: a ConnectionErrorCode (NETWORK_ERRORS)."
 )
 @click.pass_obj
 def data(endpoint: str, /, **order: Any) -> None:
@@ -99,7 +102,8 @@ def data(endpoint: str, /, **order: Any) -> None:
 
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
     its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
-    encryption context; this one takes no CLUSTER).
+    encryption context), key-store-fails (custom key stores do not connect, and say --code),
+    key-store-slow (they take --seconds longer). The last three take no CLUSTER.
 
     What really happened to data stands in the lab's truth.jsonl.
     """

@@ -102,7 +102,8 @@ def command(name: str, faults: Sequence[str], others: Sequence[str], **given: st
     back, `switch-trust` for that role's trust policy.
 
     What is not given is `*`. The key can be taken away only where it carries the tag
-    chaos:allow=kms; it can be put back where it does or is named here. What `make` makes gets the
+    chaos:allow=kms (a custom key store cannot carry one: what is about stores is allowed for all of
+    them); it can be put back where it does or is named here. What `make` makes gets the
     tag chaos:run, and nothing without it can be removed.
     """
     place = _place(given, _others(others))

@@ -191,6 +191,7 @@ def local_lab(start: Start) -> Iterator[None]:
         tls=settings.lab_tls == "yes",
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
+        key_store=settings.lab_key_store,
     )
     try:
         start.run.lab = lab

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from chaosaws_kms_ext.aws import kms
@@ -23,8 +23,11 @@ def backup(
     within: timedelta,
     go_without: bool,
     now: datetime | None = None,
+    lost: Collection[str] = (),
 ) -> Finding:
     """Backups are on, and there is a snapshot, not older than `within`, under another usable key.
+
+    `lost`: the ARNs of other keys that go with the cluster's own.
 
     Automated backups are under the cluster's own key: without it they are lost like the cluster
     (Aurora User Guide, Overview.Encryption). Copies in other Regions or accounts cannot be seen
@@ -35,9 +38,8 @@ def backup(
     if not cluster.raw.get("BackupRetentionPeriod"):
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
     known = {str(s.get("DBClusterSnapshotArn")): s for s in snapshots}
-    copies = sorted(
-        (s for s in snapshots if _is_copy(s, cluster)), key=lambda s: taken(s, known), reverse=True
-    )
+    copies = [each for each in snapshots if _is_copy(each, cluster, lost)]
+    copies.sort(key=lambda each: taken(each, known), reverse=True)
     if not copies:
         return refused(
             "backup",
@@ -66,11 +68,11 @@ def backup(
 # Internals
 
 
-def _is_copy(snapshot: Described, cluster: Cluster) -> bool:
+def _is_copy(snapshot: Described, cluster: Cluster, lost: Collection[str]) -> bool:
     return (
         belongs(snapshot, cluster)
         and snapshot.get("Status") == "available"
-        and snapshot.get("KmsKeyId") not in (None, "", cluster.key)
+        and snapshot.get("KmsKeyId") not in (None, "", cluster.key, *lost)
         and isinstance(snapshot.get("SnapshotCreateTime"), datetime)
     )
 

@@ -16,11 +16,11 @@ from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
-from chaosaws_kms_ext.guard import consent, credentials, permissions
+from chaosaws_kms_ext.guard import consent, credentials, key_store, permissions
 from chaosaws_kms_ext.guard.backups import backup
 from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
-from chaosaws_kms_ext.guard.inventory import Survey, survey
+from chaosaws_kms_ext.guard.inventory import survey
 from chaosaws_kms_ext.guard.not_during import not_during
 from chaosaws_kms_ext.guard.permissions import Identity
 from chaosaws_kms_ext.guard.recoverable import recoverable
@@ -134,7 +134,7 @@ def _inspect(
         *consent.of_fault(needs.consent, settings),
         *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
-        *_checked(lambda: _of_the_rest(found, aws, settings, target)),
+        *_checked(lambda: _of_the_rest(found, aws, settings, target, needs)),
         *_of_permissions(aws, settings, who, found.target, needs),
     ]
 
@@ -231,22 +231,32 @@ def _of_cluster(cluster: Cluster) -> list[Finding]:
     return [refused("cluster", why)]
 
 
-def _of_the_rest(found: Inspection, aws: Aws, settings: Settings, target: Target) -> list[Finding]:
-    """What else is under the key; the target's other clusters are known from here on."""
+def _of_the_rest(
+    found: Inspection, aws: Aws, settings: Settings, target: Target, needs: Needs
+) -> list[Finding]:
+    """What else is under the key, or under the keys of its custom key store; the target's other
+    clusters are known from here on."""
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
-    others = there.clusters_beside(key.arn, cluster)
+    store = key_store.reached(aws, there, key, cluster) if needs.reach == "store" else None
+    affected = [str(each) for each in there.others(key.arn, cluster)]
+    affected += store.affected if store else []
+    others = [*there.clusters_beside(key.arn, cluster), *(store.clusters if store else ())]
     found.target = replace(target, others=tuple(others))
-    consented = _blast_radius(there, cluster, key, settings.blast_radius)
+    consented = _blast_radius(affected, cluster, key, settings.blast_radius, needs)
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
-    single = there.single_instances(key.arn)
+    lost = store.keys if store else []
+    where = "a key of the same custom key store" if store else "the same key"
+    single = [*there.single_instances(key.arn), *(store.single if store else ())]
     within = timedelta(seconds=settings.real(settings.backup_within))
     go_without = settings.without_backup == "yes"
     return [
+        *([store.store] if store else ()),
         consented,
-        *(_checked(lambda: beside(aws, others, single)) if wanted else ()),
-        backup(aws, cluster, there.cluster_snapshots, within, go_without),
+        *(_checked(lambda: key_store.allowed(aws, store.keys)) if store and wanted else ()),
+        *(_checked(lambda: beside(aws, others, single, where)) if wanted else ()),
+        backup(aws, cluster, there.cluster_snapshots, within, go_without, lost=lost),
     ]
 
 
@@ -276,18 +286,22 @@ def _alone(finding: Finding) -> Finding:
     return refused(finding.about, why)
 
 
-def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:
-    """Names everything else that would lose the key: consent must give the exact number of it."""
-    others = [str(user) for user in there.others(key.arn, cluster)]
+def _blast_radius(
+    others: list[str], cluster: Cluster, key: Key, consented: int, needs: Needs
+) -> Finding:
+    """Names everything else that would lose its key: consent must give the exact number of it."""
+    also = "" if needs.reach == "key" else " or another of its custom key store"
     if len(others) == consented:
-        also = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
-        return ok("blast radius", f"{cluster.id} with its instances and snapshots{also}")
+        more = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
+        return ok("blast radius", f"{cluster.id} with its instances and snapshots{more}")
     if not others:
-        why = f"nothing but {cluster.id} uses the key, and CHAOS_BLAST_RADIUS says {consented}"
+        why = (
+            f"nothing but {cluster.id} uses the key{also}, and CHAOS_BLAST_RADIUS says {consented}"
+        )
         return refused("blast radius", f"{why}: look again, and set it to 0")
     return refused(
         "blast radius",
-        f"{len(others)} other things use the key of {cluster.id} and would lose it too "
+        f"{len(others)} other things use the key of {cluster.id}{also} and would lose it too "
         f"({_named(others)}): if that is wanted, set CHAOS_BLAST_RADIUS={len(others)}"
         + (f", which says {consented}" if consented else ""),
     )

@@ -11,7 +11,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["CALLS", "Call", "Caller", "Permission", "Resource", "When", "of_own", "of_target"]
+from chaosaws_kms_ext.iam.needs import Needs
+
+__all__ = [
+    "CALLS",
+    "Call",
+    "Caller",
+    "Permission",
+    "Resource",
+    "When",
+    "of_own",
+    "of_target",
+    "on_none",
+]
+
+
+def on_none(action: str) -> bool:
+    """Whether an action of KMS has no resource type (Service Authorization Reference, AWS KMS).
+
+    It is allowed on `*`, and no tag narrows it down: a custom key store has neither ARN nor tags.
+    """
+    return action.endswith(("CustomKeyStore", "CustomKeyStores")) or action == "kms:ListKeys"
 
 
 class Caller(Enum):
@@ -231,13 +251,21 @@ CALLS = (
 )  # fmt: skip
 
 
-def of_target(inject: Sequence[str], undo: Sequence[str], look: Sequence[str]) -> list[Call]:
-    """The calls of a fault that takes the key of the run's cluster away, from their actions."""
+def of_target(needs: Needs) -> list[Call]:
+    """The calls of a fault that takes the key of the run's cluster away."""
+    others = ("ListGrants", "ListResourceTags") if needs.reach == "store" else ()
     return [
-        *(_call(*_named(each), RUNS, Resource.KEY, When.TAGGED) for each in inject),
-        *(_call(*_named(each), UNDOES, Resource.KEY, When.TAGGED_OR_NAMED) for each in undo),
-        *(_call(*_named(each), RUNS, Resource.KEY) for each in look),
+        *(_of_target(each, RUNS, When.TAGGED) for each in needs.inject),
+        *(_of_target(each, UNDOES, When.TAGGED_OR_NAMED) for each in needs.undo),
+        *(_of_target(each, LOOKS) for each in needs.look),
+        *(_call("kms", each, LOOKS, Resource.KEYS) for each in others),
     ]
+
+
+def _of_target(action: str, callers: Sequence[Caller], when: When = When.ALWAYS) -> Call:
+    if on_none(action):
+        return _call(*_named(action), callers, Resource.ANYTHING)
+    return _call(*_named(action), callers, Resource.KEY, when)
 
 
 def of_own(*actions: str) -> list[Call]:

@@ -129,7 +129,7 @@ def calls(target: Iterable[Needs] = (), own: Iterable[Needs] = ()) -> list[Call]
     """Every call of ours, with those of faults on the key of the run's cluster (`target`), and of
     faults on a key that the run made (`own`)."""
     return [
-        *(call for each in target for call in of_target(each.inject, each.undo, each.look)),
+        *(call for each in target for call in of_target(each)),
         *(call for each in own for call in of_own(*each.inject, *each.undo, *each.look)),
         *CALLS,
     ]

@@ -71,17 +71,19 @@ class LocalLab:
         tls: bool = False,
         readers: int = 0,
         clusters: int = 1,
+        key_store: str = "no",
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
         `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
-        first has so many `readers`.
+        first has so many `readers`. `key_store`: where the key is: no, cloudhsm or external.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
-        numbers = {"port": port, "readers": readers, "clusters": clusters}
-        command = _command(speed, profile, numbers, iam=iam, tls=tls)
+        numbers = {"speed": speed, "port": port, "readers": readers, "clusters": clusters}
+        options = {"profile": profile, "key-store": key_store, **numbers}
+        command = _command(options, iam=iam, tls=tls)
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
@@ -169,13 +171,11 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         boto3.DEFAULT_SESSION = session
 
 
-def _command(speed: float, profile: str, numbers: Mapping[str, int], **flags: bool) -> list[str]:
+def _command(options: Mapping[str, object], **flags: bool) -> list[str]:
     """What starts the lab."""
-    options = {"speed": str(speed), "profile": profile}
-    options |= {name: str(number) for name, number in numbers.items()}
     return [
         *(sys.executable, "-m", "chaosaws_kms_lab"),
-        *(word for name, value in options.items() for word in (f"--{name}", value)),
+        *(word for name, value in options.items() for word in (f"--{name}", str(value))),
         *(f"--{name}" for name, wanted in flags.items() if wanted),
     ]
 

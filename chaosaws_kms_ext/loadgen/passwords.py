@@ -222,13 +222,21 @@ def _warn_of_key(aws: Aws, secret: str, key_arn: str) -> None:
     try:
         said = aws.call("secretsmanager", "DescribeSecret", {"SecretId": secret})
         named = said.get("KmsKeyId", "")
-        under = bool(named) and kms.describe(aws, named).arn == key_arn
+        if not named:
+            return
+        key = kms.describe(aws, named)
+        beside = bool(key.store) and kms.describe(aws, key_arn).store == key.store
     except AwsError as problem:
         logger.warning(f"Whether the secret {secret} is under the same key is not known: {problem}")
         return
-    if under:
+    if key.arn == key_arn:
         logger.warning(
             f"The secret {secret} is encrypted under the very key that this run takes away: "
             "meanwhile nobody can read the password to log in anew, and after a real loss of the "
             "key nobody ever could."
+        )
+    elif beside:
+        logger.warning(
+            f"The secret {secret} is encrypted under a key of the same custom key store as the "
+            "cluster: while that is disconnected nobody can read the password to log in anew."
         )

@@ -137,6 +137,11 @@ class Table:
         "seconds that the key is away at most: the run puts it back some seconds earlier, or else "
         "its watchdog; never compressed; by default impact timeout, hold and 600",
     )
+    connect_timeout: float = _setting(
+        AURORA,
+        1800.0,
+        "AWS seconds for a custom key store to connect again; CloudHSM takes up to 20 minutes",
+    )
     rto: float = _setting(
         AURORA,
         3600.0,
@@ -172,6 +177,12 @@ class Table:
         "when no fault may be injected, with commas, in UTC: `2026-12-20/2027-01-02`, "
         "`fri:16:00-mon:08:00`, or `maintenance`, the cluster's own window; a run must not reach "
         "into one either",
+    )
+    allow_key_store: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether a fault may disconnect the custom key store that the cluster's key is in: with it "
+        "every key of the store is away (aws)",
     )
     without_switch: str = _setting(
         parsers.choice("no", "yes"),
@@ -223,6 +234,11 @@ class Table:
     )
     lab_clusters: int = _setting(
         parsers.number(1, 4, "", whole=True), 1, "how many clusters the lab has, all under one key"
+    )
+    lab_key_store: str = _setting(
+        parsers.choice("no", "cloudhsm", "external"),
+        "no",
+        "the custom key store of the lab's KMS that this key is in: of AWS CloudHSM, or external",
     )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,

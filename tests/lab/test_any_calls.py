@@ -61,7 +61,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "AliasName": pick(["alias/a", "alias/b", "alias/aws/rds", "nonsense"]),
     "BackupRetentionPeriod": pick([1, 35]),
     "CiphertextBlob": st.just(b"nonsense"),
-    "CustomKeyStoreId": st.nothing(),
     "DBClusterIdentifier": NAMES,
     "DBClusterSnapshotIdentifier": SNAPSHOTS,
     "DBInstanceIdentifier": INSTANCES,
@@ -93,6 +92,7 @@ MOSTLY_LEFT_OUT = 3
 OFTEN = [
     ("kms", "DisableKey"), ("kms", "EnableKey"), ("kms", "PutKeyPolicy"), ("kms", "RevokeGrant"),
     ("kms", "ScheduleKeyDeletion"), ("kms", "CancelKeyDeletion"), ("rds", "StartDBCluster"),
+    ("kms", "ConnectCustomKeyStore"), ("kms", "DisconnectCustomKeyStore"),
     ("rds", "CreateDBCluster"), ("rds", "CreateDBInstance"), ("rds", "CreateDBClusterSnapshot"),
 ]  # fmt: skip
 ALL = [("kms", operation) for operation in sorted(lab_kms.OPERATIONS)]
@@ -113,17 +113,22 @@ class AnyCalls(RuleBasedStateMachine):
         self.clients = {name: self.own_lab.client(name) for name in ("kms", "rds")}
         self.keys = [self.clients["kms"].create_key()["KeyMetadata"]["Arn"]]
         self.grants: list[str] = []
+        world = self.own_lab.world
+        store = lab_kms.make_key_store(world, world.region("eu-west-1"), "s", "AWS_CLOUDHSM", {})
+        store.state = "CONNECTED"
+        self.store = {"CustomKeyStoreId": store.id}
+        self.call("kms", "CreateKey", {"Origin": "AWS_CLOUDHSM", **self.store})
         self.lost_since: dict[str, float] = {}
         self.statuses: dict[str, str] = {}
         self.started: set[str] = set()
-        for name in ("a", "b"):
+        for name, key in zip(("a", "b"), self.keys, strict=True):
             self.call(
                 "rds",
                 "CreateDBCluster",
                 {
                     "DBClusterIdentifier": name,
                     "Engine": "aurora-postgresql",
-                    "KmsKeyId": self.keys[0],
+                    "KmsKeyId": key,
                     "StorageEncrypted": True,
                 },
             )
@@ -172,6 +177,7 @@ class AnyCalls(RuleBasedStateMachine):
         """Values for a parameter: of the lab's own things by its name, else by its shape."""
         by_name = {
             **VALUES,
+            "CustomKeyStoreId": pick([self.store["CustomKeyStoreId"], "cks-0"]),
             "DestinationKeyId": pick(self.keys),
             "GrantId": pick([*self.grants, "0" * 64]),
             "KeyId": pick([*self.keys, *self.keys, "alias/a", "nonsense"]),
@@ -185,11 +191,7 @@ class AnyCalls(RuleBasedStateMachine):
         return self.by_shape(shape)
 
     def structure(self, shape: Any) -> st.SearchStrategy[dict[str, Any]]:
-        made = {
-            name: self.values(member, name)
-            for name, member in shape.members.items()
-            if VALUES.get(name) != st.nothing()
-        }
+        made = {name: self.values(member, name) for name, member in shape.members.items()}
         required = {name: made.pop(name) for name in shape.required_members}
         few = st.lists(pick(sorted(made)), max_size=MOSTLY_LEFT_OUT, unique=True) if made else None
         if few is None:

@@ -188,9 +188,10 @@ class LabAsAws:
         speed: float = FAST,
         iam: bool = False,
         clusters: int = 1,
+        key_store: str = "no",
         **env: str,
     ) -> LabAsAws:
-        lab = new_lab(speed, profile, iam=iam, clusters=clusters)
+        lab = new_lab(speed, profile, iam=iam, clusters=clusters, key_store=key_store)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -270,9 +271,11 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
         speed: float = FAST,
         iam: bool = False,
         clusters: int = 1,
+        key_store: str = "no",
         **env: str,
     ) -> LabAsAws:
-        lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, clusters, **env))
+        made = LabAsAws.start(tmp_path, profile, speed, iam, clusters, key_store, **env)
+        lab_as_aws.append(made)
         return lab_as_aws[-1]
 
     yield play

@@ -152,6 +152,11 @@ Throughout:
   (below); a copy of a snapshot that stays under its first key, whether it says so or not, or has a
   row changed; a rotation after which nothing opens that was encrypted before; a KMS that ignores
   the encryption context (and then does not notice either that a ciphertext was changed).
+- Behind a custom key store there is nothing: its keys have material of the lab's own. It is
+  CONNECTING for as long as AWS says (an external one about 5 minutes, one of CloudHSM up to 20),
+  DISCONNECTING for 60 AWS seconds (assumed), and its keys are `Unavailable` unless it is CONNECTED
+  (AWS says so of DISCONNECTED). It fails, or is slow, only if that is ordered (`key-store-fails`,
+  `key-store-slow`). A cluster bears the loss of such a key as that of a disabled one (assumed).
 - Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
   the lab's own authority, as with `rds.force_ssl`: what takes TLS off stands before each server,
   which has none itself (so `pg_stat_ssl` says nothing of it).

@@ -89,6 +89,8 @@ WRONG = {
         "1" * 1_000_000,
     ],
     "blast_radius": ["-1", "1.5", "all", "100001", "1e3", "0x10", "$(id)", "9" * 1_000_000],
+    "allow_key_store": ["true", "YES", "1", "cks-1234567890abcdef0"],
+    "connect_timeout": ["0", "-1", "soon", "nan", "604801"],
     "allow_key_deletion": ["true", "YES", "1", "30"],
     "not_during": [
         "sunday",
@@ -157,6 +159,7 @@ WRONG = {
     ],
     "reader_load": ["true", "1", "YES", "main"],
     "reader_rate": ["-1", "1000001", "nan", "inf", "half", "1" * 1_000_000],
+    "lab_key_store": ["yes", "CloudHSM", "AWS_CLOUDHSM", "none"],
     "lab_clusters": ["0", "5", "1.5", "two", "1" * 1_000_000],
     "lab_readers": ["-1", "16", "1.5", "one", "1" * 1_000_000],
     "lab_tls": ["true", "on", "1", "YES"],
