@@ -2,8 +2,8 @@
 
 They are ordered over the lab's own path, as those of the API are (control.py, misbehaviours.py).
 Those for the return of a cluster's servers are carried out by data_plane/reconcile.py, outages of
-another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/. Each
-proves that a check finds what it looks for.
+another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/;
+somebody.py takes a key away as another caller. Each proves that a check finds what it looks for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
-__all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]
+__all__ = ["CALLS", "KEY_TAKEN", "KINDS", "apply_to_rotation", "described", "order", "read"]
 
 LOSE_WRITES = "lose-writes"
 CHANGE_WRITES = "change-writes"
@@ -32,6 +32,7 @@ COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
+KEY_TAKEN = "key-taken-away"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -52,6 +53,7 @@ KINDS = {
     ROTATION_BREAKS_READS: "what was encrypted under the cluster's key before it is rotated on "
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
+    KEY_TAKEN: "somebody else takes the cluster's key away, and gives it back later",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -64,11 +66,15 @@ OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
 OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
 """These are about all keys, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
+OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, KEY_TAKEN})
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"
 """When an outage begins."""
+
+DISABLE, DENY = "DisableKey", "PutKeyPolicy"
+CALLS = (DISABLE, DENY)
+"""With which a key is taken away."""
 
 FIELDS: dict[str, tuple[str, ...]] = {
     LOSE_WRITES: ("writes", "seed"),
@@ -79,6 +85,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     FLAP: ("times", "down", "up", "when"),
     LOSE_READER: ("seconds", "when"),
     ROW_CHANGED: ("seed",),
+    KEY_TAKEN: ("after", "seconds", "call"),
 }
 """Kind → the fields of its order, besides the cluster."""
 
@@ -97,6 +104,8 @@ class Field:
     most: float = math.inf
     least: float | None = None
     """None: more than 0."""
+    words: tuple[str, ...] = ()
+    """Of a text: what it may be."""
 
     @property
     def numbers(self) -> str:
@@ -120,7 +129,9 @@ ORDERED = {
     "times": Field(int, None, "a number of outages", 1_000, least=1),
     "down": SECONDS,
     "up": SECONDS,
-    "when": Field(str, KEY_LOST, f"{KEY_LOST} or {NOW}"),
+    "when": Field(str, KEY_LOST, f"{KEY_LOST} or {NOW}", words=(KEY_LOST, NOW)),
+    "after": Field(float, 0, "AWS seconds", LONGEST, least=0),
+    "call": Field(str, DISABLE, f"{DISABLE} or {DENY}", words=CALLS),
 }
 """The fields of orders."""
 
@@ -149,7 +160,7 @@ def read(order: dict[str, Any]) -> DataMisbehaviour:
 def _read(name: str, order: dict[str, Any], kind: str) -> Any:
     wanted, said = ORDERED[name], order.get(name, ORDERED[name].default)
     if wanted.type is str:
-        if said not in (KEY_LOST, NOW):
+        if said not in wanted.words:
             raise BadOrder(f"{name} is {wanted.what}, not {said!r}")
         return said
     if said is None:

@@ -27,6 +27,7 @@ from chaosaws_kms_lab.private_files import open_private
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import Scheduler
 from chaosaws_kms_lab.signatures import credential, is_signed
+from chaosaws_kms_lab.somebody import Somebody
 from chaosaws_kms_lab.wire import Envelope
 from chaosaws_kms_lab.world import World
 
@@ -59,8 +60,9 @@ class Door:
         self._keys = keys
         self._world = world
         self.misbehaviours = Misbehaviours()
-        self._control = Control(lab_id, keys.lab, service, self.misbehaviours)
         self._dispatch = Dispatch(world, service, schedules, self.misbehaviours, iam)
+        somebody = Somebody(world, self._dispatch.handle_and_audit)
+        self._control = Control(lab_id, keys.lab, service, self.misbehaviours, somebody)
         self._log = open_private(log)
         self._log_lock = threading.Lock()
 

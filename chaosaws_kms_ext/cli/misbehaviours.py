@@ -66,7 +66,8 @@ def add(endpoint: str, /, **order: Any) -> None:
 @click.option(
     "--seconds",
     type=POSITIVE,
-    help="How long an outage lasts, or how much longer a recovery takes, in AWS seconds.",
+    help="How long an outage lasts, a key is away, or how much longer a recovery takes, in AWS "
+    "seconds.",
 )
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="Of the sessions.")
 @click.option(
@@ -79,6 +80,16 @@ def add(endpoint: str, /, **order: Any) -> None:
     "--when",
     type=click.Choice(["key-lost", "now"]),
     help="An outage begins when the key is lost the next time (so by default), or now.",
+)
+@click.option(
+    "--after",
+    type=click.FloatRange(min=0),
+    help="Until somebody takes the key away, in AWS seconds (0).",
+)
+@click.option(
+    "--call",
+    type=click.Choice(["DisableKey", "PutKeyPolicy"]),
+    help="With which they do it (DisableKey).",
 )
 @click.pass_obj
 def data(endpoint: str, /, **order: Any) -> None:
@@ -100,6 +111,9 @@ def data(endpoint: str, /, **order: Any) -> None:
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
     its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
     encryption context; this one takes no CLUSTER).
+
+    Somebody else: key-taken-away (another caller takes its key away, --after so long, by --call,
+    and gives it back --seconds later; CloudTrail names them).
 
     What really happened to data stands in the lab's truth.jsonl.
     """

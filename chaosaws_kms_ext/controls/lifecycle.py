@@ -16,7 +16,7 @@ from chaoslib.types import Configuration, Experiment
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls import experiment_rules, watching
 from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
@@ -289,14 +289,16 @@ def folder(start: Start) -> Iterator[None]:
         caller=permissions.role_of(aws, who) or who.principal,
     )
     opened = open_folder(run, start.on)
+    expected = watching.expected(start.experiment, run.settings, start.asked.objectives)
     run.conditions = Conditions(
         run=run.id,
         experiment=run.experiment,
         started=utc(run.started),
         settings=run.settings,
         region=aws.region,
-        expects_outage=experiment_rules.injects(start.experiment),
-        objectives=start.asked.objectives,
+        expects_outage=expected.outage,
+        by_others=expected.by_others,
+        objectives=expected.objectives,
         earlier=earlier_runs(run, aws.region, start.asked.not_worse),
     )
     try:

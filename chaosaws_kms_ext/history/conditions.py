@@ -85,6 +85,8 @@ class Conditions:
     region: str = ""
     expects_outage: bool = False
     """Whether the key of the cluster is to be taken away, so that the load `main` has an outage."""
+    by_others: bool = False
+    """Whether the run only watches, and the key is somebody else's to take away."""
     objectives: Mapping[str, float | None] = field(default_factory=dict)
     """What the experiment asks for, each with its own limit, or None."""
     process: Process = field(default_factory=Process.this)
@@ -134,6 +136,7 @@ def _conditions(said: dict[str, Any]) -> Conditions:
     limits = dict(said["objectives"]).values()
     if not all(limit is None or type(limit) in (int, float) for limit in limits):
         raise ValueError("the limit of an objective is a number")
-    if not isinstance(said["expects_outage"], bool):
-        raise ValueError("expects_outage is true or false")
+    for name in ("expects_outage", "by_others"):
+        if not isinstance(said.get(name, False), bool):
+            raise ValueError(f"{name} is true or false")
     return Conditions(**fields)

@@ -102,13 +102,21 @@ class SwitchArmed(TypedDict):
     due: str
 
 
+SeenBy = Literal["key-state", "key-policy", "cluster-status"]
+"""What showed that somebody else took the key away, or gave it back."""
+
+
 class Injected(Exact):
-    """The fault; `others`: the other clusters under the key."""
+    """The fault; `others`: the other clusters under the key. By whom, if it was not this run, and
+    what showed it: then `fault` is `by-others`."""
 
     fault: str
     key: str
     cluster: str
     others: NotRequired[list[str]]
+    by: NotRequired[str]
+    seen_by: NotRequired[SeenBy]
+    state: NotRequired[str]
 
 
 class PutBack(Exact):
@@ -117,6 +125,7 @@ class PutBack(Exact):
     key: str
     cluster: str
     by: NotRequired[str]
+    seen_by: NotRequired[SeenBy]
 
 
 class OfCluster(Exact):
@@ -239,6 +248,7 @@ class Audit(TypedDict):
     complete: bool
     disabled_by: By | None
     enabled_by: By | None
+    started_by: NotRequired[By | None]
     failed_decrypts: int
     first_failed_decrypt: str | None
     unknown: list[str]
