@@ -231,8 +231,8 @@ class _Measured:
         self._load, hit = load, expects_outage(history, conditions, load)
         self._events = KeyEvents.of(history, load) if hit else NOTHING
         self._seen = outage_of(history, conditions, load)
-        by_status = self._events.injected and self._events.injected.details.get("seen_by")
-        why = NOT_SEEN if by_status == "cluster-status" else exactness.USUAL
+        seen_by = self._events.injected and self._events.injected.details.get("seen_by")
+        why = NOT_SEEN if seen_by == "cluster-status" else exactness.USUAL
         self._durations = Durations(conditions.settings.status_poll, why)
         times = self._times()
         seen, path = self._seen, None
@@ -312,9 +312,9 @@ class _Measured:
         back = None if others else exactness.of(its.put_back)
         between = self._durations.between
         recovered = between("time_to_recovery_seconds", back, first)
-        of_trail = self._conditions.by_others  # whose dates are no reason for a doubt
-        started = between("start_called_after_seconds", back, start, short=of_trail)
-        impact_after = between("time_to_impact_seconds", injected, impact)
+        watched = self._conditions.by_others  # then what is seen less exactly is no doubt
+        started = between("start_called_after_seconds", back, start, short=watched)
+        impact_after = between("time_to_impact_seconds", injected, impact, short=watched)
         return {
             "time_to_impact_seconds": _not_negative(impact_after),
             "time_to_inaccessible_seconds": between("time_to_inaccessible_seconds", injected, gone),
@@ -326,7 +326,7 @@ class _Measured:
                 "waited_seconds": started if start else recovered,
                 "start_called_after_seconds": started,
                 "start_to_available_seconds": between(
-                    "start_to_available_seconds", start, available, short=of_trail
+                    "start_to_available_seconds", start, available, short=watched
                 ),
                 # The status is polled: answers may come before a poll sees the change.
                 "available_to_first_answer_seconds": _not_negative(

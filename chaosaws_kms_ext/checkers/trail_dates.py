@@ -1,4 +1,4 @@
-"""When somebody else did something, by CloudTrail's date of it and by this run's own looks together.
+"""When somebody else did something, by CloudTrail's date of it and this run's own looks together.
 
 A look says: not before the one before it, and not after itself. A date is in whole seconds
 (CloudTrail User Guide, "CloudTrail record contents"), and of another clock.

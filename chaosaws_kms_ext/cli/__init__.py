@@ -10,8 +10,8 @@ import click
 __all__ = ["kms"]
 
 COMMANDS = (
-    "compare", "doctor", "export", "lab", "load-worker", "policy", "report", "restore", "runs",
-    "show", "watch",
+    "compare", "doctor", "export", "lab", "load-worker", "plan", "policy", "report", "restore",
+    "runs", "show", "watch",
 )  # fmt: skip
 """The commands, each the `command` of the module of its name."""
 

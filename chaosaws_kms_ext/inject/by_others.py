@@ -21,7 +21,7 @@ from chaosaws_kms_ext.run import Instant, Refused, Run
 from chaosaws_kms_ext.waiting import TimedOut, Wait
 from chaosaws_kms_ext.watcher import Look
 
-__all__ = ["BY_OTHERS", "OTHERS", "wait_until_back", "wait_until_taken"]
+__all__ = ["BY_OTHERS", "OTHERS", "Sight", "wait_until_back", "wait_until_taken"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -31,6 +31,12 @@ OTHERS = "others"
 """Who did it, in the events of the fault and of its end."""
 
 INACCESSIBLE = ("recoverable", "terminal")
+
+SEEN = {
+    "key-state": "its state shows it",
+    "key-policy": "its policy shows it",
+    "cluster-status": "the cluster's status alone shows it",
+}
 
 CALLS = {"disable-key": "DisableKey", "deny-by-policy": "PutKeyPolicy"}
 """`lab_somebody` → the call that the lab's somebody makes."""
@@ -56,7 +62,7 @@ def wait_until_taken(run: Run) -> Event | None:
     assert run.target is not None
     look, cluster, key = _watched(run), run.target.cluster.id, run.target.key.arn
     _tell_the_labs_somebody(run, cluster)
-    sight = _Sight(run, key, look)
+    sight = run.sight = Sight(run, key, look)
     limit = run.settings.real(run.settings.impact_timeout)
     wait = Wait("somebody to take the key away", limit, run.settings.status_poll, run.observer)
     try:
@@ -64,7 +70,7 @@ def wait_until_taken(run: Run) -> Event | None:
     except TimedOut:
         return None
     state = {"state": seen.state} if seen.state else {}
-    logger.info(f"Somebody took the key away: seen by the {seen.by.replace('-', ' of the ')}")
+    logger.info(f"Somebody took the key away: {SEEN[seen.by]}")
     return run.event(
         EventName.INJECTED, seen.when,
         fault=BY_OTHERS, key=key, cluster=cluster, by=OTHERS, seen_by=seen.by, **state,
@@ -74,13 +80,14 @@ def wait_until_taken(run: Run) -> Event | None:
 def wait_until_back(run: Run, taken: Event) -> Event:
     """The event that the key is back; raises TimedOut after `return_timeout` AWS seconds, Refused
     where the cluster is lost for good."""
+    sight = run.sight
     assert run.target is not None
-    sight = _Sight(run, run.target.key.arn, _watched(run))
+    assert sight is not None  # it has seen the key being taken away
     limit = run.settings.real(run.settings.return_timeout) - run.seconds_since(taken)
     what = "whoever took the key away to give it back"
     wait = Wait(what, max(limit, 0.0), run.settings.status_poll, run.observer)
     seen = wait.until(lambda: sight.back(taken))
-    logger.info(f"The key is back: seen by the {seen.by.replace('-', ' of the ')}")
+    logger.info(f"The key is back: {SEEN[seen.by]}")
     return run.event(
         EventName.PUT_BACK, seen.when,
         key=run.target.key.arn, cluster=run.target.cluster.id, by=OTHERS, seen_by=seen.by,
@@ -120,7 +127,7 @@ def _tell_the_labs_somebody(run: Run, cluster: str) -> None:
     )
 
 
-class _Sight:
+class Sight:
     """What can be seen of the key, look by look."""
 
     def __init__(self, run: Run, key: str, look: Callable[[], Look]) -> None:
