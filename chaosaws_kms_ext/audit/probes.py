@@ -240,7 +240,8 @@ class _Audit:
 
     def count_decrypts(self) -> None:
         """Looks for what Aurora failed to decrypt while the key was away; raises AwsError."""
-        begun = self.disabled.at if self.disabled else (self.injected or self.since)
+        ours = self.injected - self.slack if self.injected else self.since
+        begun = self.disabled.at if self.disabled else ours
         ended = self.enabled.at + SKEW if self.enabled else None
         found, self.all_read = self.history.lookup("Decrypt", begun, ended)
         self.decrypts = [each for each in found if self._failed(each)]

@@ -196,7 +196,8 @@ def wait_until_key_is_taken(
     kms:GetKeyPolicy, kms:DescribeKey, rds:DescribeDBClusters, rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        taken = by_others.wait_until_taken(run)
+        answered = partial(loads.are_answered, run, loads.of_target(run))
+        taken = by_others.wait_until_taken(run, answered)
         if taken is None:
             return {"taken": False, "seen_by": None, "within_seconds": None}
         said = taken.details

@@ -40,13 +40,15 @@ class KeyEvents:
     def fault_at(self) -> int:
         """From when on (ns) the database may stop answering because of the fault; there is one.
 
-        Where only the cluster's status showed it, that is when all was still well.
+        Of what others did, that is the earliest instant; or, where only the cluster's status showed
+        it, when all was still well.
         """
         assert self.injected is not None
         its = self.injected.details
-        if its.get("seen_by") in ("key-state", "key-policy"):
-            return self.injected.at - round(float(its["within_seconds"]) * SECOND)
-        return self.injected.at
+        if not done_by_others(self.injected):
+            return self.injected.at
+        before = its.get("well_before_seconds", its["within_seconds"])
+        return self.injected.at - round(float(before) * SECOND)
 
 
 NOTHING = KeyEvents(None, None, None, None, None)

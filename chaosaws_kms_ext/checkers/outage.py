@@ -152,7 +152,7 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     events = KeyEvents.of(history, load)
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
-    known, windows = all_windows(history, conditions, load, injected.at)
+    known, windows = all_windows(history, conditions, load, events.fault_at)
     return find_outage(
         arrivals,
         known,
@@ -311,17 +311,21 @@ class _Measured:
         others = put_back_by_others(self._history, self._conditions)
         back = None if others else exactness.of(its.put_back)
         between = self._durations.between
-        recovered = between("time_to_recovery_seconds", back, first)
         watched = self._conditions.by_others  # then what is seen less exactly is no doubt
+        recovered = between("time_to_recovery_seconds", back, first)
         started = between("start_called_after_seconds", back, start, short=watched)
         impact_after = between("time_to_impact_seconds", injected, impact, short=watched)
         return {
             "time_to_impact_seconds": _not_negative(impact_after),
-            "time_to_inaccessible_seconds": between("time_to_inaccessible_seconds", injected, gone),
-            "key_unusable_seconds": between("key_unusable_seconds", injected, back),
+            "time_to_inaccessible_seconds": between(
+                "time_to_inaccessible_seconds", injected, gone, short=watched
+            ),
+            "key_unusable_seconds": between("key_unusable_seconds", injected, back, short=watched),
             "outage_seconds": between("outage_seconds", impact, first),
             "time_to_recovery_seconds": recovered,
-            "time_to_available_seconds": between("time_to_available_seconds", back, available),
+            "time_to_available_seconds": between(
+                "time_to_available_seconds", back, available, short=watched
+            ),
             "recovery": {
                 "waited_seconds": started if start else recovered,
                 "start_called_after_seconds": started,

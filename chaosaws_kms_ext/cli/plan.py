@@ -12,8 +12,8 @@ from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.plans.checks import Checked, Refusals, check
 from chaosaws_kms_ext.plans.execute import Interruptions, execute, only_plan
 from chaosaws_kms_ext.plans.plan import Plan, read
+from chaosaws_kms_ext.plans.report import INDEX, write_report
 from chaosaws_kms_ext.plans.state import PlanState
-from chaosaws_kms_ext.report.plan import INDEX, write_report
 
 __all__ = ["command"]
 

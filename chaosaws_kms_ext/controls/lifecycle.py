@@ -23,6 +23,7 @@ from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.guard import guard, leftovers, permissions
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
 from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.inject.by_others import Sight
 from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
@@ -366,6 +367,8 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
                 for each in run.target.others:
                     watch_beside(run, Aws.of(run), each)
                 start_where_readers_are(run, cluster)
+                if experiment_rules.watches(start.experiment):
+                    run.sight = Sight(run)
         run.event(EventName.READY, caller=start.caller.arn)
         yield
 

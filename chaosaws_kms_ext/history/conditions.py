@@ -85,14 +85,14 @@ class Conditions:
     region: str = ""
     expects_outage: bool = False
     """Whether the key of the cluster is to be taken away, so that the load `main` has an outage."""
-    by_others: bool = False
-    """Whether the run only watches, and the key is somebody else's to take away."""
     objectives: Mapping[str, float | None] = field(default_factory=dict)
     """What the experiment asks for, each with its own limit, or None."""
     process: Process = field(default_factory=Process.this)
     versions: Mapping[str, str] = field(default_factory=_versions)
     earlier: Mapping[str, Earlier] = field(default_factory=dict)
     """Objectives that are held against earlier runs: name → those, as they were at the start."""
+    by_others: bool = False
+    """Whether the run only watches, and the key is somebody else's to take away."""
 
     def write(self, folder: Path) -> None:
         """Into a `history/` folder; raises OSError."""

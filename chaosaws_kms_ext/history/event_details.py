@@ -108,7 +108,8 @@ SeenBy = Literal["key-state", "key-policy", "cluster-status"]
 
 class Injected(Exact):
     """The fault; `others`: the other clusters under the key. By whom, if it was not this run, and
-    what showed it: then `fault` is `by-others`."""
+    what showed it: then `fault` is `by-others`; `state`: the key's; `well_before_seconds`: how long
+    before all was still well, where only the cluster's status showed it."""
 
     fault: str
     key: str
@@ -117,6 +118,7 @@ class Injected(Exact):
     by: NotRequired[str]
     seen_by: NotRequired[SeenBy]
     state: NotRequired[str]
+    well_before_seconds: NotRequired[float]
 
 
 class PutBack(Exact):

@@ -8,8 +8,9 @@ exactly. On the lab, the lab's own somebody is told to begin.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
@@ -52,28 +53,27 @@ class Seen(NamedTuple):
 
     by: str
     when: Instant
-    state: str = ""
-    """The key's, where that showed it."""
+    more: Mapping[str, Any] = MappingProxyType({})
+    """`state`: the key's, where that showed it; `well_before_seconds`: how long before `when` all
+    was still well, where only the cluster showed it."""
 
 
-def wait_until_taken(run: Run) -> Event | None:
+def wait_until_taken(run: Run, answered: Callable[[], bool]) -> Event | None:
     """The event that somebody took the key away; None: nobody did, in `impact_timeout` AWS
-    seconds. Raises Refused without a watcher, NotALab."""
-    assert run.target is not None
-    look, cluster, key = _watched(run), run.target.cluster.id, run.target.key.arn
+    seconds. `answered`: whether the load is. Raises Refused without a watcher, NotALab."""
+    sight = run.sight = run.sight or Sight(run)
+    cluster, key = sight.cluster, sight.key
     _tell_the_labs_somebody(run, cluster)
-    sight = run.sight = Sight(run, key, look)
     limit = run.settings.real(run.settings.impact_timeout)
     wait = Wait("somebody to take the key away", limit, run.settings.status_poll, run.observer)
     try:
-        seen = wait.until(sight.taken)
+        seen = wait.until(lambda: sight.taken(answered))
     except TimedOut:
         return None
-    state = {"state": seen.state} if seen.state else {}
     logger.info(f"Somebody took the key away: {SEEN[seen.by]}")
     return run.event(
         EventName.INJECTED, seen.when,
-        fault=BY_OTHERS, key=key, cluster=cluster, by=OTHERS, seen_by=seen.by, **state,
+        fault=BY_OTHERS, key=key, cluster=cluster, by=OTHERS, seen_by=seen.by, **seen.more,
     )  # fmt: skip
 
 
@@ -81,7 +81,6 @@ def wait_until_back(run: Run, taken: Event) -> Event:
     """The event that the key is back; raises TimedOut after `return_timeout` AWS seconds, Refused
     where the cluster is lost for good."""
     sight = run.sight
-    assert run.target is not None
     assert sight is not None  # it has seen the key being taken away
     limit = run.settings.real(run.settings.return_timeout) - run.seconds_since(taken)
     what = "whoever took the key away to give it back"
@@ -90,29 +89,11 @@ def wait_until_back(run: Run, taken: Event) -> Event:
     logger.info(f"The key is back: {SEEN[seen.by]}")
     return run.event(
         EventName.PUT_BACK, seen.when,
-        key=run.target.key.arn, cluster=run.target.cluster.id, by=OTHERS, seen_by=seen.by,
+        key=sight.key, cluster=sight.cluster, by=OTHERS, seen_by=seen.by,
     )  # fmt: skip
 
 
 # Internals
-
-
-def _watched(run: Run) -> Callable[[], Look]:
-    """The newest look of the run's watcher."""
-    watcher = run.watcher
-    if watcher is None or run.target is None:
-        raise Refused(
-            "nothing watches key and cluster: the experiment must name the control "
-            "chaosaws_kms_ext.controls.run, with `on` cluster"
-        )
-
-    def look() -> Look:
-        if run.lab and not run.lab.running:
-            raise Refused("the lab has ended by itself")
-        assert watcher.latest is not None  # its start has looked
-        return watcher.latest
-
-    return look
 
 
 def _tell_the_labs_somebody(run: Run, cluster: str) -> None:
@@ -130,30 +111,40 @@ def _tell_the_labs_somebody(run: Run, cluster: str) -> None:
 class Sight:
     """What can be seen of the key, look by look."""
 
-    def __init__(self, run: Run, key: str, look: Callable[[], Look]) -> None:
-        self._run, self._look = run, look
-        ready = run.last(EventName.READY)
-        now = look()
-        self._since = ready.at if ready else now.began
-        """From when on it was there."""
-        self._policy = _PolicySight(Aws.of(run), key)
+    def __init__(self, run: Run) -> None:
+        """The key is there now. Raises Refused without a watcher."""
+        if run.watcher is None or run.target is None:
+            raise Refused(
+                "nothing watches key and cluster: the experiment must name the control "
+                "chaosaws_kms_ext.controls.run, with `on` cluster"
+            )
+        self._run, self._watcher = run, run.watcher
+        self.cluster, self.key = run.target.cluster.id, run.target.key.arn
+        now = self._look()
+        self._since = self._well = now.at
+        """From when on the key was there, and until when all was well."""
+        self._policy = _PolicySight(Aws.of(run), self.key)
         self._before = now
         """The look before."""
 
-    def taken(self) -> Seen | None:
+    def taken(self, answered: Callable[[], bool]) -> Seen | None:
         """How it shows that the key was taken away; None: it does not."""
         look, before = self._look(), self._before
         self._before = look
         policy = self._policy.look()
         if look.key_state != "Enabled":
             changed = self._changed(self._since, lambda state: state != "Enabled")
-            return Seen("key-state", changed or _between(before.began, look.at), look.key_state)
+            when = changed or _between(before.began, look.at)
+            return Seen("key-state", when, {"state": look.key_state})
         if not self._policy.lets:
             return Seen("key-policy", policy)
         if look.cluster.meaning in INACCESSIBLE:
-            # It was away at the latest when all was still well, but for what the load lost then.
-            margin = round((self._run.settings.query_deadline + 1) * SECOND)
-            return Seen("cluster-status", _between(self._since, before.began - margin))
+            well = (look.at - max(self._well, self._since)) / SECOND
+            when = _between(self._since, look.at)
+            return Seen("cluster-status", when, {"well_before_seconds": round(well, 3)})
+        if answered():
+            # Which shows a while after the first arrivals have failed.
+            self._well = look.began - round((self._run.settings.query_deadline + 1) * SECOND)
         return None
 
     def back(self, taken: Event) -> Seen | None:
@@ -176,6 +167,13 @@ class Sight:
         if look.cluster.meaning in INACCESSIBLE:
             return None
         return Seen(seen_by, _between(taken.at, before.began))
+
+    def _look(self) -> Look:
+        """The newest of the watcher."""
+        if self._run.lab and not self._run.lab.running:
+            raise Refused("the lab has ended by itself")
+        assert self._watcher.latest is not None  # its start has looked
+        return self._watcher.latest
 
     def _changed(self, since: int, as_wanted: Callable[[str], bool]) -> Instant | None:
         """When the watcher saw the key's state change so, after an instant."""
