@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +37,7 @@ BY_STATE = {
 }
 """A state of a key that somebody else took away → the calls that do it, and that end it."""
 BY_POLICY = ("PutKeyPolicy", "PutKeyPolicy")
+Pick = Callable[..., Logged]
 NO_CALLS = ("", "")
 """Neither the key's state nor its policy showed it: any call may have done it."""
 
@@ -128,6 +129,7 @@ def _asked(run: Run, key_id: str, cluster_id: str, since: datetime) -> dict[str,
         _at(run, EventName.INJECTED, key=key),
         _at(run, EventName.PUT_BACK, key=key),
         slack=timedelta(seconds=_inexact(run, key)),
+        by_others=injected is not None and bool(injected.details.get("by")),
     )
     _wait_for(run, audit)
     said = audit.said()
@@ -230,13 +232,15 @@ class _Audit:
     """Why the newest look told nothing."""
     slack: timedelta = timedelta()
     """How much earlier the two can have been."""
+    by_others: bool = False
+    """Whether the calls are somebody else's."""
 
     def find_calls(self) -> None:
         """Looks for the calls that are still missing; raises AwsError."""
         if self.disabled is None and self.takes:
-            self.disabled = self._find(self.takes, self.injected)
+            self.disabled = self._find(self.takes, self.injected, min)
         if self.enabled is None and self.gives and self._is_back:
-            self.enabled = self._find(self.gives, self.put_back)
+            self.enabled = self._find(self.gives, self.put_back, max)
 
     def count_decrypts(self) -> None:
         """Looks for what Aurora failed to decrypt while the key was away; raises AwsError."""
@@ -283,13 +287,19 @@ class _Audit:
         """Whether it should be put back: not as long as this run keeps the key away."""
         return self.put_back is not None or self.injected is None
 
-    def _find(self, name: str, ours: datetime | None) -> Logged | None:
-        """The call on the key that is nearest to the run's own; if it made none, the last one."""
+    def _find(self, name: str, ours: datetime | None, of_others: Pick) -> Logged | None:
+        """The call on the key that is nearest to the run's own; if it made none, the last one.
+
+        Of others it is known to lie between two looks, and both ends may be the same call (of
+        PutKeyPolicy, say): `of_others` takes the first or the last of several.
+        """
         begun = max(self.since, ours - SKEW - self.slack) if ours else self.since
         found, _ = self.history.lookup(name, begun, ours + SKEW if ours else None)
         done = [each for each in found if not each.error and each.about(self.key)]
         if not done:
             return None
+        if self.by_others:
+            return of_others(done, key=lambda each: each.at)
         return done[-1] if ours is None else min(done, key=lambda each: abs(each.at - ours))
 
     def _failed(self, event: Logged) -> bool:

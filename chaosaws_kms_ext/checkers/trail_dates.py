@@ -37,7 +37,10 @@ def refined(history: History, event: Event | None, call: str) -> Event | None:
     last = min(event.at, found[1])
     if last <= first:
         return event
-    return _event(event.name, first, last, event.details)
+    # The search for the outage begins where the looks say: another clock may be wrong.
+    before = float(event.details.get("well_before_seconds", within))
+    well = round(before - (event.at - last) / SECOND, 3)
+    return _event(event.name, first, last, {**event.details, "well_before_seconds": well})
 
 
 def started_by_others(history: History) -> Event | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -42,11 +43,11 @@ def command(file: Path, only_check: bool, go_on: bool) -> None:
     try:
         plan = read(file)
         plan = replace(plan, go_on=plan.go_on or go_on)
-        checked = _checked(plan)
         if only_check:
+            _checked(plan)
             return
         with only_plan(plan):
-            passed = _carry_out(plan, checked)
+            passed = _carry_out(plan, _checked(plan))
     except (PlainError, OSError) as problem:
         raise click.ClickException(str(problem)) from None
     if not passed:
@@ -77,6 +78,10 @@ def _carry_out(plan: Plan, checked: list[Checked]) -> bool:
         state = PlanState.begin(plan, checked, Path(checked[0].settings.reports_dir))
         try:
             execute(plan, checked, state, os.environ, interruptions, click.echo)
+        except OSError as problem:  # a full disk, say
+            with contextlib.suppress(OSError):
+                state.end(str(problem))
+            raise
         finally:
             write_report(state.as_json(), state.folder)
     click.echo(f"{state.state}: {state.folder / INDEX}")

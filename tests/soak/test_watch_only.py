@@ -53,6 +53,7 @@ def test_who_may_only_read_measures_what_another_client_does(aws):
     running = watching(lab_as_aws, **env)
     kms = lab_as_aws.client("kms")
     kms.disable_key(KeyId=lab_as_aws.key)
+    running.until_said(BACK)
     until(lambda: lab_as_aws.cluster_status().startswith("inaccessible"))
     kms.enable_key(KeyId=lab_as_aws.key)
     ran = running.wait()
@@ -136,7 +137,8 @@ def test_without_a_loss_it_is_inconclusive_or_passes_where_none_was_expected(cha
         "nobody was seen to take the key away within 2 s (CHAOS_IMPACT_TIMEOUT): nothing was "
         "measured"
     )
-    ran = chaos.run(WATCH, **quiet, CHAOS_EXPECT_LOSS="no")
+    longer = {**quiet, "CHAOS_IMPACT_TIMEOUT": "3000"}
+    ran = chaos.run(WATCH, **longer, CHAOS_EXPECT_LOSS="no")
     assert (ran.status, ran.summary["verdict"]) == (0, "passed"), ran.output
     assert ran.summary["missed_arrivals"] == 0
     ran = chaos.run(WATCH, CHAOS_EXPECT_LOSS="no")
@@ -161,6 +163,7 @@ def test_a_watching_run_that_is_killed_says_nothing_of_a_key_to_put_back(aws):
     running.until_said(BACK)
     running.signal(9)
     running.wait(5)
+    until(lambda: not running.left())
     (folder,) = (lab_as_aws.chaos.folder / "reports" / "watch-only").iterdir()
     said = lab_as_aws.chaos.kms("report", str(folder))
     assert (said.status, "verdict                      aborted" in said.output) == (1, True)

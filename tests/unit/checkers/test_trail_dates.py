@@ -47,6 +47,9 @@ def test_it_is_known_as_exactly_as_both_tell(at, within, date, latest, left):
     assert found.at == latest * SECOND
     assert found.details["within_seconds"] == pytest.approx(left)
     assert found.details["seen_by"] == "key-state"
+    if found.at != at * SECOND:  # whatever the date says, the outage is looked for since the looks
+        earliest = found.at - found.details["well_before_seconds"] * SECOND
+        assert earliest == pytest.approx((at - within) * SECOND)
 
 
 def test_without_a_date_and_of_our_own_calls_it_is_as_it_was():
