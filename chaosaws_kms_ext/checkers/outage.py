@@ -313,6 +313,8 @@ class _Measured:
         between = self._durations.between
         watched = self._conditions.by_others  # then what is seen less exactly is no doubt
         recovered = between("time_to_recovery_seconds", back, first)
+        # A look may see the key's return later than the load does.
+        recovered = _not_negative(recovered) if watched else recovered
         started = between("start_called_after_seconds", back, start, short=watched)
         impact_after = between("time_to_impact_seconds", injected, impact, short=watched)
         return {

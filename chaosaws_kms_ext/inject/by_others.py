@@ -124,18 +124,12 @@ class Sight:
         self._since = self._well = now.at
         """From when on the key was there, and until when all was well."""
         self._policy = _PolicySight(Aws.of(run), self.key)
-        self._before = now
-        """The look before."""
 
     def taken(self, answered: Callable[[], bool]) -> Seen | None:
         """How it shows that the key was taken away; None: it does not."""
-        look, before = self._look(), self._before
-        self._before = look
-        policy = self._policy.look()
-        if look.key_state != "Enabled":
-            changed = self._changed(self._since, lambda state: state != "Enabled")
-            when = changed or _between(before.began, look.at)
-            return Seen("key-state", when, {"state": look.key_state})
+        look, policy = self._look(), self._policy.look()
+        if changed := self._changed(self._since, lambda state: state != "Enabled"):
+            return Seen("key-state", _instant_of(changed), {"state": changed.details["key"]})
         if not self._policy.lets:
             return Seen("key-policy", policy)
         if look.cluster.meaning in INACCESSIBLE:
@@ -149,9 +143,7 @@ class Sight:
 
     def back(self, taken: Event) -> Seen | None:
         """How it shows that the key is back; None: it does not. Raises Refused."""
-        look, before = self._look(), self._before
-        self._before = look
-        policy = self._policy.look()
+        look, policy = self._look(), self._policy.look()
         seen_by = taken.details["seen_by"]
         if look.cluster.meaning == "terminal":
             raise Refused(
@@ -161,12 +153,12 @@ class Sight:
             return None
         if seen_by == "key-state":
             changed = self._changed(taken.at, lambda state: state == "Enabled")
-            return Seen(seen_by, changed or _between(before.began, look.at))
+            return Seen(seen_by, _instant_of(changed)) if changed else None
         if seen_by == "key-policy":
             return Seen(seen_by, policy)
         if look.cluster.meaning in INACCESSIBLE:
             return None
-        return Seen(seen_by, _between(taken.at, before.began))
+        return Seen(seen_by, _between(taken.at, look.at))
 
     def _look(self) -> Look:
         """The newest of the watcher."""
@@ -175,12 +167,13 @@ class Sight:
         assert self._watcher.latest is not None  # its start has looked
         return self._watcher.latest
 
-    def _changed(self, since: int, as_wanted: Callable[[str], bool]) -> Instant | None:
-        """When the watcher saw the key's state change so, after an instant."""
+    def _changed(self, since: int, as_wanted: Callable[[str], bool]) -> Event | None:
+        """The look of the watcher that saw the key's state change so, the first after an instant:
+        it may have changed again since."""
         for event in list(self._run.events):
             its = event.name == EventName.STATUS and event.at > since
             if its and as_wanted(event.details["key"]):
-                return Instant(event.at, float(event.details["within_seconds"]))
+                return event
         return None
 
 
@@ -221,6 +214,10 @@ class _PolicySight:
         given = Circumstances(granted=True)
         found = statements(self._text) if self._text else None
         return [KeyPolicy(found, who).decide(DECRYPT, given).allowed for who in self._askers]
+
+
+def _instant_of(event: Event) -> Instant:
+    return Instant(event.at, float(event.details["within_seconds"]))
 
 
 def _between(begin: int, end: int) -> Instant:

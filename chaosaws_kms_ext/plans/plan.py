@@ -124,7 +124,7 @@ def _item(
         return None, [f"{of} is no table"]
     wrong = _unknown(of, table, OF_ITEM)
     file = table.get("experiment")
-    if not isinstance(file, str) or not file or "\0" in file:
+    if not isinstance(file, str) or not file or not file.isprintable():
         return None, [*wrong, f"{of} needs an experiment: the path of a JSON file"]
     name = table.get("name", Path(file).stem)
     if not isinstance(name, str) or not NAME.fullmatch(name):

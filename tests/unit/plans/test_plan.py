@@ -91,6 +91,7 @@ def test_the_example_is_a_plan():
         (f"pause = nan\n{ITEM}", "the pause of the plan is seconds"),
         (f'{ITEM}region = "Dublin"\n', "the region of item 1 is one as eu-west-1, not 'Dublin'"),
         ("[[item]]\n", "item 1 needs an experiment: the path of a JSON file"),
+        ('[[item]]\nexperiment = "\\u001b[31m"\n', "item 1 needs an experiment: the path of a"),
         (f"{ITEM}experment = 1\n", "item 1 has no 'experment': did you mean experiment?"),
         (f'{ITEM}name = "a b"\n', "the name of item 1 is letters, digits and hyphens, not 'a b'"),
         (f"{ITEM}{ITEM}", "two items are called kms-disable: give each a name of its own"),
