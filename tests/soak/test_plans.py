@@ -69,8 +69,9 @@ def holding(lab_as_aws, tmp_path):
     return running
 
 
+@pytest.mark.timeout(600)
 def test_the_example_passes_and_links_to_its_runs(chaos):
-    ran = chaos.kms("plan", str(EXAMPLE))
+    ran = chaos.start("kms", "plan", str(EXAMPLE)).wait(500)
     assert ran.status == 0, ran.output
     assert states(ran.reports, "game-day") == ("passed", ["passed"] * 3)
     folder = folder_of(ran.reports, "game-day")
@@ -117,7 +118,7 @@ def test_the_plan_ends_at_the_first_run_that_does_not_pass(chaos, tmp_path):
     [[item]]
     name = "second"
     experiment = "{WATCHES}"
-    settings = {{ expect_loss = "no" }}
+    settings = {{ expect_loss = "no", impact_timeout = 3600, load_rate = 50 }}
     """
     ran = chaos.kms("plan", written(tmp_path, text))
     assert ran.status == 1

@@ -158,7 +158,7 @@ def test_a_trail_that_refuses_to_tell_costs_the_names_alone(chaos):
 
 def test_a_watching_run_that_is_killed_says_nothing_of_a_key_to_put_back(aws):
     lab_as_aws = aws()
-    running = watching(lab_as_aws)
+    running = watching(lab_as_aws, CHAOS_LOAD_WRITES="none")  # so it leaves nothing at all
     lab_as_aws.client("kms").disable_key(KeyId=lab_as_aws.key)
     running.until_said(BACK)
     running.signal(9)
@@ -169,3 +169,4 @@ def test_a_watching_run_that_is_killed_says_nothing_of_a_key_to_put_back(aws):
     assert (said.status, "verdict                      aborted" in said.output) == (1, True)
     assert "was put back" not in said.output
     assert "Nothing to put back" in lab_as_aws.chaos.kms("restore").output
+    assert lab_as_aws.key_state() == "Disabled"
