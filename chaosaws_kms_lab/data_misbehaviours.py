@@ -2,8 +2,8 @@
 
 They are ordered over the lab's own path, as those of the API are (control.py, misbehaviours.py).
 Those for the return of a cluster's servers are carried out by data_plane/reconcile.py, outages of
-another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/. Each
-proves that a check finds what it looks for.
+another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/;
+somebody.py takes a key away as another caller. Each proves that a check finds what it looks for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
-__all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]
+__all__ = ["CALLS", "KEY_TAKEN", "KINDS", "apply_to_rotation", "described", "order", "read"]
 
 LOSE_WRITES = "lose-writes"
 CHANGE_WRITES = "change-writes"
@@ -34,6 +34,7 @@ ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
 KEY_STORE_FAILS = "key-store-fails"
 KEY_STORE_SLOW = "key-store-slow"
+KEY_TAKEN = "key-taken-away"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -57,6 +58,7 @@ KINDS = {
     KEY_STORE_FAILS: "until the misbehaviour is cleared, custom key stores fail to connect",
     KEY_STORE_SLOW: "until the misbehaviour is cleared, custom key stores take some AWS seconds "
     "longer to connect",
+    KEY_TAKEN: "somebody else takes the cluster's key away, and gives it back later",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -69,11 +71,15 @@ OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
 OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, KEY_STORE_FAILS, KEY_STORE_SLOW})
 """These are about all keys, or all key stores, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
+OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, KEY_TAKEN})
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"
 """When an outage begins."""
+
+DISABLE, DENY = "DisableKey", "PutKeyPolicy"
+CALLS = (DISABLE, DENY)
+"""With which a key is taken away."""
 
 FIELDS: dict[str, tuple[str, ...]] = {
     LOSE_WRITES: ("writes", "seed"),
@@ -86,6 +92,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ROW_CHANGED: ("seed",),
     KEY_STORE_FAILS: ("code",),
     KEY_STORE_SLOW: ("seconds",),
+    KEY_TAKEN: ("after", "seconds", "call"),
 }
 """Kind → the fields of its order, besides the cluster."""
 
@@ -105,7 +112,7 @@ class Field:
     least: float | None = None
     """None: more than 0."""
     words: tuple[str, ...] = ()
-    """The values of one that is no number."""
+    """Of a text: what it may be."""
 
     @property
     def numbers(self) -> str:
@@ -142,6 +149,8 @@ ORDERED = {
     "up": SECONDS,
     "when": Field(str, KEY_LOST, f"{KEY_LOST} or {NOW}", words=(KEY_LOST, NOW)),
     "code": Field(str, ERROR_CODES[0], f"one of {', '.join(ERROR_CODES)}", words=ERROR_CODES),
+    "after": Field(float, 0, "AWS seconds", LONGEST, least=0),
+    "call": Field(str, DISABLE, f"{DISABLE} or {DENY}", words=CALLS),
 }
 """The fields of orders."""
 

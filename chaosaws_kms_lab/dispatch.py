@@ -142,13 +142,16 @@ class Dispatch:
             return envelope.answer(AwsError("MalformedQueryString", f"Cannot be read: {problem}"))
         try:
             with self._world.lock:
-                result = self._misbehaviours.make_stale(self._handle_and_audit(call), met)
+                result = self._misbehaviours.make_stale(self.handle_and_audit(call), met)
             return envelope.answer(result)  # not under the lock: a long answer takes its time
         except AwsError as error:
             return envelope.answer(error)
 
-    def _handle_and_audit(self, call: Call) -> dict[str, Any]:
-        """Handles the call and tells CloudTrail."""
+    def handle_and_audit(self, call: Call) -> dict[str, Any]:
+        """Handles a call of the lab's own services and tells CloudTrail; raises AwsError.
+
+        Callers hold the world's lock.
+        """
         try:
             if self._iam:
                 permissions.check(self._world, call)

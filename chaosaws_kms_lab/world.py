@@ -249,6 +249,10 @@ class DataMisbehaviour:
     """A ConnectionErrorCode of KMS."""
     when: str = ""
     """When an outage begins: `key-lost` or `now`."""
+    after: float = 0.0
+    """AWS seconds until somebody takes the key away; `seconds` later it is given back."""
+    call: str = ""
+    """With which operation of KMS."""
     over: bool = False
     """It has happened, or was cleared."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
@@ -13,7 +14,12 @@ from chaosaws_kms_ext.aws import kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
 from chaosaws_kms_ext.guard.inventory import clusters_under
+from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.inject import by_others
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
+from chaosaws_kms_ext.inject.recovery import Recovery, wait_for_all
+from chaosaws_kms_ext.loadgen import loads
+from chaosaws_kms_ext.loadgen.loads import MAIN, until_as_fast_as_before
 from chaosaws_kms_ext.waiting import Wait
 
 __all__ = [
@@ -24,6 +30,9 @@ __all__ = [
     "encryption_state",
     "snapshot_encryption",
     "wait_until_inaccessible",
+    "wait_until_key_is_back",
+    "wait_until_key_is_taken",
+    "wait_until_recovered",
 ]
 
 logger = logging.getLogger("chaostoolkit")
@@ -171,6 +180,72 @@ def wait_until_inaccessible(
             run.settings.status_poll,
             run.observer,
         ).until(inaccessible)
+
+
+def wait_until_key_is_taken(
+    configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Wait until somebody else takes the key of this run's cluster away; nothing is changed.
+
+    At most `impact_timeout` AWS seconds. What shows it: the key's state, its policy (if that no
+    longer lets Aurora use it), or else the cluster's status. On the lab, the lab's own somebody is
+    told to do it (`lab_somebody`). That nobody does is no failure: the verdict says so.
+
+    Returns `taken` (bool), `seen_by` (`key-state`, `key-policy`, `cluster-status`, or null) and
+    `within_seconds`: how much earlier it can have been. Raises ActivityFailed. IAM:
+    kms:GetKeyPolicy, kms:DescribeKey, rds:DescribeDBClusters, rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        answered = partial(loads.are_answered, run, loads.of_target(run))
+        taken = by_others.wait_until_taken(run, answered)
+        if taken is None:
+            return {"taken": False, "seen_by": None, "within_seconds": None}
+        said = taken.details
+        return {"taken": True} | {name: said[name] for name in ("seen_by", "within_seconds")}
+
+
+def wait_until_key_is_back(
+    configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Wait until the key that somebody else took away is back; nothing is changed.
+
+    At most `return_timeout` AWS seconds after it was taken away. Where only the cluster's status
+    showed that, only its status shows this.
+
+    Returns `back` (bool; false: nobody had taken it), `seen_by` and `within_seconds` as
+    `wait_until_key_is_taken`. Raises ActivityFailed: not in time, or the cluster is lost for good.
+    IAM: as `wait_until_key_is_taken`.
+    """
+    with activities.plainly(configuration) as run:
+        taken = run.last(EventName.INJECTED, by=by_others.OTHERS)
+        if taken is None:
+            return {"back": False, "seen_by": None, "within_seconds": None}
+        said = by_others.wait_until_back(run, taken).details
+        return {"back": True} | {name: said[name] for name in ("seen_by", "within_seconds")}
+
+
+def wait_until_recovered(
+    configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Wait until the cluster has recovered, whoever starts it; this run never does.
+
+    As `wait_for_recovery`, but for that: at most `recovery_timeout` AWS seconds after the key is
+    back, then until answers are as fast as before.
+
+    Returns `recovered` (false: there was nothing to wait for) and `as_fast_as_before`. Raises
+    ActivityFailed: not in time, or the cluster is lost for good. IAM: rds:DescribeDBClusters,
+    rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        back = run.last(EventName.PUT_BACK, by=by_others.OTHERS)
+        if back is None:
+            return {"recovered": False, "as_fast_as_before": False}
+        answered = partial(loads.are_answered, run, loads.of_target(run))
+        name = activities.cluster_id(run)
+        wait_for_all(run, [Recovery(run, name, back, answered, "self-only")], back)
+        main = run.loads.get(MAIN)
+        fast = main is not None and until_as_fast_as_before(run, main)
+        return {"recovered": True, "as_fast_as_before": fast}
 
 
 def _terminal_not_before(aws: Aws, instances: list[str]) -> str | None:

@@ -97,7 +97,8 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 def command(name: str, faults: Sequence[str], others: Sequence[str], **given: str) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 
-    `probe` for probes and the doctor, `run` for experiments, `make` beside it for those that make
+    `probe` for probes and the doctor, `run` for experiments, `watch` for one that only watches what
+    others do (it changes nothing), `make` beside `run` for those that make
     keys, clusters and snapshots, `switch` for the role as which EventBridge Scheduler puts the key
     back, `switch-trust` for that role's trust policy.
 

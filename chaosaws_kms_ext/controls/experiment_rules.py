@@ -18,7 +18,7 @@ from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
-__all__ = ["ON", "Asked", "check", "injected", "injects", "ours"]
+__all__ = ["ON", "Asked", "check", "injected", "injects", "ours", "watches"]
 
 ON = ("cluster", "key", "nothing")
 """What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
@@ -42,6 +42,9 @@ MAKERS = frozenset({
     "create_is_refused", "create_key", "restore_cluster", "restore_is_refused",
 })  # fmt: skip
 """Actions that make what `clean_up` removes."""
+
+WATCHES = "wait_until_key_is_taken"
+"""The probe of an experiment that only watches what somebody else does."""
 
 OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
 """The parameters of `chaos run` that override them."""
@@ -74,7 +77,8 @@ def _check_order(experiment: Experiment, on: str) -> None:
     method = experiment.get("method") or []
     done, undone = _functions(method), _rollbacks(experiment)
     for part, allowed in STRATEGIES.items():
-        outage = part == "hypothesis" and on != "nothing" and injects(experiment)
+        loses_key = injects(experiment) or watches(experiment)
+        outage = part == "hypothesis" and on != "nothing" and loses_key
         wanted = (DURING_OUTAGE,) if outage else allowed
         declared, given = _strategies(experiment, part)
         strategy = given or declared
@@ -94,6 +98,8 @@ def _check_order(experiment: Experiment, on: str) -> None:
         module = (control.get("provider") or {}).get("module")
         if module == "chaosaws_kms_ext.controls.run" and control.get("scope"):
             raise Refused("the control has a scope, so nobody would judge the run: leave it out")
+    if watches(experiment):
+        _check_watching(experiment, on)
     if injected([each for each in method if each.get("background")]):
         raise Refused("a fault in the background could not be put back in order: run it in turn")
     for provider in _ours(method):
@@ -107,6 +113,25 @@ def _check_order(experiment: Experiment, on: str) -> None:
 def injects(experiment: Experiment) -> bool:
     """Whether it takes a key away."""
     return bool(injected(experiment.get("method") or []))
+
+
+def watches(experiment: Experiment) -> bool:
+    """Whether it only watches what somebody else does to the key."""
+    return WATCHES in _functions(experiment.get("method") or [])
+
+
+def _check_watching(experiment: Experiment, on: str) -> None:
+    """Raises Refused where an experiment that watches would change something itself."""
+    if on != "cluster":
+        raise Refused(f"{WATCHES} watches a cluster: the control's argument `on` must be cluster")
+    for activity in filter(ours, _activities(experiment)):
+        provider = activity["provider"]
+        _, package, module = str(provider["module"]).split(".", 2)
+        if module == "actions" and package != "load":
+            raise Refused(
+                f"an experiment with {WATCHES} changes nothing of AWS, and {activity.get('name')} "
+                f"may: leave {provider.get('func')} out"
+            )
 
 
 def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:

@@ -16,13 +16,14 @@ from chaoslib.types import Configuration, Experiment
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls import experiment_rules, watching
 from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.guard import guard, leftovers, permissions
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
 from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.inject.by_others import Sight
 from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
@@ -290,14 +291,16 @@ def folder(start: Start) -> Iterator[None]:
         caller=permissions.role_of(aws, who) or who.principal,
     )
     opened = open_folder(run, start.on)
+    expected = watching.expected(start.experiment, run.settings, start.asked.objectives)
     run.conditions = Conditions(
         run=run.id,
         experiment=run.experiment,
         started=utc(run.started),
         settings=run.settings,
         region=aws.region,
-        expects_outage=experiment_rules.injects(start.experiment),
-        objectives=start.asked.objectives,
+        expects_outage=expected.outage,
+        by_others=expected.by_others,
+        objectives=expected.objectives,
         earlier=earlier_runs(run, aws.region, start.asked.not_worse),
     )
     try:
@@ -365,6 +368,8 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
                 for each in run.target.others:
                     watch_beside(run, Aws.of(run), each)
                 start_where_readers_are(run, cluster)
+                if experiment_rules.watches(start.experiment):
+                    run.sight = Sight(run)
         run.event(EventName.READY, caller=start.caller.arn)
         yield
 

@@ -102,13 +102,23 @@ class SwitchArmed(TypedDict):
     due: str
 
 
+SeenBy = Literal["key-state", "key-policy", "cluster-status"]
+"""What showed that somebody else took the key away, or gave it back."""
+
+
 class Injected(Exact):
-    """The fault; `others`: the other clusters under the key."""
+    """The fault; `others`: the other clusters under the key. By whom, if it was not this run, and
+    what showed it: then `fault` is `by-others`; `state`: the key's; `well_before_seconds`: how long
+    before all was still well, where only the cluster's status showed it."""
 
     fault: str
     key: str
     cluster: str
     others: NotRequired[list[str]]
+    by: NotRequired[str]
+    seen_by: NotRequired[SeenBy]
+    state: NotRequired[str]
+    well_before_seconds: NotRequired[float]
 
 
 class PutBack(Exact):
@@ -117,6 +127,7 @@ class PutBack(Exact):
     key: str
     cluster: str
     by: NotRequired[str]
+    seen_by: NotRequired[SeenBy]
 
 
 class OfCluster(Exact):
@@ -239,6 +250,7 @@ class Audit(TypedDict):
     complete: bool
     disabled_by: By | None
     enabled_by: By | None
+    started_by: NotRequired[By | None]
     failed_decrypts: int
     first_failed_decrypt: str | None
     unknown: list[str]

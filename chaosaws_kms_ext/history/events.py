@@ -26,7 +26,8 @@ class EventName(StrEnum):
     JOURNAL_OPENED = "journal-opened"
     SWITCH_ARMED = "switch-armed"
     INJECTED = "fault-injected"
-    """At the instant of AWS' answer, as PUT_BACK and START_CALLED."""
+    """At the instant of AWS' answer, as PUT_BACK and START_CALLED. Of what somebody else did
+    (`by`): as exactly as it was seen."""
     PUT_BACK = "fault-put-back"
     START_CALLED = "cluster-start-called"
     JOURNAL_CLOSED = "journal-closed"

@@ -41,6 +41,8 @@ class Caller(Enum):
     """Who only looks: the probes, `chaos kms doctor`."""
     RUN = "run"
     """Who runs experiments and puts back: `chaos run`, the watchdog, `chaos kms restore`."""
+    WATCHER = "watch"
+    """Who runs an experiment that only watches what others do to the key: looks, and no more."""
     MAKER = "make"
     """Who runs experiments that make keys, clusters and snapshots: what that takes besides."""
     SWITCH = "switch"
@@ -115,10 +117,12 @@ class Call:
     permissions: Sequence[Permission]
 
 
-LOOKS = (Caller.PROBE, Caller.RUN)
+LOOKS = (Caller.PROBE, Caller.RUN, Caller.WATCHER)
 LOOKS_OF_MAKER = (Caller.PROBE, Caller.MAKER)
 """What no run needs that only takes a key away."""
+LOOKS_OF_TRAIL = (*LOOKS_OF_MAKER, Caller.WATCHER)
 RUNS = (Caller.RUN,)
+ALL_RUNS = (Caller.RUN, Caller.WATCHER)
 MAKES = (Caller.MAKER,)
 UNDOES = (Caller.RUN, Caller.SWITCH)
 
@@ -169,7 +173,7 @@ CALLS = (
     _call("kms", "GetKeyRotationStatus", LOOKS_OF_MAKER, Resource.KEYS),
     _call("kms", "ListKeyRotations", LOOKS_OF_MAKER, Resource.KEYS),
     # Service Authorization Reference, AWS CloudTrail: it has no resource type.
-    _call("cloudtrail", "LookupEvents", LOOKS_OF_MAKER, Resource.ANYTHING),
+    _call("cloudtrail", "LookupEvents", LOOKS_OF_TRAIL, Resource.ANYTHING),
     _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
     _call("rds", "DescribeDBInstances", LOOKS, Resource.INSTANCES),
     _call("rds", "DescribeDBClusterSnapshots", LOOKS, Resource.ANYTHING),
@@ -182,11 +186,11 @@ CALLS = (
     _call("iam", "GetRole", LOOKS, Resource.PRINCIPAL),
     # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.
     # API reference, DescribeAlarms: with a narrower scope it says nothing of composite alarms.
-    _call("cloudwatch", "DescribeAlarms", RUNS, Resource.ANYTHING),
+    _call("cloudwatch", "DescribeAlarms", ALL_RUNS, Resource.ANYTHING),
     # Service Authorization Reference, Amazon SQS. Only where CHAOS_EVENTS_QUEUE names one.
-    _call("sqs", "GetQueueUrl", RUNS, Resource.QUEUE),
-    _call("sqs", "ReceiveMessage", RUNS, Resource.QUEUE),
-    _call("sqs", "DeleteMessage", RUNS, Resource.QUEUE),
+    _call("sqs", "GetQueueUrl", ALL_RUNS, Resource.QUEUE),
+    _call("sqs", "ReceiveMessage", ALL_RUNS, Resource.QUEUE),
+    _call("sqs", "DeleteMessage", ALL_RUNS, Resource.QUEUE),
     _call("scheduler", "CreateScheduleGroup", RUNS, Resource.GROUP),
     _call(
         "scheduler", "CreateSchedule", RUNS, Resource.SCHEDULES, When.ALWAYS,
@@ -196,10 +200,10 @@ CALLS = (
     _call("scheduler", "ListSchedules", RUNS, Resource.ANYTHING),
     _call("scheduler", "GetSchedule", RUNS, Resource.ALL_SCHEDULES),
     _call("scheduler", "DeleteSchedule", RUNS, Resource.SCHEDULES),
-    _call("secretsmanager", "GetSecretValue", RUNS, Resource.SECRET),
-    _call("secretsmanager", "DescribeSecret", RUNS, Resource.SECRET),
+    _call("secretsmanager", "GetSecretValue", ALL_RUNS, Resource.SECRET),
+    _call("secretsmanager", "DescribeSecret", ALL_RUNS, Resource.SECRET),
     # No call of ours: what the database asks IAM of whoever shows it a token.
-    _call("rds-db", "connect", RUNS, Resource.DATABASE_USER),
+    _call("rds-db", "connect", ALL_RUNS, Resource.DATABASE_USER),
     # API reference, CreateKey: tags take kms:TagResource. KMS has no condition that allows it only
     # there, so who has it can give the tag to any key that IAM policies rule.
     _call(

@@ -102,6 +102,18 @@ class Table:
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"
     )
+    expect_loss: str = _setting(
+        parsers.choice("yes", "no"),
+        "yes",
+        "whether somebody is expected to take the key away, of an experiment that only watches; "
+        "`no`: it passes if the load is answered all the time",
+    )
+    return_timeout: float = _setting(
+        AURORA,
+        7200.0,
+        "AWS seconds until whoever took the key away has to have given it back, of an experiment "
+        "that only watches",
+    )
     recovery_strategy: str = _setting(
         parsers.choice("wait-then-start", "start", "self-only"),
         "wait-then-start",
@@ -239,6 +251,11 @@ class Table:
         parsers.choice("no", "cloudhsm", "external"),
         "no",
         "the custom key store of the lab's KMS that this key is in: of AWS CloudHSM, or external",
+    )
+    lab_somebody: str = _setting(
+        parsers.choice("disable-key", "deny-by-policy", "nobody"),
+        "disable-key",
+        "what somebody else does to the key on the lab while an experiment only watches",
     )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,

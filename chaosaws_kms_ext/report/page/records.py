@@ -26,7 +26,8 @@ def targets(history: History) -> Section:
         rows += [("lost its key with it", str(it)) for it in event.details.get("others", ())]
     ready = history.first(EventName.READY)
     if ready:
-        rows.append(("by", str(ready.details["caller"])))
+        watched = any("seen_by" in each.details for each in history.all(EventName.INJECTED))
+        rows.append(("watched by" if watched else "by", str(ready.details["caller"])))
     return Section("What was attacked, and by whom", ("what", "which"), rows)
 
 

@@ -206,3 +206,27 @@ def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
     provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
     its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
     assert "nobody would judge the run" in refused(its)
+
+
+def watching(*more):
+    module = "chaosaws_kms_ext.aurora.probes"
+    provider = {"type": "python", "module": module, "func": "wait_until_key_is_taken"}
+    wait = {"type": "probe", "name": "wait", "provider": provider}
+    return experiment([wait, *more], hypothesis="before-method-only")
+
+
+def test_an_experiment_that_watches_changes_nothing_itself():
+    begun(watching(), on="cluster")
+    assert "changes nothing of AWS, and rotate-key may" in refused(
+        watching(step("rotate_key")), on="cluster"
+    )
+    undone = watching()
+    undone["rollbacks"] = [step("enable_key")]
+    assert "enable-key may: leave enable_key out" in refused(undone, on="cluster")
+    assert "`on` must be cluster" in refused(watching(), on="key")
+
+
+def test_the_hypothesis_of_one_that_watches_is_checked_before_the_loss():
+    its = watching()
+    its["runtime"]["hypothesis"]["strategy"] = "after-method-only"
+    assert "must be before-method-only" in refused(its, on="cluster")
