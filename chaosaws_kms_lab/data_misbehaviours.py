@@ -32,6 +32,7 @@ COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
+TERMINAL_COMES_BACK = "terminal-comes-back"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -52,6 +53,7 @@ KINDS = {
     ROTATION_BREAKS_READS: "what was encrypted under the cluster's key before it is rotated on "
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
+    TERMINAL_COMES_BACK: "the cluster comes back from the terminal state once its key is usable",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -64,7 +66,7 @@ OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
 OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
 """These are about all keys, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
+OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, TERMINAL_COMES_BACK})
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"

@@ -12,13 +12,14 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from werkzeug.serving import make_server
 
 from chaosaws_kms_lab import kms, seed
-from chaosaws_kms_lab.aurora import PROFILES
+from chaosaws_kms_lab.aurora import PROFILES, RECOVERABLE_FOR
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.data_plane import Servers
 from chaosaws_kms_lab.door import Door
@@ -50,13 +51,16 @@ def serve(
     iam: bool,
     readers: int = 0,
     clusters: int = 1,
+    recoverable_for: float = RECOVERABLE_FOR,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers; what a client has to know of it.
 
-    `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
+    `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
+    without their key clusters are recoverable for `recoverable_for` AWS seconds.
     """
-    world = World(Clock(servers.speed), PROFILES[profile])
+    timings = replace(PROFILES[profile], recoverable=recoverable_for)
+    world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
     seeded = seed.clusters(rds, region, readers, clusters)
     keys = Secrets(lab=_new_secret(), own=_new_secret())

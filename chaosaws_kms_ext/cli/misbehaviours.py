@@ -99,7 +99,8 @@ def data(endpoint: str, /, **order: Any) -> None:
 
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
     its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
-    encryption context; this one takes no CLUSTER).
+    encryption context; this one takes no CLUSTER),
+    terminal-comes-back (a cluster that is lost for good comes back once its key is usable).
 
     What really happened to data stands in the lab's truth.jsonl.
     """

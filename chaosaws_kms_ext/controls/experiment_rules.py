@@ -18,7 +18,7 @@ from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
-__all__ = ["ON", "Asked", "check", "injected", "injects", "ours"]
+__all__ = ["ON", "Asked", "check", "injected", "injects", "ours", "refuse_on_aws"]
 
 ON = ("cluster", "key", "nothing")
 """What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
@@ -42,6 +42,9 @@ MAKERS = frozenset({
     "create_is_refused", "create_key", "restore_cluster", "restore_is_refused",
 })  # fmt: skip
 """Actions that make what `clean_up` removes."""
+
+LAB_ONLY = frozenset({"stays_terminal", "wait_until_terminal"})
+"""What an experiment calls only if it loses a cluster for good."""
 
 OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
 """The parameters of `chaos run` that override them."""
@@ -67,6 +70,20 @@ def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> Asked:
         return Asked(read_objectives(objectives), read_not_worse(objectives))
     except BadObjective as problem:
         raise Refused(str(problem)) from None
+
+
+def refuse_on_aws(experiment: Experiment) -> None:
+    """Raises Refused for an experiment that is for the lab only."""
+    calls = {
+        str((each.get("provider") or {}).get("func"))
+        for each in _activities(experiment)
+        if ours(each)
+    }
+    if calls & LAB_ONLY:
+        raise Refused(
+            "this experiment loses its cluster for good, so it runs on the lab only: leave "
+            "CHAOS_TARGET out"
+        )
 
 
 def _check_order(experiment: Experiment, on: str) -> None:

@@ -95,6 +95,8 @@ def begin(
         raise
     run = runs.begin(settings, name)
     kinds_of(settings.report_files)
+    if settings.target == "aws":
+        experiment_rules.refuse_on_aws(experiment)
     asked = experiment_rules.check(experiment, objectives, on)
     return Start(run, experiment, asked, on, configuration)
 
@@ -191,6 +193,7 @@ def local_lab(start: Start) -> Iterator[None]:
         tls=settings.lab_tls == "yes",
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
+        recoverable_for=settings.lab_recoverable_for,
     )
     try:
         start.run.lab = lab

@@ -125,6 +125,28 @@ class OfCluster(Exact):
     cluster: str
 
 
+class SnapshotOrdered(Exact):
+    """Of a cluster, or as a copy of another snapshot."""
+
+    snapshot: str
+    cluster: NotRequired[str]
+    source: NotRequired[str]
+
+
+class StayedTerminal(OfCluster):
+    """For how long it was watched, and what StartDBCluster was refused with."""
+
+    seconds: float
+    start_refused_with: str
+
+
+class RowsFrom(TypedDict):
+    """Where the writes of a load were looked for."""
+
+    load: str
+    cluster: str
+
+
 class RestoreOrdered(OfCluster):
     """From what."""
 
@@ -268,9 +290,13 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.PUT_BACK: PutBack,
     EventName.START_CALLED: OfCluster,
     EventName.JOURNAL_CLOSED: JournalClosed,
+    EventName.SNAPSHOT_ORDERED: SnapshotOrdered,
     EventName.RESTORE_ORDERED: RestoreOrdered,
     EventName.RESTORED: OfCluster,
     EventName.FIRST_ANSWER: OfCluster,
+    EventName.TERMINAL: OfCluster,
+    EventName.STAYED_TERMINAL: StayedTerminal,
+    EventName.ROWS_FROM: RowsFrom,
     EventName.STATUS: Status,
     EventName.STATUS_UNKNOWN: Why,
     EventName.OTHER_STATUS: OtherStatus,

@@ -146,6 +146,12 @@ class Table:
         7200.0,
         "objective: AWS seconds from the order to restore until the restored cluster answers",
     )
+    rpo: float = _setting(
+        AURORA,
+        14400.0,
+        "objective: AWS seconds of acknowledged writes that may be missing in what replaces a "
+        "cluster that is lost for good",
+    )
     allowed_accounts: tuple[str, ...] = _setting(
         parsers.accounts, (), "account numbers, with commas; by default any that the tags allow"
     )
@@ -215,6 +221,12 @@ class Table:
     )
     lab_clusters: int = _setting(
         parsers.number(1, 4, "", whole=True), 1, "how many clusters the lab has, all under one key"
+    )
+    lab_recoverable_for: float = _setting(
+        AURORA,
+        7 * DAY,
+        "AWS seconds for which the lab's clusters stay recoverable without their key, before they "
+        "are lost for good: 7 days on AWS; fewer are said in the summary",
     )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from chaosaws_kms_lab import aurora, event_bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
+from chaosaws_kms_lab.data_misbehaviours import TERMINAL_COMES_BACK
 from chaosaws_kms_lab.rds import encryption
 from chaosaws_kms_lab.rds.recoverability import recoverable
 from chaosaws_kms_lab.rds.tables import EVENTS, WRITES
@@ -172,6 +173,9 @@ class Rds:
             if not aurora.at_rest(cluster.state, usable):
                 self._step(cluster, usable)
                 at_rest = False
+            elif usable and self._comes_back(cluster):
+                self.request(cluster, "the key is back")
+                at_rest = False
             elif not usable or self._depends_on_time(cluster):
                 at_rest = False
         self.at_rest = at_rest and not self._later and not self._starting
@@ -182,6 +186,13 @@ class Rds:
             return False
         attempt = self._attempts.get(cluster.encryption.grant_id)
         return attempt is not None and attempt.version is not None and attempt.version.second > 0
+
+    def _comes_back(self, cluster: Cluster) -> bool:
+        """Whether a misbehaviour brings a cluster back that is lost for good."""
+        if cluster.state.phase != aurora.TERMINAL:
+            return False
+        ordered = self.world.active_misbehaviours(TERMINAL_COMES_BACK)
+        return any(each.about is cluster for each in ordered)
 
     def _clusters(self) -> Iterator[Cluster]:
         for region in self.world.regions():

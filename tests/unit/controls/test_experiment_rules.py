@@ -206,3 +206,18 @@ def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
     provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
     its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
     assert "nobody would judge the run" in refused(its)
+
+
+@pytest.mark.parametrize("func", ["wait_until_terminal", "stays_terminal"])
+@pytest.mark.parametrize("part", ["method", "hypothesis", "rollbacks"])
+def test_an_experiment_that_loses_its_cluster_for_good_is_refused_on_aws(func, part):
+    on_aws = {"target": "aws", "cluster_id": "orders"}
+    its = experiment()
+    if part == "hypothesis":
+        its["steady-state-hypothesis"] = {"title": "x", "probes": [step(func)]}
+    else:
+        its[part] = [step(func)]
+    with pytest.raises(Refused, match="so it runs on the lab only: leave CHAOS_TARGET out"):
+        begun(its, configuration=on_aws)
+    begun(its)
+    begun(experiment(), configuration=on_aws)
