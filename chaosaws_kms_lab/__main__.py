@@ -84,6 +84,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--readers", type=int, default=0, help="of the first cluster (0)")
     parser.add_argument("--clusters", type=int, default=1, help="under one key (1)")
     parser.add_argument(
+        "--secondary-keys",
+        action="store_true",
+        help="the first has a secret, Performance Insights and an activity stream under own keys",
+    )
+    parser.add_argument(
         "--recoverable-for",
         type=float,
         default=RECOVERABLE_FOR,
@@ -170,6 +175,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.readers,
         options.clusters,
         options.recoverable_for,
+        options.secondary_keys,
     )
 
 

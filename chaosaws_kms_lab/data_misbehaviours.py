@@ -33,6 +33,8 @@ ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
 TERMINAL_COMES_BACK = "terminal-comes-back"
+SECONDARY_STOPS = "secondary-key-stops-cluster"
+SECRET_OUTLIVES_KEY = "secret-outlives-key"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -54,6 +56,9 @@ KINDS = {
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
     TERMINAL_COMES_BACK: "the cluster comes back from the terminal state once its key is usable",
+    SECONDARY_STOPS: "without the key of its secret, its insights or its activity stream the "
+    "cluster is lost as without its own",
+    SECRET_OUTLIVES_KEY: "until the misbehaviour is cleared, secrets are read without their key",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -64,9 +69,11 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 """These take the place of the whole freeze when the key is lost the next time, or happen now."""
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
-OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
+OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, SECRET_OUTLIVES_KEY})
 """These are about all keys, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, TERMINAL_COMES_BACK})
+OF_ITS_KEY = frozenset(
+    {COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, SECONDARY_STOPS, TERMINAL_COMES_BACK}
+)
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"

@@ -8,6 +8,7 @@ another key.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -46,12 +47,22 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 
 BACKUP = f"{CLUSTER}-backup"
 
+SECRET, INSIGHTS, STREAM = "secret", "insights", "stream"
+"""What a cluster's secondary keys are for."""
+
 
 def clusters(
-    service: Rds, region_name: str, readers: int = 0, number: int = 1
+    service: Rds,
+    region_name: str,
+    readers: int = 0,
+    number: int = 1,
+    secondary_keys: bool = False,
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
-    how to reach each."""
+    how to reach each.
+
+    `secondary_keys`: the first keeps its master user's password in a secret, has Performance
+    Insights and an activity stream, each under a key of its own."""
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
@@ -60,14 +71,49 @@ def clusters(
     what = "cluster" if number == 1 else "clusters"
     key = kms.create_key(region, world, f"encrypts the {what} {', '.join(named)}", tags=dict(TAGS))
     region.aliases[f"alias/{CLUSTER}"] = key.id
+    keys = _secondary_keys(service, region) if secondary_keys else {}
     for name in named:
-        _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
+        first = name == CLUSTER
+        its = keys if first else {}
+        _ask_for(service, region_name, name, key.arn, readers if first else 0, its)
+    if keys:
+        service.do_when(
+            lambda: region.clusters[CLUSTER].status == AVAILABLE,
+            lambda: _start_stream(service, region, keys[STREAM]),
+        )
     return [_when_up(service, region, name) | {"key": key.arn} for name in named]
 
 
-def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:
-    """Orders a cluster with a writer and so many readers."""
+def _secondary_keys(service: Rds, region: Region) -> dict[str, str]:
+    """A key for each thing beside the storage; what it is for → its ARN."""
+    made = {}
+    for what in (SECRET, INSIGHTS, STREAM):
+        said = f"encrypts the {what} of {CLUSTER}"
+        key = kms.create_key(region, service.world, said, tags=dict(TAGS))
+        region.aliases[f"alias/{CLUSTER}-{what}"] = key.id
+        made[what] = key.arn
+    return made
+
+
+def _start_stream(service: Rds, region: Region, key: str) -> None:
+    """It has its records at once."""
+    arn = region.clusters[CLUSTER].arn
+    _call(service, region.name, "StartActivityStream", ResourceArn=arn, Mode="async", KmsKeyId=key)
+    stream = region.clusters[CLUSTER].stream
+    assert stream is not None
+    stream.started_at = service.now()
+
+
+def _ask_for(
+    service: Rds, region: str, name: str, key: str, readers: int, keys: Mapping[str, str]
+) -> None:
+    """Orders a cluster with a writer and so many readers; `keys`: its secondary ones."""
     call = partial(_call, service, region)
+    secret, insights = dict[str, Any](), dict[str, Any]()
+    if keys:
+        secret = {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": keys[SECRET]}
+        insights |= {"EnablePerformanceInsights": True}
+        insights |= {"PerformanceInsightsKMSKeyId": keys[INSIGHTS]}
     call(
         "CreateDBCluster",
         DBClusterIdentifier=name,
@@ -77,6 +123,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
         StorageEncrypted=True,
         KmsKeyId=key,
         Tags=[{"Key": tag, "Value": value} for tag, value in TAGS.items()],
+        **secret,
     )
     for number in range(1, 2 + readers):
         call(
@@ -85,6 +132,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
             DBInstanceClass="db.r6g.large",
             DBInstanceIdentifier=f"{name}-{number}",
             Engine=ENGINE,
+            **insights,
         )
 
 

@@ -52,17 +52,19 @@ def serve(
     readers: int = 0,
     clusters: int = 1,
     recoverable_for: float = RECOVERABLE_FOR,
+    secondary_keys: bool = False,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers; what a client has to know of it.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
-    without their key clusters are recoverable for `recoverable_for` AWS seconds.
+    without their key clusters are recoverable for `recoverable_for` AWS seconds. With
+    `secondary_keys` the first has more keys than that of its storage.
     """
     timings = replace(PROFILES[profile], recoverable=recoverable_for)
     world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
-    seeded = seed.clusters(rds, region, readers, clusters)
+    seeded = seed.clusters(rds, region, readers, clusters, secondary_keys)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

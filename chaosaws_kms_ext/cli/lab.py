@@ -59,6 +59,11 @@ __all__ = ["UNSET", "command"]
     help="How many clusters there are, all under one key; readers has the first.",
 )
 @click.option(
+    "--secondary-keys",
+    is_flag=True,
+    help="The first has a secret, Performance Insights and an activity stream under own keys.",
+)
+@click.option(
     "--recoverable-for",
     type=click.FloatRange(min=1, max=604_800),
     default=604_800.0,
@@ -66,7 +71,7 @@ __all__ = ["UNSET", "command"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
-def command(context: click.Context, as_json: bool, **options: Any) -> None:
+def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
 
     Our own KMS and RDS, moto for the rest, a real PostgreSQL behind the cluster: disable the key

@@ -194,6 +194,7 @@ def local_lab(start: Start) -> Iterator[None]:
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
         recoverable_for=settings.lab_recoverable_for,
+        secondary_keys=settings.lab_secondary_keys == "yes",
     )
     try:
         start.run.lab = lab

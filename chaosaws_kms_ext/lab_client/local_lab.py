@@ -72,20 +72,23 @@ class LocalLab:
         readers: int = 0,
         clusters: int = 1,
         recoverable_for: float | None = None,
+        secondary_keys: bool = False,
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
         `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
         first has so many `readers`. Without their key they are recoverable for `recoverable_for`
-        AWS seconds, by default for as long as on AWS.
+        AWS seconds, by default for as long as on AWS. With `secondary_keys` the first has a
+        secret, Performance Insights and an activity stream, each under a key of its own.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
         numbers: dict[str, float] = {"port": port, "readers": readers, "clusters": clusters}
         if recoverable_for is not None:
             numbers["recoverable-for"] = recoverable_for
-        command = _command(speed, profile, numbers, iam=iam, tls=tls)
+        flags = {"iam": iam, "tls": tls, "secondary-keys": secondary_keys}
+        command = _command(speed, profile, numbers, flags)
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
@@ -168,7 +171,9 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         boto3.DEFAULT_SESSION = session
 
 
-def _command(speed: float, profile: str, numbers: Mapping[str, float], **flags: bool) -> list[str]:
+def _command(
+    speed: float, profile: str, numbers: Mapping[str, float], flags: Mapping[str, bool]
+) -> list[str]:
     """What starts the lab."""
     options = {"speed": str(speed), "profile": profile}
     options |= {name: str(number) for name, number in numbers.items()}

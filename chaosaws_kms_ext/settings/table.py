@@ -222,6 +222,12 @@ class Table:
     lab_clusters: int = _setting(
         parsers.number(1, 4, "", whole=True), 1, "how many clusters the lab has, all under one key"
     )
+    lab_secondary_keys: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether the lab's cluster has a secret, Performance Insights and an activity stream, each "
+        "under a key of its own",
+    )
     lab_recoverable_for: float = _setting(
         AURORA,
         7 * DAY,

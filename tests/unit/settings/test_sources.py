@@ -145,6 +145,7 @@ WRONG = {
     ],
     "reader_load": ["true", "1", "YES", "main"],
     "reader_rate": ["-1", "1000001", "nan", "inf", "half", "1" * 1_000_000],
+    "lab_secondary_keys": ["1", "YES", "master-secret"],
     "lab_recoverable_for": ["0", "-1", "8 days", "for ever", "nan"],
     "rpo": ["0", "-1", "1 h", "8 days"],
     "lab_clusters": ["0", "5", "1.5", "two", "1" * 1_000_000],
