@@ -59,6 +59,13 @@ class EventName(StrEnum):
     """A change of an alarm's state, as it was seen: every one's at first, and after a row of looks
     that failed."""
     ALARMS_UNKNOWN = "alarms-unknown"
+    SECONDARY_KEY = "secondary-key"
+    """A key of the cluster beside that of its storage, which the run is about to take away; or
+    that there is none."""
+    SECONDARY_USE = "secondary-use"
+    """Of what such a key encrypts: whether it worked. Every first one, and every change."""
+    SECONDARY_TOLD = "secondary-told"
+    """What CloudTrail has of the loss of such a key."""
     SEALED = "sealed"
     DECRYPTED = "decrypted"
     """An attempt, with some encryption context."""
