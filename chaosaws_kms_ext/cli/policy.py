@@ -98,8 +98,9 @@ def command(name: str, faults: Sequence[str], others: Sequence[str], **given: st
     """Print an IAM policy: exactly what is needed, and nothing else.
 
     `probe` for probes and the doctor, `run` for experiments, `make` beside it for those that make
-    keys, clusters and snapshots, `switch` for the role as which EventBridge Scheduler puts the key
-    back, `switch-trust` for that role's trust policy.
+    keys, clusters and snapshots, `secondary` beside it for those that use what a cluster's other
+    keys encrypt (secret, Performance Insights, activity stream), `switch` for the role as which
+    EventBridge Scheduler puts the key back, `switch-trust` for that role's trust policy.
 
     What is not given is `*`. The key can be taken away only where it carries the tag
     chaos:allow=kms; it can be put back where it does or is named here. What `make` makes gets the

@@ -165,8 +165,9 @@ def _stream(run: Run, aws: Aws, cluster: Cluster, its: SecondaryKey) -> Use:
     except (KeyError, TypeError, ValueError):
         return Use(None, "", f"{its.about} has a record that is none of an activity stream")
     context = {CLUSTER_CONTEXT: str(cluster.raw.get("DbClusterResourceId", ""))}
+    asked = {"KeyId": its.key, "CiphertextBlob": sealed, "EncryptionContext": context}
     try:
-        aws.call("kms", "Decrypt", {"CiphertextBlob": sealed, "EncryptionContext": context})
+        aws.call("kms", "Decrypt", asked)
     except AwsError as problem:
         return replace(_refused(run, problem), newest_record=at)
     return Use(True, newest_record=at)

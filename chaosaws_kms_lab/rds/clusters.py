@@ -51,6 +51,13 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     held = None
     if wanted:
         held = encryption.take(rds.world, call, params.get("KmsKeyId"), context(resource_id))
+    user = params.get("MasterUsername", "postgres")
+    password = params.get("MasterUserPassword") or rds.servers.password
+    try:
+        secret = secondary.keep_password(rds, call, user, password)
+    except AwsError:
+        rds.release(held)
+        raise
     cluster = new_cluster(
         rds,
         call,
@@ -58,11 +65,11 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
         resource_id,
         held,
         engine_version=params.get("EngineVersion", ENGINE_VERSION),
-        master_username=params.get("MasterUsername", "postgres"),
-        master_password=params.get("MasterUserPassword") or rds.servers.password,
+        master_username=user,
+        master_password=password,
+        secret=secret,
         database=params.get("DatabaseName"),
     )
-    cluster.secret = secondary.keep_password(rds, call, cluster)
     if group:
         global_clusters.join(rds.world, group, cluster)
     if source := params.get("ReplicationSourceIdentifier"):

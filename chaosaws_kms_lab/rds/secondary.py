@@ -59,7 +59,7 @@ def check_password(call: Call) -> None:
         raise AwsError("InvalidParameterCombination", why)
 
 
-def keep_password(rds: Rds, call: Call, cluster: Cluster) -> MasterSecret | None:
+def keep_password(rds: Rds, call: Call, user: str, password: str) -> MasterSecret | None:
     """Makes the secret, if that is asked for, with the caller's use of its key."""
     if not call.params.get("ManageMasterUserPassword"):
         return None
@@ -70,7 +70,7 @@ def keep_password(rds: Rds, call: Call, cluster: Cluster) -> MasterSecret | None
     except AwsError as why:
         raise encryption.not_accessible(reference, encryption.THE_KEY) from why
     key_arn = key["KeyMetadata"]["Arn"]
-    content = {"username": cluster.master_username, "password": cluster.master_password}
+    content = {"username": user, "password": password}
     arn, version = moto_services.create_secret(
         call.region, f"rds!cluster-{uuid.uuid4()}", json.dumps(content), key_arn
     )
