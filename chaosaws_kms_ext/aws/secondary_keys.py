@@ -21,6 +21,7 @@ __all__ = [
     "SecondaryKey",
     "check_name",
     "find",
+    "of_cluster",
 ]
 
 MASTER_SECRET = "master-secret"
@@ -73,6 +74,17 @@ def find(aws: Aws, cluster: Cluster, of: str) -> SecondaryKey | None:
     else:
         key, about, status = _insights(aws, cluster)
     return SecondaryKey(of, str(key), str(about), str(status)) if key and about else None
+
+
+def of_cluster(aws: Aws, cluster: Cluster, key_arn: str) -> str:
+    """What of a cluster a key encrypts beside the storage; empty if nothing. Raises AwsError, and
+    Refused as `find` does."""
+    names = (key_arn, key_arn.rsplit("/", 1)[-1])
+    for of in KEYS_OF:
+        its = find(aws, cluster, of)
+        if its and its.key in names:
+            return of
+    return ""
 
 
 def _insights(aws: Aws, cluster: Cluster) -> tuple[str, str, str]:
