@@ -100,7 +100,9 @@ def data(endpoint: str, /, **order: Any) -> None:
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
     its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
     encryption context; this one takes no CLUSTER),
-    terminal-comes-back (a cluster that is lost for good comes back once its key is usable).
+    terminal-comes-back (a cluster that is lost for good comes back once its key is usable),
+    secondary-key-stops-cluster (without the key of its secret, insights or activity stream it goes
+    down), secret-outlives-key (secrets are read without their key; it takes no CLUSTER).
 
     What really happened to data stands in the lab's truth.jsonl.
     """
