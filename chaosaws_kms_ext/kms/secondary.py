@@ -27,9 +27,10 @@ __all__ = ["lose_secondary_key", "secondary_told", "secondary_works", "watch_sec
 
 logger = logging.getLogger("chaostoolkit")
 
-WORKS_WITHIN = 300.0
-"""Seconds until what the key encrypts has to work: KMS is eventually consistent, which takes
-"several minutes in some cases" (KMS Developer Guide, programming-eventual-consistency)."""
+WORKS_WITHIN, WORKS_AGAIN_WITHIN = 30.0, 300.0
+"""Seconds until what a key encrypts has to work, before and after a key was put back: KMS is
+eventually consistent, which takes "several minutes in some cases" (KMS Developer Guide,
+programming-eventual-consistency)."""
 
 TOLD_WITHIN = 900.0
 """AWS seconds until CloudTrail has to have the call. CloudTrail User Guide: "within an average of
@@ -101,6 +102,9 @@ def watch_secondary_loss(
     ActivityFailed.
     """
     with activities.plainly(configuration) as run:
+        secondary_keys.check_name(key_of)
+        if run.last(EventName.SECONDARY_KEY, key_of=key_of) is None:
+            raise Refused(f"this run has not taken the key of {key_of} away: lose_secondary_key")
         if _lost(run, key_of) is None:
             return {"key_of": key_of, "works": None, "code": "", "why": "there is no such key"}
         name, stays = activities.cluster_id(run), KeyStaysAway(run)
@@ -126,7 +130,9 @@ def secondary_works(
     configuration: Configuration = None,
     secrets: Secrets = None,
 ) -> bool:
-    """Wait until what a secondary key encrypts can be used, at most 5 minutes.
+    """Wait until what a secondary key encrypts can be used.
+
+    At most 30 seconds, and 5 minutes after this run has put a key back.
 
     Of `master-secret`: the password is read from Secrets Manager (GetSecretValue), and a new login
     with it works. Of `performance-insights`: GetResourceMetrics is answered. Of `activity-stream`:
@@ -153,10 +159,9 @@ def secondary_works(
             last.append(_use(run, name, key_of, last[-1] if last else None))
             return last[-1].works is True
 
+        limit = WORKS_AGAIN_WITHIN if run.last(EventName.PUT_BACK) else WORKS_WITHIN
         try:
-            Wait(f"{key_of} to work", WORKS_WITHIN, run.settings.status_poll, run.observer).until(
-                works
-            )
+            Wait(f"{key_of} to work", limit, run.settings.status_poll, run.observer).until(works)
         except TimedOut as problem:
             raise Refused(f"{problem}: {last[-1].why if last else 'it was never used'}") from None
         return True
@@ -185,12 +190,8 @@ def secondary_told(configuration: Configuration = None, secrets: Secrets = None)
 # Internals
 
 
-def _lost(run: Run, key_of: object) -> Event | None:
-    """When this run last took the key of this kind away; None: the cluster has none.
-
-    Raises Refused if it was not asked to.
-    """
-    secondary_keys.check_name(key_of)
+def _lost(run: Run, key_of: str) -> Event | None:
+    """When this run last took the key of this kind away; None: it has not, or there is none."""
     named = run.last(EventName.SECONDARY_KEY, key_of=key_of)
     if named is None or named.details["key"] is None:
         return None

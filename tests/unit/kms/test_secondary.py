@@ -161,6 +161,8 @@ def test_a_key_that_is_not_there_is_refused_or_left_out_as_asked(lab, run):
         secondary.lose_secondary_key(STREAM)
     with pytest.raises(ActivityFailed, match=r"has no activity stream that is started$"):
         secondary.secondary_works(STREAM)
+    with pytest.raises(ActivityFailed, match=r"^this run has not taken the key of activity-stream"):
+        secondary.watch_secondary_loss(STREAM)
     done = secondary.lose_secondary_key(STREAM, if_there=True)
     assert done["key"] is None
     assert last(run, EventName.SECONDARY_KEY) == {"key_of": STREAM, "key": None}
