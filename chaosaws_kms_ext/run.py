@@ -152,6 +152,8 @@ class Run:
         self.ledger: Ledger | None = None
         """Opened on first use, by `Ledger.of`."""
         self.loads = Loads()
+        self.read_secrets = MasterPasswords()
+        """Secret → what was read of it: a client that keeps its password has it, too."""
         self.watcher: Watcher | None = None
         self.other_watchers: dict[str, OtherWatcher] = {}
         """Another cluster's id → what watches it."""

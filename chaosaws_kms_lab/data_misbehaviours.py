@@ -35,6 +35,9 @@ CONTEXT_IGNORED = "context-ignored"
 KEY_STORE_FAILS = "key-store-fails"
 KEY_STORE_SLOW = "key-store-slow"
 KEY_TAKEN = "key-taken-away"
+TERMINAL_COMES_BACK = "terminal-comes-back"
+SECONDARY_STOPS = "secondary-key-stops-cluster"
+SECRET_OUTLIVES_KEY = "secret-outlives-key"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -59,6 +62,10 @@ KINDS = {
     KEY_STORE_SLOW: "until the misbehaviour is cleared, custom key stores take some AWS seconds "
     "longer to connect",
     KEY_TAKEN: "somebody else takes the cluster's key away, and gives it back later",
+    TERMINAL_COMES_BACK: "the cluster comes back from the terminal state once its key is usable",
+    SECONDARY_STOPS: "without the key of its secret, its insights or its activity stream the "
+    "cluster is lost as without its own",
+    SECRET_OUTLIVES_KEY: "until the misbehaviour is cleared, secrets are read without their key",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -69,9 +76,12 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 """These take the place of the whole freeze when the key is lost the next time, or happen now."""
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
-OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, KEY_STORE_FAILS, KEY_STORE_SLOW})
+OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, KEY_STORE_FAILS, KEY_STORE_SLOW, SECRET_OUTLIVES_KEY})
 """These are about all keys, or all key stores, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, KEY_TAKEN})
+OF_ITS_KEY = frozenset({
+    COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, KEY_TAKEN, SECONDARY_STOPS,
+    TERMINAL_COMES_BACK,
+})  # fmt: skip
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"

@@ -8,6 +8,7 @@ another key.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -53,12 +54,24 @@ KEY_STORES = ("no", "cloudhsm", "external")
 STORE = "shop"
 """The name of that store."""
 
+SECRET, INSIGHTS, STREAM = "secret", "insights", "stream"
+"""What a cluster's secondary keys are for."""
+
 
 def clusters(
-    service: Rds, region_name: str, readers: int = 0, number: int = 1, key_store: str = "no"
+    service: Rds,
+    region_name: str,
+    readers: int = 0,
+    number: int = 1,
+    key_store: str = "no",
+    secondary_keys: bool = False,
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
-    how to reach each. `key_store`: one of KEY_STORES."""
+    how to reach each.
+
+    `key_store`: one of KEY_STORES. `secondary_keys`: the first keeps its master user's password in
+    a secret, has Performance Insights and an activity stream, each under a key of its own.
+    """
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
@@ -69,8 +82,16 @@ def clusters(
     said = f"encrypts the {what} {', '.join(named)}"
     key = kms.create_key(region, world, said, tags=dict(TAGS), **more)
     region.aliases[f"alias/{CLUSTER}"] = key.id
+    keys = _secondary_keys(service, region) if secondary_keys else {}
     for name in named:
-        _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
+        first = name == CLUSTER
+        its = keys if first else {}
+        _ask_for(service, region_name, name, key.arn, readers if first else 0, its)
+    if keys:
+        service.do_when(
+            lambda: region.clusters[CLUSTER].status == AVAILABLE,
+            lambda: _start_stream(service, region, keys[STREAM]),
+        )
     return [_when_up(service, region, name) | {"key": key.arn} for name in named]
 
 
@@ -91,9 +112,36 @@ def _in_store(world: World, region: Region, key_store: str) -> dict[str, Any]:
     return {"origin": store.type, "store": store, "external_key": external}
 
 
-def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:
-    """Orders a cluster with a writer and so many readers."""
+def _secondary_keys(service: Rds, region: Region) -> dict[str, str]:
+    """A key for each thing beside the storage; what it is for → its ARN."""
+    made = {}
+    for what in (SECRET, INSIGHTS, STREAM):
+        said = f"encrypts the {what} of {CLUSTER}"
+        key = kms.create_key(region, service.world, said, tags=dict(TAGS))
+        region.aliases[f"alias/{CLUSTER}-{what}"] = key.id
+        made[what] = key.arn
+    return made
+
+
+def _start_stream(service: Rds, region: Region, key: str) -> None:
+    """It has its records at once."""
+    arn = region.clusters[CLUSTER].arn
+    _call(service, region.name, "StartActivityStream", ResourceArn=arn, Mode="async", KmsKeyId=key)
+    stream = region.clusters[CLUSTER].stream
+    assert stream is not None
+    stream.started_at = service.now()
+
+
+def _ask_for(
+    service: Rds, region: str, name: str, key: str, readers: int, keys: Mapping[str, str]
+) -> None:
+    """Orders a cluster with a writer and so many readers; `keys`: its secondary ones."""
     call = partial(_call, service, region)
+    secret, insights = dict[str, Any](), dict[str, Any]()
+    if keys:
+        secret = {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": keys[SECRET]}
+        insights |= {"EnablePerformanceInsights": True}
+        insights |= {"PerformanceInsightsKMSKeyId": keys[INSIGHTS]}
     call(
         "CreateDBCluster",
         DBClusterIdentifier=name,
@@ -103,6 +151,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
         StorageEncrypted=True,
         KmsKeyId=key,
         Tags=[{"Key": tag, "Value": value} for tag, value in TAGS.items()],
+        **secret,
     )
     for number in range(1, 2 + readers):
         call(
@@ -111,6 +160,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
             DBInstanceClass="db.r6g.large",
             DBInstanceIdentifier=f"{name}-{number}",
             Engine=ENGINE,
+            **insights,
         )
 
 

@@ -18,6 +18,7 @@ from chaosaws_kms_lab.key import Grant, Key, Material
 from chaosaws_kms_lab.key_store import KeyStore
 
 __all__ = [
+    "ActivityStream",
     "BlueGreenDeployment",
     "Cluster",
     "DataMisbehaviour",
@@ -28,6 +29,7 @@ __all__ = [
     "Instance",
     "Key",
     "KeyStore",
+    "MasterSecret",
     "Material",
     "Origin",
     "Region",
@@ -51,6 +53,28 @@ class Encryption:
     """By a misbehaviour: why every copy stays under this key, whichever key is asked for."""
     said: Encryption | None = None
     """By a misbehaviour: the encryption that describe calls show instead."""
+
+
+@dataclass(frozen=True)
+class MasterSecret:
+    """The secret in which RDS keeps the password of a cluster's master user."""
+
+    arn: str
+    key_arn: str
+
+
+@dataclass(eq=False)
+class ActivityStream:
+    """A database activity stream of a cluster."""
+
+    name: str
+    """Of its Kinesis stream."""
+    mode: str
+    held: Encryption
+    started_at: float
+    """Lab seconds: it is `starting` before."""
+    last: float
+    """Lab seconds: when its last record was due."""
 
 
 @dataclass(eq=False)
@@ -88,6 +112,8 @@ class Cluster:
     security_groups: list[str] = field(default_factory=list)
     restored: bool = False
     """Whether it began with the data of a snapshot or of another cluster."""
+    secret: MasterSecret | None = None
+    stream: ActivityStream | None = None
     restorable_from: datetime | None = None
     """The earliest point in time that it can be restored to; None: it holds no data yet."""
 
@@ -132,6 +158,8 @@ class Instance:
     rebooting: bool = False
     failed: bool = False
     promotion_tier: int = 1
+    insights: Encryption | None = None
+    """How its Performance Insights are encrypted; None: it has none."""
     tags: dict[str, str] = field(default_factory=dict)
 
     def status(self, now: float) -> str:

@@ -77,8 +77,8 @@ COMMANDS = """\
 """
 
 MODULES = (
-    "kms.actions", "kms.probes", "aurora.actions", "aurora.probes", "load.actions", "load.probes",
-    "audit.probes",
+    "kms.actions", "kms.probes", "kms.secondary", "aurora.actions", "aurora.probes",
+    "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,7 +14,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
-from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
+from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS, TERMINAL
 from chaosaws_kms_ext.guard.inventory import clusters_under
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject import by_others
@@ -20,7 +22,8 @@ from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
 from chaosaws_kms_ext.inject.recovery import Recovery, wait_for_all
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.loads import MAIN, until_as_fast_as_before
-from chaosaws_kms_ext.waiting import Wait
+from chaosaws_kms_ext.run import Instant, Refused, Run
+from chaosaws_kms_ext.waiting import TimedOut, Wait
 
 __all__ = [
     "cluster_is_available",
@@ -29,13 +32,18 @@ __all__ = [
     "encrypted_under",
     "encryption_state",
     "snapshot_encryption",
+    "stays_terminal",
     "wait_until_inaccessible",
     "wait_until_key_is_back",
     "wait_until_key_is_taken",
     "wait_until_recovered",
+    "wait_until_terminal",
 ]
 
 logger = logging.getLogger("chaostoolkit")
+
+WRONG_STATE = "InvalidDBClusterStateFault"
+"""API reference, StartDBCluster: it is legal in `stopped` and in the recoverable state alone."""
 
 
 def encryption_state(
@@ -246,6 +254,108 @@ def wait_until_recovered(
         main = run.loads.get(MAIN)
         fast = main is not None and until_as_fast_as_before(run, main)
         return {"recovered": True, "as_fast_as_before": fast}
+
+
+def wait_until_terminal(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> bool:
+    """Wait until the cluster is lost for good: `inaccessible-encryption-credentials`. Lab only.
+
+    On AWS that comes 7 days after the loss of the key (Aurora User Guide, Overview.Encryption), and
+    nothing brings the cluster back: an experiment with this probe is refused there. The lab takes
+    `lab_recoverable_for` AWS seconds. At most `impact_timeout` more are waited.
+
+    Records `cluster-terminal`. Ends at once when somebody enables the key meanwhile. Raises
+    ActivityFailed.
+    """
+    with activities.plainly(configuration) as run:
+        _only_on_the_lab(run, "wait_until_terminal")
+        name = cluster_id or activities.cluster_id(run)
+        stays = KeyStaysAway(run)
+        limit = run.settings.real(run.settings.lab_recoverable_for + run.settings.impact_timeout)
+
+        def terminal() -> bool:
+            try:
+                cluster = rds.describe(Aws.of(run), name)
+            except AwsError as problem:
+                go_on_after(run, problem)
+                return False
+            if cluster.meaning == "terminal":
+                return True
+            stays.look()
+            return False
+
+        what = f"{name} to be lost for good"
+        _, before = Wait(
+            what, min(limit, time_left(run)), run.settings.status_poll, run.observer
+        ).found(terminal)
+        run.event(EventName.TERMINAL, Instant.now(before), cluster=name)
+        return True
+
+
+def stays_terminal(
+    cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """See that a cluster that is lost for good stays so although its key is back. Lab only.
+
+    Watches it for `self_restart_within` AWS seconds after the key was put back; then StartDBCluster
+    has to be refused as illegal in that state.
+
+    Records `cluster-stayed-terminal`. Returns `cluster`, `seconds` (from the key's return) and
+    `start_refused_with` (RDS' error code). Raises ActivityFailed when the cluster leaves the state,
+    or StartDBCluster is taken.
+    """
+    with activities.plainly(configuration) as run:
+        _only_on_the_lab(run, "stays_terminal")
+        name, aws = cluster_id or activities.cluster_id(run), Aws.of(run)
+        back = run.last(EventName.PUT_BACK)
+        if back is None:
+            raise Refused("the key has not been put back, so nothing could come back")
+        limit = run.settings.real(run.settings.self_restart_within) - run.seconds_since(back)
+
+        def left() -> str:
+            try:
+                status = rds.describe(aws, name).status
+            except AwsError as problem:
+                go_on_after(run, problem)
+                return ""
+            return "" if status == TERMINAL else status
+
+        with contextlib.suppress(TimedOut):
+            status = Wait(
+                f"{name} to stay lost", max(limit, 0.0), run.settings.status_poll, run.observer
+            ).until(lambda: left() or None)
+            raise Refused(
+                f"{name} was {TERMINAL}, and is {status} now that its key is back: AWS documents "
+                "that only a restore helps"
+            )
+        seconds = round(run.seconds_since(back), 3)
+        code = _refused_start(aws, name)
+        run.event(
+            EventName.STAYED_TERMINAL,
+            Instant.now(time.monotonic_ns()),
+            cluster=name,
+            seconds=seconds,
+            start_refused_with=code,
+        )
+        return {"cluster": name, "seconds": seconds, "start_refused_with": code}
+
+
+def _refused_start(aws: Aws, cluster_id: str) -> str:
+    """The code with which StartDBCluster is refused; raises Refused if it is taken."""
+    try:
+        rds.start(aws, cluster_id)
+    except AwsError as problem:
+        if problem.code != WRONG_STATE:
+            raise
+        return problem.code
+    raise Refused(f"StartDBCluster was taken for {cluster_id}, which is lost for good")
+
+
+def _only_on_the_lab(run: Run, what: str) -> None:
+    """Raises Refused on AWS."""
+    if run.settings.target != "lab":
+        raise Refused(f"{what} is for the lab only: on AWS such a cluster is lost for good")
 
 
 def _terminal_not_before(aws: Aws, instances: list[str]) -> str | None:

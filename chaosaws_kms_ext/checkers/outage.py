@@ -12,6 +12,7 @@ from chaosaws_kms_ext.checkers.base import (
     Field,
     Result,
     checker,
+    cluster_beside,
     every_load,
     expects_outage,
     hit_loads,
@@ -195,8 +196,12 @@ def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]
 
 
 def unexplained(history: History, conditions: Conditions, load: str = MAIN) -> bool:
-    """Whether missing figures still need a reason: not where the load ended, which is one."""
+    """Whether missing figures still need a reason: not where the load ended, which is one, and not
+    where the run waited until the cluster was lost for good: then there is no recovery."""
     seen = outage_of(history, conditions, load)
+    lost = history.first(EventName.TERMINAL) is not None and not cluster_beside(history, load)
+    if lost and seen is not None and seen.impact is not None and seen.recovery is None:
+        return False
     return not (why_ended(history, load) and (seen is None or seen.recovery is None))
 
 

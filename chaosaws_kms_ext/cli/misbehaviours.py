@@ -114,7 +114,10 @@ def data(endpoint: str, /, **order: Any) -> None:
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
     its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
     encryption context), key-store-fails (custom key stores do not connect, and say --code),
-    key-store-slow (they take --seconds longer). The last three take no CLUSTER.
+    key-store-slow (they take --seconds longer), secret-outlives-key (secrets are read without their
+    key). These four take no CLUSTER. And terminal-comes-back (a cluster that is lost for good comes
+    back once its key is usable), secondary-key-stops-cluster (without the key of its secret,
+    insights or activity stream it goes down).
 
     Somebody else: key-taken-away (another caller takes its key away, --after so long, by --call,
     and gives it back --seconds later; CloudTrail names them).

@@ -98,9 +98,10 @@ def command(name: str, faults: Sequence[str], others: Sequence[str], **given: st
     """Print an IAM policy: exactly what is needed, and nothing else.
 
     `probe` for probes and the doctor, `run` for experiments, `watch` for one that only watches what
-    others do (it changes nothing), `make` beside `run` for those that make
-    keys, clusters and snapshots, `switch` for the role as which EventBridge Scheduler puts the key
-    back, `switch-trust` for that role's trust policy.
+    others do (it changes nothing), `make` beside `run` for those that make keys, clusters and
+    snapshots, `secondary` beside it for those that use what a cluster's other keys encrypt (secret,
+    Performance Insights, activity stream), `switch` for the role as which EventBridge Scheduler
+    puts the key back, `switch-trust` for that role's trust policy.
 
     What is not given is `*`. The key can be taken away only where it carries the tag
     chaos:allow=kms (a custom key store cannot carry one: what is about stores is allowed for all of

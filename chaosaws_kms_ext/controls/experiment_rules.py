@@ -18,7 +18,19 @@ from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
-__all__ = ["ON", "Asked", "check", "injected", "injects", "ours", "watches"]
+__all__ = [
+    "ON",
+    "Asked",
+    "Loss",
+    "check",
+    "expects_outage",
+    "injected",
+    "injects",
+    "losses",
+    "ours",
+    "refuse_on_aws",
+    "watches",
+]
 
 ON = ("cluster", "key", "nothing")
 """What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
@@ -45,6 +57,8 @@ MAKERS = frozenset({
 
 WATCHES = "wait_until_key_is_taken"
 """The probe of an experiment that only watches what somebody else does."""
+LAB_ONLY = frozenset({"stays_terminal", "wait_until_terminal"})
+"""What an experiment calls only if it loses a cluster for good."""
 
 OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
 """The parameters of `chaos run` that override them."""
@@ -59,6 +73,16 @@ class Asked(NamedTuple):
     """Those that are held against earlier runs."""
 
 
+class Loss(NamedTuple):
+    """A fault of an experiment, and the key that it takes."""
+
+    fault: type[Fault]
+    key_of: str
+    """Which secondary key of the cluster (aws/secondary_keys.py); empty: that of its storage."""
+    if_there: bool
+    """Whether a cluster without such a key is no reason to refuse the run."""
+
+
 def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> Asked:
     """The objectives; raises Refused for an experiment that may not be run as it is."""
     if experiment.get("dry"):
@@ -70,6 +94,20 @@ def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> Asked:
         return Asked(read_objectives(objectives), read_not_worse(objectives))
     except BadObjective as problem:
         raise Refused(str(problem)) from None
+
+
+def refuse_on_aws(experiment: Experiment) -> None:
+    """Raises Refused for an experiment that is for the lab only."""
+    calls = {
+        str((each.get("provider") or {}).get("func"))
+        for each in _activities(experiment)
+        if ours(each)
+    }
+    if calls & LAB_ONLY:
+        raise Refused(
+            "this experiment loses its cluster for good, so it runs on the lab only: leave "
+            "CHAOS_TARGET out"
+        )
 
 
 def _check_order(experiment: Experiment, on: str) -> None:
@@ -115,6 +153,11 @@ def injects(experiment: Experiment) -> bool:
     return bool(injected(experiment.get("method") or []))
 
 
+def expects_outage(experiment: Experiment) -> bool:
+    """Whether it takes a key away without which a cluster goes down: not a secondary one."""
+    return any(not each.key_of for each in losses(experiment.get("method") or []))
+
+
 def watches(experiment: Experiment) -> bool:
     """Whether it only watches what somebody else does to the key."""
     return WATCHES in _functions(experiment.get("method") or [])
@@ -136,14 +179,23 @@ def _check_watching(experiment: Experiment, on: str) -> None:
 
 def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:
     """The faults that these activities inject; raises Refused for a name that there is not."""
-    found = [_fault_of(provider) for provider in _ours(activities)]
-    return [each for each in found if each]
+    return [each.fault for each in losses(activities)]
+
+
+def losses(activities: list[dict[str, Any]]) -> list[Loss]:
+    """The same, each with the key that it takes."""
+    found = []
+    for provider in _ours(activities):
+        if kind := _fault_of(provider):
+            given = _arguments(provider)
+            key_of = FACES[str(provider.get("func"))].key_of(given)
+            found.append(Loss(kind, key_of, given.get("if_there") is True))
+    return found
 
 
 def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
     face = FACES.get(str(provider.get("func")))
-    arguments = provider.get("arguments")
-    given = arguments if isinstance(arguments, dict) else {}
+    given = _arguments(provider)
     name = face.fault(given) if face else ""
     if not name:
         return None
@@ -152,6 +204,11 @@ def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
     if provider.get("func") == "inject_fault" and isinstance(more, dict):
         check_arguments(kind, more)
     return kind
+
+
+def _arguments(provider: dict[str, Any]) -> dict[str, Any]:
+    arguments = provider.get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def _rollbacks(experiment: Experiment) -> set[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chaoslib.types import Experiment
 
-from chaosaws_kms_ext.controls.experiment_rules import injects, watches
+from chaosaws_kms_ext.controls.experiment_rules import expects_outage, watches
 from chaosaws_kms_ext.settings import Settings
 
 __all__ = ["Expected", "expected"]
@@ -37,7 +37,7 @@ def expected(
     left out, and every arrival has to be answered.
     """
     if not watches(experiment):
-        return Expected(injects(experiment), False, asked)
+        return Expected(expects_outage(experiment), False, asked)
     if settings.expect_loss == "yes":
         return Expected(True, True, asked)
     kept = {name: limit for name, limit in asked.items() if name not in OF_AN_OUTAGE}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import kms, rds, secondary_keys
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
@@ -64,13 +64,14 @@ class Inspection:
         return [finding.why for finding in self.findings if finding.state == "refused"]
 
 
-def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
+def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "", key_of: str = "") -> Target:
     """The target, if this run may attack it; raises Refused with every reason otherwise.
 
-    The cluster's own key counts; `key_id` (id, ARN or alias) is only compared with it. `needs`:
-    the IAM actions that the planned faults need. What was found stays in the run's records.
+    The cluster's own key counts, or its secondary one of `key_of` (aws/secondary_keys.py); `key_id`
+    (id, ARN or alias) is only compared with it. `needs`: the IAM actions that the planned faults
+    need. What was found stays in the run's records.
     """
-    inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id)
+    inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id, key_of)
     run.event(EventName.GUARD, findings=[asdict(each) for each in inspection.findings])
     if inspection.refusals or inspection.target is None:
         raise Refused("; ".join(inspection.refusals))
@@ -92,13 +93,18 @@ def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
 
 
 def inspect(
-    aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = ""
+    aws: Aws,
+    settings: Settings,
+    cluster_id: str,
+    needs: Needs,
+    key_id: str = "",
+    key_of: str = "",
 ) -> Inspection:
     """Checks everything; makes one call per page of results, and none that changes anything."""
     found = Inspection()
     try:
-        _inspect(found, aws, settings, cluster_id, needs, key_id)
-    except AwsError as problem:
+        _inspect(found, aws, settings, cluster_id, needs, key_id, key_of)
+    except (AwsError, Refused) as problem:
         found.findings.append(refused("aws", str(problem)))
     return found
 
@@ -107,7 +113,13 @@ def inspect(
 
 
 def _inspect(
-    found: Inspection, aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str
+    found: Inspection,
+    aws: Aws,
+    settings: Settings,
+    cluster_id: str,
+    needs: Needs,
+    key_id: str,
+    key_of: str,
 ) -> None:
     if wrong := [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]:
         found.findings += wrong
@@ -121,7 +133,7 @@ def _inspect(
     cluster = _cluster(found, aws, cluster_id)
     if cluster is None:
         return
-    key = _key(found, aws, cluster.key, "its own key")
+    key = _secondary(found, aws, cluster, key_of) if key_of else _own(found, aws, cluster)
     if key is None:
         return
     found.target = target = Target(cluster, key)
@@ -184,6 +196,28 @@ def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
             why = f"there is no KMS key {key_id} ({what}) in {aws.region}"
         found.findings.append(refused("key", why))
         return None
+
+
+def _own(found: Inspection, aws: Aws, cluster: Cluster) -> Key | None:
+    return _key(found, aws, cluster.key, "its own key")
+
+
+def _secondary(found: Inspection, aws: Aws, cluster: Cluster, key_of: str) -> Key | None:
+    """The cluster's key of this kind; one that is the storage's key too is none of them."""
+    its = secondary_keys.find(aws, cluster, key_of)
+    if its is None:
+        why = f"{cluster.id} has no {secondary_keys.KEYS_OF[key_of]}: there is no such key to lose"
+        found.findings.append(refused("key", why))
+        return None
+    key = _key(found, aws, its.key, f"its key of {key_of}")
+    if key and key.arn == cluster.key:
+        why = (
+            f"the key of {key_of} of {cluster.id} is that of its storage, too: without it the "
+            "cluster goes down, which is what the experiment kms-disable tries"
+        )
+        found.findings.append(refused("key", why))
+        return None
+    return key
 
 
 def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id: str) -> None:

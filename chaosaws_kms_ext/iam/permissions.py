@@ -45,6 +45,9 @@ class Caller(Enum):
     """Who runs an experiment that only watches what others do to the key: looks, and no more."""
     MAKER = "make"
     """Who runs experiments that make keys, clusters and snapshots: what that takes besides."""
+    SECONDARY = "secondary"
+    """Who runs experiments that use what a cluster's secondary keys encrypt: what that takes
+    besides."""
     SWITCH = "switch"
     """EventBridge Scheduler, for the dead man's switch."""
 
@@ -69,6 +72,9 @@ class Resource(Enum):
     DATABASE_USER = "the user of the database"
     QUEUE = "the queue of RDS' events"
     """These three only where they are named."""
+    RDS_SECRETS = "every secret that RDS manages for a cluster"
+    METRICS = "the metrics of every instance"
+    STREAMS = "the Kinesis stream of every activity stream"
     MADE_ALIASES = "the aliases of keys that a run makes"
     MADE_CLUSTERS = "the clusters that a run makes"
     MADE_INSTANCES = "the instances that a run makes"
@@ -124,6 +130,7 @@ LOOKS_OF_TRAIL = (*LOOKS_OF_MAKER, Caller.WATCHER)
 RUNS = (Caller.RUN,)
 ALL_RUNS = (Caller.RUN, Caller.WATCHER)
 MAKES = (Caller.MAKER,)
+USES = (Caller.SECONDARY,)
 UNDOES = (Caller.RUN, Caller.SWITCH)
 
 
@@ -173,7 +180,7 @@ CALLS = (
     _call("kms", "GetKeyRotationStatus", LOOKS_OF_MAKER, Resource.KEYS),
     _call("kms", "ListKeyRotations", LOOKS_OF_MAKER, Resource.KEYS),
     # Service Authorization Reference, AWS CloudTrail: it has no resource type.
-    _call("cloudtrail", "LookupEvents", LOOKS_OF_TRAIL, Resource.ANYTHING),
+    _call("cloudtrail", "LookupEvents", (*LOOKS_OF_TRAIL, *USES), Resource.ANYTHING),
     _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
     _call("rds", "DescribeDBInstances", LOOKS, Resource.INSTANCES),
     _call("rds", "DescribeDBClusterSnapshots", LOOKS, Resource.ANYTHING),
@@ -200,6 +207,17 @@ CALLS = (
     _call("scheduler", "ListSchedules", RUNS, Resource.ANYTHING),
     _call("scheduler", "GetSchedule", RUNS, Resource.ALL_SCHEDULES),
     _call("scheduler", "DeleteSchedule", RUNS, Resource.SCHEDULES),
+    # Aurora User Guide, rds-secrets-manager, and "Changing an AWS KMS policy for Performance
+    # Insights"; Service Authorization Reference, AWS Performance Insights and Amazon Kinesis.
+    _call("secretsmanager", "GetSecretValue", USES, Resource.RDS_SECRETS),
+    _call(
+        "pi", "GetResourceMetrics", USES, Resource.METRICS, When.ALWAYS,
+        Permission("kms:GenerateDataKey", Resource.KEYS, When.TAGGED),
+    ),
+    _call("kinesis", "ListShards", USES, Resource.STREAMS),
+    _call("kinesis", "GetShardIterator", USES, Resource.STREAMS),
+    _call("kinesis", "GetRecords", USES, Resource.STREAMS),
+    _call("kms", "Decrypt", USES, Resource.KEYS, When.TAGGED),
     _call("secretsmanager", "GetSecretValue", ALL_RUNS, Resource.SECRET),
     _call("secretsmanager", "DescribeSecret", ALL_RUNS, Resource.SECRET),
     # No call of ours: what the database asks IAM of whoever shows it a token.

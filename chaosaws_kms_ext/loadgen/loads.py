@@ -43,6 +43,7 @@ __all__ = [
     "steady",
     "steady_timeout",
     "stop",
+    "stop_lost",
     "until_as_fast_as_before",
 ]
 
@@ -276,12 +277,32 @@ def stop(run: Run, name: str) -> None:
         read_rows_back(run, load, ROWS_TIMEOUT)
 
 
-def read_rows_back(run: Run, load: Load, timeout: float) -> None:
+def stop_lost(run: Run, name: str, cluster: Cluster, database: str) -> None:
+    """Ends a load whose own cluster is lost for good, and reads what it wrote back from another
+    cluster (`database`: a conninfo of it).
+
+    Raises Refused if there is no such load, or its cluster is not lost; LoadFailed.
+    """
+    load = run.loads.get(name)
+    if load is None:
+        raise Refused(f"no load called {name} was started")
+    started = run.last(EventName.LOAD_STARTED, load=name)
+    its = started.details.get("cluster") if started else None
+    if its is None or run.last(EventName.TERMINAL, cluster=its) is None:
+        raise Refused(f"the cluster of the load {name} is not lost for good: stop it by stop_load")
+    end(run, load)
+    run.loads.stopped.add(name)
+    read_rows_back(run, load, ROWS_TIMEOUT, database)
+    run.event(EventName.ROWS_FROM, load=name, cluster=cluster.id)
+
+
+def read_rows_back(run: Run, load: Load, timeout: float, database: str = "") -> None:
     """Keeps the rows that a load's writes left, in memory and in the history.
 
-    Raises LoadFailed, also where they could be read and not written down.
+    `database`: a conninfo, if they are read elsewhere than they were written. Raises LoadFailed,
+    also where they could be read and not written down.
     """
-    found = load.rows(timeout)
+    found = load.rows(timeout, database)
     if found is None:
         return
     run.loads.rows[load.config.name] = found

@@ -23,7 +23,7 @@ from chaosaws_kms_ext.loadgen.passfile import Line, Passfile, fits
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["RENEW_EVERY", "Passwords", "passwords"]
+__all__ = ["RENEW_EVERY", "Passwords", "passwords", "read_secret"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -174,7 +174,7 @@ def _of_iam(aws: Aws, given: str, cluster: Cluster, options: dict[str, str]) -> 
 def _of_secret(aws: Aws, settings: Settings, cluster: Cluster) -> Found:
     """IAM: secretsmanager:GetSecretValue; kms:Decrypt on its key, if it is not AWS' own."""
     secret = settings.database_secret
-    user, _ = _read(aws, secret)
+    user, _ = read_secret(aws, secret)
     named = conninfo_to_dict(settings.database).get("user", user)
     if named != user:
         raise Refused(
@@ -183,7 +183,7 @@ def _of_secret(aws: Aws, settings: Settings, cluster: Cluster) -> Found:
         )
 
     def lines() -> list[Line] | None:
-        now, password = _read(aws, secret)
+        now, password = read_secret(aws, secret)
         # Rotation with alternating users leaves the other's password as it is until the next time
         # (Secrets Manager User Guide, "Rotation strategy").
         return [Line(user, password)] if now == user else None
@@ -191,7 +191,7 @@ def _of_secret(aws: Aws, settings: Settings, cluster: Cluster) -> Found:
     return rds.conninfo(cluster, make_conninfo(settings.database, user=user)), lines
 
 
-def _read(aws: Aws, secret: str) -> tuple[str, str]:
+def read_secret(aws: Aws, secret: str) -> tuple[str, str]:
     """User and password, as RDS writes them (Secrets Manager User Guide, "JSON structure of Secrets
     Manager database credential secrets"); raises AwsError or Refused."""
     said = aws.call("secretsmanager", "GetSecretValue", {"SecretId": secret})

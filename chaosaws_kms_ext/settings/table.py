@@ -164,6 +164,12 @@ class Table:
         7200.0,
         "objective: AWS seconds from the order to restore until the restored cluster answers",
     )
+    rpo: float = _setting(
+        AURORA,
+        14400.0,
+        "objective: AWS seconds of acknowledged writes that may be missing in what replaces a "
+        "cluster that is lost for good",
+    )
     allowed_accounts: tuple[str, ...] = _setting(
         parsers.accounts, (), "account numbers, with commas; by default any that the tags allow"
     )
@@ -256,6 +262,18 @@ class Table:
         parsers.choice("disable-key", "deny-by-policy", "nobody"),
         "disable-key",
         "what somebody else does to the key on the lab while an experiment only watches",
+    )
+    lab_secondary_keys: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether the lab's cluster has a secret, Performance Insights and an activity stream, each "
+        "under a key of its own",
+    )
+    lab_recoverable_for: float = _setting(
+        AURORA,
+        7 * DAY,
+        "AWS seconds for which the lab's clusters stay recoverable without their key, before they "
+        "are lost for good: 7 days on AWS; fewer are said in the summary",
     )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import kms, rds, secondary_keys
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.errors import PlainError
@@ -73,6 +73,8 @@ def _look(aws: Aws, cluster_id: str, key: str, say: Say) -> str:
             return f"the cluster {cluster_id} is not there any more"
         raise
     if cluster.key != key and not _in_one_store(aws, cluster.key, key):
+        if of := secondary_keys.of_cluster(aws, cluster, key):
+            return f"the cluster {cluster.id} is {cluster.status}: the key was that of its {of}"
         raise Refused(f"the cluster {cluster.id} is not encrypted under {key}")
     if cluster.meaning == "terminal":
         raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")

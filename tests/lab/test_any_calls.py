@@ -245,9 +245,15 @@ class AnyCalls(RuleBasedStateMachine):
         region = self.own_lab.world.region("eu-west-1")
         resources = [*region.clusters.values(), *region.snapshots.values()]
         held = {resource.encryption.grant_id for resource in resources if resource.encryption}
+        streams = (each.stream for each in region.clusters.values())
+        held |= {stream.held.grant_id for stream in streams if stream}
+        insights = (each.insights for each in region.instances.values())
+        held |= {each.grant_id for each in insights if each}
         for key in region.keys.values():
             auroras = {
-                g.id for g in key.grants.values() if "aws:rds:dbc-id" in (g.context_subset or {})
+                grant.id
+                for grant in key.grants.values()
+                if {"aws:rds:dbc-id", "aws:rds:db-id"} & set(grant.context_subset or {})
             }
             assert auroras <= held
 

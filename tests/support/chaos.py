@@ -189,9 +189,11 @@ class LabAsAws:
         iam: bool = False,
         clusters: int = 1,
         key_store: str = "no",
+        secondary_keys: bool = False,
         **env: str,
     ) -> LabAsAws:
-        lab = new_lab(speed, profile, iam=iam, clusters=clusters, key_store=key_store)
+        more = {"clusters": clusters, "key_store": key_store, "secondary_keys": secondary_keys}
+        lab = new_lab(speed, profile, iam=iam, **more)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -272,10 +274,13 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
         iam: bool = False,
         clusters: int = 1,
         key_store: str = "no",
+        secondary_keys: bool = False,
         **env: str,
     ) -> LabAsAws:
-        made = LabAsAws.start(tmp_path, profile, speed, iam, clusters, key_store, **env)
-        lab_as_aws.append(made)
+        its = LabAsAws.start(
+            tmp_path, profile, speed, iam, clusters, key_store, secondary_keys, **env
+        )
+        lab_as_aws.append(its)
         return lab_as_aws[-1]
 
     yield play
