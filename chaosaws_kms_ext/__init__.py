@@ -13,10 +13,12 @@ ACTIONS = (
     "chaosaws_kms_ext.aurora.actions",
     "chaosaws_kms_ext.kms.actions",
     "chaosaws_kms_ext.kms.flapping",
+    "chaosaws_kms_ext.kms.secondary",
     "chaosaws_kms_ext.load.actions",
 )
 PROBES = (
     "chaosaws_kms_ext.audit.probes",
+    "chaosaws_kms_ext.aurora.failover",
     "chaosaws_kms_ext.aurora.probes",
     "chaosaws_kms_ext.kms.probes",
     "chaosaws_kms_ext.load.probes",

@@ -8,6 +8,7 @@ another key.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,10 +19,11 @@ from chaosaws_kms_lab import kms, rds
 from chaosaws_kms_lab.aurora import AVAILABLE, State
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.data_plane import LabCannotStart
+from chaosaws_kms_lab.key_store import CLOUDHSM, CONNECTED, EXTERNAL
 from chaosaws_kms_lab.rds import Rds, snapshots
-from chaosaws_kms_lab.world import Instance, Region, Snapshot
+from chaosaws_kms_lab.world import Instance, Region, Snapshot, World
 
-__all__ = ["clusters"]
+__all__ = ["KEY_STORES", "clusters"]
 
 NAMES = ("orders", "carts", "invoices", "payments")
 """Of the clusters, the first of which has a backup."""
@@ -46,28 +48,100 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 
 BACKUP = f"{CLUSTER}-backup"
 
+KEY_STORES = ("no", "cloudhsm", "external")
+"""Where the key of the clusters is: in KMS itself, or in a custom key store of this type."""
+
+STORE = "shop"
+"""The name of that store."""
+
+SECRET, INSIGHTS, STREAM = "secret", "insights", "stream"
+"""What a cluster's secondary keys are for."""
+
 
 def clusters(
-    service: Rds, region_name: str, readers: int = 0, number: int = 1
+    service: Rds,
+    region_name: str,
+    readers: int = 0,
+    number: int = 1,
+    key_store: str = "no",
+    secondary_keys: bool = False,
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
-    how to reach each."""
+    how to reach each.
+
+    `key_store`: one of KEY_STORES. `secondary_keys`: the first keeps its master user's password in
+    a secret, has Performance Insights and an activity stream, each under a key of its own.
+    """
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
     region = world.region(region_name)
     named = NAMES[:number]
     what = "cluster" if number == 1 else "clusters"
-    key = kms.create_key(region, world, f"encrypts the {what} {', '.join(named)}", tags=dict(TAGS))
+    more = _in_store(world, region, key_store) if key_store != "no" else {}
+    said = f"encrypts the {what} {', '.join(named)}"
+    key = kms.create_key(region, world, said, tags=dict(TAGS), **more)
     region.aliases[f"alias/{CLUSTER}"] = key.id
+    keys = _secondary_keys(service, region) if secondary_keys else {}
     for name in named:
-        _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
+        first = name == CLUSTER
+        its = keys if first else {}
+        _ask_for(service, region_name, name, key.arn, readers if first else 0, its)
+    if keys:
+        service.do_when(
+            lambda: region.clusters[CLUSTER].status == AVAILABLE,
+            lambda: _start_stream(service, region, keys[STREAM]),
+        )
     return [_when_up(service, region, name) | {"key": key.arn} for name in named]
 
 
-def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:
-    """Orders a cluster with a writer and so many readers."""
+def _in_store(world: World, region: Region, key_store: str) -> dict[str, Any]:
+    """Makes a connected custom key store; what a key in it has of that."""
+    if key_store == "cloudhsm":
+        backing = {"CloudHsmClusterId": "cluster-a2b3c4defgh", "TrustAnchorCertificate": "none"}
+        store, external = kms.make_key_store(world, region, STORE, CLOUDHSM, backing), None
+    else:
+        proxy = {
+            "Connectivity": "PUBLIC_ENDPOINT",
+            "AccessKeyId": "ABCDE234567EXAMPLEKEY",
+            "UriEndpoint": "https://keys.example.com",
+            "UriPath": "/kms/xks/v1",
+        }
+        store, external = kms.make_key_store(world, region, STORE, EXTERNAL, proxy), CLUSTER
+    store.state = CONNECTED
+    return {"origin": store.type, "store": store, "external_key": external}
+
+
+def _secondary_keys(service: Rds, region: Region) -> dict[str, str]:
+    """A key for each thing beside the storage; what it is for → its ARN."""
+    made = {}
+    for what in (SECRET, INSIGHTS, STREAM):
+        said = f"encrypts the {what} of {CLUSTER}"
+        key = kms.create_key(region, service.world, said, tags=dict(TAGS))
+        region.aliases[f"alias/{CLUSTER}-{what}"] = key.id
+        made[what] = key.arn
+    return made
+
+
+def _start_stream(service: Rds, region: Region, key: str) -> None:
+    """It has its records at once."""
+    arn = region.clusters[CLUSTER].arn
+    _call(service, region.name, "StartActivityStream", ResourceArn=arn, Mode="async", KmsKeyId=key)
+    stream = region.clusters[CLUSTER].stream
+    assert stream is not None
+    stream.started_at = service.now()
+
+
+def _ask_for(
+    service: Rds, region: str, name: str, key: str, readers: int, keys: Mapping[str, str]
+) -> None:
+    """Orders a cluster with a writer and so many readers; `keys`: its secondary ones."""
     call = partial(_call, service, region)
+    secret, insights = dict[str, Any](), dict[str, Any]()
+    if keys:
+        secret = {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": keys[SECRET]}
+        insights |= {"EnablePerformanceInsights": True}
+        insights |= {"PerformanceInsightsKMSKeyId": keys[INSIGHTS]}
     call(
         "CreateDBCluster",
         DBClusterIdentifier=name,
@@ -77,6 +151,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
         StorageEncrypted=True,
         KmsKeyId=key,
         Tags=[{"Key": tag, "Value": value} for tag, value in TAGS.items()],
+        **secret,
     )
     for number in range(1, 2 + readers):
         call(
@@ -85,6 +160,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
             DBInstanceClass="db.r6g.large",
             DBInstanceIdentifier=f"{name}-{number}",
             Engine=ENGINE,
+            **insights,
         )
 
 

@@ -36,6 +36,11 @@ class Logged:
     resources: frozenset[str] = field(repr=False)
     """ARNs."""
 
+    def about_cluster(self, cluster_id: str) -> bool:
+        """Whether it is about this DB cluster."""
+        its = {name.lower(): value for name, value in self.parameters.items()}
+        return its.get("dbclusteridentifier") == cluster_id
+
     def about(self, key_arn: str) -> bool:
         """Whether it is about this key."""
         named = self.parameters.get("keyId")

@@ -82,6 +82,11 @@ class Cluster:
         return str(next(found, ""))
 
     @property
+    def maintenance_window(self) -> str:
+        """When AWS may change it, in UTC, as sun:05:00-sun:05:30; empty where RDS does not say."""
+        return str(self.raw.get("PreferredMaintenanceWindow", "")).lower()
+
+    @property
     def available(self) -> bool:
         """Whether the cluster and every instance of it are available."""
         return all(status == AVAILABLE for status in (self.status, *self.instances.values()))

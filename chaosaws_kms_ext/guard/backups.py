@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from chaosaws_kms_ext.aws import kms
@@ -11,7 +11,7 @@ from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Described, belongs
 
-__all__ = ["backup"]
+__all__ = ["backup", "taken"]
 
 GO_WITHOUT = "CHAOS_WITHOUT_BACKUP=yes allows the run without one"
 
@@ -23,8 +23,11 @@ def backup(
     within: timedelta,
     go_without: bool,
     now: datetime | None = None,
+    lost: Collection[str] = (),
 ) -> Finding:
     """Backups are on, and there is a snapshot, not older than `within`, under another usable key.
+
+    `lost`: the ARNs of other keys that go with the cluster's own.
 
     Automated backups are under the cluster's own key: without it they are lost like the cluster
     (Aurora User Guide, Overview.Encryption). Copies in other Regions or accounts cannot be seen
@@ -35,9 +38,8 @@ def backup(
     if not cluster.raw.get("BackupRetentionPeriod"):
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
     known = {str(s.get("DBClusterSnapshotArn")): s for s in snapshots}
-    copies = sorted(
-        (s for s in snapshots if _is_copy(s, cluster)), key=lambda s: _taken(s, known), reverse=True
-    )
+    copies = [each for each in snapshots if _is_copy(each, cluster, lost)]
+    copies.sort(key=lambda each: taken(each, known), reverse=True)
     if not copies:
         return refused(
             "backup",
@@ -46,7 +48,7 @@ def backup(
         )
     newest = copies[0]
     name = newest["DBClusterSnapshotIdentifier"]
-    age = (now or datetime.now(UTC)) - _taken(newest, known)
+    age = (now or datetime.now(UTC)) - taken(newest, known)
     if age > within:
         return refused(
             "backup",
@@ -66,16 +68,16 @@ def backup(
 # Internals
 
 
-def _is_copy(snapshot: Described, cluster: Cluster) -> bool:
+def _is_copy(snapshot: Described, cluster: Cluster, lost: Collection[str]) -> bool:
     return (
         belongs(snapshot, cluster)
         and snapshot.get("Status") == "available"
-        and snapshot.get("KmsKeyId") not in (None, "", cluster.key)
+        and snapshot.get("KmsKeyId") not in (None, "", cluster.key, *lost)
         and isinstance(snapshot.get("SnapshotCreateTime"), datetime)
     )
 
 
-def _taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
+def taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
     """How old its data are: a copy has the data of its source snapshot, if that still exists.
 
     A DBClusterSnapshot does not have OriginalSnapshotCreateTime, as a DBSnapshot has.

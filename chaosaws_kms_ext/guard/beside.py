@@ -15,13 +15,15 @@ from chaosaws_kms_ext.guard.recoverable import recoverable
 __all__ = ["beside"]
 
 
-def beside(aws: Aws, others: Sequence[Cluster], single: Sequence[str]) -> list[Finding]:
+def beside(
+    aws: Aws, others: Sequence[Cluster], single: Sequence[str], where: str = "the same key"
+) -> list[Finding]:
     """What is wrong with them, or with instances that are no cluster's (`single`: their ids), for
-    which there is consent by number; raises AwsError."""
+    which there is consent by number; raises AwsError. `where`: what all of them are under."""
     alone = [
         refused(
             "cluster",
-            f"the instance {name}, which is no cluster's, is under the same key: no run could "
+            f"the instance {name}, which is no cluster's, is under {where}: no run could "
             "bring it back",
         )
         for name in single
@@ -30,12 +32,12 @@ def beside(aws: Aws, others: Sequence[Cluster], single: Sequence[str]) -> list[F
         return alone
     if len(others) >= MOST_CLUSTERS:
         why = (
-            f"{len(others)} other clusters are under the same key, and a run brings back at most "
+            f"{len(others)} other clusters are under {where}, and a run brings back at most "
             f"{MOST_CLUSTERS - 1} beside its own: take a cluster whose key encrypts fewer"
         )
         return [*alone, refused("cluster", why)]
     allowed = [found for each in others for found in _consent(each)]
-    return [*alone, *map(_is_up, others), *recoverable(aws, *others), *allowed]
+    return [*alone, *(_is_up(each, where) for each in others), *recoverable(aws, *others), *allowed]
 
 
 def _consent(cluster: Cluster) -> list[Finding]:
@@ -46,13 +48,13 @@ def _consent(cluster: Cluster) -> list[Finding]:
     return consent.tags(f"the cluster {cluster.id}", carried)
 
 
-def _is_up(cluster: Cluster) -> Finding:
+def _is_up(cluster: Cluster, where: str) -> Finding:
     if cluster.available:
-        return ok("cluster", f"{cluster.id}, which is under the same key, is available")
+        return ok("cluster", f"{cluster.id}, which is under {where}, is available")
     states = {cluster.id: cluster.status, **cluster.instances}
     told = ", ".join(f"{name} is {status}" for name, status in states.items())
     return refused(
         "cluster",
-        f"the cluster {cluster.id}, which is under the same key, is not available before the fault "
+        f"the cluster {cluster.id}, which is under {where}, is not available before the fault "
         f"({told}): nobody could tell what the loss of the key has broken",
     )

@@ -27,10 +27,14 @@ key-state)."""
 
 TAKEN_AFTER: Mapping[str, tuple[frozenset[str], str]] = {
     "kms:CancelKeyDeletion": (POLICY_ALONE, "pending deletion"),
+    "kms:ConnectCustomKeyStore": (POLICY_ALONE, "Unavailable"),
     "kms:ImportKeyMaterial": (POLICY_ALONE, "without its material"),
 }
 """A call of a fault's undo → the calls that may follow while that fault lasts, and what the key is
-then. After any other fault the key is Enabled or Disabled, and KMS takes all."""
+then. After any other fault the key is Enabled or Disabled, and KMS takes all.
+
+Of a key that is Unavailable KMS takes more, but shows nothing of it until its store is connected;
+and one that is pending deletion stays so when its store is disconnected (notes 12 and 13 there)."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def _check_pair(earlier: type[Fault], later: type[Fault]) -> None:
         if calls := set(later.needs.inject) - taken:
             raise Refused(
                 f"{later.name} cannot follow {earlier.name}: KMS does not take "
-                f"{', '.join(sorted(calls))} for a key that is {state}"
+                f"{', '.join(sorted(calls))} for a key that is {state}, or does not show it"
             )
     both = set(earlier.needs.undo) & set(later.needs.undo)
     if clash := sorted(filter(_overwrites, both)):

@@ -257,10 +257,11 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
         others = not entry.key_is_away
         # A call that was cut off may be carried out after its undo.
         cut_off = not others and not _answered(run, entry)
-        answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo, cut_off)
+        aws, within = Aws.of(run), run.settings.real(run.settings.connect_timeout)
+        answer = _seen_back(run, entry) if others else replay(aws, entry.undo, cut_off, within)
         if cut_off:
             time.sleep(IN_FLIGHT)
-            replay(Aws.of(run), entry.undo)
+            replay(aws, entry.undo, slow_within=within)
         mine.key_away.remove(entry)
         _record_undone(run, entry, answer, by_others=others)
         with contextlib.suppress(OSError):  # the entry as it is does no harm either

@@ -27,6 +27,8 @@ class Face:
     """What it injects with these arguments, in their order; raises Refused where they are wrong."""
     undo: str
     """The action that puts it back."""
+    key_of: Callable[[Mapping[str, Any]], str] = lambda given: ""
+    """Which secondary key of the cluster it takes; empty if it takes that of the storage."""
 
 
 def _step(given: Mapping[str, Any]) -> Sequence[Wanted]:
@@ -43,8 +45,21 @@ def _deletion(given: Mapping[str, Any]) -> Sequence[Wanted]:
 def _blink(given: Mapping[str, Any]) -> Sequence[Wanted]:
     found = wanted(given.get("fault", "disable-key"), None, None)
     for each in found:
-        if named(each.name).on != "target":
+        kind = named(each.name)
+        if kind.on != "target":
             raise Refused(f"the fault of a blink is one of the run's cluster, not {each.name}")
+        if kind.needs.reach == "store":
+            raise Refused(
+                f"the fault of a blink cannot be {each.name}: a key store takes minutes to "
+                "connect, and until then its keys are away"
+            )
+        check_arguments(kind, each.arguments)
+    return found
+
+
+def _secondary(given: Mapping[str, Any]) -> Sequence[Wanted]:
+    found = wanted(given.get("fault", "disable-key"), given.get("arguments"), None)
+    for each in found:
         check_arguments(named(each.name), each.arguments)
     return found
 
@@ -56,5 +71,6 @@ FACES = {
     "schedule_key_deletion": Face(_deletion, UNDO),
     "flap_key": Face(_blink, UNDO),
     "find_longest_blink": Face(_blink, UNDO),
+    "lose_secondary_key": Face(_secondary, UNDO, lambda given: str(given.get("key_of", ""))),
 }
 """Action → what it injects."""

@@ -20,7 +20,7 @@ from typing import Any
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import GROUP, MOST_CALLS, MOST_CLUSTERS, schedules
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo.undo import Call, Undo
+from chaosaws_kms_ext.undo.undo import Call, NotAnUndo, Undo
 
 __all__ = [
     "FOR",
@@ -51,6 +51,7 @@ LOOKS = 3
 
 OPERATIONS = {
     "cancelKeyDeletion": "CancelKeyDeletion",
+    "connectCustomKeyStore": "ConnectCustomKeyStore",
     "enableKey": "EnableKey",
     "startDBCluster": "StartDBCluster",
 }
@@ -78,9 +79,18 @@ class Armed:
     @property
     def is_ours(self) -> bool:
         """Whether it is as `arm` makes it: schedules of others must not decide what is put back."""
-        wanted = ({"KeyId": self.key}, {"DBClusterIdentifier": self.cluster})
-        named = self.name in schedules(self.key) and self.call.params in wanted
+        named = self.name in schedules(self.key) and self._is_about_it
         return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
+
+    @property
+    def _is_about_it(self) -> bool:
+        if self.starts:
+            return self.call.params == {"DBClusterIdentifier": self.cluster}
+        try:
+            Undo((self.call,)).check_about(self.key)
+        except NotAnUndo:
+            return False
+        return True
 
     @property
     def is_lock(self) -> bool:

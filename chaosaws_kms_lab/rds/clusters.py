@@ -9,7 +9,14 @@ from chaosaws_kms_lab import aurora
 from chaosaws_kms_lab.aurora import State
 from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.data_misbehaviours import takes_any_failover
-from chaosaws_kms_lab.rds import encryption, find, global_clusters, recoverability, snapshots
+from chaosaws_kms_lab.rds import (
+    encryption,
+    find,
+    global_clusters,
+    recoverability,
+    secondary,
+    snapshots,
+)
 from chaosaws_kms_lab.rds.describe import describe_cluster
 from chaosaws_kms_lab.rds.tables import MODIFIABLE, PAGES
 from chaosaws_kms_lab.world import Cluster, Encryption, Instance, Region
@@ -37,7 +44,7 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     name = check_new(region, params["DBClusterIdentifier"])
     _check_engine(params)
-    _refuse(call, "ManageMasterUserPassword")
+    secondary.check_password(call)
     wanted = _wants_encryption(rds, call)
     if group := params.get("GlobalClusterIdentifier"):
         global_clusters.check_can_join(rds.world, group, call.region, wanted)
@@ -45,6 +52,13 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     held = None
     if wanted:
         held = encryption.take(rds.world, call, params.get("KmsKeyId"), context(resource_id))
+    user = params.get("MasterUsername", "postgres")
+    password = params.get("MasterUserPassword") or rds.servers.password
+    try:
+        secret = secondary.keep_password(rds, call, user, password)
+    except AwsError:
+        rds.release(held)
+        raise
     cluster = new_cluster(
         rds,
         call,
@@ -52,8 +66,9 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
         resource_id,
         held,
         engine_version=params.get("EngineVersion", ENGINE_VERSION),
-        master_username=params.get("MasterUsername", "postgres"),
-        master_password=params.get("MasterUserPassword") or rds.servers.password,
+        master_username=user,
+        master_password=password,
+        secret=secret,
         database=params.get("DatabaseName"),
     )
     if group:
@@ -177,6 +192,8 @@ def new_cluster(
         tags=find.tags(params.get("Tags", [])),
         **more,
     )
+    if window := params.get("PreferredMaintenanceWindow"):
+        cluster.maintenance_window = window
     region.clusters[name] = cluster
     rds.write_event("RDS-EVENT-0170", cluster)
     return cluster
@@ -293,6 +310,7 @@ def _delete_after(rds: Rds, region: Region, cluster: Cluster, job: Job) -> None:
 def _delete(rds: Rds, region: Region, cluster: Cluster) -> None:
     rds.servers.delete(cluster)
     recoverability.end_replication(rds.world, cluster)
+    secondary.forget(rds, cluster)
     rds.release(cluster.encryption)
     del region.clusters[cluster.id]
     rds.write_event("RDS-EVENT-0171", cluster)

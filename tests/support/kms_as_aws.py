@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import AwsError
-from chaosaws_kms_lab import calls
+from chaosaws_kms_lab import calls, kms
 from tests.support.kms_world import REGION, Kms
 
 __all__ = ["Killed", "KmsAsAws"]
@@ -13,6 +13,10 @@ __all__ = ["Killed", "KmsAsAws"]
 
 class Killed(BaseException):
     """The process is gone: nothing after this instant is done."""
+
+
+LOOK = 200.0
+"""AWS seconds between two looks at a custom key store: it connects in a few of them."""
 
 
 class KmsAsAws:
@@ -31,6 +35,8 @@ class KmsAsAws:
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         if service != "kms":
             raise AwsError(f"{service} is not there", "AccessDenied")
+        if operation == "DescribeCustomKeyStores":
+            self.kms.pass_time(LOOK)
         if operation.startswith(("Describe", "Get", "List")):
             return self._ask(operation, params)
         if operation in self.refuse:
@@ -46,6 +52,15 @@ class KmsAsAws:
         self, service: str, operation: str, params: dict[str, Any], field: str
     ) -> list[dict[str, Any]]:
         return list(self.call(service, operation, params)[field])
+
+    def key_in_store(self) -> str:
+        """The id of a new key in a custom key store that is connected."""
+        world = self.kms.world
+        store = kms.make_key_store(world, world.region(REGION), "shop", "EXTERNAL_KEY_STORE", {})
+        store.state = "CONNECTED"
+        return self.kms.key(
+            Origin="EXTERNAL_KEY_STORE", CustomKeyStoreId=store.id, XksKeyId="orders"
+        )
 
     def as_it_is(self, key: str) -> dict[str, Any]:
         """Everything of the key that a fault could leave changed."""
