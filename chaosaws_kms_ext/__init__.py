@@ -17,6 +17,7 @@ ACTIONS = (
 PROBES = (
     "chaosaws_kms_ext.audit.probes",
     "chaosaws_kms_ext.aurora.probes",
+    "chaosaws_kms_ext.kms.canaries",
     "chaosaws_kms_ext.kms.probes",
     "chaosaws_kms_ext.load.probes",
 )

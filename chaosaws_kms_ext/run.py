@@ -31,6 +31,7 @@ from chaosaws_kms_ext.waiting import Observer
 
 if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.aws.client import Aws
+    from chaosaws_kms_ext.canaries.canaries import Canaries
     from chaosaws_kms_ext.guard.guard import Target
     from chaosaws_kms_ext.history.columns import ReadBack
     from chaosaws_kms_ext.inject.safeguards import Safeguards
@@ -154,6 +155,7 @@ class Run:
         self.watcher: Watcher | None = None
         self.other_watchers: dict[str, OtherWatcher] = {}
         """Another cluster's id → what watches it."""
+        self.canaries: Canaries | None = None
         self.passwords: Passwords | None = None
         """Kept fresh, where libpq does not find them by itself."""
         self.master_passwords = MasterPasswords()

@@ -32,6 +32,7 @@ COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
+DEPENDENTS_STAY_LOST = "dependents-stay-lost"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -52,6 +53,8 @@ KINDS = {
     ROTATION_BREAKS_READS: "what was encrypted under the cluster's key before it is rotated on "
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
+    DEPENDENTS_STAY_LOST: "until the misbehaviour is cleared, objects, queues, parameters and "
+    "tables whose key could not be used once stay lost when it is back",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -62,7 +65,7 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 """These take the place of the whole freeze when the key is lost the next time, or happen now."""
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
-OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
+OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, DEPENDENTS_STAY_LOST})
 """These are about all keys, and name no cluster."""
 OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
 """These need a cluster with a key: an unencrypted one is refused."""

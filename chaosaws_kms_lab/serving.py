@@ -12,12 +12,15 @@ import socket
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import boto3
+from botocore.config import Config
 from werkzeug.serving import make_server
 
-from chaosaws_kms_lab import kms, seed
+from chaosaws_kms_lab import kms, seed, seed_dependents
 from chaosaws_kms_lab.aurora import PROFILES
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.data_plane import Servers
@@ -50,9 +53,10 @@ def serve(
     iam: bool,
     readers: int = 0,
     clusters: int = 1,
+    dependents: bool = False,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
-    readers; what a client has to know of it.
+    readers; what a client has to know of it. `dependents`: whether more is under that key.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
     """
@@ -66,6 +70,9 @@ def serve(
     lab_id, requests = uuid.uuid4().hex, directory / "requests.jsonl"
     door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=iam)
     _listen(door, listener)
+    if dependents:
+        made = partial(_client, endpoint, region, keys.lab)
+        seed_dependents.dependents(made, region, seeded[0]["key"])
     schedules.start()
     threading.Thread(target=_tick, args=(rds, door), daemon=True, name="clock").start()
     return {
@@ -82,6 +89,18 @@ def serve(
         "requests": str(requests),
         "truth": str(directory / "truth.jsonl"),
     }
+
+
+def _client(endpoint: str, region: str, secret: str, service: str) -> Any:
+    """A client of the lab itself, as its owner has one."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=secret,
+        config=Config(proxies={}, connect_timeout=2, read_timeout=20),
+    )
 
 
 def _new_secret() -> str:

@@ -67,8 +67,8 @@ seconds. Each can be held [against earlier runs](report.md#against-earlier-runs)
 """
 
 MODULES = (
-    "kms.actions", "kms.probes", "aurora.actions", "aurora.probes", "load.actions", "load.probes",
-    "audit.probes",
+    "kms.actions", "kms.canaries", "kms.probes", "aurora.actions", "aurora.probes",
+    "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 
 

@@ -57,6 +57,11 @@ __all__ = ["UNSET", "command"]
     show_default=True,
     help="How many clusters there are, all under one key; readers has the first.",
 )
+@click.option(
+    "--dependents",
+    is_flag=True,
+    help="Put a secret, an object, a queue, a table and a parameter under that key, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
 def command(
@@ -68,6 +73,7 @@ def command(
     tls: bool,
     readers: int,
     clusters: int,
+    dependents: bool,
     as_json: bool,
 ) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
@@ -81,7 +87,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port, iam, tls, readers, clusters)
+        running = LocalLab.start(speed, profile, port, iam, tls, readers, clusters, dependents)
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     try:

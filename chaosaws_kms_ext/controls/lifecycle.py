@@ -16,6 +16,7 @@ from chaoslib.types import Configuration, Experiment
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.canaries import canaries
 from chaosaws_kms_ext.controls import experiment_rules
 from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
@@ -191,6 +192,7 @@ def local_lab(start: Start) -> Iterator[None]:
         tls=settings.lab_tls == "yes",
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
+        dependents=settings.canaries == "yes",
     )
     try:
         start.run.lab = lab
@@ -364,8 +366,9 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
                 for each in run.target.others:
                     watch_beside(run, Aws.of(run), each)
                 start_where_readers_are(run, cluster)
-        run.event(EventName.READY, caller=start.caller.arn)
-        yield
+        with canaries.running(run):
+            run.event(EventName.READY, caller=start.caller.arn)
+            yield
 
 
 PARTS: Sequence[Part] = (

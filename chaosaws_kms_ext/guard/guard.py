@@ -16,7 +16,8 @@ from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
-from chaosaws_kms_ext.guard import consent, credentials, permissions
+from chaosaws_kms_ext.dependents.find import Found
+from chaosaws_kms_ext.guard import consent, credentials, elsewhere, permissions
 from chaosaws_kms_ext.guard.backups import backup
 from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
@@ -46,6 +47,8 @@ class Target:
     key: Key
     others: tuple[Cluster, ...] = ()
     """The other clusters under the key: they go without it too, and are brought back."""
+    elsewhere: Found | None = None
+    """What other services have under it; None: nobody looked."""
 
 
 @dataclass
@@ -71,6 +74,7 @@ def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
     """
     inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id)
     run.event(EventName.GUARD, findings=[asdict(each) for each in inspection.findings])
+    elsewhere.record(run, inspection.target.elsewhere if inspection.target else None)
     if inspection.refusals or inspection.target is None:
         raise Refused("; ".join(inspection.refusals))
     return inspection.target
@@ -234,8 +238,9 @@ def _of_the_rest(found: Inspection, aws: Aws, settings: Settings, target: Target
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
     others = there.clusters_beside(key.arn, cluster)
-    found.target = replace(target, others=tuple(others))
-    consented = _blast_radius(there, cluster, key, settings.blast_radius)
+    more = elsewhere.look(aws, settings, key.arn)
+    found.target = replace(target, others=tuple(others), elsewhere=more)
+    consented = _blast_radius(there, more, cluster, key, settings.blast_radius)
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
     single = there.single_instances(key.arn)
@@ -243,6 +248,7 @@ def _of_the_rest(found: Inspection, aws: Aws, settings: Settings, target: Target
     go_without = settings.without_backup == "yes"
     return [
         consented,
+        *elsewhere.findings(more, settings),
         *(_checked(lambda: beside(aws, others, single)) if wanted else ()),
         backup(aws, cluster, there.cluster_snapshots, within, go_without),
     ]
@@ -274,9 +280,12 @@ def _alone(finding: Finding) -> Finding:
     return refused(finding.about, why)
 
 
-def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:
+def _blast_radius(
+    there: Survey, more: Found | None, cluster: Cluster, key: Key, consented: int
+) -> Finding:
     """Names everything else that would lose the key: consent must give the exact number of it."""
-    others = [str(user) for user in there.others(key.arn, cluster)]
+    of_rds = there.others(key.arn, cluster, more.contexts if more else ())
+    others = [*map(str, of_rds), *(map(str, more.dependents) if more else ())]
     if len(others) == consented:
         also = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
         return ok("blast radius", f"{cluster.id} with its instances and snapshots{also}")

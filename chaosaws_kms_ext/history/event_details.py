@@ -44,6 +44,33 @@ class Guard(TypedDict):
     findings: list[Finding]
 
 
+class Dependent(TypedDict):
+    """What it is; `keep`: AWS seconds for which its service goes on with a data key (None: AWS does
+    not say); `fails`: how it fails without the key, with the `source` of that."""
+
+    service: str
+    kind: str
+    name: str
+    arn: str
+    keep: float | None
+    fails: str
+    source: str
+
+
+class DependentsUnknown(TypedDict):
+    """Service → why."""
+
+    unknown: dict[str, str]
+
+
+class Canary(TypedDict):
+    """By the ARN of the dependent; either is empty."""
+
+    dependent: str
+    operation: str
+    why_not: str
+
+
 class Safeguards(TypedDict):
     """Name → what it does, in words."""
 
@@ -252,12 +279,16 @@ class Ended(TypedDict):
     failures: list[str]
     doubts: list[str]
     aws_calls: NotRequired[int]
+    canary_tries: NotRequired[int]
 
 
 DETAILS: Mapping[EventName, Any] = {
     EventName.TARGET: Target,
     EventName.GUARD: Guard,
     EventName.SAFEGUARDS: Safeguards,
+    EventName.DEPENDENT: Dependent,
+    EventName.DEPENDENTS_UNKNOWN: DependentsUnknown,
+    EventName.CANARY: Canary,
     EventName.READY: Ready,
     EventName.STEPS: Steps,
     EventName.STEP_BEGAN: Place,

@@ -18,7 +18,9 @@ from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
+from chaosaws_kms_ext.dependents import SERVICES
+from chaosaws_kms_ext.dependents.find import find
+from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT, survey
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms.may_use import may_use
 from chaosaws_kms_ext.run import Refused, Run
@@ -26,6 +28,7 @@ from chaosaws_kms_ext.run import Refused, Run
 __all__ = [
     "aurora_has_its_grant",
     "decrypts",
+    "dependents",
     "grants",
     "key_is_enabled",
     "key_manager",
@@ -247,6 +250,39 @@ def aurora_has_its_grant(
         cluster = rds.describe(aws, cluster_id or activities.cluster_id(run))
         found = map(_grant, kms.grants(aws, _key_of(cluster)))
         return any(_is_for(each, cluster) and "Decrypt" in each["operations"] for each in found)
+
+
+def dependents(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Everything that the key protects, and how it fails without it: clusters, instances and
+    snapshots of RDS, and what other services have under it.
+
+    Reads only. `key_id` is an id, an ARN or an alias; by default the key of this run's cluster.
+    Returns `rds` (names, and the grants to what is not known), `elsewhere` (`kind`, `name`, `arn`,
+    `fails` and the `source` of that), `unknown` (service → why it is not known what of it is under
+    the key: never take it for nothing) and `used_by` (service → its last use of the key, UTC, by
+    the newest events of CloudTrail). IAM: the policy `probe`.
+    """
+    with activities.plainly(configuration) as run:
+        aws, key = Aws.of(run), _key(run, key_id).arn
+        found, there = find(aws, key), survey(aws, key)
+        return {
+            "key": key,
+            "rds": [str(each) for each in there.others(key, elsewhere=found.contexts)],
+            "elsewhere": [
+                {
+                    "kind": each.kind,
+                    "name": each.name,
+                    "arn": each.arn,
+                    "fails": SERVICES[each.service].fails,
+                    "source": SERVICES[each.service].source,
+                }
+                for each in found.dependents
+            ],
+            "unknown": dict(found.unknown),
+            "used_by": dict(found.used_by),
+        }
 
 
 def sealed(

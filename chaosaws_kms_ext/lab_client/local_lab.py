@@ -71,17 +71,20 @@ class LocalLab:
         tls: bool = False,
         readers: int = 0,
         clusters: int = 1,
+        dependents: bool = False,
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
         `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
-        first has so many `readers`.
+        first has so many `readers`. With `dependents` a secret, an object, a queue, a table and a
+        parameter are under it, too.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
         numbers = {"port": port, "readers": readers, "clusters": clusters}
-        command = _command(speed, profile, numbers, iam=iam, tls=tls)
+        flags = {"iam": iam, "tls": tls, "dependents": dependents}
+        command = _command(speed, profile, numbers, **flags)
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
