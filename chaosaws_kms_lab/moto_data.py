@@ -64,7 +64,8 @@ def s3_object(bucket: str, key: str, version: str | None) -> Stored | None:
     if backend is None or bucket not in backend.buckets:
         return None
     found = backend.get_object(bucket, key, version_id=version)
-    if found is None or not getattr(found, "kms_key_id", None):
+    # moto gives every object of a bucket the bucket's key, however the object is encrypted.
+    if found is None or found.encryption == "AES256" or not found.kms_key_id:
         return None
     return Stored(found.kms_key_id, _is_on(found.bucket_key_enabled))
 

@@ -37,6 +37,20 @@ ELSEWHERE = {
     "cli/policy.py": "unit/iam/test_policies",
     "cli/restore.py": "e2e/test_safeguards, test_restore_of_the_made",
     "controls/conclude.py": "whole runs: e2e/test_kms_disable, test_stalls",
+    **{
+        f"dependents/{name}.py": "a service as each is asked: unit/dependents/test_find"
+        for name in (
+            "dynamodb",
+            "ec2",
+            "lambda_",
+            "logs",
+            "s3",
+            "secretsmanager",
+            "sns",
+            "sqs",
+            "ssm",
+        )
+    },
     "discovery.py": "unit/faults/test_base, unit/checkers/test_base",
     "faults/disable_key.py": "every fault: unit/faults/test_base",
     "faults/schedule_key_deletion.py": "every fault: unit/faults/test_base",

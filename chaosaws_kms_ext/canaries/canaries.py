@@ -36,7 +36,11 @@ def running(run: Run) -> Iterator[None]:
     if found is None:  # no fault, so that the guard was not asked; or it was told not to look
         found = find(aws, key)
         elsewhere.record(run, found)
-    run.canaries = Canaries(run, choose(aws, found.dependents, key))
+    deadline = run.settings.query_deadline
+    # One try is one call: a client that tried again would hide what an application sees.
+    patience = Patience(connect=deadline, read=deadline, attempts=1)
+    chosen = choose(aws, found.dependents, key)
+    run.canaries = Canaries(run, Aws(aws.region, patience=patience), chosen)
     try:
         _start(run.canaries, run.folder / "history")
         yield
@@ -47,18 +51,15 @@ def running(run: Run) -> Iterator[None]:
 class Canaries:
     """All of a run. What they try is written down at once; nothing here judges it."""
 
-    def __init__(self, run: Run, choices: Sequence[Choice]) -> None:
-        self._run = run
+    def __init__(self, run: Run, aws: Aws, choices: Sequence[Choice]) -> None:
+        """`aws`: what tries, whose calls are not recorded beside the tries themselves."""
+        self._run, self._aws = run, aws
         self._lines = Lines()
         self._lock = threading.Lock()
         self._newest: dict[str, CanaryTry] = {}
         self._end = threading.Event()
         self.tries = 0
         """How many were made."""
-        deadline = run.settings.query_deadline
-        # One try is one call: a client that tried again would hide what an application sees.
-        patience = Patience(connect=deadline, read=deadline, attempts=1)
-        self._aws = Aws(run.aws.region if run.aws else "", patience=patience)
         self._threads: list[threading.Thread] = []
         self.dependents: list[Dependent] = []
         """Those that are tried."""

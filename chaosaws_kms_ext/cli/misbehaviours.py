@@ -98,8 +98,9 @@ def data(endpoint: str, /, **order: Any) -> None:
     whichever was asked for), copy-hides-key (and does not say so), row-changed-in-copy.
 
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
-    its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
-    encryption context; this one takes no CLUSTER).
+    its key does not decrypt, and the cluster hangs); and of all keys, without a CLUSTER:
+    context-ignored (KMS decrypts with any encryption context), dependents-stay-lost (objects,
+    queues, parameters and tables that lost their key do not come back with it).
 
     What really happened to data stands in the lab's truth.jsonl.
     """

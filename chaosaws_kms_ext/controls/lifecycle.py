@@ -351,6 +351,11 @@ def loads_put_away(start: Start) -> Iterator[None]:
                 )
 
 
+def tried_dependents(start: Start) -> contextlib.AbstractContextManager[None]:
+    """What else is under the key, if that is wanted; before the load, which it would disturb."""
+    return canaries.running(start.run)
+
+
 @contextlib.contextmanager
 def watched_and_loaded(start: Start) -> Iterator[None]:
     """The watcher of key and cluster, and the loads, which are steady from here on."""
@@ -366,9 +371,8 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
                 for each in run.target.others:
                     watch_beside(run, Aws.of(run), each)
                 start_where_readers_are(run, cluster)
-        with canaries.running(run):
-            run.event(EventName.READY, caller=start.caller.arn)
-            yield
+        run.event(EventName.READY, caller=start.caller.arn)
+        yield
 
 
 PARTS: Sequence[Part] = (
@@ -384,5 +388,6 @@ PARTS: Sequence[Part] = (
     live_page,
     stop_conditions,
     loads_put_away,
+    tried_dependents,
     watched_and_loaded,
 )

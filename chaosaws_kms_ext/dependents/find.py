@@ -19,8 +19,8 @@ UNASKED = frozenset({
     "codepipeline", "comprehend", "connect", "dms", "dynamodb-dax", "ecr", "eks", "elasticache",
     "elasticfilesystem", "es", "events", "firehose", "forecast", "fsx", "glue", "imagebuilder",
     "kafka", "kendra", "kinesis", "kinesisvideo", "lex", "lightsail", "memorydb", "mq",
-    "personalize", "profile", "qldb", "quicksight", "redshift", "redshift-serverless", "sagemaker", "scheduler",
-    "ses", "states", "storagegateway", "timestream", "transfer", "workspaces", "xray",
+    "personalize", "profile", "qldb", "quicksight", "redshift", "redshift-serverless", "sagemaker",
+    "scheduler", "ses", "states", "storagegateway", "timestream", "transfer", "workspaces", "xray",
 })  # fmt: skip
 """Services whose resources can be under a customer managed key, and that nobody here asks, as their
 ARNs name them. AWS KMS features, "AWS service integration"; not complete, since AWS adds some."""

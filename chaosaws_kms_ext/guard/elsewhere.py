@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.dependents import SERVICES, Dependent
 from chaosaws_kms_ext.dependents.find import Found, find
-from chaosaws_kms_ext.guard.findings import Finding, ok, unproven
+from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Run
 from chaosaws_kms_ext.settings import Settings
@@ -17,7 +17,7 @@ __all__ = ["findings", "look", "record"]
 SHOWN = 20
 """Names of one service's things in a sentence, at most."""
 
-ABOUT = "blast radius"
+ABOUT = "dependents"
 
 
 def look(aws: Aws, settings: Settings, key_arn: str) -> Found | None:
@@ -26,14 +26,14 @@ def look(aws: Aws, settings: Settings, key_arn: str) -> Found | None:
     A lab that was started for the run has nothing else under its key, unless it was told to.
     """
     asked = settings.target == "aws" or settings.canaries == "yes"
-    return find(aws, key_arn) if asked and settings.dependents == "look" else None
+    return find(aws, key_arn) if asked and settings.dependents != "skip" else None
 
 
 def findings(found: Found | None, settings: Settings) -> Iterator[Finding]:
     """How each service's things fail, and of which services nothing is known.
 
-    Their number is in the consent to the blast radius; these refuse nothing. What may not be asked
-    does not refuse either: whoever runs this may lack the permission for ever.
+    Their number is in the consent to the blast radius. What is unknown refuses only where that is
+    wanted (CHAOS_DEPENDENTS=require): there may always be a service that nobody here can ask.
     """
     if found is None:
         if settings.target == "aws":
@@ -48,7 +48,8 @@ def findings(found: Found | None, settings: Settings) -> Iterator[Finding]:
             yield ok(ABOUT, f"{_named(mine)}: {its.fails} ({its.source})")
     if found.unknown:
         told = "; ".join(f"{name}: {why}" for name, why in found.unknown.items())
-        yield unproven(
+        say = refused if settings.dependents == "require" else unproven
+        yield say(
             ABOUT, f"not known whether these have more under the key, which is not counted: {told}"
         )
 

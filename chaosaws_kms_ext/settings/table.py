@@ -155,10 +155,11 @@ class Table:
         "how many other things may lose the key too, exactly",
     )
     dependents: str = _setting(
-        parsers.choice("look", "skip"),
+        parsers.choice("look", "require", "skip"),
         "look",
         "whether the guard asks other services than RDS what they have under the key (aws; on the "
-        "lab with CHAOS_CANARIES=yes): what it finds is counted",
+        "lab with CHAOS_CANARIES=yes), which is counted; with require it refuses where one is "
+        "unknown",
     )
     canaries: str = _setting(
         parsers.choice("no", "yes"),

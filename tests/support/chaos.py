@@ -188,9 +188,10 @@ class LabAsAws:
         speed: float = FAST,
         iam: bool = False,
         clusters: int = 1,
+        dependents: bool = False,
         **env: str,
     ) -> LabAsAws:
-        lab = new_lab(speed, profile, iam=iam, clusters=clusters)
+        lab = new_lab(speed, profile, iam=iam, clusters=clusters, dependents=dependents)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -270,9 +271,11 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
         speed: float = FAST,
         iam: bool = False,
         clusters: int = 1,
+        dependents: bool = False,
         **env: str,
     ) -> LabAsAws:
-        lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, clusters, **env))
+        started = LabAsAws.start(tmp_path, profile, speed, iam, clusters, dependents, **env)
+        lab_as_aws.append(started)
         return lab_as_aws[-1]
 
     yield play
