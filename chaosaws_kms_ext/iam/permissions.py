@@ -262,6 +262,10 @@ CALLS = (
     _call("rds", "DeleteDBInstance", MAKES, Resource.MADE_INSTANCES, When.OF_RUN),
     _call("rds", "DeleteDBClusterSnapshot", MAKES, Resource.MADE_SNAPSHOTS, When.OF_RUN),
     *_of_dependents(),
+    Call(
+        "s3", "HeadObject", CANARIES,
+        (Permission("s3:GetObject", Resource.ANYTHING, When.TAGGED),),
+    ),
     # In the name of the caller, through the service (each service's own guide).
     _call("kms", "Decrypt", CANARIES, Resource.KEY, When.TAGGED),
     _call("kms", "GenerateDataKey", CANARIES, Resource.KEY, When.TAGGED),

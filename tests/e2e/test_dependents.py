@@ -27,7 +27,6 @@ ERRORS = {
     "table": "AccessDeniedException",
 }
 ON_AWS = {"CHAOS_DEPENDENTS": "look", "CHAOS_HOLD": "4"}
-"""As AWS seconds are seconds there, nothing is kept for less than the outage: see `kept`."""
 
 
 def by_kind(ran):
@@ -71,7 +70,7 @@ def canaries_on(lab_as_aws, **env):
     )
 
 
-def without_tags(lab_as_aws, secret=True):
+def without_tags(lab_as_aws):
     lab_as_aws.client("secretsmanager").untag_resource(
         SecretId="orders/password", TagKeys=["chaos:allow"]
     )
@@ -96,8 +95,6 @@ def test_what_does_not_carry_the_tag_or_is_production_is_never_touched(aws):
     assert (found["bucket"]["error"], found["bucket"]["canary"]) == (
         "KMS.DisabledException", "GetObject",
     )  # fmt: skip
-    for kind in ("queue", "table"):  # 300 s of AWS' are 300 s there
-        assert "goes on for 300 AWS seconds" in found[kind]["why"]
 
 
 def test_the_number_has_to_be_exact_and_names_everything(aws):
@@ -123,8 +120,11 @@ def test_under_the_printed_policies_all_is_tried_and_without_them_it_is_unknown(
     canary = policy(Caller.CANARY, place(lab_as_aws))
     iam, role = lab_as_aws.client("iam"), runner.arn.rsplit("/", 1)[1]
     denied = canaries_on(lab_as_aws, **env).wait()
-    assert "tag a secret, a bucket, a queue" in denied.output
-    assert all("not allowed" in each["why"] for each in denied.summary["dependents"])
+    found = by_kind(denied)
+    # The lab does not know which secret a call is about, and `run` may read one.
+    for kind in set(ERRORS) - {"secret"}:
+        assert "not allowed" in found[kind]["why"]
+        assert found[kind]["canary"] is None
     # The lab does not know the tags of moto's resources: without their conditions.
     statements = [
         {**each, "Condition": {}} if "sqs:SendMessage" in each["Action"] else each
