@@ -18,11 +18,15 @@ from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.history.canaries import CANARIES, NO_ANSWER, OK, CanaryTry
 from chaosaws_kms_ext.history.lines import Lines
 from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.text import shortened
 
 __all__ = ["EVERY", "Canaries", "running"]
 
 EVERY = 1.0
 """Seconds from one try to the next; one that is due while another lasts is left out."""
+
+LONGEST_CODE = 100
+"""Letters of an error code that are kept: it is a server's own word."""
 
 
 @contextlib.contextmanager
@@ -118,7 +122,7 @@ class Canaries:
         try:
             _read(self._aws.call(*request))
         except AwsError as problem:
-            return problem.code or NO_ANSWER
+            return shortened(problem.code, LONGEST_CODE) or NO_ANSWER
         except Exception:  # a body that does not come: whatever urllib3 makes of it
             return NO_ANSWER
         return OK

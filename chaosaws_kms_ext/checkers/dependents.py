@@ -153,15 +153,16 @@ class _Judged:
             how = before[-1].outcome if before else "was not tried"
             self._own.append(f"the {name} did not work before the key was taken away ({how})")
             return
-        failed = [each for each in since if not each.ok]
-        if not failed:
+        if all(each.ok for each in since):
             figures["why"] = self._why_never(name, said["keep"], away, tries[-1].done)
             return
-        first, last_ok = failed[0], before[-1]
-        for each in since:
-            if each.at >= first.at:
-                break
-            last_ok = each
+        lost = _lost(since, away)
+        if not lost:
+            figures["why"] = "it failed, but not until the key was back"
+            self._own.append(f"the {name} failed, but not until the key was back")
+            return
+        first = lost[0]
+        last_ok = [*before, *since][len(before) + since.index(first) - 1]
         bound = (first.done - last_ok.at) / SECOND + away.begin_within
         seconds = max(round((first.at - away.begin) / SECOND, 3), 0.0)
         figures["error"] = first.outcome
@@ -170,23 +171,19 @@ class _Judged:
             f"the first failure of the {name}", seconds, bound
         )
         if away.end is not None:
-            self._judge_return(figures, name, since, failed[-1], away.end, away.end_within)
+            self._judge_return(figures, name, since, away.end, away.end_within)
 
     def _judge_return(
         self,
         figures: DependentFigures,
         name: str,
         since: Sequence[CanaryTry],
-        last: CanaryTry,
         end: int,
         within: float,
     ) -> None:
-        """When it was answered for good; `last`: its last failure; `end`: the key's return."""
+        """When it was answered for good; `end`: the key's return, CLOCK_MONOTONIC ns."""
+        last = [each for each in since if not each.ok][-1]
         again = [each for each in since if each.at > last.at]
-        if again and again[0].done < end:
-            figures["why"] = "it was answered again before the key was back"
-            self._own.append(f"the {name} was answered again before the key was back")
-            return
         if not again:
             lasted = round((last.done - end) / SECOND, 3)
             figures["why"] = f"it was not back {lasted:g} s after the key"
@@ -213,6 +210,19 @@ class _Judged:
             "whether it needs the key is not known"
         )
         return "not known"
+
+
+def _lost(since: Sequence[CanaryTry], away: _Span) -> list[CanaryTry]:
+    """The failures without an answer between them, the last of which was when the key came back: a
+    failure before those, after which it was answered, had another reason."""
+    end = away.end
+    cut = None if end is None else end - round(away.end_within * SECOND)
+    lost: list[CanaryTry] = []
+    for each in since:
+        if cut is not None and each.done > cut:
+            break
+        lost = [] if each.ok else [*lost, each]
+    return lost
 
 
 def _away(history: History) -> _Span | None:

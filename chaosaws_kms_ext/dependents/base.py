@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.dependents.look import Look
 from chaosaws_kms_ext.discovery import import_all
+from chaosaws_kms_ext.text import printable
 
 __all__ = [
     "BROKEN",
@@ -43,7 +44,7 @@ class Dependent:
     """Of the encryption context in grants that are for it alone."""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
+        return printable(f"{self.kind} {self.name}")
 
 
 class Request(NamedTuple):

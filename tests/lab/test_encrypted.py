@@ -113,6 +113,19 @@ def test_who_may_not_use_the_key_may_not_read_the_object(own_lab, s3, bucket, ke
     assert (code, said["HTTPStatusCode"]) == ("AccessDenied", 403)
 
 
+def test_what_everybody_may_read_is_read_with_a_signature_if_it_is_under_a_key(
+    own_lab, s3, bucket, key
+):
+    of_key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    s3.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read")
+    s3.put_object(Bucket=bucket, Key="sealed", Body=b"x", ACL="public-read", **of_key)
+    status = {
+        name: own_lab._door.get(f"/{bucket}/{name}", base_url="http://127.0.0.1:1").status_code
+        for name in ("open", "sealed")
+    }
+    assert status == {"open": 200, "sealed": 403}
+
+
 def test_a_key_that_is_not_there_is_refused_and_nothing_is_written(s3, bucket, key):
     there = {"Bucket": bucket, "Key": "k"}
     unknown = f"{key[:-12]}{'0' * 12}"

@@ -149,8 +149,21 @@ def test_a_failure_while_the_key_is_being_taken_away_is_its_own():
 
 def test_what_is_answered_while_the_key_is_away_is_a_doubt():
     found = judged(tries(away(last=15)), described(), canary(), *key())
-    assert only(found)["why"] == "it was answered again before the key was back"
-    assert len(found.doubts) == 1
+    assert only(found)["why"] == "it failed, but not until the key was back"
+    assert (only(found)["error"], len(found.doubts)) == (None, 1)
+
+
+def test_a_failure_after_which_it_was_answered_had_another_reason():
+    def throttled_once(at):
+        return "ThrottlingException" if at == 11.5 else away(first=16)(at)
+
+    its = only(judged(tries(throttled_once), described(keep=300.0), canary(), *key()))
+    assert (its["first_failure_seconds"], its["error"]) == (6.5, "KMS.DisabledException")
+
+
+def test_an_answer_while_the_key_is_being_put_back_is_no_doubt():
+    found = judged(tries(away(last=19)), described(), canary(), *key(within=0.9))
+    assert (only(found)["back_seconds"], list(found.doubts)) == (0.0, [])
 
 
 def test_a_gap_in_the_tries_is_in_the_bound_and_a_doubt_where_it_is_too_long():
