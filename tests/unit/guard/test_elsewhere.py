@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from chaosaws_kms_ext.dependents import SERVICES, Dependent
@@ -89,11 +91,12 @@ def test_they_are_counted_in_the_blast_radius_each_once(tmp_path):
         DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
     )  # fmt: skip
     lab.pass_time(1000)
-    seed(lab.client, REGION, key)
+    shop = f"n{uuid.uuid4().hex}"  # moto's things outlive a lab
+    seed(lab.client, REGION, key, shop)
     # As DynamoDB makes one for each table: the table explains it.
     kms.create_grant(
         KeyId=key, GranteePrincipal="dynamodb.eu-west-1.amazonaws.com", Operations=["Decrypt"],
-        Constraints={"EncryptionContextSubset": {"aws:dynamodb:tableName": "orders-carts"}},
+        Constraints={"EncryptionContextSubset": {"aws:dynamodb:tableName": f"{shop}-carts"}},
     )  # fmt: skip
     aws = InProcessAws(lab, tmp_path)
 
@@ -103,7 +106,7 @@ def test_they_are_counted_in_the_blast_radius_each_once(tmp_path):
 
     why = next(w for w in refusals().refusals if "would lose it too" in w)
     assert why.startswith("5 other things use the key of orders")
-    for name in ("secret orders/password", "bucket orders-invoices", "queue orders-events"):
+    for name in (f"secret {shop}/password", f"bucket {shop}-invoices", f"queue {shop}-events"):
         assert name in why
     found = refusals(blast_radius=5)
     assert not [w for w in found.refusals if "other things" in w]

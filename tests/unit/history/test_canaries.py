@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.history import Anchor
@@ -29,6 +29,7 @@ def written(folder, tries):
     lines.close()
 
 
+@settings(max_examples=25)
 @given(st.lists(TRIES, max_size=5))
 def test_what_is_written_is_what_is_read(tmp_path_factory, made):
     folder = tmp_path_factory.mktemp("history")
