@@ -117,6 +117,7 @@ def test_the_labs_own_cluster_may_be_attacked(asked, its_key):
         "kind",
         "consent",
         "blast radius",
+        "dependents",
         "backup",
         "permissions",
     }
