@@ -268,6 +268,8 @@ def _told(each: DependentFigures) -> str:
         return f"never failed ({each['why']})" if each["why"] else "was tried"
     after = in_words(each["first_failure_seconds"], each["first_failure_bound"])
     failed = f"failed after {after} ({each['error']})"
-    if each["back_seconds"] is None:
+    if each["back_bound"] is None:
         return f"{failed}, {each['why'] or 'and the key was not put back'}"
+    if each["back_seconds"] is None:
+        return f"{failed}; when it was back is not known exactly enough"
     return f"{failed}, back {in_words(each['back_seconds'], each['back_bound'])} after the key"

@@ -11,9 +11,6 @@ from chaosaws_kms_ext.dependents.look import Look
 
 __all__ = ["DynamoDb"]
 
-TABLE_KEY = 300.0
-"""Seconds, "of inactivity": see `source`."""
-
 ABSENT: dict[str, dict[str, Any]] = {
     "B": {"B": b"chaos-canary"}, "N": {"N": "0"}, "S": {"S": "chaos-canary"},
 }  # fmt: skip
@@ -40,7 +37,8 @@ class DynamoDb(Service):
             table = look.ask("dynamodb", "DescribeTable", TableName=name)["Table"]
             if look.is_under((table.get("SSEDescription") or {}).get("KMSMasterKeyArn")):
                 context = (("aws:dynamodb:tableName", name),)
-                yield Dependent(self.name, "table", name, table["TableArn"], TABLE_KEY, context)
+                # Five minutes "of inactivity": in a table that is read, nobody knows when.
+                yield Dependent(self.name, "table", name, table["TableArn"], None, context)
 
     def tags(self, aws: Aws, dependent: Dependent) -> Mapping[str, str]:
         params = {"ResourceArn": dependent.arn}

@@ -175,6 +175,12 @@ def test_a_gap_in_the_tries_is_in_the_bound_and_a_doubt_where_it_is_too_long():
     )
 
 
+def test_a_return_that_is_not_exact_is_said_to_be_so():
+    made = [each for each in tries(away()) if not 18 * SECOND < each.at < 29 * SECOND]
+    ((_, said),) = judged(made, described(), canary(), *key()).rows
+    assert said.endswith("; when it was back is not known exactly enough")
+
+
 def test_what_may_not_be_tried_is_named_and_not_judged():
     why_not = "it carries no tag"
     found = judged([], described(), canary(operation="", why_not=why_not), *key())

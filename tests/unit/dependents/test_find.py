@@ -95,7 +95,7 @@ def test_everything_of_another_service_under_the_key_is_named_with_its_arn(aws, 
     assert found.unknown == {}
     assert all(key_of(each) == each.service for each in found.dependents)
     keep = {each.kind: each.keep for each in found.dependents}
-    assert keep == {"bucket": 0.0, "parameter": 0.0, "queue": 300.0, "secret": 0.0, "table": 300.0}
+    assert keep == {"bucket": 0.0, "parameter": 0.0, "queue": 300.0, "secret": 0.0, "table": None}
     assert set(found.used_by) >= {"dynamodb", "s3", "secretsmanager", "ssm"}
 
 
