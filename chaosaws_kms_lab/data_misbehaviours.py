@@ -32,6 +32,9 @@ COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
+DENY_IGNORED = "deny-ignored"
+IMPORT_BREAKS_READS = "import-breaks-reads"
+CREATE_IGNORES_KEY = "create-ignores-key"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -52,6 +55,12 @@ KINDS = {
     ROTATION_BREAKS_READS: "what was encrypted under the cluster's key before it is rotated on "
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
+    DENY_IGNORED: "until the misbehaviour is cleared, no Deny of a key policy keeps anybody from "
+    "anything",
+    IMPORT_BREAKS_READS: "until the misbehaviour is cleared, material that was deleted or has "
+    "expired, and is imported again, decrypts nothing",
+    CREATE_IGNORES_KEY: "until the misbehaviour is cleared, a new cluster is encrypted under RDS' "
+    "own key (alias/aws/rds), whichever was asked for",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -62,7 +71,7 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 """These take the place of the whole freeze when the key is lost the next time, or happen now."""
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
-OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
+OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, DENY_IGNORED, IMPORT_BREAKS_READS, CREATE_IGNORES_KEY})
 """These are about all keys, and name no cluster."""
 OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
 """These need a cluster with a key: an unencrypted one is refused."""

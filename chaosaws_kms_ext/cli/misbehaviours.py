@@ -98,8 +98,10 @@ def data(endpoint: str, /, **order: Any) -> None:
     whichever was asked for), copy-hides-key (and does not say so), row-changed-in-copy.
 
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
-    its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
-    encryption context; this one takes no CLUSTER).
+    its key does not decrypt, and the cluster hangs); and without a CLUSTER context-ignored (KMS
+    decrypts with any encryption context), deny-ignored (no Deny of a key policy counts),
+    import-breaks-reads (material that is imported again decrypts nothing), create-ignores-key (a
+    new cluster is encrypted under RDS' own key).
 
     What really happened to data stands in the lab's truth.jsonl.
     """

@@ -89,7 +89,7 @@ def on(port: Port) -> Iterator[None]:
         mock.patch.object(Aws, "_called", called),
         mock.patch.object(store, "write", written),
         mock.patch.object(Path, "replace", renamed),
-        mock.patch.object(boto3, "Session", lambda **_: SESSION),
+        mock.patch.object(boto3, "Session", return_value=SESSION),
     ):
         yield
 

@@ -56,7 +56,7 @@ def the_journal_is_written_after_the_act() -> Iterator[None]:
 
     with (
         mock.patch.object(journal, "write", later),
-        mock.patch.object(injection, "_still_ours", lambda *_: None),
+        mock.patch.object(injection, "_still_ours", return_value=None),
         mock.patch.object(Run, "event", then),
     ):
         yield
@@ -73,11 +73,11 @@ def an_entry_is_closed_before_its_key_is_back() -> contextlib.AbstractContextMan
 
 
 def nobody_looks_whether_an_undo_helped() -> contextlib.AbstractContextManager[object]:
-    return mock.patch.object(replaying, "still_wrong", lambda *_: "")
+    return mock.patch.object(replaying, "still_wrong", return_value="")
 
 
 def a_call_that_was_cut_off_is_taken_for_answered() -> contextlib.AbstractContextManager[object]:
-    return mock.patch.object(injection, "_answered", lambda *_: True)
+    return mock.patch.object(injection, "_answered", return_value=True)
 
 
 def restore_does_not_wait_for_calls_on_their_way() -> contextlib.AbstractContextManager[object]:
