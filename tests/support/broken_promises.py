@@ -39,7 +39,7 @@ UNANSWERED = error("cloudtrail", "LookupEvents")
 BROKEN = {
     "audit-trail": Broken(UNANSWERED, "CloudTrail could not be asked: ", "inconclusive"),
     "backup-under-same-key": Broken(of("copy-keeps-key"), r"action copy-under-b: the copy \S+ is "),
-    "cmk-encryption": Broken({"kind": "create-ignores-key"}, r"make-cluster: the cluster \S+ is enc"),
+    "cmk-encryption": Broken({"kind": "create-ignores-key"}, r"make-cluster: the cluster \S+ is "),
     "encryption-context": Broken({"kind": "context-ignored"}, "wrong_contexts was 1, "),
     "key-rotation": Broken(of("rotation-breaks-reads"), "what-was-sealed-before-decrypts "),
     "kms-disable": Broken(of("lose-writes", writes=20), r"objective missed: lost_writes was \d+"),

@@ -59,9 +59,10 @@ class Port(Protocol):
 
     def now(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...
-    def at_step(self, write: Callable[[], None]) -> None: ...
+    def at_step(self, write: Callable[[], None], takes_room: bool) -> None: ...
     def answer(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]: ...
     def own_key(self, run: str) -> str: ...
+    def number(self) -> int: ...
 
 
 SESSION = boto3.Session(region_name="eu-west-1")
@@ -76,11 +77,11 @@ def on(port: Port) -> Iterator[None]:
         return port.answer(service, operation, params)
 
     def written(*what: Any) -> None:
-        port.at_step(lambda: write(*what))
+        port.at_step(lambda: write(*what), takes_room=True)
 
     def renamed(path: Path, to: Any) -> Path:
         if path.suffix == ".json":  # an entry is closed
-            port.at_step(lambda: replace(path, to) and None)
+            port.at_step(lambda: replace(path, to) and None, takes_room=False)
             return Path(to)
         return replace(path, to)
 
@@ -100,6 +101,7 @@ class RunProgram:
     def __init__(self, port: Port, switch: bool) -> None:
         environment = {**ENVIRONMENT, **(SWITCH if switch else {})}
         self.run = Run(parse({}, environ=environment), "machine")
+        self.run.id = f"run-{port.number():04}"  # a random one would order files at random
         self._port = port
         self._own = ""
         self.watchdog: WatchdogProgram | None = None

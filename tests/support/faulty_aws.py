@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from unittest import mock
 
 from chaosaws_kms_ext.aws.client import AwsError, _sentence
 from chaosaws_kms_lab import calls, kms, rds, scheduler
@@ -103,6 +106,7 @@ class FaultyAws:
         self.dead = False
         """Whether whoever calls has been killed."""
         self._late: list[tuple[float, Call]] = []
+        self._numbers = itertools.count(1)
         self.key = self._new_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])
         self.ask("kms", "CreateAlias", AliasName="alias/orders", TargetKeyId=self.key)
         self.ask("rds", "CreateDBCluster", DBClusterIdentifier="orders",
@@ -119,8 +123,14 @@ class FaultyAws:
         """The ARN of a new key for imported material, as a run makes one."""
         return self._new_key(Origin="EXTERNAL", Tags=[{"TagKey": "chaos:run", "TagValue": run}])
 
+    def number(self) -> int:
+        """A number that nothing else has."""
+        return next(self._numbers)
+
     def _new_key(self, **params: Any) -> str:
-        return str(self.ask("kms", "CreateKey", **params)["KeyMetadata"]["Arn"])
+        # A random id would order schedules at random, and no sequence could be tried again.
+        with mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(int=self.number())):
+            return str(self.ask("kms", "CreateKey", **params)["KeyMetadata"]["Arn"])
 
     @property
     def keys(self) -> dict[str, dict[str, Any]]:
@@ -169,11 +179,11 @@ class FaultyAws:
             self.schedules.tick()
             self.check()
 
-    def at_step(self, write: Callable[[], None]) -> None:
+    def at_step(self, write: Callable[[], None], takes_room: bool) -> None:
         """A step that is no call: a write of the journal. Its writer can be killed at it."""
         kinds = self._befalls()
         self._die_if("killed before" in kinds)
-        if "full" in kinds:
+        if takes_room and "full" in kinds:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write()
         self.check()
