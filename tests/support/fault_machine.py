@@ -55,6 +55,7 @@ class FaultMachine(RuleBasedStateMachine):
         self.violations: list[str] = []
         self.before: dict[str, dict[str, Any]] = {}
         self.aws = FaultyAws(self._check)
+        self.aws.restore = self._restored_by_another
         self.before = self.aws.keys
         self.run: RunProgram | None = None
         self.watchdogs: list[WatchdogProgram] = []
@@ -181,6 +182,9 @@ class FaultMachine(RuleBasedStateMachine):
         of_the_run: bool = True,
         dies: Callable[[], object] = lambda: None,
     ) -> None:
+        if alone := [each for each in troubles if each.kind == "restored"]:
+            # Nobody can help a run that is killed in the instant after that.
+            troubles = alone[:1]
         try:
             with self.aws.troubled(troubles):
                 command()
@@ -199,6 +203,10 @@ class FaultMachine(RuleBasedStateMachine):
         if run.watchdog and run.watchdog.running:
             self.watchdogs.append(run.watchdog)
 
+    def _restored_by_another(self) -> None:
+        with contextlib.suppress(PlainError):
+            restored()
+
     def _check(self) -> None:
         """Whether whatever is not as it was is named; asked at every step."""
         found = self.aws.keys if self.before else {}
@@ -206,7 +214,7 @@ class FaultMachine(RuleBasedStateMachine):
         armed = self.aws.armed if self.before else []
         if not away and not armed:
             return
-        entries = self._entries()
+        entries = self.entries()
         named = {each.key for each in entries if each.state == "key-away"}
         known = {name for each in entries for name in each.switch}
         self.violations += [f"{arn} is {found[arn]}: no entry names it" for arn in away - named]
@@ -215,7 +223,7 @@ class FaultMachine(RuleBasedStateMachine):
     def _assert(self) -> None:
         assert not self.violations, self.violations[0]
 
-    def _entries(self) -> list[Entry]:
+    def entries(self) -> list[Entry]:
         """Of the machine on which the runs are."""
         folder = self._folder / "here" / "chaosaws-kms"
         return [journal.read(path) for path in store.listed(folder, "*.json")]
