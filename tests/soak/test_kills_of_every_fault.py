@@ -143,4 +143,8 @@ def test_without_an_action_on_the_policy_the_step_names_it_and_nothing_stays(aws
     assert ran.status == 1
     assert f"not allowed: {action} on arn:aws:kms:" in ran.output
     assert "PutKeyPolicy" not in lab_as_aws.mutating_calls() or action == "kms:PutKeyPolicy"
+    # Who may not put a policy may not put it back either, and nobody knows whether the call was
+    # carried out: the entry stays, for somebody who may.
+    restored = lab_as_aws.chaos.kms("restore")
+    assert restored.status == 0, restored.output
     assert nothing_is_left(lab_as_aws)

@@ -53,6 +53,8 @@ class FaultMachine(RuleBasedStateMachine):
         self._folder = Path(tempfile.mkdtemp(prefix="fault-machine-"))
         self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self.violations: list[str] = []
+        self._unseen = False
+        """Whether somebody has restored what a command is changing."""
         self.before: dict[str, dict[str, Any]] = {}
         self.aws = FaultyAws(self._check)
         self.aws.restore = self._restored_by_another
@@ -194,6 +196,8 @@ class FaultMachine(RuleBasedStateMachine):
             dies()
             if of_the_run:
                 self._gone()
+        self._unseen = False
+        self._check()
         self._assert()
 
     def _gone(self) -> None:
@@ -204,15 +208,17 @@ class FaultMachine(RuleBasedStateMachine):
             self.watchdogs.append(run.watchdog)
 
     def _restored_by_another(self) -> None:
+        """Whoever is under way has yet to see it: only at its end everything has to be named."""
         with contextlib.suppress(PlainError):
             restored()
+        self._unseen = True
 
     def _check(self) -> None:
         """Whether whatever is not as it was is named; asked at every step."""
         found = self.aws.keys if self.before else {}
         away = {arn for arn, before in self.before.items() if found[arn] != before}
         armed = self.aws.armed if self.before else []
-        if not away and not armed:
+        if self._unseen or not (away or armed):
             return
         entries = self.entries()
         named = {each.key for each in entries if each.state == "key-away"}

@@ -214,8 +214,7 @@ class FaultyAws:
         except calls.AwsError as problem:
             raise _error(name, params, problem.code, problem.message) from None
         finally:
-            if "restored" not in kinds:  # else the program has yet to see that its entry is closed
-                self.check()
+            self.check()
         self._die_if("killed after" in kinds)
         for kind in kinds:
             if kind.endswith(" after"):
