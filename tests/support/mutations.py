@@ -13,7 +13,6 @@ from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject import injection
 from chaosaws_kms_ext.run import Run
 from chaosaws_kms_ext.undo import journal, restore, switch
-from chaosaws_kms_ext.undo import replay as replaying
 from chaosaws_kms_ext.undo.undo import Call, Undo
 
 __all__ = ["MUTATIONS"]
@@ -72,10 +71,6 @@ def an_entry_is_closed_before_its_key_is_back() -> contextlib.AbstractContextMan
     return mock.patch.object(injection, "_put_one_back", early)
 
 
-def nobody_looks_whether_an_undo_helped() -> contextlib.AbstractContextManager[object]:
-    return mock.patch.object(replaying, "still_wrong", return_value="")
-
-
 def a_call_that_was_cut_off_is_taken_for_answered() -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(injection, "_answered", return_value=True)
 
@@ -94,7 +89,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     an_undo_is_the_fault_again,
     the_journal_is_written_after_the_act,
     an_entry_is_closed_before_its_key_is_back,
-    nobody_looks_whether_an_undo_helped,
     a_call_that_was_cut_off_is_taken_for_answered,
     restore_does_not_wait_for_calls_on_their_way,
     half_of_the_switch_stays_armed,
