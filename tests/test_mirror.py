@@ -77,7 +77,6 @@ ELSEWHERE = {
     "iam/needs.py": "values only: unit/iam/test_policies",
     "iam/permissions.py": "a table: unit/iam/test_policies, e2e/test_least_privilege",
     "inject/by_others.py": "whole runs: soak/test_watch_only, soak/test_plans",
-    "inject/injection.py": "unit/faults/test_base, e2e/test_safeguards, soak/test_kill_matrix",
     "inject/key_away.py": "e2e/test_stop_conditions",
     "inject/recovery.py": "e2e/test_activities",
     "inject/strategy.py": "how `chaos run` was started: e2e/test_stalls",
