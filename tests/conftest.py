@@ -23,6 +23,7 @@ from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
 from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
+from tests.support.forks import share
 from tests.support.labs import (
     FAST,
     client,
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
     _files_in_memory()
     models_once()
+    share(worker=hasattr(config, "workerinput"))
     fork_experiments()
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
