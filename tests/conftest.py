@@ -31,6 +31,7 @@ from tests.support.labs import (
     scratch_reaper,
 )
 from tests.support.models import models_once
+from tests.support.rewritten import rewrite_once
 from tests.support.schemas import check_every_summary
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
+        rewrite_once(config, Path(__file__).parent)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
         paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import jsonschema
 
 from chaosaws_kms_ext.checkers import CHECKERS
 from chaosaws_kms_ext.history.aws_calls import AWS_CALLS
 from chaosaws_kms_ext.history.operations_file import COLUMNS, PREFIX, SUFFIX, read_batches
 from chaosaws_kms_ext.report import summary as summaries
 from chaosaws_kms_ext.report.schemas import SCHEMAS
+
+# It compiles the grammar of IRIs, which takes a second, and no schema of ours has one.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+jsonschema: Any = import_module("jsonschema")
 
 __all__ = ["check_every_summary", "invalid", "problems", "wrong_with"]
 
@@ -44,7 +48,7 @@ def problems(name: str, instance: Any) -> list[str]:
 
 
 @functools.cache
-def _validator(name: str, checkers: tuple[str, ...]) -> jsonschema.Draft202012Validator:
+def _validator(name: str, checkers: tuple[str, ...]) -> Any:
     """By the schema as it is with these checkers: tests have some of their own."""
     return jsonschema.Draft202012Validator(SCHEMAS[f"{name}.schema.json"]())
 
@@ -75,7 +79,7 @@ def wrong_with(folder: Path) -> Iterator[str]:
 
 
 def _wrong_rows(name: str, rows: Iterable[Any]) -> Iterator[str]:
-    """What is wrong with any of them: those that differ only in large or small numbers are alike."""
+    """What is wrong with any of them; those that differ only in how large a number is are alike."""
     checkers = tuple(CHECKERS)
     for row in rows:
         alike = (name, checkers, json.dumps(_without_sizes(row)))

@@ -145,6 +145,7 @@ WRONG = {
     ],
     "reader_load": ["true", "1", "YES", "main"],
     "reader_rate": ["-1", "1000001", "nan", "inf", "half", "1" * 1_000_000],
+    "status_poll_every": ["0", "0.09", "-1", "61", "nan", "inf", "often", "1" * 1_000_000],
     "lab_clusters": ["0", "5", "1.5", "two", "1" * 1_000_000],
     "lab_readers": ["-1", "16", "1.5", "one", "1" * 1_000_000],
     "lab_tls": ["true", "on", "1", "YES"],
