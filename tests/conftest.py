@@ -63,6 +63,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """At its end pytest looks for garbage several times, which goes with the process anyway."""
+    gc.freeze()
+
+
 def _files_in_memory() -> None:
     """Labs make and remove thousands of files: in memory where there is enough of it."""
     with contextlib.suppress(OSError):
@@ -74,7 +79,7 @@ def _files_in_memory() -> None:
 
 
 # The machine may be busy with other tests: how long an example takes says nothing.
-settings.register_profile("busy", deadline=None)
+settings.register_profile("busy", deadline=None, max_examples=50)
 settings.load_profile("busy")
 
 
@@ -250,7 +255,7 @@ def start_lab() -> Iterator[Callable[..., LocalLab]]:
     labs: list[LocalLab] = []
 
     def start(speed: float = FAST, profile: str = "observed") -> LocalLab:
-        labs.append(LocalLab.start(speed, profile))
+        labs.append(new_lab(speed, profile))
         return labs[-1]
 
     yield start

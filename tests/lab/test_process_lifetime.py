@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LabDidNotStart, LocalLab, only_the_lab
-from tests.support.labs import client, mostly_soak, program, until
+from tests.support.labs import FAST, client, mostly_soak, program, until
 
 pytestmark = pytest.mark.common_lab
 
@@ -40,6 +40,20 @@ def left_of(directory):
         if str(directory) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(command)
     return found
+
+
+@pytest.fixture
+def start_lab():
+    """Starts the program itself."""
+    labs = []
+
+    def start():
+        labs.append(LocalLab.start(FAST, "observed"))
+        return labs[-1]
+
+    yield start
+    for running in labs:
+        running.stop()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +150,9 @@ def test_a_lab_finds_its_postgresql_and_makes_its_data_itself(monkeypatch, start
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (4,)
 
 
-@pytest.mark.parametrize("nowhere", ["/nowhere", "nowhere", "/"])
+@pytest.mark.parametrize(
+    "nowhere", mostly_soak(["/nowhere", "nowhere", "/"], lambda where: where == "nowhere")
+)
 def test_a_folder_without_postgresql_is_one_sentence(monkeypatch, nowhere):
     monkeypatch.setenv("LAB_PG_BINDIR", nowhere)
     with pytest.raises(LabDidNotStart, match=r"^the lab found no PostgreSQL: "):

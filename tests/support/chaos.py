@@ -71,7 +71,7 @@ class Chaos:
             "CHAOS_LAB_SPEED": str(FAST),
             "CHAOS_LOAD_RATE": "100",
             "CHAOS_REPORT_FILES": "none",
-            "CHAOS_STATUS_POLL_EVERY": "0.5",
+            "CHAOS_STATUS_POLL_EVERY": "0.8",
             "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
         }
         whole = {**os.environ, **settings, **self.env, **env, MARK: mark}
@@ -261,7 +261,7 @@ OURS = "chaos"
 AWS_SETTINGS = {
     "CHAOS_TARGET": "aws",
     "CHAOS_CLUSTER_ID": "orders",
-    "CHAOS_STATUS_POLL_EVERY": "1",
+    "CHAOS_STATUS_POLL_EVERY": "2",
     "CHAOS_HOLD": "3",
     "CHAOS_IMPACT_TIMEOUT": "60",
     "CHAOS_SELF_RESTART_WITHIN": "60",
