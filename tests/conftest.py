@@ -16,14 +16,16 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from chaosaws_kms_ext import processes
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
+from tests.support.forked_child import ForkedChild
 from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
-from tests.support.forks import share
+from tests.support.forks import POSSIBLE, share
 from tests.support.labs import (
     FAST,
     client,
@@ -48,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     models_once()
     share(worker=hasattr(config, "workerinput"))
     fork_experiments()
+    if POSSIBLE:
+        processes.Child = ForkedChild  # type: ignore[misc]
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
@@ -176,7 +180,7 @@ def _common_lab() -> Iterator[LocalLab]:
 def stop_after_the_watchdogs(lab: LocalLab) -> None:
     """On a lab that is gone, a watchdog that waits for its cluster would try for hours."""
     end = time.monotonic() + 30
-    while stay := _watchdogs():
+    while stay := _watchdogs(lab):
         if time.monotonic() > end:
             for each in stay:
                 each.kill()
@@ -186,14 +190,17 @@ def stop_after_the_watchdogs(lab: LocalLab) -> None:
     lab.stop()
 
 
-def _watchdogs() -> list[psutil.Process]:
-    """Those that this process started."""
+def _watchdogs(lab: LocalLab) -> list[psutil.Process]:
+    """Those that are on this lab."""
     found = []
-    for child in psutil.Process().children():
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            alive = child.status() != psutil.STATUS_ZOMBIE
-            if alive and "undo.watchdog" in " ".join(child.cmdline()):
-                found.append(child)
+            if (
+                "undo.watchdog" in " ".join(process.cmdline())
+                and process.environ().get("AWS_ENDPOINT_URL") == lab.endpoint
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(process)
     return found
 
 
