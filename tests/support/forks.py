@@ -54,7 +54,7 @@ UNKNOWN = 255
 SOCKETS = "TESTS_FORKS"
 """Variable with the folder of the sockets at which processes take orders to fork."""
 
-LIFELINE = "pytest"
+PYTEST = "pytest"
 """The socket, in that folder, of the pytest with which they end."""
 
 ROOM = 8192
@@ -151,7 +151,7 @@ def share(worker: bool) -> None:
         atexit.register(shutil.rmtree, folder)
         os.environ[SOCKETS] = folder
         own = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        own.bind(str(Path(folder, LIFELINE)))
+        own.bind(str(Path(folder, PYTEST)))
         own.listen(64)
         atexit.register(own.close)
     _SHARED[:] = [os.environ[SOCKETS]]
@@ -177,14 +177,14 @@ def _socket_of(module: str) -> Path:
 @cache
 def _start_forker(module: str) -> None:
     where = _socket_of(module)
-    with where.with_name(LIFELINE + "-lock").open("w") as one_at_a_time:
+    with where.with_name(PYTEST + "-lock").open("w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         if where.exists():  # another worker was first
             return
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         lifeline = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with listener, lifeline:
-            lifeline.connect(str(where.with_name(LIFELINE)))
+            lifeline.connect(str(where.with_name(PYTEST)))
             listener.bind(str(where))
             listener.listen(64)
             numbers = (listener.fileno(), lifeline.fileno())
