@@ -101,9 +101,9 @@ def _without_sizes(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_sizes(each) for each in value]
     if isinstance(value, float):
-        return [value > 0, value < 0, value.is_integer()]
+        return ["float", value > 0, value < 0, value.is_integer()]
     if isinstance(value, int) and abs(value) > SMALL:
-        return value > 0
+        return ["int", value > 0]
     return value
 
 

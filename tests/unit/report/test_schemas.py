@@ -129,8 +129,9 @@ def test_the_check_of_all_runs_finds_each_file_that_is_not_as_its_schema_says(tm
     events.write_text(json.dumps({**json.loads(first), "schema": 2}) + "\n" + rest)
     assert len(invalid(reports)) == 1
     steady = '{"at": %s, "name": "load-steady", "details": {"load": "main"}}\n'
-    events.write_text("".join(before) + steady % "20.0" + steady % "20.5")
-    assert len(invalid(reports)) == 1
+    for wrong in ("20.5", "true", "[1]"):
+        events.write_text("".join(before) + steady % "20" + steady % "20.0" + steady % wrong)
+        assert len(invalid(reports)) == 1
 
 
 def test_a_judgement_that_is_not_as_the_schema_says_ends_a_test(monkeypatch):
