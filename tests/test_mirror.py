@@ -24,7 +24,7 @@ ELSEWHERE = {
     "aws/rds.py": "one call a function: e2e/test_probes, test_making",
     "aws/rds_events.py": "unit/test_watcher, e2e/test_probes",
     "aws/secondary_keys.py": "unit/kms/test_secondary",
-    "aws/spans.py": "unit/test_tracing, e2e/test_tracing",
+    "aws/spans.py": "unit/test_tracing, e2e/test_one_run",
     "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
     "aws/statuses.py": "a table; its meanings: e2e/test_probes",
     "checkers/key_events.py": "unit/checkers/test_outage, test_base",
