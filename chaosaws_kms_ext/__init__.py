@@ -20,6 +20,7 @@ PROBES = (
     "chaosaws_kms_ext.audit.probes",
     "chaosaws_kms_ext.aurora.failover",
     "chaosaws_kms_ext.aurora.probes",
+    "chaosaws_kms_ext.kms.canaries",
     "chaosaws_kms_ext.kms.probes",
     "chaosaws_kms_ext.load.probes",
 )

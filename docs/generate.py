@@ -77,7 +77,7 @@ COMMANDS = """\
 """
 
 MODULES = (
-    "kms.actions", "kms.flapping", "kms.probes", "kms.secondary", "aurora.actions",
+    "kms.actions", "kms.canaries", "kms.flapping", "kms.probes", "kms.secondary", "aurora.actions",
     "aurora.failover", "aurora.probes", "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 

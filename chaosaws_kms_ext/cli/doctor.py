@@ -13,9 +13,10 @@ from chaosaws_kms_ext.cli.all_clusters import list_all
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard, leftovers
+from chaosaws_kms_ext.guard.findings import Finding
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
-from chaosaws_kms_ext.settings import parse
+from chaosaws_kms_ext.settings import Settings, parse
 
 __all__ = ["command"]
 
@@ -79,20 +80,7 @@ def command(
         raise click.UsageError("--region goes with --all; one target's Region is AWS_REGION")
     try:
         settings = parse()
-        with contextlib.ExitStack() as stack:
-            cluster, lab_id = settings.cluster_id, ""
-            if settings.target == "lab":
-                store = settings.lab_key_store
-                lab = LocalLab.start(settings.lab_speed, settings.lab_profile, key_store=store)
-                stack.callback(lab.stop)
-                stack.enter_context(only_the_lab(lab))
-                cluster, lab_id = lab.clusters[0]["id"], lab.id
-            needs = Needs.all_of(FAULTS[each].needs for each in faults)
-            inspection = guard.inspect(Aws(), settings, cluster, needs, settings.key_id)
-            names = {cluster}
-            if target := inspection.target:
-                names |= {target.cluster.id, target.key.arn}
-            findings = inspection.findings + leftovers.look(names, lab_id)
+        cluster, findings = _findings(settings, [FAULTS[each].needs for each in faults])
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     for each in findings:
@@ -102,3 +90,24 @@ def command(
         raise click.ClickException(f"{cluster} may not be attacked: {wrong} of these speak against")
     where = "" if settings.target == "aws" else ", on a lab that was started for this"
     click.echo(f"{cluster} may be attacked{where}.")
+
+
+def _findings(settings: Settings, needs: Sequence[Needs]) -> tuple[str, list[Finding]]:
+    """The target's id, and what the guard finds; a lab is there while it looks."""
+    with contextlib.ExitStack() as stack:
+        cluster, lab_id = settings.cluster_id, ""
+        if settings.target == "lab":
+            lab = LocalLab.start(
+                settings.lab_speed,
+                settings.lab_profile,
+                key_store=settings.lab_key_store,
+                dependents=settings.canaries == "yes",
+            )
+            stack.callback(lab.stop)
+            stack.enter_context(only_the_lab(lab))
+            cluster, lab_id = lab.clusters[0]["id"], lab.id
+        inspection = guard.inspect(Aws(), settings, cluster, Needs.all_of(needs), settings.key_id)
+        names = {cluster}
+        if target := inspection.target:
+            names |= {target.cluster.id, target.key.arn}
+        return cluster, inspection.findings + leftovers.look(names, lab_id)

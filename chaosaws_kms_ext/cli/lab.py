@@ -59,6 +59,11 @@ __all__ = ["UNSET", "command"]
     help="How many clusters there are, all under one key; readers has the first.",
 )
 @click.option(
+    "--dependents",
+    is_flag=True,
+    help="Put a secret, an object, a queue, a table and a parameter under that key, too.",
+)
+@click.option(
     "--key-store",
     type=click.Choice(["no", "cloudhsm", "external"]),
     default="no",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,18 @@ class Survey:
     snapshots: list[Described]
     grants: list[Described]
 
-    def others(self, key_arn: str, cluster: Cluster) -> list[User]:
-        """What else would lose the key, apart from the cluster with its instances and snapshots."""
+    def others(
+        self,
+        key_arn: str,
+        cluster: Cluster | None = None,
+        elsewhere: Collection[tuple[str, str]] = (),
+    ) -> list[User]:
+        """What of RDS would lose the key, apart from the cluster with its instances and snapshots;
+        and the grants to whatever is not known.
+
+        `elsewhere`: what grants are bound to that are for something of another service, which is
+        known.
+        """
         users = list(self._users(key_arn))
         resources = {
             each[name]
@@ -50,9 +60,13 @@ class Survey:
             for name in ("DbClusterResourceId", "DbiResourceId")
             if each.get(name)
         }
-        unexplained = [grant for grant in self.grants if not _resources(grant) & resources]
+        unexplained = [
+            grant
+            for grant in self.grants
+            if not _resources(grant) & resources and not _context(grant).items() & set(elsewhere)
+        ]
         return [
-            *(user for user, each in users if not belongs(each, cluster)),
+            *(user for user, each in users if cluster is None or not belongs(each, cluster)),
             *(User("grant to", _of_grant(grant)) for grant in unexplained),
         ]
 
@@ -153,12 +167,17 @@ def _is_of(instance: Described, cluster: Described) -> bool:
 
 def _resources(grant: Described) -> set[str]:
     """The cluster and the instance that a grant is for, by their resource ids."""
+    context = _context(grant)
+    return {context[name] for name in (CLUSTER_CONTEXT, INSTANCE_CONTEXT) if name in context}
+
+
+def _context(grant: Described) -> dict[str, str]:
+    """The encryption context that a grant is bound to."""
     constraints = grant.get("Constraints") or {}
-    context = {
+    return {
         **(constraints.get("EncryptionContextSubset") or {}),
         **(constraints.get("EncryptionContextEquals") or {}),
     }
-    return {context[name] for name in (CLUSTER_CONTEXT, INSTANCE_CONTEXT) if name in context}
 
 
 def _of_grant(grant: Described) -> str:

@@ -98,6 +98,12 @@ class Table:
         "milliseconds above which answers are late, by their 99th percentile; 0: five times that "
         "before the fault; never compressed",
     )
+    status_poll_every: float = _setting(
+        parsers.seconds(0.1, 60),
+        0.0,
+        "seconds between two looks at key, cluster, events and alarms; never compressed; by "
+        "default 0.2 on the lab and 5 on AWS",
+    )
     hold: float = _setting(AURORA, 600.0, "AWS seconds for which the outage is kept up")
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"
@@ -177,6 +183,20 @@ class Table:
         parsers.number(0, 100_000, "", whole=True),
         0,
         "how many other things may lose the key too, exactly",
+    )
+    dependents: str = _setting(
+        parsers.choice("look", "require", "skip"),
+        "look",
+        "whether the guard asks other services than RDS what they have under the key (aws; on the "
+        "lab with CHAOS_CANARIES=yes), which is counted; with require it refuses where one is "
+        "unknown",
+    )
+    canaries: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether what other services have under the key, and carries the opt-in tag, is tried each "
+        "second (a queue gets a message): when it fails, and when it is back; on the lab, such "
+        "things are made",
     )
     without_backup: str = _setting(
         parsers.choice("no", "yes"), "no", "whether to go without a snapshot under another key"

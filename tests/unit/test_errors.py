@@ -9,7 +9,15 @@ import pkgutil
 import chaosaws_kms_ext
 from chaosaws_kms_ext.errors import PlainError
 
-OTHERS = {"BadRecord", "DeadlinePassed", "NotAnUndo", "NotPassed", "NotPrivate", "_Left"}
+OTHERS = {
+    "BadRecord",
+    "BadSearch",
+    "DeadlinePassed",
+    "NotAnUndo",
+    "NotPassed",
+    "NotPrivate",
+    "_Left",
+}
 """Of somebody else's kind (an OSError, a ValueError that another error names as its reason), or
 caught where they are raised."""
 
