@@ -84,6 +84,7 @@ ELSEWHERE = {
     "kms/actions.py": "unit/faults, e2e/test_activities",
     "kms/blink.py": "unit/kms/test_flapping, e2e/test_blinks",
     "kms/described.py": "unit/kms/test_probes",
+    "history/blink_details.py": "unit/report/test_schemas",
     "history/event_table.py": "unit/report/test_schemas",
     "kms/faces.py": "a table: unit/controls/test_experiment_rules",
     "kms/fault_step.py": "unit/faults, e2e/test_composed_faults",

@@ -9,8 +9,6 @@ from chaosaws_kms_ext.history.records import Utc
 __all__ = [
     "Alarm",
     "Audit",
-    "Blink",
-    "BlinkBegan",
     "Canary",
     "Decrypted",
     "Dependent",
@@ -201,19 +199,6 @@ class PutBack(Exact):
     cluster: str
     by: NotRequired[str]
     seen_by: NotRequired[SeenBy]
-
-
-class BlinkBegan(TypedDict):
-    """For how long the key is to be away, in AWS seconds."""
-
-    asked_aws_seconds: float
-
-
-class Blink(BlinkBegan):
-    """Whether an outage was seen, and by what."""
-
-    outage: bool
-    why: str
 
 
 class OfCluster(Exact):

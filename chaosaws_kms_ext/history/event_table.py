@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chaosaws_kms_ext.history.blink_details import Blink, BlinkBegan
 from chaosaws_kms_ext.history.event_details import (
     Alarm,
     Audit,
-    Blink,
-    BlinkBegan,
     Canary,
     Decrypted,
     Dependent,

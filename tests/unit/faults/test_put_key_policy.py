@@ -177,7 +177,7 @@ def test_whoever_comes_after_a_dead_run_puts_the_policy_back(lab, kms, run, key)
     assert policy_of(kms, key) == old
     assert said == [
         restore.named(entry),
-        f"  calls {entry.undo.calls[0].whole}",
+        *[f"  calls {entry.undo.calls[0].whole}"] * 2,  # the run's own may still be on its way
         "  the key is back",
     ]
     assert journal.open_entries() == []
