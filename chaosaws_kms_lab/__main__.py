@@ -83,6 +83,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true", help="take database connections by TLS only")
     parser.add_argument("--readers", type=int, default=0, help="of the first cluster (0)")
     parser.add_argument("--clusters", type=int, default=1, help="under one key (1)")
+    parser.add_argument(
+        "--database", choices=("cluster", "instance"), default="cluster", help="the first"
+    )
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
     parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
     return parser.parse_args()
@@ -162,6 +165,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.iam,
         options.readers,
         options.clusters,
+        options.database,
     )
 
 

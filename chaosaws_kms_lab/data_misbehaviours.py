@@ -201,7 +201,7 @@ def _named(world: World, reference: str) -> Cluster:
     found = [
         cluster
         for region in world.regions()
-        for cluster in region.clusters.values()
+        for cluster in region.databases()
         if reference in (cluster.id, cluster.arn)
     ]
     if not found:

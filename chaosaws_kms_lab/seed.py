@@ -1,4 +1,4 @@
-"""What a new lab has: encrypted clusters under one key, each with the four rows of the article.
+"""What a new lab has: encrypted databases under one key, each with the four rows of the article.
 
 The project grew from that article, which has them at the end of its second scenario. Experiments
 may attack them: they and their key have the tag that allows it, and the first has a backup under
@@ -19,16 +19,16 @@ from chaosaws_kms_lab.aurora import AVAILABLE, State
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.data_plane import LabCannotStart
 from chaosaws_kms_lab.rds import Rds, snapshots
-from chaosaws_kms_lab.world import Instance, Region, Snapshot
+from chaosaws_kms_lab.world import Cluster, Instance, Region, Snapshot
 
-__all__ = ["clusters"]
+__all__ = ["databases"]
 
 NAMES = ("orders", "carts", "invoices", "payments")
 """Of the clusters, the first of which has a backup."""
 
 CLUSTER, DATABASE, USER = NAMES[0], "shop", "app"
 
-ENGINE = "aurora-postgresql"
+ENGINE, SINGLE_ENGINE = "aurora-postgresql", "postgres"
 
 ROWS = """
 CREATE TABLE users (
@@ -47,11 +47,14 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 BACKUP = f"{CLUSTER}-backup"
 
 
-def clusters(
-    service: Rds, region_name: str, readers: int = 0, number: int = 1
+def databases(
+    service: Rds, region_name: str, readers: int = 0, number: int = 1, first: str = "cluster"
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
-    how to reach each."""
+    how to reach each. The first is an instance that is no cluster's if it is to be an `instance`.
+    """
+    if first == "instance" and readers:
+        raise LabCannotStart("an instance that is no cluster's has no readers")
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
@@ -61,8 +64,33 @@ def clusters(
     key = kms.create_key(region, world, f"encrypts the {what} {', '.join(named)}", tags=dict(TAGS))
     region.aliases[f"alias/{CLUSTER}"] = key.id
     for name in named:
-        _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
+        if name == CLUSTER and first == "instance":
+            _ask_for_instance(service, region_name, name, key.arn)
+        else:
+            _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
     return [_when_up(service, region, name) | {"key": key.arn} for name in named]
+
+
+def _ask_for_instance(service: Rds, region: str, name: str, key: str) -> None:
+    """Orders an instance that is no cluster's."""
+    _call(
+        service,
+        region,
+        "CreateDBInstance",
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.m6g.large",
+        Engine=SINGLE_ENGINE,
+        AllocatedStorage=20,
+        MasterUsername=USER,
+        DBName=DATABASE,
+        StorageEncrypted=True,
+        KmsKeyId=key,
+        Tags=_tags(),
+    )
+
+
+def _tags() -> list[dict[str, str]]:
+    return [{"Key": tag, "Value": value} for tag, value in TAGS.items()]
 
 
 def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:
@@ -76,7 +104,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
         DatabaseName=DATABASE,
         StorageEncrypted=True,
         KmsKeyId=key,
-        Tags=[{"Key": tag, "Value": value} for tag, value in TAGS.items()],
+        Tags=_tags(),
     )
     for number in range(1, 2 + readers):
         call(
@@ -90,7 +118,8 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
 
 def _when_up(service: Rds, region: Region, name: str) -> dict[str, Any]:
     """Waits for a cluster, and gives it its rows; how to reach it."""
-    world, cluster = service.world, region.clusters[name]
+    world = service.world
+    cluster = region.singles.get(name) or region.clusters[name]
     for instance in cluster.instances:
         _wait_for_server(service, instance)
     ca = service.servers.ca
@@ -110,20 +139,21 @@ def _when_up(service: Rds, region: Region, name: str) -> dict[str, Any]:
     for instance in cluster.instances:
         instance.available_at = now
     if name == CLUSTER:
-        _back_up(service, region)
+        _back_up(service, region, cluster)
     return {
-        "id": cluster.id,
+        # As the last part of RDS' ARNs has it; a cluster without what it has before it.
+        "id": f"db:{cluster.id}" if cluster.single else cluster.id,
         "database": database,
         "password": service.servers.password,
     }
 
 
-def _back_up(service: Rds, region: Region) -> None:
-    """Makes a snapshot of the cluster under another key."""
+def _back_up(service: Rds, region: Region, cluster: Cluster) -> None:
+    """Makes a snapshot of it under another key."""
     other = kms.create_key(region, service.world, f"encrypts the backups of {CLUSTER}")
     region.aliases[f"alias/{BACKUP}"] = other.id
     call = Call("rds", "CopyDBClusterSnapshot", {}, region.name, administrator())
-    made = snapshots.take_copy(service, call, region.clusters[CLUSTER], BACKUP, other.arn)
+    made = snapshots.take_copy(service, call, cluster, BACKUP, other.arn)
     _wait_for_snapshot(service, made)
 
 

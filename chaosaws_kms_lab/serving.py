@@ -50,15 +50,16 @@ def serve(
     iam: bool,
     readers: int = 0,
     clusters: int = 1,
+    database: str = "cluster",
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
-    readers; what a client has to know of it.
+    readers, or an instance that is no cluster's (`database`); what a client has to know of it.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
     """
     world = World(Clock(servers.speed), PROFILES[profile])
     rds = Rds(world, servers)
-    seeded = seed.clusters(rds, region, readers, clusters)
+    seeded = seed.databases(rds, region, readers, clusters, database)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

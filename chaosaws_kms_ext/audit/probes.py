@@ -14,7 +14,6 @@ from chaosaws_kms_ext import activities, faults
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.cloudtrail import SPACING, EventHistory, Logged
-from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import TimedOut, Wait
@@ -85,7 +84,7 @@ def audit_events(
             _event(needs.undo[-1]),
             EventHistory(aws, run.settings.real(SPACING)),
             key,
-            str(cluster.raw.get("DbClusterResourceId", "")),
+            cluster.context,
             _instant(since) if since else run.started - SKEW,
             _at(run, EventName.INJECTED, key=key),
             _at(run, EventName.PUT_BACK, key=key),
@@ -142,7 +141,8 @@ class _Audit:
     """The event's name of the last call that puts it back."""
     history: EventHistory
     key: str
-    cluster: str
+    context: tuple[str, str]
+    """The encryption context of the database that is under it."""
     """Its resource id, which is its encryption context."""
     since: datetime
     injected: datetime | None
@@ -178,7 +178,7 @@ class _Audit:
 
     def missing(self) -> list[str]:
         """What is not there, in words."""
-        decrypt = f"a failed Decrypt of the cluster ({CLUSTER_CONTEXT}: {self.cluster})"
+        decrypt = f"a failed Decrypt of the database ({': '.join(self.context)})"
         return [*self.missing_calls(), *([] if self.decrypts else [decrypt])]
 
     def said(self) -> dict[str, Any]:
@@ -213,11 +213,8 @@ class _Audit:
 
     def _failed(self, event: Logged) -> bool:
         context = event.parameters.get("encryptionContext") or {}
-        return (
-            event.error in AWAY
-            and bool(self.cluster)
-            and (context.get(CLUSTER_CONTEXT) == self.cluster)
-        )
+        name, resource = self.context
+        return event.error in AWAY and bool(resource) and context.get(name) == resource
 
 
 def _event(action: str) -> str:

@@ -12,7 +12,7 @@ from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS
-from chaosaws_kms_ext.guard.inventory import clusters_under
+from chaosaws_kms_ext.guard.inventory import databases_under
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
 from chaosaws_kms_ext.waiting import Wait
 
@@ -112,15 +112,17 @@ def snapshot_encryption(
 def clusters_using_key(
     key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
 ) -> list[str]:
-    """The ids of the DB clusters of the Region that a key encrypts, in whole or in part.
+    """The DB clusters of the Region that a key encrypts, in whole or in part: their ids.
+
+    Of DB instances that are no cluster's `db:` and the id.
 
     In part: Performance Insights, an activity stream, the master user's secret. `key_id` is an id,
     an ARN or an alias; by default the key of this run's cluster.
-    IAM: rds:DescribeDBClusters, kms:DescribeKey.
+    IAM: rds:DescribeDBClusters, rds:DescribeDBInstances, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
         key = kms.describe(Aws.of(run), key_id or activities.key_id(run))
-        return clusters_under(Aws.of(run), key.arn)
+        return databases_under(Aws.of(run), key.arn)
 
 
 def cluster_is_available(

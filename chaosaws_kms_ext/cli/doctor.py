@@ -37,9 +37,11 @@ def command(faults: Sequence[str]) -> None:
     try:
         settings = parse()
         with contextlib.ExitStack() as stack:
-            cluster, lab_id = settings.cluster_id, ""
+            cluster, lab_id = settings.target_id, ""
             if settings.target == "lab":
-                lab = LocalLab.start(settings.lab_speed, settings.lab_profile)
+                lab = LocalLab.start(
+                    settings.lab_speed, settings.lab_profile, database=settings.lab_database
+                )
                 stack.callback(lab.stop)
                 stack.enter_context(only_the_lab(lab))
                 cluster, lab_id = lab.clusters[0]["id"], lab.id

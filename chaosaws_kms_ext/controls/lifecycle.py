@@ -191,6 +191,7 @@ def local_lab(start: Start) -> Iterator[None]:
         tls=settings.lab_tls == "yes",
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
+        database=settings.lab_database,
     )
     try:
         start.run.lab = lab
@@ -238,7 +239,7 @@ def guarded_target(start: Start) -> Iterator[None]:
         refuse_without_switch(run, each.needs.undo)
     if start.on != "nothing":
         lab = run.lab
-        cluster_id = run.settings.cluster_id or (lab.clusters[0]["id"] if lab else "")
+        cluster_id = run.settings.target_id or (lab.clusters[0]["id"] if lab else "")
         if faults:
             leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
             needs = Needs.all_of(each.needs for each in faults)

@@ -1,4 +1,4 @@
-"""May this cluster's key be taken away? Checked before every fault; changes nothing.
+"""May this database's key be taken away? Checked before every fault; changes nothing.
 
 `inspect` checks everything and reports what it found; `ask` refuses if any check refuses. A check
 that cannot be made refuses as well.
@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.guard import consent, credentials, permissions
 from chaosaws_kms_ext.guard.backups import backup
@@ -40,12 +40,13 @@ LONGEST = 2048
 
 @dataclass(frozen=True)
 class Target:
-    """What may be attacked: a cluster and the very key that encrypts it."""
+    """What may be attacked: a database and the very key that encrypts it."""
 
-    cluster: Cluster
+    cluster: Database
+    """A cluster, or an instance that is no cluster's."""
     key: Key
-    others: tuple[Cluster, ...] = ()
-    """The other clusters under the key: they go without it too, and are brought back."""
+    others: tuple[Database, ...] = ()
+    """The other databases under the key: they go without it too, and are brought back."""
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Inspection:
 
     findings: list[Finding] = field(default_factory=list)
     target: Target | None = None
-    """The cluster and its key, as far as they exist."""
+    """The database and its key, as far as they exist."""
     identity: Identity | None = None
 
     @property
@@ -130,7 +131,7 @@ def _inspect(
         *_of_cluster(cluster),
         *_checked(lambda: recoverable(aws, cluster)),
         *consent.of_fault(needs.consent, settings),
-        *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
+        *consent.tags(cluster.in_words, rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
         *_checked(lambda: _of_the_rest(found, aws, settings, target)),
         *_of_permissions(aws, settings, who, found.target, needs),
@@ -152,24 +153,25 @@ def _checked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
         return [refused("aws", str(problem))]
 
 
-def _cluster(found: Inspection, aws: Aws, cluster_id: str) -> Cluster | None:
+def _cluster(found: Inspection, aws: Aws, cluster_id: str) -> Database | None:
     try:
         cluster = rds.describe(aws, cluster_id)
     except AwsError as problem:
         why = str(problem)
-        if problem.code == "DBClusterNotFoundFault":
+        kind = rds.kind_of(cluster_id)
+        if problem.code == kind.missing:
             why = (
-                f"there is no DB cluster {cluster_id} in {aws.region}: check CHAOS_CLUSTER_ID "
+                f"there is no DB {rds.in_words(cluster_id)} in {aws.region}: check {kind.setting} "
                 "and the Region"
             )
-        found.findings.append(refused("cluster", why))
+        found.findings.append(refused(kind.word, why))
         return None
     if cluster.encrypted and cluster.key:
         return cluster
-    why = f"the cluster {cluster.id} is not encrypted under a KMS key"
+    why = f"{cluster.in_words} is not encrypted under a KMS key"
     if cluster.encryption_type == "sse-rds":
         why += " but under one that AWS owns (sse-rds), which nobody can disable"
-    found.findings.append(refused("cluster", why))
+    found.findings.append(refused(cluster.kind.word, why))
     return None
 
 
@@ -184,7 +186,7 @@ def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
         return None
 
 
-def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id: str) -> None:
+def _check_named(found: Inspection, aws: Aws, cluster: Database, key: Key, key_id: str) -> None:
     """Refuses if the key that was named is not the cluster's own."""
     named = _key(found, aws, key_id, "CHAOS_KEY_ID") if key_id else None
     if named and named.arn != key.arn:
@@ -192,7 +194,7 @@ def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id
         found.findings.append(refused("key", why))
 
 
-def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding]:
+def _of_key(aws: Aws, cluster: Database, key: Key, who: Identity) -> list[Finding]:
     account = cluster.arn.split(":")[4]
     wrongs = []
     if key.manager != "CUSTOMER":
@@ -202,7 +204,7 @@ def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding
         )
     if {key.account, account} != {who.account} or key.region != aws.region:
         wrongs.append(
-            f"the key {key.arn} is of another account or Region than the cluster {cluster.arn} "
+            f"the key {key.arn} is of another account or Region than {cluster.arn} "
             f"or you ({who.account}): it could not be put back from here"
         )
     if not key.enabled:
@@ -215,36 +217,37 @@ def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding
     return [ok("key", f"{key.arn} is customer managed, Enabled, of this account and Region")]
 
 
-def _of_cluster(cluster: Cluster) -> list[Finding]:
+def _of_cluster(cluster: Database) -> list[Finding]:
     if cluster.status != AVAILABLE:
-        why = f"the cluster {cluster.id} is {cluster.status}, not available"
+        why = f"{cluster.in_words} is {cluster.status}, not available"
     elif not cluster.instances:
-        why = f"the cluster {cluster.id} has no instance that could be queried"
+        why = f"{cluster.in_words} has no instance that could be queried"
     elif not cluster.available:
         states = ", ".join(f"{name} is {status}" for name, status in cluster.instances.items())
         why = f"not every instance of {cluster.id} is available: {states}"
     else:
         names = ", ".join(cluster.instances)
-        return [ok("cluster", f"{cluster.id} ({names}) is available, and encrypted under it")]
-    return [refused("cluster", why)]
+        return [
+            ok(cluster.kind.word, f"{cluster.id} ({names}) is available, and encrypted under it")
+        ]
+    return [refused(cluster.kind.word, why)]
 
 
 def _of_the_rest(found: Inspection, aws: Aws, settings: Settings, target: Target) -> list[Finding]:
-    """What else is under the key; the target's other clusters are known from here on."""
+    """What else is under the key; the target's other databases are known from here on."""
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
-    others = there.clusters_beside(key.arn, cluster)
+    others = there.beside(key.arn, cluster)
     found.target = replace(target, others=tuple(others))
     consented = _blast_radius(there, cluster, key, settings.blast_radius)
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
-    single = there.single_instances(key.arn)
     within = timedelta(seconds=settings.real(settings.backup_within))
     go_without = settings.without_backup == "yes"
     return [
         consented,
-        *(_checked(lambda: beside(aws, others, single)) if wanted else ()),
-        backup(aws, cluster, there.cluster_snapshots, within, go_without),
+        *(_checked(lambda: beside(aws, others)) if wanted else ()),
+        backup(aws, cluster, there.snapshots_of(cluster), within, go_without),
     ]
 
 
@@ -274,7 +277,7 @@ def _alone(finding: Finding) -> Finding:
     return refused(finding.about, why)
 
 
-def _blast_radius(there: Survey, cluster: Cluster, key: Key, consented: int) -> Finding:
+def _blast_radius(there: Survey, cluster: Database, key: Key, consented: int) -> Finding:
     """Names everything else that would lose the key: consent must give the exact number of it."""
     others = [str(user) for user in there.others(key.arn, cluster)]
     if len(others) == consented:

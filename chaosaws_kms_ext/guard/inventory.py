@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.rds import Cluster, cluster_of
+from chaosaws_kms_ext.aws.database import Database
+from chaosaws_kms_ext.aws.rds import cluster_of, instance_of
 
-__all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey", "under"]
+__all__ = ["Described", "Survey", "User", "databases_under", "survey", "under"]
 
 Described = Mapping[str, Any]
 
 MOST = 100
 """Records a page, of RDS and of KMS."""
 
-CLUSTER_CONTEXT, INSTANCE_CONTEXT = "aws:rds:dbc-id", "aws:rds:db-id"
+CONTEXTS = ("aws:rds:dbc-id", "aws:rds:db-id")
 """Aurora User Guide, Overview.Encryption.Keys: the encryption context of what RDS encrypts."""
 
 
@@ -41,8 +43,8 @@ class Survey:
     snapshots: list[Described]
     grants: list[Described]
 
-    def others(self, key_arn: str, cluster: Cluster) -> list[User]:
-        """What else would lose the key, apart from the cluster with its instances and snapshots."""
+    def others(self, key_arn: str, database: Database) -> list[User]:
+        """What else would lose the key, apart from the database, its instances and snapshots."""
         users = list(self._users(key_arn))
         resources = {
             each[name]
@@ -52,25 +54,23 @@ class Survey:
         }
         unexplained = [grant for grant in self.grants if not _resources(grant) & resources]
         return [
-            *(user for user, each in users if not belongs(each, cluster)),
+            *(user for user, each in users if not database.owns(each)),
             *(User("grant to", _of_grant(grant)) for grant in unexplained),
         ]
 
-    def clusters_beside(self, key_arn: str, cluster: Cluster) -> list[Cluster]:
-        """The other clusters whose storage is encrypted under the key: all that go without it."""
-        return [
+    def beside(self, key_arn: str, database: Database) -> list[Database]:
+        """The other databases whose storage is encrypted under the key: all that go without it."""
+        clusters = (
             cluster_of(each, (i for i in self.instances if _is_of(i, each)))
             for each in self.clusters
-            if each.get("KmsKeyId") == key_arn and not belongs(each, cluster)
-        ]
+        )
+        alone = (instance_of(each) for each in self.instances if _is_alone(each))
+        under = [each for each in (*clusters, *alone) if each.key == key_arn]
+        return [each for each in under if not database.owns(each.raw)]
 
-    def single_instances(self, key_arn: str) -> list[str]:
-        """The ids of the instances under the key that are no cluster's."""
-        return [
-            str(each["DBInstanceIdentifier"])
-            for each in self.instances
-            if each.get("KmsKeyId") == key_arn and not each.get("DBClusterIdentifier")
-        ]
+    def snapshots_of(self, database: Database) -> list[Described]:
+        """The snapshots of its kind, its own among them."""
+        return [*database.own_snapshots(self.cluster_snapshots, self.snapshots)]
 
     def _users(self, key_arn: str) -> Iterator[tuple[User, Described]]:
         """The resources of RDS that are encrypted under the key."""
@@ -85,45 +85,40 @@ class Survey:
                     yield User(kind, str(each[name])), each
 
 
-def belongs(described: Described, cluster: Cluster) -> bool:
-    """Whether it is the cluster, or an instance or a snapshot of it.
-
-    By the resource id, which stays the same when a cluster is renamed, and which an earlier cluster
-    of the same name does not have.
-    """
-    if resource := described.get("DbClusterResourceId"):
-        return bool(resource == cluster.raw.get("DbClusterResourceId"))
-    return bool(described.get("DBClusterIdentifier") == cluster.id)
-
-
 def survey(aws: Aws, key_arn: str) -> Survey:
     """Reads everything, with one call per page; raises AwsError."""
 
-    def rds(operation: str, items: str) -> list[Described]:
+    def listed(operation: str, items: str) -> list[Described]:
         return [*aws.pages("rds", operation, {"MaxRecords": MOST}, items)]
 
     return Survey(
-        clusters=rds("DescribeDBClusters", "DBClusters"),
-        instances=rds("DescribeDBInstances", "DBInstances"),
-        cluster_snapshots=rds("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
-        snapshots=rds("DescribeDBSnapshots", "DBSnapshots"),
+        clusters=listed("DescribeDBClusters", "DBClusters"),
+        instances=listed("DescribeDBInstances", "DBInstances"),
+        cluster_snapshots=listed("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
+        snapshots=listed("DescribeDBSnapshots", "DBSnapshots"),
         grants=[*aws.pages("kms", "ListGrants", {"KeyId": key_arn, "Limit": MOST}, "Grants")],
     )
 
 
-def clusters_under(aws: Aws, key_arn: str) -> list[str]:
-    """The ids of the DB clusters that a key encrypts, in whole or in part; raises AwsError."""
-    found = aws.pages("rds", "DescribeDBClusters", {"MaxRecords": MOST}, "DBClusters")
-    return sorted(str(e["DBClusterIdentifier"]) for e in found if _is_under(e, key_arn))
+def databases_under(aws: Aws, key_arn: str) -> list[str]:
+    """The references of the clusters, and of the instances that are no cluster's, that a key
+    encrypts, in whole or in part; raises AwsError."""
+    page = {"MaxRecords": MOST}
+    clusters = aws.pages("rds", "DescribeDBClusters", page, "DBClusters")
+    instances = aws.pages("rds", "DescribeDBInstances", page, "DBInstances")
+    return sorted([
+        *(f"{e['DBClusterIdentifier']}" for e in clusters if _is_under(e, key_arn)),
+        *(instance_of(e).id for e in instances if _is_alone(e) and _is_under(e, key_arn)),
+    ])  # fmt: skip
 
 
 def under(aws: Aws, key_arn: str) -> list[str]:
-    """The clusters and cluster snapshots that a key encrypts, in words; raises AwsError."""
+    """The databases and cluster snapshots that a key encrypts, in words; raises AwsError."""
     snapshots = aws.pages(
         "rds", "DescribeDBClusterSnapshots", {"MaxRecords": MOST}, "DBClusterSnapshots"
     )
     return [
-        *(f"cluster {name}" for name in clusters_under(aws, key_arn)),
+        *(rds.in_words(each) for each in databases_under(aws, key_arn)),
         *(
             f"cluster snapshot {each['DBClusterSnapshotIdentifier']}"
             for each in snapshots
@@ -151,6 +146,10 @@ def _is_of(instance: Described, cluster: Described) -> bool:
     return bool(instance.get("DBClusterIdentifier") == cluster["DBClusterIdentifier"])
 
 
+def _is_alone(instance: Described) -> bool:
+    return not instance.get("DBClusterIdentifier")
+
+
 def _resources(grant: Described) -> set[str]:
     """The cluster and the instance that a grant is for, by their resource ids."""
     constraints = grant.get("Constraints") or {}
@@ -158,7 +157,7 @@ def _resources(grant: Described) -> set[str]:
         **(constraints.get("EncryptionContextSubset") or {}),
         **(constraints.get("EncryptionContextEquals") or {}),
     }
-    return {context[name] for name in (CLUSTER_CONTEXT, INSTANCE_CONTEXT) if name in context}
+    return {context[name] for name in CONTEXTS if name in context}
 
 
 def _of_grant(grant: Described) -> str:

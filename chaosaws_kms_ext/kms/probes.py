@@ -16,9 +16,8 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
-from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms.may_use import may_use
 from chaosaws_kms_ext.run import Refused, Run
@@ -307,7 +306,7 @@ def _key(run: Run, key_id: str) -> Key:
     return kms.describe(Aws.of(run), key_id or activities.key_id(run))
 
 
-def _key_of(cluster: Cluster) -> str:
+def _key_of(cluster: Database) -> str:
     if not cluster.key:
         raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
     return cluster.key
@@ -352,6 +351,6 @@ def _grant(said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_for(grant: Mapping[str, Any], cluster: Cluster) -> bool:
-    mine = cluster.raw.get("DbClusterResourceId")
-    return bool(mine) and grant["context"].get(CLUSTER_CONTEXT) == mine
+def _is_for(grant: Mapping[str, Any], cluster: Database) -> bool:
+    name, mine = cluster.context
+    return bool(mine) and grant["context"].get(name) == mine

@@ -71,17 +71,19 @@ class LocalLab:
         tls: bool = False,
         readers: int = 0,
         clusters: int = 1,
+        database: str = "cluster",
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
         `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
-        first has so many `readers`.
+        first has so many `readers`, or is an instance that is no cluster's (`database`).
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
         numbers = {"port": port, "readers": readers, "clusters": clusters}
-        command = _command(speed, profile, numbers, iam=iam, tls=tls)
+        words = {"profile": profile, "database": database}
+        command = _command(speed, words, numbers, iam=iam, tls=tls)
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
@@ -169,9 +171,11 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         boto3.DEFAULT_SESSION = session
 
 
-def _command(speed: float, profile: str, numbers: Mapping[str, int], **flags: bool) -> list[str]:
+def _command(
+    speed: float, words: Mapping[str, str], numbers: Mapping[str, int], **flags: bool
+) -> list[str]:
     """What starts the lab."""
-    options = {"speed": str(speed), "profile": profile}
+    options = {"speed": str(speed), **words}
     options |= {name: str(number) for name, number in numbers.items()}
     return [
         *(sys.executable, "-m", "chaosaws_kms_lab"),

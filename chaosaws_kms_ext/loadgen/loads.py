@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.checkers.degraded import normal_latency, slice_width
 from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.checkers.recovery_curve import AS_BEFORE
@@ -63,7 +63,7 @@ def named(name: object) -> str:
     return name
 
 
-def start(run: Run, name: str, cluster: Cluster, database: str, file: str = "") -> Load:
+def start(run: Run, name: str, cluster: Database, database: str, file: str = "") -> Load:
     """Starts a load on a cluster and waits until it is steady.
 
     Which cluster it is, and under which key, is recorded: who judges has to know what hits it.

@@ -41,7 +41,7 @@ NAMES: Mapping[str, str] = {
     EventName.SWITCH_ARMED: "switch armed",
     EventName.INJECTED: "fault injected",
     EventName.PUT_BACK: "fault put back",
-    EventName.START_CALLED: "StartDBCluster answered",
+    EventName.START_CALLED: "start accepted",
     EventName.JOURNAL_CLOSED: "journal closed",
     EventName.RESTORE_ORDERED: "restore ordered",
     EventName.RESTORED: "cluster restored",

@@ -12,7 +12,7 @@ from chaosaws_kms_lab import aurora, event_bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
 from chaosaws_kms_lab.rds import encryption
 from chaosaws_kms_lab.rds.recoverability import recoverable
-from chaosaws_kms_lab.rds.tables import EVENTS, WRITES
+from chaosaws_kms_lab.rds.tables import EVENTS, OF_INSTANCE, WRITES
 from chaosaws_kms_lab.world import (
     Cluster,
     DataMisbehaviour,
@@ -90,6 +90,13 @@ class DataPlane(Protocol):
     def restore_to(self, cluster: Cluster, source: Cluster, when: datetime | None) -> Job: ...
     def misbehave(self, cluster: Cluster, misbehaviour: DataMisbehaviour) -> None: ...
     def delete(self, cluster: Cluster) -> None: ...
+
+
+def _is_single(about: Cluster | Instance | Snapshot) -> bool:
+    """Whether it is an instance that is no cluster's, as a cluster of one, or a snapshot of it."""
+    if isinstance(about, Snapshot):
+        return about.origin.single
+    return isinstance(about, Cluster) and about.single
 
 
 @dataclass(frozen=True)
@@ -185,14 +192,14 @@ class Rds:
 
     def _clusters(self) -> Iterator[Cluster]:
         for region in self.world.regions():
-            yield from list(region.clusters.values())
+            yield from region.databases()
 
     def _step(self, cluster: Cluster, usable: bool) -> None:
         state, effects = aurora.step(
             cluster.state,
             Facts(usable, self._servers_ready(cluster), recoverable(self.world, cluster)),
             self.world.clock.now(),
-            self.world.profile,
+            aurora.of_instance(self.world.profile) if cluster.single else self.world.profile,
         )
         self.change_state(cluster, state, effects)
 
@@ -298,6 +305,8 @@ class Rds:
         self, event_id: str, about: Cluster | Instance | Snapshot, other: str = ""
     ) -> None:
         """Writes an RDS event; if it is about instances, and `about` a cluster, one for each."""
+        if _is_single(about):
+            event_id = OF_INSTANCE.get(event_id, event_id)
         source, categories, message = EVENTS[event_id]
         subjects: list[Cluster | Instance | Snapshot] = [about]
         if isinstance(about, Cluster) and source == "db-instance":
