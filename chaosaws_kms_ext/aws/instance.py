@@ -65,17 +65,11 @@ class Instance(Database):
         if self.engine.startswith("sqlserver") and said.get("MultiAZ"):
             why.append("is RDS for SQL Server in more than one zone, which cannot be stopped")
         if not said.get("BackupRetentionPeriod"):
-            why.append(
-                "has no backups (retention 0), and RDS promises the recoverable state with them"
-            )
-        for member in (
-            "ReadReplicaSourceDBInstanceIdentifier",
-            "ReadReplicaSourceDBClusterIdentifier",
-        ):
-            if source := said.get(member):
+            why.append("has no backups (retention 0), which the recoverable state takes")
+        for each in ("Instance", "Cluster"):
+            if source := said.get(f"ReadReplicaSourceDB{each}Identifier"):
                 why.append(f"replicates {source}")
-        for member in ("ReadReplicaDBInstanceIdentifiers", "ReadReplicaDBClusterIdentifiers"):
-            if replicas := said.get(member):
+            if replicas := said.get(f"ReadReplicaDB{each}Identifiers"):
                 why.append(f"is replicated by {', '.join(replicas)}")
         return why
 

@@ -26,6 +26,9 @@ __all__ = ["conninfo_for", "conninfo_for_readers"]
 ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
 LOGIN = frozenset({"dbname", "passfile", "user"})
 
+SPOKEN = frozenset({"", "aurora-postgresql", "postgres"})
+"""Engines that answer in PostgreSQL's protocol; empty: RDS does not say which it is."""
+
 
 def conninfo_for(run: Run, cluster: Database) -> str:
     """A conninfo of the cluster's database, without a password in it.
@@ -34,6 +37,11 @@ def conninfo_for(run: Run, cluster: Database) -> str:
     is (`database`, `database_auth`), at its own address: what is restored from a snapshot has the
     users and passwords of its source. Raises AwsError, Refused or OSError.
     """
+    if cluster.engine not in SPOKEN:
+        raise Refused(
+            f"{cluster.in_words} is of the engine {cluster.engine}, and the load speaks with "
+            "PostgreSQL alone: without it nothing can be measured"
+        )
     # By its address as well, which a cluster that is still being made does not have yet.
     known = f"{cluster.arn} {cluster.address}"
     if known not in run.conninfos:

@@ -188,9 +188,10 @@ class LabAsAws:
         speed: float = FAST,
         iam: bool = False,
         clusters: int = 1,
+        database: str = "cluster",
         **env: str,
     ) -> LabAsAws:
-        lab = new_lab(speed, profile, iam=iam, clusters=clusters)
+        lab = new_lab(speed, profile, iam=iam, clusters=clusters, database=database)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -270,6 +271,7 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
         speed: float = FAST,
         iam: bool = False,
         clusters: int = 1,
+        database: str = "cluster",
         **env: str,
     ) -> LabAsAws:
         lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, clusters, **env))

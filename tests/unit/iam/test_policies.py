@@ -207,7 +207,7 @@ def test_the_settings_name_what_no_option_does():
         (["--other-cluster", "or*"], "--other-cluster must be the id of a DB cluster, not 'or*'"),
         (
             [word for n in range(20) for word in ("--other-cluster", f"c{n}")],
-            "a run brings back at most 19 clusters beside its own, not 20",
+            "a run brings back at most 19 databases beside its own, not 20",
         ),
         (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
         (["--secret", "*"], "--secret must be the name or the ARN of a secret"),
