@@ -84,7 +84,7 @@ def encrypted_under(
             why = f"encrypted as {cluster.encryption_type}, not sse-kms"
         else:
             return True
-        logger.warning(f"the cluster {cluster.id} is {why}")
+        logger.warning(f"{cluster.in_words} is {why}")
         return False
 
 

@@ -157,7 +157,8 @@ def _place(given: dict[str, str], others: tuple[str, ...]) -> Place:
     if instance := said.pop("instance", ""):
         if "cluster" in said:
             raise click.ClickException(
-                "--cluster and --instance each name the database of the run: leave one out"
+                "--cluster (or CHAOS_CLUSTER_ID) and --instance (or CHAOS_INSTANCE_ID) each name "
+                "the database of the run: leave one out"
             )
         said["cluster"] = f"{rds.INSTANCE.prefix}{instance}"
     if "region" in said and "partition" not in said:

@@ -367,7 +367,7 @@ def _own(run: Run, aws: Aws, key_id: str) -> Key:
 def _check_under(aws: Aws, cluster_id: str, key_arn: str) -> None:
     found = guard.find(aws, cluster_id)
     if found.key.arn != key_arn:
-        raise Refused(f"the cluster {found.cluster.id} is not encrypted under {key_arn}")
+        raise Refused(f"{found.cluster.in_words} is not encrypted under {key_arn}")
 
 
 def _on_demand(aws: Aws, key_arn: str) -> list[kms.Rotation]:

@@ -308,7 +308,7 @@ def _key(run: Run, key_id: str) -> Key:
 
 def _key_of(cluster: Database) -> str:
     if not cluster.key:
-        raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
+        raise Refused(f"{cluster.in_words} is not encrypted under a KMS key")
     return cluster.key
 
 

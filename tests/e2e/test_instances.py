@@ -15,12 +15,14 @@ from chaosaws_kms_ext.cli import kms as chaos_kms
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.guard import guard
+from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.undo import journal, restore, switch
 from tests.support.chaos import LabAsAws
 from tests.support.clusters import RECOVERABLE, new_writer, up
 from tests.support.forked_labs import new_lab
 from tests.support.labs import client, until
+from tests.support.least_privilege import PATIENT, somebody, table
 
 VERY_FAST = 5000.0
 """Two hours are 1.4 s."""
@@ -274,5 +276,23 @@ def test_an_instance_and_a_cluster_under_one_key_are_both_brought_back(tmp_path)
         assert calls.count("StartDBInstance") == 1
         assert status(lab_as_aws.client("rds")) == "available"
         assert lab_as_aws.cluster_status("carts") == "available"
+    finally:
+        lab_as_aws.lab.stop()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_it_passes_under_the_printed_policy_of_an_instance(tmp_path):
+    lab_as_aws = LabAsAws.start(
+        tmp_path, iam=True, speed=1000.0, database="instance", CHAOS_CLUSTER_ID="",
+        CHAOS_INSTANCE_ID="orders", CHAOS_RTO="120", **PATIENT,
+    )  # fmt: skip
+    try:
+        who = somebody(lab_as_aws, Caller.RUN)
+        ran = lab_as_aws.chaos.run(**who.env)
+        assert ran.status == 0, ran.output
+        called = lab_as_aws.called(who.access_key)
+        assert called <= table(Caller.RUN)
+        assert ("rds", "StartDBInstance") in called
     finally:
         lab_as_aws.lab.stop()

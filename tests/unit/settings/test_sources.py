@@ -218,6 +218,27 @@ def test_what_could_not_be_read_contradicts_nothing(given):
     assert ";" not in refused(**given)
 
 
+def test_a_run_is_about_a_cluster_or_an_instance_and_not_both():
+    aws = {"CHAOS_TARGET": "aws", "CHAOS_INSTANCE_ID": "orders"}
+    assert parse({}, aws).target_id == "db:orders"
+    assert parse({}, {"CHAOS_TARGET": "aws", "CHAOS_CLUSTER_ID": "orders"}).target_id == "orders"
+    assert Settings().target_id == ""
+    said = refused(**aws, CHAOS_CLUSTER_ID="carts")
+    assert said == (
+        "CHAOS_CLUSTER_ID names carts and CHAOS_INSTANCE_ID orders: a run is about one of them, so "
+        "leave the other out"
+    )
+    said = refused(CHAOS_TARGET="aws", CHAOS_CLUSTER_ID="db:orders")
+    assert said.endswith("set CHAOS_INSTANCE_ID=orders in its place")
+    assert "CHAOS_INSTANCE_ID names another" in refused(CHAOS_INSTANCE_ID="orders")
+
+
+def test_a_labs_instance_has_no_readers():
+    lab = {"CHAOS_LAB_DATABASE": "instance"}
+    assert parse({}, lab).lab_database == "instance"
+    assert "has no readers" in refused(**lab, CHAOS_LAB_READERS="1")
+
+
 def test_a_folder_that_is_gone_is_no_traceback(tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
