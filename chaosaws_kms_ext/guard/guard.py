@@ -204,7 +204,8 @@ def _of_key(aws: Aws, cluster: Database, key: Key, who: Identity) -> list[Findin
         )
     if {key.account, account} != {who.account} or key.region != aws.region:
         wrongs.append(
-            f"the key {key.arn} is of another account or Region than {cluster.arn} "
+            f"the key {key.arn} is of another account or Region than the "
+            f"{cluster.kind.word} {cluster.arn} "
             f"or you ({who.account}): it could not be put back from here"
         )
     if not key.enabled:

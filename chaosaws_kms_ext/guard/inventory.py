@@ -60,13 +60,14 @@ class Survey:
 
     def beside(self, key_arn: str, database: Database) -> list[Database]:
         """The other databases whose storage is encrypted under the key: all that go without it."""
-        clusters = (
-            cluster_of(each, (i for i in self.instances if _is_of(i, each)))
-            for each in self.clusters
+        clusters, instances = (
+            [e for e in all_of_them if e.get("KmsKeyId") == key_arn and not database.owns(e)]
+            for all_of_them in (self.clusters, self.instances)
         )
-        alone = (instance_of(each) for each in self.instances if _is_alone(each))
-        under = [each for each in (*clusters, *alone) if each.key == key_arn]
-        return [each for each in under if not database.owns(each.raw)]
+        return [
+            *(cluster_of(c, (i for i in self.instances if _is_of(i, c))) for c in clusters),
+            *(instance_of(each) for each in instances if _is_alone(each)),
+        ]
 
     def snapshots_of(self, database: Database) -> list[Described]:
         """The snapshots of its kind, its own among them."""
@@ -107,7 +108,7 @@ def databases_under(aws: Aws, key_arn: str) -> list[str]:
     clusters = aws.pages("rds", "DescribeDBClusters", page, "DBClusters")
     instances = aws.pages("rds", "DescribeDBInstances", page, "DBInstances")
     return sorted([
-        *(f"{e['DBClusterIdentifier']}" for e in clusters if _is_under(e, key_arn)),
+        *(str(e["DBClusterIdentifier"]) for e in clusters if _is_under(e, key_arn)),
         *(instance_of(e).id for e in instances if _is_alone(e) and _is_under(e, key_arn)),
     ])  # fmt: skip
 

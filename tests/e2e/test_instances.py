@@ -19,6 +19,7 @@ from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.undo import journal, restore, switch
 from tests.support.chaos import LabAsAws
+from tests.support.chaos_runs import killed_in, schedules, switch_role
 from tests.support.clusters import RECOVERABLE, new_writer, up
 from tests.support.forked_labs import new_lab
 from tests.support.labs import client, until
@@ -294,5 +295,28 @@ def test_it_passes_under_the_printed_policy_of_an_instance(tmp_path):
         called = lab_as_aws.called(who.access_key)
         assert called <= table(Caller.RUN)
         assert ("rds", "StartDBInstance") in called
+    finally:
+        lab_as_aws.lab.stop()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_the_switch_alone_brings_it_back(tmp_path):
+    """Nothing of the run is left: AWS itself calls EnableKey and StartDBInstance."""
+    lab_as_aws = LabAsAws.start(
+        tmp_path, speed=1000.0, database="instance", CHAOS_CLUSTER_ID="",
+        CHAOS_INSTANCE_ID="orders", CHAOS_MAX_KEY_UNUSABLE="30",
+    )  # fmt: skip
+    try:
+        role = switch_role(lab_as_aws)
+        running = killed_in(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=role)
+        until(lambda: not running.left(), 5, every=0.2)
+        assert lab_as_aws.key_state() == "Disabled"
+        rds = lab_as_aws.client("rds")
+        assert status(rds) == RECOVERABLE
+        until(lambda: lab_as_aws.key_state() == "Enabled", 150, every=0.5)
+        until(lambda: status(rds) == "available", 330, every=0.5)
+        assert lab_as_aws.chaos.kms("restore").status == 0
+        assert schedules(lab_as_aws) == []
     finally:
         lab_as_aws.lab.stop()

@@ -393,8 +393,11 @@ class Altered(Aws):
             {"StorageEncryptionType": "sse-rds", "KmsKeyId": ""},
             "under one that AWS owns (sse-rds), which nobody can disable",
         ),
-        ({"Engine": "docdb"}, "orders is no Aurora cluster, but docdb"),
-        ({"Engine": "postgres"}, "orders is no Aurora cluster, but postgres"),
+        ({"Engine": "docdb"}, "orders is a DocumentDB cluster, of which no document says"),
+        (
+            {"Engine": "postgres"},
+            "orders is a Multi-AZ DB cluster, which cannot be stopped and started",
+        ),
         ({"EngineMode": "parallelquery"}, "orders has the engine mode parallelquery"),
         ({"GlobalClusterIdentifier": "g"}, "orders is a member of the global database g"),
         ({"BackupRetentionPeriod": 0}, "orders has no backups (retention 0)"),
@@ -815,8 +818,8 @@ def many(tmp_path_factory):
 
 
 TOO_MANY = (
-    "599 other clusters are under the same key, and a run brings back at most 19 beside its own: "
-    "take a cluster whose key encrypts fewer"
+    "599 other databases are under the same key, and a run brings back at most 19 beside its own: "
+    "take one whose key encrypts fewer"
 )
 
 
