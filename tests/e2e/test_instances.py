@@ -109,6 +109,16 @@ def test_the_guard_names_what_is_wrong(aws, rds):
         rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "chaos:allow", "Value": "kms"}])
 
 
+def test_a_switch_whose_role_may_not_start_an_instance_is_refused(aws, alone):
+    iam, trust = client(alone, "iam"), {"Version": "2012-10-17", "Statement": []}
+    role = iam.create_role(RoleName="half", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    may = {"Effect": "Allow", "Action": ["kms:EnableKey", "rds:StartDBCluster"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_role_policy(RoleName="half", PolicyName="half", PolicyDocument=document)
+    (why,) = inspected(aws, switch_role=role["Arn"]).refusals
+    assert "may not rds:StartDBInstance on arn:aws:rds:eu-west-1:123456789012:db:orders" in why
+
+
 def client_of_kms(aws):
     class Kms:
         def create_key(self):
