@@ -17,7 +17,7 @@ from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.guard import guard
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.settings import Settings
-from chaosaws_kms_ext.undo import journal, restore, switch
+from chaosaws_kms_ext.undo import journal, restore, store, switch
 from tests.support.chaos import LabAsAws
 from tests.support.chaos_runs import killed_in, schedules, switch_role
 from tests.support.clusters import RECOVERABLE, new_writer, up
@@ -161,6 +161,19 @@ def test_restore_puts_the_key_back_and_starts_the_instance(aws, alone, rds):
     assert "the instance orders is available" in ran.output
     assert journal.open_entries() == []
     up(rds, "orders")
+
+
+def test_an_entry_of_the_schema_before_is_read_and_names_a_cluster(aws, alone):
+    entry = left_by(aws, alone.clusters[0]["key"])
+    said = json.loads(entry.path.read_text())
+    entry.path.write_text(json.dumps({**said, "schema": 4, "cluster": "orders"}))
+    before = journal.read(entry.path)
+    assert (before.cluster, before.clusters) == ("orders", ("orders",))
+    for wrong in ("db:", "db:db:orders", "db:-", "cluster:orders", "db:orders\n", 5):
+        entry.path.write_text(json.dumps({**said, "cluster": wrong}))
+        with pytest.raises(store.JournalDamaged):
+            journal.read(entry.path)
+    entry.path.unlink()
 
 
 def test_an_entry_that_names_an_instance_of_another_key_starts_nothing(aws, alone, rds):
