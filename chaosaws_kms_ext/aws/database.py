@@ -57,7 +57,7 @@ class Kind:
 
     def id_of(self, reference: str) -> str:
         """The id, without what makes it a reference."""
-        return reference.removeprefix(self.prefix)
+        return reference[len(self.prefix) :] if self.prefix else reference
 
     def asked(self, reference: str) -> dict[str, str]:
         """The parameters that name it."""

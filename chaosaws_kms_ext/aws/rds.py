@@ -56,7 +56,9 @@ MISSING = frozenset(kind.missing for kind in KINDS)
 
 def kind_of(reference: str) -> Kind:
     """The kind of database that a reference names (`database.py`)."""
-    return next(kind for kind in KINDS if reference.startswith(kind.prefix))
+    # An experiment may name anything: what is no text names a cluster, which RDS then refuses.
+    text = reference if isinstance(reference, str) else ""
+    return next(kind for kind in KINDS if text.startswith(kind.prefix))
 
 
 def in_words(reference: str) -> str:
