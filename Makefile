@@ -11,14 +11,14 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak browser pictures bench lint docs policies clean
+.PHONY: gameday test soak browser pictures bench deploy-check site release lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
 
 test: $(READY) lint  ## every test, and every experiment on the lab
 	rm -rf reports/test
-	CHAOS_LOAD_RATE=100 $(BIN)/python -m pytest -m "not alone and not soak and not browser" \
+	CHAOS_LOAD_RATE=100 $(BIN)/python -m pytest -m "not alone and not soak and not browser and not deploy" \
 	  --chaos-lab-speed 300 --chaos-reports reports/test tests experiments
 	$(BIN)/python -m tests.support.judge_again reports/test
 	$(BIN)/python -m pytest -m "alone and not soak" -n 0
@@ -37,6 +37,18 @@ pictures: $(READY) gameday  ## docs/pictures: the page of a run (needs chromium)
 bench: $(READY)  ## this suite beside what people use today: docs/benchmark.md
 	$(BIN)/python -m bench
 
+deploy-check: $(READY)  ## deploy/: each file held against its format, and its commands run on the lab; the site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[deploy]'
+	$(BIN)/python -m pytest -m deploy -n 2 tests/deploy
+
+site: $(READY)  ## build/site: the pages of docs/ as a site, every link looked up
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[deploy]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+release: $(READY)  ## dist/: wheel and source, each installed from nothing and tried; SBOM, checksums
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python tools/release.py
+
 lint: $(READY)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
@@ -48,7 +60,7 @@ docs: $(READY)  ## the pages of docs/ that are made from the code and from the t
 	$(BIN)/python docs/generate.py
 
 policies: $(READY)  ## policies/*.json, from the table in the code
-	for name in probe run make switch switch-trust; do \
+	for name in probe run watch make secondary switch switch-trust; do \
 	  CHAOS_CLUSTER_ID= CHAOS_KEY_ID= CHAOS_SWITCH_ROLE= CHAOS_DATABASE_SECRET= \
 	  $(BIN)/chaos kms policy $$name > policies/$$name.json || exit 1; done
 

@@ -12,6 +12,7 @@ __version__ = version("chaostoolkit-aws-kms")
 ACTIONS = (
     "chaosaws_kms_ext.aurora.actions",
     "chaosaws_kms_ext.kms.actions",
+    "chaosaws_kms_ext.kms.secondary",
     "chaosaws_kms_ext.load.actions",
 )
 PROBES = (

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.aws.client import Aws
     from chaosaws_kms_ext.guard.guard import Target
     from chaosaws_kms_ext.history.columns import ReadBack
+    from chaosaws_kms_ext.inject.by_others import Sight
     from chaosaws_kms_ext.inject.safeguards import Safeguards
     from chaosaws_kms_ext.lab_client.local_lab import LocalLab
     from chaosaws_kms_ext.loadgen.passwords import Passwords
@@ -151,9 +152,13 @@ class Run:
         self.ledger: Ledger | None = None
         """Opened on first use, by `Ledger.of`."""
         self.loads = Loads()
+        self.read_secrets = MasterPasswords()
+        """Secret → what was read of it: a client that keeps its password has it, too."""
         self.watcher: Watcher | None = None
         self.other_watchers: dict[str, OtherWatcher] = {}
         """Another cluster's id → what watches it."""
+        self.sight: Sight | None = None
+        """What it sees of what others do to the key, if it only watches."""
         self.passwords: Passwords | None = None
         """Kept fresh, where libpq does not find them by itself."""
         self.master_passwords = MasterPasswords()

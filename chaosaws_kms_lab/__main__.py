@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from chaosaws_kms_lab.aurora import PROFILES
+from chaosaws_kms_lab.aurora import PROFILES, RECOVERABLE_FOR
 from chaosaws_kms_lab.data_plane import LabCannotStart, Servers
 from chaosaws_kms_lab.reaper import Reaper, new_directory
 
@@ -85,6 +85,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clusters", type=int, default=1, help="under one key (1)")
     parser.add_argument(
         "--database", choices=("cluster", "instance"), default="cluster", help="the first"
+    )
+    parser.add_argument(
+        "--key-store",
+        choices=("no", "cloudhsm", "external"),
+        default="no",
+        help="the custom key store that their key is in (no)",
+    )
+    parser.add_argument(
+        "--secondary-keys",
+        action="store_true",
+        help="the first has a secret, Performance Insights and an activity stream under own keys",
+    )
+    parser.add_argument(
+        "--recoverable-for",
+        type=float,
+        default=RECOVERABLE_FOR,
+        metavar="AWS_SECONDS",
+        help="until a cluster without its key is lost for good (7 days, as on AWS)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
     parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
@@ -166,6 +184,9 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.readers,
         options.clusters,
         options.database,
+        options.key_store,
+        options.recoverable_for,
+        options.secondary_keys,
     )
 
 

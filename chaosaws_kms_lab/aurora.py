@@ -22,6 +22,7 @@ __all__ = [
     "INCOMPATIBLE_RESTORE",
     "PROFILES",
     "RECOVERABLE",
+    "RECOVERABLE_FOR",
     "STOPPED",
     "TERMINAL",
     "Effect",
@@ -53,6 +54,10 @@ DEAD_STATUSES = frozenset(
 
 DAY = 86400.0
 
+RECOVERABLE_FOR = 7 * DAY
+"""AWS seconds until a cluster without its key is lost for good (Aurora User Guide,
+Overview.Encryption)."""
+
 
 class Effect(Enum):
     """What a transition does to the cluster's servers, and the RDS events it writes."""
@@ -81,7 +86,7 @@ class Profile:
     until_inaccessible: float
     self_restart: float | None
     starting: float
-    recoverable: float = 7 * DAY  # documented: Aurora User Guide, Overview.Encryption
+    recoverable: float = RECOVERABLE_FOR
     stopped: float | None = 7 * DAY  # documented: Aurora User Guide, aurora-cluster-stop-start
     stopping: float = 60  # assumed
     creating: float = 60  # assumed
@@ -215,6 +220,8 @@ REQUESTS = {
     (DELETING, "no final snapshot, available"): (AVAILABLE, ()),
     (DELETING, "no final snapshot, stopped"): (STOPPED, ()),
     (CREATING, "restore failed"): (INCOMPATIBLE_RESTORE, ()),
+    # Only by a misbehaviour (terminal-comes-back).
+    (TERMINAL, "the key is back"): (STARTING, (Effect.KILL, Effect.KEY_BACK)),
 }
 """What a call, or a failure, does at once; whether the call is legal has been checked before."""
 

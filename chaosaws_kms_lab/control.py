@@ -13,6 +13,7 @@ from chaosaws_kms_lab.misbehaviour_orders import BadOrder
 from chaosaws_kms_lab.misbehaviours import ApiMisbehaviour, Misbehaviours
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.signatures import credential, is_signed
+from chaosaws_kms_lab.somebody import Somebody
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour
 
 __all__ = ["Control"]
@@ -28,14 +29,21 @@ class Control:
     """Answers requests to the lab itself."""
 
     def __init__(
-        self, lab_id: str, secret: str, service: Rds, misbehaviours: Misbehaviours
+        self,
+        lab_id: str,
+        secret: str,
+        service: Rds,
+        misbehaviours: Misbehaviours,
+        somebody: Somebody,
     ) -> None:
-        """`secret`: the secret access key that orders are signed with."""
+        """`secret`: the secret access key that orders are signed with; `somebody`: who takes keys
+        away."""
         self._lab_id = lab_id
         self._secret = secret
         self._rds = service
         self._world = service.world
         self._misbehaviours = misbehaviours
+        self._somebody = somebody
 
     def answer(self, request: Request, body: bytes) -> Response | None:
         """The answer; None: the request is for AWS."""
@@ -84,6 +92,8 @@ class Control:
             except BadOrder:
                 self._world.data_misbehaviours.remove(misbehaviour)
                 raise
+        if misbehaviour.kind == data_misbehaviours.KEY_TAKEN:
+            self._somebody.begin(misbehaviour)
         return misbehaviour
 
     def _clear(self) -> None:

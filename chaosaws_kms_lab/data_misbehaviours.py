@@ -2,8 +2,8 @@
 
 They are ordered over the lab's own path, as those of the API are (control.py, misbehaviours.py).
 Those for the return of a cluster's servers are carried out by data_plane/reconcile.py, outages of
-another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/. Each
-proves that a check finds what it looks for.
+another shape by data_plane/partial_outages.py, those of copies in rds/, those of keys in kms/;
+somebody.py takes a key away as another caller. Each proves that a check finds what it looks for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
-__all__ = ["KINDS", "apply_to_rotation", "described", "order", "read"]
+__all__ = ["CALLS", "KEY_TAKEN", "KINDS", "apply_to_rotation", "described", "order", "read"]
 
 LOSE_WRITES = "lose-writes"
 CHANGE_WRITES = "change-writes"
@@ -32,6 +32,12 @@ COPY_HIDES_KEY = "copy-hides-key"
 ROW_CHANGED = "row-changed-in-copy"
 ROTATION_BREAKS_READS = "rotation-breaks-reads"
 CONTEXT_IGNORED = "context-ignored"
+KEY_STORE_FAILS = "key-store-fails"
+KEY_STORE_SLOW = "key-store-slow"
+KEY_TAKEN = "key-taken-away"
+TERMINAL_COMES_BACK = "terminal-comes-back"
+SECONDARY_STOPS = "secondary-key-stops-cluster"
+SECRET_OUTLIVES_KEY = "secret-outlives-key"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -52,6 +58,14 @@ KINDS = {
     ROTATION_BREAKS_READS: "what was encrypted under the cluster's key before it is rotated on "
     "demand does not decrypt, and the cluster hangs, until the misbehaviour is cleared",
     CONTEXT_IGNORED: "until the misbehaviour is cleared, KMS decrypts with any encryption context",
+    KEY_STORE_FAILS: "until the misbehaviour is cleared, custom key stores fail to connect",
+    KEY_STORE_SLOW: "until the misbehaviour is cleared, custom key stores take some AWS seconds "
+    "longer to connect",
+    KEY_TAKEN: "somebody else takes the cluster's key away, and gives it back later",
+    TERMINAL_COMES_BACK: "the cluster comes back from the terminal state once its key is usable",
+    SECONDARY_STOPS: "without the key of its secret, its insights or its activity stream the "
+    "cluster is lost as without its own",
+    SECRET_OUTLIVES_KEY: "until the misbehaviour is cleared, secrets are read without their key",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -62,13 +76,20 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 """These take the place of the whole freeze when the key is lost the next time, or happen now."""
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
-OF_EVERY_KEY = frozenset({CONTEXT_IGNORED})
-"""These are about all keys, and name no cluster."""
-OF_ITS_KEY = frozenset({COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS})
+OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, KEY_STORE_FAILS, KEY_STORE_SLOW, SECRET_OUTLIVES_KEY})
+"""These are about all keys, or all key stores, and name no cluster."""
+OF_ITS_KEY = frozenset({
+    COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, KEY_TAKEN, SECONDARY_STOPS,
+    TERMINAL_COMES_BACK,
+})  # fmt: skip
 """These need a cluster with a key: an unencrypted one is refused."""
 
 KEY_LOST, NOW = "key-lost", "now"
 """When an outage begins."""
+
+DISABLE, DENY = "DisableKey", "PutKeyPolicy"
+CALLS = (DISABLE, DENY)
+"""With which a key is taken away."""
 
 FIELDS: dict[str, tuple[str, ...]] = {
     LOSE_WRITES: ("writes", "seed"),
@@ -79,6 +100,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     FLAP: ("times", "down", "up", "when"),
     LOSE_READER: ("seconds", "when"),
     ROW_CHANGED: ("seed",),
+    KEY_STORE_FAILS: ("code",),
+    KEY_STORE_SLOW: ("seconds",),
+    KEY_TAKEN: ("after", "seconds", "call"),
 }
 """Kind → the fields of its order, besides the cluster."""
 
@@ -97,6 +121,8 @@ class Field:
     most: float = math.inf
     least: float | None = None
     """None: more than 0."""
+    words: tuple[str, ...] = ()
+    """Of a text: what it may be."""
 
     @property
     def numbers(self) -> str:
@@ -110,6 +136,17 @@ class Field:
         return (value > 0 if self.least is None else value >= self.least) and value <= self.most
 
 
+ERROR_CODES = (
+    "NETWORK_ERRORS", "CLUSTER_NOT_FOUND", "INSUFFICIENT_CLOUDHSM_HSMS",
+    "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET", "INTERNAL_ERROR", "INVALID_CREDENTIALS",
+    "SUBNET_NOT_FOUND", "USER_LOCKED_OUT", "USER_LOGGED_IN", "USER_NOT_FOUND",
+    "XKS_PROXY_ACCESS_DENIED", "XKS_PROXY_INVALID_CONFIGURATION", "XKS_PROXY_INVALID_RESPONSE",
+    "XKS_PROXY_INVALID_TLS_CONFIGURATION", "XKS_PROXY_NOT_REACHABLE", "XKS_PROXY_TIMED_OUT",
+    "XKS_VPC_ENDPOINT_SERVICE_INVALID_CONFIGURATION", "XKS_VPC_ENDPOINT_SERVICE_NOT_FOUND",
+)  # fmt: skip
+"""Of key stores that do not connect (KMS API reference, CustomKeyStoresListEntry,
+ConnectionErrorCode)."""
+
 SECONDS = Field(float, None, "AWS seconds", LONGEST)
 ORDERED = {
     "writes": Field(int, 1, "a number of rows", 10_000, least=1),
@@ -120,7 +157,10 @@ ORDERED = {
     "times": Field(int, None, "a number of outages", 1_000, least=1),
     "down": SECONDS,
     "up": SECONDS,
-    "when": Field(str, KEY_LOST, f"{KEY_LOST} or {NOW}"),
+    "when": Field(str, KEY_LOST, f"{KEY_LOST} or {NOW}", words=(KEY_LOST, NOW)),
+    "code": Field(str, ERROR_CODES[0], f"one of {', '.join(ERROR_CODES)}", words=ERROR_CODES),
+    "after": Field(float, 0, "AWS seconds", LONGEST, least=0),
+    "call": Field(str, DISABLE, f"{DISABLE} or {DENY}", words=CALLS),
 }
 """The fields of orders."""
 
@@ -133,7 +173,7 @@ def read(order: dict[str, Any]) -> DataMisbehaviour:
         raise BadOrder(f"there is no misbehaviour of the data {kind!r}: {', '.join(KINDS)}")
     if (kind in OF_EVERY_KEY) is ("cluster" in order):
         raise BadOrder(
-            f"{kind} is about every key: it names no cluster"
+            f"{kind} is about no single cluster: it names none"
             if kind in OF_EVERY_KEY
             else f"{kind} needs a cluster"
         )
@@ -149,7 +189,7 @@ def read(order: dict[str, Any]) -> DataMisbehaviour:
 def _read(name: str, order: dict[str, Any], kind: str) -> Any:
     wanted, said = ORDERED[name], order.get(name, ORDERED[name].default)
     if wanted.type is str:
-        if said not in (KEY_LOST, NOW):
+        if said not in wanted.words:
             raise BadOrder(f"{name} is {wanted.what}, not {said!r}")
         return said
     if said is None:

@@ -18,6 +18,7 @@ from chaosaws_kms_lab import (
     kms,
     moto_iam,
     moto_services,
+    performance_insights,
     permissions,
     policy_simulator,
     rds,
@@ -35,7 +36,7 @@ from chaosaws_kms_lab.cloudtrail import Trail
 from chaosaws_kms_lab.event_bus import Bus
 from chaosaws_kms_lab.misbehaviours import ApiMisbehaviour, Misbehaviours
 from chaosaws_kms_lab.scheduler import Scheduler
-from chaosaws_kms_lab.secrets_manager import Moto, Secrets
+from chaosaws_kms_lab.secrets_manager import Moto
 from chaosaws_kms_lab.wire import Envelope
 from chaosaws_kms_lab.world import World
 
@@ -47,6 +48,7 @@ OWN: dict[str, Collection[str]] = {
     "cloudtrail": cloudtrail.OPERATIONS,
     "iam": policy_simulator.OPERATIONS,
     "kms": kms.OPERATIONS,
+    "pi": performance_insights.OPERATIONS,
     "rds": rds.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
     "sts": sts.OPERATIONS,
@@ -59,7 +61,7 @@ WITH_MOTO: dict[str, Collection[str]] = {
 }
 """Service → its operations that the lab and moto answer together."""
 
-NEVER_MOTO = frozenset({"kms", "rds", "rds-data", "scheduler"})
+NEVER_MOTO = frozenset({"kms", "pi", "rds", "rds-data", "scheduler"})
 """In these services moto answers nothing: its keys, clusters and schedules are not the lab's."""
 
 UNVERIFIABLE = frozenset({("sts", "GetSessionToken"), ("sts", "GetFederationToken")})
@@ -90,12 +92,13 @@ class Dispatch:
             "cloudtrail": partial(cloudtrail.handle, self._trail),
             "iam": partial(policy_simulator.handle, moto_iam.attached_policies),
             "kms": partial(kms.handle, world),
+            "pi": partial(performance_insights.handle, world),
             "rds": partial(rds.handle, service),
             "scheduler": partial(scheduler.handle, schedules),
             "sts": sts.handle,
         }
         self._with_moto: dict[str, Callable[[Call, Moto], dict[str, Any]]] = {
-            "secretsmanager": partial(secrets_manager.handle, Secrets(world)),
+            "secretsmanager": partial(secrets_manager.handle, service.secrets),
             "tagging": partial(tagging.handle, world),
         }
         self._moto = moto_services.moto()
@@ -142,13 +145,16 @@ class Dispatch:
             return envelope.answer(AwsError("MalformedQueryString", f"Cannot be read: {problem}"))
         try:
             with self._world.lock:
-                result = self._misbehaviours.make_stale(self._handle_and_audit(call), met)
+                result = self._misbehaviours.make_stale(self.handle_and_audit(call), met)
             return envelope.answer(result)  # not under the lock: a long answer takes its time
         except AwsError as error:
             return envelope.answer(error)
 
-    def _handle_and_audit(self, call: Call) -> dict[str, Any]:
-        """Handles the call and tells CloudTrail."""
+    def handle_and_audit(self, call: Call) -> dict[str, Any]:
+        """Handles a call of the lab's own services and tells CloudTrail; raises AwsError.
+
+        Callers hold the world's lock.
+        """
         try:
             if self._iam:
                 permissions.check(self._world, call)

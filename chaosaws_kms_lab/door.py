@@ -27,6 +27,7 @@ from chaosaws_kms_lab.private_files import open_private
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import Scheduler
 from chaosaws_kms_lab.signatures import credential, is_signed
+from chaosaws_kms_lab.somebody import Somebody
 from chaosaws_kms_lab.wire import Envelope
 from chaosaws_kms_lab.world import World
 
@@ -59,8 +60,9 @@ class Door:
         self._keys = keys
         self._world = world
         self.misbehaviours = Misbehaviours()
-        self._control = Control(lab_id, keys.lab, service, self.misbehaviours)
-        self._dispatch = Dispatch(world, service, schedules, self.misbehaviours, iam)
+        self.dispatch = Dispatch(world, service, schedules, self.misbehaviours, iam)
+        somebody = Somebody(world, self.dispatch.handle_and_audit)
+        self._control = Control(lab_id, keys.lab, service, self.misbehaviours, somebody)
         self._log = open_private(log)
         self._log_lock = threading.Lock()
 
@@ -91,7 +93,7 @@ class Door:
         signed = credential(request)
         if signed is None:
             if moto_services.reads_a_public_object(request):
-                return self._dispatch.answer_unnamed(moto_services.for_s3(environ))
+                return self.dispatch.answer_unnamed(moto_services.for_s3(environ))
             return answers.NOT_SIGNED
         try:
             envelope = wire.read(request, body, signed)
@@ -103,7 +105,7 @@ class Door:
                 return answers.WRONGLY_SIGNED
             return envelope.answer(answers.wrongly_signed(envelope.service))
         if envelope is None:
-            return self._dispatch.answer_unnamed(environ)
+            return self.dispatch.answer_unnamed(environ)
         answer = self._respond(envelope, environ)
         self._write_to_log(envelope, answer)
         return answer
@@ -131,7 +133,7 @@ class Door:
             return answers.cut(environ)
         if error := errors.get("throttling") or errors.get("expired-token") or errors.get("error"):
             return envelope.answer(*error)
-        answer = self._dispatch.answer(envelope, environ, met)
+        answer = self.dispatch.answer(envelope, environ, met)
         if "cut-after" in errors:
             return answers.cut(environ)
         if error := errors.get("error-after"):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from chaosaws_kms_lab.key_store import KeyStore
+
 if TYPE_CHECKING:
     from chaosaws_kms_lab.world import DataMisbehaviour
 
@@ -73,6 +75,7 @@ class Key:
     id: str
     arn: str
     state: str
+    """Its own: what clients see is `shown_state`."""
     manager: str
     created: datetime
     policy: str
@@ -83,6 +86,10 @@ class Key:
     """The material that was imported for the next rotation on demand."""
     description: str = ""
     origin: str = "AWS_KMS"
+    store: KeyStore | None = None
+    """The custom key store that it is in."""
+    external_key: str | None = None
+    """The external key that it stands for (XksKeyId)."""
     multi_region: MultiRegion | None = None
     tags: dict[str, str] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
@@ -103,6 +110,13 @@ class Key:
     def region(self) -> str:
         """The Region it lives in."""
         return self.arn.split(":")[3]
+
+    @property
+    def shown_state(self) -> str:
+        """What DescribeKey says: the key of a store that is not connected is Unavailable, unless
+        its deletion is scheduled (KMS Developer Guide, key-state, notes 12 and 13)."""
+        away = self.store is not None and not self.store.connected and not self.to_be_deleted
+        return "Unavailable" if away else self.state
 
     @property
     def is_replica(self) -> bool:

@@ -191,8 +191,8 @@ class Misbehaviours:
         now = time.monotonic()
         for key in keys:
             known = self._states.setdefault(key.arn, [])
-            if not known or known[-1][1] != key.state:
-                known.append((now, key.state))
+            if not known or known[-1][1] != key.shown_state:
+                known.append((now, key.shown_state))
 
     def make_stale(self, answer: dict[str, Any], met: list[ApiMisbehaviour]) -> dict[str, Any]:
         """DescribeKey's answer with the state of some seconds ago, if `met` has such an order."""

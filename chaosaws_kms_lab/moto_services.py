@@ -5,14 +5,18 @@ One of the files that import moto's internals (wire.py checks them at the start)
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import copy
 import logging
 import sys
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -25,10 +29,15 @@ from chaosaws_kms_lab.calls import ACCOUNT
 __all__ = [
     "MotoRequestHandler",
     "Wsgi",
+    "create_secret",
+    "create_stream",
+    "delete_secret",
+    "delete_stream",
     "emit",
     "for_s3",
     "has_rules",
     "moto",
+    "put_record",
     "reads_a_public_object",
     "stored_template",
 ]
@@ -86,6 +95,54 @@ def stored_template(url: str) -> str:
     from moto.cloudformation.utils import get_stack_from_s3_url
 
     return str(get_stack_from_s3_url(url, ACCOUNT, "aws"))
+
+
+# Secrets Manager and Kinesis, in which RDS keeps what is not its own
+
+
+def create_secret(region: str, name: str, value: str, key_arn: str | None) -> tuple[str, str]:
+    """A secret that RDS manages; its ARN and its version."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    version = str(uuid.uuid4())
+    secret = secretsmanager_backends[ACCOUNT][region].create_managed_secret(
+        "rds", name, secret_string=value, kms_key_id=key_arn, version_id=version
+    )
+    return str(secret.arn), version
+
+
+def delete_secret(region: str, arn: str) -> None:
+    """Deletes it at once, if it is still there."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    with contextlib.suppress(JsonRESTError):
+        secretsmanager_backends[ACCOUNT][region].delete_secret(arn, None, True)
+
+
+def create_stream(region: str, name: str) -> None:
+    """A Kinesis stream with one shard."""
+    from moto.kinesis.models import kinesis_backends
+
+    kinesis_backends[ACCOUNT][region].create_stream(name, 1)
+
+
+def put_record(region: str, name: str, data: bytes) -> None:
+    """Puts a record into a stream; it is lost if somebody has deleted the stream."""
+    from moto.kinesis.models import kinesis_backends
+
+    arn = f"arn:aws:kinesis:{region}:{ACCOUNT}:stream/{name}"
+    with contextlib.suppress(JsonRESTError):
+        kinesis_backends[ACCOUNT][region].put_record(
+            arn, name, "rds", "", base64.b64encode(data).decode()
+        )
+
+
+def delete_stream(region: str, name: str) -> None:
+    """Deletes a stream, if it is still there."""
+    from moto.kinesis.models import kinesis_backends
+
+    with contextlib.suppress(JsonRESTError):
+        kinesis_backends[ACCOUNT][region].delete_stream(None, name)
 
 
 # EventBridge

@@ -19,6 +19,7 @@ __all__ = ["check"]
 WRONG = {
     "iam": "ValidationError",
     "kms": "ValidationException",
+    "pi": "InvalidArgumentException",
     "rds": "InvalidParameterValue",
     "scheduler": "ValidationException",
 }
@@ -27,7 +28,7 @@ WRONG = {
 # Characters that no answer can have, in JSON and in XML (XML 1.0, "Characters").
 JSON = re.compile("[\ud800-\udfff]")
 XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-UNWRITABLE = {"iam": XML, "kms": JSON, "rds": XML, "scheduler": JSON}
+UNWRITABLE = {"iam": XML, "kms": JSON, "pi": JSON, "rds": XML, "scheduler": JSON}
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "blob": bytes,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.data_misbehaviours import SECRET_OUTLIVES_KEY
 from chaosaws_kms_lab.kms.calls import ask
 from chaosaws_kms_lab.world import World
 
@@ -57,6 +58,8 @@ class Secrets:
 
     def open(self, call: Call, arn: str, version: str) -> None:
         """Raises DecryptionFailure or AccessDeniedException unless the caller may read it."""
+        if self._world.active_misbehaviours(SECRET_OUTLIVES_KEY):
+            return
         refused: AwsError | None = None
         for data_key in self._data_keys.get((arn, version), ()):
             try:

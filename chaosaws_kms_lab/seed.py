@@ -8,6 +8,7 @@ another key.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,10 +19,11 @@ from chaosaws_kms_lab import kms, rds
 from chaosaws_kms_lab.aurora import AVAILABLE, State
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.data_plane import LabCannotStart
+from chaosaws_kms_lab.key_store import CLOUDHSM, CONNECTED, EXTERNAL
 from chaosaws_kms_lab.rds import Rds, snapshots
-from chaosaws_kms_lab.world import Cluster, Instance, Region, Snapshot
+from chaosaws_kms_lab.world import Cluster, Instance, Region, Snapshot, World
 
-__all__ = ["databases"]
+__all__ = ["KEY_STORES", "databases"]
 
 NAMES = ("orders", "carts", "invoices", "payments")
 """Of the clusters, the first of which has a backup."""
@@ -46,29 +48,96 @@ TAGS = {"app": "shop", "chaos:allow": "kms"}
 
 BACKUP = f"{CLUSTER}-backup"
 
+KEY_STORES = ("no", "cloudhsm", "external")
+"""Where the key of the clusters is: in KMS itself, or in a custom key store of this type."""
+
+STORE = "shop"
+"""The name of that store."""
+
+SECRET, INSIGHTS, STREAM = "secret", "insights", "stream"
+"""What a cluster's secondary keys are for."""
+
 
 def databases(
-    service: Rds, region_name: str, readers: int = 0, number: int = 1, first: str = "cluster"
+    service: Rds,
+    region_name: str,
+    readers: int = 0,
+    number: int = 1,
+    first: str = "cluster",
+    key_store: str = "no",
+    secondary_keys: bool = False,
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
     how to reach each. The first is an instance that is no cluster's if it is to be an `instance`.
+
+    `key_store`: one of KEY_STORES. `secondary_keys`: the first keeps its master user's password in
+    a secret, has Performance Insights and an activity stream, each under a key of its own.
     """
     if first == "instance" and readers:
         raise LabCannotStart("an instance that is no cluster's has no readers")
+    if first == "instance" and secondary_keys:
+        raise LabCannotStart("an instance that is no cluster's has no secondary keys in this lab")
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
     region = world.region(region_name)
     named = NAMES[:number]
     what = "cluster" if number == 1 else "clusters"
-    key = kms.create_key(region, world, f"encrypts the {what} {', '.join(named)}", tags=dict(TAGS))
+    more = _in_store(world, region, key_store) if key_store != "no" else {}
+    said = f"encrypts the {what} {', '.join(named)}"
+    key = kms.create_key(region, world, said, tags=dict(TAGS), **more)
     region.aliases[f"alias/{CLUSTER}"] = key.id
+    keys = _secondary_keys(service, region) if secondary_keys else {}
     for name in named:
-        if name == CLUSTER and first == "instance":
+        if name != CLUSTER:
+            _ask_for(service, region_name, name, key.arn, 0, {})
+        elif first == "instance":
             _ask_for_instance(service, region_name, name, key.arn)
         else:
-            _ask_for(service, region_name, name, key.arn, readers if name == CLUSTER else 0)
+            _ask_for(service, region_name, name, key.arn, readers, keys)
+    if keys:
+        service.do_when(
+            lambda: region.clusters[CLUSTER].status == AVAILABLE,
+            lambda: _start_stream(service, region, keys[STREAM]),
+        )
     return [_when_up(service, region, name) | {"key": key.arn} for name in named]
+
+
+def _in_store(world: World, region: Region, key_store: str) -> dict[str, Any]:
+    """Makes a connected custom key store; what a key in it has of that."""
+    if key_store == "cloudhsm":
+        backing = {"CloudHsmClusterId": "cluster-a2b3c4defgh", "TrustAnchorCertificate": "none"}
+        store, external = kms.make_key_store(world, region, STORE, CLOUDHSM, backing), None
+    else:
+        proxy = {
+            "Connectivity": "PUBLIC_ENDPOINT",
+            "AccessKeyId": "ABCDE234567EXAMPLEKEY",
+            "UriEndpoint": "https://keys.example.com",
+            "UriPath": "/kms/xks/v1",
+        }
+        store, external = kms.make_key_store(world, region, STORE, EXTERNAL, proxy), CLUSTER
+    store.state = CONNECTED
+    return {"origin": store.type, "store": store, "external_key": external}
+
+
+def _secondary_keys(service: Rds, region: Region) -> dict[str, str]:
+    """A key for each thing beside the storage; what it is for → its ARN."""
+    made = {}
+    for what in (SECRET, INSIGHTS, STREAM):
+        said = f"encrypts the {what} of {CLUSTER}"
+        key = kms.create_key(region, service.world, said, tags=dict(TAGS))
+        region.aliases[f"alias/{CLUSTER}-{what}"] = key.id
+        made[what] = key.arn
+    return made
+
+
+def _start_stream(service: Rds, region: Region, key: str) -> None:
+    """It has its records at once."""
+    arn = region.clusters[CLUSTER].arn
+    _call(service, region.name, "StartActivityStream", ResourceArn=arn, Mode="async", KmsKeyId=key)
+    stream = region.clusters[CLUSTER].stream
+    assert stream is not None
+    stream.started_at = service.now()
 
 
 def _ask_for_instance(service: Rds, region: str, name: str, key: str) -> None:
@@ -93,9 +162,16 @@ def _tags() -> list[dict[str, str]]:
     return [{"Key": tag, "Value": value} for tag, value in TAGS.items()]
 
 
-def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> None:
-    """Orders a cluster with a writer and so many readers."""
+def _ask_for(
+    service: Rds, region: str, name: str, key: str, readers: int, keys: Mapping[str, str]
+) -> None:
+    """Orders a cluster with a writer and so many readers; `keys`: its secondary ones."""
     call = partial(_call, service, region)
+    secret, insights = dict[str, Any](), dict[str, Any]()
+    if keys:
+        secret = {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": keys[SECRET]}
+        insights |= {"EnablePerformanceInsights": True}
+        insights |= {"PerformanceInsightsKMSKeyId": keys[INSIGHTS]}
     call(
         "CreateDBCluster",
         DBClusterIdentifier=name,
@@ -105,6 +181,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
         StorageEncrypted=True,
         KmsKeyId=key,
         Tags=_tags(),
+        **secret,
     )
     for number in range(1, 2 + readers):
         call(
@@ -113,6 +190,7 @@ def _ask_for(service: Rds, region: str, name: str, key: str, readers: int) -> No
             DBInstanceClass="db.r6g.large",
             DBInstanceIdentifier=f"{name}-{number}",
             Engine=ENGINE,
+            **insights,
         )
 
 

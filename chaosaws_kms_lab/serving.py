@@ -12,13 +12,14 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from werkzeug.serving import make_server
 
 from chaosaws_kms_lab import kms, seed
-from chaosaws_kms_lab.aurora import PROFILES
+from chaosaws_kms_lab.aurora import PROFILES, RECOVERABLE_FOR
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.data_plane import Servers
 from chaosaws_kms_lab.door import Door
@@ -51,15 +52,22 @@ def serve(
     readers: int = 0,
     clusters: int = 1,
     database: str = "cluster",
+    key_store: str = "no",
+    recoverable_for: float = RECOVERABLE_FOR,
+    secondary_keys: bool = False,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers, or an instance that is no cluster's (`database`); what a client has to know of it.
+    `key_store`: one of seed.KEY_STORES.
 
-    `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES.
+    `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
+    without their key clusters are recoverable for `recoverable_for` AWS seconds. With
+    `secondary_keys` the first has more keys than that of its storage.
     """
-    world = World(Clock(servers.speed), PROFILES[profile])
+    timings = replace(PROFILES[profile], recoverable=recoverable_for)
+    world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
-    seeded = seed.databases(rds, region, readers, clusters, database)
+    seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

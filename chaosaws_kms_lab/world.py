@@ -15,8 +15,10 @@ from chaosaws_kms_lab.aurora import DEAD_STATUSES, Profile, State
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.key import Grant, Key, Material
+from chaosaws_kms_lab.key_store import KeyStore
 
 __all__ = [
+    "ActivityStream",
     "BlueGreenDeployment",
     "Cluster",
     "DataMisbehaviour",
@@ -26,6 +28,8 @@ __all__ = [
     "Grant",
     "Instance",
     "Key",
+    "KeyStore",
+    "MasterSecret",
     "Material",
     "Origin",
     "Region",
@@ -51,6 +55,28 @@ class Encryption:
     """By a misbehaviour: the encryption that describe calls show instead."""
 
 
+@dataclass(frozen=True)
+class MasterSecret:
+    """The secret in which RDS keeps the password of a cluster's master user."""
+
+    arn: str
+    key_arn: str
+
+
+@dataclass(eq=False)
+class ActivityStream:
+    """A database activity stream of a cluster."""
+
+    name: str
+    """Of its Kinesis stream."""
+    mode: str
+    held: Encryption
+    started_at: float
+    """Lab seconds: it is `starting` before."""
+    last: float
+    """Lab seconds: when its last record was due."""
+
+
 @dataclass(eq=False)
 class Cluster:
     """A DB cluster. One without `encryption` is not encrypted."""
@@ -70,6 +96,8 @@ class Cluster:
     engine_mode: str = "provisioned"
     deletion_protection: bool = False
     backup_retention_days: int = 1
+    maintenance_window: str = "sun:05:00-sun:05:30"
+    """AWS takes 30 minutes of a random day, within hours of the Region (UTC)."""
     copy_tags_to_snapshot: bool = False
     serverless_v2: dict[str, float] | None = None
     global_cluster: str | None = None
@@ -87,6 +115,8 @@ class Cluster:
     single: bool = False
     """Whether it is a DB instance that is no cluster's: kept as a cluster of that one instance,
     of which no call says anything. Id, ARN, resource id and tags are the instance's."""
+    secret: MasterSecret | None = None
+    stream: ActivityStream | None = None
     restorable_from: datetime | None = None
     """The earliest point in time that it can be restored to; None: it holds no data yet."""
 
@@ -132,6 +162,8 @@ class Instance:
     rebooting: bool = False
     failed: bool = False
     promotion_tier: int = 1
+    insights: Encryption | None = None
+    """How its Performance Insights are encrypted; None: it has none."""
     tags: dict[str, str] = field(default_factory=dict)
 
     def status(self, now: float) -> str:
@@ -249,8 +281,14 @@ class DataMisbehaviour:
     """AWS seconds."""
     up: float = 0.0
     """AWS seconds."""
+    code: str = ""
+    """A ConnectionErrorCode of KMS."""
     when: str = ""
     """When an outage begins: `key-lost` or `now`."""
+    after: float = 0.0
+    """AWS seconds until somebody takes the key away; `seconds` later it is given back."""
+    call: str = ""
+    """With which operation of KMS."""
     over: bool = False
     """It has happened, or was cleared."""
 
@@ -263,6 +301,7 @@ class Region:
     keys: dict[str, Key] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     """Alias name → key id."""
+    key_stores: dict[str, KeyStore] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     singles: dict[str, Cluster] = field(default_factory=dict)

@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
+
 from chaosaws_kms_ext.checkers import CHECKERS, Checker
+from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.report.schemas import SCHEMAS
 from chaosaws_kms_ext.report.summary import HEADER
 from chaosaws_kms_ext.settings import Settings
@@ -66,9 +69,16 @@ seconds. Each can be held [against earlier runs](report.md#against-earlier-runs)
 |---|---|---|
 """
 
+COMMANDS = """\
+# Commands
+
+`chaos kms COMMAND`. Completion in the shell is Chaos Toolkit's:
+`eval "$(_CHAOS_COMPLETE=bash_source chaos)"`, or `zsh_source`, `fish_source`.
+"""
+
 MODULES = (
-    "kms.actions", "kms.probes", "aurora.actions", "aurora.probes", "load.actions", "load.probes",
-    "audit.probes",
+    "kms.actions", "kms.probes", "kms.secondary", "aurora.actions", "aurora.probes",
+    "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 
 
@@ -90,6 +100,39 @@ def catalogue() -> str:
         parts.append(f"\n## `{name}`\n\n| | |\n|---|---|\n")
         parts += [_row(getattr(module, each)) for each in module.__all__]
     return "".join(parts)
+
+
+def commands() -> str:
+    """Every command with its options, as `--help` has them."""
+    return f"{MADE}{COMMANDS}{_commands(kms, 'kms')}"
+
+
+def _commands(group: click.Group, path: str) -> str:
+    parts = []
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        help_ = inspect.cleandoc(command.help or "").replace("\b\n", "")
+        inner = click.Context(command, info_name=f"chaos {path} {name}")
+        usage = " ".join(command.collect_usage_pieces(inner))
+        parts.append(f"\n## `{path} {name}`\n\n```\nchaos {path} {name} {usage}\n```\n\n{help_}\n")
+        rows = [
+            each.get_help_record(inner)
+            for each in command.get_params(inner)
+            if isinstance(each, click.Option)
+        ]
+        options = [row for row in rows if row and row[0] != "--help"]
+        if options:
+            parts.append("\n| option | |\n|---|---|\n")
+            parts += [f"| `{_cell(option)}` | {_cell(said)} |\n" for option, said in options]
+        if isinstance(command, click.Group):
+            parts.append(_commands(command, f"{path} {name}"))
+    return "".join(parts)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def summary() -> str:
@@ -136,6 +179,7 @@ def _default(value: Any) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "catalogue.md": catalogue,
+    "commands.md": commands,
     "summary.md": summary,
     **{f"schemas/{name}": partial(schema, name) for name in SCHEMAS},
 }

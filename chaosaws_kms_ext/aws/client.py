@@ -71,11 +71,12 @@ class Aws:
         endpoint: str = "",
         lab: Path | None = None,
         record: Record = lambda _: None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         """By default everything comes from the environment.
 
         `lab`: the file with a lab's credentials; then nothing of the environment goes there.
-        `record`: is told of each call. Raises Refused.
+        `record`: is told of each call. `attempts`: of one, where AWS throttles. Raises Refused.
         """
         keys = _of_lab(lab) if lab else {}
         self._endpoint = endpoint or None
@@ -95,6 +96,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._record = record
+        self._attempts = attempts
 
     @classmethod
     def of(cls, run: Run) -> Aws:
@@ -232,7 +234,7 @@ class Aws:
                     config=Config(
                         connect_timeout=CONNECT_TIMEOUT,
                         read_timeout=READ_TIMEOUT,
-                        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                        retries={"mode": "standard", "total_max_attempts": self._attempts},
                         user_agent_extra=f"chaostoolkit-aws-kms/{__version__}",
                     ),
                 )
@@ -259,6 +261,7 @@ PERMANENT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "CustomKeyStoreNotFoundException",
         "ExpiredImportTokenException",
         "ExpiredToken",
         "ExpiredTokenException",

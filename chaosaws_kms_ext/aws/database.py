@@ -103,6 +103,11 @@ class Database:
         return all(status == AVAILABLE for status in (self.status, *self.instances.values()))
 
     @property
+    def maintenance_window(self) -> str:
+        """When AWS may change it, in UTC, as sun:05:00-sun:05:30; empty where RDS does not say."""
+        return str(self.raw.get("PreferredMaintenanceWindow", "")).lower()
+
+    @property
     def engine(self) -> str:
         """As RDS calls it: `aurora-postgresql`, `postgres`; empty where it is not told."""
         return str(self.raw.get("Engine", ""))

@@ -54,6 +54,8 @@ class Key:
     """SYMMETRIC_DEFAULT, RSA_2048, …"""
     material: str = ""
     """The id of its current material, of a symmetric key that has one."""
+    store: str = ""
+    """The id of the custom key store that it is in."""
     expiration: str = ""
     """Of imported material: KEY_MATERIAL_EXPIRES or KEY_MATERIAL_DOES_NOT_EXPIRE."""
 
@@ -86,6 +88,7 @@ def describe(aws: Aws, key_id: str) -> Key:
         origin=said.get("Origin", ""),
         spec=said.get("KeySpec", ""),
         material=said.get("CurrentKeyMaterialId", ""),
+        store=said.get("CustomKeyStoreId", ""),
         expiration=said.get("ExpirationModel", ""),
     )
 

@@ -42,7 +42,8 @@ class Attribution(Checker):
         return Result(
             figures={"audit": audit},
             measured={"misattributed_calls": wrong},
-            doubts=audit.get("unknown", ()),
+            # What others did is measured without it.
+            doubts=() if conditions.by_others else audit.get("unknown", ()),
             rows=[
                 *((each.replace("_", " "), _in_words(audit[each])) for each in CALLS),
                 ("failed Decrypts", f"at least {audit['failed_decrypts']}, by CloudTrail"),

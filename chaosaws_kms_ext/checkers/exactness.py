@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from chaosaws_kms_ext.history import SECOND, Event
 
-__all__ = ["Durations", "Instant", "in_words", "of"]
+__all__ = ["USUAL", "Durations", "Instant", "in_words", "of"]
 
 Instant = tuple[int, float]
 """CLOCK_MONOTONIC (ns), and the seconds that it can be off."""
 
 LEAST = 1.0
 """Seconds that any figure may be off."""
+USUAL = "since this process or its load did not run for a time, or AWS did not answer"
 SHARE = 0.5
 """The part of a figure that it may be off."""
 
@@ -30,10 +31,12 @@ def in_words(seconds: float | None, bound: float | None = None) -> str:
 class Durations:
     """The durations of a run, and the bound of each; a duration that is too inexact is left out.
 
-    `usual`: seconds between two looks; two of them are no reason to leave a figure out.
+    `usual`: seconds between two looks; two of them are no reason to leave a figure out. `why`: why
+    a figure can be inexact.
     """
 
-    def __init__(self, usual: float) -> None:
+    def __init__(self, usual: float, why: str = USUAL) -> None:
+        self._why = why
         self._tolerated = max(LEAST, 2 * usual)
         self.bounds: dict[str, float] = {}
         """Figure → seconds that it can be off."""
@@ -65,7 +68,6 @@ class Durations:
             return None
         what = name.removesuffix("_seconds").replace("_", " ")
         self.doubts.append(
-            f"{what} is not known: {seconds:.1f} s can be off by {bound:.1f} s, "
-            "since this process or its load did not run for a time, or AWS did not answer"
+            f"{what} is not known: {seconds:.1f} s can be off by {bound:.1f} s, {self._why}"
         )
         return None

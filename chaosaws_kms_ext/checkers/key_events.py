@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaosaws_kms_ext.checkers.base import cluster_beside
-from chaosaws_kms_ext.history import MAIN, Event, EventName
+from chaosaws_kms_ext.checkers.trail_dates import done_by_others, refined, started_by_others
+from chaosaws_kms_ext.history import MAIN, SECOND, Event, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["NOTHING", "KeyEvents"]
@@ -31,8 +32,8 @@ class KeyEvents:
     @classmethod
     def of(cls, history: History, load: str = MAIN) -> KeyEvents:
         """Those of a run, as far as they are about the cluster that a load is on."""
-        injected = history.first(EventName.INJECTED)
-        back = history.first(EventName.PUT_BACK)
+        injected = refined(history, history.first(EventName.INJECTED), "disabled_by")
+        back = refined(history, history.first(EventName.PUT_BACK), "enabled_by")
         cluster = cluster_beside(history, load)
         start = _start(history, back, cluster)
         gone = _status(history, injected, ("recoverable", "terminal"), cluster)
@@ -47,6 +48,20 @@ class KeyEvents:
         instance = str(self.start.details.get("cluster", "")).startswith(INSTANCE)
         return "start-db-instance" if instance else "start-db-cluster"
 
+    @property
+    def fault_at(self) -> int:
+        """From when on (ns) the database may stop answering because of the fault; there is one.
+
+        Of what others did, that is the earliest instant; or, where only the cluster's status showed
+        it, when all was still well.
+        """
+        assert self.injected is not None
+        its = self.injected.details
+        if not done_by_others(self.injected):
+            return self.injected.at
+        before = its.get("well_before_seconds", its["within_seconds"])
+        return self.injected.at - round(float(before) * SECOND)
+
 
 NOTHING = KeyEvents(None, None, None, None, None)
 
@@ -60,6 +75,8 @@ def _start(history: History, back: Event | None, cluster: str) -> Event | None:
     others = injected.details.get("others", ()) if injected else ()
     if back is None:
         return None
+    if done_by_others(back):
+        return started_by_others(history)
     for event in history.all(EventName.START_CALLED):
         of = event.details.get("cluster")
         if event.at >= back.at and (of == cluster if cluster else of not in others):

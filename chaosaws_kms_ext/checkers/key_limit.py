@@ -18,7 +18,11 @@ class KeyLimit(Checker):
     place = 15
 
     def check(self, history: History, conditions: Conditions) -> Result:
-        """Compares the time that the key was unusable with CHAOS_MAX_KEY_UNUSABLE."""
+        """Compares the time that the key was unusable with CHAOS_MAX_KEY_UNUSABLE.
+
+        What others do is not held to it."""
+        if conditions.by_others:
+            return Result()
         seconds = times(history, conditions, MAIN)["key_unusable_seconds"]
         limit = conditions.settings.longest_key_unusable
         if seconds is None or seconds <= limit:

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.checkers.base import (
     Field,
     Result,
     checker,
+    cluster_beside,
     every_load,
     expects_outage,
     hit_loads,
@@ -37,6 +38,11 @@ __all__ = [
     "times",
     "unexplained",
 ]
+
+
+NOT_SEEN = (
+    "since neither the key's state nor its policy showed when it was taken away or given back"
+)
 
 
 @checker
@@ -148,12 +154,12 @@ def outage_of(history: History, conditions: Conditions, load: str) -> Outage | N
     events = KeyEvents.of(history, load)
     started = history.first(EventName.LOAD_STARTED, load=load)
     spacing = started.details["reconnect_spacing_seconds"] if started else 0.0
-    known, windows = all_windows(history, conditions, load, injected.at)
+    known, windows = all_windows(history, conditions, load, events.fault_at)
     return find_outage(
         arrivals,
         known,
         windows,
-        fault_at=injected.at,
+        fault_at=events.fault_at,
         reconnect_spacing=spacing,
         gaps=history.gaps(load),
         clock_error=history.recorded[load].clock_error,
@@ -191,8 +197,12 @@ def times(history: History, conditions: Conditions, load: str) -> dict[str, Any]
 
 
 def unexplained(history: History, conditions: Conditions, load: str = MAIN) -> bool:
-    """Whether missing figures still need a reason: not where the load ended, which is one."""
+    """Whether missing figures still need a reason: not where the load ended, which is one, and not
+    where the run waited until the cluster was lost for good: then there is no recovery."""
     seen = outage_of(history, conditions, load)
+    lost = history.first(EventName.TERMINAL) is not None and not cluster_beside(history, load)
+    if lost and seen is not None and seen.impact is not None and seen.recovery is None:
+        return False
     return not (why_ended(history, load) and (seen is None or seen.recovery is None))
 
 
@@ -200,7 +210,7 @@ def put_back_by_others(history: History, conditions: Conditions) -> str:
     """How it is known that not this run put the key back, in a sentence; empty if it is not."""
     events = KeyEvents.of(history)
     injected, back = events.injected, events.put_back
-    if not conditions.expects_outage or injected is None or back is None:
+    if not conditions.expects_outage or injected is None or back is None or conditions.by_others:
         return ""
     if by := back.details.get("by"):
         return f"the key was put back by `{by}`, not by this run"
@@ -234,11 +244,13 @@ class _Measured:
         self._load, hit = load, expects_outage(history, conditions, load)
         self._events = KeyEvents.of(history, load) if hit else NOTHING
         self._seen = outage_of(history, conditions, load)
-        self._durations = Durations(conditions.settings.status_poll)
+        seen_by = self._events.injected and self._events.injected.details.get("seen_by")
+        why = NOT_SEEN if seen_by == "cluster-status" else exactness.USUAL
+        self._durations = Durations(conditions.settings.status_poll, why)
         times = self._times()
         seen, path = self._seen, None
         if times["time_to_recovery_seconds"] is not None:
-            path = self._events.recovery_path
+            path = self._events.recovery_path if self._events.start else self._by_itself()
         self.figures: dict[str, Any] = {
             "timeline": self._timeline(),
             **times,
@@ -252,7 +264,7 @@ class _Measured:
     def doubts(self) -> list[str]:
         """Why figures are missing, and why some cannot be trusted."""
         if never_injected(self._history, self._conditions):
-            return ["no fault was injected"]
+            return [] if self._conditions.by_others else ["no fault was injected"]
         if not self._conditions.expects_outage:
             return []
         doubts = []
@@ -311,21 +323,28 @@ class _Measured:
         others = put_back_by_others(self._history, self._conditions)
         back = None if others else exactness.of(its.put_back)
         between = self._durations.between
+        watched = self._conditions.by_others  # then what is seen less exactly is no doubt
         recovered = between("time_to_recovery_seconds", back, first)
-        started = between("start_called_after_seconds", back, start)
-        impact_after = between("time_to_impact_seconds", injected, impact)
+        # A look may see the key's return later than the load does.
+        recovered = _not_negative(recovered) if watched else recovered
+        started = between("start_called_after_seconds", back, start, short=watched)
+        impact_after = between("time_to_impact_seconds", injected, impact, short=watched)
         return {
             "time_to_impact_seconds": _not_negative(impact_after),
-            "time_to_inaccessible_seconds": between("time_to_inaccessible_seconds", injected, gone),
-            "key_unusable_seconds": between("key_unusable_seconds", injected, back),
+            "time_to_inaccessible_seconds": between(
+                "time_to_inaccessible_seconds", injected, gone, short=watched
+            ),
+            "key_unusable_seconds": between("key_unusable_seconds", injected, back, short=watched),
             "outage_seconds": between("outage_seconds", impact, first),
             "time_to_recovery_seconds": recovered,
-            "time_to_available_seconds": between("time_to_available_seconds", back, available),
+            "time_to_available_seconds": between(
+                "time_to_available_seconds", back, available, short=watched
+            ),
             "recovery": {
                 "waited_seconds": started if start else recovered,
                 "start_called_after_seconds": started,
                 "start_to_available_seconds": between(
-                    "start_to_available_seconds", start, available
+                    "start_to_available_seconds", start, available, short=watched
                 ),
                 # The status is polled: answers may come before a poll sees the change.
                 "available_to_first_answer_seconds": _not_negative(
@@ -333,6 +352,12 @@ class _Measured:
                 ),
             },
         }
+
+    def _by_itself(self) -> str | None:
+        """The path where no StartDBCluster is known; None: others may have called it."""
+        audit = self._history.first(EventName.AUDIT)
+        known = audit is not None and "started_by" in audit.details
+        return "self-restart" if known or not self._conditions.by_others else None
 
     def _timeline(self) -> dict[str, str | None]:
         its, seen = self._events, self._seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaosaws_kms_ext.checkers.base import expects_outage
+from chaosaws_kms_ext.checkers.key_events import KeyEvents
 from chaosaws_kms_ext.checkers.outage import outage_of
 from chaosaws_kms_ext.history import Conditions, EventName
 from chaosaws_kms_ext.history.history import History
@@ -45,11 +46,11 @@ def since_fault(history: History, conditions: Conditions, load: str) -> Span | N
     span = recorded_span(history, load)
     if span is None or not expects_outage(history, conditions, load):
         return span
-    injected, seen = history.first(EventName.INJECTED), outage_of(history, conditions, load)
-    if injected is None:
+    events, seen = KeyEvents.of(history), outage_of(history, conditions, load)
+    if events.injected is None:
         return None
     end = seen.recovery if seen is not None and seen.recovery is not None else span.end
-    return Span(injected.at, max(end, injected.at + 1))
+    return Span(events.fault_at, max(end, events.fault_at + 1))
 
 
 def phases_of(history: History, conditions: Conditions, load: str) -> dict[str, Span]:
@@ -59,15 +60,15 @@ def phases_of(history: History, conditions: Conditions, load: str) -> dict[str, 
     whole = recorded_span(history, load)
     if whole is None:
         return {}
-    injected = history.first(EventName.INJECTED)
-    seen = outage_of(history, conditions, load)
-    if injected is None or seen is None or seen.impact is None:
+    events, seen = KeyEvents.of(history), outage_of(history, conditions, load)
+    if events.injected is None or seen is None or seen.impact is None:
         return {"all": whole}
-    impact = max(seen.impact, injected.at)
+    fault_at = events.fault_at
+    impact = max(seen.impact, fault_at)
     end = whole.end if seen.recovery is None else seen.recovery
     found = {
-        "before": Span(whole.begin, injected.at),
-        "until-impact": Span(injected.at, impact),
+        "before": Span(whole.begin, fault_at),
+        "until-impact": Span(fault_at, impact),
         "outage": Span(impact, end),
         "after": Span(end, whole.end),
     }

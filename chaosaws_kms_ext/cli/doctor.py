@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.cli.all_clusters import list_all
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard, leftovers
@@ -28,19 +30,63 @@ __all__ = ["command"]
     show_default=True,
     help="That is to be injected; can be repeated.",
 )
-def command(faults: Sequence[str]) -> None:
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="List every cluster of the account instead, and what would be lost with its key.",
+)
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    help="With --all: only this Region; can be repeated. By default all that are enabled.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "html"]),
+    default="table",
+    show_default=True,
+    help="With --all.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --all, as json or html: the file to write; else it is printed.",
+)
+def command(
+    faults: Sequence[str], every: bool, regions: Sequence[str], form: str, output: Path | None
+) -> None:
     """May this target be attacked? Looks at everything that the guard asks before a fault.
 
     Changes nothing, and puts nothing back. The target is that of the CHAOS_ variables; without
     any it is a lab, started for this. Exits with 0 if nothing speaks against it.
+
+    With --all, by the credentials of the environment and on AWS: the clusters of the account, their
+    keys, what else of RDS is under these, backups under another key, and the newest run that
+    CHAOS_REPORTS_DIR keeps of each. Exits with 1 if a Region could not be looked at.
     """
+    if output and (not every or form == "table"):
+        raise click.UsageError("--output goes with --all and --format json or html")
+    if every:
+        try:
+            list_all(regions, form, output)
+        except PlainError as problem:
+            raise click.ClickException(str(problem)) from None
+        return
+    if regions:
+        raise click.UsageError("--region goes with --all; one target's Region is AWS_REGION")
     try:
         settings = parse()
         with contextlib.ExitStack() as stack:
             cluster, lab_id = settings.target_id, ""
             if settings.target == "lab":
                 lab = LocalLab.start(
-                    settings.lab_speed, settings.lab_profile, database=settings.lab_database
+                    settings.lab_speed,
+                    settings.lab_profile,
+                    database=settings.lab_database,
+                    key_store=settings.lab_key_store,
                 )
                 stack.callback(lab.stop)
                 stack.enter_context(only_the_lab(lab))

@@ -7,6 +7,7 @@ import shlex
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -65,20 +66,27 @@ __all__ = ["UNSET", "command"]
     show_default=True,
     help="What the first is: an Aurora cluster, or a DB instance of RDS for PostgreSQL.",
 )
+@click.option(
+    "--key-store",
+    type=click.Choice(["no", "cloudhsm", "external"]),
+    default="no",
+    show_default=True,
+    help="The custom key store of KMS that their key is in.",
+)
+@click.option(
+    "--secondary-keys",
+    is_flag=True,
+    help="The first has a secret, Performance Insights and an activity stream under own keys.",
+)
+@click.option(
+    "--recoverable-for",
+    type=click.FloatRange(min=1, max=604_800),
+    default=604_800.0,
+    help="AWS seconds until a cluster without its key is lost for good: 7 days, as on AWS.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.pass_context
-def command(
-    context: click.Context,
-    speed: float,
-    profile: str,
-    port: int,
-    iam: bool,
-    tls: bool,
-    readers: int,
-    clusters: int,
-    database: str,
-    as_json: bool,
-) -> None:
+def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     """Run a local AWS with an encrypted Aurora cluster until Ctrl-C.
 
     Our own KMS and RDS, moto for the rest, a real PostgreSQL behind the cluster: disable the key
@@ -90,7 +98,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        running = LocalLab.start(speed, profile, port, iam, tls, readers, clusters, database)
+        running = LocalLab.start(**options)
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     try:

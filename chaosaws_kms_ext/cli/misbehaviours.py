@@ -66,7 +66,8 @@ def add(endpoint: str, /, **order: Any) -> None:
 @click.option(
     "--seconds",
     type=POSITIVE,
-    help="How long an outage lasts, or how much longer a recovery takes, in AWS seconds.",
+    help="How long an outage lasts, a key is away, or how much longer something takes, in AWS "
+    "seconds.",
 )
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="Of the sessions.")
 @click.option(
@@ -79,6 +80,19 @@ def add(endpoint: str, /, **order: Any) -> None:
     "--when",
     type=click.Choice(["key-lost", "now"]),
     help="An outage begins when the key is lost the next time (so by default), or now.",
+)
+@click.option(
+    "--code", help="Why a key store does not connect: a ConnectionErrorCode (NETWORK_ERRORS)."
+)
+@click.option(
+    "--after",
+    type=click.FloatRange(min=0),
+    help="Until somebody takes the key away, in AWS seconds (0).",
+)
+@click.option(
+    "--call",
+    type=click.Choice(["DisableKey", "PutKeyPolicy"]),
+    help="With which they do it (DisableKey).",
 )
 @click.pass_obj
 def data(endpoint: str, /, **order: Any) -> None:
@@ -99,7 +113,14 @@ def data(endpoint: str, /, **order: Any) -> None:
 
     Until `clear`: rotation-breaks-reads (what was encrypted before the next RotateKeyOnDemand of
     its key does not decrypt, and the cluster hangs), context-ignored (KMS decrypts with any
-    encryption context; this one takes no CLUSTER).
+    encryption context), key-store-fails (custom key stores do not connect, and say --code),
+    key-store-slow (they take --seconds longer), secret-outlives-key (secrets are read without their
+    key). These four take no CLUSTER. And terminal-comes-back (a cluster that is lost for good comes
+    back once its key is usable), secondary-key-stops-cluster (without the key of its secret,
+    insights or activity stream it goes down).
+
+    Somebody else: key-taken-away (another caller takes its key away, --after so long, by --call,
+    and gives it back --seconds later; CloudTrail names them).
 
     What really happened to data stands in the lab's truth.jsonl.
     """

@@ -109,12 +109,15 @@ def command(
 ) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 
-    `probe` for probes and the doctor, `run` for experiments, `make` beside it for those that make
-    keys, clusters and snapshots, `switch` for the role as which EventBridge Scheduler puts the key
-    back, `switch-trust` for that role's trust policy.
+    `probe` for probes and the doctor, `run` for experiments, `watch` for one that only watches what
+    others do (it changes nothing), `make` beside `run` for those that make keys, clusters and
+    snapshots, `secondary` beside it for those that use what a cluster's other keys encrypt (secret,
+    Performance Insights, activity stream), `switch` for the role as which EventBridge Scheduler
+    puts the key back, `switch-trust` for that role's trust policy.
 
     What is not given is `*`. The key can be taken away only where it carries the tag
-    chaos:allow=kms; it can be put back where it does or is named here. What `make` makes gets the
+    chaos:allow=kms (a custom key store cannot carry one: what is about stores is allowed for all of
+    them); it can be put back where it does or is named here. What `make` makes gets the
     tag chaos:run, and nothing without it can be removed.
     """
     place = _place(given, _others(others, alone))

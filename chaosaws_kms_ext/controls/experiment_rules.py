@@ -18,7 +18,19 @@ from chaosaws_kms_ext.history.earlier import NotWorse
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
 
-__all__ = ["ON", "Asked", "check", "injected", "injects", "ours"]
+__all__ = [
+    "ON",
+    "Asked",
+    "Loss",
+    "check",
+    "expects_outage",
+    "injected",
+    "injects",
+    "losses",
+    "ours",
+    "refuse_on_aws",
+    "watches",
+]
 
 ON = ("cluster", "key", "nothing")
 """What an experiment is about: this run's cluster, under load; its key alone; or only what it makes
@@ -43,6 +55,11 @@ MAKERS = frozenset({
 })  # fmt: skip
 """Actions that make what `clean_up` removes."""
 
+WATCHES = "wait_until_key_is_taken"
+"""The probe of an experiment that only watches what somebody else does."""
+LAB_ONLY = frozenset({"stays_terminal", "wait_until_terminal"})
+"""What an experiment calls only if it loses a cluster for good."""
+
 OPTIONS = {"hypothesis": "hypothesis_strategy", "rollbacks": "rollback_strategy"}
 """The parameters of `chaos run` that override them."""
 
@@ -54,6 +71,16 @@ class Asked(NamedTuple):
     """Each with its own limit, or None."""
     not_worse: Mapping[str, NotWorse]
     """Those that are held against earlier runs."""
+
+
+class Loss(NamedTuple):
+    """A fault of an experiment, and the key that it takes."""
+
+    fault: type[Fault]
+    key_of: str
+    """Which secondary key of the cluster (aws/secondary_keys.py); empty: that of its storage."""
+    if_there: bool
+    """Whether a cluster without such a key is no reason to refuse the run."""
 
 
 def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> Asked:
@@ -69,12 +96,27 @@ def check(experiment: Experiment, objectives: Sequence[Any], on: str) -> Asked:
         raise Refused(str(problem)) from None
 
 
+def refuse_on_aws(experiment: Experiment) -> None:
+    """Raises Refused for an experiment that is for the lab only."""
+    calls = {
+        str((each.get("provider") or {}).get("func"))
+        for each in _activities(experiment)
+        if ours(each)
+    }
+    if calls & LAB_ONLY:
+        raise Refused(
+            "this experiment loses its cluster for good, so it runs on the lab only: leave "
+            "CHAOS_TARGET out"
+        )
+
+
 def _check_order(experiment: Experiment, on: str) -> None:
     """Raises Refused where the experiment, as it would run, could leave something undone."""
     method = experiment.get("method") or []
     done, undone = _functions(method), _rollbacks(experiment)
     for part, allowed in STRATEGIES.items():
-        outage = part == "hypothesis" and on != "nothing" and injects(experiment)
+        loses_key = injects(experiment) or watches(experiment)
+        outage = part == "hypothesis" and on != "nothing" and loses_key
         wanted = (DURING_OUTAGE,) if outage else allowed
         declared, given = _strategies(experiment, part)
         strategy = given or declared
@@ -94,6 +136,8 @@ def _check_order(experiment: Experiment, on: str) -> None:
         module = (control.get("provider") or {}).get("module")
         if module == "chaosaws_kms_ext.controls.run" and control.get("scope"):
             raise Refused("the control has a scope, so nobody would judge the run: leave it out")
+    if watches(experiment):
+        _check_watching(experiment, on)
     if injected([each for each in method if each.get("background")]):
         raise Refused("a fault in the background could not be put back in order: run it in turn")
     for provider in _ours(method):
@@ -109,16 +153,49 @@ def injects(experiment: Experiment) -> bool:
     return bool(injected(experiment.get("method") or []))
 
 
+def expects_outage(experiment: Experiment) -> bool:
+    """Whether it takes a key away without which a cluster goes down: not a secondary one."""
+    return any(not each.key_of for each in losses(experiment.get("method") or []))
+
+
+def watches(experiment: Experiment) -> bool:
+    """Whether it only watches what somebody else does to the key."""
+    return WATCHES in _functions(experiment.get("method") or [])
+
+
+def _check_watching(experiment: Experiment, on: str) -> None:
+    """Raises Refused where an experiment that watches would change something itself."""
+    if on != "cluster":
+        raise Refused(f"{WATCHES} watches a cluster: the control's argument `on` must be cluster")
+    for activity in filter(ours, _activities(experiment)):
+        provider = activity["provider"]
+        _, package, module = str(provider["module"]).split(".", 2)
+        if module == "actions" and package != "load":
+            raise Refused(
+                f"an experiment with {WATCHES} changes nothing of AWS, and {activity.get('name')} "
+                f"may: leave {provider.get('func')} out"
+            )
+
+
 def injected(activities: list[dict[str, Any]]) -> list[type[Fault]]:
     """The faults that these activities inject; raises Refused for a name that there is not."""
-    found = [_fault_of(provider) for provider in _ours(activities)]
-    return [each for each in found if each]
+    return [each.fault for each in losses(activities)]
+
+
+def losses(activities: list[dict[str, Any]]) -> list[Loss]:
+    """The same, each with the key that it takes."""
+    found = []
+    for provider in _ours(activities):
+        if kind := _fault_of(provider):
+            given = _arguments(provider)
+            key_of = FACES[str(provider.get("func"))].key_of(given)
+            found.append(Loss(kind, key_of, given.get("if_there") is True))
+    return found
 
 
 def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
     face = FACES.get(str(provider.get("func")))
-    arguments = provider.get("arguments")
-    given = arguments if isinstance(arguments, dict) else {}
+    given = _arguments(provider)
     name = face.fault(given) if face else ""
     if not name:
         return None
@@ -127,6 +204,11 @@ def _fault_of(provider: dict[str, Any]) -> type[Fault] | None:
     if provider.get("func") == "inject_fault" and isinstance(more, dict):
         check_arguments(kind, more)
     return kind
+
+
+def _arguments(provider: dict[str, Any]) -> dict[str, Any]:
+    arguments = provider.get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def _rollbacks(experiment: Experiment) -> set[str]:

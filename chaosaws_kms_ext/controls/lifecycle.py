@@ -16,15 +16,15 @@ from chaoslib.types import Configuration, Experiment
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls import experiment_rules, watching
+from chaosaws_kms_ext.controls.experiment_rules import Loss
+from chaosaws_kms_ext.controls.guarded import guarded
 from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
 from chaosaws_kms_ext.controls.stop_conditions import StopConditions
-from chaosaws_kms_ext.faults import Fault
-from chaosaws_kms_ext.guard import guard, leftovers, permissions
+from chaosaws_kms_ext.guard import permissions
 from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
-from chaosaws_kms_ext.iam.needs import Needs
-from chaosaws_kms_ext.inject.injection import last_resort, refuse_without_switch
-from chaosaws_kms_ext.inject.safeguards import Safeguards
+from chaosaws_kms_ext.inject.by_others import Sight
+from chaosaws_kms_ext.inject.injection import last_resort
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_ext.loadgen import loads
@@ -60,10 +60,10 @@ class Start:
     """Chaos Toolkit's: what is put there stands in the experiment as `${name}`."""
 
     @cached_property
-    def faults(self) -> list[type[Fault]]:
-        """Those that take the key of the run's cluster away."""
-        found = experiment_rules.injected(self.experiment.get("method") or [])
-        return [each for each in found if each.on == "target"]
+    def losses(self) -> list[Loss]:
+        """The faults that take a key of the run's cluster away."""
+        found = experiment_rules.losses(self.experiment.get("method") or [])
+        return [each for each in found if each.fault.on == "target"]
 
     @cached_property
     def caller(self) -> permissions.Identity:
@@ -95,6 +95,8 @@ def begin(
         raise
     run = runs.begin(settings, name)
     kinds_of(settings.report_files)
+    if settings.target == "aws":
+        experiment_rules.refuse_on_aws(experiment)
     asked = experiment_rules.check(experiment, objectives, on)
     return Start(run, experiment, asked, on, configuration)
 
@@ -192,6 +194,9 @@ def local_lab(start: Start) -> Iterator[None]:
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
         database=settings.lab_database,
+        key_store=settings.lab_key_store,
+        recoverable_for=settings.lab_recoverable_for,
+        secondary_keys=settings.lab_secondary_keys == "yes",
     )
     try:
         start.run.lab = lab
@@ -234,20 +239,8 @@ def told_of_leftovers(start: Start) -> Iterator[None]:
 @contextlib.contextmanager
 def guarded_target(start: Start) -> Iterator[None]:
     """The cluster and its key; where the key is to be taken away: allowed, and safeguarded."""
-    run, aws, faults = start.run, Aws.of(start.run), start.faults
-    for each in faults:
-        refuse_without_switch(run, each.needs.undo)
     if start.on != "nothing":
-        lab = run.lab
-        cluster_id = run.settings.target_id or (lab.clusters[0]["id"] if lab else "")
-        if faults:
-            leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
-            needs = Needs.all_of(each.needs for each in faults)
-            target = guard.ask(run, cluster_id, needs, run.settings.key_id)
-            Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
-        else:
-            target = guard.find(aws, cluster_id, run.settings.key_id)
-        run.target = target
+        start.run.target = guarded(start.run, start.losses)
     yield
 
 
@@ -290,14 +283,16 @@ def folder(start: Start) -> Iterator[None]:
         caller=permissions.role_of(aws, who) or who.principal,
     )
     opened = open_folder(run, start.on)
+    expected = watching.expected(start.experiment, run.settings, start.asked.objectives)
     run.conditions = Conditions(
         run=run.id,
         experiment=run.experiment,
         started=utc(run.started),
         settings=run.settings,
         region=aws.region,
-        expects_outage=experiment_rules.injects(start.experiment),
-        objectives=start.asked.objectives,
+        expects_outage=expected.outage,
+        by_others=expected.by_others,
+        objectives=expected.objectives,
         earlier=earlier_runs(run, aws.region, start.asked.not_worse),
     )
     try:
@@ -365,6 +360,8 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
                 for each in run.target.others:
                     watch_beside(run, Aws.of(run), each)
                 start_where_readers_are(run, cluster)
+                if experiment_rules.watches(start.experiment):
+                    run.sight = Sight(run)
         run.event(EventName.READY, caller=start.caller.arn)
         yield
 

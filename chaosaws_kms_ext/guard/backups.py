@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.database import Database
+from chaosaws_kms_ext.aws.database import Database, Snapshots
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Described
 
-__all__ = ["backup"]
+__all__ = ["backup", "taken"]
 
 GO_WITHOUT = "CHAOS_WITHOUT_BACKUP=yes allows the run without one"
 
@@ -23,8 +23,11 @@ def backup(
     within: timedelta,
     go_without: bool,
     now: datetime | None = None,
+    lost: Collection[str] = (),
 ) -> Finding:
     """Backups are on, and there is a snapshot, not older than `within`, under another usable key.
+
+    `lost`: the ARNs of other keys that go with the cluster's own.
 
     Automated backups are under the cluster's own key: without it they are lost like the cluster
     (Aurora User Guide, Overview.Encryption). Copies in other Regions or accounts cannot be seen
@@ -35,12 +38,9 @@ def backup(
     if not cluster.raw.get("BackupRetentionPeriod"):
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
     named = cluster.kind.snapshots
-    known = {str(s.get(named.arn)): s for s in snapshots}
-    copies = sorted(
-        (s for s in snapshots if _is_copy(s, cluster)),
-        key=lambda s: _taken(s, cluster, known),
-        reverse=True,
-    )
+    known = {str(each.get(named.arn)): each for each in snapshots}
+    copies = [each for each in snapshots if _is_copy(each, cluster, lost)]
+    copies.sort(key=lambda each: taken(each, known, named), reverse=True)
     if not copies:
         return refused(
             "backup",
@@ -49,7 +49,7 @@ def backup(
         )
     newest = copies[0]
     name = newest[named.id]
-    age = (now or datetime.now(UTC)) - _taken(newest, cluster, known)
+    age = (now or datetime.now(UTC)) - taken(newest, known, named)
     if age > within:
         return refused(
             "backup",
@@ -69,16 +69,16 @@ def backup(
 # Internals
 
 
-def _is_copy(snapshot: Described, cluster: Database) -> bool:
+def _is_copy(snapshot: Described, cluster: Database, lost: Collection[str]) -> bool:
     return (
         cluster.owns(snapshot)
         and snapshot.get("Status") == "available"
-        and snapshot.get("KmsKeyId") not in (None, "", cluster.key)
+        and snapshot.get("KmsKeyId") not in (None, "", cluster.key, *lost)
         and isinstance(snapshot.get("SnapshotCreateTime"), datetime)
     )
 
 
-def _taken(snapshot: Described, cluster: Database, known: Mapping[str, Described]) -> datetime:
+def taken(snapshot: Described, known: Mapping[str, Described], named: Snapshots) -> datetime:
     """How old its data are: a copy has the data of its source snapshot, if that still exists.
 
     A DBSnapshot says it itself (OriginalSnapshotCreateTime), and a DBClusterSnapshot does not.
@@ -86,7 +86,7 @@ def _taken(snapshot: Described, cluster: Database, known: Mapping[str, Described
     if isinstance(first := snapshot.get("OriginalSnapshotCreateTime"), datetime):
         return min(_made(snapshot), _in_utc(first))
     made = _made(snapshot)
-    source = known.get(str(snapshot.get(cluster.kind.snapshots.source) or ""))
+    source = known.get(str(snapshot.get(named.source) or ""))
     if source and source is not snapshot and isinstance(source.get("SnapshotCreateTime"), datetime):
         return min(made, _made(source))
     return made

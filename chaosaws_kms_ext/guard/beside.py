@@ -15,18 +15,21 @@ from chaosaws_kms_ext.guard.recoverable import recoverable
 __all__ = ["beside"]
 
 
-def beside(aws: Aws, others: Sequence[Database]) -> list[Finding]:
-    """What is wrong with them, for which there is consent by number; raises AwsError."""
+def beside(aws: Aws, others: Sequence[Database], where: str = "the same key") -> list[Finding]:
+    """What is wrong with them, for which there is consent by number; raises AwsError.
+
+    `where`: what all of them are under.
+    """
     if not others:
         return []
     if len(others) >= MOST_CLUSTERS:
         why = (
-            f"{len(others)} other databases are under the same key, and a run brings back at most "
+            f"{len(others)} other databases are under {where}, and a run brings back at most "
             f"{MOST_CLUSTERS - 1} beside its own: take one whose key encrypts fewer"
         )
         return [refused("cluster", why)]
     allowed = [found for each in others for found in _consent(each)]
-    return [*map(_is_up, others), *recoverable(aws, *others), *allowed]
+    return [*(_is_up(each, where) for each in others), *recoverable(aws, *others), *allowed]
 
 
 def _consent(cluster: Database) -> list[Finding]:
@@ -37,13 +40,13 @@ def _consent(cluster: Database) -> list[Finding]:
     return consent.tags(cluster.in_words, carried)
 
 
-def _is_up(cluster: Database) -> Finding:
+def _is_up(cluster: Database, where: str) -> Finding:
     if cluster.available:
-        return ok(cluster.kind.word, f"{cluster.id}, which is under the same key, is available")
+        return ok(cluster.kind.word, f"{cluster.id}, which is under {where}, is available")
     states = {cluster.kind.id_of(cluster.id): cluster.status, **cluster.instances}
     told = ", ".join(f"{name} is {status}" for name, status in states.items())
     return refused(
         cluster.kind.word,
-        f"{cluster.in_words}, which is under the same key, is not available before the fault "
+        f"{cluster.in_words}, which is under {where}, is not available before the fault "
         f"({told}): nobody could tell what the loss of the key has broken",
     )

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import kms, rds, secondary_keys
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
-from chaosaws_kms_ext.guard import consent, credentials, permissions
+from chaosaws_kms_ext.guard import consent, credentials, key_store, permissions
 from chaosaws_kms_ext.guard.backups import backup
 from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
-from chaosaws_kms_ext.guard.inventory import Survey, survey
+from chaosaws_kms_ext.guard.inventory import survey
+from chaosaws_kms_ext.guard.not_during import not_during
 from chaosaws_kms_ext.guard.permissions import Identity
 from chaosaws_kms_ext.guard.recoverable import recoverable
 from chaosaws_kms_ext.history import EventName
@@ -64,13 +65,14 @@ class Inspection:
         return [finding.why for finding in self.findings if finding.state == "refused"]
 
 
-def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "") -> Target:
+def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "", key_of: str = "") -> Target:
     """The target, if this run may attack it; raises Refused with every reason otherwise.
 
-    The cluster's own key counts; `key_id` (id, ARN or alias) is only compared with it. `needs`:
-    the IAM actions that the planned faults need. What was found stays in the run's records.
+    The cluster's own key counts, or its secondary one of `key_of` (aws/secondary_keys.py); `key_id`
+    (id, ARN or alias) is only compared with it. `needs`: the IAM actions that the planned faults
+    need. What was found stays in the run's records.
     """
-    inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id)
+    inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id, key_of)
     run.event(EventName.GUARD, findings=[asdict(each) for each in inspection.findings])
     if inspection.refusals or inspection.target is None:
         raise Refused("; ".join(inspection.refusals))
@@ -92,13 +94,18 @@ def find(aws: Aws, cluster_id: str, key_id: str = "") -> Target:
 
 
 def inspect(
-    aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str = ""
+    aws: Aws,
+    settings: Settings,
+    cluster_id: str,
+    needs: Needs,
+    key_id: str = "",
+    key_of: str = "",
 ) -> Inspection:
     """Checks everything; makes one call per page of results, and none that changes anything."""
     found = Inspection()
     try:
-        _inspect(found, aws, settings, cluster_id, needs, key_id)
-    except AwsError as problem:
+        _inspect(found, aws, settings, cluster_id, needs, key_id, key_of)
+    except (AwsError, Refused) as problem:
         found.findings.append(refused("aws", str(problem)))
     return found
 
@@ -107,7 +114,13 @@ def inspect(
 
 
 def _inspect(
-    found: Inspection, aws: Aws, settings: Settings, cluster_id: str, needs: Needs, key_id: str
+    found: Inspection,
+    aws: Aws,
+    settings: Settings,
+    cluster_id: str,
+    needs: Needs,
+    key_id: str,
+    key_of: str,
 ) -> None:
     if wrong := [*_unnameable("cluster", cluster_id), *_unnameable("key", key_id or "-")]:
         found.findings += wrong
@@ -121,7 +134,7 @@ def _inspect(
     cluster = _cluster(found, aws, cluster_id)
     if cluster is None:
         return
-    key = _key(found, aws, cluster.key, "its own key")
+    key = _secondary(found, aws, cluster, key_of) if key_of else _own(found, aws, cluster)
     if key is None:
         return
     found.target = target = Target(cluster, key)
@@ -129,11 +142,12 @@ def _inspect(
     found.findings += [
         *_of_key(aws, cluster, key, who),
         *_of_cluster(cluster),
+        *not_during(settings.not_during, cluster.maintenance_window, settings.longest_run),
         *_checked(lambda: recoverable(aws, cluster)),
         *consent.of_fault(needs.consent, settings),
         *consent.tags(cluster.in_words, rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
-        *_checked(lambda: _of_the_rest(found, aws, settings, target)),
+        *_checked(lambda: _of_the_rest(found, aws, settings, target, needs)),
         *_of_permissions(aws, settings, who, found.target, needs),
     ]
 
@@ -186,6 +200,28 @@ def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
         return None
 
 
+def _own(found: Inspection, aws: Aws, cluster: Database) -> Key | None:
+    return _key(found, aws, cluster.key, "its own key")
+
+
+def _secondary(found: Inspection, aws: Aws, cluster: Database, key_of: str) -> Key | None:
+    """The cluster's key of this kind; one that is the storage's key too is none of them."""
+    its = secondary_keys.find(aws, cluster, key_of)
+    if its is None:
+        why = f"{cluster.id} has no {secondary_keys.KEYS_OF[key_of]}: there is no such key to lose"
+        found.findings.append(refused("key", why))
+        return None
+    key = _key(found, aws, its.key, f"its key of {key_of}")
+    if key and key.arn == cluster.key:
+        why = (
+            f"the key of {key_of} of {cluster.id} is that of its storage, too: without it the "
+            "cluster goes down, which is what the experiment kms-disable tries"
+        )
+        found.findings.append(refused("key", why))
+        return None
+    return key
+
+
 def _check_named(found: Inspection, aws: Aws, cluster: Database, key: Key, key_id: str) -> None:
     """Refuses if the key that was named is not the cluster's own."""
     named = _key(found, aws, key_id, "CHAOS_KEY_ID") if key_id else None
@@ -234,21 +270,31 @@ def _of_cluster(cluster: Database) -> list[Finding]:
     return [refused(cluster.kind.word, why)]
 
 
-def _of_the_rest(found: Inspection, aws: Aws, settings: Settings, target: Target) -> list[Finding]:
-    """What else is under the key; the target's other databases are known from here on."""
+def _of_the_rest(
+    found: Inspection, aws: Aws, settings: Settings, target: Target, needs: Needs
+) -> list[Finding]:
+    """What else is under the key, or under the keys of its custom key store; the target's other
+    databases are known from here on."""
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
-    others = there.beside(key.arn, cluster)
+    store = key_store.reached(aws, there, key, cluster) if needs.reach == "store" else None
+    affected = [str(each) for each in there.others(key.arn, cluster)]
+    affected += store.affected if store else []
+    others = [*there.beside(key.arn, cluster), *(store.databases if store else ())]
     found.target = replace(target, others=tuple(others))
-    consented = _blast_radius(there, cluster, key, settings.blast_radius)
+    consented = _blast_radius(affected, cluster, key, settings.blast_radius, needs)
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
+    lost = store.keys if store else []
+    where = "a key of the same custom key store" if store else "the same key"
     within = timedelta(seconds=settings.real(settings.backup_within))
     go_without = settings.without_backup == "yes"
     return [
+        *([store.store] if store else ()),
         consented,
-        *(_checked(lambda: beside(aws, others)) if wanted else ()),
-        backup(aws, cluster, there.snapshots_of(cluster), within, go_without),
+        *(_checked(lambda: key_store.allowed(aws, store.keys)) if store and wanted else ()),
+        *(_checked(lambda: beside(aws, others, where)) if wanted else ()),
+        backup(aws, cluster, there.snapshots_of(cluster), within, go_without, lost=lost),
     ]
 
 
@@ -278,18 +324,22 @@ def _alone(finding: Finding) -> Finding:
     return refused(finding.about, why)
 
 
-def _blast_radius(there: Survey, cluster: Database, key: Key, consented: int) -> Finding:
-    """Names everything else that would lose the key: consent must give the exact number of it."""
-    others = [str(user) for user in there.others(key.arn, cluster)]
+def _blast_radius(
+    others: list[str], cluster: Database, key: Key, consented: int, needs: Needs
+) -> Finding:
+    """Names everything else that would lose its key: consent must give the exact number of it."""
+    also = "" if needs.reach == "key" else " or another of its custom key store"
     if len(others) == consented:
-        also = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
-        return ok("blast radius", f"{cluster.id} with its instances and snapshots{also}")
+        more = f", and with it, as CHAOS_BLAST_RADIUS says, {_named(others)}" if others else ""
+        return ok("blast radius", f"{cluster.id} with its instances and snapshots{more}")
     if not others:
-        why = f"nothing but {cluster.id} uses the key, and CHAOS_BLAST_RADIUS says {consented}"
+        why = (
+            f"nothing but {cluster.id} uses the key{also}, and CHAOS_BLAST_RADIUS says {consented}"
+        )
         return refused("blast radius", f"{why}: look again, and set it to 0")
     return refused(
         "blast radius",
-        f"{len(others)} other things use the key of {cluster.id} and would lose it too "
+        f"{len(others)} other things use the key of {cluster.id}{also} and would lose it too "
         f"({_named(others)}): if that is wanted, set CHAOS_BLAST_RADIUS={len(others)}"
         + (f", which says {consented}" if consented else ""),
     )

@@ -21,6 +21,7 @@ from chaosaws_kms_ext.aws.names import ALLOW, TAG
 from chaosaws_kms_ext.aws.principals import asker
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs
+from chaosaws_kms_ext.iam.permissions import on_none
 from chaosaws_kms_ext.settings.parsers import QUEUE
 
 __all__ = ["Identity", "identity", "may_finish", "may_undo", "role_of", "switch_may_undo"]
@@ -102,7 +103,7 @@ def may_undo(
         key,
         UNDO,
         (
-            (key.arn, (*needs.undo, "kms:DescribeKey", *needs.look)),
+            *_on(key, (*needs.undo, "kms:DescribeKey", *needs.look)),
             *((each.arn, _started_by(each)) for each in clusters),
         ),
     )
@@ -128,7 +129,7 @@ def may_finish(
     if who.is_root:
         return []
     asked: list[tuple[str, Sequence[str]]] = [
-        (key.arn, needs.inject),
+        *_on(key, needs.inject),
         ("*", ("rds:DescribeEvents", *(("cloudwatch:DescribeAlarms",) if alarms else ()))),
     ]
     if queue:
@@ -154,7 +155,7 @@ def switch_may_undo(
         key,
         UNDO,
         (
-            (key.arn, needs.undo),
+            *_on(key, needs.undo),
             *((each.arn, _started_by(each)[:1]) for each in clusters),
         ),
     )
@@ -168,6 +169,13 @@ def _started_by(database: Database) -> tuple[str, str]:
     """The actions that start one, and that look at it."""
     kind = database.kind
     return f"rds:{kind.start_operation}", f"rds:{kind.describe_operation}"
+
+
+def _on(key: Key, actions: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """These actions, by the resource that IAM is asked about: the key, or none."""
+    anywhere = tuple(each for each in actions if on_none(each))
+    on_key = tuple(each for each in actions if not on_none(each))
+    return [each for each in ((key.arn, on_key), ("*", anywhere)) if each[1]]
 
 
 def _queue_arn(given: str, key_arn: str) -> str:

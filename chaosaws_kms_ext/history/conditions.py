@@ -91,6 +91,8 @@ class Conditions:
     versions: Mapping[str, str] = field(default_factory=_versions)
     earlier: Mapping[str, Earlier] = field(default_factory=dict)
     """Objectives that are held against earlier runs: name → those, as they were at the start."""
+    by_others: bool = False
+    """Whether the run only watches, and the key is somebody else's to take away."""
 
     def write(self, folder: Path) -> None:
         """Into a `history/` folder; raises OSError."""
@@ -134,6 +136,7 @@ def _conditions(said: dict[str, Any]) -> Conditions:
     limits = dict(said["objectives"]).values()
     if not all(limit is None or type(limit) in (int, float) for limit in limits):
         raise ValueError("the limit of an objective is a number")
-    if not isinstance(said["expects_outage"], bool):
-        raise ValueError("expects_outage is true or false")
+    for name in ("expects_outage", "by_others"):
+        if not isinstance(said.get(name, False), bool):
+            raise ValueError(f"{name} is true or false")
     return Conditions(**fields)

@@ -102,13 +102,23 @@ class SwitchArmed(TypedDict):
     due: str
 
 
+SeenBy = Literal["key-state", "key-policy", "cluster-status"]
+"""What showed that somebody else took the key away, or gave it back."""
+
+
 class Injected(Exact):
-    """The fault; `others`: the other clusters under the key."""
+    """The fault; `others`: the other clusters under the key. By whom, if it was not this run, and
+    what showed it: then `fault` is `by-others`; `state`: the key's; `well_before_seconds`: how long
+    before all was still well, where only the cluster's status showed it."""
 
     fault: str
     key: str
     cluster: str
     others: NotRequired[list[str]]
+    by: NotRequired[str]
+    seen_by: NotRequired[SeenBy]
+    state: NotRequired[str]
+    well_before_seconds: NotRequired[float]
 
 
 class PutBack(Exact):
@@ -117,12 +127,71 @@ class PutBack(Exact):
     key: str
     cluster: str
     by: NotRequired[str]
+    seen_by: NotRequired[SeenBy]
 
 
 class OfCluster(Exact):
     """What was done to a cluster, or to an instance that is no cluster's (`db:` and its id)."""
 
     cluster: str
+
+
+class SnapshotOrdered(Exact):
+    """Of a cluster, or as a copy of another snapshot."""
+
+    snapshot: str
+    cluster: NotRequired[str]
+    source: NotRequired[str]
+
+
+class StayedTerminal(OfCluster):
+    """For how long it was watched, and what StartDBCluster was refused with."""
+
+    seconds: float
+    start_refused_with: str
+
+
+class RowsFrom(TypedDict):
+    """Where the writes of a load were looked for."""
+
+    load: str
+    cluster: str
+
+
+KeyOf = Literal["master-secret", "performance-insights", "activity-stream"]
+"""What a secondary key encrypts (aws/secondary_keys.py)."""
+
+
+class SecondaryKey(TypedDict):
+    """What it is of; None: the cluster has none."""
+
+    key_of: KeyOf
+    key: str | None
+
+
+class SecondaryUse(Exact):
+    """Whether what the key encrypts could be used, and how it went; `works` is None where that is
+    not known. `cached_login`: of a secret, whether a login with the password worked that was read
+    before. `newest_record`: of an activity stream, UTC."""
+
+    key_of: KeyOf
+    works: bool | None
+    code: str
+    why: str
+    status: str
+    cached_login: bool | None
+    newest_record: str | None
+
+
+class SecondaryTold(TypedDict):
+    """When the call that took the key away is in CloudTrail, UTC, and how many failed Decrypts
+    with the key; None: not known, `why`."""
+
+    key_of: KeyOf
+    key: str
+    taken: str | None
+    failed_decrypts: int | None
+    why: str
 
 
 class RestoreOrdered(OfCluster):
@@ -239,6 +308,7 @@ class Audit(TypedDict):
     complete: bool
     disabled_by: By | None
     enabled_by: By | None
+    started_by: NotRequired[By | None]
     failed_decrypts: int
     first_failed_decrypt: str | None
     unknown: list[str]
@@ -268,9 +338,13 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.PUT_BACK: PutBack,
     EventName.START_CALLED: OfCluster,
     EventName.JOURNAL_CLOSED: JournalClosed,
+    EventName.SNAPSHOT_ORDERED: SnapshotOrdered,
     EventName.RESTORE_ORDERED: RestoreOrdered,
     EventName.RESTORED: OfCluster,
     EventName.FIRST_ANSWER: OfCluster,
+    EventName.TERMINAL: OfCluster,
+    EventName.STAYED_TERMINAL: StayedTerminal,
+    EventName.ROWS_FROM: RowsFrom,
     EventName.STATUS: Status,
     EventName.STATUS_UNKNOWN: Why,
     EventName.OTHER_STATUS: OtherStatus,
@@ -279,6 +353,9 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.RDS_EVENTS_UNKNOWN: Why,
     EventName.ALARM: Alarm,
     EventName.ALARMS_UNKNOWN: Why,
+    EventName.SECONDARY_KEY: SecondaryKey,
+    EventName.SECONDARY_USE: SecondaryUse,
+    EventName.SECONDARY_TOLD: SecondaryTold,
     EventName.SEALED: Sealed,
     EventName.DECRYPTED: Decrypted,
     EventName.LOAD_STARTED: LoadStarted,

@@ -11,7 +11,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["CALLS", "Call", "Caller", "Permission", "Resource", "When", "of_own", "of_target"]
+from chaosaws_kms_ext.iam.needs import Needs
+
+__all__ = [
+    "CALLS",
+    "Call",
+    "Caller",
+    "Permission",
+    "Resource",
+    "When",
+    "of_own",
+    "of_target",
+    "on_none",
+]
+
+
+def on_none(action: str) -> bool:
+    """Whether an action of KMS has no resource type (Service Authorization Reference, AWS KMS).
+
+    It is allowed on `*`, and no tag narrows it down: a custom key store has neither ARN nor tags.
+    """
+    return action.endswith(("CustomKeyStore", "CustomKeyStores")) or action == "kms:ListKeys"
 
 
 class Caller(Enum):
@@ -21,8 +41,13 @@ class Caller(Enum):
     """Who only looks: the probes, `chaos kms doctor`."""
     RUN = "run"
     """Who runs experiments and puts back: `chaos run`, the watchdog, `chaos kms restore`."""
+    WATCHER = "watch"
+    """Who runs an experiment that only watches what others do to the key: looks, and no more."""
     MAKER = "make"
     """Who runs experiments that make keys, clusters and snapshots: what that takes besides."""
+    SECONDARY = "secondary"
+    """Who runs experiments that use what a cluster's secondary keys encrypt: what that takes
+    besides."""
     SWITCH = "switch"
     """EventBridge Scheduler, for the dead man's switch."""
 
@@ -48,6 +73,9 @@ class Resource(Enum):
     DATABASE_USER = "the user of the database"
     QUEUE = "the queue of RDS' events"
     """These three only where they are named."""
+    RDS_SECRETS = "every secret that RDS manages for a cluster"
+    METRICS = "the metrics of every instance"
+    STREAMS = "the Kinesis stream of every activity stream"
     MADE_ALIASES = "the aliases of keys that a run makes"
     MADE_CLUSTERS = "the clusters that a run makes"
     MADE_INSTANCES = "the instances that a run makes"
@@ -96,11 +124,14 @@ class Call:
     permissions: Sequence[Permission]
 
 
-LOOKS = (Caller.PROBE, Caller.RUN)
+LOOKS = (Caller.PROBE, Caller.RUN, Caller.WATCHER)
 LOOKS_OF_MAKER = (Caller.PROBE, Caller.MAKER)
 """What no run needs that only takes a key away."""
+LOOKS_OF_TRAIL = (*LOOKS_OF_MAKER, Caller.WATCHER)
 RUNS = (Caller.RUN,)
+ALL_RUNS = (Caller.RUN, Caller.WATCHER)
 MAKES = (Caller.MAKER,)
+USES = (Caller.SECONDARY,)
 UNDOES = (Caller.RUN, Caller.SWITCH)
 
 
@@ -140,6 +171,8 @@ FOR_RDS = tuple(
 CALLS = (
     # API reference, GetCallerIdentity: "No permissions are required".
     Call("sts", "GetCallerIdentity", LOOKS, ()),
+    # Of `chaos kms doctor --all`, where no Region is named.
+    _call("ec2", "DescribeRegions", (Caller.PROBE,), Resource.ANYTHING),
     # Looks are not held to the tag: the guard has to see what does not carry it, to say so.
     _call("kms", "DescribeKey", LOOKS, Resource.KEYS),  # of the backup's key as well
     _call("kms", "ListResourceTags", LOOKS, Resource.KEY),
@@ -148,7 +181,7 @@ CALLS = (
     _call("kms", "GetKeyRotationStatus", LOOKS_OF_MAKER, Resource.KEYS),
     _call("kms", "ListKeyRotations", LOOKS_OF_MAKER, Resource.KEYS),
     # Service Authorization Reference, AWS CloudTrail: it has no resource type.
-    _call("cloudtrail", "LookupEvents", LOOKS_OF_MAKER, Resource.ANYTHING),
+    _call("cloudtrail", "LookupEvents", (*LOOKS_OF_TRAIL, *USES), Resource.ANYTHING),
     _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
     _call("rds", "DescribeDBInstances", LOOKS, Resource.INSTANCES),
     _call("rds", "DescribeDBClusterSnapshots", LOOKS, Resource.ANYTHING),
@@ -163,11 +196,11 @@ CALLS = (
     _call("iam", "GetRole", LOOKS, Resource.PRINCIPAL),
     # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.
     # API reference, DescribeAlarms: with a narrower scope it says nothing of composite alarms.
-    _call("cloudwatch", "DescribeAlarms", RUNS, Resource.ANYTHING),
+    _call("cloudwatch", "DescribeAlarms", ALL_RUNS, Resource.ANYTHING),
     # Service Authorization Reference, Amazon SQS. Only where CHAOS_EVENTS_QUEUE names one.
-    _call("sqs", "GetQueueUrl", RUNS, Resource.QUEUE),
-    _call("sqs", "ReceiveMessage", RUNS, Resource.QUEUE),
-    _call("sqs", "DeleteMessage", RUNS, Resource.QUEUE),
+    _call("sqs", "GetQueueUrl", ALL_RUNS, Resource.QUEUE),
+    _call("sqs", "ReceiveMessage", ALL_RUNS, Resource.QUEUE),
+    _call("sqs", "DeleteMessage", ALL_RUNS, Resource.QUEUE),
     _call("scheduler", "CreateScheduleGroup", RUNS, Resource.GROUP),
     _call(
         "scheduler", "CreateSchedule", RUNS, Resource.SCHEDULES, When.ALWAYS,
@@ -177,10 +210,21 @@ CALLS = (
     _call("scheduler", "ListSchedules", RUNS, Resource.ANYTHING),
     _call("scheduler", "GetSchedule", RUNS, Resource.ALL_SCHEDULES),
     _call("scheduler", "DeleteSchedule", RUNS, Resource.SCHEDULES),
-    _call("secretsmanager", "GetSecretValue", RUNS, Resource.SECRET),
-    _call("secretsmanager", "DescribeSecret", RUNS, Resource.SECRET),
+    # Aurora User Guide, rds-secrets-manager, and "Changing an AWS KMS policy for Performance
+    # Insights"; Service Authorization Reference, AWS Performance Insights and Amazon Kinesis.
+    _call("secretsmanager", "GetSecretValue", USES, Resource.RDS_SECRETS),
+    _call(
+        "pi", "GetResourceMetrics", USES, Resource.METRICS, When.ALWAYS,
+        Permission("kms:GenerateDataKey", Resource.KEYS, When.TAGGED),
+    ),
+    _call("kinesis", "ListShards", USES, Resource.STREAMS),
+    _call("kinesis", "GetShardIterator", USES, Resource.STREAMS),
+    _call("kinesis", "GetRecords", USES, Resource.STREAMS),
+    _call("kms", "Decrypt", USES, Resource.KEYS, When.TAGGED),
+    _call("secretsmanager", "GetSecretValue", ALL_RUNS, Resource.SECRET),
+    _call("secretsmanager", "DescribeSecret", ALL_RUNS, Resource.SECRET),
     # No call of ours: what the database asks IAM of whoever shows it a token.
-    _call("rds-db", "connect", RUNS, Resource.DATABASE_USER),
+    _call("rds-db", "connect", ALL_RUNS, Resource.DATABASE_USER),
     # API reference, CreateKey: tags take kms:TagResource. KMS has no condition that allows it only
     # there, so who has it can give the tag to any key that IAM policies rule.
     _call(
@@ -232,13 +276,21 @@ CALLS = (
 )  # fmt: skip
 
 
-def of_target(inject: Sequence[str], undo: Sequence[str], look: Sequence[str]) -> list[Call]:
-    """The calls of a fault that takes the key of the run's cluster away, from their actions."""
+def of_target(needs: Needs) -> list[Call]:
+    """The calls of a fault that takes the key of the run's cluster away."""
+    others = ("ListGrants", "ListResourceTags") if needs.reach == "store" else ()
     return [
-        *(_call(*_named(each), RUNS, Resource.KEY, When.TAGGED) for each in inject),
-        *(_call(*_named(each), UNDOES, Resource.KEY, When.TAGGED_OR_NAMED) for each in undo),
-        *(_call(*_named(each), RUNS, Resource.KEY) for each in look),
+        *(_of_target(each, RUNS, When.TAGGED) for each in needs.inject),
+        *(_of_target(each, UNDOES, When.TAGGED_OR_NAMED) for each in needs.undo),
+        *(_of_target(each, LOOKS) for each in needs.look),
+        *(_call("kms", each, LOOKS, Resource.KEYS) for each in others),
     ]
+
+
+def _of_target(action: str, callers: Sequence[Caller], when: When = When.ALWAYS) -> Call:
+    if on_none(action):
+        return _call(*_named(action), callers, Resource.ANYTHING)
+    return _call(*_named(action), callers, Resource.KEY, when)
 
 
 def of_own(*actions: str) -> list[Call]:

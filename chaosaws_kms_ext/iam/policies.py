@@ -98,6 +98,9 @@ class Place:
             Resource.SECRET: [self._secret] if self.secret else [],
             Resource.DATABASE_USER: [user] if self.database_user else [],
             Resource.QUEUE: [self._of("sqs", self.queue)] if self.queue else [],
+            Resource.RDS_SECRETS: [self._of("secretsmanager", "secret:rds!cluster-*")],
+            Resource.METRICS: [self._of("pi", "metrics/rds/*")],
+            Resource.STREAMS: [self._of("kinesis", "stream/aws-rds-das-*")],
             Resource.MADE_ALIASES: [self._of("kms", f"alias/{PREFIX}*")],
             Resource.MADE_CLUSTERS: [self._of("rds", f"cluster:{PREFIX}*")],
             Resource.MADE_INSTANCES: [self._of("rds", f"db:{PREFIX}*")],
@@ -137,7 +140,7 @@ def calls(target: Iterable[Needs] = (), own: Iterable[Needs] = ()) -> list[Call]
     """Every call of ours, with those of faults on the key of the run's cluster (`target`), and of
     faults on a key that the run made (`own`)."""
     return [
-        *(call for each in target for call in of_target(each.inject, each.undo, each.look)),
+        *(call for each in target for call in of_target(each)),
         *(call for each in own for call in of_own(*each.inject, *each.undo, *each.look)),
         *CALLS,
     ]

@@ -188,10 +188,11 @@ def _put_one_back(run: Run, entry: Entry) -> Entry:
         by = {"by": "chaos kms restore"} if others else {}
         # A call that was cut off may be carried out after its undo.
         cut_off = not others and not _answered(run, entry)
-        answer = _seen_back(run, entry) if others else replay(Aws.of(run), entry.undo, cut_off)
+        aws, within = Aws.of(run), run.settings.real(run.settings.connect_timeout)
+        answer = _seen_back(run, entry) if others else replay(aws, entry.undo, cut_off, within)
         if cut_off:
             time.sleep(IN_FLIGHT)
-            replay(Aws.of(run), entry.undo)
+            replay(aws, entry.undo, slow_within=within)
         mine.key_away.remove(entry)
         run.event(EventName.PUT_BACK, answer, key=entry.key, cluster=entry.cluster, **by)
         with contextlib.suppress(OSError):  # the entry as it is does no harm either

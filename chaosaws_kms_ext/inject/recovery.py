@@ -81,13 +81,21 @@ class Recovery:
     """The recovery of one cluster, by the settings of the run."""
 
     def __init__(
-        self, run: Run, cluster_id: str, back: Event, answered: Callable[[], bool]
+        self,
+        run: Run,
+        cluster_id: str,
+        back: Event,
+        answered: Callable[[], bool],
+        strategy: str = "",
     ) -> None:
-        """`back`: the event that the key was put back. `answered`: whether the load is, again."""
+        """`back`: the event that the key was put back. `answered`: whether the load is, again.
+        `strategy`: another than that of the settings."""
         self._run, self.cluster_id, self._back = run, cluster_id, back
         self._answered = answered
         settings = run.settings
-        self._plan = Plan(settings.recovery_strategy, settings.real(settings.self_restart_within))
+        self._plan = Plan(
+            strategy or settings.recovery_strategy, settings.real(settings.self_restart_within)
+        )
         self._seen: Database | None = None
 
     @property

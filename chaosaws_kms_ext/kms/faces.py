@@ -23,6 +23,8 @@ class Face:
     """The fault's name, from the action's arguments; empty if it injects none with these."""
     undo: str
     """The action that puts it back."""
+    key_of: Callable[[Mapping[str, Any]], str] = lambda given: ""
+    """Which secondary key of the cluster it takes; empty if it takes that of the storage."""
 
 
 FACES = {
@@ -31,6 +33,11 @@ FACES = {
     "put_key_policy": Face(lambda given: "put-key-policy", "restore_key_policy"),
     "schedule_key_deletion": Face(
         lambda given: "schedule-key-deletion" if given.get("key_id", TARGET) == TARGET else "", UNDO
+    ),
+    "lose_secondary_key": Face(
+        lambda given: str(given.get("fault", "disable-key")),
+        UNDO,
+        lambda given: str(given.get("key_of", "")),
     ),
 }
 """Action → what it injects."""

@@ -14,7 +14,7 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
-from chaosaws_kms_ext.aws import kms, rds
+from chaosaws_kms_ext.aws import key_stores, kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
@@ -32,6 +32,7 @@ __all__ = [
     "key_policy_allows",
     "key_policy_lets",
     "key_state",
+    "key_store_state",
     "rotation_is_listed",
     "rotation_status",
     "sealed",
@@ -54,6 +55,26 @@ def key_state(
     """
     with activities.plainly(configuration) as run:
         return kms.describe(Aws.of(run), key_id or activities.key_id(run)).state
+
+
+def key_store_state(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> str | None:
+    """The connection state of the custom key store that the key is in: `CONNECTED`, `FAILED`, …
+
+    `null` for a key that is in none. `key_id` is an id, an ARN or an alias; by default the key of
+    this run's cluster. IAM: kms:DescribeKey, kms:DescribeCustomKeyStores. Source of the states: KMS
+    Developer Guide, xks-connect-disconnect.
+    """
+    with activities.plainly(configuration) as run:
+        aws = Aws.of(run)
+        store = kms.describe(aws, key_id or activities.key_id(run)).store
+        if not store:
+            return None
+        found = key_stores.describe(aws, store)
+        if found.error:
+            logger.info(f"the custom key store {found.name} ({store}) says {found.error}")
+        return found.state
 
 
 def seconds_until_deletion(

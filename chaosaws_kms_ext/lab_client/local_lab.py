@@ -72,33 +72,38 @@ class LocalLab:
         readers: int = 0,
         clusters: int = 1,
         database: str = "cluster",
+        key_store: str = "no",
+        recoverable_for: float | None = None,
+        secondary_keys: bool = False,
     ) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
         With `iam` it holds callers that its IAM knows to their policies in every service; with
         `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
         first has so many `readers`, or is an instance that is no cluster's (`database`).
+
+        `key_store`: where the key is: no, cloudhsm or external.
+        Without their key they are recoverable for `recoverable_for` AWS seconds, by default for as
+        long as on AWS. With `secondary_keys` the first has a secret, Performance Insights and an
+        activity stream, each under a key of its own.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
-        numbers = {"port": port, "readers": readers, "clusters": clusters}
-        words = {"profile": profile, "database": database}
-        command = _command(speed, words, numbers, iam=iam, tls=tls)
+        numbers = {"speed": speed, "port": port, "readers": readers, "clusters": clusters}
+        options = {"profile": profile, "database": database, "key-store": key_store, **numbers}
+        if recoverable_for is not None:
+            options["recoverable-for"] = recoverable_for
+        command = _command(options, {"iam": iam, "tls": tls, "secondary-keys": secondary_keys})
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
         finally:
             os.close(theirs)
         try:
-            said = first_line(ours, START_TIMEOUT)
-            ready: dict[str, Any] = json.loads(said) if said else {"error": _last_line(log)}
-            if "error" in ready:
-                raise LabDidNotStart(ready["error"])
-        except BaseException as problem:
+            ready = _ready(ours, log)
+        except BaseException:
             child.stop()
             log.close()
-            if isinstance(problem, ValueError):
-                raise LabDidNotStart("the lab said something that is not JSON") from problem
             raise
         finally:
             os.close(ours)
@@ -171,17 +176,25 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         boto3.DEFAULT_SESSION = session
 
 
-def _command(
-    speed: float, words: Mapping[str, str], numbers: Mapping[str, int], **flags: bool
-) -> list[str]:
+def _command(options: Mapping[str, object], flags: Mapping[str, bool]) -> list[str]:
     """What starts the lab."""
-    options = {"speed": str(speed), **words}
-    options |= {name: str(number) for name, number in numbers.items()}
     return [
         *(sys.executable, "-m", "chaosaws_kms_lab"),
-        *(word for name, value in options.items() for word in (f"--{name}", value)),
+        *(word for name, value in options.items() for word in (f"--{name}", str(value))),
         *(f"--{name}" for name, wanted in flags.items() if wanted),
     ]
+
+
+def _ready(pipe: int, log: IO[Any]) -> dict[str, Any]:
+    """What the lab says of itself once it is ready; raises LabDidNotStart."""
+    said = first_line(pipe, START_TIMEOUT)
+    try:
+        ready: dict[str, Any] = json.loads(said) if said else {"error": _last_line(log)}
+    except ValueError as problem:
+        raise LabDidNotStart("the lab said something that is not JSON") from problem
+    if "error" in ready:
+        raise LabDidNotStart(ready["error"])
+    return ready
 
 
 def _last_line(log: IO[Any]) -> str:

@@ -18,7 +18,7 @@ from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.waiting import TimedOut, Wait
 from chaosaws_kms_ext.watcher import watch_beside
 
-__all__ = ["run_on", "start_load", "stop_load"]
+__all__ = ["read_back_from", "run_on", "start_load", "stop_load"]
 
 
 def start_load(
@@ -103,6 +103,32 @@ def stop_load(
             return {"load": name, "why": "it was not started"}
         loads.stop(run, name)
         return {"load": name}
+
+
+def read_back_from(
+    cluster_id: str,
+    name: str = loads.MAIN,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict[str, Any]:
+    """End a load whose cluster is lost for good, and look for its writes in another cluster.
+
+    After `wait_until_terminal`, in a cluster that replaces the lost one: what was acknowledged and
+    is not there is the loss that `recovery_point` in the summary counts and dates. Before a load
+    is started there, which begins with an empty schema.
+
+    Parameters
+    ----------
+    cluster_id : the DB cluster that replaces the lost one.
+    name : of the load.
+
+    Returns `load` and `cluster`. Raises ActivityFailed. IAM: rds:DescribeDBClusters,
+    rds:DescribeDBInstances.
+    """
+    with activities.plainly(configuration) as run:
+        cluster = rds.describe(Aws.of(run), cluster_id)
+        loads.stop_lost(run, loads.named(name), cluster, conninfo_for(run, cluster))
+        return {"load": name, "cluster": cluster.id}
 
 
 def _is_file(path: object) -> bool:

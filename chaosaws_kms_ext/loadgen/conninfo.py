@@ -21,7 +21,7 @@ from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
 from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["conninfo_for", "conninfo_for_readers"]
+__all__ = ["conninfo_as", "conninfo_for", "conninfo_for_readers"]
 
 ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
 LOGIN = frozenset({"dbname", "passfile", "user"})
@@ -46,6 +46,17 @@ def conninfo_for(run: Run, cluster: Database) -> str:
     known = f"{cluster.arn} {cluster.address}"
     if known not in run.conninfos:
         run.conninfos[known] = _conninfo(run, cluster)
+    return run.conninfos[known]
+
+
+def conninfo_as(run: Run, cluster: Database, user: str, password: str) -> str:
+    """A conninfo of the cluster's database for this user, whose password is in a passfile of the
+    run. Raises OSError."""
+    known = f"{cluster.arn} {cluster.address} {user} {hash(password)}"
+    if known not in run.conninfos:
+        given = _without(conninfo_to_dict(run.settings.database), ADDRESS | LOGIN)
+        database = rds.conninfo(cluster, make_conninfo("", **given, user=user))
+        run.conninfos[known] = _with_passfile(run, database, Line(user, password))
     return run.conninfos[known]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,9 @@ from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.checkers.recovery_curve import AS_BEFORE
 from chaosaws_kms_ext.checkers.stale_reads import READER as READER_ENDPOINT
 from chaosaws_kms_ext.history import MAIN, READER, EventName
-from chaosaws_kms_ext.history.reader import read_history
+from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.operations_file import HistoryDamaged
+from chaosaws_kms_ext.history.reader import read_history, read_what_is_there
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.process import KEPT, Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed
@@ -39,6 +43,7 @@ __all__ = [
     "steady",
     "steady_timeout",
     "stop",
+    "stop_lost",
     "until_as_fast_as_before",
 ]
 
@@ -54,6 +59,9 @@ WORKERS_WITHIN = 600.0
 
 ROWS_TIMEOUT = 30.0
 """Seconds to read the written rows back."""
+
+READS, READ_AGAIN = 5, 0.2
+"""How often records that are still written are read, and seconds between."""
 
 
 def named(name: object) -> str:
@@ -218,7 +226,7 @@ def until_as_fast_as_before(run: Run, load: Load) -> bool:
     limit = run.settings.real(run.settings.normal_latency_within)
     if not limit or run.folder is None or run.interrupted:
         return False
-    before = normal_latency(read_history(run.folder / "history"), load.config.name, [])
+    before = normal_latency(_while_written(run.folder / "history"), load.config.name, [])
     # Two slices: one of the checker's lies in them whole.
     seconds = 2 * slice_width(load.config.rate)
     if before is None or seconds > KEPT / 2:  # so few arrivals say nothing in time
@@ -235,6 +243,15 @@ def until_as_fast_as_before(run: Run, load: Load) -> bool:
     except TimedOut:
         return False
     return not load.ended
+
+
+def _while_written(folder: Path) -> History:
+    """The history of a run that goes on: a batch that is just being written looks damaged."""
+    for _ in range(READS):
+        with contextlib.suppress(HistoryDamaged):
+            return read_history(folder)
+        time.sleep(READ_AGAIN)
+    return read_what_is_there(folder)[0]
 
 
 def stop(run: Run, name: str) -> None:
@@ -260,12 +277,32 @@ def stop(run: Run, name: str) -> None:
         read_rows_back(run, load, ROWS_TIMEOUT)
 
 
-def read_rows_back(run: Run, load: Load, timeout: float) -> None:
+def stop_lost(run: Run, name: str, cluster: Database, database: str) -> None:
+    """Ends a load whose own cluster is lost for good, and reads what it wrote back from another
+    cluster (`database`: a conninfo of it).
+
+    Raises Refused if there is no such load, or its cluster is not lost; LoadFailed.
+    """
+    load = run.loads.get(name)
+    if load is None:
+        raise Refused(f"no load called {name} was started")
+    started = run.last(EventName.LOAD_STARTED, load=name)
+    its = started.details.get("cluster") if started else None
+    if its is None or run.last(EventName.TERMINAL, cluster=its) is None:
+        raise Refused(f"the cluster of the load {name} is not lost for good: stop it by stop_load")
+    end(run, load)
+    run.loads.stopped.add(name)
+    read_rows_back(run, load, ROWS_TIMEOUT, database)
+    run.event(EventName.ROWS_FROM, load=name, cluster=cluster.id)
+
+
+def read_rows_back(run: Run, load: Load, timeout: float, database: str = "") -> None:
     """Keeps the rows that a load's writes left, in memory and in the history.
 
-    Raises LoadFailed, also where they could be read and not written down.
+    `database`: a conninfo, if they are read elsewhere than they were written. Raises LoadFailed,
+    also where they could be read and not written down.
     """
-    found = load.rows(timeout)
+    found = load.rows(timeout, database)
     if found is None:
         return
     run.loads.rows[load.config.name] = found

@@ -23,7 +23,7 @@ from chaosaws_kms_ext.loadgen.passfile import Line, Passfile, fits
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["RENEW_EVERY", "Passwords", "passwords"]
+__all__ = ["RENEW_EVERY", "Passwords", "passwords", "read_secret"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -174,7 +174,7 @@ def _of_iam(aws: Aws, given: str, cluster: Database, options: dict[str, str]) ->
 def _of_secret(aws: Aws, settings: Settings, cluster: Database) -> Found:
     """IAM: secretsmanager:GetSecretValue; kms:Decrypt on its key, if it is not AWS' own."""
     secret = settings.database_secret
-    user, _ = _read(aws, secret)
+    user, _ = read_secret(aws, secret)
     named = conninfo_to_dict(settings.database).get("user", user)
     if named != user:
         raise Refused(
@@ -183,7 +183,7 @@ def _of_secret(aws: Aws, settings: Settings, cluster: Database) -> Found:
         )
 
     def lines() -> list[Line] | None:
-        now, password = _read(aws, secret)
+        now, password = read_secret(aws, secret)
         # Rotation with alternating users leaves the other's password as it is until the next time
         # (Secrets Manager User Guide, "Rotation strategy").
         return [Line(user, password)] if now == user else None
@@ -191,7 +191,7 @@ def _of_secret(aws: Aws, settings: Settings, cluster: Database) -> Found:
     return rds.conninfo(cluster, make_conninfo(settings.database, user=user)), lines
 
 
-def _read(aws: Aws, secret: str) -> tuple[str, str]:
+def read_secret(aws: Aws, secret: str) -> tuple[str, str]:
     """User and password, as RDS writes them (Secrets Manager User Guide, "JSON structure of Secrets
     Manager database credential secrets"); raises AwsError or Refused."""
     said = aws.call("secretsmanager", "GetSecretValue", {"SecretId": secret})
@@ -222,13 +222,21 @@ def _warn_of_key(aws: Aws, secret: str, key_arn: str) -> None:
     try:
         said = aws.call("secretsmanager", "DescribeSecret", {"SecretId": secret})
         named = said.get("KmsKeyId", "")
-        under = bool(named) and kms.describe(aws, named).arn == key_arn
+        if not named:
+            return
+        key = kms.describe(aws, named)
+        beside = bool(key.store) and kms.describe(aws, key_arn).store == key.store
     except AwsError as problem:
         logger.warning(f"Whether the secret {secret} is under the same key is not known: {problem}")
         return
-    if under:
+    if key.arn == key_arn:
         logger.warning(
             f"The secret {secret} is encrypted under the very key that this run takes away: "
             "meanwhile nobody can read the password to log in anew, and after a real loss of the "
             "key nobody ever could."
+        )
+    elif beside:
+        logger.warning(
+            f"The secret {secret} is encrypted under a key of the same custom key store as the "
+            "cluster: while that is disconnected nobody can read the password to log in anew."
         )

@@ -186,9 +186,13 @@ class Load:
         for path in self._recorded():
             path.unlink(missing_ok=True)
 
-    def rows(self, timeout: float) -> ReadBack | None:
-        """What the writes left in the database; None without writes. Raises LoadFailed."""
-        return schema.rows(self.config.database, timeout) if self.config.writes else None
+    def rows(self, timeout: float, database: str = "") -> ReadBack | None:
+        """What the writes left in the database; None without writes. Raises LoadFailed.
+
+        `database`: a conninfo, if it is another than the one that it writes to.
+        """
+        where = database or self.config.database
+        return schema.rows(where, timeout) if self.config.writes else None
 
     def drop(self, timeout: float) -> None:
         """Removes what the load made in the database; raises LoadFailed."""

@@ -55,6 +55,12 @@ NAMES: Mapping[str, str] = {
 }
 """Events that are marks, and what they are called."""
 
+OF_OTHERS: Mapping[str, str] = {
+    EventName.INJECTED: "key taken away",
+    EventName.PUT_BACK: "key given back",
+}
+"""What they are called where somebody else did it and the run only watched."""
+
 MORE = ("fault", "load", "event", "alarm", "state", "present", "why", "message")
 """Details that say what happened, in this order."""
 
@@ -98,7 +104,8 @@ def marks_of(history: History, times: Sequence[tuple[str, int | None]]) -> list[
 def _events(history: History) -> Iterator[Mark]:
     for event in history.events:
         if event.name in NAMES:
-            yield Mark(event.at, NAMES[event.name], _details(event.details))
+            names = OF_OTHERS if "seen_by" in event.details else NAMES
+            yield Mark(event.at, names[event.name], _details(event.details))
 
 
 def _details(details: dict[str, Any]) -> str:

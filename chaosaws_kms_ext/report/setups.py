@@ -49,4 +49,7 @@ def lab_of(settings: Settings) -> dict[str, Any] | None:
         return None
     faults = {"faults": list(settings.lab_faults)} if settings.lab_faults else {}
     tls = {"tls": True} if settings.lab_tls == "yes" else {}
-    return {"speed": settings.lab_speed, "profile": settings.lab_profile, **tls, **faults}
+    days = settings.lab_recoverable_for
+    shorter = {"recoverable_for": days} if days != Settings.lab_recoverable_for else {}
+    said = {"speed": settings.lab_speed, "profile": settings.lab_profile}
+    return {**said, **tls, **shorter, **faults}

@@ -65,6 +65,7 @@ class LabConditions(TypedDict):
     speed: float
     profile: str
     tls: NotRequired[Literal[True]]
+    recoverable_for: NotRequired[float]
     faults: NotRequired[list[dict[str, Any]]]
 
 
@@ -75,7 +76,8 @@ HEADER = {
     "lab": Field(
         LabConditions | None,
         "the lab's speed, timing profile, TLS, and the misbehaviours that were ordered of it; "
-        "`null` on AWS",
+        "`recoverable_for`, if its clusters were recoverable for another number of AWS seconds "
+        "than the 7 days of AWS: what follows from that is compressed; `null` on AWS",
     ),
     "verdict": Field(
         Literal["passed", "failed", "inconclusive", "aborted"],

@@ -102,6 +102,8 @@ def _keys_away(history: History) -> list[str]:
     """The keys that were taken away, or were to be, and not put back after that."""
     last: dict[str, str] = {}
     for event in history.events:
+        if "seen_by" in event.details:
+            continue  # others took it
         if event.name in (EventName.JOURNAL_OPENED, EventName.INJECTED, EventName.PUT_BACK):
             last[str(event.details.get("key"))] = event.name
     return [key for key, name in last.items() if name != EventName.PUT_BACK]

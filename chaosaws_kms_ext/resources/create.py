@@ -59,12 +59,13 @@ def create(run: Run, key_id: str, name: str) -> Cluster:
 def snapshot(run: Run, cluster_id: str, name: str) -> Snapshot:
     """A snapshot of a cluster, under the cluster's own key. Raises as `create`."""
     snapshot_id = ledgers.name_of(run, name)
-    _order(
+    answered = _order(
         run,
         "snapshot",
         snapshot_id,
         lambda: rds.create_snapshot(Aws.of(run), snapshot_id, cluster_id, _tags(run)),
     )
+    run.event(EventName.SNAPSHOT_ORDERED, answered, snapshot=snapshot_id, cluster=cluster_id)
     return _available_snapshot(run, snapshot_id)
 
 
@@ -72,12 +73,13 @@ def copy(run: Run, source_id: str, key_id: str, name: str) -> Snapshot:
     """A copy of a snapshot under another key. Raises as `create`, also if it is under another."""
     key = kms.describe(Aws.of(run), key_id)
     snapshot_id = ledgers.name_of(run, name)
-    _order(
+    answered = _order(
         run,
         "snapshot",
         snapshot_id,
         lambda: rds.copy_snapshot(Aws.of(run), snapshot_id, source_id, key.arn, _tags(run)),
     )
+    run.event(EventName.SNAPSHOT_ORDERED, answered, snapshot=snapshot_id, source=source_id)
     found = _available_snapshot(run, snapshot_id)
     _check_key(f"the copy {found.id}", found.key, key.arn)
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaosaws_kms_ext.settings import parsers
+from chaosaws_kms_ext.settings.periods import periods
 
 __all__ = ["Table"]
 
@@ -106,6 +107,18 @@ class Table:
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"
     )
+    expect_loss: str = _setting(
+        parsers.choice("yes", "no"),
+        "yes",
+        "whether somebody is expected to take the key away, of an experiment that only watches; "
+        "`no`: it passes if the load is answered all the time",
+    )
+    return_timeout: float = _setting(
+        AURORA,
+        7200.0,
+        "AWS seconds until whoever took the key away has to have given it back, of an experiment "
+        "that only watches",
+    )
     recovery_strategy: str = _setting(
         parsers.choice("wait-then-start", "start", "self-only"),
         "wait-then-start",
@@ -141,6 +154,11 @@ class Table:
         "seconds that the key is away at most: the run puts it back some seconds earlier, or else "
         "its watchdog; never compressed; by default impact timeout, hold and 600",
     )
+    connect_timeout: float = _setting(
+        AURORA,
+        1800.0,
+        "AWS seconds for a custom key store to connect again; CloudHSM takes up to 20 minutes",
+    )
     rto: float = _setting(
         AURORA,
         3600.0,
@@ -150,6 +168,12 @@ class Table:
         AURORA,
         7200.0,
         "objective: AWS seconds from the order to restore until the restored cluster answers",
+    )
+    rpo: float = _setting(
+        AURORA,
+        14400.0,
+        "objective: AWS seconds of acknowledged writes that may be missing in what replaces a "
+        "cluster that is lost for good",
     )
     allowed_accounts: tuple[str, ...] = _setting(
         parsers.accounts, (), "account numbers, with commas; by default any that the tags allow"
@@ -169,6 +193,19 @@ class Table:
         parsers.choice("no", "yes"),
         "no",
         "whether a fault may schedule the deletion of the cluster's key, 30 days ahead (aws)",
+    )
+    not_during: tuple[str, ...] = _setting(
+        periods,
+        (),
+        "when no fault may be injected, with commas, in UTC: `2026-12-20/2027-01-02`, "
+        "`fri:16:00-mon:08:00`, or `maintenance`, the cluster's own window; a run must not reach "
+        "into one either",
+    )
+    allow_key_store: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether a fault may disconnect the custom key store that the cluster's key is in: with it "
+        "every key of the store is away (aws)",
     )
     without_switch: str = _setting(
         parsers.choice("no", "yes"),
@@ -226,6 +263,28 @@ class Table:
         "cluster",
         "what the lab's first database is: an Aurora cluster, or a DB instance of RDS for "
         "PostgreSQL",
+    )
+    lab_key_store: str = _setting(
+        parsers.choice("no", "cloudhsm", "external"),
+        "no",
+        "the custom key store of the lab's KMS that this key is in: of AWS CloudHSM, or external",
+    )
+    lab_somebody: str = _setting(
+        parsers.choice("disable-key", "deny-by-policy", "nobody"),
+        "disable-key",
+        "what somebody else does to the key on the lab while an experiment only watches",
+    )
+    lab_secondary_keys: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether the lab's cluster has a secret, Performance Insights and an activity stream, each "
+        "under a key of its own",
+    )
+    lab_recoverable_for: float = _setting(
+        AURORA,
+        7 * DAY,
+        "AWS seconds for which the lab's clusters stay recoverable without their key, before they "
+        "are lost for good: 7 days on AWS; fewer are said in the summary",
     )
     lab_faults: tuple[dict[str, Any], ...] = _setting(
         parsers.orders,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws import kms, rds, secondary_keys
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.errors import PlainError
@@ -58,6 +58,12 @@ def in_words(problem: Exception) -> str:
     return str(problem) if known else f"unexpected {problem!r:.300}"
 
 
+def _in_one_store(aws: Aws, *keys: str) -> bool:
+    """Whether the keys are in the same custom key store: a fault of that takes all of them away."""
+    stores = {kms.describe(aws, each).store for each in keys if each}
+    return len(stores) == 1 and "" not in stores
+
+
 def _look(aws: Aws, cluster_id: str, key: str, say: Say) -> str:
     """Starts the cluster if it is recoverable; how it is back, or empty if it is not yet."""
     try:
@@ -66,7 +72,9 @@ def _look(aws: Aws, cluster_id: str, key: str, say: Say) -> str:
         if problem.code in rds.MISSING:
             return f"the {rds.in_words(cluster_id)} is not there any more"
         raise
-    if cluster.key != key:
+    if cluster.key != key and not _in_one_store(aws, cluster.key, key):
+        if of := secondary_keys.of_cluster(aws, cluster, key):
+            return f"{cluster.in_words} is {cluster.status}: the key was that of its {of}"
         raise Refused(f"{cluster.in_words} is not encrypted under {key}")
     if cluster.meaning == "terminal":
         raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")

@@ -21,7 +21,7 @@ from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import GROUP, MOST_CALLS, MOST_CLUSTERS, schedules
 from chaosaws_kms_ext.run import Refused
-from chaosaws_kms_ext.undo.undo import Call, Undo
+from chaosaws_kms_ext.undo.undo import Call, NotAnUndo, Undo
 
 __all__ = [
     "FOR",
@@ -50,6 +50,7 @@ LOOKS = 3
 
 OPERATIONS = {
     "cancelKeyDeletion": "CancelKeyDeletion",
+    "connectCustomKeyStore": "ConnectCustomKeyStore",
     "enableKey": "EnableKey",
     "startDBCluster": "StartDBCluster",
     "startDBInstance": "StartDBInstance",
@@ -79,10 +80,18 @@ class Armed:
     @property
     def is_ours(self) -> bool:
         """Whether it is as `arm` makes it: schedules of others must not decide what is put back."""
-        wanted = _start(self.cluster) if self.starts else self.call
-        about = self.call == wanted and (self.starts or self.call.params == {"KeyId": self.key})
-        named = self.name in schedules(self.key) and about
+        named = self.name in schedules(self.key) and self._is_about_it
         return named and re.fullmatch(r"[\w-]{1,64}", self.run, re.ASCII) is not None
+
+    @property
+    def _is_about_it(self) -> bool:
+        if self.starts:
+            return self.call == _start(self.cluster)
+        try:
+            Undo((self.call,)).check_about(self.key)
+        except NotAnUndo:
+            return False
+        return True
 
     @property
     def is_lock(self) -> bool:

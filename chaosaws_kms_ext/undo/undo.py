@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ from typing import Any
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["UNDOES", "Call", "Check", "NotAnUndo", "Undo", "in_words"]
+
+STORE = re.compile(r"cks-[0-9a-z]{1,60}")
+"""The id of a custom key store (API reference, CreateCustomKeyStore: at most 64 letters)."""
 
 LONGEST = 200
 """Letters of a call's parameters that are said."""
@@ -46,6 +50,12 @@ class Call:
         """The error codes after which it need not be repeated: every replay can be repeated."""
         known = UNDOES.get((self.service, self.operation))
         return known.already_done if known else frozenset()
+
+    @property
+    def not_yet(self) -> frozenset[str]:
+        """The error codes after which it is to be repeated."""
+        known = UNDOES.get((self.service, self.operation))
+        return known.not_yet if known else frozenset()
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -94,6 +104,12 @@ class Check:
     call: Call
     jmespath: str
     equals: Any
+    under_way: tuple[Any, ...] = ()
+    """What it has while AWS is about it: then the call need not be repeated."""
+    failed: tuple[Any, ...] = ()
+    """What it has when AWS could not do it, and will not by a repeated call."""
+    reason: str = ""
+    """JMESPath of why."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +117,7 @@ class Undoing:
     """One call that an undo can have."""
 
     params: Mapping[str, str | None]
-    """Beside `KeyId`: name → the value that it has; None: any text."""
+    """Beside what it is about: name → the value that it has; None: any text."""
     check: Callable[[Mapping[str, Any]], Check]
     """What shows that it has had its effect, from its parameters."""
     already_done: frozenset[str] = frozenset()
@@ -110,6 +126,12 @@ class Undoing:
     """The parameters that are bytes; in a file they are base64."""
     once: bool = False
     """Whether AWS promises to take it only once, and until some instant."""
+    not_yet: frozenset[str] = frozenset()
+    """Error codes with which AWS answers while it does not take the call: it is repeated."""
+    slow: bool = False
+    """Whether its effect may take many minutes."""
+    of_store: bool = False
+    """Whether it is about the custom key store of the key, by `CustomKeyStoreId`, not the key."""
 
 
 def _enabled(params: Mapping[str, Any]) -> Check:
@@ -135,6 +157,18 @@ def _imported(params: Mapping[str, Any]) -> Check:
     return Check(Call("kms", "DescribeKey", key), said, wanted)
 
 
+def _connected(params: Mapping[str, Any]) -> Check:
+    store = {"CustomKeyStoreId": params["CustomKeyStoreId"]}
+    return Check(
+        Call("kms", "DescribeCustomKeyStores", store),
+        "CustomKeyStores[0].ConnectionState",
+        "CONNECTED",
+        under_way=("CONNECTING",),
+        failed=("FAILED",),
+        reason="CustomKeyStores[0].ConnectionErrorCode",
+    )
+
+
 UNDOES: Mapping[tuple[str, str], Undoing] = {
     ("kms", "EnableKey"): Undoing({}, _enabled),
     ("kms", "PutKeyPolicy"): Undoing({"PolicyName": "default", "Policy": None}, _policy),
@@ -157,8 +191,18 @@ UNDOES: Mapping[tuple[str, str], Undoing] = {
         frozenset({"EncryptedKeyMaterial", "ImportToken"}),
         once=True,
     ),
+    # API reference, ConnectCustomKeyStore: it begins the connecting, and is refused for a store
+    # that is DISCONNECTING or FAILED. For one that is connected, or is being so, it does nothing.
+    ("kms", "ConnectCustomKeyStore"): Undoing(
+        {},
+        _connected,
+        not_yet=frozenset({"CustomKeyStoreInvalidStateException"}),
+        slow=True,
+        of_store=True,
+    ),
 }
-"""Service and operation of every call that puts something back; each is about one key."""
+"""Service and operation of every call that puts something back; each is about one key, or the
+custom key store that it is in."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +218,12 @@ class Undo:
         """Whether AWS promises to take a call of it only once."""
         known = (UNDOES.get((call.service, call.operation)) for call in self.calls)
         return any(each.once for each in known if each)
+
+    @property
+    def slow(self) -> bool:
+        """Whether the effect of one of its calls may take many minutes."""
+        known = (UNDOES.get((call.service, call.operation)) for call in self.calls)
+        return any(each.slow for each in known if each)
 
     @property
     def has_expired(self) -> bool:
@@ -198,9 +248,7 @@ class Undo:
             known = UNDOES.get((call.service, call.operation))
             if known is None:
                 raise NotAnUndo(f"has a call that puts nothing back: {call}")
-            if call.params.get("KeyId") != key:
-                raise NotAnUndo(f"is about the key {key}, and has a call for another: {call}")
-            wanted = {"KeyId": key, **known.params}
+            wanted = {**_about(call, key, known), **known.params}
             if call.params.keys() != wanted.keys() or not all(
                 isinstance(call.params[name], str) and value in (None, call.params[name])
                 for name, value in wanted.items()
@@ -236,6 +284,19 @@ def in_words(service: str, operation: str, params: Mapping[str, Any]) -> str:
     said = json.dumps({k: "(wrapped)" if k in blobs else v for k, v in params.items()}, default=str)
     shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
     return printable(f"{service}:{operation} {shown}")
+
+
+def _about(call: Call, key: str, known: Undoing) -> dict[str, str]:
+    """The parameter that names what the call is about; raises NotAnUndo for another than of this
+    key."""
+    if known.of_store:
+        store = call.params.get("CustomKeyStoreId")
+        if isinstance(store, str) and STORE.fullmatch(store):
+            return {"CustomKeyStoreId": store}
+        raise NotAnUndo(f"has a call for no custom key store: {call}")
+    if call.params.get("KeyId") != key:
+        raise NotAnUndo(f"is about the key {key}, and has a call for another: {call}")
+    return {"KeyId": key}
 
 
 def _blob(params: Mapping[str, Any], name: str) -> bytes:

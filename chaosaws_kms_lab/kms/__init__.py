@@ -14,6 +14,7 @@ from chaosaws_kms_lab.kms import (
     crypto,
     datakeys,
     grants,
+    key_stores,
     keys,
     material,
     policies,
@@ -22,18 +23,29 @@ from chaosaws_kms_lab.kms import (
 )
 from chaosaws_kms_lab.kms.authorize import Version, version
 from chaosaws_kms_lab.kms.expiry import at_rest, tick
+from chaosaws_kms_lab.kms.key_stores import make as make_key_store
 from chaosaws_kms_lab.kms.new_keys import create_key
 from chaosaws_kms_lab.kms.states import Handler
 from chaosaws_kms_lab.parameters import check
 from chaosaws_kms_lab.world import World
 
-__all__ = ["OPERATIONS", "Version", "at_rest", "create_key", "handle", "tick", "version"]
+__all__ = [
+    "OPERATIONS",
+    "Version",
+    "at_rest",
+    "create_key",
+    "handle",
+    "make_key_store",
+    "tick",
+    "version",
+]
 
 OPERATIONS: dict[str, Handler] = {
     **aliases.OPERATIONS,
     **crypto.OPERATIONS,
     **datakeys.OPERATIONS,
     **grants.OPERATIONS,
+    **key_stores.OPERATIONS,
     **keys.OPERATIONS,
     **material.OPERATIONS,
     **policies.OPERATIONS,

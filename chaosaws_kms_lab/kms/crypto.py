@@ -8,6 +8,8 @@ from typing import Any
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
 from chaosaws_kms_lab.data_misbehaviours import CONTEXT_IGNORED
+from chaosaws_kms_lab.key_store import CLOUDHSM
+from chaosaws_kms_lab.kms import key_stores
 from chaosaws_kms_lab.kms.authorize import authorize_account
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.options import check_tokens, stop_if_dry
@@ -75,12 +77,21 @@ def generate_random(world: World, call: Call) -> dict[str, Any]:
     """GenerateRandom."""
     authorize_account(world, call, "GenerateRandom")
     if call.params.get("CustomKeyStoreId"):
-        raise AwsError("CustomKeyStoreNotFoundException", "The lab has no custom key stores.")
+        _check_store(world, call)
     if call.params.get("Recipient"):
         raise AwsError("UnsupportedOperationException", "The lab has no enclaves to answer to.")
     if "NumberOfBytes" not in call.params:
         raise AwsError("ValidationException", "NumberOfBytes is required.")
     return {"Plaintext": os.urandom(call.params["NumberOfBytes"])}
+
+
+def _check_store(world: World, call: Call) -> None:
+    """API reference, GenerateRandom: the bytes come from a connected CloudHSM key store."""
+    store = key_stores.named(world, call)
+    if store.type != CLOUDHSM:
+        why = f"GenerateRandom takes no custom key store of type {store.type}."
+        raise AwsError("UnsupportedOperationException", why)
+    key_stores.check_connected(store)
 
 
 def check_use(world: World, call: Call) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chaosaws_kms_lab import event_bus
-from chaosaws_kms_lab.kms import material, replicas, rotation
+from chaosaws_kms_lab.kms import key_stores, material, replicas, rotation
 from chaosaws_kms_lab.kms.new_keys import DAY, YEAR_DAYS
 from chaosaws_kms_lab.world import Key, Region, World
 
@@ -13,7 +13,8 @@ __all__ = ["at_rest", "tick"]
 
 
 def tick(world: World) -> None:
-    """Does what is due for every key."""
+    """Does what is due for every key and key store."""
+    key_stores.tick(world)
     now, today = world.clock.now(), world.clock.utc()
     for region in world.regions():
         for key in _waiting(region):
@@ -22,10 +23,10 @@ def tick(world: World) -> None:
 
 
 def at_rest(world: World, seconds: float) -> bool:
-    """Whether nothing happens to any key within so many real seconds, unless somebody calls."""
+    """Whether nothing happens to keys and key stores within so many real seconds without a call."""
     soon = world.clock.now() + seconds * world.clock.speed
     date = world.clock.date(soon)
-    return not any(
+    return key_stores.at_rest(world, soon) and not any(
         (key.deletion_at is not None and key.deletion_at <= soon)
         or any(until <= date for until in key.expirations)
         or (key.next_rotation_at is not None and key.next_rotation_at <= soon)

@@ -7,7 +7,8 @@ from typing import Any
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
 from chaosaws_kms_lab.key import Key, MultiRegion
-from chaosaws_kms_lab.kms import material, new_keys, policies, replicas, tags
+from chaosaws_kms_lab.key_store import CLOUDHSM, EXTERNAL
+from chaosaws_kms_lab.kms import key_stores, material, new_keys, policies, replicas, tags
 from chaosaws_kms_lab.kms.authorize import authorize_account
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.paging import HUNDRED, page
@@ -20,15 +21,30 @@ DELETION_DAYS = range(7, 31)
 """The API reference, ScheduleKeyDeletion, parameter PendingWindowInDays."""
 DEFAULT_DELETION_DAYS = 30
 
+IN_STORES = (CLOUDHSM, EXTERNAL)
+"""The origins of keys in custom key stores."""
+
 
 def create_key(world: World, call: Call) -> dict[str, Any]:
-    """CreateKey: symmetric encryption keys, with material from KMS or to be imported."""
+    """CreateKey: symmetric encryption keys, with material from KMS or to be imported, or in a
+    custom key store."""
     authorize_account(world, call, "CreateKey")
     _check_kind(call)
     multi_region = MultiRegion(call.region) if call.params.get("MultiRegion") else None
     key_id = new_keys.new_id(multi_region=multi_region is not None)
     origin = call.params.get("Origin", "AWS_KMS")
-    key = _new(world, call, id=key_id, origin=origin, multi_region=multi_region)
+    store, external = None, None
+    if origin in IN_STORES:
+        store, external = key_stores.for_new_key(world, call, origin)
+    key = _new(
+        world,
+        call,
+        id=key_id,
+        origin=origin,
+        multi_region=multi_region,
+        store=store,
+        external_key=external,
+    )
     return {"KeyMetadata": metadata(world, key)}
 
 
@@ -56,14 +72,20 @@ def _check_kind(call: Call) -> None:
         raise AwsError("UnsupportedOperationException", f"The lab has keys of {ACCOUNT} only.")
     spec = params.get("KeySpec") or params.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
     usage, origin = params.get("KeyUsage", "ENCRYPT_DECRYPT"), params.get("Origin", "AWS_KMS")
-    if (spec, usage) == ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT") and (
-        origin in ("AWS_KMS", "EXTERNAL") and not params.get("CustomKeyStoreId")
-    ):
+    if (origin in IN_STORES) is not ("CustomKeyStoreId" in params):
+        raise AwsError(
+            "ValidationException",
+            f"CustomKeyStoreId is required with the origins {' and '.join(IN_STORES)}, and valid "
+            "with no other.",
+        )
+    if origin in IN_STORES and params.get("MultiRegion"):
+        why = "A multi-Region key cannot be in a custom key store."
+        raise AwsError("UnsupportedOperationException", why)
+    if (spec, usage) == ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"):
         return
     raise AwsError(
         "UnsupportedOperationException",
-        f"The lab makes symmetric encryption keys, of KMS' own or imported material, and not "
-        f"({spec}, {usage}, {origin}).",
+        f"The lab makes symmetric encryption keys, and not ({spec}, {usage}).",
     )
 
 
@@ -128,10 +150,10 @@ def metadata(world: World, key: Key) -> dict[str, Any]:
         "KeyId": key.id,
         "Arn": key.arn,
         "CreationDate": key.created,
-        "Enabled": key.state == "Enabled",
+        "Enabled": key.shown_state == "Enabled",
         "Description": key.description,
         "KeyUsage": "ENCRYPT_DECRYPT",
-        "KeyState": key.state,
+        "KeyState": key.shown_state,
         "Origin": key.origin,
         "KeyManager": key.manager,
         "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
@@ -141,11 +163,23 @@ def metadata(world: World, key: Key) -> dict[str, Any]:
         "DeletionDate": world.clock.date(key.deletion_at) if key.deletion_at else None,
         "ValidTo": min((m.valid_to for m in key.materials if m.valid_to), default=None),
         "ExpirationModel": _expiration_model(key),
-        "CurrentKeyMaterialId": key.current.id if key.current else None,
+        "CurrentKeyMaterialId": key.current.id if key.current and not key.store else None,
+        **_of_store(key),
         "MultiRegionConfiguration": replicas.configuration(world, key),
         "PendingDeletionWindowInDays": key.pending_window_days if waits else None,
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _of_store(key: Key) -> dict[str, Any]:
+    if key.store is None:
+        return {}
+    external = {"Id": key.external_key} if key.external_key else None
+    return {
+        "CustomKeyStoreId": key.store.id,
+        "CloudHsmClusterId": key.store.properties.get("CloudHsmClusterId"),
+        "XksKeyConfiguration": external,
+    }
 
 
 def _expiration_model(key: Key) -> str | None:

@@ -30,20 +30,22 @@ NOTES: dict[int, tuple[str, str]] = {
         "{arn} origin is {origin} which is not valid for this operation."),
     9: ("UnsupportedOperationException",
         "{arn} origin is {origin} which is not valid for this operation."),
+    11: ("KMSInvalidStateException", "{arn} is unavailable."),
 }  # fmt: skip
 
-USE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
+USE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3, "Unavailable": 11}
+GRANT = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
 SWITCH = {"PendingImport": 5, "PendingDeletion": 3}
 ROTATE = {"Disabled": 1, "PendingImport": 5, "PendingDeletion": 3}
 EDIT = {"PendingDeletion": 3}
-NOT_PENDING = {"Enabled": 4, "Disabled": 4, "PendingImport": 4}
+NOT_PENDING = {"Enabled": 4, "Disabled": 4, "PendingImport": 4, "Unavailable": 4}
 
 # The same document, the table: operation → key state → note. A state that is not listed succeeds.
 # Where the table says note 2 or 3, note 3 it is.
 KEY_STATES: dict[str, dict[str, int]] = {
     "CancelKeyDeletion": NOT_PENDING,
     "CreateAlias": EDIT,
-    "CreateGrant": USE,
+    "CreateGrant": GRANT,
     "Decrypt": USE,
     "DeleteAlias": {},
     "DeleteImportedKeyMaterial": {},
@@ -89,6 +91,12 @@ ORIGINS: dict[str, tuple[str, int]] = {
     "ImportKeyMaterial": ("EXTERNAL", 9),
 }
 
+# The API reference of each, and CreateKey: not of a key in a custom key store.
+NOT_IN_STORE = frozenset({
+    "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "ReplicateKey",
+    "RotateKeyOnDemand",
+})  # fmt: skip
+
 # The API reference, parameter KeyId of each: where it may also be an alias name or alias ARN.
 TAKES_ALIAS = frozenset({
     "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair",
@@ -125,7 +133,9 @@ ONLY_PERMITS = frozenset({"CreateGrant", "CreateKey", "EnableKey", "ImportKeyMat
 def check_state(operation: str, key: Key) -> None:
     """Raises the AwsError that `operation` meets with a key of this origin and in this state."""
     origin, number = ORIGINS.get(operation, (key.origin, 0))
-    state = "PendingDeletion" if key.to_be_deleted else key.state
+    if key.store and operation in NOT_IN_STORE:
+        origin, number = "", 7
+    state = "PendingDeletion" if key.to_be_deleted else key.shown_state
     note = number if origin != key.origin else KEY_STATES[operation].get(state)
     if note:
         code, message = NOTES[note]

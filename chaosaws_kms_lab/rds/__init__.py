@@ -16,6 +16,7 @@ from chaosaws_kms_lab.rds import (
     instances,
     limits,
     restores,
+    secondary,
     snapshots,
 )
 from chaosaws_kms_lab.rds.service import DataPlane, Rds
@@ -30,6 +31,7 @@ OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
     **global_clusters.OPERATIONS,
     **instances.OPERATIONS,
     **restores.OPERATIONS,
+    **secondary.OPERATIONS,
     **snapshots.OPERATIONS,
 }
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from chaosaws_kms_lab import aurora
 from chaosaws_kms_lab.aurora import State
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.rds import encryption, find, global_clusters, recoverability, snapshots
+from chaosaws_kms_lab.rds import (
+    encryption,
+    find,
+    global_clusters,
+    recoverability,
+    secondary,
+    snapshots,
+)
 from chaosaws_kms_lab.rds.describe import describe_cluster
 from chaosaws_kms_lab.rds.tables import MODIFIABLE, PAGES
 from chaosaws_kms_lab.world import Cluster, Encryption, Instance, Region
@@ -36,7 +43,7 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     name = check_new(region, params["DBClusterIdentifier"])
     _check_engine(params)
-    _refuse(call, "ManageMasterUserPassword")
+    secondary.check_password(call)
     wanted = _wants_encryption(rds, call)
     if group := params.get("GlobalClusterIdentifier"):
         global_clusters.check_can_join(rds.world, group, call.region, wanted)
@@ -44,6 +51,13 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
     held = None
     if wanted:
         held = encryption.take(rds.world, call, params.get("KmsKeyId"), context(resource_id))
+    user = params.get("MasterUsername", "postgres")
+    password = params.get("MasterUserPassword") or rds.servers.password
+    try:
+        secret = secondary.keep_password(rds, call, user, password)
+    except AwsError:
+        rds.release(held)
+        raise
     cluster = new_cluster(
         rds,
         call,
@@ -51,8 +65,9 @@ def create_db_cluster(rds: Rds, call: Call) -> dict[str, Any]:
         resource_id,
         held,
         engine_version=params.get("EngineVersion", ENGINE_VERSION),
-        master_username=params.get("MasterUsername", "postgres"),
-        master_password=params.get("MasterUserPassword") or rds.servers.password,
+        master_username=user,
+        master_password=password,
+        secret=secret,
         database=params.get("DatabaseName"),
     )
     if group:
@@ -172,6 +187,8 @@ def new_cluster(
         tags=find.tags(params.get("Tags", [])),
         **more,
     )
+    if window := params.get("PreferredMaintenanceWindow"):
+        cluster.maintenance_window = window
     region.clusters[name] = cluster
     rds.write_event("RDS-EVENT-0170", cluster)
     return cluster
@@ -288,6 +305,7 @@ def _delete_after(rds: Rds, region: Region, cluster: Cluster, job: Job) -> None:
 def _delete(rds: Rds, region: Region, cluster: Cluster) -> None:
     rds.servers.delete(cluster)
     recoverability.end_replication(rds.world, cluster)
+    secondary.forget(rds, cluster)
     rds.release(cluster.encryption)
     del region.clusters[cluster.id]
     rds.write_event("RDS-EVENT-0171", cluster)

@@ -34,6 +34,7 @@ def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
             "Port": cluster.port,
             "ClusterCreateTime": cluster.created,
             "BackupRetentionPeriod": cluster.backup_retention_days,
+            "PreferredMaintenanceWindow": cluster.maintenance_window,
             "EarliestRestorableTime": cluster.restorable_from,
             "LatestRestorableTime": _latest_restorable(rds, cluster),
             "CopyTagsToSnapshot": cluster.copy_tags_to_snapshot,
@@ -60,6 +61,8 @@ def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
             "TagList": tag_list(cluster.tags),
         }
         | _encryption(cluster.encryption)
+        | _secret(cluster)
+        | _stream(rds, cluster)
     )
 
 
@@ -83,6 +86,7 @@ def describe_instance(rds: Rds, instance: Instance) -> dict[str, Any]:
         "AvailabilityZone": f"{cluster.region}a",
         "PromotionTier": instance.promotion_tier,
         "TagList": tag_list(instance.tags),
+        **_insights(instance),
     } | _encryption(cluster.encryption)
 
 
@@ -106,6 +110,7 @@ def _describe_single(rds: Rds, instance: Instance) -> dict[str, Any]:
             "AvailabilityZone": f"{kept.region}a",
             "MultiAZ": False,
             "BackupRetentionPeriod": kept.backup_retention_days,
+            "PreferredMaintenanceWindow": kept.maintenance_window,
             "LatestRestorableTime": _latest_restorable(rds, kept),
             "ReadReplicaDBInstanceIdentifiers": [],
             "CopyTagsToSnapshot": kept.copy_tags_to_snapshot,
@@ -176,6 +181,9 @@ def describe_snapshot(snapshot: Snapshot) -> dict[str, Any]:
 
 # Internals
 
+INSIGHTS_DAYS = 7
+"""API reference, CreateDBInstance: the default, which is free."""
+
 
 def _encryption(held: Encryption | None) -> dict[str, Any]:
     """RDS always reports the key's ARN, however the key was named."""
@@ -185,6 +193,42 @@ def _encryption(held: Encryption | None) -> dict[str, Any]:
         "StorageEncrypted": True,
         "StorageEncryptionType": "sse-kms",
         "KmsKeyId": (held.said or held).key_arn,
+    }
+
+
+def _secret(cluster: Cluster) -> dict[str, Any]:
+    """API reference, MasterUserSecret. Assumed: that its key is lost RDS finds out when it rotates
+    the secret the next time, 7 days later at the latest; the secret is `impaired` only then."""
+    if cluster.secret is None:
+        return {}
+    its = cluster.secret
+    return {
+        "MasterUserSecret": {
+            "SecretArn": its.arn, "SecretStatus": "active", "KmsKeyId": its.key_arn,
+        }
+    }  # fmt: skip
+
+
+def _stream(rds: Rds, cluster: Cluster) -> dict[str, Any]:
+    """Assumed: a stream whose key is lost is still called `started`."""
+    if cluster.stream is None:
+        return {}
+    its = cluster.stream
+    return {
+        "ActivityStreamStatus": "started" if rds.now() >= its.started_at else "starting",
+        "ActivityStreamMode": its.mode,
+        "ActivityStreamKmsKeyId": its.held.key_arn,
+        "ActivityStreamKinesisStreamName": its.name,
+    }
+
+
+def _insights(instance: Instance) -> dict[str, Any]:
+    if instance.insights is None:
+        return {}
+    return {
+        "PerformanceInsightsEnabled": True,
+        "PerformanceInsightsKMSKeyId": instance.insights.key_arn,
+        "PerformanceInsightsRetentionPeriod": INSIGHTS_DAYS,
     }
 
 

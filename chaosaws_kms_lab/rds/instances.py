@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaosaws_kms_lab.aurora import AVAILABLE, CREATING
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.rds import clusters, encryption, find, single_instances
+from chaosaws_kms_lab.rds import clusters, encryption, find, secondary, single_instances
 from chaosaws_kms_lab.rds.describe import describe_instance
 from chaosaws_kms_lab.rds.tables import PAGES
 from chaosaws_kms_lab.world import Cluster, Instance
@@ -51,10 +51,12 @@ def create_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     _check_class(cluster, params["DBInstanceClass"])
     if cluster.encryption:
         encryption.unwrap(rds.world, cluster.encryption)
+    resource_id = f"db-{find.resource_id()}"
     instance = Instance(
         id=name,
         arn=region.arn("rds", f"db:{name}"),
-        resource_id=f"db-{find.resource_id()}",
+        resource_id=resource_id,
+        insights=secondary.take_insights(rds, call, resource_id),
         cluster=cluster,
         instance_class=params["DBInstanceClass"],
         available_at=rds.now() + rds.world.profile.creating_instance,
@@ -169,6 +171,7 @@ def _check_class(cluster: Cluster, instance_class: str) -> None:
 
 def _remove(rds: Rds, instance: Instance) -> None:
     rds.servers.remove(instance)
+    rds.release(instance.insights)
     instance.cluster.instances.remove(instance)
     del rds.world.region(instance.cluster.region).instances[instance.id]
     rds.write_event("RDS-EVENT-0003", instance)

@@ -22,6 +22,9 @@ FORMS: dict[str, re.Pattern[str]] = {
     "DatabaseName": re.compile(r"(?!template\d$)[A-Za-z][A-Za-z0-9_-]{0,62}"),
     "EngineVersion": re.compile(r"\d+(\.\d+)*"),
     "MasterUsername": re.compile(r"(?!(?i:pg_|public$|none$|rdsadmin$))[A-Za-z][A-Za-z0-9_]{0,62}"),
+    "PreferredMaintenanceWindow": re.compile(
+        r"((mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d-?){2}", re.IGNORECASE
+    ),
 }
 
 # API reference, data type Tag.

@@ -10,9 +10,11 @@ from typing import NamedTuple, Protocol
 
 from chaosaws_kms_lab import aurora, event_bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
-from chaosaws_kms_lab.rds import encryption
+from chaosaws_kms_lab.data_misbehaviours import TERMINAL_COMES_BACK
+from chaosaws_kms_lab.rds import encryption, secondary
 from chaosaws_kms_lab.rds.recoverability import recoverable
 from chaosaws_kms_lab.rds.tables import EVENTS, OF_INSTANCE, WRITES
+from chaosaws_kms_lab.secrets_manager import Secrets
 from chaosaws_kms_lab.world import (
     Cluster,
     DataMisbehaviour,
@@ -140,8 +142,13 @@ class Rds:
     _starting: list[Instance] = field(default_factory=list)
     _attempts: dict[str, Attempt] = field(default_factory=dict)
     """Grant id → the last attempt."""
+    secrets: Secrets = field(init=False)
+    """Of Secrets Manager, in which RDS keeps passwords."""
     at_rest: bool = False
     """Whether the last tick found that nothing changes with time, unless somebody calls."""
+
+    def __post_init__(self) -> None:
+        self.secrets = Secrets(self.world)
 
     # The key
 
@@ -149,6 +156,8 @@ class Rds:
         """Whether the cluster's data key can be unwrapped: the one place where this is asked."""
         if cluster.encryption is None:
             return True
+        if secondary.stops(self, cluster):
+            return False
         held = cluster.encryption
         version, retry = kms.version(self.world, held.key_arn), self.world.profile.key_retry
         attempt = self._attempts.get(held.grant_id)
@@ -175,9 +184,14 @@ class Rds:
         self._starting = [i for i in self._starting if not self._has_started(i)]
         at_rest = not due
         for cluster in self._clusters():
+            if cluster.stream:
+                secondary.beat(self, cluster, cluster.stream)
             usable = self.key_usable_by(cluster)
             if not aurora.at_rest(cluster.state, usable):
                 self._step(cluster, usable)
+                at_rest = False
+            elif usable and self._comes_back(cluster):
+                self.request(cluster, "the key is back")
                 at_rest = False
             elif not usable or self._depends_on_time(cluster):
                 at_rest = False
@@ -189,6 +203,13 @@ class Rds:
             return False
         attempt = self._attempts.get(cluster.encryption.grant_id)
         return attempt is not None and attempt.version is not None and attempt.version.second > 0
+
+    def _comes_back(self, cluster: Cluster) -> bool:
+        """Whether a misbehaviour brings a cluster back that is lost for good."""
+        if cluster.state.phase != aurora.TERMINAL:
+            return False
+        ordered = self.world.active_misbehaviours(TERMINAL_COMES_BACK)
+        return any(each.about is cluster for each in ordered)
 
     def _clusters(self) -> Iterator[Cluster]:
         for region in self.world.regions():

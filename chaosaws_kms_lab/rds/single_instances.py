@@ -25,7 +25,13 @@ __all__ = ["create", "delete", "modify", "start_or_stop", "wanted"]
 ENGINE_VERSION = "16.4"
 DEFAULT_SECURITY_GROUP = "sg-0123456789abcdef0"
 
-REFUSED = ("MultiAZ", "ManageMasterUserPassword", "CustomIamInstanceProfile", "TdeCredentialArn")
+REFUSED = (
+    "MultiAZ",
+    "ManageMasterUserPassword",
+    "EnablePerformanceInsights",
+    "CustomIamInstanceProfile",
+    "TdeCredentialArn",
+)
 """Parameters of CreateDBInstance that the lab does not do."""
 
 

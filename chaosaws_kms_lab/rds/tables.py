@@ -46,7 +46,9 @@ LEGAL: dict[str, tuple[str, ...]] = {
     # Knowledge Center, rds-aurora-inaccessible-state: what is terminal can be restored to a point
     # in time, given the key. AuroraUserGuide, aurora-cluster-stop-start: so can what is stopped.
     "RestoreDBClusterToPointInTime": (AVAILABLE, STOPPED, RECOVERABLE, TERMINAL),
+    "StartActivityStream": (AVAILABLE,),
     "StartDBCluster": (STOPPED, RECOVERABLE),
+    "StopActivityStream": (AVAILABLE,),
     "StopDBCluster": (AVAILABLE,),
 }
 
@@ -75,6 +77,7 @@ MODIFIABLE = {
     "CopyTagsToSnapshot": "copy_tags_to_snapshot",
     "DeletionProtection": "deletion_protection",
     "EngineVersion": "engine_version",
+    "PreferredMaintenanceWindow": "maintenance_window",
     "ServerlessV2ScalingConfiguration": "serverless_v2",
 }
 

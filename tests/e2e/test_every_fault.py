@@ -25,11 +25,24 @@ from tests.support.least_privilege import PATIENT, maker, somebody, table
 EXPERIMENTS = {
     "deny-rds": "kms-policy-deny",
     "disable-key": "kms-disable",
+    "disconnect-key-store": "kms-keystore-disconnected",
     "schedule-key-deletion": "kms-pending-deletion",
 }
 """Fault → the experiment that is about it."""
 
-CONSENT = {"CHAOS_ALLOW_KEY_DELETION": "yes", "CHAOS_WITHOUT_SWITCH": "yes"}
+CONSENT = {
+    "CHAOS_ALLOW_KEY_DELETION": "yes",
+    "CHAOS_ALLOW_KEY_STORE": "yes",
+    "CHAOS_WITHOUT_SWITCH": "yes",
+}
+
+IN_STORE = {"disconnect-key-store": "external"}
+"""Fault → the custom key store of the key that it takes away."""
+
+
+def with_its_key(aws, name, **more):
+    """A lab whose key is where the fault needs it."""
+    return aws(key_store=IN_STORE.get(name, "no"), **more, **CONSENT)
 
 
 def test_every_fault_of_a_clusters_key_has_its_experiment():
@@ -56,7 +69,7 @@ def key_as_it_is(lab_as_aws):
 @pytest.mark.soak
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_it_passes_on_aws_under_the_printed_policy_and_the_key_is_as_before(aws, name):
-    lab_as_aws = aws(iam=True, **PATIENT, **CONSENT)
+    lab_as_aws = with_its_key(aws, name, iam=True, **PATIENT)
     before = key_as_it_is(lab_as_aws)
     who = somebody(lab_as_aws, Caller.RUN, faults=[name])
     ran = lab_as_aws.chaos.run(experiment(EXPERIMENTS[name]), **who.env)
@@ -76,7 +89,7 @@ def test_it_passes_on_aws_under_the_printed_policy_and_the_key_is_as_before(aws,
     ),
 )
 def test_a_run_that_is_killed_leaves_the_key_as_before(aws, name, moment):
-    lab_as_aws = aws(profile="documented", **CONSENT)
+    lab_as_aws = with_its_key(aws, name, profile="documented")
     before = key_as_it_is(lab_as_aws)
     running = lab_as_aws.chaos.start_run(experiment(EXPERIMENTS[name]))
     running.until_said(MOMENTS[moment])
@@ -94,7 +107,7 @@ def test_a_run_that_is_killed_leaves_the_key_as_before(aws, name, moment):
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """One lab for everything that is refused: nothing of it may change."""
-    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("faults"), iam=True)
+    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("faults"), iam=True, key_store="external")
     yield lab_as_aws
     lab_as_aws.lab.stop()
 

@@ -61,7 +61,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "AliasName": pick(["alias/a", "alias/b", "alias/aws/rds", "nonsense"]),
     "BackupRetentionPeriod": pick([1, 35]),
     "CiphertextBlob": st.just(b"nonsense"),
-    "CustomKeyStoreId": st.nothing(),
     "DBClusterIdentifier": NAMES,
     "DBClusterSnapshotIdentifier": SNAPSHOTS,
     "DBInstanceIdentifier": INSTANCES,
@@ -93,6 +92,7 @@ MOSTLY_LEFT_OUT = 3
 OFTEN = [
     ("kms", "DisableKey"), ("kms", "EnableKey"), ("kms", "PutKeyPolicy"), ("kms", "RevokeGrant"),
     ("kms", "ScheduleKeyDeletion"), ("kms", "CancelKeyDeletion"), ("rds", "StartDBCluster"),
+    ("kms", "ConnectCustomKeyStore"), ("kms", "DisconnectCustomKeyStore"),
     ("rds", "CreateDBCluster"), ("rds", "CreateDBInstance"), ("rds", "CreateDBClusterSnapshot"),
 ]  # fmt: skip
 ALL = [("kms", operation) for operation in sorted(lab_kms.OPERATIONS)]
@@ -113,17 +113,22 @@ class AnyCalls(RuleBasedStateMachine):
         self.clients = {name: self.own_lab.client(name) for name in ("kms", "rds")}
         self.keys = [self.clients["kms"].create_key()["KeyMetadata"]["Arn"]]
         self.grants: list[str] = []
+        world = self.own_lab.world
+        store = lab_kms.make_key_store(world, world.region("eu-west-1"), "s", "AWS_CLOUDHSM", {})
+        store.state = "CONNECTED"
+        self.store = {"CustomKeyStoreId": store.id}
+        self.call("kms", "CreateKey", {"Origin": "AWS_CLOUDHSM", **self.store})
         self.lost_since: dict[str, float] = {}
         self.statuses: dict[str, str] = {}
         self.started: set[str] = set()
-        for name in ("a", "b"):
+        for name, key in zip(("a", "b"), self.keys, strict=True):
             self.call(
                 "rds",
                 "CreateDBCluster",
                 {
                     "DBClusterIdentifier": name,
                     "Engine": "aurora-postgresql",
-                    "KmsKeyId": self.keys[0],
+                    "KmsKeyId": key,
                     "StorageEncrypted": True,
                 },
             )
@@ -172,6 +177,7 @@ class AnyCalls(RuleBasedStateMachine):
         """Values for a parameter: of the lab's own things by its name, else by its shape."""
         by_name = {
             **VALUES,
+            "CustomKeyStoreId": pick([self.store["CustomKeyStoreId"], "cks-0"]),
             "DestinationKeyId": pick(self.keys),
             "GrantId": pick([*self.grants, "0" * 64]),
             "KeyId": pick([*self.keys, *self.keys, "alias/a", "nonsense"]),
@@ -185,11 +191,7 @@ class AnyCalls(RuleBasedStateMachine):
         return self.by_shape(shape)
 
     def structure(self, shape: Any) -> st.SearchStrategy[dict[str, Any]]:
-        made = {
-            name: self.values(member, name)
-            for name, member in shape.members.items()
-            if VALUES.get(name) != st.nothing()
-        }
+        made = {name: self.values(member, name) for name, member in shape.members.items()}
         required = {name: made.pop(name) for name in shape.required_members}
         few = st.lists(pick(sorted(made)), max_size=MOSTLY_LEFT_OUT, unique=True) if made else None
         if few is None:
@@ -243,9 +245,15 @@ class AnyCalls(RuleBasedStateMachine):
         region = self.own_lab.world.region("eu-west-1")
         resources = [*region.clusters.values(), *region.snapshots.values()]
         held = {resource.encryption.grant_id for resource in resources if resource.encryption}
+        streams = (each.stream for each in region.clusters.values())
+        held |= {stream.held.grant_id for stream in streams if stream}
+        insights = (each.insights for each in region.instances.values())
+        held |= {each.grant_id for each in insights if each}
         for key in region.keys.values():
             auroras = {
-                g.id for g in key.grants.values() if "aws:rds:dbc-id" in (g.context_subset or {})
+                grant.id
+                for grant in key.grants.values()
+                if {"aws:rds:dbc-id", "aws:rds:db-id"} & set(grant.context_subset or {})
             }
             assert auroras <= held
 

@@ -10,6 +10,7 @@ from tests.support.kms_world import (
     ADMINISTRATOR,
     DAY,
     DOES_NOT,
+    REGION,
     Kms,
     bring,
     errors,
@@ -150,8 +151,73 @@ def test_an_operation_meets_the_key_state_as_the_document_says(operation, origin
     assert (refused.code, refused.message) == (code, message.format(arn=lab.arn(key)))
 
 
+# Of a key in a custom key store: when it is Enabled, Disabled, PendingDeletion, Unavailable.
+IN_STORE = {
+    operation: {
+        "CancelKeyDeletion": "4 4 - 4",
+        "CreateGrant": "- 1 3 -",
+        **dict.fromkeys(
+            ("DeleteImportedKeyMaterial", "GetParametersForImport", "ImportKeyMaterial"), "9 9 9 9"
+        ),
+        **dict.fromkeys(
+            (
+                "DisableKeyRotation",
+                "EnableKeyRotation",
+                "GenerateDataKeyPair",
+                "GenerateDataKeyPairWithoutPlaintext",
+                "GetKeyRotationStatus",
+                "RotateKeyOnDemand",
+            ),
+            "7 7 7 7",
+        ),
+        **dict.fromkeys(
+            (
+                "Decrypt",
+                "Encrypt",
+                "GenerateDataKey",
+                "GenerateDataKeyWithoutPlaintext",
+                "ReEncrypt",
+            ),
+            "- 1 3 11",
+        ),
+    }.get(operation, f"- - {'3' if column.endswith('3') else '-'} -")
+    for operation, (column, _) in TABLE.items()
+}
+
+
+@pytest.mark.parametrize("operation", IN_STORE)
+@pytest.mark.parametrize(
+    ("place", "state"),
+    list(enumerate(["Enabled", "Disabled", "PendingDeletion", "Unavailable"])),
+)
+def test_an_operation_meets_the_state_of_a_key_in_a_store_as_the_document_says(
+    operation, place, state
+):
+    lab = Kms()
+    store = kms.make_key_store(lab.world, lab.world.region(REGION), "s", "AWS_CLOUDHSM", {})
+    store.state = "CONNECTED"
+    key = lab.key(Origin="AWS_CLOUDHSM", CustomKeyStoreId=store.id)
+    params = prepared(lab, operation, key, "AWS_CLOUDHSM")
+    if state == "Unavailable":
+        lab.ask("DisconnectCustomKeyStore", CustomKeyStoreId=store.id)
+    put_into(lab, key, state)
+    note = IN_STORE[operation].split()[place]
+    if note == "-":
+        lab.ask(operation, **params)
+        return
+    refused = lab.refusal(operation, **params)
+    code, message = {**NOTES, "11": ("KMSInvalidStateException", "{arn} is unavailable.")}[note]
+    origin = "is AWS_CLOUDHSM which" if note in "79" else ""
+    assert refused.code == code
+    if origin:
+        assert origin in refused.message
+    else:
+        assert refused.message == message.format(arn=lab.arn(key))
+
+
 def test_the_table_has_every_operation_that_works_on_a_key():
     others = {"CreateKey", "GenerateRandom", "ListKeys", "ListRetirableGrants", "ReplicateKey"}
+    others |= {name for name in kms.OPERATIONS if name.endswith(("KeyStore", "KeyStores"))}
     assert set(TABLE) == set(kms.OPERATIONS) - others
 
 

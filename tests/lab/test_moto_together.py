@@ -674,6 +674,10 @@ def test_a_stack_with_keys_or_clusters_is_not_made_and_nothing_of_it(
     assert name not in str(own_lab.client("sns").list_topics()["Topics"])
 
 
+def test_a_template_is_not_validated_since_that_needs_cfn_lint(stacks):
+    assert refusal(stacks.validate_template, TemplateBody=template()) == "NotImplemented"
+
+
 def test_a_template_may_be_yaml_in_s3_or_in_another(own_lab, stacks, name):
     assert refusal(stacks.create_stack, StackName=name, TemplateBody=YAML) == "NotImplemented"
     url = stored(own_lab, YAML)

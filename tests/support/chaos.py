@@ -189,9 +189,12 @@ class LabAsAws:
         iam: bool = False,
         clusters: int = 1,
         database: str = "cluster",
+        key_store: str = "no",
+        secondary_keys: bool = False,
         **env: str,
     ) -> LabAsAws:
-        lab = new_lab(speed, profile, iam=iam, clusters=clusters, database=database)
+        more = {"database": database, "key_store": key_store, "secondary_keys": secondary_keys}
+        lab = new_lab(speed, profile, iam=iam, clusters=clusters, **more)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -272,9 +275,14 @@ def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
         iam: bool = False,
         clusters: int = 1,
         database: str = "cluster",
+        key_store: str = "no",
+        secondary_keys: bool = False,
         **env: str,
     ) -> LabAsAws:
-        lab_as_aws.append(LabAsAws.start(tmp_path, profile, speed, iam, clusters, **env))
+        its = LabAsAws.start(
+            tmp_path, profile, speed, iam, clusters, database, key_store, secondary_keys, **env
+        )
+        lab_as_aws.append(its)
         return lab_as_aws[-1]
 
     yield play

@@ -34,6 +34,7 @@ SERVICES = {
     "sts": "STS",
     "cloudwatch": "CloudWatch",
     "secretsmanager": "Secrets Manager",
+    "pi": "Performance Insights",
 }
 OWN = frozenset({"kms", "rds", "scheduler"})
 """Of the others only what is listed is the lab's own, and the rest moto's."""
@@ -152,6 +153,11 @@ Throughout:
   (below); a copy of a snapshot that stays under its first key, whether it says so or not, or has a
   row changed; a rotation after which nothing opens that was encrypted before; a KMS that ignores
   the encryption context (and then does not notice either that a ciphertext was changed).
+- Behind a custom key store there is nothing: its keys have material of the lab's own. It is
+  CONNECTING for as long as AWS says (an external one about 5 minutes, one of CloudHSM up to 20),
+  DISCONNECTING for 60 AWS seconds (assumed), and its keys are `Unavailable` unless it is CONNECTED
+  (AWS says so of DISCONNECTED). It fails, or is slow, only if that is ordered (`key-store-fails`,
+  `key-store-slow`). A cluster bears the loss of such a key as that of a disabled one (assumed).
 - Databases take connections in the clear, or with `--tls` by TLS 1.3 alone, under a certificate of
   the lab's own authority, as with `rds.force_ssl`: what takes TLS off stands before each server,
   which has none itself (so `pg_stat_ssl` says nothing of it).
@@ -165,7 +171,12 @@ Throughout:
   own streaming replicas.
 - A parameter that the lab has no use for is taken and forgotten; a cluster's subnet group and
   security groups are taken and described, and not looked up.
-- Secrets Manager uses these keys: without its key a secret cannot be read. The tagging API's
+- Secrets Manager uses these keys: without its key a secret cannot be read. What a cluster has under
+  keys of its own (the secret of its master user, Performance Insights, an activity stream) goes
+  with those, and the cluster lives. AWS documents the error of a secret, and that who reads metrics
+  or consumes a stream needs the use of its key; assumed are the error of Performance Insights
+  (`NotAuthorizedException`), that a stream writes nothing meanwhile and is still called `started`,
+  and that a secret is called `active` until RDS would rotate it. The tagging API's
   `GetResources` knows ours, and of moto's all but keys and clusters. Any other call to a service of
   moto's that names a customer managed key, a DB cluster, or a CloudFormation template with either,
   is answered `NotImplemented`. AWS managed keys of moto's services are moto's.

@@ -139,6 +139,7 @@ class InProcessLab:
         self.invoked: list[tuple[str, str]] = []
         self.scheduler = Scheduler(self.clock, self._invoke)
         door = Door(self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam)
+        self.dispatch = door.dispatch
         self._door = Client(door)
 
     def client(

@@ -98,7 +98,7 @@ def _steps(found: Found) -> Iterator[Case]:
 def _safeguards(found: Found) -> Iterator[Case]:
     """What kept the key's way back open."""
     injected = found.history.first(EventName.INJECTED)
-    if injected is None:
+    if injected is None or "seen_by" in injected.details:  # others did it
         return
     opened = found.history.first(EventName.JOURNAL_OPENED)
     well = opened is not None and opened.at <= injected.at

@@ -9,7 +9,7 @@ from chaosaws_kms_ext.report.files.base import Found, report_file
 from chaosaws_kms_ext.report.table import objective_in_words, where_in_words
 from chaosaws_kms_ext.text import shortened
 
-__all__ = ["md"]
+__all__ = ["md", "table", "text"]
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]#|<>~&@]|(?<=:)/(?=/)|(?<=www)\.)", re.IGNORECASE)
 """What Markdown, or GitHub's kind of it, takes for more than text within a line: also a bare
@@ -24,29 +24,29 @@ def md(found: Found) -> str:
 
 def _lines(found: Found) -> Iterator[str]:
     summary = found.summary
-    yield f"# {_text(summary['verdict'])}: {_text(summary['experiment'])}"
+    yield f"# {text(summary['verdict'])}: {text(summary['experiment'])}"
     yield ""
-    yield f"**{_text(where_in_words(summary))}**, {_text(summary['started'])}"
+    yield f"**{text(where_in_words(summary))}**, {text(summary['started'])}"
     yield ""
     for reason in summary["reasons"]:
-        yield f"- {_text(reason)}"
+        yield f"- {text(reason)}"
     if summary["reasons"]:
         yield ""
-    yield from _table(("what", "found"), (row for row in found.judgement.rows if row[0]))
+    yield from table(("what", "found"), (row for row in found.judgement.rows if row[0]))
     objectives = [(each["name"], objective_in_words(each)) for each in summary["objectives"]]
     if objectives:
         yield ""
-        yield from _table(("objective", "met?"), objectives)
+        yield from table(("objective", "met?"), objectives)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|" + " --- |" * len(head)
     for row in rows:
-        yield f"| {' | '.join(map(_text, row))} |"
+        yield f"| {' | '.join(map(text, row))} |"
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     """Text that stays text: on one line, and nothing in it is a link, a tag or a mention."""
     line = " ".join(shortened(str(value)).split())
     return SPECIAL.sub(r"\\\1", line)

@@ -23,10 +23,11 @@ def targets(history: History) -> Section:
         of = event.details.get("cluster")
         key = f"{event.details['key']}{f', of {of}' if of else ''}"
         rows.append((str(event.details.get("fault", "fault")), key))
-        rows += [("with it, under the same key", str(it)) for it in event.details.get("others", ())]
+        rows += [("lost its key with it", str(it)) for it in event.details.get("others", ())]
     ready = history.first(EventName.READY)
     if ready:
-        rows.append(("by", str(ready.details["caller"])))
+        watched = any("seen_by" in each.details for each in history.all(EventName.INJECTED))
+        rows.append(("watched by" if watched else "by", str(ready.details["caller"])))
     return Section("What was attacked, and by whom", ("what", "which"), rows)
 
 

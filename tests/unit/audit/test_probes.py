@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -15,7 +16,8 @@ from chaosaws_kms_ext.aurora import actions as aurora_actions
 from chaosaws_kms_ext.aurora import probes as aurora_probes
 from chaosaws_kms_ext.aws import cloudtrail
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.cloudtrail import EventHistory
+from chaosaws_kms_ext.aws.cloudtrail import EventHistory, Logged
+from chaosaws_kms_ext.history import Event, EventName
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.settings import Settings
 from tests.support.clusters import AVAILABLE, becomes, new_writer
@@ -184,3 +186,64 @@ def first_page_only(lookup):
         return found, False
 
     return cut
+
+
+class Told:
+    """An event history that tells these."""
+
+    def __init__(self, *events):
+        self._events = events
+
+    def lookup(self, name, since, until=None):
+        its = [e for e in self._events if since <= e.at and (until is None or e.at <= until)]
+        return its, True
+
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
+
+
+def put_policy(number, seconds):
+    at = NOON + timedelta(seconds=seconds)
+    return Logged(str(number), at, "arn:you", "", {"keyId": KEY}, frozenset())
+
+
+def test_of_others_the_first_call_between_two_looks_took_it_and_the_last_gave_it_back():
+    seen, back = NOON + timedelta(seconds=9), NOON + timedelta(seconds=12)
+    audit = probes._Audit(
+        "PutKeyPolicy", "PutKeyPolicy", Told(put_policy(1, 5), put_policy(2, 10)), KEY, "", NOON,
+        seen, back, slack=timedelta(seconds=5), by_others=True,
+    )  # fmt: skip
+    audit.find_calls()
+    assert (audit.disabled.id, audit.enabled.id) == ("1", "2")
+    ours = replace(audit, disabled=None, enabled=None, by_others=False)
+    ours.find_calls()
+    assert ours.disabled.id == "2"  # the nearest, which of others would be the wrong one
+
+
+BY_STATE = {"seen_by": "key-state"}
+
+
+@pytest.mark.parametrize(
+    ("details", "calls"),
+    [
+        ({"seen_by": "key-state", "state": "Disabled"}, ("DisableKey", "EnableKey")),
+        (
+            {"seen_by": "key-state", "state": "PendingDeletion"},
+            ("ScheduleKeyDeletion", "EnableKey"),
+        ),
+        ({"seen_by": "key-state", "state": "Unavailable"}, ("", "")),
+        ({"seen_by": "key-policy"}, ("PutKeyPolicy", "PutKeyPolicy")),
+        ({"seen_by": "cluster-status"}, ("", "")),
+    ],
+)
+def test_what_showed_the_loss_says_which_calls_to_look_for(details, calls):
+    taken = Event(1, EventName.INJECTED, {"fault": "by-others", "by": "others", **details})
+    assert probes._calls_of(taken) == calls
+
+
+def test_calls_that_nothing_points_to_are_unknown_and_not_waited_for():
+    audit = probes._Audit("", "", Told(), KEY, "", NOON, NOON, NOON, by_others=True)
+    audit.find_calls()
+    assert audit.missing_calls() == []
+    assert "neither its state nor its policy showed a call" in audit.said()["unknown"][-1]

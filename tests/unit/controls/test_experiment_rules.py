@@ -10,7 +10,13 @@ import click
 import pytest
 
 from chaosaws_kms_ext import run as runs
-from chaosaws_kms_ext.controls.experiment_rules import MAKERS, OPTIONS, injects
+from chaosaws_kms_ext.controls.experiment_rules import (
+    MAKERS,
+    OPTIONS,
+    expects_outage,
+    injects,
+    losses,
+)
 from chaosaws_kms_ext.controls.lifecycle import begin
 from chaosaws_kms_ext.kms.faces import FACES
 from chaosaws_kms_ext.run import Refused
@@ -206,3 +212,80 @@ def test_a_control_that_would_not_be_asked_at_the_end_is_refused():
     provider = {"type": "python", "module": "chaosaws_kms_ext.controls.run"}
     its["controls"] = [{"name": "run", "scope": "before", "provider": provider}]
     assert "nobody would judge the run" in refused(its)
+
+
+def watching(*more):
+    module = "chaosaws_kms_ext.aurora.probes"
+    provider = {"type": "python", "module": module, "func": "wait_until_key_is_taken"}
+    wait = {"type": "probe", "name": "wait", "provider": provider}
+    return experiment([wait, *more], hypothesis="before-method-only")
+
+
+def test_an_experiment_that_watches_changes_nothing_itself():
+    begun(watching(), on="cluster")
+    assert "changes nothing of AWS, and rotate-key may" in refused(
+        watching(step("rotate_key")), on="cluster"
+    )
+    undone = watching()
+    undone["rollbacks"] = [step("enable_key")]
+    assert "enable-key may: leave enable_key out" in refused(undone, on="cluster")
+    assert "`on` must be cluster" in refused(watching(), on="key")
+
+
+def test_the_hypothesis_of_one_that_watches_is_checked_before_the_loss():
+    its = watching()
+    its["runtime"]["hypothesis"]["strategy"] = "after-method-only"
+    assert "must be before-method-only" in refused(its, on="cluster")
+
+
+@pytest.mark.parametrize("func", ["wait_until_terminal", "stays_terminal"])
+@pytest.mark.parametrize("part", ["method", "hypothesis", "rollbacks"])
+def test_an_experiment_that_loses_its_cluster_for_good_is_refused_on_aws(func, part):
+    on_aws = {"target": "aws", "cluster_id": "orders"}
+    its = experiment()
+    if part == "hypothesis":
+        its["steady-state-hypothesis"] = {"title": "x", "probes": [step(func)]}
+    else:
+        its[part] = [step(func)]
+    with pytest.raises(Refused, match="so it runs on the lab only: leave CHAOS_TARGET out"):
+        begun(its, configuration=on_aws)
+    begun(its)
+    begun(experiment(), configuration=on_aws)
+
+
+def without(of, **more):
+    its = step("lose_secondary_key")
+    its["provider"]["arguments"] = {"key_of": of, **more}
+    return its
+
+
+def test_the_loss_of_a_secondary_key_takes_a_key_away_and_is_no_outage():
+    its = experiment([without("master-secret")], [step("undo_faults")], "before-method-only")
+    assert injects(its)
+    assert not expects_outage(its)
+    begun(its, "cluster")
+    its["method"].append(step("disable_key"))
+    assert expects_outage(its)
+
+
+def test_each_loss_names_its_fault_and_its_key():
+    steps = [
+        without("master-secret", if_there=True),
+        without("activity-stream", fault="deny-rds"),
+        step("disable_key"),
+        step("read"),
+    ]
+    assert [(each.fault.name, each.key_of, each.if_there) for each in losses(steps)] == [
+        ("disable-key", "master-secret", True),
+        ("deny-rds", "activity-stream", False),
+        ("disable-key", "", False),
+    ]
+
+
+def test_a_secondary_key_has_to_be_put_back_too():
+    its = experiment([without("master-secret")], hypothesis="before-method-only")
+    assert "its rollbacks must call undo_faults" in refused(its, "cluster")
+    its = experiment(
+        [without("master-secret", fault="nothing")], [step("undo_faults")], "before-method-only"
+    )
+    assert refused(its, "cluster").startswith("there is no fault 'nothing'")

@@ -16,6 +16,7 @@ from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.key_material import import_new
 from chaosaws_kms_ext.faults import FAULTS, fault, load, named
 from chaosaws_kms_ext.faults.disable_key import DisableKey
+from chaosaws_kms_ext.faults.disconnect_key_store import DisconnectKeyStore
 from chaosaws_kms_ext.iam import policies
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.inject.injection import _refuse_second
@@ -81,7 +82,10 @@ def test_an_undo_has_the_calls_that_the_fault_says_it_needs(name, lab, on_aws):
         import_new(Aws(), key, material)
     given = {"policy": {"Version": "2012-10-17", "Statement": []}}
     arguments = given if name == "put-key-policy" else {}
-    made = faults.make(named(name), Aws(), key, arguments, material)
+    if name == "disconnect-key-store":
+        made = DisconnectKeyStore(key, "cks-1234567890abcdef0")
+    else:
+        made = faults.make(named(name), Aws(), key, arguments, material)
     undo = made.undo()
     assert undo.actions == made.needs.undo
     undo.check_about(key)

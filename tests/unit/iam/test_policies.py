@@ -40,7 +40,7 @@ def test_the_files_are_what_the_table_says(name):
 
 
 def test_the_files_are_of_this_and_nothing_else():
-    named = {"make", "probe", "run", "switch", "switch-trust"}
+    named = {"make", "probe", "run", "secondary", "switch", "switch-trust"}
     assert {path.stem for path in POLICIES.glob("*")} == named
 
 
@@ -59,6 +59,9 @@ def test_every_call_of_the_table_is_one_of_aws():
 def test_who_only_looks_changes_nothing():
     allowed = {a for each in policy(Caller.PROBE, Place())["Statement"] for a in each["Action"]}
     assert not list(filter(CHANGES.match, allowed))
+    watched = {a for each in policy(Caller.WATCHER, Place())["Statement"] for a in each["Action"]}
+    assert not list(filter(CHANGES.match, watched))
+    assert watched - allowed == {"cloudwatch:DescribeAlarms"}
     ran = {a for each in policy(Caller.RUN, Place())["Statement"] for a in each["Action"]}
     assert list(filter(CHANGES.match, ran))
 

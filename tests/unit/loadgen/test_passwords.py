@@ -23,10 +23,11 @@ from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
-from chaosaws_kms_ext.loadgen.passwords import passwords
+from chaosaws_kms_ext.loadgen.passwords import _warn_of_key, passwords
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.waiting import Observer
+from tests.support.key_stores import StoreLab
 from tests.support.labs import client, mostly_soak, until
 from tests.support.postgres import free_port
 from tests.support.token_gate import asks, standing_before
@@ -412,3 +413,28 @@ def test_a_cluster_that_takes_no_tokens_is_named(lab, aws):
     settings = Settings(target="aws", database_auth="iam")
     with pytest.raises(Refused, match="IAM database authentication is off on orders"):
         passwords(aws, settings, cluster, cluster.key)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("store", ["The secret shop is encrypted under a key of the same custom key store as the"]),
+        ("none", []),
+    ],
+)
+def test_a_secret_under_a_key_of_the_same_key_store_is_a_finding(
+    tmp_path, caplog, monkeypatch, where, said
+):
+    lab = StoreLab(tmp_path / "requests.jsonl")
+    key, aws = lab.new_key("beside", store=where == "store"), lab.aws()
+    real = aws.call
+
+    def call(service, operation, params):
+        if service == "secretsmanager":
+            return {"KmsKeyId": key}
+        return real(service, operation, params)
+
+    monkeypatch.setattr(aws, "call", call)
+    _warn_of_key(aws, "shop", lab.key)
+    assert [each[: len(said[0])] for each in caplog.messages if said] == said
+    assert len(caplog.messages) == len(said)

@@ -20,6 +20,7 @@ ON_AWS = {"target": "aws", "lab": None, "region": "eu-west-1", "cluster": "order
         {"lab": {"speed": 60.0, "profile": "documented"}},
         {"lab": {"speed": 60.0, "profile": "observed", "tls": True}},
         {"lab": {"speed": 60.0, "profile": "observed", "faults": [{"kind": "slow"}]}},
+        {"lab": {"speed": 60.0, "profile": "observed", "recoverable_for": 1200.0}},
     ],
 )  # fmt: skip
 def test_another_experiment_place_or_lab_is_another_setup(summary, changed):
@@ -47,3 +48,4 @@ def test_the_lab_is_what_its_settings_say():
         "speed": 10.0, "profile": "observed", "tls": True, "faults": [order],
     }  # fmt: skip
     assert lab_of(Settings(target="aws")) is None
+    assert lab_of(Settings(lab_recoverable_for=1200.0))["recoverable_for"] == 1200.0

@@ -64,6 +64,25 @@ def test_more_clusters_than_there_are_schedules_are_refused():
         arm(None, "", run="r1", owner="o", clusters=many, key=KEY, undo=UNDO, after=1)
 
 
+STORE = {"CustomKeyStoreId": "cks-1234567890abcdef0"}
+
+
+def connects(params):
+    return Armed(**OURS | {"call": Call("kms", "ConnectCustomKeyStore", params)})
+
+
+def test_what_connects_a_key_store_is_ours():
+    assert connects(STORE).is_ours
+    assert undo_of([connects(STORE)]).actions == ("kms:ConnectCustomKeyStore",)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"CustomKeyStoreId": "x"}, {"KeyId": KEY}, {**STORE, "KeyId": KEY}]
+)
+def test_what_connects_no_key_store_is_not(params):
+    assert not connects(params).is_ours
+
+
 @pytest.mark.parametrize(
     "change",
     [

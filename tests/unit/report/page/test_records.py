@@ -39,7 +39,7 @@ def test_what_was_attacked_and_by_whom():
         ("cluster of the run", "orders"),
         ("its key", KEY),
         ("disable-key", f"{KEY}, of orders"),
-        ("with it, under the same key", "carts"),
+        ("lost its key with it", "carts"),
         ("by", "arn:me"),
     ]
 

@@ -1,0 +1,1 @@
+"""Plans: several experiments in order, checked as a whole, with one report (`chaos kms plan`)."""
