@@ -62,38 +62,15 @@ class LocalLab:
     _log: IO[bytes]
 
     @classmethod
-    def start(
-        cls,
-        speed: float,
-        profile: str,
-        port: int = 0,
-        iam: bool = False,
-        tls: bool = False,
-        readers: int = 0,
-        clusters: int = 1,
-        database: str = "cluster",
-        key_store: str = "no",
-        recoverable_for: float | None = None,
-        secondary_keys: bool = False,
-    ) -> LocalLab:
+    def start(cls, speed: float, profile: str, **options: object) -> LocalLab:
         """Starts a lab that dies with this process; raises LabDidNotStart.
 
-        With `iam` it holds callers that its IAM knows to their policies in every service; with
-        `tls` its databases take nothing else. It has so many `clusters`, all under one key; the
-        first has so many `readers`, or is an instance that is no cluster's (`database`).
-
-        `key_store`: where the key is: no, cloudhsm or external.
-        Without their key they are recoverable for `recoverable_for` AWS seconds, by default for as
-        long as on AWS. With `secondary_keys` the first has a secret, Performance Insights and an
-        activity stream, each under a key of its own.
+        `options`: those of the program (`python -m chaosaws_kms_lab --help`), with underscores:
+        `iam=True`, `clusters=2`. False and None are as if they were not given.
         """
         # Unnamed: a crash leaves nothing behind.
         log = tempfile.TemporaryFile()  # noqa: SIM115
-        numbers = {"speed": speed, "port": port, "readers": readers, "clusters": clusters}
-        options = {"profile": profile, "database": database, "key-store": key_store, **numbers}
-        if recoverable_for is not None:
-            options["recoverable-for"] = recoverable_for
-        command = _command(options, {"iam": iam, "tls": tls, "secondary-keys": secondary_keys})
+        command = _command({"speed": speed, "profile": profile, **options})
         ours, theirs = os.pipe()
         try:
             child = Child(command, log=log, stdout=theirs)
@@ -176,13 +153,14 @@ def only_the_lab(lab: LocalLab) -> Iterator[None]:
         boto3.DEFAULT_SESSION = session
 
 
-def _command(options: Mapping[str, object], flags: Mapping[str, bool]) -> list[str]:
+def _command(options: Mapping[str, object]) -> list[str]:
     """What starts the lab."""
-    return [
-        *(sys.executable, "-m", "chaosaws_kms_lab"),
-        *(word for name, value in options.items() for word in (f"--{name}", str(value))),
-        *(f"--{name}" for name, wanted in flags.items() if wanted),
-    ]
+    command = [sys.executable, "-m", "chaosaws_kms_lab"]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            command.append(f"--{name.replace('_', '-')}")
+            command += [] if value is True else [str(value)]
+    return command
 
 
 def _ready(pipe: int, log: IO[Any]) -> dict[str, Any]:

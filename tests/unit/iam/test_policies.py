@@ -40,7 +40,7 @@ def test_the_files_are_what_the_table_says(name):
 
 
 def test_the_files_are_of_this_and_nothing_else():
-    named = {"make", "probe", "run", "secondary", "switch", "switch-trust"}
+    named = {"make", "probe", "run", "secondary", "switch", "switch-trust", "watch"}
     assert {path.stem for path in POLICIES.glob("*")} == named
 
 
