@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard, leftovers
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
-from chaosaws_kms_ext.settings import parse
+from chaosaws_kms_ext.settings import Settings, parse
 
 __all__ = ["command"]
 
@@ -82,14 +82,7 @@ def command(
         with contextlib.ExitStack() as stack:
             cluster, lab_id = settings.target_id, ""
             if settings.target == "lab":
-                lab = LocalLab.start(
-                    settings.lab_speed,
-                    settings.lab_profile,
-                    database=settings.lab_database,
-                    key_store=settings.lab_key_store,
-                )
-                stack.callback(lab.stop)
-                stack.enter_context(only_the_lab(lab))
+                lab = stack.enter_context(_lab(settings))
                 cluster, lab_id = lab.clusters[0]["id"], lab.id
             needs = Needs.all_of(FAULTS[each].needs for each in faults)
             inspection = guard.inspect(Aws(), settings, cluster, needs, settings.key_id)
@@ -106,3 +99,19 @@ def command(
         raise click.ClickException(f"{cluster} may not be attacked: {wrong} of these speak against")
     where = "" if settings.target == "aws" else ", on a lab that was started for this"
     click.echo(f"{cluster} may be attacked{where}.")
+
+
+@contextlib.contextmanager
+def _lab(settings: Settings) -> Iterator[LocalLab]:
+    """A lab for this look, and nothing but it; raises LabDidNotStart."""
+    lab = LocalLab.start(
+        settings.lab_speed,
+        settings.lab_profile,
+        database=settings.lab_database,
+        key_store=settings.lab_key_store,
+    )
+    try:
+        with only_the_lab(lab):
+            yield lab
+    finally:
+        lab.stop()

@@ -81,6 +81,7 @@ def test_what_the_lab_does_not_make_is_refused(own_lab, rds, kms):
         ({"Engine": "mysql"}, "InvalidParameterValue"),
         ({"Engine": "aurora-postgresql"}, "InvalidParameterCombination"),
         ({"Engine": "postgres", "MultiAZ": True}, "InvalidParameterValue"),
+        ({"Engine": "postgres", "EnablePerformanceInsights": True}, "InvalidParameterValue"),
         (
             {"Engine": "postgres", "KmsKeyId": "alias/x", "StorageEncrypted": False},
             "InvalidParameterCombination",
@@ -249,6 +250,9 @@ def test_a_lab_begins_with_one_that_keeps_its_rows_through_an_outage():
         lab.stop()
 
 
-def test_a_lab_with_one_has_no_readers():
-    with pytest.raises(LabDidNotStart, match="an instance that is no cluster's has no readers"):
-        new_lab(300, database="instance", readers=1)
+@pytest.mark.parametrize(
+    ("more", "what"), [({"readers": 1}, "readers"), ({"secondary_keys": True}, "secondary keys")]
+)
+def test_a_lab_with_one_has_no_readers_and_no_secondary_keys(more, what):
+    with pytest.raises(LabDidNotStart, match=f"an instance that is no cluster's has no {what}"):
+        new_lab(300, database="instance", **more)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chaosaws_kms_ext.aws import rds
+from chaosaws_kms_ext.aws import rds, secondary_keys
 from chaosaws_kms_ext.aws.cluster import Cluster
 from chaosaws_kms_ext.aws.instance import INSTANCE, Instance, instance_of
 from chaosaws_kms_ext.aws.kms import Key
@@ -159,3 +159,27 @@ def test_a_copy_is_as_old_as_the_snapshot_that_it_began_with(found):
         "the newest snapshot of db:orders under another key, copy, is 8.0 days old"
     )
     assert found(old, copy(DBSnapshotIdentifier="newer")).state == "ok"
+
+
+def test_its_keys_beside_that_of_the_storage_are_its_own_and_need_no_other_look():
+    said = orders(
+        MasterUserSecret={"SecretArn": "arn:secret", "SecretStatus": "active", "KmsKeyId": "key-s"},
+        PerformanceInsightsEnabled=True,
+        PerformanceInsightsKMSKeyId="key-i",
+    )
+    found = [secondary_keys.find(None, said, of) for of in secondary_keys.KEYS_OF]
+    assert [each and (each.key, each.about) for each in found] == [
+        ("key-s", "arn:secret"),
+        ("key-i", "db-1"),
+        None,
+    ]
+    assert secondary_keys.of_cluster(None, said, "arn:aws:kms:r:1:key/key-i") == (
+        secondary_keys.PERFORMANCE_INSIGHTS
+    )
+    assert secondary_keys.of_cluster(None, orders(), "arn:aws:kms:r:1:key/key-i") == ""
+
+
+def test_its_maintenance_window_is_told_like_a_clusters():
+    assert orders().maintenance_window == ""
+    window = "Sun:05:00-Sun:05:30"
+    assert orders(PreferredMaintenanceWindow=window).maintenance_window == window.lower()
