@@ -60,7 +60,7 @@ docs: $(READY)  ## the pages of docs/ that are made from the code and from the t
 	$(BIN)/python docs/generate.py
 
 policies: $(READY)  ## policies/*.json, from the table in the code
-	for name in probe run watch make secondary switch switch-trust; do \
+	for name in probe run watch make secondary canary switch switch-trust; do \
 	  CHAOS_CLUSTER_ID= CHAOS_KEY_ID= CHAOS_SWITCH_ROLE= CHAOS_DATABASE_SECRET= \
 	  $(BIN)/chaos kms policy $$name > policies/$$name.json || exit 1; done
 

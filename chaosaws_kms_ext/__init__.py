@@ -18,6 +18,7 @@ ACTIONS = (
 PROBES = (
     "chaosaws_kms_ext.audit.probes",
     "chaosaws_kms_ext.aurora.probes",
+    "chaosaws_kms_ext.kms.canaries",
     "chaosaws_kms_ext.kms.probes",
     "chaosaws_kms_ext.load.probes",
 )

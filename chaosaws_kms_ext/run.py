@@ -31,6 +31,7 @@ from chaosaws_kms_ext.waiting import Observer
 
 if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.aws.client import Aws
+    from chaosaws_kms_ext.canaries.canaries import Canaries
     from chaosaws_kms_ext.guard.guard import Target
     from chaosaws_kms_ext.history.columns import ReadBack
     from chaosaws_kms_ext.inject.by_others import Sight
@@ -118,6 +119,25 @@ class KeyMaterials(dict[str, bytes]):
 class Run:
     """One execution of one experiment."""
 
+    # None: not up yet, or not needed.
+    folder: Path | None = None
+    conditions: Conditions | None = None
+    """What its judgement depends on; in its folder as well."""
+    lab: LocalLab | None = None
+    aws: Aws | None = None
+    """Opened on first use, by `Aws.of`."""
+    target: Target | None = None
+    """The cluster and the key that it is about."""
+    safeguards: Safeguards | None = None
+    ledger: Ledger | None = None
+    """Opened on first use, by `Ledger.of`."""
+    watcher: Watcher | None = None
+    sight: Sight | None = None
+    """What it sees of what others do to the key, if it only watches."""
+    canaries: Canaries | None = None
+    passwords: Passwords | None = None
+    """Kept fresh, where libpq does not find them by itself."""
+
     def __init__(self, settings: Settings, experiment: str = "") -> None:
         self.settings = settings
         self.experiment = experiment
@@ -125,9 +145,6 @@ class Run:
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.anchor = Anchor.now()
         self.events: list[Event] = []
-        self.folder: Path | None = None
-        self.conditions: Conditions | None = None
-        """What its judgement depends on; in its folder as well."""
         self.interrupted = ""
         """What interrupted it, in words. A signal's handler sets it, which may not wait."""
         self.stopping = ""
@@ -140,27 +157,14 @@ class Run:
         """Why an event or a call could not be written down."""
         self.at_end = contextlib.ExitStack()
         """What goes down with the run."""
-        # What serves it. None: not up yet, or not needed.
+        # What serves it.
         self.observer = Observer()
-        self.lab: LocalLab | None = None
-        self.aws: Aws | None = None
-        """Opened on first use, by `Aws.of`."""
-        self.target: Target | None = None
-        """The cluster and the key that it is about."""
         self.open_faults = OpenFaults()
-        self.safeguards: Safeguards | None = None
-        self.ledger: Ledger | None = None
-        """Opened on first use, by `Ledger.of`."""
         self.loads = Loads()
         self.read_secrets = MasterPasswords()
         """Secret → what was read of it: a client that keeps its password has it, too."""
-        self.watcher: Watcher | None = None
         self.other_watchers: dict[str, OtherWatcher] = {}
         """Another cluster's id → what watches it."""
-        self.sight: Sight | None = None
-        """What it sees of what others do to the key, if it only watches."""
-        self.passwords: Passwords | None = None
-        """Kept fresh, where libpq does not find them by itself."""
         self.master_passwords = MasterPasswords()
         self.key_materials = KeyMaterials()
         self.conninfos: dict[str, str] = {}

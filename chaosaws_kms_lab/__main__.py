@@ -104,6 +104,7 @@ def _options() -> argparse.Namespace:
         metavar="AWS_SECONDS",
         help="until a cluster without its key is lost for good (7 days, as on AWS)",
     )
+    parser.add_argument("--dependents", action="store_true", help="more under it: a secret, …")
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
     parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
     return parser.parse_args()
@@ -187,6 +188,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.key_store,
         options.recoverable_for,
         options.secondary_keys,
+        options.dependents,
     )
 
 

@@ -38,6 +38,7 @@ KEY_TAKEN = "key-taken-away"
 TERMINAL_COMES_BACK = "terminal-comes-back"
 SECONDARY_STOPS = "secondary-key-stops-cluster"
 SECRET_OUTLIVES_KEY = "secret-outlives-key"
+DEPENDENTS_STAY_LOST = "dependents-stay-lost"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -66,6 +67,8 @@ KINDS = {
     SECONDARY_STOPS: "without the key of its secret, its insights or its activity stream the "
     "cluster is lost as without its own",
     SECRET_OUTLIVES_KEY: "until the misbehaviour is cleared, secrets are read without their key",
+    DEPENDENTS_STAY_LOST: "until the misbehaviour is cleared, objects, queues, parameters and "
+    "tables whose key could not be used once stay lost when it is back",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -76,7 +79,9 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 """These take the place of the whole freeze when the key is lost the next time, or happen now."""
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
-OF_EVERY_KEY = frozenset({CONTEXT_IGNORED, KEY_STORE_FAILS, KEY_STORE_SLOW, SECRET_OUTLIVES_KEY})
+OF_EVERY_KEY = frozenset({
+    CONTEXT_IGNORED, DEPENDENTS_STAY_LOST, KEY_STORE_FAILS, KEY_STORE_SLOW, SECRET_OUTLIVES_KEY,
+})  # fmt: skip
 """These are about all keys, or all key stores, and name no cluster."""
 OF_ITS_KEY = frozenset({
     COPY_KEEPS_KEY, COPY_HIDES_KEY, ROTATION_BREAKS_READS, KEY_TAKEN, SECONDARY_STOPS,

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from chaosaws_kms_lab import (
     browsers,
     cloudtrail,
+    encrypted,
     kms,
     moto_iam,
     moto_services,
@@ -33,6 +34,7 @@ from chaosaws_kms_lab import (
 from chaosaws_kms_lab.answers import UNREADABLE, aws_json, not_implemented
 from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.cloudtrail import Trail
+from chaosaws_kms_lab.encrypted import Encrypted
 from chaosaws_kms_lab.event_bus import Bus
 from chaosaws_kms_lab.misbehaviours import ApiMisbehaviour, Misbehaviours
 from chaosaws_kms_lab.scheduler import Scheduler
@@ -101,6 +103,7 @@ class Dispatch:
             "secretsmanager": partial(secrets_manager.handle, service.secrets),
             "tagging": partial(tagging.handle, world),
         }
+        self._encrypted = Encrypted(world)
         self._moto = moto_services.moto()
 
     def answer(
@@ -117,6 +120,8 @@ class Dispatch:
             return refused
         if envelope.operation in WITH_MOTO.get(envelope.service, ()):
             answer = self._handle_with_moto(envelope, environ)
+        elif call and envelope.operation in encrypted.OPERATIONS.get(envelope.service, ()):
+            answer = self._ask_under_keys(envelope, environ, call)
         elif call and (what := self._unsupported(envelope, call)):
             return not_implemented(envelope, what)
         else:
@@ -214,6 +219,14 @@ class Dispatch:
             return aws_json(self._with_moto[call.service](call, moto))
         except AwsError as error:
             return envelope.answer(error)
+
+    def _ask_under_keys(self, envelope: Envelope, environ: dict[str, Any], call: Call) -> Response:
+        """moto's answer, if KMS lets the service use the key of what the call is about."""
+        try:
+            self._encrypted.prepare(call)
+        except AwsError as error:
+            return envelope.answer(error)
+        return self._ask_moto(envelope, environ)
 
     def _ask_moto(self, envelope: Envelope, environ: dict[str, Any]) -> Response:
         if envelope.service == "s3" and "HTTP_AUTHORIZATION" not in environ:

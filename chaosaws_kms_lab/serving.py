@@ -13,12 +13,15 @@ import threading
 import time
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import boto3
+from botocore.config import Config
 from werkzeug.serving import make_server
 
-from chaosaws_kms_lab import kms, seed
+from chaosaws_kms_lab import kms, seed, seed_dependents
 from chaosaws_kms_lab.aurora import PROFILES, RECOVERABLE_FOR
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.data_plane import Servers
@@ -55,10 +58,11 @@ def serve(
     key_store: str = "no",
     recoverable_for: float = RECOVERABLE_FOR,
     secondary_keys: bool = False,
+    dependents: bool = False,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers, or an instance that is no cluster's (`database`); what a client has to know of it.
-    `key_store`: one of seed.KEY_STORES.
+    `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
     without their key clusters are recoverable for `recoverable_for` AWS seconds. With
@@ -75,22 +79,44 @@ def serve(
     lab_id, requests = uuid.uuid4().hex, directory / "requests.jsonl"
     door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=iam)
     _listen(door, listener)
+    if dependents:
+        made = partial(_client, endpoint, region, keys.lab)
+        seed_dependents.dependents(made, region, seeded[0]["key"])
     schedules.start()
     threading.Thread(target=_tick, args=(rds, door), daemon=True, name="clock").start()
     return {
         "lab": lab_id,
         "endpoint": endpoint,
         "region": region,
-        "access_key": ACCESS_KEY,
-        "secret_key": keys.lab,
-        "credentials": str(_write_credentials(directory, keys.lab)),
-        "passfile": str(servers.passfile),
         "clusters": seeded,
+        "requests": str(requests),
+        **_reached_by(directory, servers, keys.lab),
+    }
+
+
+def _reached_by(directory: Path, servers: Servers, secret_key: str) -> dict[str, Any]:
+    """What a client needs beside the addresses."""
+    return {
+        "access_key": ACCESS_KEY,
+        "secret_key": secret_key,
+        "credentials": str(_write_credentials(directory, secret_key)),
+        "passfile": str(servers.passfile),
         "ca": str(servers.ca) if servers.ca else None,
         "psql": str(servers.binaries.psql) if servers.binaries.psql else None,
-        "requests": str(requests),
         "truth": str(directory / "truth.jsonl"),
     }
+
+
+def _client(endpoint: str, region: str, secret: str, service: str) -> Any:
+    """A client of the lab itself, as its owner has one."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=secret,
+        config=Config(proxies={}, connect_timeout=2, read_timeout=20),
+    )
 
 
 def _new_secret() -> str:

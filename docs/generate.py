@@ -77,7 +77,7 @@ COMMANDS = """\
 """
 
 MODULES = (
-    "kms.actions", "kms.probes", "kms.secondary", "aurora.actions", "aurora.probes",
+    "kms.actions", "kms.canaries", "kms.probes", "kms.secondary", "aurora.actions", "aurora.probes",
     "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 

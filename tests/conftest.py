@@ -155,6 +155,8 @@ def _no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # A look at ten services is a second of time; tests of the dependents ask for it.
+    monkeypatch.setenv("CHAOS_DEPENDENTS", "skip")
 
 
 @pytest.fixture(scope="session")

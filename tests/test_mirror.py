@@ -42,6 +42,20 @@ ELSEWHERE = {
     "cli/restore.py": "e2e/test_safeguards, test_restore_of_the_made",
     "controls/guarded.py": "unit/kms/test_secondary",
     "controls/conclude.py": "whole runs: e2e/test_kms_disable, test_stalls",
+    **{
+        f"dependents/{name}.py": "a service as each is asked: unit/dependents/test_find"
+        for name in (
+            "dynamodb",
+            "ec2",
+            "lambda_",
+            "logs",
+            "s3",
+            "secretsmanager",
+            "sns",
+            "sqs",
+            "ssm",
+        )
+    },
     "discovery.py": "unit/faults/test_base, unit/checkers/test_base",
     "faults/disable_key.py": "every fault: unit/faults/test_base",
     "faults/schedule_key_deletion.py": "every fault: unit/faults/test_base",
@@ -69,6 +83,8 @@ ELSEWHERE = {
     "inject/recovery.py": "e2e/test_activities",
     "inject/strategy.py": "how `chaos run` was started: e2e/test_stalls",
     "kms/actions.py": "unit/faults, e2e/test_activities",
+    "kms/described.py": "unit/kms/test_probes",
+    "history/event_table.py": "unit/report/test_schemas",
     "kms/faces.py": "a table: unit/controls/test_experiment_rules",
     "kms/secondary_uses.py": "unit/kms/test_secondary",
     "kms/may_use.py": "e2e/test_probes, unit/aws/test_key_policy",

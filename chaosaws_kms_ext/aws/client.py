@@ -25,12 +25,20 @@ from chaosaws_kms_ext.history.aws_calls import NO_ANSWER, OK, AwsCall, named_in
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.text import printable
 
-__all__ = ["Aws", "AwsError", "Credentials", "go_on_after"]
+__all__ = ["Aws", "AwsError", "Credentials", "Patience", "go_on_after"]
 
 Record = Callable[[AwsCall], None]
 
-CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 20, 5
-"""Seconds, seconds, tries (botocore's standard mode: throttling and 5xx, with back-off)."""
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one call may take."""
+
+    connect: float = 5
+    read: float = 20
+    """Seconds, each."""
+    attempts: int = 5
+    """Botocore's standard mode: throttling and 5xx, with back-off."""
 
 
 class AwsError(PlainError):
@@ -71,12 +79,12 @@ class Aws:
         endpoint: str = "",
         lab: Path | None = None,
         record: Record = lambda _: None,
-        attempts: int = ATTEMPTS,
+        patience: Patience = Patience(),
     ) -> None:
         """By default everything comes from the environment.
 
         `lab`: the file with a lab's credentials; then nothing of the environment goes there.
-        `record`: is told of each call. `attempts`: of one, where AWS throttles. Raises Refused.
+        `record`: is told of each call. Raises Refused.
         """
         keys = _of_lab(lab) if lab else {}
         self._endpoint = endpoint or None
@@ -96,7 +104,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._record = record
-        self._attempts = attempts
+        self._patience = patience
 
     @classmethod
     def of(cls, run: Run) -> Aws:
@@ -232,9 +240,12 @@ class Aws:
                     region_name=self.region,
                     endpoint_url=self._endpoint,
                     config=Config(
-                        connect_timeout=CONNECT_TIMEOUT,
-                        read_timeout=READ_TIMEOUT,
-                        retries={"mode": "standard", "total_max_attempts": self._attempts},
+                        connect_timeout=self._patience.connect,
+                        read_timeout=self._patience.read,
+                        retries={
+                            "mode": "standard",
+                            "total_max_attempts": self._patience.attempts,
+                        },
                         user_agent_extra=f"chaostoolkit-aws-kms/{__version__}",
                     ),
                 )

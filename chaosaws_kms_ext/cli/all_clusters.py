@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.client import Aws, AwsError, Patience
 from chaosaws_kms_ext.cli.stored import cannot, reports_dir
 from chaosaws_kms_ext.files import write_whole
 from chaosaws_kms_ext.fleet.look import Exposed, Rehearsal, look, regions, rehearsals
@@ -23,8 +23,8 @@ __all__ = ["list_all"]
 AT_ONCE = 8
 """Regions that are looked at side by side: each has limits of its own."""
 
-ATTEMPTS = 10
-"""Of each call: a list of many clusters is what AWS throttles, and nothing waits for it."""
+PATIENCE = Patience(attempts=10)
+"""A list of many clusters is what AWS throttles, and nothing waits for it."""
 
 
 def list_all(named: Sequence[str], form: str, output: Path | None) -> None:
@@ -43,7 +43,7 @@ def list_all(named: Sequence[str], form: str, output: Path | None) -> None:
 
     def one(region: str) -> list[Exposed] | AwsError:
         try:
-            return look(Aws(region, attempts=ATTEMPTS), rehearsed)
+            return look(Aws(region, patience=PATIENCE), rehearsed)
         except AwsError as problem:
             return problem
 

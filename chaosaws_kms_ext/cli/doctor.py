@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ from chaosaws_kms_ext.cli.all_clusters import list_all
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.guard import guard, leftovers
+from chaosaws_kms_ext.guard.findings import Finding
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.settings import Settings, parse
@@ -79,17 +80,7 @@ def command(
         raise click.UsageError("--region goes with --all; one target's Region is AWS_REGION")
     try:
         settings = parse()
-        with contextlib.ExitStack() as stack:
-            cluster, lab_id = settings.target_id, ""
-            if settings.target == "lab":
-                lab = stack.enter_context(_lab(settings))
-                cluster, lab_id = lab.clusters[0]["id"], lab.id
-            needs = Needs.all_of(FAULTS[each].needs for each in faults)
-            inspection = guard.inspect(Aws(), settings, cluster, needs, settings.key_id)
-            names = {cluster}
-            if target := inspection.target:
-                names |= {target.cluster.id, target.key.arn}
-            findings = inspection.findings + leftovers.look(names, lab_id)
+        cluster, findings = _findings(settings, [FAULTS[each].needs for each in faults])
     except PlainError as problem:
         raise click.ClickException(str(problem)) from None
     for each in findings:
@@ -101,17 +92,23 @@ def command(
     click.echo(f"{cluster} may be attacked{where}.")
 
 
-@contextlib.contextmanager
-def _lab(settings: Settings) -> Iterator[LocalLab]:
-    """A lab for this look, and nothing but it; raises LabDidNotStart."""
-    lab = LocalLab.start(
-        settings.lab_speed,
-        settings.lab_profile,
-        database=settings.lab_database,
-        key_store=settings.lab_key_store,
-    )
-    try:
-        with only_the_lab(lab):
-            yield lab
-    finally:
-        lab.stop()
+def _findings(settings: Settings, needs: Sequence[Needs]) -> tuple[str, list[Finding]]:
+    """The target's id, and what the guard finds; a lab is there while it looks."""
+    with contextlib.ExitStack() as stack:
+        cluster, lab_id = settings.target_id, ""
+        if settings.target == "lab":
+            lab = LocalLab.start(
+                settings.lab_speed,
+                settings.lab_profile,
+                database=settings.lab_database,
+                key_store=settings.lab_key_store,
+                dependents=settings.canaries == "yes",
+            )
+            stack.callback(lab.stop)
+            stack.enter_context(only_the_lab(lab))
+            cluster, lab_id = lab.clusters[0]["id"], lab.id
+        inspection = guard.inspect(Aws(), settings, cluster, Needs.all_of(needs), settings.key_id)
+        names = {cluster}
+        if target := inspection.target:
+            names |= {target.cluster.id, target.key.arn}
+        return cluster, inspection.findings + leftovers.look(names, lab_id)

@@ -67,6 +67,11 @@ __all__ = ["UNSET", "command"]
     help="What the first is: an Aurora cluster, or a DB instance of RDS for PostgreSQL.",
 )
 @click.option(
+    "--dependents",
+    is_flag=True,
+    help="Put a secret, an object, a queue, a table and a parameter under that key, too.",
+)
+@click.option(
     "--key-store",
     type=click.Choice(["no", "cloudhsm", "external"]),
     default="no",

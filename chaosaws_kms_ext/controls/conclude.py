@@ -47,7 +47,8 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     doubts = _stop_and_collect(run, course)
     unrecorded = run.unrecorded
     said = replace(course, doubts=tuple(doubts)).details()
-    run.event(EventName.ENDED, **said, aws_calls=run.aws_calls)
+    tried = {"canary_tries": run.canaries.tries} if run.canaries else {}
+    run.event(EventName.ENDED, **said, aws_calls=run.aws_calls, **tried)
     history, damage = read_what_is_there(run.folder / "history")
     # Those in memory: the disk may have had no room for the last of them.
     rows = {**history.rows, **run.loads.rows}
@@ -100,6 +101,8 @@ def _stop_and_collect(run: Run, course: Course) -> list[str]:
         problems += _end(run, load, course.interrupted)
     if run.lab and main in running and _of_the_lab(run):
         _count_seed(run, main.config.database)
+    if run.canaries:
+        run.canaries.stop()
     if run.watcher:
         run.watcher.stop()
     for other in run.other_watchers.values():

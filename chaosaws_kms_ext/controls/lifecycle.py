@@ -16,6 +16,7 @@ from chaoslib.types import Configuration, Experiment
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.canaries import canaries
 from chaosaws_kms_ext.controls import experiment_rules, watching
 from chaosaws_kms_ext.controls.experiment_rules import Loss
 from chaosaws_kms_ext.controls.guarded import guarded
@@ -197,6 +198,7 @@ def local_lab(start: Start) -> Iterator[None]:
         key_store=settings.lab_key_store,
         recoverable_for=settings.lab_recoverable_for,
         secondary_keys=settings.lab_secondary_keys == "yes",
+        dependents=settings.canaries == "yes",
     )
     try:
         start.run.lab = lab
@@ -345,6 +347,11 @@ def loads_put_away(start: Start) -> Iterator[None]:
                 )
 
 
+def tried_dependents(start: Start) -> contextlib.AbstractContextManager[None]:
+    """What else is under the key, if that is wanted; before the load, which it would disturb."""
+    return canaries.running(start.run)
+
+
 @contextlib.contextmanager
 def watched_and_loaded(start: Start) -> Iterator[None]:
     """The watcher of key and cluster, and the loads, which are steady from here on."""
@@ -379,5 +386,6 @@ PARTS: Sequence[Part] = (
     live_page,
     stop_conditions,
     loads_put_away,
+    tried_dependents,
     watched_and_loaded,
 )

@@ -16,7 +16,8 @@ from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
-from chaosaws_kms_ext.guard import consent, credentials, key_store, permissions
+from chaosaws_kms_ext.dependents.find import Found
+from chaosaws_kms_ext.guard import consent, credentials, elsewhere, key_store, permissions
 from chaosaws_kms_ext.guard.backups import backup
 from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
@@ -48,6 +49,8 @@ class Target:
     key: Key
     others: tuple[Database, ...] = ()
     """The other databases under the key: they go without it too, and are brought back."""
+    elsewhere: Found | None = None
+    """What other services have under it; None: nobody looked."""
 
 
 @dataclass
@@ -74,6 +77,7 @@ def ask(run: Run, cluster_id: str, needs: Needs, key_id: str = "", key_of: str =
     """
     inspection = inspect(Aws.of(run), run.settings, cluster_id, needs, key_id, key_of)
     run.event(EventName.GUARD, findings=[asdict(each) for each in inspection.findings])
+    elsewhere.record(run, inspection.target.elsewhere if inspection.target else None)
     if inspection.refusals or inspection.target is None:
         raise Refused("; ".join(inspection.refusals))
     return inspection.target
@@ -278,10 +282,12 @@ def _of_the_rest(
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
     store = key_store.reached(aws, there, key, cluster) if needs.reach == "store" else None
-    affected = [str(each) for each in there.others(key.arn, cluster)]
-    affected += store.affected if store else []
+    more = elsewhere.look(aws, settings, key.arn)
+    of_rds = there.others(key.arn, cluster, more.contexts if more else ())
+    affected = [*map(str, of_rds), *(store.affected if store else ())]
+    affected += map(str, more.dependents) if more else ()
     others = [*there.beside(key.arn, cluster), *(store.databases if store else ())]
-    found.target = replace(target, others=tuple(others))
+    found.target = replace(target, others=tuple(others), elsewhere=more)
     consented = _blast_radius(affected, cluster, key, settings.blast_radius, needs)
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
@@ -292,6 +298,7 @@ def _of_the_rest(
     return [
         *([store.store] if store else ()),
         consented,
+        *elsewhere.findings(more, settings),
         *(_checked(lambda: key_store.allowed(aws, store.keys)) if store and wanted else ()),
         *(_checked(lambda: beside(aws, others, where)) if wanted else ()),
         backup(aws, cluster, there.snapshots_of(cluster), within, go_without, lost=lost),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +43,18 @@ class Survey:
     snapshots: list[Described]
     grants: list[Described]
 
-    def others(self, key_arn: str, database: Database) -> list[User]:
-        """What else would lose the key, apart from the database, its instances and snapshots."""
+    def others(
+        self,
+        key_arn: str,
+        database: Database | None = None,
+        elsewhere: Collection[tuple[str, str]] = (),
+    ) -> list[User]:
+        """What of RDS would lose the key, apart from the database with its instances and snapshots;
+        and the grants to whatever is not known.
+
+        `elsewhere`: what grants are bound to that are for something of another service, which is
+        known.
+        """
         users = list(self._users(key_arn))
         resources = {
             each[name]
@@ -52,9 +62,13 @@ class Survey:
             for name in ("DbClusterResourceId", "DbiResourceId")
             if each.get(name)
         }
-        unexplained = [grant for grant in self.grants if not _resources(grant) & resources]
+        unexplained = [
+            grant
+            for grant in self.grants
+            if not _resources(grant) & resources and not _context(grant).items() & set(elsewhere)
+        ]
         return [
-            *(user for user, each in users if not database.owns(each)),
+            *(user for user, each in users if database is None or not database.owns(each)),
             *(User("grant to", _of_grant(grant)) for grant in unexplained),
         ]
 
@@ -153,12 +167,17 @@ def _is_alone(instance: Described) -> bool:
 
 def _resources(grant: Described) -> set[str]:
     """The cluster and the instance that a grant is for, by their resource ids."""
+    context = _context(grant)
+    return {context[name] for name in CONTEXTS if name in context}
+
+
+def _context(grant: Described) -> dict[str, str]:
+    """The encryption context that a grant is bound to."""
     constraints = grant.get("Constraints") or {}
-    context = {
+    return {
         **(constraints.get("EncryptionContextSubset") or {}),
         **(constraints.get("EncryptionContextEquals") or {}),
     }
-    return {context[name] for name in CONTEXTS if name in context}
 
 
 def _of_grant(grant: Described) -> str:

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
-from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.records import Utc
 
-__all__ = ["DETAILS", "Audit", "SeedRows"]
+__all__ = [
+    "Alarm",
+    "Audit",
+    "Canary",
+    "Decrypted",
+    "Dependent",
+    "DependentsUnknown",
+    "Ended",
+    "Guard",
+    "Injected",
+    "JournalClosed",
+    "JournalOpened",
+    "LoadDied",
+    "LoadProcesses",
+    "LoadStarted",
+    "LoadStopped",
+    "OfCluster",
+    "OfLoad",
+    "OtherStatus",
+    "Place",
+    "PutBack",
+    "RdsEvent",
+    "Ready",
+    "RestoreOrdered",
+    "RowsFrom",
+    "Safeguards",
+    "Sealed",
+    "SecondaryKey",
+    "SecondaryTold",
+    "SecondaryUse",
+    "SeedRows",
+    "SnapshotOrdered",
+    "Status",
+    "StayedTerminal",
+    "StepEnded",
+    "Steps",
+    "SwitchArmed",
+    "Target",
+    "Why",
+]
 
 
 class Why(TypedDict):
@@ -42,6 +79,33 @@ class Guard(TypedDict):
     """Everything that it looked at."""
 
     findings: list[Finding]
+
+
+class Dependent(TypedDict):
+    """What it is; `keep`: AWS seconds for which its service goes on with a data key (None: AWS does
+    not say); `fails`: how it fails without the key, with the `source` of that."""
+
+    service: str
+    kind: str
+    name: str
+    arn: str
+    keep: float | None
+    fails: str
+    source: str
+
+
+class DependentsUnknown(TypedDict):
+    """Service → why."""
+
+    unknown: dict[str, str]
+
+
+class Canary(TypedDict):
+    """By the ARN of the dependent; either is empty."""
+
+    dependent: str
+    operation: str
+    why_not: str
 
 
 class Safeguards(TypedDict):
@@ -322,51 +386,4 @@ class Ended(TypedDict):
     failures: list[str]
     doubts: list[str]
     aws_calls: NotRequired[int]
-
-
-DETAILS: Mapping[EventName, Any] = {
-    EventName.TARGET: Target,
-    EventName.GUARD: Guard,
-    EventName.SAFEGUARDS: Safeguards,
-    EventName.READY: Ready,
-    EventName.STEPS: Steps,
-    EventName.STEP_BEGAN: Place,
-    EventName.STEP_ENDED: StepEnded,
-    EventName.JOURNAL_OPENED: JournalOpened,
-    EventName.SWITCH_ARMED: SwitchArmed,
-    EventName.INJECTED: Injected,
-    EventName.PUT_BACK: PutBack,
-    EventName.START_CALLED: OfCluster,
-    EventName.JOURNAL_CLOSED: JournalClosed,
-    EventName.SNAPSHOT_ORDERED: SnapshotOrdered,
-    EventName.RESTORE_ORDERED: RestoreOrdered,
-    EventName.RESTORED: OfCluster,
-    EventName.FIRST_ANSWER: OfCluster,
-    EventName.TERMINAL: OfCluster,
-    EventName.STAYED_TERMINAL: StayedTerminal,
-    EventName.ROWS_FROM: RowsFrom,
-    EventName.STATUS: Status,
-    EventName.STATUS_UNKNOWN: Why,
-    EventName.OTHER_STATUS: OtherStatus,
-    EventName.OTHER_STATUS_UNKNOWN: Why,
-    EventName.RDS_EVENT: RdsEvent,
-    EventName.RDS_EVENTS_UNKNOWN: Why,
-    EventName.ALARM: Alarm,
-    EventName.ALARMS_UNKNOWN: Why,
-    EventName.SECONDARY_KEY: SecondaryKey,
-    EventName.SECONDARY_USE: SecondaryUse,
-    EventName.SECONDARY_TOLD: SecondaryTold,
-    EventName.SEALED: Sealed,
-    EventName.DECRYPTED: Decrypted,
-    EventName.LOAD_STARTED: LoadStarted,
-    EventName.LOAD_STEADY: OfLoad,
-    EventName.LOAD_DIED: LoadDied,
-    EventName.LOAD_STARTED_AGAIN: OfLoad,
-    EventName.LOAD_PROCESSES: LoadProcesses,
-    EventName.LOAD_STOPPED: LoadStopped,
-    EventName.SEED_ROWS: SeedRows,
-    EventName.GUARD_REFUSED: Why,
-    EventName.AUDIT: Audit,
-    EventName.ENDED: Ended,
-}
-"""Event → its details."""
+    canary_tries: NotRequired[int]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chaosaws_kms_ext.history.aws_calls import AwsCall
+from chaosaws_kms_ext.history.canaries import CanaryTry
 from chaosaws_kms_ext.history.columns import (
     Absence,
     Arrivals,
@@ -41,6 +42,8 @@ class History:
     anchor: Anchor
     calls: Sequence[AwsCall] = ()
     """The calls to AWS that the run made, in the order of their answers."""
+    canary_tries: Sequence[CanaryTry] = ()
+    """What its canaries tried, in the order of their answers."""
 
     @cached_property
     def loads(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from chaosaws_kms_ext.history.aws_calls import AWS_CALLS, AwsCall, read_aws_calls
+from chaosaws_kms_ext.history.canaries import CANARIES, CanaryTry, read_canaries
 from chaosaws_kms_ext.history.columns import ReadBack, Recorded
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.history import History
@@ -80,7 +81,7 @@ def read_history(folder: Path) -> History:
     recorded = read_recorded(sorted(folder.glob(f"{PREFIX}*{SUFFIX}")))
     found = sorted(folder.glob(f"{ROWS}*{SUFFIX}"))
     rows = {path.stem.removeprefix(ROWS): read_rows(path) for path in found}
-    return History(recorded, events, rows, anchor, _calls(folder))
+    return History(recorded, events, rows, anchor, _calls(folder), _canary_tries(folder))
 
 
 def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
@@ -114,7 +115,12 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
         calls = _calls(folder)
     except (HistoryDamaged, OSError) as problem:
         damage.append(f"what was recorded of the calls to AWS cannot be read: {problem}")
-    history = History(recorded, events, rows, anchor, calls)
+    tries: list[CanaryTry] = []
+    try:
+        tries = _canary_tries(folder)
+    except (HistoryDamaged, OSError) as problem:
+        damage.append(f"what was recorded of the canaries cannot be read: {problem}")
+    history = History(recorded, events, rows, anchor, calls, tries)
     damage += _what_is_missing(folder, history, damaged)
     return history, damage
 
@@ -122,6 +128,11 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
 def _calls(folder: Path) -> list[AwsCall]:
     with _named(folder / AWS_CALLS):
         return read_aws_calls(folder)
+
+
+def _canary_tries(folder: Path) -> list[CanaryTry]:
+    with _named(folder / CANARIES):
+        return read_canaries(folder)
 
 
 def _what_is_missing(folder: Path, history: History, known: Collection[str] = ()) -> Iterator[str]:
@@ -133,6 +144,9 @@ def _what_is_missing(folder: Path, history: History, known: Collection[str] = ()
     made = ended.details.get("aws_calls") if ended else None
     if isinstance(made, int) and len(history.calls) < made:
         yield f"{AWS_CALLS} has {len(history.calls)} of the {made} calls that the run made"
+    tried = ended.details.get("canary_tries") if ended else None
+    if isinstance(tried, int) and len(history.canary_tries) < tried:
+        yield f"{CANARIES} has {len(history.canary_tries)} of the {tried} tries of the canaries"
     for load in (str(each.details.get("load")) for each in history.all(EventName.LOAD_STEADY)):
         if load not in history.recorded and load not in known:
             yield f"no file has anything that was recorded of the load {load}"

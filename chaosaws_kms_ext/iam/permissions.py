@@ -7,10 +7,11 @@ on is not said; those calls are looks, and get `*`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from chaosaws_kms_ext.dependents import SERVICES
 from chaosaws_kms_ext.iam.needs import Needs
 
 __all__ = [
@@ -48,6 +49,8 @@ class Caller(Enum):
     SECONDARY = "secondary"
     """Who runs experiments that use what a cluster's secondary keys encrypt: what that takes
     besides."""
+    CANARY = "canary"
+    """Who runs experiments with canaries (CHAOS_CANARIES): what those take besides."""
     SWITCH = "switch"
     """EventBridge Scheduler, for the dead man's switch."""
 
@@ -132,6 +135,7 @@ RUNS = (Caller.RUN,)
 ALL_RUNS = (Caller.RUN, Caller.WATCHER)
 MAKES = (Caller.MAKER,)
 USES = (Caller.SECONDARY,)
+CANARIES = (Caller.CANARY,)
 UNDOES = (Caller.RUN, Caller.SWITCH)
 
 
@@ -163,6 +167,35 @@ def _makes(operation: str, *resources: Resource, keys: bool = False) -> Call:
     return Call("rds", operation, MAKES, (*asked, tags, *(FOR_RDS if keys else ())))
 
 
+def _named(action: str) -> tuple[str, str]:
+    service, _, operation = action.partition(":")
+    return service, operation
+
+
+def _of_dependents() -> Iterator[Call]:
+    """The calls that find what else is under a key, and those of its canaries.
+
+    Looks without which the guard does not know what there is: what they may not ask is unknown.
+    """
+    for its in SERVICES.values():
+        for actions, callers, when in (
+            (its.looks, LOOKS, When.ALWAYS),
+            (its.canary_looks, CANARIES, When.ALWAYS),
+            (its.canary_uses, CANARIES, When.TAGGED),
+        ):
+            for action in actions:
+                service, operation = _named(action)
+                named = Permission(action, Resource.ANYTHING, when)
+                yield Call(service, OPERATIONS.get(action, operation), callers, (named,))
+
+
+OPERATIONS = {
+    "s3:GetEncryptionConfiguration": "GetBucketEncryption",
+    "s3:ListAllMyBuckets": "ListBuckets",
+    "s3:ListBucket": "ListObjectsV2",
+}
+"""Service Authorization Reference: actions that are not called as the operation."""
+
 FOR_RDS = tuple(
     Permission(f"kms:{operation}", Resource.KEYS, When.FOR_RDS)
     for operation in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey")
@@ -177,11 +210,12 @@ CALLS = (
     _call("kms", "DescribeKey", LOOKS, Resource.KEYS),  # of the backup's key as well
     _call("kms", "ListResourceTags", LOOKS, Resource.KEY),
     _call("kms", "ListGrants", LOOKS, Resource.KEY),
+    _call("kms", "ListAliases", LOOKS, Resource.ANYTHING),
     _call("kms", "GetKeyPolicy", LOOKS, Resource.KEY),
     _call("kms", "GetKeyRotationStatus", LOOKS_OF_MAKER, Resource.KEYS),
     _call("kms", "ListKeyRotations", LOOKS_OF_MAKER, Resource.KEYS),
     # Service Authorization Reference, AWS CloudTrail: it has no resource type.
-    _call("cloudtrail", "LookupEvents", (*LOOKS_OF_TRAIL, *USES), Resource.ANYTHING),
+    _call("cloudtrail", "LookupEvents", (*LOOKS, Caller.MAKER, *USES), Resource.ANYTHING),
     _call("rds", "DescribeDBClusters", LOOKS, Resource.CLUSTERS),
     _call("rds", "DescribeDBInstances", LOOKS, Resource.INSTANCES),
     _call("rds", "DescribeDBClusterSnapshots", LOOKS, Resource.ANYTHING),
@@ -252,7 +286,7 @@ CALLS = (
         for operation in ("Decrypt", "Encrypt", "RotateKeyOnDemand")
     ),
     Call(
-        "resourcegroupstaggingapi", "GetResources", MAKES,
+        "resourcegroupstaggingapi", "GetResources", (*LOOKS, *MAKES),
         (Permission("tag:GetResources", Resource.ANYTHING),),
     ),
     _makes("CreateDBCluster", Resource.SURROUNDINGS, Resource.MADE_CLUSTERS, keys=True),
@@ -273,6 +307,14 @@ CALLS = (
     _call("rds", "DeleteDBCluster", MAKES, Resource.MADE_CLUSTERS, When.OF_RUN),
     _call("rds", "DeleteDBInstance", MAKES, Resource.MADE_INSTANCES, When.OF_RUN),
     _call("rds", "DeleteDBClusterSnapshot", MAKES, Resource.MADE_SNAPSHOTS, When.OF_RUN),
+    *_of_dependents(),
+    Call(
+        "s3", "HeadObject", CANARIES,
+        (Permission("s3:GetObject", Resource.ANYTHING, When.TAGGED),),
+    ),
+    # In the name of the caller, through the service (each service's own guide).
+    _call("kms", "Decrypt", CANARIES, Resource.KEY, When.TAGGED),
+    _call("kms", "GenerateDataKey", CANARIES, Resource.KEY, When.TAGGED),
 )  # fmt: skip
 
 
@@ -296,8 +338,3 @@ def _of_target(action: str, callers: Sequence[Caller], when: When = When.ALWAYS)
 def of_own(*actions: str) -> list[Call]:
     """The calls of a fault that is about a key that the run made, from their actions."""
     return [_of_run(_named(each)[1]) for each in dict.fromkeys(actions)]
-
-
-def _named(action: str) -> tuple[str, str]:
-    service, _, operation = action.partition(":")
-    return service, operation

@@ -18,13 +18,18 @@ from chaosaws_kms_ext.aws import key_stores, kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.dependents import SERVICES
+from chaosaws_kms_ext.dependents.find import find
+from chaosaws_kms_ext.guard.inventory import survey
 from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.kms import described
 from chaosaws_kms_ext.kms.may_use import may_use
 from chaosaws_kms_ext.run import Refused, Run
 
 __all__ = [
     "aurora_has_its_grant",
     "decrypts",
+    "dependents",
     "grants",
     "key_is_enabled",
     "key_manager",
@@ -205,10 +210,11 @@ def rotation_status(
         status = kms.rotation(aws, key.arn)
         return {
             "automatic": bool(status.get("KeyRotationEnabled")),
-            "next": _utc(status.get("NextRotationDate")),
-            "on_demand_started": _utc(status.get("OnDemandRotationStartDate")),
+            "next": described.utc(status.get("NextRotationDate")),
+            "on_demand_started": described.utc(status.get("OnDemandRotationStartDate")),
             "rotations": [
-                {"date": _utc(each.at), "type": each.kind} for each in kms.rotations(aws, key.arn)
+                {"date": described.utc(each.at), "type": each.kind}
+                for each in kms.rotations(aws, key.arn)
             ],
         }
 
@@ -221,7 +227,7 @@ def rotation_is_listed(
     `date` is what `rotate_key` returned (ISO 8601); `key_id` and IAM as in `rotation_status`.
     """
     with activities.plainly(configuration):
-        wanted = _utc(_instant(date))
+        wanted = described.utc(_instant(date))
     status = rotation_status(key_id, configuration, secrets)
     listed = {each["date"] for each in status["rotations"] if each["type"] == "ON_DEMAND"}
     return status["on_demand_started"] is None and wanted in listed
@@ -248,8 +254,8 @@ def grants(
         cluster = rds.describe(aws, cluster_id) if cluster_id else None
         if cluster and not key_id:
             key_id = _key_of(cluster)
-        found = [_grant(each) for each in kms.grants(aws, _key(run, key_id).arn)]
-        return [each for each in found if cluster is None or _is_for(each, cluster)]
+        found = [described.grant(each) for each in kms.grants(aws, _key(run, key_id).arn)]
+        return [each for each in found if cluster is None or described.is_for(each, cluster)]
 
 
 def aurora_has_its_grant(
@@ -265,8 +271,43 @@ def aurora_has_its_grant(
     with activities.plainly(configuration) as run:
         aws = Aws.of(run)
         cluster = rds.describe(aws, cluster_id or activities.cluster_id(run))
-        found = map(_grant, kms.grants(aws, _key_of(cluster)))
-        return any(_is_for(each, cluster) and "Decrypt" in each["operations"] for each in found)
+        found = map(described.grant, kms.grants(aws, _key_of(cluster)))
+        return any(
+            described.is_for(each, cluster) and "Decrypt" in each["operations"] for each in found
+        )
+
+
+def dependents(
+    key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
+) -> dict[str, Any]:
+    """Everything that the key protects, and how it fails without it: clusters, instances and
+    snapshots of RDS, and what other services have under it.
+
+    Reads only. `key_id` is an id, an ARN or an alias; by default the key of this run's cluster.
+    Returns `rds` (names, and the grants to what is not known), `elsewhere` (`kind`, `name`, `arn`,
+    `fails` and the `source` of that), `unknown` (service → why it is not known what of it is under
+    the key: never take it for nothing) and `used_by` (service → its last use of the key, UTC, by
+    the newest events of CloudTrail). IAM: the policy `probe`.
+    """
+    with activities.plainly(configuration) as run:
+        aws, key = Aws.of(run), _key(run, key_id).arn
+        found, there = find(aws, key), survey(aws, key)
+        return {
+            "key": key,
+            "rds": [str(each) for each in there.others(key, elsewhere=found.contexts)],
+            "elsewhere": [
+                {
+                    "kind": each.kind,
+                    "name": each.name,
+                    "arn": each.arn,
+                    "fails": SERVICES[each.service].fails,
+                    "source": SERVICES[each.service].source,
+                }
+                for each in found.dependents
+            ],
+            "unknown": dict(found.unknown),
+            "used_by": dict(found.used_by),
+        }
 
 
 def sealed(
@@ -353,25 +394,3 @@ def _instant(text: object) -> datetime:
     if instant is None or instant.tzinfo is None:
         raise Refused("the date must be an instant with its offset: what `rotate_key` returned")
     return instant
-
-
-def _utc(date: datetime | None) -> str | None:
-    return date.astimezone(UTC).isoformat() if date else None
-
-
-def _grant(said: Mapping[str, Any]) -> dict[str, Any]:
-    bound = said.get("Constraints") or {}
-    return {
-        "id": str(said.get("GrantId", "")),
-        "grantee": str(said.get("GranteePrincipal", "")),
-        "operations": sorted(said.get("Operations", [])),
-        "context": {
-            **(bound.get("EncryptionContextSubset") or {}),
-            **(bound.get("EncryptionContextEquals") or {}),
-        },
-    }
-
-
-def _is_for(grant: Mapping[str, Any], cluster: Database) -> bool:
-    name, mine = cluster.context
-    return bool(mine) and grant["context"].get(name) == mine

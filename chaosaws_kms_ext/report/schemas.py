@@ -12,9 +12,10 @@ from chaosaws_kms_ext.checkers import CHECKERS, Field
 from chaosaws_kms_ext.history import Anchor, Conditions, rows_file
 from chaosaws_kms_ext.history import conditions as conditions_file
 from chaosaws_kms_ext.history.aws_calls import AwsCall
+from chaosaws_kms_ext.history.canaries import CanaryTry
 from chaosaws_kms_ext.history.columns import OUTCOMES
 from chaosaws_kms_ext.history.earlier import EarlierJson
-from chaosaws_kms_ext.history.event_details import DETAILS
+from chaosaws_kms_ext.history.event_table import DETAILS
 from chaosaws_kms_ext.history.operations_file import COLUMNS
 from chaosaws_kms_ext.history.reader import EVENTS_SCHEMA
 from chaosaws_kms_ext.history.records import KINDS
@@ -92,6 +93,11 @@ def aws_call() -> dict[str, Any]:
     return _whole("A call to AWS by a run", schema_of(AwsCall))
 
 
+def canary_try() -> dict[str, Any]:
+    """Of a line of `history/canaries.jsonl`."""
+    return _whole("A try of a canary", schema_of(CanaryTry))
+
+
 def operation() -> dict[str, Any]:
     """Of a row of `history/operations-….arrows`."""
     return _row("An operation of a load", COLUMNS, kind=KINDS, outcome=OUTCOMES)
@@ -107,6 +113,7 @@ SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "run.schema.json": conditions,
     "event.schema.json": event,
     "aws-call.schema.json": aws_call,
+    "canary.schema.json": canary_try,
     "operation.schema.json": operation,
     "row.schema.json": row,
 }

@@ -183,6 +183,20 @@ class Table:
         0,
         "how many other things may lose the key too, exactly",
     )
+    dependents: str = _setting(
+        parsers.choice("look", "require", "skip"),
+        "look",
+        "whether the guard asks other services than RDS what they have under the key (aws; on the "
+        "lab with CHAOS_CANARIES=yes), which is counted; with require it refuses where one is "
+        "unknown",
+    )
+    canaries: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether what other services have under the key, and carries the opt-in tag, is tried each "
+        "second (a queue gets a message): when it fails, and when it is back; on the lab, such "
+        "things are made",
+    )
     without_backup: str = _setting(
         parsers.choice("no", "yes"), "no", "whether to go without a snapshot under another key"
     )

@@ -54,7 +54,8 @@ def test_the_lab_may_be_attacked(chaos):
 def test_on_aws_it_looks_at_everything_and_changes_nothing(lab_as_aws):
     ran = lab_as_aws.chaos.kms("doctor")
     assert ran.status == 0, ran.output
-    assert {about for _, about in lines(ran)} == LOOKED_AT
+    assert {about for _, about in lines(ran)} == {*LOOKED_AT, "dependents"}
+    assert "(CHAOS_DEPENDENTS=skip): that is not known, and not counted" in ran.output
     called = {operation for _, operation in lab_as_aws.called(OURS)}
     assert {"DescribeKey", "ListGrants", "SimulatePrincipalPolicy"} < called
     for shown in (

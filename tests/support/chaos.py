@@ -186,15 +186,12 @@ class LabAsAws:
         folder: Path,
         profile: str = "observed",
         speed: float = FAST,
-        iam: bool = False,
-        clusters: int = 1,
-        database: str = "cluster",
-        key_store: str = "no",
-        secondary_keys: bool = False,
-        **env: str,
+        **more: Any,
     ) -> LabAsAws:
-        more = {"database": database, "key_store": key_store, "secondary_keys": secondary_keys}
-        lab = new_lab(speed, profile, iam=iam, clusters=clusters, **more)
+        """`more`: options of the lab, and variables of the runs, which are in capitals."""
+        options = {name: value for name, value in more.items() if not name.isupper()}
+        env = {name: value for name, value in more.items() if name.isupper()}
+        lab = new_lab(speed, profile, **options)
         settings = {**AWS_SETTINGS, **lab.environment, "AWS_ACCESS_KEY_ID": OURS, **env}
         return cls(lab, Chaos(folder, settings))
 
@@ -269,19 +266,8 @@ GOES_WITHIN = 15.0
 def aws(tmp_path: Path) -> Iterator[Callable[..., LabAsAws]]:
     lab_as_aws: list[LabAsAws] = []
 
-    def play(
-        profile: str = "observed",
-        speed: float = FAST,
-        iam: bool = False,
-        clusters: int = 1,
-        database: str = "cluster",
-        key_store: str = "no",
-        secondary_keys: bool = False,
-        **env: str,
-    ) -> LabAsAws:
-        its = LabAsAws.start(
-            tmp_path, profile, speed, iam, clusters, database, key_store, secondary_keys, **env
-        )
+    def play(profile: str = "observed", speed: float = FAST, **more: Any) -> LabAsAws:
+        its = LabAsAws.start(tmp_path, profile, speed, **more)
         lab_as_aws.append(its)
         return lab_as_aws[-1]
 

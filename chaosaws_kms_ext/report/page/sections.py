@@ -13,6 +13,10 @@ from chaosaws_kms_ext.report.table import objective_in_words
 
 __all__ = ["sections"]
 
+DEPENDENTS = (
+    "what", "tried", "first failure, s after the fault", "error", "back, s after the key", "remark",
+)  # fmt: skip
+
 WINDOW = ("load", "begin", "end", "seconds", "depth")
 
 SHOWN, LONGEST = 20, 400
@@ -44,6 +48,13 @@ def sections(
             "Time to know",
             ("who could know", "seconds after the fault", "at most off by", "how"),
             list(_time_to_know(summary)),
+        ),
+        Section(
+            "What else is under the key",
+            DEPENDENTS,
+            list(_dependents(summary)),
+            "Each second one small call of what carries the opt-in tag, and nothing of what does "
+            "not.",
         ),
         Section("When each thing happened (UTC)", ("what", "when"), list(_times(summary))),
         targets(history),
@@ -115,6 +126,22 @@ def _time_to_know(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
             continue
         how = ", ".join(str(v) for k, v in found.items() if k not in ("seconds", "bound"))
         yield source.replace("_", " "), _number(found["seconds"]), _number(found["bound"]), how
+
+
+def _dependents(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for each in summary.get("dependents") or []:
+        yield (
+            f"{each['kind']} {each['name']}", each["canary"] or "no",
+            _off_by(each["first_failure_seconds"], each["first_failure_bound"]),
+            each["error"] or "", _off_by(each["back_seconds"], each["back_bound"]),
+            each["why"] or "",
+        )  # fmt: skip
+    for name, why in (summary.get("dependents_unknown") or {}).items():
+        yield name, "not known", "", "", "", why
+
+
+def _off_by(seconds: float | None, bound: float | None) -> str:
+    return "" if seconds is None else f"{seconds:g} ± {bound:g}"
 
 
 def _times(summary: Mapping[str, Any]) -> Iterator[Sequence[str]]:

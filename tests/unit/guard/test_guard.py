@@ -40,7 +40,7 @@ class Asked:
 
     def inspect(self, cluster="orders", key_id="", aws=None, **settings):
         before = len(self.log())
-        wanted = Settings(target="aws", cluster_id="orders", **settings)
+        wanted = Settings(target="aws", cluster_id="orders", dependents="skip", **settings)
         found = guard.inspect(aws or self.aws, wanted, cluster, NEEDS, key_id)
         self.calls = [json.loads(line)["operation"] for line in self.log()[before:]]
         assert [call for call in self.calls if not call.startswith(LOOKS)] == []
@@ -59,7 +59,7 @@ class Asked:
 
     def ask(self, name="orders", key_id="", **settings):
         """As a run asks that attacks AWS."""
-        run = Run(Settings(target="aws", **settings))
+        run = Run(Settings(target="aws", dependents="skip", **settings))
         run.aws = self.aws
         try:
             return guard.ask(run, name, NEEDS, key_id)
@@ -117,6 +117,7 @@ def test_the_labs_own_cluster_may_be_attacked(asked, its_key):
         "kind",
         "consent",
         "blast radius",
+        "dependents",
         "backup",
         "permissions",
     }
@@ -824,7 +825,7 @@ TOO_MANY = (
 
 
 def of_the_first(aws):
-    settings = Settings(target="aws", blast_radius=599, **WITHOUT_BACKUP)
+    settings = Settings(target="aws", blast_radius=599, dependents="skip", **WITHOUT_BACKUP)
     return guard.inspect(aws, settings, "many-0000", NEEDS)
 
 
@@ -849,7 +850,7 @@ def test_a_thousand_clusters_are_read_though_every_third_call_is_throttled(many)
 
 
 def test_one_more_or_less_of_many_is_not_consented(many):
-    settings = Settings(target="aws", blast_radius=598, **WITHOUT_BACKUP)
+    settings = Settings(target="aws", blast_radius=598, dependents="skip", **WITHOUT_BACKUP)
     (why,) = guard.inspect(many.door(), settings, "many-0000", NEEDS).refusals
     assert why.startswith("599 other things use the key of many-0000")
     assert len(why) < 1000

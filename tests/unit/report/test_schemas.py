@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from chaosaws_kms_ext.checkers import CHECKERS
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.history.event_details import DETAILS
+from chaosaws_kms_ext.history.event_table import DETAILS
 from chaosaws_kms_ext.json_schema import schema_of
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.schemas import SCHEMAS

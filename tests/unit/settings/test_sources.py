@@ -91,6 +91,8 @@ WRONG = {
         ",".join(["123456789012"] * 101),
         "1" * 1_000_000,
     ],
+    "canaries": ["1", "true", "no yes", "$(id)"],
+    "dependents": ["no", "yes", "look skip", "$(id)"],
     "blast_radius": ["-1", "1.5", "all", "100001", "1e3", "0x10", "$(id)", "9" * 1_000_000],
     "allow_key_store": ["true", "YES", "1", "cks-1234567890abcdef0"],
     "connect_timeout": ["0", "-1", "soon", "nan", "604801"],

@@ -60,3 +60,20 @@ def test_each_step_stands_there_with_its_duration_and_what_it_returned():
         ("hold", "succeeded", "2.5", ""),
     ]
     assert len(rows[2][3]) == 401
+
+
+def test_what_else_is_under_the_key_stands_there_with_what_is_not_known():
+    tried = {
+        "kind": "queue", "name": "q", "canary": "SendMessage", "first_failure_seconds": 1.5,
+        "first_failure_bound": 1.1, "error": "KMS.DisabledException", "back_seconds": 0.5,
+        "back_bound": 1.0, "why": None,
+    }  # fmt: skip
+    untried = {**dict.fromkeys(tried), "kind": "volume", "name": "v", "why": "no canary"}
+    summary = {
+        "objectives": [], "dependents": [tried, untried], "dependents_unknown": {"sns": "denied"},
+    }  # fmt: skip
+    assert tables(summary)["What else is under the key"] == [
+        ("queue q", "SendMessage", "1.5 ± 1.1", "KMS.DisabledException", "0.5 ± 1", ""),
+        ("volume v", "no", "", "", "", "no canary"),
+        ("sns", "not known", "", "", "", "denied"),
+    ]
