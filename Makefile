@@ -18,10 +18,13 @@ gameday: $(READY)  ## disable the key of the lab's cluster under load, and measu
 
 test: $(READY) lint  ## every test, and every experiment on the lab
 	rm -rf reports/test
-	CHAOS_LOAD_RATE=100 $(BIN)/python -m pytest -m "not alone and not soak and not browser and not deploy" \
-	  --chaos-lab-speed 300 --chaos-reports reports/test tests experiments
+	CHAOS_LOAD_RATE=100 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN)/python -m pytest \
+	  -m "not alone and not soak and not browser and not deploy" \
+	  --chaos-lab-speed 300 --chaos-reports reports/test \
+	  --ignore tests/soak --ignore tests/browser --ignore tests/deploy tests experiments
 	$(BIN)/python -m tests.support.judge_again reports/test
-	$(BIN)/python -m pytest -m "alone and not soak" -n 0
+	$(BIN)/python -m pytest -m "alone and not soak" -n 0 \
+	  $$(grep -rl --include='*.py' '^@pytest.mark.alone' tests)
 
 soak: $(READY)  ## what takes minutes: kills at random moments
 	$(BIN)/python -m pytest -m soak

@@ -39,6 +39,9 @@ TERMINAL_COMES_BACK = "terminal-comes-back"
 SECONDARY_STOPS = "secondary-key-stops-cluster"
 SECRET_OUTLIVES_KEY = "secret-outlives-key"
 DEPENDENTS_STAY_LOST = "dependents-stay-lost"
+DENY_IGNORED = "deny-ignored"
+IMPORT_BREAKS_READS = "import-breaks-reads"
+CREATE_IGNORES_KEY = "create-ignores-key"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -69,6 +72,12 @@ KINDS = {
     SECRET_OUTLIVES_KEY: "until the misbehaviour is cleared, secrets are read without their key",
     DEPENDENTS_STAY_LOST: "until the misbehaviour is cleared, objects, queues, parameters and "
     "tables whose key could not be used once stay lost when it is back",
+    DENY_IGNORED: "until the misbehaviour is cleared, no Deny of a key policy keeps anybody from "
+    "anything",
+    IMPORT_BREAKS_READS: "until the misbehaviour is cleared, material that was deleted or has "
+    "expired, and is imported again, decrypts nothing",
+    CREATE_IGNORES_KEY: "until the misbehaviour is cleared, a new cluster is encrypted under RDS' "
+    "own key (alias/aws/rds), whichever was asked for",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -80,7 +89,8 @@ OUTAGES = frozenset({FREEZE_SHARE, SLOW, FLAP, LOSE_READER})
 OF_SERVERS = AT_RETURN | OUTAGES | {DROP_PACKETS}
 """These need a cluster that has servers."""
 OF_EVERY_KEY = frozenset({
-    CONTEXT_IGNORED, DEPENDENTS_STAY_LOST, KEY_STORE_FAILS, KEY_STORE_SLOW, SECRET_OUTLIVES_KEY,
+    CONTEXT_IGNORED, CREATE_IGNORES_KEY, DENY_IGNORED, DEPENDENTS_STAY_LOST, IMPORT_BREAKS_READS,
+    KEY_STORE_FAILS, KEY_STORE_SLOW, SECRET_OUTLIVES_KEY,
 })  # fmt: skip
 """These are about all keys, or all key stores, and name no cluster."""
 OF_ITS_KEY = frozenset({

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 IPC_RMID = 0  # sys/ipc.h
+LINUX = sys.platform == "linux"
 
 
 def alive(process: psutil.Process) -> bool:
@@ -101,7 +103,7 @@ def kill_everything_in(directory: Path) -> None:
     finds them without any pid file and without their parent.
     """
     root = str(directory.resolve())
-    asked = [p for p in psutil.process_iter() if _works_in(p, root)]
+    asked = _working_in(root)
     for number in (signal.SIGQUIT, signal.SIGCONT):  # PostgreSQL: shut down at once
         for process in asked:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -123,7 +125,7 @@ def free_shared_memory(data: Path) -> None:
 
 def _kill_what_is_left_in(root: str) -> None:
     for _ in range(20):  # a postmaster may fork while it is looked for
-        found = [p for p in psutil.process_iter() if _works_in(p, root)]
+        found = _working_in(root)
         if not found:
             return
         for process in found:
@@ -132,9 +134,25 @@ def _kill_what_is_left_in(root: str) -> None:
         _wait_for_the_end_of(found, 0.1)
 
 
-def _works_in(process: psutil.Process, root: str) -> bool:
-    try:
-        cwd = process.cwd()
-        return (cwd == root or cwd.startswith(root + os.sep)) and alive(process)
-    except (psutil.Error, OSError):
-        return False
+def _working_in(root: str) -> list[psutil.Process]:
+    """The processes whose working directory it is, or one inside."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            if _is_in(_working_directory(pid), root):
+                process = psutil.Process(pid)
+                # Once more, of this very process: the number may have been given to another.
+                if _is_in(process.cwd(), root) and alive(process):
+                    found.append(process)
+    return found
+
+
+def _working_directory(pid: int) -> str:
+    """Nearly all of hundreds of processes are others', and psutil asks more of each."""
+    if LINUX:
+        return os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
+    return str(psutil.Process(pid).cwd())
+
+
+def _is_in(directory: str, root: str) -> bool:
+    return directory == root or directory.startswith(root + os.sep)

@@ -16,13 +16,16 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from chaosaws_kms_ext import processes
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
+from tests.support.forked_child import ForkedChild
 from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
+from tests.support.forks import POSSIBLE, share
 from tests.support.labs import (
     FAST,
     client,
@@ -30,6 +33,7 @@ from tests.support.labs import (
     scratch_reaper,
 )
 from tests.support.models import models_once
+from tests.support.rewritten import rewrite_once
 from tests.support.schemas import check_every_summary
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -44,10 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
     _files_in_memory()
     models_once()
+    share(worker=hasattr(config, "workerinput"))
     fork_experiments()
+    if POSSIBLE:
+        processes.Child = ForkedChild  # type: ignore[misc]
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
+        rewrite_once(config, Path(__file__).parent)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
         paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
@@ -56,6 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """What the imports made is no garbage: nobody has to look at it again."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """At its end pytest looks for garbage several times, which goes with the process anyway."""
     gc.freeze()
 
 
@@ -70,7 +83,7 @@ def _files_in_memory() -> None:
 
 
 # The machine may be busy with other tests: how long an example takes says nothing.
-settings.register_profile("busy", deadline=None)
+settings.register_profile("busy", deadline=None, max_examples=50)
 settings.load_profile("busy")
 
 
@@ -169,7 +182,7 @@ def _common_lab() -> Iterator[LocalLab]:
 def stop_after_the_watchdogs(lab: LocalLab) -> None:
     """On a lab that is gone, a watchdog that waits for its cluster would try for hours."""
     end = time.monotonic() + 30
-    while stay := _watchdogs():
+    while stay := _watchdogs(lab):
         if time.monotonic() > end:
             for each in stay:
                 each.kill()
@@ -179,14 +192,17 @@ def stop_after_the_watchdogs(lab: LocalLab) -> None:
     lab.stop()
 
 
-def _watchdogs() -> list[psutil.Process]:
-    """Those that this process started."""
+def _watchdogs(lab: LocalLab) -> list[psutil.Process]:
+    """Those that are on this lab."""
     found = []
-    for child in psutil.Process().children():
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            alive = child.status() != psutil.STATUS_ZOMBIE
-            if alive and "undo.watchdog" in " ".join(child.cmdline()):
-                found.append(child)
+            if (
+                "undo.watchdog" in " ".join(process.cmdline())
+                and process.environ().get("AWS_ENDPOINT_URL") == lab.endpoint
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(process)
     return found
 
 
@@ -248,7 +264,7 @@ def start_lab() -> Iterator[Callable[..., LocalLab]]:
     labs: list[LocalLab] = []
 
     def start(speed: float = FAST, profile: str = "observed") -> LocalLab:
-        labs.append(LocalLab.start(speed, profile))
+        labs.append(new_lab(speed, profile))
         return labs[-1]
 
     yield start

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import forked_chaos, forks
-from tests.support.chaos import Chaos, left
+from tests.support.chaos import ROOT, Chaos, left
 from tests.support.labs import until
 
 
@@ -52,6 +56,49 @@ def test_what_killed_it_is_told(chaos):
 def test_only_the_pytest_itself_starts_what_forks(monkeypatch, tmp_path):
     monkeypatch.setenv(forks.SOCKETS, str(tmp_path))
     assert not forks.ready("tests.support.forked_labs")
+
+
+def test_whoever_comes_second_starts_no_other():
+    assert forks.ready(forked_chaos.__name__)
+    address = Path(os.environ[forks.SOCKETS], "forked_chaos")
+    first = address.stat().st_ino
+    forks._start_forker.__wrapped__(forked_chaos.__name__)  # as another worker of this pytest
+    assert address.stat().st_ino == first
+
+
+PARENT = """
+import os, sys
+from tests.support import forks
+forks.share(worker=False)
+assert forks.ready("nothing")
+print(os.environ[forks.SOCKETS], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_forks_ends_with_its_pytest_however_that_ends(tmp_path):
+    (tmp_path / "nothing.py").write_text("def prepare():\n    return lambda: 0\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    command = [sys.executable, "-c", PARENT]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env={"PYTHONPATH": path}, text=True, **pipes) as parent:
+        folder = parent.stdout.readline().strip()
+
+        def forking():
+            return [
+                p for p in psutil.process_iter() if _environment(p).get(forks.SOCKETS) == folder
+            ]
+
+        (process,) = until(lambda: [each for each in forking() if each.pid != parent.pid])
+        parent.kill()
+        until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    shutil.rmtree(folder)
+
+
+def _environment(process):
+    with contextlib.suppress(psutil.Error):
+        return process.environ()
+    return {}
 
 
 def test_several_threads_may_wait_for_its_end(tmp_path):

@@ -116,8 +116,10 @@ def data(endpoint: str, /, **order: Any) -> None:
     encryption context), key-store-fails (custom key stores do not connect, and say --code),
     key-store-slow (they take --seconds longer), secret-outlives-key (secrets are read without their
     key), dependents-stay-lost (objects, queues, parameters and tables that lost their key do not
-    come back with it). These five take no CLUSTER. And terminal-comes-back (a cluster that is lost
-    for good comes back once its key is usable), secondary-key-stops-cluster (without the key of its
+    come back with it), deny-ignored (no Deny of a key policy counts), import-breaks-reads (material
+    that is imported again decrypts nothing), create-ignores-key (a new cluster is encrypted under
+    RDS' own key). These eight take no CLUSTER. And terminal-comes-back (a cluster that is lost for
+    good comes back once its key is usable), secondary-key-stops-cluster (without the key of its
     secret, insights or activity stream it goes down).
 
     Somebody else: key-taken-away (another caller takes its key away, --after so long, by --call,

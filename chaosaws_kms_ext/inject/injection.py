@@ -67,7 +67,12 @@ def inject(run: Run, fault: Fault, cluster: str = "", others: Sequence[str] = ()
         _arm(run, aws, entry)
     _still_ours(aws, entry)
     asked = time.monotonic_ns()
-    answer = fault.inject(aws) or Instant.now(asked)
+    try:
+        answer = fault.inject(aws) or Instant.now(asked)
+    finally:
+        again = _open_again(run, entry)
+    if again is not entry:
+        raise Refused("somebody put the key back while it was being taken away: so does this run")
     also = {"others": list(others)} if others else {}
     run.event(EventName.INJECTED, answer, fault=fault.name, key=entry.key, cluster=cluster, **also)
     Wait(f"{fault.name} to show", VERIFY_TIMEOUT, 0.5, run.observer).until(lambda: fault.shows(aws))
@@ -133,6 +138,21 @@ def _still_ours(aws: Aws, entry: Entry) -> None:
         raise Refused("the entry of the undo journal is closed or gone: the fault is not injected")
     if entry.switch and not switch.is_held(aws, entry.switch[0], entry.run):
         raise Refused("the switch was disarmed by somebody else: the fault is not injected")
+
+
+def _open_again(run: Run, entry: Entry) -> Entry:
+    """The entry; a new one, if somebody closed it while the fault was being injected.
+
+    Then AWS may have carried our call out after theirs, and this run alone knows of it. The new one
+    has no switch: they disarmed it.
+    """
+    if entry.key_is_away and not entry.is_lost:
+        return entry
+    mine = run.open_faults
+    with deferred():
+        again = journal.write(entry.once_more())
+        mine.key_away[mine.key_away.index(entry)] = again
+    return again
 
 
 def _arm(run: Run, aws: Aws, entry: Entry) -> None:

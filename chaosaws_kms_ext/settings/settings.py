@@ -124,7 +124,7 @@ class Settings(Table):
     @property
     def status_poll(self) -> float:
         """Seconds between two looks at the cluster's status."""
-        return 0.2 if self.target == "lab" else 5.0
+        return self.status_poll_every or (0.2 if self.target == "lab" else 5.0)
 
 
 def _is_like(value: Any, default: Any) -> bool:

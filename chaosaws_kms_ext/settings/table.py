@@ -103,6 +103,12 @@ class Table:
         "milliseconds above which answers are late, by their 99th percentile; 0: five times that "
         "before the fault; never compressed",
     )
+    status_poll_every: float = _setting(
+        parsers.seconds(0.1, 60),
+        0.0,
+        "seconds between two looks at key, cluster, events and alarms; never compressed; by "
+        "default 0.2 on the lab and 5 on AWS",
+    )
     hold: float = _setting(AURORA, 600.0, "AWS seconds for which the outage is kept up")
     impact_timeout: float = _setting(
         AURORA, 10800.0, "AWS seconds until the loss of the key has to show"

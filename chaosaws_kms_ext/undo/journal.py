@@ -142,6 +142,10 @@ class Entry(Origin):
         """The same, whatever the disk says."""
         return self._become("key-back")
 
+    def once_more(self) -> Entry:
+        """The same fault in a new entry that is not on disk yet, without a switch."""
+        return replace(self, path=_new_path(self.run), switch=())
+
     def close(self) -> None:
         """Closes the entry, since everything is back. Safe to call again; raises OSError.
 
@@ -178,15 +182,13 @@ def new_entry(
 
     Raises JournalDamaged for one that could not be read back.
     """
-    # No name is used twice, so that a later entry is never taken for an earlier one.
-    path = store.directory() / f"{run}-{time.time_ns()}.json"
     entry = Entry(
         **vars(store.origin_of(run, region, lab, owner)),
         cluster=cluster,
         key=key,
         made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         undo=undo,
-        path=path,
+        path=_new_path(run),
         state=_state_by(undo),
         switch=tuple(switch),
         others=tuple(others),
@@ -269,6 +271,11 @@ def read(path: Path) -> Entry:
 
 
 # Internals
+
+
+def _new_path(run: str) -> Path:
+    """No name is used twice, so that a later entry is never taken for an earlier one."""
+    return store.directory() / f"{run}-{time.time_ns()}.json"
 
 
 def _write(entry: Entry) -> Entry:

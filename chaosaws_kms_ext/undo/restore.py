@@ -33,8 +33,7 @@ def restore(
     Of an entry with several clusters each is brought back, whatever becomes of the others.
 
     `force`: also puts back a key that was put back before, as its missing switch shows.
-    `watching`: the caller has watched the run, so the switch is not looked at; and the run's last
-    call may still be on its way to AWS.
+    `watching`: the caller has watched the run, so the switch is not looked at.
 
     If one entry fails, the others are still carried out. `say` gets every failure and
     every call that is made. A file that was copied from another machine is not changed.
@@ -74,10 +73,11 @@ def _put_key_back(aws: Aws, entry: Entry, say: Say, force: bool, watching: bool)
     if not (force or watching) and (why := _was_put_back(aws, entry)):
         raise Refused(f"{why}: it is left as it is; `--force` puts it back all the same")
     with deferred():
-        replay(aws, entry.undo, again_soon=watching)
-        if watching:
-            time.sleep(IN_FLIGHT)
-            replay(aws, entry.undo)
+        # The run's last call may still be on its way to AWS, also for who comes by hand: a script
+        # that kills a run and restores after it.
+        replay(aws, entry.undo, again_soon=True)
+        time.sleep(IN_FLIGHT)
+        replay(aws, entry.undo)
         say("  the key is back")
         try:
             return [entry.key_is_back()]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from chaosaws_kms_lab import policy_evaluation
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
+from chaosaws_kms_lab.data_misbehaviours import DENY_IGNORED
 from chaosaws_kms_lab.kms.states import CHANGES_NOTHING, CROSS_ACCOUNT, ONLY_PERMITS
 from chaosaws_kms_lab.policy_evaluation import Decision, Match, Request
 from chaosaws_kms_lab.world import Grant, Key, World
@@ -73,9 +74,10 @@ def authorize(
     )
     if granted is None:
         granted = _granted(key, call, permission, context)
-    decision = policy_evaluation.decide(
-        asked, policy_evaluation.read_key_policy(key.policy), granted
-    )
+    statements = policy_evaluation.read_key_policy(key.policy)
+    if world.active_misbehaviours(DENY_IGNORED):
+        statements = tuple(each for each in statements if each["Effect"] != "Deny")
+    decision = policy_evaluation.decide(asked, statements, granted)
     if decision is not Decision.ALLOWED:
         raise _denied(caller, permission, key.arn, decision)
     if call.operation in ONLY_PERMITS:
@@ -91,8 +93,9 @@ class Version(NamedTuple):
     permitting_changes: int
     second: int
     """Of the wall clock, where the key's policy speaks of time."""
-    lost: int
-    """How many of its materials decrypt nothing, by a misbehaviour."""
+    misbehaviours: int
+    """How many of its materials decrypt nothing, and how many misbehaviours change what its policy
+    says."""
 
 
 def version(world: World, arn: str) -> Version | None:
@@ -102,7 +105,8 @@ def version(world: World, arn: str) -> Version | None:
         return None
     timed = policy_evaluation.depends_on_time(key.policy)
     second = int(world.clock.utc().timestamp()) if timed else 0
-    return Version(key.changes, key.permitting_changes, second, sum(m.lost for m in key.materials))
+    wrong = sum(m.lost for m in key.materials) + len(world.active_misbehaviours(DENY_IGNORED))
+    return Version(key.changes, key.permitting_changes, second, wrong)
 
 
 def authorize_account(world: World, call: Call, permission: str, resource: str = "*") -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chaosaws_kms_lab.calls import AwsError, Call
+from chaosaws_kms_lab.data_misbehaviours import IMPORT_BREAKS_READS
 from chaosaws_kms_lab.kms import wrapping
 from chaosaws_kms_lab.kms.lookup import key_for
 from chaosaws_kms_lab.kms.new_keys import material_id
@@ -49,7 +50,10 @@ def import_key_material(world: World, call: Call) -> dict[str, Any]:
     if world.clock.now() >= parameters.until:
         raise AwsError("ExpiredImportTokenException", "The import token has expired")
     secret = wrapping.unwrap(parameters, params["EncryptedKeyMaterial"])
+    before = {each.id for each in key.materials}
     material = _accept(world, key, call, secret)
+    if material.secret is None and material.id in before:
+        material.misbehaviour = next(iter(world.active_misbehaviours(IMPORT_BREAKS_READS)), None)
     material.secret = secret
     material.expiration_model, material.valid_to = model, valid_to
     # Words are kept until the same material comes with others (the API reference).

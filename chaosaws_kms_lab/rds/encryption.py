@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call, Caller
-from chaosaws_kms_lab.data_misbehaviours import COPY_HIDES_KEY
+from chaosaws_kms_lab.data_misbehaviours import COPY_HIDES_KEY, CREATE_IGNORES_KEY
 from chaosaws_kms_lab.kms.calls import ask
 from chaosaws_kms_lab.world import Encryption, World
 
@@ -55,6 +55,8 @@ def take(world: World, call: Call, reference: str | None, context: Mapping[str, 
     For every error of KMS, RDS answers KMSKeyNotAccessibleFault.
     """
     named = reference or DEFAULT_KEY
+    if call.operation == "CreateDBCluster" and world.active_misbehaviours(CREATE_IGNORES_KEY):
+        named = DEFAULT_KEY
     try:
         return _take(world, call.region, through(call), named, context)
     except AwsError as why:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.event_queues import event_queue, left_in
 
 SPEED = 150
 """A call waits for messages for a second: of shorter times nobody could say how long they were."""
 
 
+@pytest.mark.soak
 def test_the_time_to_know_is_that_of_eventbridge_where_a_queue_is_named(aws):
     lab_as_aws = aws(speed=SPEED, CHAOS_RECOVERY_STRATEGY="start")
     queue = event_queue(lab_as_aws.client)

@@ -45,6 +45,7 @@ def test_every_acknowledged_write_that_a_crash_lost_is_named(aws):
     assert "can have written" not in reasons
 
 
+@pytest.mark.soak
 def test_every_write_that_a_crash_changed_is_named_and_none_counts_as_lost(aws):
     lab_as_aws = aws()
     order = {"kind": "change-writes", "cluster": "orders", "writes": 40, "seed": 5}

@@ -13,7 +13,7 @@ from tests.support.chaos_runs import MOMENTS
 from tests.support.labs import until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-OFTEN = {(signal.SIGTERM, "impact"), (signal.SIGKILL, "hold")}
+OFTEN = {(signal.SIGTERM, "impact")}
 """What `make test` runs; `make soak` runs all."""
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.alarms import put_alarm
-from tests.support.chaos import Chaos, left
+from tests.support.chaos import Chaos, left, marked
 from tests.support.labs import until
 
 POISON = {
@@ -228,12 +228,13 @@ def test_a_load_that_dies_is_no_pass(chaos):
     assert any("it was killed by SIGKILL" in reason for reason in ran.summary["reasons"])
 
 
-def test_a_lab_that_dies_ends_the_run(chaos):
-    running = chaos.start_run()
+def test_a_lab_that_dies_ends_the_run(tmp_path):
+    running = Chaos(tmp_path).start_run()
     running.until_said("Probe: wait-until-the-cluster-is-inaccessible")
-    for process in children(running, "chaosaws_kms_lab"):
-        if "reaper" not in " ".join(process.cmdline()):
-            process.kill()
+    labs = [p for p in marked(running.mark) if "-m chaosaws_kms_lab " in " ".join(p.cmdline())]
+    assert labs
+    for process in labs:
+        process.kill()
     ran = running.wait(60)
     assert ran.status == 1
     assert ran.summary["verdict"] == "failed"

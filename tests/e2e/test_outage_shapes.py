@@ -20,6 +20,7 @@ def run(chaos, kind, hold, **order):
     )
 
 
+@pytest.mark.soak
 def test_an_outage_in_three_pieces_is_three_windows(chaos):
     ran = run(chaos, "flap", 2600, times=3, down=DOWN, up=UP)
     assert ran.status == 0, ran.output

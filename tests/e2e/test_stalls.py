@@ -15,7 +15,7 @@ from chaosaws_kms_ext.history import Conditions, utc
 from chaosaws_kms_ext.settings import Settings
 from tests.support.chaos import marked
 from tests.support.chaos_runs import MOMENTS
-from tests.support.labs import until
+from tests.support.labs import mostly_soak, until
 
 
 def stopped(running, seconds):
@@ -86,11 +86,14 @@ def bare(folder, **runtime):
 
 @pytest.mark.parametrize(
     ("options", "runtime"),
-    [
-        (["--rollback-strategy=never"], {}),
-        (["--rollback-strategy=deviated"], {"strategy": "always"}),
-        ([], {"strategy": "never"}),
-    ],
+    mostly_soak(
+        [
+            (["--rollback-strategy=never"], {}),
+            (["--rollback-strategy=deviated"], {"strategy": "always"}),
+            ([], {"strategy": "never"}),
+        ],
+        lambda case: not case[0],
+    ),
 )
 def test_without_our_control_no_fault_is_injected_that_no_rollback_puts_back(
     aws, tmp_path, options, runtime
@@ -123,6 +126,7 @@ def test_a_run_that_ends_with_the_key_away_puts_it_back_itself(aws, tmp_path):
     assert lab_as_aws.chaos.kms("restore").output.startswith("Nothing to put back: ")
 
 
+@pytest.mark.soak
 def test_a_load_that_is_killed_in_the_outage_is_started_again_and_the_recovery_measured(chaos):
     running = chaos.start_run(CHAOS_HOLD="1800")
     running.until_said(MOMENTS["hold"])

@@ -70,6 +70,7 @@ def _now(view):
     return next((step["name"] for step in view["steps"] if step["state"] == "now"), "")
 
 
+@pytest.mark.soak
 def test_a_run_goes_on_where_its_page_is_killed_and_one_that_is_killed_is_called_so(chaos):
     # It is killed long before the hold is over.
     running = chaos.start_run(CHAOS_WATCH="yes", CHAOS_REPORT_FILES="html", CHAOS_HOLD="60000")

@@ -119,6 +119,7 @@ def test_an_alarm_keeps_its_actions_and_does_not_take_them(own_lab, cloudwatch, 
     assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
 
 
+@pytest.mark.soak
 def test_the_aws_cli_puts_sets_and_describes_an_alarm(lab):
     aws = partial(aws_cli, lab, "cloudwatch")
     aws(

@@ -281,6 +281,7 @@ def test_a_cluster_without_data_has_none_that_could_be_lost(rds, misbehaviours):
         misbehaviours.order(kind="lose-writes", cluster=name_of(empty))
 
 
+@pytest.mark.soak
 def test_they_are_ordered_from_a_shell(lab, misbehaviours):
     command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "data"]
     ran = subprocess.run(

@@ -167,6 +167,7 @@ def test_a_rule_hears_who_disabled_a_key(lab, rules):
     assert len(rule.got()) == 1
 
 
+@pytest.mark.soak
 def test_the_aws_cli_makes_a_rule_and_takes_its_events(lab):
     aws = partial(aws_cli, lab)
     url = client(lab, "sqs").create_queue(QueueName="cli")["QueueUrl"]

@@ -23,7 +23,7 @@ from tests.support.clusters import (
     refusal,
     write,
 )
-from tests.support.labs import as_superuser, client, program, until
+from tests.support.labs import as_superuser, client, mostly_soak, program, until
 from tests.support.snapshots import copy, restore, restore_request, take
 
 KEEPS, HIDES = "copy-keeps-key", "copy-hides-key"
@@ -57,8 +57,13 @@ def told(lab, cluster, what):
 # The copy's key
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["key named", "no key named"])
-@pytest.mark.parametrize(("kind", "said"), [(KEEPS, "a"), (HIDES, "b")])
+@pytest.mark.parametrize(
+    ("kind", "said", "named"),
+    mostly_soak(
+        [(KEEPS, "a", True), (HIDES, "b", False), (KEEPS, "a", False), (HIDES, "b", True)],
+        lambda case: case[2] == (case[0] == KEEPS),
+    ),
+)
 def test_a_copy_that_keeps_its_key_goes_with_it_whatever_it_says(
     rds, kms, misbehaviours, cluster, key_b, kind, said, named
 ):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_lab.misbehaviours import KINDS, ApiMisbehaviour, BadOrder
+from tests.support.chaos import Chaos
 from tests.support.clusters import refusal
 from tests.support.labs import client, program, until
 
@@ -154,18 +155,19 @@ def test_what_is_no_lab_is_one_sentence():
         Misbehaviours("http://127.0.0.1:9").holding()
 
 
-def test_faults_are_ordered_from_a_shell(lab, kms, key):
+def test_faults_are_ordered_from_a_shell(lab, kms, key, tmp_path):
+    chaos = Chaos(tmp_path, lab.environment)
+
     def fault(*arguments):
-        command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", *arguments]
-        return subprocess.run(command, env=lab.environment, capture_output=True, text=True)
+        return chaos.kms("lab", "fault", *arguments)
 
     ordered = fault("add", "throttling", "kms", "DisableKey", "--count", "1")
-    assert json.loads(ordered.stdout)["operation"] == "DisableKey"
-    assert json.loads(fault("list").stdout)["count"] == 1
+    assert json.loads(ordered.output)["operation"] == "DisableKey"
+    assert json.loads(fault("list").output)["count"] == 1
     assert refusal(kms.disable_key, KeyId=key) == "ThrottlingException"
     kms.disable_key(KeyId=key)
-    assert fault("clear").stdout == "No misbehaviours.\n"
-    assert json.loads(fault("add", "cut", "KMS", "disable-key").stdout)["operation"] == "DisableKey"
+    assert fault("clear").output == "No misbehaviours.\n"
+    assert json.loads(fault("add", "cut", "KMS", "disable-key").output)["operation"] == "DisableKey"
     fault("clear")
     for arguments, said in [
         (("nonsense", "kms"), "there is no misbehaviour"),
@@ -173,9 +175,9 @@ def test_faults_are_ordered_from_a_shell(lab, kms, key):
         (("error", "foo"), "there is no service 'foo'"),
     ]:
         wrong = fault("add", *arguments)
-        assert wrong.returncode == 1
-        assert said in wrong.stderr
-        assert "Traceback" not in wrong.stderr
+        assert wrong.status == 1
+        assert said in wrong.output
+        assert "Traceback" not in wrong.output
 
 
 def test_help_needs_no_lab_and_an_order_says_that_it_does():

@@ -20,7 +20,6 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
 from chaosaws_kms_lab.data_plane.client_sessions import TITLE, HeldRequests
 from chaosaws_kms_lab.data_plane.outage_shapes import Slow
@@ -38,6 +37,7 @@ from tests.support.clusters import (
     up,
     write,
 )
+from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, mostly_soak, program, until
 
 LONG = 600 * FAST
@@ -544,7 +544,7 @@ def test_a_cluster_that_is_deleted_takes_its_outage_with_it(rds, misbehaviours):
 
 
 def test_nothing_is_left_of_a_lab_that_is_killed_in_the_middle(monkeypatch):
-    lab = LocalLab.start(FAST, "observed")
+    lab = new_lab(FAST, "observed")
     for name, value in lab.environment.items():
         monkeypatch.setenv(name, value)
     port = int(conninfo_to_dict(lab.clusters[0]["database"])["port"])
@@ -647,6 +647,7 @@ def test_there_is_one_outage_at_a_time_and_none_of_what_is_down(
         order("freeze-share", share=1, seconds=60, when="now")
 
 
+@pytest.mark.soak
 def test_they_are_ordered_from_a_shell(lab, misbehaviours):
     command = [program("chaos"), "--no-version-check", "kms", "lab", "fault", "data"]
     fields = ["--times", "3", "--down", "30", "--up", "10", "--when", "key-lost"]

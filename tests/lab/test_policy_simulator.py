@@ -328,6 +328,7 @@ def test_a_simulation_stands_in_cloudtrail_as_a_read(own_lab, iam):
     assert event["requestParameters"]["policySourceArn"] == ADMINISTRATOR
 
 
+@pytest.mark.soak
 def test_the_aws_cli_simulates_too():
     lab = new_lab(300, "observed", iam=True)
     try:

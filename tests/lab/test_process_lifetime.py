@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,8 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.lab_client.local_lab import LabDidNotStart, LocalLab, only_the_lab
-from tests.support.labs import client, mostly_soak, program, until
+from chaosaws_kms_lab.data_plane.binaries import Binaries
+from tests.support.labs import FAST, client, mostly_soak, program, scratch, until
 
 pytestmark = pytest.mark.common_lab
 
@@ -40,6 +42,20 @@ def left_of(directory):
         if str(directory) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(command)
     return found
+
+
+@pytest.fixture
+def start_lab():
+    """Starts the program itself."""
+    labs = []
+
+    def start():
+        labs.append(LocalLab.start(FAST, "observed"))
+        return labs[-1]
+
+    yield start
+    for running in labs:
+        running.stop()
 
 
 @pytest.mark.parametrize(
@@ -136,11 +152,25 @@ def test_a_lab_finds_its_postgresql_and_makes_its_data_itself(monkeypatch, start
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (4,)
 
 
-@pytest.mark.parametrize("nowhere", ["/nowhere", "nowhere", "/"])
+@pytest.mark.parametrize(
+    "nowhere", mostly_soak(["/nowhere", "nowhere", "/"], lambda where: where == "nowhere")
+)
 def test_a_folder_without_postgresql_is_one_sentence(monkeypatch, nowhere):
     monkeypatch.setenv("LAB_PG_BINDIR", nowhere)
     with pytest.raises(LabDidNotStart, match=r"^the lab found no PostgreSQL: "):
         LocalLab.start(60, "observed")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="otherwise they run as whoever runs the lab")
+@pytest.mark.parametrize("found", [shutil.which("setpriv"), None], ids=["setpriv", "without"])
+def test_the_programs_of_a_lab_of_roots_run_as_another_account(monkeypatch, tmp_path, found):
+    binaries = Binaries.find(scratch())
+    monkeypatch.setattr(shutil, "which", lambda _: found)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with binaries.start("postgres", "-D", "/nowhere", cwd=scratch(), **pipes) as process:
+        said = process.communicate(timeout=20)[0].decode()
+    assert "/nowhere" in said  # it looks for its data: of root it wants nothing to do
+    assert "root" not in said
 
 
 def test_no_moto_is_one_sentence(monkeypatch, tmp_path):

@@ -20,9 +20,9 @@ from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support import forked_chaos, forks
 from tests.support.forked_labs import new_lab
-from tests.support.judge_again import differing
+from tests.support.judge_again import differs, runs
 from tests.support.labs import FAST, client, program, until
-from tests.support.schemas import invalid
+from tests.support.schemas import wrong_with
 from tests.support.usual_policies import calls
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +71,7 @@ class Chaos:
             "CHAOS_LAB_SPEED": str(FAST),
             "CHAOS_LOAD_RATE": "100",
             "CHAOS_REPORT_FILES": "none",
+            "CHAOS_STATUS_POLL_EVERY": "0.8",
             "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
         }
         whole = {**os.environ, **settings, **self.env, **env, MARK: mark}
@@ -136,13 +137,25 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGKILL)
             raise AssertionError(f"still running after {timeout:g} s:\n{self.output}") from None
-        assert differing(self.folder / "reports") == []
-        assert invalid(self.folder / "reports") == []
+        _hold_what_it_left(self.folder / "reports")
         return Ran(status, self.output, self.folder / "reports", self.mark)
 
     def left(self) -> list[str]:
         """What of it still runs."""
         return left(self.mark)
+
+
+def _hold_what_it_left(reports: Path) -> None:
+    """Against a second judgement and the schemas: each summary once, as long as it is the same."""
+    for folder in runs(reports):
+        at = (folder, (folder / "summary.json").stat().st_mtime_ns)
+        if at not in _HELD:
+            assert not differs(folder), folder
+            assert list(wrong_with(folder)) == []
+            _HELD.add(at)
+
+
+_HELD: set[tuple[Path, int]] = set()
 
 
 def _python(environment: Mapping[str, str]) -> dict[str, str]:
@@ -249,6 +262,7 @@ OURS = "chaos"
 AWS_SETTINGS = {
     "CHAOS_TARGET": "aws",
     "CHAOS_CLUSTER_ID": "orders",
+    "CHAOS_STATUS_POLL_EVERY": "2",
     "CHAOS_HOLD": "3",
     "CHAOS_IMPACT_TIMEOUT": "60",
     "CHAOS_SELF_RESTART_WITHIN": "60",

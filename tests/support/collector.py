@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -14,7 +18,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-__all__ = ["Collector", "collector"]
+__all__ = ["Collector", "collector", "traced"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "other-tools.md"
+
+
+def traced(experiment: dict[str, Any]) -> dict[str, Any]:
+    """The experiment, with the control of Chaos Toolkit's that the page shows as its first."""
+    (control,) = re.findall(r"```json\n(.*?chaostracing.*?)```", PAGE.read_text(), re.DOTALL)
+    return {**experiment, "controls": [json.loads(control), *experiment["controls"]]}
 
 
 class Collector:

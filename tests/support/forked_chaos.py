@@ -25,7 +25,7 @@ STARTS = {"run": ("tests.support.forked_labs", "tests.support.forked_locust")}
 IMPORTED = (
     "audit.probes", "aurora.actions", "aurora.probes", "cli.doctor", "cli.lab", "cli.policy",
     "cli.report", "cli.restore", "cli.watch", "controls.run", "kms.actions", "kms.probes",
-    "load.actions", "load.probes", "loadgen.drop_schema",
+    "load.actions", "load.probes", "loadgen.drop_schema", "report.page.page",
 )  # fmt: skip
 
 SERVICES = ("kms", "rds", "sts")

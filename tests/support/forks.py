@@ -1,10 +1,10 @@
 """Programs that are forked from a process which has imported everything: the same, for less work.
 
-What a program of ours imports is most of what a short one costs. Here one process of each pytest
-imports it once, and forks for each start; what the fork runs is the program's own `main`, in a
-session of its own, with the arguments, the environment, the folder and the umask that it would have
-been given; psutil tells its command line and its environment. A fork may fork programs too, as the
-program would have started them.
+What a program of ours imports is most of what a short one costs. Here one process imports it once
+for a pytest and all its workers, and forks for each start; what the fork runs is the program's own
+`main`, in a session of its own, with the arguments, the environment, the folder and the umask that
+it would have been given; psutil tells its command line and its environment. A fork may fork
+programs too, as the program would have started them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import gc
 import json
 import os
@@ -37,7 +38,7 @@ from signal import signal as on_signal
 from socket import socket as own_socket
 from typing import Any, NoReturn
 
-__all__ = ["POSSIBLE", "SOCKETS", "Process", "fork", "ready", "run_alone"]
+__all__ = ["POSSIBLE", "SOCKETS", "Process", "fork", "ready", "run_alone", "share"]
 
 POSSIBLE = hasattr(os, "pidfd_open") and Path("/proc/self/status").exists()
 
@@ -52,6 +53,9 @@ UNKNOWN = 255
 
 SOCKETS = "TESTS_FORKS"
 """Variable with the folder of the sockets at which processes take orders to fork."""
+
+PYTEST = "pytest"
+"""The socket, in that folder, of the pytest with which they end."""
 
 ROOM = 8192
 """Bytes in each process for the command line and the environment that psutil reads."""
@@ -135,12 +139,31 @@ def fork(
     return Process(int(answer), pidfd, ours)
 
 
-def ready(module: str) -> bool:
-    """Whether there is a process that forks this; the pytest itself starts one if there is none.
+def share(worker: bool) -> None:
+    """In each pytest, before anything is forked: its workers have the same processes that fork.
 
-    It ends with the pytest.
+    They end with the one pytest that is no worker.
     """
-    if not _ours():
+    if not POSSIBLE:
+        return
+    if not worker:
+        folder = tempfile.mkdtemp(prefix="forks-")
+        atexit.register(shutil.rmtree, folder)
+        os.environ[SOCKETS] = folder
+        own = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own.bind(str(Path(folder, PYTEST)))
+        own.listen(64)
+        atexit.register(own.close)
+    _SHARED[:] = [os.environ[SOCKETS]]
+
+
+_SHARED: list[str] = []
+"""The folder of the sockets, in a pytest: in no other process may anything be started."""
+
+
+def ready(module: str) -> bool:
+    """Whether there is a process that forks this; a pytest starts one if there is none."""
+    if [os.environ.get(SOCKETS)] != _SHARED:
         return _socket_of(module).exists()
     _start_forker(module)
     return True
@@ -153,28 +176,26 @@ def _socket_of(module: str) -> Path:
 
 @cache
 def _start_forker(module: str) -> None:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    lifeline, ours = socket.socketpair()
-    with listener, lifeline:
-        listener.bind(str(_socket_of(module)))
-        listener.listen(64)
-        numbers = (listener.fileno(), lifeline.fileno())
-        forker = subprocess.Popen(
-            [sys.executable, "-m", __name__, module, *map(str, numbers), " " * ROOM],
-            env={**os.environ, "ROOM": " " * ROOM},
-            pass_fds=numbers,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    atexit.register(lambda: (ours.close(), forker.wait()))
-
-
-def _ours() -> bool:
-    """Whether the folder of the sockets is of this process, which makes it if there is none."""
-    if SOCKETS not in os.environ:
-        os.environ[SOCKETS] = folder = tempfile.mkdtemp(prefix=f"forks-{os.getpid()}-")
-        atexit.register(shutil.rmtree, folder)
-    return f"forks-{os.getpid()}-" in os.environ[SOCKETS]
+    where = _socket_of(module)
+    with where.with_name(PYTEST + "-lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if where.exists():  # another worker was first
+            return
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        lifeline = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with listener, lifeline:
+            lifeline.connect(str(where.with_name(PYTEST)))
+            listener.bind(str(where))
+            listener.listen(64)
+            numbers = (listener.fileno(), lifeline.fileno())
+            forker = subprocess.Popen(
+                [sys.executable, "-m", __name__, module, *map(str, numbers), " " * ROOM],
+                env={**os.environ, "ROOM": " " * ROOM},
+                pass_fds=numbers,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+    atexit.register(forker.poll)  # it stays until the last of the workers has ended
 
 
 # In the process that forks

@@ -12,7 +12,7 @@ from pathlib import Path
 from chaosaws_kms_ext.report.summary import judge_again
 from tests.support.schemas import invalid
 
-__all__ = ["differing", "runs"]
+__all__ = ["differing", "differs", "runs"]
 
 
 def runs(reports: Path) -> list[Path]:
@@ -27,11 +27,12 @@ def runs(reports: Path) -> list[Path]:
 
 def differing(reports: Path) -> list[Path]:
     """Those whose summary would be another one now."""
-    return [
-        folder
-        for folder in runs(reports)
-        if judge_again(folder).as_text() != (folder / "summary.json").read_text()
-    ]
+    return [folder for folder in runs(reports) if differs(folder)]
+
+
+def differs(folder: Path) -> bool:
+    """Whether the summary of this run would be another one now."""
+    return judge_again(folder).as_text() != (folder / "summary.json").read_text()
 
 
 if __name__ == "__main__":

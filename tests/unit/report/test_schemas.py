@@ -122,8 +122,16 @@ def test_the_check_of_all_runs_finds_each_file_that_is_not_as_its_schema_says(tm
         assert why.startswith(f"{its}: $")
         path.write_text(before)
     events = its / "history" / "events.jsonl"
-    events.write_text(events.read_text() + '{"at": 1, "name": "x", "details": {}}\n')
+    first, _, rest = before = events.read_text().partition("\n")
+    events.write_text("".join(before) + '{"at": 1, "name": "x", "details": {}}\n')
     assert len(invalid(reports)) == 1
+    # A line is not taken for one that was right: not of another version, nor with half a number.
+    events.write_text(json.dumps({**json.loads(first), "schema": 2}) + "\n" + rest)
+    assert len(invalid(reports)) == 1
+    steady = '{"at": %s, "name": "load-steady", "details": {"load": "main"}}\n'
+    for wrong in ("20.5", "true", "[1]"):
+        events.write_text("".join(before) + steady % "20" + steady % "20.0" + steady % wrong)
+        assert len(invalid(reports)) == 1
 
 
 def test_a_judgement_that_is_not_as_the_schema_says_ends_a_test(monkeypatch):

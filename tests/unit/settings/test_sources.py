@@ -183,6 +183,7 @@ WRONG = {
     "lab_secondary_keys": ["1", "YES", "master-secret"],
     "lab_recoverable_for": ["0", "-1", "8 days", "for ever", "nan"],
     "rpo": ["0", "-1", "1 h", "8 days"],
+    "status_poll_every": ["0", "0.09", "-1", "61", "nan", "inf", "often", "1" * 1_000_000],
     "lab_clusters": ["0", "5", "1.5", "two", "1" * 1_000_000],
     "lab_readers": ["-1", "16", "1.5", "one", "1" * 1_000_000],
     "lab_tls": ["true", "on", "1", "YES"],

@@ -1,0 +1,45 @@
+"""Whatever happens in whatever order, to whichever fault: keys come back, or an entry names them.
+
+`make soak` tries a thousand more sequences, and more flaws (soak/test_fault_machine).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.fault_machine import FaultMachine, sequences
+from tests.support.faulty_aws import Trouble
+from tests.support.mutations import the_journal_is_written_after_the_act
+
+
+def test_after_any_sequence_every_key_is_as_it_was_or_named():
+    sequences(25, steps=10)
+
+
+def test_a_journal_that_is_written_after_the_act_is_found():
+    with the_journal_is_written_after_the_act(), pytest.raises(AssertionError, match="no entry"):
+        sequences(25, steps=10, shrink=False)
+
+
+@pytest.mark.parametrize("kind", ["cut, late", "killed, late"])
+def test_a_call_that_is_carried_out_after_a_restore_is_undone_as_well(kind):
+    """`timeout -s KILL … chaos run …; chaos kms restore`, whose last call was on its way."""
+    machine = FaultMachine()
+    machine.inject("disable-key", False, [Trouble(kind, 1, changing=True)])
+    if machine.run:
+        machine.kill()
+    machine.watchdog_is_killed()
+    machine.restore([])
+    machine.time_passes(60.0)
+    assert machine.aws.keys == machine.before
+    machine.teardown()
+
+
+def test_a_restore_while_the_fault_is_being_injected_is_noticed_and_the_fault_is_undone():
+    machine = FaultMachine()
+    machine.inject("disable-key", False, [Trouble("restored", 1, changing=True)])
+    assert machine.aws.keys != machine.before  # their EnableKey came before our DisableKey
+    assert [each.key for each in machine.entries()] == [machine.aws.key]
+    machine.put_back([])
+    assert machine.aws.keys == machine.before
+    machine.teardown()
