@@ -15,7 +15,7 @@ from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo.replay import NotPutBack
 
-__all__ = ["cluster_id", "key_id", "plainly"]
+__all__ = ["cluster_id", "key_id", "own_cluster_id", "plainly"]
 
 
 @contextlib.contextmanager
@@ -34,12 +34,24 @@ def plainly(configuration: dict[str, Any] | None) -> Iterator[Run]:
 
 
 def cluster_id(run: Run) -> str:
-    """The DB cluster that this run is about; raises Refused if none was named."""
+    """The database that this run is about, as aws/database.py names it; raises Refused if none was
+    named."""
     if run.target:
         return run.target.cluster.id
-    if run.settings.cluster_id:
-        return run.settings.cluster_id
+    if run.settings.target_id:
+        return run.settings.target_id
     raise Refused("no cluster was named: set CHAOS_CLUSTER_ID")
+
+
+def own_cluster_id(run: Run) -> str:
+    """The same for what only a cluster can; raises Refused if the run is about an instance."""
+    found = cluster_id(run)
+    if rds.kind_of(found) is not rds.CLUSTER:
+        raise Refused(
+            f"this run is about the {rds.in_words(found)}, and this action is for clusters: their "
+            "snapshots are made, copied and restored by other calls"
+        )
+    return found
 
 
 def key_id(run: Run) -> str:
@@ -51,4 +63,4 @@ def key_id(run: Run) -> str:
     cluster = rds.describe(Aws.of(run), cluster_id(run))
     if cluster.key:
         return cluster.key
-    raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
+    raise Refused(f"{cluster.in_words} is not encrypted under a KMS key")

@@ -19,9 +19,9 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.event_queue import WAIT, EventQueue
 from chaosaws_kms_ext.aws.kms import Key
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.history import SECOND, EventName, utc
 from chaosaws_kms_ext.run import Instant, Refused, Run
 
@@ -50,7 +50,7 @@ class Look:
     at: int
     """CLOCK_MONOTONIC, ns: when AWS was asked, and when the answers had come."""
     key: Key
-    cluster: Cluster
+    cluster: Database
 
     @property
     def key_state(self) -> str:
@@ -61,7 +61,7 @@ class Look:
         """For the live line: the key, and the cluster."""
         left = self.key.seconds_until_deletion(datetime.now(UTC))
         deleted = "" if left is None else f", deleted in {left / 3600:.1f} h"
-        return [f"key {self.key_state}{deleted}", f"cluster {self.cluster.status}"]
+        return [f"key {self.key_state}{deleted}", f"{self.cluster.kind.word} {self.cluster.status}"]
 
 
 class Watcher:
@@ -127,14 +127,14 @@ class Watcher:
     def _look(self) -> None:
         cluster = self._status.look().cluster
         self._sources.update((cluster.id, *cluster.instances))
-        here = cluster.arn.partition(":cluster:")[0]
+        here = cluster.arn.partition(f":{cluster.kind.arn}:")[0]
         self._arns.update((cluster.arn, *(f"{here}:db:{each}" for each in cluster.instances)))
 
 
 class OtherWatcher:
     """Looks at another cluster of the run, and its key: each change is an event `other-status`."""
 
-    def __init__(self, run: Run, aws: Aws, cluster: Cluster) -> None:
+    def __init__(self, run: Run, aws: Aws, cluster: Database) -> None:
         self._record = _Recorder(run)
         name, unknown = EventName.OTHER_STATUS, EventName.OTHER_STATUS_UNKNOWN
         status = _Status(self._record, aws, cluster.id, cluster.key, name, of=cluster.id)
@@ -162,7 +162,7 @@ def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:
     return watcher
 
 
-def watch_beside(run: Run, aws: Aws, cluster: Cluster) -> None:
+def watch_beside(run: Run, aws: Aws, cluster: Database) -> None:
     """Watches this cluster too, if the run is about another one and nobody does yet."""
     about = run.target.cluster.id if run.target else ""
     if cluster.id == about or cluster.id in run.other_watchers or not cluster.key:

@@ -84,6 +84,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--readers", type=int, default=0, help="of the first cluster (0)")
     parser.add_argument("--clusters", type=int, default=1, help="under one key (1)")
     parser.add_argument(
+        "--database", choices=("cluster", "instance"), default="cluster", help="the first"
+    )
+    parser.add_argument(
         "--key-store",
         choices=("no", "cloudhsm", "external"),
         default="no",
@@ -181,6 +184,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.iam,
         options.readers,
         options.clusters,
+        options.database,
         options.key_store,
         options.recoverable_for,
         options.secondary_keys,

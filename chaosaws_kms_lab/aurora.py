@@ -1,4 +1,5 @@
 """The states of an Aurora cluster, and what an unusable key does to it: a pure state machine.
+An instance that is no cluster's has the same states, and other durations.
 
 This file decides when a cluster becomes inaccessible and when it comes back: `TRANSITIONS` is the
 table, `step` applies it to one cluster at one instant. data_plane/ performs the effects. All
@@ -29,6 +30,7 @@ __all__ = [
     "Profile",
     "State",
     "at_rest",
+    "of_instance",
     "request",
     "step",
 ]
@@ -108,6 +110,17 @@ PROFILES = {
         starting=300,  # documented: "usually takes several minutes" (aurora-cluster-stop-start)
     ),
 }
+
+
+INSTANCE_INACCESSIBLE = 7200.0
+"""documented: "2 hours after detection in instances where backups are enabled" (RDS User Guide,
+Overview.Encryption). How long the detection takes is not: none is assumed."""
+
+
+def of_instance(profile: Profile) -> Profile:
+    """How long things take for an instance that is no cluster's, of which nobody has observed that
+    it comes back by itself: it has to be started (RDS User Guide, Overview.Encryption)."""
+    return replace(profile, until_inaccessible=INSTANCE_INACCESSIBLE, self_restart=None)
 
 
 @dataclass(frozen=True)
@@ -192,9 +205,15 @@ TRANSITIONS = (
 )  # fmt: skip
 
 REQUESTS = {
-    (RECOVERABLE, "StartDBCluster"): (STARTING, (Effect.KILL, Effect.KEY_BACK)),
-    (STOPPED, "StartDBCluster"): (STARTING, ()),
-    (AVAILABLE, "StopDBCluster"): (STOPPING, ()),
+    **{
+        request: done
+        for each in ("Cluster", "Instance")
+        for request, done in {
+            (RECOVERABLE, f"StartDB{each}"): (STARTING, (Effect.KILL, Effect.KEY_BACK)),
+            (STOPPED, f"StartDB{each}"): (STARTING, ()),
+            (AVAILABLE, f"StopDB{each}"): (STOPPING, ()),
+        }.items()
+    },
     (AVAILABLE, "FailoverDBCluster"): (FAILING_OVER, ()),
     (AVAILABLE, "DeleteDBCluster"): (DELETING, ()),
     (STOPPED, "DeleteDBCluster"): (DELETING, ()),

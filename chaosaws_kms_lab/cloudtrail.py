@@ -90,6 +90,7 @@ TYPES = {
     ("kms", "alias"): "AWS::KMS::Alias",
     ("rds", "cluster"): "AWS::RDS::DBCluster",
     ("rds", "db"): "AWS::RDS::DBInstance",
+    ("rds", "snapshot"): "AWS::RDS::DBSnapshot",
     ("rds", "cluster-snapshot"): "AWS::RDS::DBClusterSnapshot",
 }
 

@@ -112,7 +112,7 @@ class Control:
     def _is_gone(self, cluster: Cluster | None) -> bool:
         if cluster is None:
             return False
-        return cluster not in self._world.region(cluster.region).clusters.values()
+        return cluster not in self._world.region(cluster.region).databases()
 
 
 def _described(ordered: ApiMisbehaviour | DataMisbehaviour) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chaosaws_kms_lab.aurora import Profile
+from chaosaws_kms_lab.aurora import Profile, of_instance
 from chaosaws_kms_lab.misbehaviour_orders import BadOrder, check_fields
 from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Key, World
 
@@ -272,10 +272,11 @@ def apply_to_rotation(world: World, key: Key) -> None:
 
 def profile_of(world: World, cluster: Cluster) -> Profile:
     """How long things take with a cluster."""
+    profile = of_instance(world.profile) if cluster.single else world.profile
     lags = [each for each in world.active_misbehaviours(DETECTION_LAG) if each.about is cluster]
     if not lags:
-        return world.profile
-    return replace(world.profile, until_inaccessible=float(lags[-1].seconds or 0))
+        return profile
+    return replace(profile, until_inaccessible=float(lags[-1].seconds or 0))
 
 
 def takes_any_failover(world: World, cluster: Cluster) -> bool:
@@ -288,7 +289,7 @@ def _named(world: World, reference: str) -> Cluster:
     found = [
         cluster
         for region in world.regions()
-        for cluster in region.clusters.values()
+        for cluster in region.databases()
         if reference in (cluster.id, cluster.arn)
     ]
     if not found:

@@ -35,6 +35,7 @@ MOST_WAITING = 10_000
 RDS_SOURCES = {
     "db-cluster": ("RDS DB Cluster Event", "CLUSTER"),
     "db-cluster-snapshot": ("RDS DB Cluster Snapshot Event", "CLUSTER_SNAPSHOT"),
+    "db-snapshot": ("RDS DB Snapshot Event", "SNAPSHOT"),
     "db-instance": ("RDS DB Instance Event", "DB_INSTANCE"),
 }
 

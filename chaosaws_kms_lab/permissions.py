@@ -27,6 +27,9 @@ RDS_RESOURCES = {
     "SnapshotIdentifier": "cluster-snapshot",
     "SourceDBClusterIdentifier": "cluster",
     "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "DBSnapshotIdentifier": "snapshot",
+    "SourceDBSnapshotIdentifier": "snapshot",
+    "TargetDBSnapshotIdentifier": "snapshot",
     "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
 }
 ARNS = ("ResourceName", "Source", "DbClusterIdentifier")
@@ -35,6 +38,7 @@ LISTS = {
     "DescribeDBClusters": "cluster:*",
     "DescribeDBClusterSnapshots": "cluster-snapshot:*",
     "DescribeDBInstances": "db:*",
+    "DescribeDBSnapshots": "snapshot:*",
 }
 
 # Service Authorization Reference, Amazon RDS, the required resource types: operation → those that a
@@ -56,6 +60,8 @@ GROUP_NAMES = {
 # what names the new one, and its type.
 TAGGED_AT_BIRTH = {
     "CopyDBClusterSnapshot": ("TargetDBClusterSnapshotIdentifier", "cluster-snapshot"),
+    "CopyDBSnapshot": ("TargetDBSnapshotIdentifier", "snapshot"),
+    "CreateDBSnapshot": ("DBSnapshotIdentifier", "snapshot"),
     "CreateDBCluster": ("DBClusterIdentifier", "cluster"),
     "CreateDBClusterSnapshot": ("DBClusterSnapshotIdentifier", "cluster-snapshot"),
     "CreateDBInstance": ("DBInstanceIdentifier", "db"),
@@ -253,7 +259,7 @@ def _groups(call: Call, region: Region) -> Iterator[str]:
 
 
 def _tags(region: Region, arn: str) -> dict[str, str]:
-    for things in (region.clusters, region.instances, region.snapshots):
+    for things in (region.clusters, region.instances, region.snapshots, region.db_snapshots):
         for thing in things.values():
             if thing.arn == arn:
                 return dict(thing.tags)

@@ -1,4 +1,4 @@
-"""What a new lab has: encrypted clusters under one key, each with the four rows of the article.
+"""What a new lab has: encrypted databases under one key, each with the four rows of the article.
 
 The project grew from that article, which has them at the end of its second scenario. Experiments
 may attack them: they and their key have the tag that allows it, and the first has a backup under
@@ -21,16 +21,16 @@ from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.data_plane import LabCannotStart
 from chaosaws_kms_lab.key_store import CLOUDHSM, CONNECTED, EXTERNAL
 from chaosaws_kms_lab.rds import Rds, snapshots
-from chaosaws_kms_lab.world import Instance, Region, Snapshot, World
+from chaosaws_kms_lab.world import Cluster, Instance, Region, Snapshot, World
 
-__all__ = ["KEY_STORES", "clusters"]
+__all__ = ["KEY_STORES", "databases"]
 
 NAMES = ("orders", "carts", "invoices", "payments")
 """Of the clusters, the first of which has a backup."""
 
 CLUSTER, DATABASE, USER = NAMES[0], "shop", "app"
 
-ENGINE = "aurora-postgresql"
+ENGINE, SINGLE_ENGINE = "aurora-postgresql", "postgres"
 
 ROWS = """
 CREATE TABLE users (
@@ -58,20 +58,25 @@ SECRET, INSIGHTS, STREAM = "secret", "insights", "stream"
 """What a cluster's secondary keys are for."""
 
 
-def clusters(
+def databases(
     service: Rds,
     region_name: str,
     readers: int = 0,
     number: int = 1,
+    first: str = "cluster",
     key_store: str = "no",
     secondary_keys: bool = False,
 ) -> list[dict[str, Any]]:
     """Makes so many clusters under one key, the first with so many readers, all available; returns
-    how to reach each.
+    how to reach each. The first is an instance that is no cluster's if it is to be an `instance`.
 
     `key_store`: one of KEY_STORES. `secondary_keys`: the first keeps its master user's password in
     a secret, has Performance Insights and an activity stream, each under a key of its own.
     """
+    if first == "instance" and readers:
+        raise LabCannotStart("an instance that is no cluster's has no readers")
+    if first == "instance" and secondary_keys:
+        raise LabCannotStart("an instance that is no cluster's has no secondary keys in this lab")
     if not 1 <= number <= len(NAMES):
         raise LabCannotStart(f"the lab has 1 to {len(NAMES)} clusters, not {number}")
     world = service.world
@@ -84,9 +89,12 @@ def clusters(
     region.aliases[f"alias/{CLUSTER}"] = key.id
     keys = _secondary_keys(service, region) if secondary_keys else {}
     for name in named:
-        first = name == CLUSTER
-        its = keys if first else {}
-        _ask_for(service, region_name, name, key.arn, readers if first else 0, its)
+        if name != CLUSTER:
+            _ask_for(service, region_name, name, key.arn, 0, {})
+        elif first == "instance":
+            _ask_for_instance(service, region_name, name, key.arn)
+        else:
+            _ask_for(service, region_name, name, key.arn, readers, keys)
     if keys:
         service.do_when(
             lambda: region.clusters[CLUSTER].status == AVAILABLE,
@@ -132,6 +140,28 @@ def _start_stream(service: Rds, region: Region, key: str) -> None:
     stream.started_at = service.now()
 
 
+def _ask_for_instance(service: Rds, region: str, name: str, key: str) -> None:
+    """Orders an instance that is no cluster's."""
+    _call(
+        service,
+        region,
+        "CreateDBInstance",
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.m6g.large",
+        Engine=SINGLE_ENGINE,
+        AllocatedStorage=20,
+        MasterUsername=USER,
+        DBName=DATABASE,
+        StorageEncrypted=True,
+        KmsKeyId=key,
+        Tags=_tags(),
+    )
+
+
+def _tags() -> list[dict[str, str]]:
+    return [{"Key": tag, "Value": value} for tag, value in TAGS.items()]
+
+
 def _ask_for(
     service: Rds, region: str, name: str, key: str, readers: int, keys: Mapping[str, str]
 ) -> None:
@@ -150,7 +180,7 @@ def _ask_for(
         DatabaseName=DATABASE,
         StorageEncrypted=True,
         KmsKeyId=key,
-        Tags=[{"Key": tag, "Value": value} for tag, value in TAGS.items()],
+        Tags=_tags(),
         **secret,
     )
     for number in range(1, 2 + readers):
@@ -166,7 +196,8 @@ def _ask_for(
 
 def _when_up(service: Rds, region: Region, name: str) -> dict[str, Any]:
     """Waits for a cluster, and gives it its rows; how to reach it."""
-    world, cluster = service.world, region.clusters[name]
+    world = service.world
+    cluster = region.singles.get(name) or region.clusters[name]
     for instance in cluster.instances:
         _wait_for_server(service, instance)
     ca = service.servers.ca
@@ -186,20 +217,21 @@ def _when_up(service: Rds, region: Region, name: str) -> dict[str, Any]:
     for instance in cluster.instances:
         instance.available_at = now
     if name == CLUSTER:
-        _back_up(service, region)
+        _back_up(service, region, cluster)
     return {
-        "id": cluster.id,
+        # As the last part of RDS' ARNs has it; a cluster without what it has before it.
+        "id": f"db:{cluster.id}" if cluster.single else cluster.id,
         "database": database,
         "password": service.servers.password,
     }
 
 
-def _back_up(service: Rds, region: Region) -> None:
-    """Makes a snapshot of the cluster under another key."""
+def _back_up(service: Rds, region: Region, cluster: Cluster) -> None:
+    """Makes a snapshot of it under another key."""
     other = kms.create_key(region, service.world, f"encrypts the backups of {CLUSTER}")
     region.aliases[f"alias/{BACKUP}"] = other.id
     call = Call("rds", "CopyDBClusterSnapshot", {}, region.name, administrator())
-    made = snapshots.take_copy(service, call, region.clusters[CLUSTER], BACKUP, other.arn)
+    made = snapshots.take_copy(service, call, cluster, BACKUP, other.arn)
     _wait_for_snapshot(service, made)
 
 

@@ -54,14 +54,15 @@ def serve(
     iam: bool,
     readers: int = 0,
     clusters: int = 1,
+    database: str = "cluster",
     key_store: str = "no",
     recoverable_for: float = RECOVERABLE_FOR,
     secondary_keys: bool = False,
     dependents: bool = False,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
-    readers; what a client has to know of it. `key_store`: one of seed.KEY_STORES. `dependents`:
-    whether more is under that key.
+    readers, or an instance that is no cluster's (`database`); what a client has to know of it.
+    `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
     without their key clusters are recoverable for `recoverable_for` AWS seconds. With
@@ -70,7 +71,7 @@ def serve(
     timings = replace(PROFILES[profile], recoverable=recoverable_for)
     world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
-    seeded = seed.clusters(rds, region, readers, clusters, key_store, secondary_keys)
+    seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

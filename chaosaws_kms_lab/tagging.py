@@ -49,7 +49,8 @@ def get_resources(world: World, call: Call, others: Others) -> dict[str, Any]:
 
 def _own(world: World, region_name: str) -> Iterator[Mapping]:
     region = world.region(region_name)
-    for things in (region.keys, region.clusters, region.instances, region.snapshots):
+    ours = region.keys, region.clusters, region.instances, region.snapshots, region.db_snapshots
+    for things in ours:
         for thing in things.values():
             if thing.tags:
                 tags = [{"Key": key, "Value": value} for key, value in thing.tags.items()]

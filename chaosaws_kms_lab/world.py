@@ -112,6 +112,9 @@ class Cluster:
     security_groups: list[str] = field(default_factory=list)
     restored: bool = False
     """Whether it began with the data of a snapshot or of another cluster."""
+    single: bool = False
+    """Whether it is a DB instance that is no cluster's: kept as a cluster of that one instance,
+    of which no call says anything. Id, ARN, resource id and tags are the instance's."""
     secret: MasterSecret | None = None
     stream: ActivityStream | None = None
     restorable_from: datetime | None = None
@@ -138,6 +141,7 @@ class Cluster:
             self.master_username,
             self.database,
             self.port,
+            self.single,
         )
 
 
@@ -184,11 +188,13 @@ class Origin:
     master_username: str
     database: str | None
     port: int
+    single: bool = False
+    """Whether that was an instance that is no cluster's."""
 
 
 @dataclass(eq=False)
 class Snapshot:
-    """A DB cluster snapshot."""
+    """A DB cluster snapshot, or one of an instance that is no cluster's."""
 
     id: str
     arn: str
@@ -200,6 +206,8 @@ class Snapshot:
     """Lab seconds: not earlier, however fast the copying was."""
     source_arn: str | None = None
     """The snapshot that it is a copy of."""
+    original: datetime | None = None
+    """Of a copy, when the snapshot was made that it began with."""
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -296,9 +304,18 @@ class Region:
     key_stores: dict[str, KeyStore] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
+    singles: dict[str, Cluster] = field(default_factory=dict)
+    """Instances that are no cluster's, by their ids."""
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    """DB cluster snapshots."""
+    db_snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    """Snapshots of instances that are no cluster's."""
     deployments: dict[str, BlueGreenDeployment] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+
+    def databases(self) -> list[Cluster]:
+        """The clusters, and the instances that are no cluster's."""
+        return [*self.clusters.values(), *self.singles.values()]
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of something in this Region and account."""

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "aws/key_material.py": "unit/faults/test_delete_key_material",
     "aws/key_stores.py": "unit/guard/test_key_store",
     "aws/kms.py": "one call a function, with no decision of its own: e2e/test_probes",
+    "aws/database.py": "the interface: unit/aws/test_cluster, test_instance",
     "aws/names.py": "names only",
     "aws/principals.py": "a part of a policy: unit/aws/test_key_policy",
     "aws/rds.py": "one call a function: e2e/test_probes, test_making",

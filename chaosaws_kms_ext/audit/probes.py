@@ -14,7 +14,6 @@ from chaosaws_kms_ext import activities, faults
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.cloudtrail import SPACING, EventHistory, Logged
-from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.history import Event, EventName
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import TimedOut, Wait
@@ -82,7 +81,7 @@ def audit_events(
     none). Those count that are nearest to this run's own in time, within 5 s; if it made none, the
     last ones. Recorded as the event `audit`. Where somebody else took the key away
     (`wait_until_key_is_taken`), theirs are looked for, and `started_by` is who called
-    StartDBCluster; it is left out where that is not known yet.
+    StartDBCluster or StartDBInstance; it is left out where that is not known yet.
 
     Raises ActivityFailed. IAM: cloudtrail:LookupEvents, kms:DescribeKey, rds:DescribeDBClusters,
     rds:DescribeDBInstances.
@@ -124,7 +123,7 @@ def _asked(run: Run, key_id: str, cluster_id: str, since: datetime) -> dict[str,
         *_calls_of(injected),
         EventHistory(aws, run.settings.real(SPACING)),
         key,
-        str(cluster.raw.get("DbClusterResourceId", "")),
+        cluster.context,
         since,
         _at(run, EventName.INJECTED, key=key),
         _at(run, EventName.PUT_BACK, key=key),
@@ -156,7 +155,7 @@ def _inexact(run: Run, key: str) -> float:
 
 
 def _started(run: Run, audit: _Audit, cluster_id: str) -> dict[str, Any]:
-    """Who called StartDBCluster since the key was back; empty where it is not known."""
+    """Who started the database since the key was back; empty where it is not known."""
     back = run.last(EventName.PUT_BACK)
     if back is None:
         return {}
@@ -164,11 +163,11 @@ def _started(run: Run, audit: _Audit, cluster_id: str) -> dict[str, Any]:
     gone = next((e for e in left if e.details["meaning"] in ("accessible", "changing")), None)
     since = run.anchor.utc(back.at) - audit.slack - SKEW
     try:
-        found, _ = audit.history.lookup("StartDBCluster", since)
+        found, _ = audit.history.lookup(rds.kind_of(cluster_id).start_operation, since)
     except AwsError as problem:
         go_on_after(run, problem)
         return {}
-    its = [each for each in found if not each.error and each.about_cluster(cluster_id)]
+    its = [each for each in found if not each.error and each.about_database(cluster_id)]
     if its:
         return {"started_by": _by(its[0])}
     delivered = gone and run.settings.aws_seconds(run.seconds_since(gone)) >= AUDIT_TIMEOUT
@@ -218,8 +217,8 @@ class _Audit:
     """The event's name of the last call that puts it back."""
     history: EventHistory
     key: str
-    cluster: str
-    """Its resource id, which is its encryption context."""
+    context: tuple[str, str]
+    """The encryption context of the database that is under it."""
     since: datetime
     injected: datetime | None
     put_back: datetime | None
@@ -261,7 +260,7 @@ class _Audit:
 
     def missing(self) -> list[str]:
         """What is not there, in words."""
-        decrypt = f"a failed Decrypt of the cluster ({CLUSTER_CONTEXT}: {self.cluster})"
+        decrypt = f"a failed Decrypt of the database ({': '.join(self.context)})"
         return [*self.missing_calls(), *([] if self.decrypts else [decrypt])]
 
     def said(self) -> dict[str, Any]:
@@ -304,11 +303,8 @@ class _Audit:
 
     def _failed(self, event: Logged) -> bool:
         context = event.parameters.get("encryptionContext") or {}
-        return (
-            event.error in AWAY
-            and bool(self.cluster)
-            and (context.get(CLUSTER_CONTEXT) == self.cluster)
-        )
+        name, resource = self.context
+        return event.error in AWAY and bool(resource) and context.get(name) == resource
 
 
 def _event(action: str) -> str:

@@ -68,10 +68,11 @@ def hold(configuration: Configuration = None, secrets: Secrets = None) -> dict[s
 def start_cluster(
     cluster_id: str = "", configuration: Configuration = None, secrets: Secrets = None
 ) -> dict[str, Any]:
-    """Start a cluster that is stopped or recoverable: StartDBCluster.
+    """Start a database that is stopped or recoverable: StartDBCluster, or StartDBInstance.
 
     Tried again for some minutes while AWS answers that the key is not accessible or the state is
-    not right: both can pass. Raises ActivityFailed. IAM: rds:StartDBCluster.
+    not right: both can pass. Raises ActivityFailed. IAM: rds:StartDBCluster,
+    or rds:StartDBInstance.
     """
     with activities.plainly(configuration) as run:
         name = cluster_id or activities.cluster_id(run)
@@ -93,10 +94,10 @@ def wait_for_recovery(
     not wait for the lab's cluster, which goes with it. Then the load goes on until its answers come
     as fast as before, at most `normal_latency_within` AWS seconds.
 
-    Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | null,
-    "as_fast_as_before": …}`, and with other clusters `"others": {cluster: path}`. Without a fault
-    of this run nothing is waited for or called. Raises ActivityFailed: not in time, or lost for
-    good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
+    Returns `{"recovered": …, "path": "self-restart" | "start-db-cluster" | "start-db-instance" |
+    null, "as_fast_as_before": …}`, and with other clusters `"others": {cluster: path}`. Without a
+    fault of this run nothing is waited for or called. Raises ActivityFailed: not in time, or lost
+    for good (`inaccessible-encryption-credentials`: only a restore from a backup helps).
     """
     with activities.plainly(configuration) as run:
         back = run.last(EventName.PUT_BACK)
@@ -212,7 +213,7 @@ def create_cluster_snapshot(
     rds:CreateDBClusterSnapshot, rds:AddTagsToResource, rds:DescribeDBClusterSnapshots.
     """
     with activities.plainly(configuration) as run:
-        made_of = create.snapshot(run, cluster_id or activities.cluster_id(run), name)
+        made_of = create.snapshot(run, cluster_id or activities.own_cluster_id(run), name)
         return {"snapshot": made_of.id, "key": made_of.key, "cluster": made_of.cluster}
 
 
@@ -272,7 +273,7 @@ def restore_cluster(
     rds:DescribeDBClusters, rds:DescribeDBInstances, and the use of the keys through RDS.
     """
     with activities.plainly(configuration) as run:
-        model = like or activities.cluster_id(run)
+        model = like or activities.own_cluster_id(run)
         return _described(create.restore(run, snapshot_id, key_id, name, model))
 
 
@@ -292,7 +293,7 @@ def restore_is_refused(
     """
     with activities.plainly(configuration) as run:
         why, code = create.expect_restore_refused(
-            run, snapshot_id, name, activities.cluster_id(run)
+            run, snapshot_id, name, activities.own_cluster_id(run)
         )
         return {"refused": True, "why": why, "code": code}
 

@@ -27,7 +27,7 @@ def cluster_members(
     rds:DescribeDBInstances.
     """
     with activities.plainly(configuration) as run:
-        cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
+        cluster = rds.describe_cluster(Aws.of(run), cluster_id or activities.cluster_id(run))
         readers = sorted(cluster.readers, key=lambda each: cluster.instances.get(each) != AVAILABLE)
         if not readers:
             raise Refused(
@@ -59,7 +59,7 @@ def wait_until_writer(
 
         def is_writer() -> bool:
             try:
-                cluster = rds.describe(Aws.of(run), name)
+                cluster = rds.describe_cluster(Aws.of(run), name)
             except AwsError as problem:
                 go_on_after(run, problem)
                 return False

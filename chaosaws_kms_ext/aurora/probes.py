@@ -15,7 +15,7 @@ from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.statuses import RECOVERABLE_DAYS, TERMINAL
-from chaosaws_kms_ext.guard.inventory import clusters_under
+from chaosaws_kms_ext.guard.inventory import databases_under
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject import by_others
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
@@ -41,9 +41,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("chaostoolkit")
-
-WRONG_STATE = "InvalidDBClusterStateFault"
-"""API reference, StartDBCluster: it is legal in `stopped` and in the recoverable state alone."""
 
 
 def encryption_state(
@@ -101,7 +98,7 @@ def encrypted_under(
             why = f"encrypted as {cluster.encryption_type}, not sse-kms"
         else:
             return True
-        logger.warning(f"the cluster {cluster.id} is {why}")
+        logger.warning(f"{cluster.in_words} is {why}")
         return False
 
 
@@ -129,15 +126,17 @@ def snapshot_encryption(
 def clusters_using_key(
     key_id: str = "", configuration: Configuration = None, secrets: Secrets = None
 ) -> list[str]:
-    """The ids of the DB clusters of the Region that a key encrypts, in whole or in part.
+    """The DB clusters of the Region that a key encrypts, in whole or in part: their ids.
+
+    Of DB instances that are no cluster's `db:` and the id.
 
     In part: Performance Insights, an activity stream, the master user's secret. `key_id` is an id,
     an ARN or an alias; by default the key of this run's cluster.
-    IAM: rds:DescribeDBClusters, kms:DescribeKey.
+    IAM: rds:DescribeDBClusters, rds:DescribeDBInstances, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
         key = kms.describe(Aws.of(run), key_id or activities.key_id(run))
-        return clusters_under(Aws.of(run), key.arn)
+        return databases_under(Aws.of(run), key.arn)
 
 
 def cluster_is_available(
@@ -342,14 +341,15 @@ def stays_terminal(
 
 
 def _refused_start(aws: Aws, cluster_id: str) -> str:
-    """The code with which StartDBCluster is refused; raises Refused if it is taken."""
+    """The code with which a start is refused; raises Refused if it is taken."""
+    kind = rds.kind_of(cluster_id)
     try:
         rds.start(aws, cluster_id)
     except AwsError as problem:
-        if problem.code != WRONG_STATE:
+        if problem.code != kind.wrong_state:
             raise
         return problem.code
-    raise Refused(f"StartDBCluster was taken for {cluster_id}, which is lost for good")
+    raise Refused(f"{kind.start_operation} was taken for {cluster_id}, which is lost for good")
 
 
 def _only_on_the_lab(run: Run, what: str) -> None:

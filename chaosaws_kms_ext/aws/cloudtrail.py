@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
 
 __all__ = ["SPACING", "EventHistory", "Logged"]
@@ -36,10 +37,11 @@ class Logged:
     resources: frozenset[str] = field(repr=False)
     """ARNs."""
 
-    def about_cluster(self, cluster_id: str) -> bool:
-        """Whether it is about this DB cluster."""
+    def about_database(self, reference: str) -> bool:
+        """Whether it names this database, as aws/database.py does."""
+        kind = rds.kind_of(reference)
         its = {name.lower(): value for name, value in self.parameters.items()}
-        return its.get("dbclusteridentifier") == cluster_id
+        return its.get(kind.identifier.lower()) == kind.id_of(reference)
 
     def about(self, key_arn: str) -> bool:
         """Whether it is about this key."""

@@ -1,17 +1,25 @@
-"""The cluster in plain verbs."""
+"""Databases of RDS' in plain verbs: clusters, and instances that are no cluster's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.statuses import AVAILABLE, meaning
+from chaosaws_kms_ext.aws.cluster import CLUSTER, Cluster, cluster_of, describe_cluster
+from chaosaws_kms_ext.aws.database import Database, Kind
+from chaosaws_kms_ext.aws.instance import INSTANCE, Instance, instance_of
 
 __all__ = [
+    "CLUSTER",
     "ENGINE",
+    "INSTANCE",
+    "KINDS",
+    "MISSING",
     "Cluster",
+    "Database",
+    "Instance",
     "Snapshot",
     "cluster_of",
     "conninfo",
@@ -23,9 +31,13 @@ __all__ = [
     "delete_instance",
     "delete_snapshot",
     "describe",
+    "describe_cluster",
     "describe_instance",
     "describe_snapshot",
     "fail_over",
+    "in_words",
+    "instance_of",
+    "kind_of",
     "restore",
     "start",
     "tags",
@@ -36,111 +48,58 @@ ENGINE = "aurora-postgresql"
 Tags = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What DescribeDBClusters and DescribeDBInstances say."""
+KINDS = (INSTANCE, CLUSTER)
+"""The one without a prefix last."""
 
-    id: str
-    arn: str
-    status: str
-    instances: Mapping[str, str]
-    """Instance id → status."""
-    encrypted: bool
-    key: str
-    """The ARN of its KMS key; empty if it has none."""
-    encryption_type: str
-    """`none`, `sse-kms`, `sse-rds`; empty where the Region does not report it."""
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
-
-    @property
-    def meaning(self) -> str:
-        """`accessible`, `recoverable`, `terminal` or `changing`, of cluster and instances."""
-        return meaning([self.status, *self.instances.values()])
-
-    @property
-    def address(self) -> str:
-        """Where the cluster endpoint is."""
-        return str(self.raw.get("Endpoint", ""))
-
-    @property
-    def reader_address(self) -> str:
-        """Where the reader endpoint is; without a reader it leads to the writer (Aurora User Guide,
-        "Reader endpoints for Amazon Aurora")."""
-        return str(self.raw.get("ReaderEndpoint", ""))
-
-    @property
-    def readers(self) -> list[str]:
-        """The ids of the instances that are not the writer."""
-        members = self.raw.get("DBClusterMembers", [])
-        return [m["DBInstanceIdentifier"] for m in members if m.get("IsClusterWriter") is False]
-
-    @property
-    def writer(self) -> str:
-        """The id of the instance that is the writer; empty where RDS names none."""
-        members = self.raw.get("DBClusterMembers", [])
-        found = (m["DBInstanceIdentifier"] for m in members if m.get("IsClusterWriter"))
-        return str(next(found, ""))
-
-    @property
-    def maintenance_window(self) -> str:
-        """When AWS may change it, in UTC, as sun:05:00-sun:05:30; empty where RDS does not say."""
-        return str(self.raw.get("PreferredMaintenanceWindow", "")).lower()
-
-    @property
-    def available(self) -> bool:
-        """Whether the cluster and every instance of it are available."""
-        return all(status == AVAILABLE for status in (self.status, *self.instances.values()))
+MISSING = frozenset(kind.missing for kind in KINDS)
+"""The error codes for a database that is not there."""
 
 
-def describe(aws: Aws, cluster_id: str) -> Cluster:
-    """The cluster with its instances; raises AwsError."""
-    _check(cluster_id)
-    answer = aws.call("rds", "DescribeDBClusters", {"DBClusterIdentifier": cluster_id})
-    if not answer.get("DBClusters"):
-        raise AwsError(f"rds:DescribeDBClusters says nothing of {cluster_id}")
-    said = answer["DBClusters"][0]
-    only = [{"Name": "db-cluster-id", "Values": [said["DBClusterIdentifier"]]}]
-    return cluster_of(
-        said, aws.pages("rds", "DescribeDBInstances", {"Filters": only}, "DBInstances")
-    )
+def kind_of(reference: str) -> Kind:
+    """The kind of database that a reference names (`database.py`)."""
+    # An experiment may name anything: what is no text names a cluster, which RDS then refuses.
+    text = reference if isinstance(reference, str) else ""
+    return next(kind for kind in KINDS if text.startswith(kind.prefix))
 
 
-def cluster_of(said: Mapping[str, Any], instances: Iterable[Mapping[str, Any]]) -> Cluster:
-    """The cluster that DescribeDBClusters tells of, with its instances."""
-    return Cluster(
-        id=said["DBClusterIdentifier"],
-        arn=said.get("DBClusterArn", ""),
-        status=said.get("Status", "unknown"),
-        instances={
-            i["DBInstanceIdentifier"]: i.get("DBInstanceStatus", "unknown") for i in instances
-        },
-        encrypted=bool(said.get("StorageEncrypted")),
-        key=said.get("KmsKeyId", ""),
-        encryption_type=said.get("StorageEncryptionType", ""),
-        raw=said,
-    )
+def in_words(reference: str) -> str:
+    """What it names: `cluster orders`, `instance orders`."""
+    kind = kind_of(reference)
+    return f"{kind.word} {kind.id_of(reference)}"
 
 
-def tags(cluster: Cluster) -> dict[str, str]:
-    """What the cluster is tagged with, as DescribeDBClusters said it."""
-    return {tag["Key"]: tag.get("Value", "") for tag in cluster.raw.get("TagList", [])}
+def describe(aws: Aws, reference: str) -> Database:
+    """The database that it names: a cluster, or an instance that is no cluster's. Raises AwsError.
+
+    One with a colon is an ARN, or begins with what kind it is.
+    """
+    kind = kind_of(reference)
+    _check(kind.id_of(reference))
+    return kind.describe(aws, kind.id_of(reference))
 
 
-def start(aws: Aws, cluster_id: str) -> None:
-    """StartDBCluster: legal in the statuses stopped and recoverable; raises AwsError."""
-    aws.call("rds", "StartDBCluster", {"DBClusterIdentifier": cluster_id})
+def tags(database: Database) -> dict[str, str]:
+    """What it is tagged with, as it was described."""
+    return {tag["Key"]: tag.get("Value", "") for tag in database.raw.get("TagList", [])}
 
 
-def conninfo(cluster: Cluster, given: str) -> str:
-    """libpq's conninfo of the cluster: `given`, and its own endpoint for what that leaves out."""
+def start(aws: Aws, reference: str) -> None:
+    """StartDBCluster or StartDBInstance: legal in the statuses stopped and recoverable; raises
+    AwsError."""
+    kind = kind_of(reference)
+    aws.call("rds", kind.start_operation, kind.asked(reference))
+
+
+def conninfo(database: Database, given: str) -> str:
+    """libpq's conninfo of it: `given`, and its own endpoint for what that leaves out."""
     # Imported late: a watchdog, which has no use for it, is there in two thirds of the time.
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     own = {
-        "host": cluster.address,
-        "port": cluster.raw.get("Port"),
-        "dbname": cluster.raw.get("DatabaseName") or "postgres",
-        "user": cluster.raw.get("MasterUsername"),
+        "host": database.address,
+        "port": database.port,
+        "dbname": database.database_name or "postgres",
+        "user": database.raw.get("MasterUsername"),
     }
     named = conninfo_to_dict(given)
     if "hostaddr" in named or "service" in named:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
+from chaosaws_kms_ext.aws.instance import INSTANCE
 from chaosaws_kms_ext.run import Refused
 
 __all__ = [
@@ -57,7 +58,7 @@ def check_name(of: object) -> str:
     raise Refused(f"a secondary key is one of {', '.join(KEYS_OF)}, not {of!r:.60}")
 
 
-def find(aws: Aws, cluster: Cluster, of: str) -> SecondaryKey | None:
+def find(aws: Aws, cluster: Database, of: str) -> SecondaryKey | None:
     """The cluster's key of this kind; None: there is none. Raises AwsError, and Refused where its
     instances have several."""
     check_name(of)
@@ -76,7 +77,7 @@ def find(aws: Aws, cluster: Cluster, of: str) -> SecondaryKey | None:
     return SecondaryKey(of, str(key), str(about), str(status)) if key and about else None
 
 
-def of_cluster(aws: Aws, cluster: Cluster, key_arn: str) -> str:
+def of_cluster(aws: Aws, cluster: Database, key_arn: str) -> str:
     """What of a cluster a key encrypts beside the storage; empty if nothing. Raises AwsError, and
     Refused as `find` does."""
     names = (key_arn, key_arn.rsplit("/", 1)[-1])
@@ -87,12 +88,16 @@ def of_cluster(aws: Aws, cluster: Cluster, key_arn: str) -> str:
     return ""
 
 
-def _insights(aws: Aws, cluster: Cluster) -> tuple[str, str, str]:
+def _insights(aws: Aws, cluster: Database) -> tuple[str, str, str]:
     """The key of Performance Insights, and the writer's resource id; empty if there are none."""
     only = [{"Name": "db-cluster-id", "Values": [cluster.id]}]
     found = {
         str(each.get("DBInstanceIdentifier")): each
-        for each in aws.pages("rds", "DescribeDBInstances", {"Filters": only}, "DBInstances")
+        for each in (
+            [cluster.raw]
+            if cluster.kind is INSTANCE
+            else aws.pages("rds", "DescribeDBInstances", {"Filters": only}, "DBInstances")
+        )
         if each.get("PerformanceInsightsEnabled") and each.get("PerformanceInsightsKMSKeyId")
     }
     keys = sorted({str(each["PerformanceInsightsKMSKeyId"]) for each in found.values()})

@@ -1,4 +1,4 @@
-"""StartDBCluster until AWS accepts it: what can pass is tried again."""
+"""StartDBCluster, or StartDBInstance, until AWS accepts it: what can pass is tried again."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from chaosaws_kms_ext.waiting import Observer, TimedOut, Wait
 
 __all__ = ["start"]
 
-PASSING = frozenset({"KMSKeyNotAccessibleFault", "InvalidDBClusterStateFault"})
+PASSING = frozenset({"KMSKeyNotAccessibleFault", *(kind.wrong_state for kind in rds.KINDS)})
 """KMS is eventually consistent, and a transition may still be going on."""
 
 TIMEOUT, AGAIN = 300.0, 2.0
 """Seconds."""
 
 
-def start(aws: Aws, cluster_id: str, observer: Observer, called: Callable[[int], object]) -> None:
-    """Starts the cluster; raises AwsError when AWS does not accept it within some minutes.
+def start(aws: Aws, reference: str, observer: Observer, called: Callable[[int], object]) -> None:
+    """Starts a database; raises AwsError when AWS does not accept it within some minutes.
 
     `called` is told once when a call of ours was accepted, or may have been: its answer can be
-    lost. It gets the instant at which the call was made (CLOCK_MONOTONIC, ns). A cluster that
-    somebody else, or Aurora itself, has started is left alone.
+    lost. It gets the instant at which the call was made (CLOCK_MONOTONIC, ns). What
+    somebody else, or RDS itself, has started is left alone.
     """
+    operation = rds.kind_of(reference).start_operation
     refused: AwsError | None = None
     unanswered: int | None = None
 
@@ -32,14 +33,14 @@ def start(aws: Aws, cluster_id: str, observer: Observer, called: Callable[[int],
         nonlocal refused, unanswered
         asked = time.monotonic_ns()
         try:
-            rds.start(aws, cluster_id)
+            rds.start(aws, reference)
         except AwsError as problem:
             if problem.permanent or (problem.code and problem.code not in PASSING):
                 raise
             refused = problem
             if not problem.code and unanswered is None:
                 unanswered = asked
-            if rds.describe(aws, cluster_id).meaning not in ("changing", "accessible"):
+            if rds.describe(aws, reference).meaning not in ("changing", "accessible"):
                 return False
             if unanswered is None:
                 return True
@@ -47,6 +48,6 @@ def start(aws: Aws, cluster_id: str, observer: Observer, called: Callable[[int],
         return True
 
     try:
-        Wait("StartDBCluster to be accepted", TIMEOUT, AGAIN, observer).until(accepted)
+        Wait(f"{operation} to be accepted", TIMEOUT, AGAIN, observer).until(accepted)
     except TimedOut:
-        raise refused or AwsError("rds:StartDBCluster was not accepted") from None
+        raise refused or AwsError(f"rds:{operation} was not accepted") from None

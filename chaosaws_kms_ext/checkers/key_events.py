@@ -13,6 +13,10 @@ from chaosaws_kms_ext.history.history import History
 __all__ = ["NOTHING", "KeyEvents"]
 
 
+INSTANCE = "db:"
+"""How the name of an instance that is no cluster's begins, in events."""
+
+
 @dataclass(frozen=True)
 class KeyEvents:
     """What happened to the key and to the cluster; None: it did not happen, or was not seen."""
@@ -20,7 +24,7 @@ class KeyEvents:
     injected: Event | None
     put_back: Event | None
     start: Event | None
-    """StartDBCluster."""
+    """StartDBCluster or StartDBInstance."""
     inaccessible: Event | None
     available: Event | None
     """Seen to be available after the key was put back; None where it was never inaccessible."""
@@ -35,6 +39,14 @@ class KeyEvents:
         gone = _status(history, injected, ("recoverable", "terminal"), cluster)
         available = _status(history, back, ("accessible",), cluster) if gone else None
         return cls(injected, back, start, gone, available)
+
+    @property
+    def recovery_path(self) -> str:
+        """How it came back, if it did."""
+        if self.start is None:
+            return "self-restart"
+        instance = str(self.start.details.get("cluster", "")).startswith(INSTANCE)
+        return "start-db-instance" if instance else "start-db-cluster"
 
     @property
     def fault_at(self) -> int:
@@ -58,7 +70,7 @@ NOTHING = KeyEvents(None, None, None, None, None)
 
 
 def _start(history: History, back: Event | None, cluster: str) -> Event | None:
-    """The first StartDBCluster after the key was put back; `cluster` as in `_status`."""
+    """The first call that started it after the key was put back; `cluster` as in `_status`."""
     injected = history.first(EventName.INJECTED)
     others = injected.details.get("others", ()) if injected else ()
     if back is None:

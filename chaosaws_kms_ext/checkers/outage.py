@@ -92,13 +92,14 @@ class OutageChecker(Checker):
         ),
         "recovery": Field(
             RecoveryParts,
-            "where the time to recovery went: until StartDBCluster was called (or all of it), "
-            "from there until the status was available, from there to the first answer",
+            "where the time to recovery went: until StartDBCluster or StartDBInstance was called "
+            "(or all of it), from there until the status was available, from there to the first "
+            "answer",
             of_load=True,
         ),
         "recovery_path": Field(
-            Literal["self-restart", "start-db-cluster"] | None,
-            "`self-restart` or `start-db-cluster`",
+            Literal["self-restart", "start-db-cluster", "start-db-instance"] | None,
+            "`self-restart`, `start-db-cluster` or `start-db-instance`",
             of_load=True,
         ),
         "bounds": Field(
@@ -241,6 +242,13 @@ def put_back_by_others(history: History, conditions: Conditions) -> str:
     return ""
 
 
+PATHS = {
+    "self-restart": ", by itself",
+    "start-db-cluster": ", by StartDBCluster",
+    "start-db-instance": ", by StartDBInstance",
+}
+
+
 class _Measured:
     """The instants and durations of one load."""
 
@@ -255,7 +263,7 @@ class _Measured:
         times = self._times()
         seen, path = self._seen, None
         if times["time_to_recovery_seconds"] is not None:
-            path = "start-db-cluster" if self._events.start else self._by_itself()
+            path = self._events.recovery_path if self._events.start else self._by_itself()
         self.figures: dict[str, Any] = {
             "timeline": self._timeline(),
             **times,
@@ -294,8 +302,7 @@ class _Measured:
             return ()
         gone = self.figures["time_to_inaccessible_seconds"]
         status = "" if gone is None else f"; status inaccessible after {gone:.1f} s"
-        paths = {"self-restart": ", by itself", "start-db-cluster": ", by StartDBCluster"}
-        path = paths.get(self.figures["recovery_path"], "")
+        path = PATHS.get(self.figures["recovery_path"], "")
         of_it = "" if self._load == MAIN else f" ({self._load})"
         return (
             (f"time to impact{of_it}", f"{self._bounded('time_to_impact_seconds')}{status}"),

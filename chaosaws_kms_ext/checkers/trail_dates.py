@@ -44,9 +44,11 @@ def refined(history: History, event: Event | None, call: str) -> Event | None:
 
 
 def started_by_others(history: History) -> Event | None:
-    """StartDBCluster, if CloudTrail says that somebody called it."""
-    found = _dated(history, "started_by")
-    return None if found is None else _event(EventName.START_CALLED, *found, {})
+    """StartDBCluster or StartDBInstance, if CloudTrail says that somebody called it."""
+    found, audit = _dated(history, "started_by"), history.first(EventName.AUDIT)
+    if found is None or audit is None:
+        return None
+    return _event(EventName.START_CALLED, *found, {"cluster": audit.details.get("cluster")})
 
 
 def _event(name: str, first: int, last: int, details: dict[str, object]) -> Event:

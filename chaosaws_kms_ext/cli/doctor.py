@@ -95,11 +95,12 @@ def command(
 def _findings(settings: Settings, needs: Sequence[Needs]) -> tuple[str, list[Finding]]:
     """The target's id, and what the guard finds; a lab is there while it looks."""
     with contextlib.ExitStack() as stack:
-        cluster, lab_id = settings.cluster_id, ""
+        cluster, lab_id = settings.target_id, ""
         if settings.target == "lab":
             lab = LocalLab.start(
                 settings.lab_speed,
                 settings.lab_profile,
+                database=settings.lab_database,
                 key_store=settings.lab_key_store,
                 dependents=settings.canaries == "yes",
             )

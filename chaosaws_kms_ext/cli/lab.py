@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.cli import misbehaviours
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
@@ -57,6 +58,13 @@ __all__ = ["UNSET", "command"]
     default=1,
     show_default=True,
     help="How many clusters there are, all under one key; readers has the first.",
+)
+@click.option(
+    "--database",
+    type=click.Choice(["cluster", "instance"]),
+    default="cluster",
+    show_default=True,
+    help="What the first is: an Aurora cluster, or a DB instance of RDS for PostgreSQL.",
 )
 @click.option(
     "--dependents",
@@ -115,6 +123,17 @@ UNSET = "unset AWS_PROFILE $(env | command grep -oE '^(AWS_|BOTO|PG)[A-Z0-9_]*')
 command.add_command(misbehaviours.command)
 
 
+def _status_of(reference: str) -> str:
+    """The command that shows its status."""
+    kind = rds.kind_of(reference)
+    name = kind.id_of(reference)
+    if kind is rds.INSTANCE:
+        query = "DBInstances[0].DBInstanceStatus"
+        return f"aws rds describe-db-instances --db-instance-identifier {name} --query '{query}'"
+    query = "DBClusters[0].Status"
+    return f"aws rds describe-db-clusters --db-cluster-identifier {name} --query '{query}'"
+
+
 def _as_json(running: LocalLab) -> str:
     return json.dumps({
         "endpoint": running.endpoint,
@@ -134,12 +153,11 @@ def _as_text(running: LocalLab) -> str:
     for cluster in running.clusters:
         lines += [
             "",
-            f"# Cluster {cluster['id']}, encrypted under {cluster['key']}",
+            f"# {rds.in_words(cluster['id']).capitalize()}, encrypted under {cluster['key']}",
             f"psql {shlex.quote(cluster['database'])}",
             f"# Its password, for what knows no PGPASSFILE: {cluster['password']}",
             f"aws kms disable-key --key-id {cluster['key']}",
             f"aws kms enable-key --key-id {cluster['key']}",
-            f"aws rds describe-db-clusters --db-cluster-identifier {cluster['id']} "
-            "--query 'DBClusters[0].Status'",
+            _status_of(cluster["id"]),
         ]
     return "\n".join([*lines, "", "# Ctrl-C ends the lab."])

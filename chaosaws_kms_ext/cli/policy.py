@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.faults import FAULTS, needs_of
 from chaosaws_kms_ext.iam.permissions import Caller
@@ -32,7 +33,9 @@ FORMS = {
     "account": (r"(?P<account>\d{12})", "an account number of 12 digits"),
     "region": (r"(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)", "a Region: eu-west-1"),
     "cluster": (CLUSTER, "the id of a DB cluster"),
+    "instance": (CLUSTER, "the id of a DB instance"),
     "other_cluster": (CLUSTER, "the id of a DB cluster"),
+    "other_instance": (CLUSTER, "the id of a DB instance"),
     "key": (KEY, "a key's id or ARN (a policy takes no alias)"),
     "principal": (PRINCIPAL, "the ARN of an IAM role or user"),
     "switch_role": (PRINCIPAL, "the ARN of an IAM role"),
@@ -59,11 +62,18 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 )
 @click.option("--cluster", default="", envvar="CHAOS_CLUSTER_ID", help="Else CHAOS_CLUSTER_ID.")
 @click.option(
+    "--instance",
+    default="",
+    envvar="CHAOS_INSTANCE_ID",
+    help="In its place an instance that is no cluster's; else CHAOS_INSTANCE_ID.",
+)
+@click.option(
     "--other-cluster",
     "others",
     multiple=True,
     help="Under the same key, of a run with CHAOS_BLAST_RADIUS; can be repeated.",
 )
+@click.option("--other-instance", "alone", multiple=True, help="The same, of instances.")
 @click.option("--key", default="", envvar="CHAOS_KEY_ID", help="Id or ARN; else CHAOS_KEY_ID.")
 @click.option("--principal", default="", help="The ARN of the role or user that gets the policy.")
 @click.option(
@@ -94,7 +104,9 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     help="To which EventBridge sends RDS' events: its ARN or URL; else CHAOS_EVENTS_QUEUE.",
 )
 @click.option("--database-user", default="", help="Who logs in with CHAOS_DATABASE_AUTH=iam.")
-def command(name: str, faults: Sequence[str], others: Sequence[str], **given: str) -> None:
+def command(
+    name: str, faults: Sequence[str], others: Sequence[str], alone: Sequence[str], **given: str
+) -> None:
     """Print an IAM policy: exactly what is needed, and nothing else.
 
     `probe` for probes and the doctor, `run` for experiments, `watch` for one that only watches what
@@ -108,7 +120,7 @@ def command(name: str, faults: Sequence[str], others: Sequence[str], **given: st
     them); it can be put back where it does or is named here. What `make` makes gets the
     tag chaos:run, and nothing without it can be removed.
     """
-    place = _place(given, _others(others))
+    place = _place(given, _others(others, alone))
     target, own = needs_of(faults)
     if name == Caller.SWITCH.value and not any(switch.can(each.undo) for each in target):
         raise click.ClickException(f"no switch can put back {', '.join(faults)}")
@@ -116,16 +128,18 @@ def command(name: str, faults: Sequence[str], others: Sequence[str], **given: st
     click.echo(json.dumps(document, indent=2))
 
 
-def _others(given: Sequence[str]) -> tuple[str, ...]:
+def _others(clusters: Sequence[str], instances: Sequence[str]) -> tuple[str, ...]:
     """Raises click.ClickException as `_place`, and for more than a run brings back."""
-    for each in given:
-        _form("other_cluster", each)
-    if len(given) >= MOST_CLUSTERS:
+    for option, given in (("other_cluster", clusters), ("other_instance", instances)):
+        for each in given:
+            _form(option, each)
+    found = [*clusters, *(f"{rds.INSTANCE.prefix}{each}" for each in instances)]
+    if len(found) >= MOST_CLUSTERS:
         raise click.ClickException(
-            f"a run brings back at most {MOST_CLUSTERS - 1} clusters beside its own, not "
-            f"{len(given)}"
+            f"a run brings back at most {MOST_CLUSTERS - 1} databases beside its own, not "
+            f"{len(found)}"
         )
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(found))
 
 
 def _place(given: dict[str, str], others: tuple[str, ...]) -> Place:
@@ -143,6 +157,13 @@ def _place(given: dict[str, str], others: tuple[str, ...]) -> Place:
                     f"{said[part]}"
                 )
         said[option] = fits.groupdict().get("id") or text
+    if instance := said.pop("instance", ""):
+        if "cluster" in said:
+            raise click.ClickException(
+                "--cluster (or CHAOS_CLUSTER_ID) and --instance (or CHAOS_INSTANCE_ID) each name "
+                "the database of the run: leave one out"
+            )
+        said["cluster"] = f"{rds.INSTANCE.prefix}{instance}"
     if "region" in said and "partition" not in said:
         of = (p for start, p in PARTITIONS.items() if said["region"].startswith(start))
         said["partition"] = next(of, "aws")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from chaosaws_kms_ext.aws import names
+from chaosaws_kms_ext.aws import names, rds
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.guard import leftovers
@@ -119,5 +119,5 @@ def _would_restore(entry: Entry) -> bool:
     for call in entry.undo.calls:
         click.echo(f"  would call {call.whole}")
     for each in entry.clusters:
-        click.echo(f"  would start the cluster {each} if it is without its key")
+        click.echo(f"  would start the {rds.in_words(each)} if it is without its key")
     return True

@@ -29,7 +29,7 @@ def guarded(run: Run, losses: Sequence[Loss]) -> Target:
     for each in losses:
         refuse_without_switch(run, each.fault.needs.undo)
     aws, lab = Aws.of(run), run.lab
-    cluster_id = run.settings.cluster_id or (lab.clusters[0]["id"] if lab else "")
+    cluster_id = run.settings.target_id or (lab.clusters[0]["id"] if lab else "")
     if losses:
         leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
     allowed = {

@@ -198,6 +198,7 @@ def local_lab(start: Start) -> Iterator[None]:
         tls=settings.lab_tls == "yes",
         readers=settings.lab_readers,
         clusters=settings.lab_clusters,
+        database=settings.lab_database,
         key_store=settings.lab_key_store,
         recoverable_for=settings.lab_recoverable_for,
         secondary_keys=settings.lab_secondary_keys == "yes",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.cluster import CLUSTER
 from chaosaws_kms_ext.guard.backups import taken
 from chaosaws_kms_ext.report.kept import KeptRun
 
@@ -113,7 +114,8 @@ def look(
     known = {str(each.get("DBClusterSnapshotArn")): each for each in snapshots}
     copies: dict[str, list[Copy]] = defaultdict(list)
     for each in snapshots:
-        copies[str(each.get("DBClusterIdentifier"))].append(Copy(each, taken(each, known)))
+        copy = Copy(each, taken(each, known, CLUSTER.snapshots))
+        copies[str(each.get("DBClusterIdentifier"))].append(copy)
     return [
         _exposed(aws.region, each, keys, users, copies, rehearsed, now or datetime.now(UTC))
         for each in clusters

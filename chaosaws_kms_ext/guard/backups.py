@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database, Snapshots
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
-from chaosaws_kms_ext.guard.inventory import Described, belongs
+from chaosaws_kms_ext.guard.inventory import Described
 
 __all__ = ["backup", "taken"]
 
@@ -18,7 +18,7 @@ GO_WITHOUT = "CHAOS_WITHOUT_BACKUP=yes allows the run without one"
 
 def backup(
     aws: Aws,
-    cluster: Cluster,
+    cluster: Database,
     snapshots: Sequence[Described],
     within: timedelta,
     go_without: bool,
@@ -37,18 +37,19 @@ def backup(
         return ok("backup", "CHAOS_WITHOUT_BACKUP=yes: the run was allowed without one")
     if not cluster.raw.get("BackupRetentionPeriod"):
         return refused("backup", f"{cluster.id} has no backups (retention 0); {GO_WITHOUT}")
-    known = {str(s.get("DBClusterSnapshotArn")): s for s in snapshots}
+    named = cluster.kind.snapshots
+    known = {str(each.get(named.arn)): each for each in snapshots}
     copies = [each for each in snapshots if _is_copy(each, cluster, lost)]
-    copies.sort(key=lambda each: taken(each, known), reverse=True)
+    copies.sort(key=lambda each: taken(each, known, named), reverse=True)
     if not copies:
         return refused(
             "backup",
             f"{cluster.id} has no snapshot under another key: copy one with "
-            f"`aws rds copy-db-cluster-snapshot --kms-key-id …`; {GO_WITHOUT}",
+            f"`aws rds {named.copied_by} --kms-key-id …`; {GO_WITHOUT}",
         )
     newest = copies[0]
-    name = newest["DBClusterSnapshotIdentifier"]
-    age = (now or datetime.now(UTC)) - taken(newest, known)
+    name = newest[named.id]
+    age = (now or datetime.now(UTC)) - taken(newest, known, named)
     if age > within:
         return refused(
             "backup",
@@ -68,30 +69,35 @@ def backup(
 # Internals
 
 
-def _is_copy(snapshot: Described, cluster: Cluster, lost: Collection[str]) -> bool:
+def _is_copy(snapshot: Described, cluster: Database, lost: Collection[str]) -> bool:
     return (
-        belongs(snapshot, cluster)
+        cluster.owns(snapshot)
         and snapshot.get("Status") == "available"
         and snapshot.get("KmsKeyId") not in (None, "", cluster.key, *lost)
         and isinstance(snapshot.get("SnapshotCreateTime"), datetime)
     )
 
 
-def taken(snapshot: Described, known: Mapping[str, Described]) -> datetime:
+def taken(snapshot: Described, known: Mapping[str, Described], named: Snapshots) -> datetime:
     """How old its data are: a copy has the data of its source snapshot, if that still exists.
 
-    A DBClusterSnapshot does not have OriginalSnapshotCreateTime, as a DBSnapshot has.
+    A DBSnapshot says it itself (OriginalSnapshotCreateTime), and a DBClusterSnapshot does not.
     """
+    if isinstance(first := snapshot.get("OriginalSnapshotCreateTime"), datetime):
+        return min(_made(snapshot), _in_utc(first))
     made = _made(snapshot)
-    source = known.get(str(snapshot.get("SourceDBClusterSnapshotArn") or ""))
+    source = known.get(str(snapshot.get(named.source) or ""))
     if source and source is not snapshot and isinstance(source.get("SnapshotCreateTime"), datetime):
         return min(made, _made(source))
     return made
 
 
 def _made(snapshot: Described) -> datetime:
-    made: datetime = snapshot["SnapshotCreateTime"]
-    return made if made.tzinfo else made.replace(tzinfo=UTC)
+    return _in_utc(snapshot["SnapshotCreateTime"])
+
+
+def _in_utc(date: datetime) -> datetime:
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _in_words(span: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""May this cluster's key be taken away? Checked before every fault; changes nothing.
+"""May this database's key be taken away? Checked before every fault; changes nothing.
 
 `inspect` checks everything and reports what it found; `ask` refuses if any check refuses. A check
 that cannot be made refuses as well.
@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from chaosaws_kms_ext.aws import kms, rds, secondary_keys
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.dependents.find import Found
 from chaosaws_kms_ext.guard import consent, credentials, elsewhere, key_store, permissions
@@ -42,12 +42,13 @@ LONGEST = 2048
 
 @dataclass(frozen=True)
 class Target:
-    """What may be attacked: a cluster and the very key that encrypts it."""
+    """What may be attacked: a database and the very key that encrypts it."""
 
-    cluster: Cluster
+    cluster: Database
+    """A cluster, or an instance that is no cluster's."""
     key: Key
-    others: tuple[Cluster, ...] = ()
-    """The other clusters under the key: they go without it too, and are brought back."""
+    others: tuple[Database, ...] = ()
+    """The other databases under the key: they go without it too, and are brought back."""
     elsewhere: Found | None = None
     """What other services have under it; None: nobody looked."""
 
@@ -58,7 +59,7 @@ class Inspection:
 
     findings: list[Finding] = field(default_factory=list)
     target: Target | None = None
-    """The cluster and its key, as far as they exist."""
+    """The database and its key, as far as they exist."""
     identity: Identity | None = None
 
     @property
@@ -148,7 +149,7 @@ def _inspect(
         *not_during(settings.not_during, cluster.maintenance_window, settings.longest_run),
         *_checked(lambda: recoverable(aws, cluster)),
         *consent.of_fault(needs.consent, settings),
-        *consent.tags(f"the cluster {cluster.id}", rds.tags(cluster)),
+        *consent.tags(cluster.in_words, rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),
         *_checked(lambda: _of_the_rest(found, aws, settings, target, needs)),
         *_of_permissions(aws, settings, who, found.target, needs),
@@ -170,24 +171,25 @@ def _checked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
         return [refused("aws", str(problem))]
 
 
-def _cluster(found: Inspection, aws: Aws, cluster_id: str) -> Cluster | None:
+def _cluster(found: Inspection, aws: Aws, cluster_id: str) -> Database | None:
     try:
         cluster = rds.describe(aws, cluster_id)
     except AwsError as problem:
         why = str(problem)
-        if problem.code == "DBClusterNotFoundFault":
+        kind = rds.kind_of(cluster_id)
+        if problem.code == kind.missing:
             why = (
-                f"there is no DB cluster {cluster_id} in {aws.region}: check CHAOS_CLUSTER_ID "
+                f"there is no DB {rds.in_words(cluster_id)} in {aws.region}: check {kind.setting} "
                 "and the Region"
             )
-        found.findings.append(refused("cluster", why))
+        found.findings.append(refused(kind.word, why))
         return None
     if cluster.encrypted and cluster.key:
         return cluster
-    why = f"the cluster {cluster.id} is not encrypted under a KMS key"
+    why = f"{cluster.in_words} is not encrypted under a KMS key"
     if cluster.encryption_type == "sse-rds":
         why += " but under one that AWS owns (sse-rds), which nobody can disable"
-    found.findings.append(refused("cluster", why))
+    found.findings.append(refused(cluster.kind.word, why))
     return None
 
 
@@ -202,11 +204,11 @@ def _key(found: Inspection, aws: Aws, key_id: str, what: str) -> Key | None:
         return None
 
 
-def _own(found: Inspection, aws: Aws, cluster: Cluster) -> Key | None:
+def _own(found: Inspection, aws: Aws, cluster: Database) -> Key | None:
     return _key(found, aws, cluster.key, "its own key")
 
 
-def _secondary(found: Inspection, aws: Aws, cluster: Cluster, key_of: str) -> Key | None:
+def _secondary(found: Inspection, aws: Aws, cluster: Database, key_of: str) -> Key | None:
     """The cluster's key of this kind; one that is the storage's key too is none of them."""
     its = secondary_keys.find(aws, cluster, key_of)
     if its is None:
@@ -224,7 +226,7 @@ def _secondary(found: Inspection, aws: Aws, cluster: Cluster, key_of: str) -> Ke
     return key
 
 
-def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id: str) -> None:
+def _check_named(found: Inspection, aws: Aws, cluster: Database, key: Key, key_id: str) -> None:
     """Refuses if the key that was named is not the cluster's own."""
     named = _key(found, aws, key_id, "CHAOS_KEY_ID") if key_id else None
     if named and named.arn != key.arn:
@@ -232,7 +234,7 @@ def _check_named(found: Inspection, aws: Aws, cluster: Cluster, key: Key, key_id
         found.findings.append(refused("key", why))
 
 
-def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding]:
+def _of_key(aws: Aws, cluster: Database, key: Key, who: Identity) -> list[Finding]:
     account = cluster.arn.split(":")[4]
     wrongs = []
     if key.manager != "CUSTOMER":
@@ -242,7 +244,8 @@ def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding
         )
     if {key.account, account} != {who.account} or key.region != aws.region:
         wrongs.append(
-            f"the key {key.arn} is of another account or Region than the cluster {cluster.arn} "
+            f"the key {key.arn} is of another account or Region than the "
+            f"{cluster.kind.word} {cluster.arn} "
             f"or you ({who.account}): it could not be put back from here"
         )
     if not key.enabled:
@@ -255,25 +258,27 @@ def _of_key(aws: Aws, cluster: Cluster, key: Key, who: Identity) -> list[Finding
     return [ok("key", f"{key.arn} is customer managed, Enabled, of this account and Region")]
 
 
-def _of_cluster(cluster: Cluster) -> list[Finding]:
+def _of_cluster(cluster: Database) -> list[Finding]:
     if cluster.status != AVAILABLE:
-        why = f"the cluster {cluster.id} is {cluster.status}, not available"
+        why = f"{cluster.in_words} is {cluster.status}, not available"
     elif not cluster.instances:
-        why = f"the cluster {cluster.id} has no instance that could be queried"
+        why = f"{cluster.in_words} has no instance that could be queried"
     elif not cluster.available:
         states = ", ".join(f"{name} is {status}" for name, status in cluster.instances.items())
         why = f"not every instance of {cluster.id} is available: {states}"
     else:
         names = ", ".join(cluster.instances)
-        return [ok("cluster", f"{cluster.id} ({names}) is available, and encrypted under it")]
-    return [refused("cluster", why)]
+        return [
+            ok(cluster.kind.word, f"{cluster.id} ({names}) is available, and encrypted under it")
+        ]
+    return [refused(cluster.kind.word, why)]
 
 
 def _of_the_rest(
     found: Inspection, aws: Aws, settings: Settings, target: Target, needs: Needs
 ) -> list[Finding]:
     """What else is under the key, or under the keys of its custom key store; the target's other
-    clusters are known from here on."""
+    databases are known from here on."""
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
     store = key_store.reached(aws, there, key, cluster) if needs.reach == "store" else None
@@ -281,14 +286,13 @@ def _of_the_rest(
     of_rds = there.others(key.arn, cluster, more.contexts if more else ())
     affected = [*map(str, of_rds), *(store.affected if store else ())]
     affected += map(str, more.dependents) if more else ()
-    others = [*there.clusters_beside(key.arn, cluster), *(store.clusters if store else ())]
+    others = [*there.beside(key.arn, cluster), *(store.databases if store else ())]
     found.target = replace(target, others=tuple(others), elsewhere=more)
     consented = _blast_radius(affected, cluster, key, settings.blast_radius, needs)
     # Without consent to their number they are not attacked, whatever they are.
     wanted = consented.state == "ok"
     lost = store.keys if store else []
     where = "a key of the same custom key store" if store else "the same key"
-    single = [*there.single_instances(key.arn), *(store.single if store else ())]
     within = timedelta(seconds=settings.real(settings.backup_within))
     go_without = settings.without_backup == "yes"
     return [
@@ -296,8 +300,8 @@ def _of_the_rest(
         consented,
         *elsewhere.findings(more, settings),
         *(_checked(lambda: key_store.allowed(aws, store.keys)) if store and wanted else ()),
-        *(_checked(lambda: beside(aws, others, single, where)) if wanted else ()),
-        backup(aws, cluster, there.cluster_snapshots, within, go_without, lost=lost),
+        *(_checked(lambda: beside(aws, others, where)) if wanted else ()),
+        backup(aws, cluster, there.snapshots_of(cluster), within, go_without, lost=lost),
     ]
 
 
@@ -330,7 +334,7 @@ def _alone(finding: Finding) -> Finding:
 
 
 def _blast_radius(
-    others: list[str], cluster: Cluster, key: Key, consented: int, needs: Needs
+    others: list[str], cluster: Database, key: Key, consented: int, needs: Needs
 ) -> Finding:
     """Names everything else that would lose its key: consent must give the exact number of it."""
     also = "" if needs.reach == "key" else " or another of its custom key store"

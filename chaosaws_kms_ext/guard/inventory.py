@@ -6,17 +6,19 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.rds import Cluster, cluster_of
+from chaosaws_kms_ext.aws.database import Database
+from chaosaws_kms_ext.aws.rds import cluster_of, instance_of
 
-__all__ = ["Described", "Survey", "User", "belongs", "clusters_under", "survey", "under"]
+__all__ = ["Described", "Survey", "User", "databases_under", "survey", "under"]
 
 Described = Mapping[str, Any]
 
 MOST = 100
 """Records a page, of RDS and of KMS."""
 
-CLUSTER_CONTEXT, INSTANCE_CONTEXT = "aws:rds:dbc-id", "aws:rds:db-id"
+CONTEXTS = ("aws:rds:dbc-id", "aws:rds:db-id")
 """Aurora User Guide, Overview.Encryption.Keys: the encryption context of what RDS encrypts."""
 
 
@@ -44,10 +46,10 @@ class Survey:
     def others(
         self,
         key_arn: str,
-        cluster: Cluster | None = None,
+        database: Database | None = None,
         elsewhere: Collection[tuple[str, str]] = (),
     ) -> list[User]:
-        """What of RDS would lose the key, apart from the cluster with its instances and snapshots;
+        """What of RDS would lose the key, apart from the database with its instances and snapshots;
         and the grants to whatever is not known.
 
         `elsewhere`: what grants are bound to that are for something of another service, which is
@@ -66,25 +68,24 @@ class Survey:
             if not _resources(grant) & resources and not _context(grant).items() & set(elsewhere)
         ]
         return [
-            *(user for user, each in users if cluster is None or not belongs(each, cluster)),
+            *(user for user, each in users if database is None or not database.owns(each)),
             *(User("grant to", _of_grant(grant)) for grant in unexplained),
         ]
 
-    def clusters_beside(self, key_arn: str, cluster: Cluster) -> list[Cluster]:
-        """The other clusters whose storage is encrypted under the key: all that go without it."""
+    def beside(self, key_arn: str, database: Database) -> list[Database]:
+        """The other databases whose storage is encrypted under the key: all that go without it."""
+        clusters, instances = (
+            [e for e in all_of_them if e.get("KmsKeyId") == key_arn and not database.owns(e)]
+            for all_of_them in (self.clusters, self.instances)
+        )
         return [
-            cluster_of(each, (i for i in self.instances if _is_of(i, each)))
-            for each in self.clusters
-            if each.get("KmsKeyId") == key_arn and not belongs(each, cluster)
+            *(cluster_of(c, (i for i in self.instances if _is_of(i, c))) for c in clusters),
+            *(instance_of(each) for each in instances if _is_alone(each)),
         ]
 
-    def single_instances(self, key_arn: str) -> list[str]:
-        """The ids of the instances under the key that are no cluster's."""
-        return [
-            str(each["DBInstanceIdentifier"])
-            for each in self.instances
-            if each.get("KmsKeyId") == key_arn and not each.get("DBClusterIdentifier")
-        ]
+    def snapshots_of(self, database: Database) -> list[Described]:
+        """The snapshots of its kind, its own among them."""
+        return [*database.own_snapshots(self.cluster_snapshots, self.snapshots)]
 
     def _users(self, key_arn: str) -> Iterator[tuple[User, Described]]:
         """The resources of RDS that are encrypted under the key."""
@@ -99,45 +100,40 @@ class Survey:
                     yield User(kind, str(each[name])), each
 
 
-def belongs(described: Described, cluster: Cluster) -> bool:
-    """Whether it is the cluster, or an instance or a snapshot of it.
-
-    By the resource id, which stays the same when a cluster is renamed, and which an earlier cluster
-    of the same name does not have.
-    """
-    if resource := described.get("DbClusterResourceId"):
-        return bool(resource == cluster.raw.get("DbClusterResourceId"))
-    return bool(described.get("DBClusterIdentifier") == cluster.id)
-
-
 def survey(aws: Aws, key_arn: str) -> Survey:
     """Reads everything, with one call per page; raises AwsError."""
 
-    def rds(operation: str, items: str) -> list[Described]:
+    def listed(operation: str, items: str) -> list[Described]:
         return [*aws.pages("rds", operation, {"MaxRecords": MOST}, items)]
 
     return Survey(
-        clusters=rds("DescribeDBClusters", "DBClusters"),
-        instances=rds("DescribeDBInstances", "DBInstances"),
-        cluster_snapshots=rds("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
-        snapshots=rds("DescribeDBSnapshots", "DBSnapshots"),
+        clusters=listed("DescribeDBClusters", "DBClusters"),
+        instances=listed("DescribeDBInstances", "DBInstances"),
+        cluster_snapshots=listed("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
+        snapshots=listed("DescribeDBSnapshots", "DBSnapshots"),
         grants=[*aws.pages("kms", "ListGrants", {"KeyId": key_arn, "Limit": MOST}, "Grants")],
     )
 
 
-def clusters_under(aws: Aws, key_arn: str) -> list[str]:
-    """The ids of the DB clusters that a key encrypts, in whole or in part; raises AwsError."""
-    found = aws.pages("rds", "DescribeDBClusters", {"MaxRecords": MOST}, "DBClusters")
-    return sorted(str(e["DBClusterIdentifier"]) for e in found if _is_under(e, key_arn))
+def databases_under(aws: Aws, key_arn: str) -> list[str]:
+    """The references of the clusters, and of the instances that are no cluster's, that a key
+    encrypts, in whole or in part; raises AwsError."""
+    page = {"MaxRecords": MOST}
+    clusters = aws.pages("rds", "DescribeDBClusters", page, "DBClusters")
+    instances = aws.pages("rds", "DescribeDBInstances", page, "DBInstances")
+    return sorted([
+        *(str(e["DBClusterIdentifier"]) for e in clusters if _is_under(e, key_arn)),
+        *(instance_of(e).id for e in instances if _is_alone(e) and _is_under(e, key_arn)),
+    ])  # fmt: skip
 
 
 def under(aws: Aws, key_arn: str) -> list[str]:
-    """The clusters and cluster snapshots that a key encrypts, in words; raises AwsError."""
+    """The databases and cluster snapshots that a key encrypts, in words; raises AwsError."""
     snapshots = aws.pages(
         "rds", "DescribeDBClusterSnapshots", {"MaxRecords": MOST}, "DBClusterSnapshots"
     )
     return [
-        *(f"cluster {name}" for name in clusters_under(aws, key_arn)),
+        *(rds.in_words(each) for each in databases_under(aws, key_arn)),
         *(
             f"cluster snapshot {each['DBClusterSnapshotIdentifier']}"
             for each in snapshots
@@ -165,10 +161,14 @@ def _is_of(instance: Described, cluster: Described) -> bool:
     return bool(instance.get("DBClusterIdentifier") == cluster["DBClusterIdentifier"])
 
 
+def _is_alone(instance: Described) -> bool:
+    return not instance.get("DBClusterIdentifier")
+
+
 def _resources(grant: Described) -> set[str]:
     """The cluster and the instance that a grant is for, by their resource ids."""
     context = _context(grant)
-    return {context[name] for name in (CLUSTER_CONTEXT, INSTANCE_CONTEXT) if name in context}
+    return {context[name] for name in CONTEXTS if name in context}
 
 
 def _context(grant: Described) -> dict[str, str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from chaosaws_kms_ext.aws import key_stores, kms
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.key_stores import KeyStore
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import TAG
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard import consent
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Survey
@@ -28,12 +28,10 @@ class Reached:
     """The ARNs of the other keys."""
     affected: list[str] = field(default_factory=list)
     """These keys, and everything under them: each in words."""
-    clusters: list[Cluster] = field(default_factory=list)
-    single: list[str] = field(default_factory=list)
-    """The ids of instances that are no cluster's."""
+    databases: list[Database] = field(default_factory=list)
 
 
-def reached(aws: Aws, there: Survey, key: Key, cluster: Cluster) -> Reached:
+def reached(aws: Aws, there: Survey, key: Key, cluster: Database) -> Reached:
     """Of the store that `key` is in, what is under its other keys; raises AwsError.
 
     `there`: what RDS has in the Region. IAM: kms:DescribeCustomKeyStores, kms:ListKeys, and of
@@ -51,8 +49,7 @@ def reached(aws: Aws, there: Survey, key: Key, cluster: Cluster) -> Reached:
         found.keys.append(other)
         found.affected.append(f"key {other}")
         found.affected.extend(map(str, its.others(other, cluster)))
-        found.clusters.extend(its.clusters_beside(other, cluster))
-        found.single.extend(its.single_instances(other))
+        found.databases.extend(its.beside(other, cluster))
     found.affected[:] = dict.fromkeys(found.affected)
     return found
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import kms, names
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.key_policy import KeyPolicy, statements
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import ALLOW, TAG
 from chaosaws_kms_ext.aws.principals import asker
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.iam.permissions import on_none
@@ -89,7 +89,7 @@ def role_of(aws: Aws, who: Identity) -> str:
 
 
 def may_undo(
-    aws: Aws, who: Identity, clusters: Sequence[Cluster], key: Key, needs: Needs
+    aws: Aws, who: Identity, clusters: Sequence[Database], key: Key, needs: Needs
 ) -> list[Finding]:
     """Whether the caller may put the key back, look at it and start these clusters.
 
@@ -105,7 +105,7 @@ def may_undo(
         UNDO,
         (
             *_on(key, (*needs.undo, "kms:DescribeKey", *needs.look)),
-            *((each.arn, ("rds:StartDBCluster", "rds:DescribeDBClusters")) for each in clusters),
+            *((each.arn, _started_by(each)) for each in clusters),
         ),
     )
     return found or [ok("permissions", f"{who.principal} may put it back, by IAM's simulator")]
@@ -147,7 +147,7 @@ def may_finish(
 
 
 def switch_may_undo(
-    aws: Aws, role: str, clusters: Sequence[Cluster], key: Key, needs: Needs
+    aws: Aws, role: str, clusters: Sequence[Database], key: Key, needs: Needs
 ) -> list[Finding]:
     """Whether the switch's role (an ARN) may put it back. IAM: as `may_undo`, about this role."""
     who = Identity(role, role.split(":")[4])
@@ -158,13 +158,19 @@ def switch_may_undo(
         UNDO,
         (
             *_on(key, needs.undo),
-            *((each.arn, ("rds:StartDBCluster",)) for each in clusters),
+            *((each.arn, _started_by(each)[:1]) for each in clusters),
         ),
     )
     return found or [ok("switch", f"{role} may put it back, by IAM's simulator")]
 
 
 # Internals
+
+
+def _started_by(database: Database) -> tuple[str, str]:
+    """The actions that start one, and that look at it."""
+    kind = database.kind
+    return f"rds:{kind.start_operation}", f"rds:{kind.describe_operation}"
 
 
 def _on(key: Key, actions: Sequence[str]) -> list[tuple[str, Sequence[str]]]:

@@ -1,8 +1,9 @@
-"""Refuses clusters that could not be recovered: those without the recoverable state.
+"""Refuses databases that could not be recovered: those without the recoverable state.
 
-Aurora User Guide, Overview.Encryption and aurora-cluster-stop-start: only a cluster that can be
-stopped has `inaccessible-encryption-credentials-recoverable`; any other goes straight to the
-terminal state, from which only a backup helps.
+Aurora User Guide, Overview.Encryption and aurora-cluster-stop-start, RDS User Guide,
+Overview.Encryption: only a database that can be stopped has
+`inaccessible-encryption-credentials-recoverable`; any other goes straight to the terminal state,
+from which only a backup helps.
 """
 
 from __future__ import annotations
@@ -11,19 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 
 __all__ = ["recoverable"]
 
 MOST = 100
 
-PROVISIONED = "provisioned"
-"""The one engine mode of clusters that can be stopped, Serverless v2 included (Systems Manager
-runbook reference, AWS-StartStopAuroraCluster)."""
 
-
-def recoverable(aws: Aws, *clusters: Cluster) -> list[Finding]:
+def recoverable(aws: Aws, *clusters: Database) -> list[Finding]:
     """Whether each is one that can be recovered; raises AwsError."""
     page = {"MaxRecords": MOST}
     groups = [*aws.pages("rds", "DescribeGlobalClusters", page, "GlobalClusters")]
@@ -34,39 +31,21 @@ def recoverable(aws: Aws, *clusters: Cluster) -> list[Finding]:
 Described = Sequence[Mapping[str, Any]]
 
 
-def _of(cluster: Cluster, groups: Described, deployments: Described) -> list[Finding]:
-    why = [*_of_itself(cluster), *_of_others(cluster, groups, deployments)]
+def _of(cluster: Database, groups: Described, deployments: Described) -> list[Finding]:
+    why = [*cluster.why_not_recoverable(), *_of_others(cluster, groups, deployments)]
     lost = "after a loss of the key it could not be recovered"
     if why:
         return [refused("kind", f"{cluster.id} {each}: {lost}") for each in why]
     return [
         ok(
             "kind",
-            f"{cluster.id} has the recoverable state: no global database, replica, "
-            "blue/green deployment or Serverless v1",
+            f"{cluster.id} has the recoverable state: {cluster.engine}, no global database, "
+            "replica, blue/green deployment or Serverless v1",
         )
     ]
 
 
-def _of_itself(cluster: Cluster) -> list[str]:
-    said = cluster.raw
-    why = []
-    engine, mode = said.get("Engine", ""), said.get("EngineMode") or PROVISIONED
-    if not engine.startswith("aurora"):
-        # DescribeDBClusters has Multi-AZ clusters, Neptune and DocumentDB, too.
-        why.append(f"is no Aurora cluster, but {engine or 'of an unknown engine'}")
-    if mode == "serverless":
-        why.append("is Aurora Serverless v1")
-    elif mode != PROVISIONED:
-        why.append(f"has the engine mode {mode}, which cannot be stopped")
-    if source := said.get("ReplicationSourceIdentifier"):
-        why.append(f"replicates {source}")
-    if replicas := said.get("ReadReplicaIdentifiers"):
-        why.append(f"is replicated by {', '.join(replicas)}")
-    return why
-
-
-def _of_others(cluster: Cluster, groups: Described, deployments: Described) -> list[str]:
+def _of_others(cluster: Database, groups: Described, deployments: Described) -> list[str]:
     why = [
         f"is a member of the global database {group['GlobalClusterIdentifier']}"
         for group in groups

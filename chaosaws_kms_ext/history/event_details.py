@@ -202,7 +202,7 @@ class PutBack(Exact):
 
 
 class OfCluster(Exact):
-    """What was done to a cluster."""
+    """What was done to a cluster, or to an instance that is no cluster's (`db:` and its id)."""
 
     cluster: str
 

@@ -62,6 +62,7 @@ class Resource(Enum):
     KEYS = "every key"
     CLUSTER = "the cluster"
     STARTED = "the cluster, and others under its key"
+    STARTED_INSTANCES = "the instance that is no cluster's, and others under its key"
     CLUSTERS = "every cluster"
     INSTANCES = "every instance"
     GLOBAL_CLUSTERS = "every global cluster"
@@ -222,7 +223,9 @@ CALLS = (
     _call("rds", "DescribeGlobalClusters", LOOKS, Resource.GLOBAL_CLUSTERS),
     _call("rds", "DescribeBlueGreenDeployments", LOOKS, Resource.ANYTHING),
     _call("rds", "DescribeEvents", LOOKS, Resource.ANYTHING),
+    # For a database of either kind.
     _call("rds", "StartDBCluster", UNDOES, Resource.STARTED, When.TAGGED_OR_NAMED),
+    _call("rds", "StartDBInstance", UNDOES, Resource.STARTED_INSTANCES, When.TAGGED_OR_NAMED),
     _call("iam", "SimulatePrincipalPolicy", LOOKS, Resource.ASKED_ABOUT),
     _call("iam", "GetRole", LOOKS, Resource.PRINCIPAL),
     # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.

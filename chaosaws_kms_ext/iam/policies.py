@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosaws_kms_ext.aws import names
+from chaosaws_kms_ext.aws import names, rds
+from chaosaws_kms_ext.aws.database import Kind
 from chaosaws_kms_ext.aws.names import ALLOW, PREFIX, TAG
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.iam.permissions import (
@@ -45,7 +46,8 @@ class Place:
     account: str = "*"
     region: str = "*"
     cluster: str = "*"
-    """An id."""
+    """The database, as aws/database.py names it: a cluster by its id, an instance by `db:` and its
+    id."""
     key: str = "*"
     """An id, without what an ARN has before it."""
     principal: str = ""
@@ -61,7 +63,7 @@ class Place:
     """A name, if RDS' events come through a queue."""
 
     others: tuple[str, ...] = ()
-    """The ids of the other clusters under the key."""
+    """The other databases under the key."""
 
     def arns(self, resource: Resource, undo_calls: int = 1) -> list[str]:
         """What a policy's Resource element says for it.
@@ -79,8 +81,9 @@ class Place:
         found = {
             Resource.KEY: [self._of("kms", f"key/{self.key}")],
             Resource.KEYS: [self._of("kms", "key/*")],
-            Resource.CLUSTER: [self._of("rds", f"cluster:{self.cluster}")],
-            Resource.STARTED: [self._of("rds", f"cluster:{each}") for each in started],
+            Resource.CLUSTER: self._of_kind(rds.CLUSTER, started[:1]),
+            Resource.STARTED: self._of_kind(rds.CLUSTER, started),
+            Resource.STARTED_INSTANCES: self._of_kind(rds.INSTANCE, started),
             Resource.CLUSTERS: [self._of("rds", "cluster:*")],
             Resource.INSTANCES: [self._of("rds", "db:*")],
             Resource.GLOBAL_CLUSTERS: [
@@ -122,6 +125,11 @@ class Place:
         """Secrets Manager User Guide: behind its name an ARN has six characters more."""
         given = self.secret.startswith("arn:")
         return self.secret if given else self._of("secretsmanager", f"secret:{self.secret}-??????")
+
+    def _of_kind(self, kind: Kind, references: Iterable[str]) -> list[str]:
+        """The ARNs of those that are of this kind."""
+        its = (each for each in references if rds.kind_of(each) is kind)
+        return [self._of("rds", kind.resource(each)) for each in its]
 
     def _of(self, service: str, what: str) -> str:
         region = "" if service == "iam" else self.region

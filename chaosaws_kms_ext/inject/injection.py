@@ -8,9 +8,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from chaosaws_kms_ext.aws import names
+from chaosaws_kms_ext.aws import names, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.faults import Fault
 from chaosaws_kms_ext.history import SECOND, EventName
 from chaosaws_kms_ext.inject.safeguards import Safeguards
@@ -368,15 +367,15 @@ def close_recovered(run: Run) -> list[str]:
 def _why_not_back(run: Run, entry: Entry, cluster_id: str) -> str:
     """Why a cluster of the entry does not count as back, in a sentence; empty if it does."""
     try:
-        cluster = describe(Aws.of(run), cluster_id)
+        cluster = rds.describe(Aws.of(run), cluster_id)
     except AwsError as problem:
-        if problem.code == "DBClusterNotFoundFault":  # it was made for this, and removed
+        if problem.code in rds.MISSING:  # it was made for this, and removed
             return ""
         return f"whether {cluster_id} is back is not known: {problem}"
     if cluster.meaning == "accessible":
         return ""
     still = ", and the switch stays armed" if entry.switch else ""
-    return f"the cluster {cluster_id} is {cluster.status}: `chaos kms restore` starts it{still}"
+    return f"{cluster.in_words} is {cluster.status}: `chaos kms restore` starts it{still}"
 
 
 def _close(run: Run, entry: Entry) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.start_cluster import start
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import Event, EventName
@@ -17,8 +17,14 @@ from chaosaws_kms_ext.waiting import TimedOut, Wait
 __all__ = ["Recovery", "call_start", "wait_for_all"]
 
 
+PATHS = {"StartDBCluster": "start-db-cluster", "StartDBInstance": "start-db-instance"}
+
+
 def call_start(run: Run, cluster_id: str) -> None:
-    """Calls StartDBCluster until AWS accepts it, and records that; raises AwsError."""
+    """Calls StartDBCluster or StartDBInstance until AWS accepts it, and records that.
+
+    Raises AwsError.
+    """
     start(
         Aws.of(run),
         cluster_id,
@@ -66,7 +72,7 @@ def _why_not(waiting: Sequence[Recovery], of: int) -> list[str]:
     ]
 
 
-def _known(run: Run) -> Sequence[Cluster]:
+def _known(run: Run) -> Sequence[Database]:
     """The clusters as they were before the fault."""
     return (run.target.cluster, *run.target.others) if run.target else ()
 
@@ -90,7 +96,7 @@ class Recovery:
         self._plan = Plan(
             strategy or settings.recovery_strategy, settings.real(settings.self_restart_within)
         )
-        self._seen: Cluster | None = None
+        self._seen: Database | None = None
 
     @property
     def started(self) -> bool:
@@ -101,7 +107,8 @@ class Recovery:
     @property
     def path(self) -> str:
         """How it came back, once it has recovered."""
-        return "start-db-cluster" if self.started else "self-restart"
+        operation = rds.kind_of(self.cluster_id).start_operation
+        return PATHS[operation] if self.started else "self-restart"
 
     def look(self) -> bool:
         """Whether it has recovered; starts it where that is due.

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from chaosaws_kms_ext.aws.rds import Cluster
-from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
+from chaosaws_kms_ext.aws.database import Database
 
 __all__ = ["grant", "is_for", "utc"]
 
@@ -29,6 +28,6 @@ def grant(said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_for(grant: Mapping[str, Any], cluster: Cluster) -> bool:
-    mine = cluster.raw.get("DbClusterResourceId")
-    return bool(mine) and grant["context"].get(CLUSTER_CONTEXT) == mine
+def is_for(grant: Mapping[str, Any], cluster: Database) -> bool:
+    name, mine = cluster.context
+    return bool(mine) and grant["context"].get(name) == mine

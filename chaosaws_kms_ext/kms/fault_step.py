@@ -78,5 +78,5 @@ def _own_with(run: Run, key_id: str, cluster_id: str) -> Key:
     if cluster_id:
         found = guard.find(aws, cluster_id)
         if found.key.arn != key.arn:
-            raise Refused(f"the cluster {found.cluster.id} is not encrypted under {key.arn}")
+            raise Refused(f"{found.cluster.in_words} is not encrypted under {key.arn}")
     return key

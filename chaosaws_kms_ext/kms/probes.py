@@ -16,8 +16,8 @@ from chaoslib.types import Configuration, Secrets
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import key_stores, kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.kms import Key
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.dependents import SERVICES
 from chaosaws_kms_ext.dependents.find import find
 from chaosaws_kms_ext.guard.inventory import survey
@@ -368,9 +368,9 @@ def _key(run: Run, key_id: str) -> Key:
     return kms.describe(Aws.of(run), key_id or activities.key_id(run))
 
 
-def _key_of(cluster: Cluster) -> str:
+def _key_of(cluster: Database) -> str:
     if not cluster.key:
-        raise Refused(f"the cluster {cluster.id} is not encrypted under a KMS key")
+        raise Refused(f"{cluster.in_words} is not encrypted under a KMS key")
     return cluster.key
 
 

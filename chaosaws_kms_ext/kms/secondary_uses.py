@@ -11,9 +11,8 @@ from typing import Any
 
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.secondary_keys import ACTIVITY_STREAM, MASTER_SECRET, SecondaryKey, find
-from chaosaws_kms_ext.guard.inventory import CLUSTER_CONTEXT
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_as
 from chaosaws_kms_ext.loadgen.passwords import read_secret
 from chaosaws_kms_ext.loadgen.schema import LoadFailed, within
@@ -101,7 +100,7 @@ def _refused(run: Run, problem: AwsError) -> Use:
     return Use(None, problem.code, str(problem))
 
 
-def _secret(run: Run, aws: Aws, cluster: Cluster, its: SecondaryKey) -> Use:
+def _secret(run: Run, aws: Aws, cluster: Database, its: SecondaryKey) -> Use:
     """Reads the password and logs in with it; else with the one that was read before."""
     try:
         read = read_secret(aws, its.about)
@@ -116,7 +115,7 @@ def _secret(run: Run, aws: Aws, cluster: Cluster, its: SecondaryKey) -> Use:
     return Use(None if why else True, "", why)
 
 
-def _login(run: Run, cluster: Cluster, user: str, password: str) -> str:
+def _login(run: Run, cluster: Database, user: str, password: str) -> str:
     """Why a new login does not work; empty if it does."""
     try:
         within(
@@ -147,7 +146,7 @@ def _insights(run: Run, aws: Aws, its: SecondaryKey) -> Use:
     return Use(True)
 
 
-def _stream(run: Run, aws: Aws, cluster: Cluster, its: SecondaryKey) -> Use:
+def _stream(run: Run, aws: Aws, cluster: Database, its: SecondaryKey) -> Use:
     """Decrypts the data key of the newest record, as every consumer of the stream has to.
 
     Aurora User Guide, "Processing a database activity stream using the AWS SDK".
@@ -164,7 +163,8 @@ def _stream(run: Run, aws: Aws, cluster: Cluster, its: SecondaryKey) -> Use:
         sealed = base64.b64decode(json.loads(newest["Data"])["key"])
     except (KeyError, TypeError, ValueError):
         return Use(None, "", f"{its.about} has a record that is none of an activity stream")
-    context = {CLUSTER_CONTEXT: str(cluster.raw.get("DbClusterResourceId", ""))}
+    name, resource = cluster.context
+    context = {name: resource}
     asked = {"KeyId": its.key, "CiphertextBlob": sealed, "EncryptionContext": context}
     try:
         aws.call("kms", "Decrypt", asked)

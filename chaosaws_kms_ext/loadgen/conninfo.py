@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
 from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Refused, Run
@@ -26,14 +26,22 @@ __all__ = ["conninfo_as", "conninfo_for", "conninfo_for_readers"]
 ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
 LOGIN = frozenset({"dbname", "passfile", "user"})
 
+SPOKEN = frozenset({"", "aurora-postgresql", "postgres"})
+"""Engines that answer in PostgreSQL's protocol; empty: RDS does not say which it is."""
 
-def conninfo_for(run: Run, cluster: Cluster) -> str:
+
+def conninfo_for(run: Run, cluster: Database) -> str:
     """A conninfo of the cluster's database, without a password in it.
 
     A cluster that the run made is reached as its master user; every other one as the run's target
     is (`database`, `database_auth`), at its own address: what is restored from a snapshot has the
     users and passwords of its source. Raises AwsError, Refused or OSError.
     """
+    if cluster.engine not in SPOKEN:
+        raise Refused(
+            f"{cluster.in_words} is of the engine {cluster.engine}, and the load speaks with "
+            "PostgreSQL alone: without it nothing can be measured"
+        )
     # By its address as well, which a cluster that is still being made does not have yet.
     known = f"{cluster.arn} {cluster.address}"
     if known not in run.conninfos:
@@ -41,7 +49,7 @@ def conninfo_for(run: Run, cluster: Cluster) -> str:
     return run.conninfos[known]
 
 
-def conninfo_as(run: Run, cluster: Cluster, user: str, password: str) -> str:
+def conninfo_as(run: Run, cluster: Database, user: str, password: str) -> str:
     """A conninfo of the cluster's database for this user, whose password is in a passfile of the
     run. Raises OSError."""
     known = f"{cluster.arn} {cluster.address} {user} {hash(password)}"
@@ -52,7 +60,7 @@ def conninfo_as(run: Run, cluster: Cluster, user: str, password: str) -> str:
     return run.conninfos[known]
 
 
-def conninfo_for_readers(run: Run, cluster: Cluster) -> str:
+def conninfo_for_readers(run: Run, cluster: Database) -> str:
     """The same for the reader endpoint of the run's own cluster.
 
     Raises AwsError, Refused or OSError; Refused also where `database` leads to the cluster by
@@ -65,12 +73,12 @@ def conninfo_for_readers(run: Run, cluster: Cluster) -> str:
         raise Refused(
             "CHAOS_DATABASE names an address of its own, which says nothing of the reader endpoint"
         )
-    port = given.get("port") or cluster.raw.get("Port")
+    port = given.get("port") or cluster.port
     there = {"host": cluster.reader_address, **({"port": port} if port else {})}
     return _of_settings(run, cluster, {**_without(given, ADDRESS), **there})
 
 
-def _conninfo(run: Run, cluster: Cluster) -> str:
+def _conninfo(run: Run, cluster: Database) -> str:
     masters = run.master_passwords
     given = conninfo_to_dict(run.settings.database)
     if cluster.id in masters:
@@ -85,7 +93,9 @@ def _conninfo(run: Run, cluster: Cluster) -> str:
     return _of_settings(run, cluster, given, at_target=own)
 
 
-def _of_settings(run: Run, cluster: Cluster, given: dict[str, Any], at_target: bool = False) -> str:
+def _of_settings(
+    run: Run, cluster: Database, given: dict[str, Any], at_target: bool = False
+) -> str:
     """A conninfo with what `given` says, and the password as `database_auth` says; `at_target`: at
     the address at which the user's own password file has the target."""
     if run.settings.database_auth == "libpq":
@@ -100,15 +110,15 @@ def _of_settings(run: Run, cluster: Cluster, given: dict[str, Any], at_target: b
     return kept_new.database
 
 
-def _is_target(run: Run, cluster: Cluster) -> bool:
+def _is_target(run: Run, cluster: Database) -> bool:
     if run.target:
         return run.target.cluster.arn == cluster.arn
-    return run.settings.cluster_id in (cluster.id, cluster.arn)
+    return run.settings.target_id in (cluster.id, cluster.arn)
 
 
 def _same_database(run: Run) -> dict[str, Any]:
     """The name of the target's database: a restored cluster does not always tell its own."""
-    name = run.target.cluster.raw.get("DatabaseName") if run.target else None
+    name = run.target.cluster.database_name if run.target else ""
     return {"dbname": name} if name else {}
 
 

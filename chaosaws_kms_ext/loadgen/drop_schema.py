@@ -51,12 +51,12 @@ def _drop(aws: Aws, ledger: Ledger, cluster_id: str) -> str:
     try:
         cluster = rds.describe(aws, cluster_id)
     except AwsError as problem:
-        if problem.code == "DBClusterNotFoundFault":
-            return "the cluster is not there any more"
+        if problem.code in rds.MISSING:
+            return f"the {rds.in_words(cluster_id)} is not there any more"
         raise
     if cluster.meaning != "accessible":
-        raise Refused(f"the cluster is {cluster.status}")
-    settings = Settings(target="aws", cluster_id=cluster_id, **asdict(ledger.database))
+        raise Refused(f"{cluster.in_words} is {cluster.status}")
+    settings = Settings(target="aws", **asdict(ledger.database))
     if settings.database_auth == "libpq":
         schema.drop(rds.conninfo(cluster, settings.database), WITHIN)
         return "dropped"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.checkers.degraded import normal_latency, slice_width
 from chaosaws_kms_ext.checkers.outage_windows import ANSWERED
 from chaosaws_kms_ext.checkers.recovery_curve import AS_BEFORE
@@ -71,7 +71,7 @@ def named(name: object) -> str:
     return name
 
 
-def start(run: Run, name: str, cluster: Cluster, database: str, file: str = "") -> Load:
+def start(run: Run, name: str, cluster: Database, database: str, file: str = "") -> Load:
     """Starts a load on a cluster and waits until it is steady.
 
     Which cluster it is, and under which key, is recorded: who judges has to know what hits it.
@@ -277,7 +277,7 @@ def stop(run: Run, name: str) -> None:
         read_rows_back(run, load, ROWS_TIMEOUT)
 
 
-def stop_lost(run: Run, name: str, cluster: Cluster, database: str) -> None:
+def stop_lost(run: Run, name: str, cluster: Database, database: str) -> None:
     """Ends a load whose own cluster is lost for good, and reads what it wrote back from another
     cluster (`database`: a conninfo of it).
 

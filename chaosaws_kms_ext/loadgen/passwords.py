@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.loadgen.passfile import Line, Passfile, fits
 from chaosaws_kms_ext.run import Refused
@@ -97,7 +97,7 @@ class Passwords:
 def passwords(
     aws: Aws,
     settings: Settings,
-    cluster: Cluster,
+    cluster: Database,
     key_arn: str,
     renew_every: float = RENEW_EVERY,
 ) -> Passwords:
@@ -140,7 +140,7 @@ def _options(settings: Settings) -> dict[str, str]:
     return {**given, **named}
 
 
-def _of_iam(aws: Aws, given: str, cluster: Cluster, options: dict[str, str]) -> Found:
+def _of_iam(aws: Aws, given: str, cluster: Database, options: dict[str, str]) -> Found:
     """IAM: rds-db:connect."""
     if cluster.raw.get("IAMDatabaseAuthenticationEnabled") is False:
         raise Refused(
@@ -159,7 +159,7 @@ def _of_iam(aws: Aws, given: str, cluster: Cluster, options: dict[str, str]) -> 
         database = make_conninfo(database, sslmode=SAFE[0])
     hosts, ports, user = options.get("host", "*").split(","), options["port"], options["user"]
     # An address beside the name belongs to a tunnel: the token is signed for its far end.
-    behind = str(cluster.raw.get("Port", "")) if options.get("hostaddr") else ""
+    behind = str(cluster.port or "") if options.get("hostaddr") else ""
 
     def lines() -> list[Line]:
         each = ports.split(",") if "," in ports else [ports] * len(hosts)
@@ -171,7 +171,7 @@ def _of_iam(aws: Aws, given: str, cluster: Cluster, options: dict[str, str]) -> 
     return database, lines
 
 
-def _of_secret(aws: Aws, settings: Settings, cluster: Cluster) -> Found:
+def _of_secret(aws: Aws, settings: Settings, cluster: Database) -> Found:
     """IAM: secretsmanager:GetSecretValue; kms:Decrypt on its key, if it is not AWS' own."""
     secret = settings.database_secret
     user, _ = read_secret(aws, secret)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.loadgen import loads
@@ -22,7 +22,7 @@ LOOK_TIMEOUT, SEEN_WITHIN = 5.0, 15.0
 """Seconds for one connection to the reader endpoint; until a reader has what `main` has made."""
 
 
-def start_where_readers_are(run: Run, cluster: Cluster) -> None:
+def start_where_readers_are(run: Run, cluster: Database) -> None:
     """Starts the load `reader`, as `reader_load` says, after `main`.
 
     With `auto` readers that cannot be reached are told, and the run goes on without this load; with
@@ -44,10 +44,10 @@ def start_where_readers_are(run: Run, cluster: Cluster) -> None:
             logger.warning(f"No load runs over the reader endpoint: {problem}")
 
 
-def _check(cluster: Cluster) -> None:
+def _check(cluster: Database) -> None:
     """Raises Refused if there is no reader that could answer."""
     if not cluster.readers or not cluster.reader_address:
-        raise Refused(f"the cluster {cluster.id} has no reader")
+        raise Refused(f"{cluster.in_words} has no reader")
     if not any(cluster.instances.get(each) == AVAILABLE for each in cluster.readers):
         raise Refused(f"no reader of the cluster {cluster.id} is available")
 

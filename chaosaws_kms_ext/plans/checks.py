@@ -115,7 +115,7 @@ def _on_aws(item: Item, settings: Settings, name: str, experiment: Mapping[str, 
     faults = experiment_rules.injected(list(experiment.get("method") or []))
     faults = [each for each in faults if each.on == "target"]
     if not faults:
-        found = guard.find(aws, settings.cluster_id, settings.key_id)
+        found = guard.find(aws, settings.target_id, settings.key_id)
         return Checked(item, settings, name, found.cluster.id)
     needs = Needs.all_of(each.needs for each in faults)
     wrong = []
@@ -123,8 +123,8 @@ def _on_aws(item: Item, settings: Settings, name: str, experiment: Mapping[str, 
         can = not settings.switch_role or switch.can(each.needs.undo)
         if not can and settings.without_switch == "no":
             wrong.append(switch.cannot(each.needs.undo))
-    inspection = guard.inspect(aws, settings, settings.cluster_id, needs, settings.key_id)
-    names = {settings.cluster_id}
+    inspection = guard.inspect(aws, settings, settings.target_id, needs, settings.key_id)
+    names = {settings.target_id}
     target = inspection.target
     if target is not None:
         names |= {target.cluster.id, target.key.arn}

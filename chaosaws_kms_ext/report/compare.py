@@ -126,7 +126,9 @@ def _notes(a: Summary, b: Summary, of_a: Summary, of_b: Summary) -> Iterator[str
         if first != second:
             what = "misbehaviours of the lab" if name == "faults" else "the lab's TLS"
             yield f"{what}: {_text(first)} and {_text(second)}"
-    of_places = {"target", "cluster_id", "lab_speed", "lab_profile", "lab_tls", "lab_faults"}
+    of_places = {
+        "target", "cluster_id", "instance_id", "lab_speed", "lab_profile", "lab_tls", "lab_faults"
+    }  # fmt: skip
     for name in sorted((set(of_a) & set(of_b)) - of_places):
         if of_a[name] != of_b[name]:
             yield f"CHAOS_{name.upper()}: {_text(of_a[name])} and {_text(of_b[name])}"

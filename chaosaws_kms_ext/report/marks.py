@@ -43,7 +43,7 @@ NAMES: Mapping[str, str] = {
     EventName.INJECTED: "fault injected",
     EventName.UNDONE: "one fault undone",
     EventName.PUT_BACK: "fault put back",
-    EventName.START_CALLED: "StartDBCluster answered",
+    EventName.START_CALLED: "start accepted",
     EventName.JOURNAL_CLOSED: "journal closed",
     EventName.RESTORE_ORDERED: "restore ordered",
     EventName.RESTORED: "cluster restored",

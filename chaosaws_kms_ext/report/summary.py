@@ -87,7 +87,11 @@ HEADER = {
     "started": Field(Utc, "UTC"),
     "ended": Field(Utc | None, "UTC; `null`: the run was killed"),
     "region": Field(str, "the AWS Region"),
-    "cluster": Field(str | None, "the cluster that the run was about; `null`: none"),
+    "cluster": Field(
+        str | None,
+        "the cluster that the run was about, or an instance that is no cluster's, by `db:` and its "
+        "id; `null`: none",
+    ),
     "key": Field(
         str | None,
         "the key of that cluster, or the key that the run was about; `null`: none",

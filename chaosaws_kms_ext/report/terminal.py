@@ -37,7 +37,7 @@ STEADY = 0.99
 FULL, PART, NOTHING, UNKNOWN = "█", "▁▂▃▄▅▆▇", "_", " "
 PLAIN_FULL, PLAIN_PART = "#", "123456789"
 """The same in ASCII."""
-EVENTS = ("load steady", "fault injected", "fault put back", "StartDBCluster answered")
+EVENTS = ("load steady", "fault injected", "fault put back", "start accepted")
 """The marks that stand in the list below the picture, beside those that were measured."""
 CHANGES = 12
 """Of a state, or marks, that are listed."""

@@ -93,7 +93,7 @@ def restore(run: Run, snapshot_id: str, key_id: str, name: str, like: str) -> Cl
     aws = Aws.of(run)
     source = rds.describe_snapshot(aws, snapshot_id)
     key = kms.describe(aws, key_id).arn if key_id else ""
-    model = rds.describe(aws, like)
+    model = rds.describe_cluster(aws, like)
     cluster_id = _restored(run, source, key, name, model)
     cluster, before = _with_instance(
         run, cluster_id, key or source.key, run.settings.instance_class or _class_of(run, model)
@@ -109,7 +109,7 @@ def expect_restore_refused(run: Run, snapshot_id: str, name: str, like: str) -> 
     """
     aws = Aws.of(run)
     source = rds.describe_snapshot(aws, snapshot_id)
-    model = rds.describe(aws, like)
+    model = rds.describe_cluster(aws, like)
     what = f"{snapshot_id} was restored"
     return _expect_refused(
         run, name, source.key, what, lambda: _restored(run, source, "", name, model)
@@ -255,7 +255,7 @@ def _available(run: Run, cluster_id: str, instances: int) -> Cluster | None:
 
     Raises Refused if it never will be.
     """
-    cluster = rds.describe(Aws.of(run), cluster_id)
+    cluster = rds.describe_cluster(Aws.of(run), cluster_id)
     for what, status in {f"the cluster {cluster.id}": cluster.status, **cluster.instances}.items():
         if status.startswith(HOPELESS):
             raise Refused(f"{what} became {status}")
@@ -264,7 +264,7 @@ def _available(run: Run, cluster_id: str, instances: int) -> Cluster | None:
 
 def _end(run: Run, cluster_id: str) -> Cluster | None:
     """The cluster, once it is available or never will be."""
-    cluster = rds.describe(Aws.of(run), cluster_id)
+    cluster = rds.describe_cluster(Aws.of(run), cluster_id)
     return cluster if cluster.status.startswith((AVAILABLE, *HOPELESS)) else None
 
 

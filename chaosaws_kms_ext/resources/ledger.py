@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import PREFIX
 from chaosaws_kms_ext.files import sync_folder
@@ -36,10 +37,11 @@ __all__ = [
     "name_of",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 FIRST = ("account", "endpoint", "lab", "owner", "region", "run", "target", "things")
-SCHEMAS = (FIRST, (*FIRST, "credentials", "database"))
-"""The fields of each that is read."""
+SECOND = (*FIRST, "credentials", "database")
+SCHEMAS = (FIRST, SECOND, SECOND)
+"""The fields of each that is read. Before schema 3 no schema was in an instance of its own."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST = 30
 """Letters: with the run's id before it and an instance's number behind, 63 at most (RDS API
@@ -57,7 +59,8 @@ class Resource:
 
     kind: Kind
     name: str
-    """Its id; of a key, that of its alias without `alias/`; of the load's schema, the cluster's."""
+    """Its id; of a key, that of its alias without `alias/`; of the load's schema, the
+    database's, an instance's with `db:` before it."""
     state: State = "asked"
     """`asked`: AWS may have made it; `answered`: AWS said that it did not; `made`."""
     arn: str = ""
@@ -67,7 +70,7 @@ class Resource:
 
     def __str__(self) -> str:
         if self.kind == "schema":
-            return f"schema chaos_kms of the load in the cluster {self.name}"
+            return f"schema chaos_kms of the load in the {rds.in_words(self.name)}"
         return f"{self.kind} {self.arn or self.name}"
 
 
@@ -353,7 +356,8 @@ def _resource(said: dict[str, Any]) -> Resource:
     store.check_texts(said, said)
     if resource.kind not in get_args(Kind) or resource.state not in get_args(State):
         raise BadRecord(f"names what it is not for: {resource.kind!r:.50}, {resource.state!r:.50}")
-    if not store.CLUSTER.fullmatch(resource.name):
+    form = store.DATABASE if resource.kind == "schema" else store.CLUSTER
+    if not form.fullmatch(resource.name):
         raise BadRecord(f"has a {resource.kind} without a name: {resource.name!r:.100}")
     if resource.arn and not store.KEY.fullmatch(resource.arn):
         raise BadRecord(f"has a {resource.kind} whose ARN is none: {resource.arn!r:.100}")

@@ -19,8 +19,22 @@ def contradictions(
 
 def _on_aws(values: Mapping[str, Any], given: Collection[str], needs_cluster: bool) -> list[str]:
     problems = []
-    if needs_cluster and not values["cluster_id"]:
-        problems.append("CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack")
+    cluster, instance = values["cluster_id"], values["instance_id"]
+    if needs_cluster and not cluster and not instance:
+        problems.append(
+            "CHAOS_TARGET is aws, so CHAOS_CLUSTER_ID must name the cluster to attack, or "
+            "CHAOS_INSTANCE_ID an instance that is no cluster's"
+        )
+    if cluster and instance:
+        problems.append(
+            f"CHAOS_CLUSTER_ID names {cluster} and CHAOS_INSTANCE_ID {instance}: a run is about "
+            "one of them, so leave the other out"
+        )
+    if cluster.startswith("db:"):
+        problems.append(
+            f"CHAOS_CLUSTER_ID names an instance, {cluster}: set CHAOS_INSTANCE_ID={cluster[3:]} "
+            "in its place"
+        )
     if values["lab_faults"]:
         problems.append("CHAOS_LAB_FAULTS is for the lab: AWS takes no orders; leave it out")
     return problems + _wrong_auth(values, given)
@@ -28,14 +42,21 @@ def _on_aws(values: Mapping[str, Any], given: Collection[str], needs_cluster: bo
 
 def _on_lab(values: Mapping[str, Any], given: Collection[str], _: bool) -> list[str]:
     of_another = (
-        "cluster_id", "key_id", "database", "database_auth", "database_secret", "events_queue"
+        "cluster_id", "instance_id", "key_id", "database", "database_auth", "database_secret",
+        "events_queue",
     )  # fmt: skip
+    problems = []
+    if values["lab_database"] == "instance" and values["lab_readers"]:
+        problems.append(
+            "CHAOS_LAB_DATABASE is instance, which has no readers: leave CHAOS_LAB_READERS out"
+        )
     named = [f"CHAOS_{key.upper()}" for key in of_another if values[key] not in ("", "libpq")]
     if not named:
-        return []
+        return problems
     return [
+        *problems,
         f"CHAOS_TARGET is lab, which has a cluster of its own, but {' and '.join(named)} names "
-        "another: set CHAOS_TARGET=aws or leave it out"
+        "another: set CHAOS_TARGET=aws or leave it out",
     ]
 
 

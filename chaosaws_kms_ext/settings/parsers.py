@@ -23,6 +23,7 @@ __all__ = [
     "conninfo",
     "file",
     "folder",
+    "instance",
     "name",
     "names",
     "number",
@@ -43,6 +44,9 @@ QUEUE = re.compile(
     r"(?P<account>[0-9]{12})[:/](?P<name>[A-Za-z0-9_-]{1,80})"
 )
 """The ARN or the URL of a standard queue (SQS Developer Guide, "Queue and message identifiers")."""
+
+INSTANCE = re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,62}", re.ASCII)
+"""The id of a DB instance (API reference, CreateDBInstance, DBInstanceIdentifier)."""
 
 Parser = Callable[[str], Any]
 
@@ -87,6 +91,13 @@ def name(text: str) -> str:
     """What AWS calls something."""
     if len(text) > 2048 or any(c.isspace() or not c.isprintable() for c in text):
         raise ValueError("must be a name without blanks, at most 2048 characters")
+    return text
+
+
+def instance(text: str) -> str:
+    """The id of a DB instance."""
+    if len(text) > 63 or not INSTANCE.fullmatch(text):
+        raise ValueError("must be the id of a DB instance: letters, digits and single hyphens")
     return text
 
 

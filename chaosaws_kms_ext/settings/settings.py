@@ -57,6 +57,12 @@ class Settings(Table):
         }
         return cls(**values)
 
+    @property
+    def target_id(self) -> str:
+        """The database whose key is taken away, as aws/database.py names it; empty if none is
+        named."""
+        return f"db:{self.instance_id}" if self.instance_id else self.cluster_id
+
     def real(self, aws_seconds: float) -> float:
         """AWS seconds as seconds of this run's clock."""
         return aws_seconds / self.lab_speed if self.target == "lab" else aws_seconds

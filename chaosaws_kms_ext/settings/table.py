@@ -31,6 +31,11 @@ class Table:
         parsers.choice("lab", "aws"), "lab", "where to act: the local lab, or AWS"
     )
     cluster_id: str = _setting(parsers.name, "", "the DB cluster whose key is taken away (aws)")
+    instance_id: str = _setting(
+        parsers.instance,
+        "",
+        "in its place a DB instance that is no cluster's, as of RDS for PostgreSQL (aws)",
+    )
     key_id: str = _setting(parsers.name, "", "its key, only to cross-check: id, ARN or alias (aws)")
     database: str = _setting(
         parsers.conninfo,
@@ -272,6 +277,12 @@ class Table:
     )
     lab_clusters: int = _setting(
         parsers.number(1, 4, "", whole=True), 1, "how many clusters the lab has, all under one key"
+    )
+    lab_database: str = _setting(
+        parsers.choice("cluster", "instance"),
+        "cluster",
+        "what the lab's first database is: an Aurora cluster, or a DB instance of RDS for "
+        "PostgreSQL",
     )
     lab_key_store: str = _setting(
         parsers.choice("no", "cloudhsm", "external"),

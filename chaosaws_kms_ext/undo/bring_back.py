@@ -22,7 +22,7 @@ several minutes"), and between two looks."""
 
 
 def bring_back(aws: Aws, clusters: Sequence[str], key: str, say: Say) -> None:
-    """Starts each of these (their ids) if necessary, and waits until all are available.
+    """Starts each of these databases if necessary, and waits until all are available.
 
     One that cannot be brought back does not keep the others: what is wrong is raised when they are,
     of several as NotPutBack.
@@ -69,16 +69,16 @@ def _look(aws: Aws, cluster_id: str, key: str, say: Say) -> str:
     try:
         cluster = rds.describe(aws, cluster_id)
     except AwsError as problem:
-        if problem.code == "DBClusterNotFoundFault":
-            return f"the cluster {cluster_id} is not there any more"
+        if problem.code in rds.MISSING:
+            return f"the {rds.in_words(cluster_id)} is not there any more"
         raise
     if cluster.key != key and not _in_one_store(aws, cluster.key, key):
         if of := secondary_keys.of_cluster(aws, cluster, key):
-            return f"the cluster {cluster.id} is {cluster.status}: the key was that of its {of}"
-        raise Refused(f"the cluster {cluster.id} is not encrypted under {key}")
+            return f"{cluster.in_words} is {cluster.status}: the key was that of its {of}"
+        raise Refused(f"{cluster.in_words} is not encrypted under {key}")
     if cluster.meaning == "terminal":
         raise NotPutBack(f"{cluster.id} is {cluster.status}: only a backup brings it back")
     if cluster.meaning == "recoverable":
-        start(aws, cluster.id, Observer(), lambda _: say(f"  the cluster {cluster.id} was started"))
+        start(aws, cluster.id, Observer(), lambda _: say(f"  {cluster.in_words} was started"))
     back = cluster.meaning == "accessible"
-    return f"the cluster {cluster.id} is {cluster.status}" if back else ""
+    return f"{cluster.in_words} is {cluster.status}" if back else ""

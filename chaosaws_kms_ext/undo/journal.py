@@ -49,7 +49,7 @@ MOVES: Mapping[State, Sequence[State]] = {
 }
 """State → the states that may follow it."""
 
-SCHEMA = 4
+SCHEMA = 5
 FIRST = (
     "cluster",
     "endpoint",
@@ -65,10 +65,11 @@ FIRST = (
 )
 SECOND = (*FIRST, "credentials")
 THIRD = (*SECOND, "state")
-SCHEMAS = (FIRST, SECOND, THIRD, (*THIRD, "others"))
+FOURTH = (*THIRD, "others")
+SCHEMAS = (FIRST, SECOND, THIRD, FOURTH, FOURTH)
 """The fields of each schema that can be read. Schema 1 also had the checks of its undo, which are
 not used any more; before schema 3 an entry without calls was one whose key is back; before schema 4
-a run did not know of other clusters under its key."""
+a run did not know of other clusters under its key; before schema 5 no database was an instance."""
 
 WATCHED = ".watchdog.log"
 """How the names of the watchdogs' logs end."""
@@ -84,6 +85,8 @@ class Entry(Origin):
     """One fault that may not have been put back."""
 
     cluster: str
+    """What was under the key, with its kind: a cluster by its id, an instance by `db:` and its id
+    (aws/database.py); empty for a key alone."""
     key: str
     made: str
     """UTC, ISO 8601."""
@@ -94,11 +97,11 @@ class Entry(Origin):
     switch: tuple[str, ...] = ()
     """The schedules on AWS that would do the same (undo/switch.py)."""
     others: tuple[str, ...] = ()
-    """The ids of the other clusters under the key, which are to be back as well."""
+    """The other databases under the key, which are to be back as well."""
 
     @property
     def clusters(self) -> tuple[str, ...]:
-        """The ids of all that are to be back, that of the run first; none for a key alone."""
+        """All that are to be back, that of the run first; none for a key alone."""
         return (self.cluster, *self.others) if self.cluster else ()
 
     @property
@@ -306,7 +309,7 @@ def _check(entry: Entry) -> None:
     key = store.KEY.fullmatch(entry.key)
     if not key or key["region"] != entry.region:
         raise BadRecord(f"names no key of {entry.region or 'a Region'}: {entry.key!r:.100}")
-    if entry.cluster and not store.CLUSTER.fullmatch(entry.cluster):
+    if entry.cluster and not store.DATABASE.fullmatch(entry.cluster):
         raise BadRecord(f"names no cluster: {entry.cluster!r:.100}")
     _check_others(entry)
     if not set(entry.switch) <= set(names.schedules(entry.key)):
@@ -323,7 +326,7 @@ def _check(entry: Entry) -> None:
 def _check_others(entry: Entry) -> None:
     """Raises BadRecord unless the other clusters are so many as a run can have, each another."""
     for each in entry.others:
-        if not store.CLUSTER.fullmatch(each):
+        if not store.DATABASE.fullmatch(each):
             raise BadRecord(f"names no other cluster: {each!r:.100}")
     if len({entry.cluster, *entry.others}) <= len(entry.others):
         raise BadRecord(f"names a cluster twice: {entry.others!r:.200}")

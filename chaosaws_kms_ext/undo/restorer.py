@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.lab_client import presence
 from chaosaws_kms_ext.run import Refused
@@ -22,7 +23,7 @@ LOOKS = ("Describe", "Get", "List")
 CALLS = frozenset(
     {
         *UNDOES,
-        ("rds", "StartDBCluster"),
+        *(("rds", kind.start_operation) for kind in rds.KINDS),
         ("scheduler", "DeleteSchedule"),
         # What a run made is removed.
         ("kms", "DeleteAlias"),

@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.aws.instance import PREFIX
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import (
     NotPrivate,
@@ -37,6 +38,7 @@ from chaosaws_kms_ext.text import printable
 
 __all__ = [
     "CLUSTER",
+    "DATABASE",
     "KEY",
     "ORIGIN",
     "RUN",
@@ -60,6 +62,9 @@ __all__ = [
 RUN = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
 CLUSTER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}", re.ASCII)
 """API reference, CreateDBCluster, DBClusterIdentifier."""
+DATABASE = re.compile(rf"(?:{PREFIX})?{CLUSTER.pattern}", re.ASCII)
+"""A reference (aws/database.py): of a cluster, or of an instance, whose id is alike (API reference,
+CreateDBInstance, DBInstanceIdentifier)."""
 KEY = re.compile(
     r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):key/[A-Za-z0-9-]+", re.ASCII
 )

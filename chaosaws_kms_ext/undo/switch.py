@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import GROUP, MOST_CALLS, MOST_CLUSTERS, schedules
 from chaosaws_kms_ext.run import Refused
@@ -54,13 +55,15 @@ OPERATIONS = {
     "connectCustomKeyStore": "ConnectCustomKeyStore",
     "enableKey": "EnableKey",
     "startDBCluster": "StartDBCluster",
+    "startDBInstance": "StartDBInstance",
 }
 """An operation as a universal target spells it → as its service does. PutKeyPolicy is left out: a
 role that may put any policy on a key could take the key away from everybody. So is
 ImportKeyMaterial: no document says how a universal target's JSON has parameters that are bytes, and
 its import token is worth nothing after a day."""
 
-START = ("rds", "StartDBCluster")
+
+STARTS = frozenset(("rds", kind.start_operation) for kind in rds.KINDS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Armed:
     @property
     def _is_about_it(self) -> bool:
         if self.starts:
-            return self.call.params == {"DBClusterIdentifier": self.cluster}
+            return self.call == _start(self.cluster)
         try:
             Undo((self.call,)).check_about(self.key)
         except NotAnUndo:
@@ -99,8 +102,8 @@ class Armed:
 
     @property
     def starts(self) -> bool:
-        """Whether it starts the cluster; else it is a call of the undo."""
-        return (self.call.service, self.call.operation) == START
+        """Whether it starts the database; else it is a call of the undo."""
+        return (self.call.service, self.call.operation) in STARTS
 
 
 def undo_of(found: Iterable[Armed]) -> Undo:
@@ -122,7 +125,7 @@ def arm(
 ) -> datetime:
     """Makes the schedules, due `after` seconds from now, and says when that is.
 
-    `clusters`: the ids of those that are started, that of the run first; empty for a key alone.
+    `clusters`: the databases that are started, that of the run first; empty for a key alone.
 
     Raises Refused if another run holds the key, or AwsError; `disarm` removes what was made then.
     """
@@ -130,10 +133,10 @@ def arm(
         raise Refused(cannot(undo.actions))
     due = datetime.now(UTC) + timedelta(seconds=after) + MARGIN
     if len(clusters) > MOST_CLUSTERS:
-        raise Refused(f"the switch can start {MOST_CLUSTERS} clusters, not {len(clusters)}")
+        raise Refused(f"the switch can start {MOST_CLUSTERS} databases, not {len(clusters)}")
     first, *_ = clusters = clusters or ("",)
     calls = [(call, first) for call in undo.calls]
-    calls += [(Call(*START, {"DBClusterIdentifier": each}), each) for each in clusters]
+    calls += [(_start(each), each) for each in clusters]
     told = [{"run": run, "owner": owner, "cluster": cluster, "key": key} for _, cluster in calls]
     descriptions = [json.dumps(e, separators=(",", ":"), ensure_ascii=False) for e in told]
     if max(map(len, descriptions)) > LONGEST_DESCRIPTION:
@@ -232,6 +235,12 @@ def armed(aws: Aws) -> list[Armed]:
 
 
 # Internals
+
+
+def _start(reference: str) -> Call:
+    """The call that starts this database."""
+    kind = rds.kind_of(reference)
+    return Call("rds", kind.start_operation, kind.asked(reference))
 
 
 def _make_group(aws: Aws) -> None:

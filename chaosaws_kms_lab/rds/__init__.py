@@ -1,4 +1,4 @@
-"""The lab's RDS: Aurora clusters, their instances and snapshots."""
+"""The lab's RDS: Aurora clusters and their instances, instances of their own, and snapshots."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from chaosaws_kms_lab.calls import Call
 from chaosaws_kms_lab.rds import (
     blue_green,
     clusters,
+    db_snapshots,
     events,
     global_clusters,
     instances,
@@ -25,6 +26,7 @@ __all__ = ["OPERATIONS", "DataPlane", "Rds", "handle"]
 OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
     **blue_green.OPERATIONS,
     **clusters.OPERATIONS,
+    **db_snapshots.OPERATIONS,
     **events.OPERATIONS,
     **global_clusters.OPERATIONS,
     **instances.OPERATIONS,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chaosaws_kms_lab.aurora import AVAILABLE
-from chaosaws_kms_lab.rds.find import ENGINE, tag_list
+from chaosaws_kms_lab.rds.find import ENGINE, SINGLE_ENGINE, tag_list
 from chaosaws_kms_lab.world import Cluster, Encryption, Instance, Snapshot
 
 if TYPE_CHECKING:
     from chaosaws_kms_lab.rds.service import Rds
 
-__all__ = ["describe_cluster", "describe_instance", "describe_snapshot"]
+__all__ = ["describe_cluster", "describe_db_snapshot", "describe_instance", "describe_snapshot"]
 
 
 def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
@@ -69,6 +69,8 @@ def describe_cluster(rds: Rds, cluster: Cluster) -> dict[str, Any]:
 def describe_instance(rds: Rds, instance: Instance) -> dict[str, Any]:
     """The instance as DescribeDBInstances has it."""
     cluster = instance.cluster
+    if cluster.single:
+        return _describe_single(rds, instance)
     return {
         "DBInstanceIdentifier": instance.id,
         "DBInstanceArn": instance.arn,
@@ -86,6 +88,68 @@ def describe_instance(rds: Rds, instance: Instance) -> dict[str, Any]:
         "TagList": tag_list(instance.tags),
         **_insights(instance),
     } | _encryption(cluster.encryption)
+
+
+def _describe_single(rds: Rds, instance: Instance) -> dict[str, Any]:
+    """One that is no cluster's."""
+    kept = instance.cluster
+    return _without_none(
+        {
+            "DBInstanceIdentifier": instance.id,
+            "DBInstanceArn": instance.arn,
+            "DbiResourceId": instance.resource_id,
+            "DBInstanceStatus": instance.status(rds.now()),
+            "DBInstanceClass": instance.instance_class,
+            "Engine": SINGLE_ENGINE,
+            "EngineVersion": kept.engine_version,
+            "MasterUsername": kept.master_username,
+            "DBName": kept.database,
+            "Endpoint": {"Address": rds.servers.endpoints(kept).writer, "Port": kept.port},
+            "AllocatedStorage": 20,
+            "InstanceCreateTime": instance.created,
+            "AvailabilityZone": f"{kept.region}a",
+            "MultiAZ": False,
+            "BackupRetentionPeriod": kept.backup_retention_days,
+            "PreferredMaintenanceWindow": kept.maintenance_window,
+            "LatestRestorableTime": _latest_restorable(rds, kept),
+            "ReadReplicaDBInstanceIdentifiers": [],
+            "CopyTagsToSnapshot": kept.copy_tags_to_snapshot,
+            "DeletionProtection": kept.deletion_protection,
+            "DBSubnetGroup": {"DBSubnetGroupName": kept.subnet_group},
+            "VpcSecurityGroups": [
+                {"VpcSecurityGroupId": group, "Status": "active"} for group in kept.security_groups
+            ],
+            "TagList": tag_list(instance.tags),
+        }
+        | _encryption(kept.encryption)
+    )
+
+
+def describe_db_snapshot(snapshot: Snapshot) -> dict[str, Any]:
+    """The snapshot of an instance as DescribeDBSnapshots has it."""
+    origin, held = snapshot.origin, _encryption(snapshot.encryption)
+    return _without_none({
+        "DBSnapshotIdentifier": snapshot.id,
+        "DBSnapshotArn": snapshot.arn,
+        "DBInstanceIdentifier": origin.cluster_id,
+        "DbiResourceId": origin.resource_id,
+        "SourceDBSnapshotIdentifier": snapshot.source_arn,
+        "SnapshotType": "manual",
+        "SnapshotCreateTime": snapshot.created,
+        "OriginalSnapshotCreateTime": snapshot.original or snapshot.created,
+        "InstanceCreateTime": origin.created,
+        "Status": snapshot.status,
+        "PercentProgress": 100 if snapshot.status == "available" else 0,
+        "AllocatedStorage": 20,
+        "Engine": SINGLE_ENGINE,
+        "EngineVersion": origin.engine_version,
+        "MasterUsername": origin.master_username,
+        "Port": origin.port,
+        "TagList": tag_list(snapshot.tags),
+        "Encrypted": held["StorageEncrypted"],
+        "StorageEncryptionType": held["StorageEncryptionType"],
+        "KmsKeyId": held.get("KmsKeyId"),
+    })  # fmt: skip
 
 
 def describe_snapshot(snapshot: Snapshot) -> dict[str, Any]:

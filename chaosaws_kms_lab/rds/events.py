@@ -24,6 +24,7 @@ TAGGED: dict[str, Callable[[Region, str], Cluster | Instance | Snapshot]] = {
     "cluster": find.cluster,
     "cluster-snapshot": find.snapshot,
     "db": find.instance,
+    "snapshot": find.db_snapshot,
 }
 
 

@@ -8,16 +8,20 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from chaosaws_kms_lab.aurora import AVAILABLE
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.rds.tables import LEGAL, SNAPSHOT_LEGAL
+from chaosaws_kms_lab.rds.tables import LEGAL, SINGLE_LEGAL, SNAPSHOT_LEGAL
 from chaosaws_kms_lab.world import Cluster, Instance, Region, Snapshot, World
 
 __all__ = [
     "ENGINE",
+    "SINGLE_ENGINE",
     "check_engine",
     "check_legal",
+    "check_single",
     "cluster",
     "cluster_anywhere",
+    "db_snapshot",
     "filtered",
     "instance",
     "legal_cluster",
@@ -31,6 +35,8 @@ __all__ = [
 ]
 
 ENGINE = "aurora-postgresql"
+SINGLE_ENGINE = "postgres"
+"""Of instances that are no cluster's."""
 IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*", re.IGNORECASE)
 
 Named = TypeVar("Named", Cluster, Instance, Snapshot)
@@ -63,6 +69,12 @@ def snapshot(region: Region, reference: str) -> Snapshot:
     return _named(region.snapshots, reference, code, f"DBClusterSnapshot not found: {reference}")
 
 
+def db_snapshot(region: Region, reference: str) -> Snapshot:
+    """The snapshot of an instance that an identifier or an ARN names."""
+    why = f"DBSnapshot not found: {reference}"
+    return _named(region.db_snapshots, reference, "DBSnapshotNotFound", why)
+
+
 def legal_cluster(region: Region, call: Call) -> Cluster:
     """The cluster that the call names, if it is in a status in which the call is legal."""
     found = cluster(region, call.params["DBClusterIdentifier"])
@@ -79,6 +91,22 @@ def check_legal(operation: str, found: Cluster) -> None:
             f"DbCluster {found.id} is in {found.status} state but expected it to be one of "
             f"{','.join(legal)}.",
         )
+
+
+def check_single(operation: str, found: Cluster) -> None:
+    """The same of an instance that is no cluster's: raises InvalidDBInstanceState."""
+    if found.status in SINGLE_LEGAL[operation]:
+        return
+    why = f"Database instance is not in {SINGLE_LEGAL[operation][0]} state."
+    if operation == "StartDBInstance":
+        why = (
+            f"Instance {found.id} cannot be started as it is not in one of the following statuses: "
+            "'stopped, inaccessible-encryption-credentials-recoverable, incompatible-network (only "
+            "valid for non-SqlServer instances)'."
+        )
+    elif operation == "StopDBInstance":
+        why = f"Instance {found.id} is not in {AVAILABLE} state."
+    raise AwsError("InvalidDBInstanceState", why)
 
 
 def legal_snapshot(region: Region, call: Call, parameter: str) -> Snapshot:

@@ -1,4 +1,7 @@
-"""DB instances: the first of a cluster is its writer, the others are readers."""
+"""DB instances: the first of a cluster is its writer, the others are readers.
+
+Those that are no cluster's are in single_instances.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaosaws_kms_lab.aurora import AVAILABLE, CREATING
 from chaosaws_kms_lab.calls import AwsError, Call
-from chaosaws_kms_lab.rds import clusters, encryption, find, secondary
+from chaosaws_kms_lab.rds import clusters, encryption, find, secondary, single_instances
 from chaosaws_kms_lab.rds.describe import describe_instance
 from chaosaws_kms_lab.rds.tables import PAGES
 from chaosaws_kms_lab.world import Cluster, Instance
@@ -19,11 +22,13 @@ __all__ = ["OPERATIONS"]
 
 # API reference, DescribeDBInstances, Filters.
 FILTERS: dict[str, Callable[[Any], set[str]]] = {
-    "db-cluster-id": lambda instance: {instance.cluster.id, instance.cluster.arn},
+    "db-cluster-id": lambda instance: (
+        set() if instance.cluster.single else {instance.cluster.id, instance.cluster.arn}
+    ),
     "db-instance-id": lambda instance: {instance.id, instance.arn},
     "dbi-resource-id": lambda instance: {instance.resource_id},
     "domain": lambda instance: set(),
-    "engine": lambda instance: {find.ENGINE},
+    "engine": lambda instance: {find.SINGLE_ENGINE if instance.cluster.single else find.ENGINE},
 }
 
 MOST = 16
@@ -33,6 +38,8 @@ SERVERLESS_V2 = "db.serverless"
 
 def create_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
+    if single_instances.wanted(params):
+        return single_instances.create(rds, call)
     find.check_engine(params["Engine"])
     name = find.new_identifier(params["DBInstanceIdentifier"], "DBInstanceIdentifier")
     if "DBClusterIdentifier" not in params:
@@ -75,6 +82,8 @@ def describe_db_instances(rds: Rds, call: Call) -> dict[str, Any]:
 
 def modify_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     instance = _legal(rds, call)
+    if instance.cluster.single:
+        single_instances.modify(instance, call)
     instance.promotion_tier = call.params.get("PromotionTier", instance.promotion_tier)
     instance.instance_class = call.params.get("DBInstanceClass", instance.instance_class)
     return {"DBInstance": describe_instance(rds, instance)}
@@ -98,6 +107,8 @@ def reboot_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
 
 def delete_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
     instance = _legal(rds, call)
+    if instance.cluster.single:
+        return single_instances.delete(rds, call, instance)
     described = describe_instance(rds, instance) | {"DBInstanceStatus": "deleting"}
     cluster = instance.cluster
     if instance is not cluster.instances[0] or len(cluster.instances) == 1:
@@ -108,7 +119,9 @@ def delete_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
 
 
 def start_or_stop_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
-    find.instance(rds.world.region(call.region), call.params["DBInstanceIdentifier"])
+    instance = find.instance(rds.world.region(call.region), call.params["DBInstanceIdentifier"])
+    if instance.cluster.single:
+        return single_instances.start_or_stop(rds, call, instance)
     # Aurora User Guide, aurora-cluster-stop-start: "you can't stop individual instances".
     raise AwsError(
         "InvalidParameterCombination",
@@ -121,6 +134,9 @@ def start_or_stop_db_instance(rds: Rds, call: Call) -> dict[str, Any]:
 
 def _legal(rds: Rds, call: Call) -> Instance:
     instance = find.instance(rds.world.region(call.region), call.params["DBInstanceIdentifier"])
+    if instance.cluster.single:
+        find.check_single(call.operation, instance.cluster)
+        return instance
     try:
         find.check_legal(call.operation, instance.cluster)
     except AwsError as error:

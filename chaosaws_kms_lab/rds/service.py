@@ -13,7 +13,7 @@ from chaosaws_kms_lab.aurora import Effect, Facts, State
 from chaosaws_kms_lab.data_misbehaviours import TERMINAL_COMES_BACK
 from chaosaws_kms_lab.rds import encryption, secondary
 from chaosaws_kms_lab.rds.recoverability import recoverable
-from chaosaws_kms_lab.rds.tables import EVENTS, WRITES
+from chaosaws_kms_lab.rds.tables import EVENTS, OF_INSTANCE, WRITES
 from chaosaws_kms_lab.secrets_manager import Secrets
 from chaosaws_kms_lab.world import (
     Cluster,
@@ -92,6 +92,13 @@ class DataPlane(Protocol):
     def restore_to(self, cluster: Cluster, source: Cluster, when: datetime | None) -> Job: ...
     def misbehave(self, cluster: Cluster, misbehaviour: DataMisbehaviour) -> None: ...
     def delete(self, cluster: Cluster) -> None: ...
+
+
+def _is_single(about: Cluster | Instance | Snapshot) -> bool:
+    """Whether it is an instance that is no cluster's, as a cluster of one, or a snapshot of it."""
+    if isinstance(about, Snapshot):
+        return about.origin.single
+    return isinstance(about, Cluster) and about.single
 
 
 @dataclass(frozen=True)
@@ -206,7 +213,7 @@ class Rds:
 
     def _clusters(self) -> Iterator[Cluster]:
         for region in self.world.regions():
-            yield from list(region.clusters.values())
+            yield from region.databases()
 
     def _step(self, cluster: Cluster, usable: bool) -> None:
         state, effects = aurora.step(
@@ -319,6 +326,8 @@ class Rds:
         self, event_id: str, about: Cluster | Instance | Snapshot, other: str = ""
     ) -> None:
         """Writes an RDS event; if it is about instances, and `about` a cluster, one for each."""
+        if _is_single(about):
+            event_id = OF_INSTANCE.get(event_id, event_id)
         source, categories, message = EVENTS[event_id]
         subjects: list[Cluster | Instance | Snapshot] = [about]
         if isinstance(about, Cluster) and source == "db-instance":

@@ -16,7 +16,7 @@ from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Encryption, Origin
 if TYPE_CHECKING:
     from chaosaws_kms_lab.rds.service import Job, Rds
 
-__all__ = ["OPERATIONS", "take_copy", "take_final"]
+__all__ = ["OPERATIONS", "delete", "take_copy", "take_copy_of", "take_final", "take_snapshot"]
 
 # API reference, DescribeDBClusterSnapshots, Filters.
 FILTERS: dict[str, Callable[[Any], set[str]]] = {
@@ -44,7 +44,9 @@ def create_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     tags = find.tags(params.get("Tags", []))
     if cluster.copy_tags_to_snapshot:
         tags = cluster.tags | tags
-    return {"DBClusterSnapshot": describe_snapshot(_take(rds, region, cluster, name, tags)[0])}
+    return {
+        "DBClusterSnapshot": describe_snapshot(take_snapshot(rds, region, cluster, name, tags)[0])
+    }
 
 
 def describe_db_cluster_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
@@ -62,14 +64,6 @@ def describe_db_cluster_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
     return find.paged("DBClusterSnapshots", [describe_snapshot(s) for s in snapshots], marker)
 
 
-def describe_db_snapshots(rds: Rds, call: Call) -> dict[str, Any]:
-    """Snapshots of instances without a cluster: the lab has none."""
-    if wanted := call.params.get("DBSnapshotIdentifier"):
-        raise AwsError("DBSnapshotNotFound", f"DBSnapshot {wanted} not found.")
-    snapshots, marker = PAGES.cut([], call.params)
-    return find.paged("DBSnapshots", snapshots, marker)
-
-
 def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     region, params = rds.world.region(call.region), call.params
     name = _check_new(region, call, params["TargetDBClusterSnapshotIdentifier"])
@@ -79,33 +73,13 @@ def copy_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
         # API reference: "If you … specify a value for KmsKeyId … an error".
         why = f"{source.id} is not encrypted: a copy of it cannot be."
         raise AwsError("InvalidParameterCombination", why)
-    opens = encryption.opened(rds.world, source.encryption, "The source snapshot KMS key")
-    held = None
-    if source.encryption:
-        held = _take_for_copy(rds, call, source, source.encryption, reference)
-    copied = source.tags if params.get("CopyTags") else {}
-    copy = _new(
-        rds,
-        region,
-        name,
-        source.origin,
-        held,
-        status="copying",
-        source_arn=source.arn,
-        tags=copied | find.tags(params.get("Tags", [])),
-    )
-    paths = rds.servers.snapshot_path(source), rds.servers.snapshot_path(copy)
-    seals, change = encryption.opened(rds.world, held), _ordered(rds, source, ROW_CHANGED)
-    if change:
-        change.over = True
-    _finish(rds, region, copy, rds.servers.copy(*paths, opens, seals, change))
-    return {"DBClusterSnapshot": describe_snapshot(copy)}
+    return {"DBClusterSnapshot": describe_snapshot(take_copy_of(rds, call, name, source))}
 
 
 def delete_db_cluster_snapshot(rds: Rds, call: Call) -> dict[str, Any]:
     region = rds.world.region(call.region)
     snapshot = find.legal_snapshot(region, call, "DBClusterSnapshotIdentifier")
-    _delete(rds, region, snapshot)
+    delete(rds, region, snapshot)
     return {"DBClusterSnapshot": describe_snapshot(snapshot) | {"Status": "deleted"}}
 
 
@@ -121,7 +95,7 @@ def take_final(rds: Rds, call: Call, cluster: Cluster) -> Job:
     name = _check_new(region, call, wanted)
     if cluster.encryption:
         encryption.unwrap(rds.world, cluster.encryption)
-    return _take(rds, region, cluster, name, {})[1]
+    return take_snapshot(rds, region, cluster, name, {})[1]
 
 
 def take_copy(rds: Rds, call: Call, cluster: Cluster, name: str, key: str) -> Snapshot:
@@ -134,6 +108,33 @@ def take_copy(rds: Rds, call: Call, cluster: Cluster, name: str, key: str) -> Sn
     job = rds.servers.snapshot(cluster, path, *encryption.opened(rds.world, held))
     _finish(rds, region, snapshot, job)
     return snapshot
+
+
+def take_copy_of(rds: Rds, call: Call, name: str, source: Snapshot) -> Snapshot:
+    """Makes a copy of a snapshot of either kind, under the key that the call names, or its own."""
+    params, region = call.params, rds.world.region(call.region)
+    opens = encryption.opened(rds.world, source.encryption, "The source snapshot KMS key")
+    held = None
+    if source.encryption:
+        held = _take_for_copy(rds, call, source, source.encryption, params.get("KmsKeyId"))
+    copied = source.tags if params.get("CopyTags") else {}
+    copy = _new(
+        rds,
+        region,
+        name,
+        source.origin,
+        held,
+        status="copying",
+        source_arn=source.arn,
+        original=source.original or source.created,
+        tags=copied | find.tags(params.get("Tags", [])),
+    )
+    paths = rds.servers.snapshot_path(source), rds.servers.snapshot_path(copy)
+    seals, change = encryption.opened(rds.world, held), _ordered(rds, source, ROW_CHANGED)
+    if change:
+        change.over = True
+    _finish(rds, region, copy, rds.servers.copy(*paths, opens, seals, change))
+    return copy
 
 
 # Internals
@@ -172,16 +173,17 @@ def _ordered(rds: Rds, source: Snapshot, *kinds: str) -> DataMisbehaviour | None
     return None
 
 
-def _take(
+def take_snapshot(
     rds: Rds, region: Region, cluster: Cluster, name: str, tags: dict[str, str]
 ) -> tuple[Snapshot, Job]:
     try:
         held = encryption.take_again(rds.world, cluster.encryption)
         key, context = encryption.opened(rds.world, held)
     except AwsError as why:
-        # CreateDBClusterSnapshot knows no KMSKeyNotAccessibleFault.
+        # CreateDBClusterSnapshot and CreateDBSnapshot know no KMSKeyNotAccessibleFault.
         message = f"The KMS key of {cluster.id} cannot be used: {why.message}"
-        raise AwsError("InvalidDBClusterStateFault", message) from why
+        code = "InvalidDBInstanceState" if cluster.single else "InvalidDBClusterStateFault"
+        raise AwsError(code, message) from why
     snapshot = _new(rds, region, name, cluster.origin, held, status="creating", tags=tags)
     job = rds.servers.snapshot(cluster, rds.servers.snapshot_path(snapshot), key, context)
     rds.write_event("RDS-EVENT-0074", snapshot)
@@ -194,15 +196,20 @@ def _new(
 ) -> Snapshot:
     snapshot = Snapshot(
         id=name,
-        arn=region.arn("rds", f"cluster-snapshot:{name}"),
+        arn=region.arn("rds", f"{'snapshot' if origin.single else 'cluster-snapshot'}:{name}"),
         origin=origin,
         created=rds.world.clock.utc(),
         encryption=held,
         available_at=rds.now() + rds.world.profile.snapshot,
         **more,
     )
-    region.snapshots[name] = snapshot
+    _shelf(region, snapshot)[name] = snapshot
     return snapshot
+
+
+def _shelf(region: Region, snapshot: Snapshot) -> dict[str, Snapshot]:
+    """Where snapshots of its kind are."""
+    return region.db_snapshots if snapshot.origin.single else region.snapshots
 
 
 def _finish(rds: Rds, region: Region, snapshot: Snapshot, job: Job) -> None:
@@ -218,8 +225,8 @@ def _finish(rds: Rds, region: Region, snapshot: Snapshot, job: Job) -> None:
     )
 
 
-def _delete(rds: Rds, region: Region, snapshot: Snapshot) -> None:
-    del region.snapshots[snapshot.id]
+def delete(rds: Rds, region: Region, snapshot: Snapshot) -> None:
+    del _shelf(region, snapshot)[snapshot.id]
     rds.servers.snapshot_path(snapshot).unlink(missing_ok=True)
     rds.release(snapshot.encryption)
 
@@ -229,5 +236,4 @@ OPERATIONS = {
     "CreateDBClusterSnapshot": create_db_cluster_snapshot,
     "DeleteDBClusterSnapshot": delete_db_cluster_snapshot,
     "DescribeDBClusterSnapshots": describe_db_cluster_snapshots,
-    "DescribeDBSnapshots": describe_db_snapshots,
 }

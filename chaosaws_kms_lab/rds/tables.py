@@ -13,7 +13,16 @@ from chaosaws_kms_lab.aurora import (
 )
 from chaosaws_kms_lab.calls import Paging
 
-__all__ = ["EVENTS", "LEGAL", "MODIFIABLE", "PAGES", "SNAPSHOT_LEGAL", "WRITES"]
+__all__ = [
+    "EVENTS",
+    "LEGAL",
+    "MODIFIABLE",
+    "OF_INSTANCE",
+    "PAGES",
+    "SINGLE_LEGAL",
+    "SNAPSHOT_LEGAL",
+    "WRITES",
+]
 
 PAGES = Paging("MaxRecords", 100, 20, 100, "InvalidParameterValue", "InvalidParameterValue")
 
@@ -43,11 +52,23 @@ LEGAL: dict[str, tuple[str, ...]] = {
     "StopDBCluster": (AVAILABLE,),
 }
 
+# API reference, InvalidDBInstanceState. The same of an instance that is no cluster's.
+SINGLE_LEGAL: dict[str, tuple[str, ...]] = {
+    "CreateDBSnapshot": (AVAILABLE,),
+    "DeleteDBInstance": (AVAILABLE, STOPPED, CREATING, *GONE),
+    "ModifyDBInstance": (AVAILABLE,),
+    "RebootDBInstance": (AVAILABLE,),
+    "StartDBInstance": (STOPPED, RECOVERABLE),
+    "StopDBInstance": (AVAILABLE,),
+}
+
 # API reference, InvalidDBClusterSnapshotStateFault. Operation → the snapshot's statuses.
 SNAPSHOT_LEGAL: dict[str, tuple[str, ...]] = {
     "CopyDBClusterSnapshot": ("available",),
     "DeleteDBClusterSnapshot": ("available", "failed"),
     "RestoreDBClusterFromSnapshot": ("available",),
+    "CopyDBSnapshot": ("available",),
+    "DeleteDBSnapshot": ("available", "failed"),
 }
 
 # ModifyDBCluster: parameter → attribute of the cluster.
@@ -82,6 +103,10 @@ EVENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "RDS-EVENT-0075": ("db-cluster-snapshot", ("creation",), "Manual cluster snapshot created."),
     "RDS-EVENT-0005": ("db-instance", ("creation",), "DB instance created."),
     "RDS-EVENT-0003": ("db-instance", ("deletion",), "DB instance deleted."),
+    "RDS-EVENT-0087": ("db-instance", ("notification",), "DB instance stopped."),
+    "RDS-EVENT-0088": ("db-instance", ("notification",), "DB instance started."),
+    "RDS-EVENT-0040": ("db-snapshot", ("creation",), "Creating manual snapshot."),
+    "RDS-EVENT-0042": ("db-snapshot", ("creation",), "Manual snapshot created."),
     "RDS-EVENT-0006": ("db-instance", ("availability",), "DB instance restarted."),
     "RDS-EVENT-0418": (
         "db-instance", ("failure",),
@@ -107,4 +132,12 @@ WRITES: dict[Effect, tuple[str, ...]] = {
     Effect.KEY_BACK: ("RDS-EVENT-0420",),
     Effect.STARTED: ("RDS-EVENT-0151",),
     Effect.STOPPED: ("RDS-EVENT-0150",),
+}
+
+# An event of a cluster → that of an instance that is no cluster's.
+OF_INSTANCE = {
+    "RDS-EVENT-0150": "RDS-EVENT-0087",
+    "RDS-EVENT-0151": "RDS-EVENT-0088",
+    "RDS-EVENT-0074": "RDS-EVENT-0040",
+    "RDS-EVENT-0075": "RDS-EVENT-0042",
 }

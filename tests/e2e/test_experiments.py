@@ -223,7 +223,7 @@ def test_what_cloudtrail_does_not_tell_is_unknown(chaos, kind):
     key = ran.summary["key"]
     for call in ("DisableKey", "EnableKey"):
         assert f"{call} of {key}: not delivered within 900 s" in said
-    assert any(each.startswith("a failed Decrypt of the cluster ") for each in said)
+    assert any(each.startswith("a failed Decrypt of the database ") for each in said)
     assert any(each.startswith("CloudTrail could not be asked: cloudtrail:Look") for each in said)
     assert said[-1] == "objective misattributed_calls could not be judged"
     assert missed(ran) == []

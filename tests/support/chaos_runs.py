@@ -8,6 +8,7 @@ import signal
 
 import psutil
 
+from chaosaws_kms_ext.aws import rds
 from tests.support.chaos import ROOT
 
 
@@ -45,11 +46,13 @@ def switch_role(lab_as_aws, name="switch"):
     """A role that may put this key and its clusters back, and nothing else."""
     iam = lab_as_aws.client("iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
-    of = "arn:aws:rds:eu-west-1:123456789012:cluster:"
-    clusters = [f"{of}{each['id']}" for each in lab_as_aws.lab.clusters]
+    of = "arn:aws:rds:eu-west-1:123456789012:"
+    named = [each["id"] for each in lab_as_aws.lab.clusters]
+    databases = [f"{of}{rds.kind_of(each).resource(each)}" for each in named]
+    start = [f"rds:{kind.start_operation}" for kind in rds.KINDS]
     statements = [
         {"Effect": "Allow", "Action": "kms:EnableKey", "Resource": lab_as_aws.key},
-        {"Effect": "Allow", "Action": "rds:StartDBCluster", "Resource": clusters},
+        {"Effect": "Allow", "Action": start, "Resource": databases},
     ]
     policy = {"Version": "2012-10-17", "Statement": statements}
     iam.put_role_policy(RoleName=name, PolicyName="switch", PolicyDocument=json.dumps(policy))

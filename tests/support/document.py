@@ -165,6 +165,8 @@ Throughout:
   costs nothing.
 - A cluster's live data are not encrypted on disk: its key decides whether its servers run.
   Snapshots are encrypted.
+- An instance that is no cluster's (engine `postgres`) has a server of its own, and is inaccessible
+  7200 AWS seconds after its key is lost, in both profiles; it comes back by StartDBInstance only.
 - Instances share a volume, as on Aurora: a failover hands it to a reader. Readers are PostgreSQL's
   own streaming replicas.
 - A parameter that the lab has no use for is taken and forgotten; a cluster's subnet group and

@@ -69,6 +69,21 @@ class StoreLab(InProcessLab):
         for _ in range(3):
             self.pass_time(600)
 
+    def new_instance(self, name: str, key: str) -> None:
+        """An available instance that is no cluster's."""
+        self._make(
+            "CreateDBInstance",
+            DBInstanceIdentifier=name,
+            DBInstanceClass="db.m6g.large",
+            Engine="postgres",
+            AllocatedStorage=20,
+            StorageEncrypted=True,
+            KmsKeyId=key,
+            Tags=[{"Key": TAG, "Value": VALUE}],
+        )
+        for _ in range(3):
+            self.pass_time(600)
+
     def aws(self) -> Aws:
         """The extension's own access to it."""
         made = Aws(REGION, f"http://{ADDRESS}", lab=credentials(self.log.parent))

@@ -76,7 +76,7 @@ def place(lab_as_aws, principal="", switch_role=""):
     return Place(
         account=ACCOUNT,
         region=lab_as_aws.lab.region,
-        cluster="orders",
+        cluster=lab_as_aws.lab.clusters[0]["id"],
         others=tuple(each["id"] for each in lab_as_aws.lab.clusters[1:]),
         key=lab_as_aws.key.rpartition("/")[2],
         principal=principal,

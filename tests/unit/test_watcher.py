@@ -14,6 +14,7 @@ import pytest
 
 from chaosaws_kms_ext import watcher as watcher_module
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.aws.cluster import CLUSTER
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import describe
 from chaosaws_kms_ext.guard.guard import Target
@@ -135,7 +136,7 @@ def test_the_cluster_that_the_run_is_about_is_not_watched_again(lab, run, cluste
 
 def test_the_live_line_counts_down_to_the_deletion_of_the_key():
     key = Key(ARN, "PendingDeletion", "CUSTOMER", "1", datetime.now(UTC) + timedelta(hours=36.52))
-    look = Look(0, 0, key, SimpleNamespace(status="available"))
+    look = Look(0, 0, key, SimpleNamespace(status="available", kind=CLUSTER))
     assert look.in_words() == ["key PendingDeletion, deleted in 36.5 h", "cluster available"]
     kept = replace(look, key=replace(key, state="Disabled", deletion_date=None))
     assert kept.in_words() == ["key Disabled", "cluster available"]

@@ -71,7 +71,7 @@ def _where(conditions: Conditions | None) -> str:
     settings = conditions.settings
     if settings.target == "lab":
         return f"on the lab (speed {settings.lab_speed:g}): its times are the lab's, not AWS'"
-    return f"on AWS, {settings.cluster_id or 'no cluster'} in {conditions.region}"
+    return f"on AWS, {settings.target_id or 'no cluster'} in {conditions.region}"
 
 
 def _facts(tail: Tail, moment: Moment) -> list[str]:

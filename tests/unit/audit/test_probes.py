@@ -105,7 +105,7 @@ def test_what_is_not_delivered_is_unknown_and_not_absent(orders_is_back, monkeyp
         f"DisableKey of {key}: not delivered within 0.2 s",
         f"EnableKey of {key}: not delivered within 0.2 s",
     ]
-    assert found["unknown"][2].startswith("a failed Decrypt of the cluster (aws:rds:dbc-id: ")
+    assert found["unknown"][2].startswith("a failed Decrypt of the database (aws:rds:dbc-id: ")
     assert found["first_failed_decrypt"] is None
 
 
@@ -211,8 +211,8 @@ def put_policy(number, seconds):
 def test_of_others_the_first_call_between_two_looks_took_it_and_the_last_gave_it_back():
     seen, back = NOON + timedelta(seconds=9), NOON + timedelta(seconds=12)
     audit = probes._Audit(
-        "PutKeyPolicy", "PutKeyPolicy", Told(put_policy(1, 5), put_policy(2, 10)), KEY, "", NOON,
-        seen, back, slack=timedelta(seconds=5), by_others=True,
+        "PutKeyPolicy", "PutKeyPolicy", Told(put_policy(1, 5), put_policy(2, 10)), KEY, ("", ""),
+        NOON, seen, back, slack=timedelta(seconds=5), by_others=True,
     )  # fmt: skip
     audit.find_calls()
     assert (audit.disabled.id, audit.enabled.id) == ("1", "2")
@@ -247,3 +247,17 @@ def test_calls_that_nothing_points_to_are_unknown_and_not_waited_for():
     audit.find_calls()
     assert audit.missing_calls() == []
     assert "neither its state nor its policy showed a call" in audit.said()["unknown"][-1]
+
+
+@pytest.mark.parametrize(
+    ("named", "database"),
+    [
+        ({"dBClusterIdentifier": "orders"}, "orders"),
+        ({"dbClusterIdentifier": "orders"}, "orders"),
+        ({"dBInstanceIdentifier": "orders"}, "db:orders"),
+    ],
+)
+def test_a_start_is_of_the_database_that_it_names_and_of_its_kind(named, database):
+    event = Logged("1", NOON, "arn:you", "", named, frozenset())
+    asked = ("orders", "db:orders", "carts")
+    assert [each for each in asked if event.about_database(each)] == [database]

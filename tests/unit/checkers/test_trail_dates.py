@@ -69,5 +69,7 @@ def test_a_start_by_others_is_as_exact_as_its_date():
         (30 + 1 + CLOCKS) * SECOND,
         1 + 2 * CLOCKS,
     )
+    of = started_by_others(audited(started_by=by(30), cluster="db:orders"))
+    assert of.details["cluster"] == "db:orders"
     assert started_by_others(audited(started_by=None)) is None
     assert started_by_others(history()) is None

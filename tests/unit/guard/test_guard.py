@@ -394,8 +394,11 @@ class Altered(Aws):
             {"StorageEncryptionType": "sse-rds", "KmsKeyId": ""},
             "under one that AWS owns (sse-rds), which nobody can disable",
         ),
-        ({"Engine": "docdb"}, "orders is no Aurora cluster, but docdb"),
-        ({"Engine": "postgres"}, "orders is no Aurora cluster, but postgres"),
+        ({"Engine": "docdb"}, "orders is a DocumentDB cluster, of which no document says"),
+        (
+            {"Engine": "postgres"},
+            "orders is a Multi-AZ DB cluster, which cannot be stopped and started",
+        ),
         ({"EngineMode": "parallelquery"}, "orders has the engine mode parallelquery"),
         ({"GlobalClusterIdentifier": "g"}, "orders is a member of the global database g"),
         ({"BackupRetentionPeriod": 0}, "orders has no backups (retention 0)"),
@@ -534,20 +537,25 @@ def test_another_cluster_that_a_run_has_made_needs_no_other_tag(asked, rds, pair
     assert asked.refusals(name, blast_radius=2, **WITHOUT_BACKUP) == []
 
 
-def test_an_instance_that_is_no_clusters_could_not_be_brought_back():
+def test_an_instance_that_is_no_clusters_is_brought_back_as_other_clusters_are(asked):
     key = "arn:aws:kms:eu-west-1:123456789012:key/k"
     said = [
-        {"DBInstanceIdentifier": "legacy", "KmsKeyId": key},
+        {"DBInstanceIdentifier": "legacy", "KmsKeyId": key, "DbiResourceId": "db-1"},
         {"DBInstanceIdentifier": "orders-1", "DBClusterIdentifier": "orders", "KmsKeyId": key},
         {"DBInstanceIdentifier": "apart", "KmsKeyId": f"{key}2"},
     ]
     there = Survey(clusters=[], instances=said, cluster_snapshots=[], snapshots=[], grants=[])
-    (found,) = beside(None, [], there.single_instances(key))
-    assert found.state == "refused"
-    assert found.why == (
-        "the instance legacy, which is no cluster's, is under the same key: no run could bring it "
-        "back"
-    )
+    orders = asked.inspect().target.cluster
+    (legacy,) = there.beside(key, orders)
+    assert (legacy.id, legacy.in_words) == ("db:legacy", "the instance legacy")
+    found = {each.why for each in beside(asked.aws, [legacy]) if each.state == "refused"}
+    assert found == {
+        "the instance legacy, which is under the same key, is not available before the fault "
+        "(legacy is unknown): nobody could tell what the loss of the key has broken",
+        "db:legacy has no backups (retention 0), which the recoverable state takes: after a loss "
+        "of the key it could not be recovered",
+        "the instance legacy does not carry the tag chaos:allow=kms: add it to allow this",
+    }
 
 
 def test_a_cluster_that_the_key_encrypts_in_part_only_does_not_go_with_it(asked):
@@ -557,7 +565,7 @@ def test_a_cluster_that_the_key_encrypts_in_part_only_does_not_go_with_it(asked)
     there = Survey(clusters=[said], instances=[], cluster_snapshots=[], snapshots=[], grants=[])
     orders = asked.inspect().target.cluster
     assert [str(each) for each in there.others(key, orders)] == ["cluster partly"]
-    assert there.clusters_beside(key, orders) == []
+    assert there.beside(key, orders) == []
 
 
 def test_without_consent_to_their_number_nothing_more_is_said_of_others(asked, rds, pair):
@@ -811,8 +819,8 @@ def many(tmp_path_factory):
 
 
 TOO_MANY = (
-    "599 other clusters are under the same key, and a run brings back at most 19 beside its own: "
-    "take a cluster whose key encrypts fewer"
+    "599 other databases are under the same key, and a run brings back at most 19 beside its own: "
+    "take one whose key encrypts fewer"
 )
 
 

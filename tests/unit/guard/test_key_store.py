@@ -198,3 +198,12 @@ def test_all_keys_of_a_store_are_found_though_they_come_in_pages(lab, monkeypatc
         lab.new_key("", store=False)
     assert {key.arn for key in key_stores.keys(lab.aws(), lab.store)} == wanted
     assert lab.operations().count("ListKeys") == 4
+
+
+def test_an_instance_under_another_key_of_the_store_is_brought_back_as_well(lab):
+    lab.new_instance("reports", lab.new_key("other"))
+    (why,) = refusals(lab)
+    assert "instance reports" in why
+    found = inspect(lab, blast_radius=2)
+    assert found.refusals == []
+    assert [each.id for each in found.target.others] == ["db:reports"]

@@ -193,6 +193,25 @@ def test_other_clusters_under_the_key_are_started_by_name_each_by_a_schedule():
     assert "carts" not in json.dumps(json.loads(printed("make", *given, *others)[1]))
 
 
+def test_an_instance_is_started_by_a_call_of_its_own():
+    arn = "arn:aws:rds:eu-west-1:123456789012"
+    where = ["--account", "123456789012", "--region", "eu-west-1", "--key", KEY]
+    options = ["--instance", "orders", "--other-cluster", "carts", "--other-instance", "legacy"]
+    for name in ("run", "switch"):
+        document = json.loads(printed(name, *where, *options)[1])
+        (start,) = statements(document, "rds:StartDBInstance")
+        assert start["Resource"] == [f"{arn}:db:orders", f"{arn}:db:legacy"]
+        (other,) = statements(document, "rds:StartDBCluster")
+        assert other["Resource"] == f"{arn}:cluster:carts"
+        alone = json.loads(printed(name, *where, CHAOS_INSTANCE_ID="orders")[1])
+        assert statements(alone, "rds:StartDBCluster") == []
+        assert statements(alone, "rds:StartDBInstance")[0]["Resource"] == f"{arn}:db:orders"
+        of_cluster = json.loads(printed(name, *where, "--cluster", "orders")[1])
+        assert statements(of_cluster, "rds:StartDBInstance") == []
+    made = json.loads(printed("make", *where, "--instance", "orders")[1])
+    assert f"{arn}:db:orders" not in json.dumps(made)
+
+
 def test_the_settings_name_what_no_option_does():
     env = {"CHAOS_CLUSTER_ID": "orders", "CHAOS_KEY_ID": KEY, "AWS_REGION": "eu-west-1"}
     assert json.loads(printed("switch", **env)[1]) == policy(Caller.SWITCH, HERE)
@@ -212,7 +231,14 @@ def test_the_settings_name_what_no_option_does():
         (["--other-cluster", "or*"], "--other-cluster must be the id of a DB cluster, not 'or*'"),
         (
             [word for n in range(20) for word in ("--other-cluster", f"c{n}")],
-            "a run brings back at most 19 clusters beside its own, not 20",
+            "a run brings back at most 19 databases beside its own, not 20",
+        ),
+        (["--instance", "db:orders"], "--instance must be the id of a DB instance"),
+        (["--other-instance", "or*"], "--other-instance must be the id of a DB instance"),
+        (
+            ["--cluster", "orders", "--instance", "orders"],
+            "--cluster (or CHAOS_CLUSTER_ID) and --instance (or CHAOS_INSTANCE_ID) each name the "
+            "database of the run: leave one out",
         ),
         (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
         (["--secret", "*"], "--secret must be the name or the ARN of a secret"),

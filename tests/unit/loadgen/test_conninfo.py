@@ -216,3 +216,11 @@ def test_a_token_for_the_reader_endpoint_is_one_for_its_address(begin, on_lab):
     with open(named["passfile"]) as file:
         (line,) = file.read().splitlines()
     assert line.startswith("ro.example:6000:*:app:ro.example\\:6000/?Action=connect")
+
+
+def test_a_database_that_does_not_speak_postgresql_is_refused(begin):
+    run = begin()
+    for engine in ("aurora-mysql", "mysql", "docdb"):
+        with pytest.raises(Refused, match=f"orders is of the engine {engine}, and the load speaks"):
+            conninfo_for(run, cluster("orders", 5432, Engine=engine))
+    assert conninfo_for(run, cluster("orders", 5432, Engine="postgres"))

@@ -164,6 +164,21 @@ WRONG = {
     ],
     "reader_load": ["true", "1", "YES", "main"],
     "reader_rate": ["-1", "1000001", "nan", "inf", "half", "1" * 1_000_000],
+    "instance_id": [
+        "-orders",
+        "orders-",
+        "a--b",
+        "db:orders",
+        "1st",
+        "o_r",
+        "ö",
+        "a b",
+        "a" * 64,
+        "a" * 1_000_000,
+        "arn:aws:rds:eu-west-1:123456789012:db:orders",
+        "orders\0",
+    ],
+    "lab_database": ["Instance", "db", "postgres", "yes", "cluster instance"],
     "lab_key_store": ["yes", "CloudHSM", "AWS_CLOUDHSM", "none"],
     "lab_secondary_keys": ["1", "YES", "master-secret"],
     "lab_recoverable_for": ["0", "-1", "8 days", "for ever", "nan"],
@@ -225,6 +240,27 @@ def test_a_file_that_is_not_there_says_from_where_it_was_looked_for(tmp_path, mo
 )
 def test_what_could_not_be_read_contradicts_nothing(given):
     assert ";" not in refused(**given)
+
+
+def test_a_run_is_about_a_cluster_or_an_instance_and_not_both():
+    aws = {"CHAOS_TARGET": "aws", "CHAOS_INSTANCE_ID": "orders"}
+    assert parse({}, aws).target_id == "db:orders"
+    assert parse({}, {"CHAOS_TARGET": "aws", "CHAOS_CLUSTER_ID": "orders"}).target_id == "orders"
+    assert Settings().target_id == ""
+    said = refused(**aws, CHAOS_CLUSTER_ID="carts")
+    assert said == (
+        "CHAOS_CLUSTER_ID names carts and CHAOS_INSTANCE_ID orders: a run is about one of them, so "
+        "leave the other out"
+    )
+    said = refused(CHAOS_TARGET="aws", CHAOS_CLUSTER_ID="db:orders")
+    assert said.endswith("set CHAOS_INSTANCE_ID=orders in its place")
+    assert "CHAOS_INSTANCE_ID names another" in refused(CHAOS_INSTANCE_ID="orders")
+
+
+def test_a_labs_instance_has_no_readers():
+    lab = {"CHAOS_LAB_DATABASE": "instance"}
+    assert parse({}, lab).lab_database == "instance"
+    assert "has no readers" in refused(**lab, CHAOS_LAB_READERS="1")
 
 
 def test_a_folder_that_is_gone_is_no_traceback(tmp_path, monkeypatch):

@@ -270,7 +270,7 @@ def test_a_lab_is_a_port_of_this_machine_and_nothing_else(key, tmp_path, endpoin
 
 
 NEWER = {
-    "a newer schema": lambda said: said | {"schema": 5},
+    "a newer schema": lambda said: said | {"schema": 6},
     "no schema": lambda said: {k: v for k, v in said.items() if k != "schema"},
     "a schema that is none": lambda said: said | {"schema": True},
     "a field more": lambda said: said | {"second_key": "x"},
@@ -502,7 +502,7 @@ def test_the_ledger_is_believed_no_more_than_the_journal(lab, kms, key):
     }  # fmt: skip
     path = folder / "r1.json"
     for change in (
-        {"schema": 3},
+        {"schema": 4},
         {"endpoint": "http://127.0.0.1:80"},
         {"more": 1},
         {"run": "r2"},

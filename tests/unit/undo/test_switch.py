@@ -51,9 +51,16 @@ def test_what_starts_another_cluster_is_ours_and_no_call_of_the_undo():
     assert not starts("carts", f"start-99-{KEY.rpartition('/')[2]}").is_ours
 
 
+def test_what_starts_an_instance_is_ours_too():
+    call = Call("rds", "StartDBInstance", {"DBInstanceIdentifier": "orders"})
+    found = starts("db:orders", names.schedules(KEY)[2], call=call)
+    assert found.is_ours
+    assert found.starts
+
+
 def test_more_clusters_than_there_are_schedules_are_refused():
     many = [f"c{number}" for number in range(names.MOST_CLUSTERS + 1)]
-    with pytest.raises(Refused, match="the switch can start 20 clusters, not 21"):
+    with pytest.raises(Refused, match="the switch can start 20 databases, not 21"):
         arm(None, "", run="r1", owner="o", clusters=many, key=KEY, undo=UNDO, after=1)
 
 
@@ -84,6 +91,15 @@ def test_what_connects_no_key_store_is_not(params):
         {"call": Call("kms", "EnableKey", {"KeyId": "arn:aws:kms:eu-west-1:1:key/another"})},
         {"call": Call("rds", "StartDBCluster", {"DBClusterIdentifier": "payments"})},
         {"call": Call("kms", "EnableKey", {"KeyId": KEY, "More": "x"})},
+        {"call": Call("rds", "StartDBInstance", {"DBInstanceIdentifier": "orders"})},
+        {
+            "cluster": "db:orders",
+            "call": Call("rds", "StartDBCluster", {"DBClusterIdentifier": "orders"}),
+        },
+        {
+            "cluster": "db:orders",
+            "call": Call("rds", "StartDBInstance", {"DBInstanceIdentifier": "payments"}),
+        },
     ],
 )
 def test_a_schedule_that_does_something_else_is_not(change):
