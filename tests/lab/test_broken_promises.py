@@ -69,5 +69,5 @@ def test_a_new_cluster_is_under_another_key_than_was_asked_for():
 def test_none_of_them_names_a_cluster():
     lab = Kms()
     for kind in ("deny-ignored", "import-breaks-reads", "create-ignores-key"):
-        with pytest.raises(data_misbehaviours.BadOrder, match="is about every key"):
+        with pytest.raises(data_misbehaviours.BadOrder, match="is about no single cluster"):
             data_misbehaviours.order(lab.world, {"kind": kind, "cluster": "orders"})
