@@ -40,10 +40,8 @@ def copy_to(folder: Path) -> list[Path]:
 
     Returns the files. Raises AlreadyThere before it copies anything, and OSError.
     """
-    copies = {
-        folder / source.parent.name / source.name: source
-        for source in [*sorted(EXPERIMENTS.glob("*.json")), *sorted(PROBES.glob("*.py"))]
-    }
+    found = [*EXPERIMENTS.glob("*.json"), *EXPERIMENTS.glob("plans/*.toml"), *PROBES.glob("*.py")]
+    copies = {folder / source.relative_to(HERE): source for source in sorted(found)}
     for copy in copies:
         if copy.exists() or copy.is_symlink():
             raise AlreadyThere(f"{copy} is there already: name another folder, or move it away")

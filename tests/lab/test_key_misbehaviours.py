@@ -324,7 +324,10 @@ def test_what_was_cleared_does_not_happen(lab, rds, kms, misbehaviours, cluster,
     [
         ({"kind": KEEPS}, "needs a cluster"),
         ({"kind": KEEPS, "cluster": "nobody"}, "there is no cluster 'nobody'"),
-        ({"kind": "context-ignored", "cluster": "orders"}, "about no single cluster: it names none"),
+        (
+            {"kind": "context-ignored", "cluster": "orders"},
+            "about no single cluster: it names none",
+        ),
         (
             {"kind": KEEPS, "cluster": "orders", "seed": 3},
             "seed is for lose-writes, change-writes and row-changed-in-copy, not for copy-keeps",

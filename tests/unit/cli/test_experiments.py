@@ -30,7 +30,7 @@ def test_a_copy_is_what_the_repository_has_and_names_files_that_are_there(tmp_pa
     done = call("--copy", str(folder))
     assert done.exit_code == 0
     assert f"cd '{folder}'" in done.output
-    for kind in ("experiments/*.json", "probes/*.py"):
+    for kind in ("experiments/*.json", "experiments/plans/*.toml", "probes/*.py"):
         files = sorted(path.relative_to(ROOT) for path in ROOT.glob(kind))
         assert sorted(path.relative_to(folder) for path in folder.glob(kind)) == files
         assert filecmp.cmpfiles(ROOT, folder, files, shallow=False)[0] == files
