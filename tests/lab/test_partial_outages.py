@@ -624,7 +624,7 @@ OUTAGE = {"kind": "freeze-share", "share": 0.5, "seconds": 60}
         ({"kind": "flap", "times": 2, "down": 1}, "^flap needs up: "),
         (
             {"kind": "drop-packets", "seconds": 1},
-            "^seconds is for slow-recovery, freeze-share",
+            "^seconds is for slow-recovery, detection-lag, freeze-share",
         ),
         ({"kind": "lose-reader", "seconds": 60}, "^orders has no reader that could be lost$"),
     ],
