@@ -591,10 +591,13 @@ def test_thirty_lives_leave_no_descriptor_and_no_thread(postgres, certificates):
     inside = process.num_fds(), threading.active_count()
     for number in range(30):
         life(freeze=number % 2 == 0)
-    assert (process.num_fds(), threading.active_count()) == inside
+    # Fewer: what an earlier test has closed may still have been there.
+    assert process.num_fds() <= inside[0]
+    assert threading.active_count() <= inside[1]
     proxies.close()
     proxies.close()
-    assert (process.num_fds(), threading.active_count()) == before
+    assert process.num_fds() <= before[0]
+    assert threading.active_count() <= before[1]
 
 
 def test_clients_that_misbehave_or_go_away_leave_nothing(
