@@ -63,9 +63,7 @@ MACHINES = st.builds(
     Machine,
     since=AGES,
     ahead=st.integers(-400 * 86400 * SECOND, 400 * 86400 * SECOND),
-    drifts=st.lists(
-        st.tuples(st.floats(0.1, 40), st.floats(-MOST, MOST)), min_size=1, max_size=6
-    ),
+    drifts=st.lists(st.tuples(st.floats(0.1, 40), st.floats(-MOST, MOST)), min_size=1, max_size=6),
 )
 TAKES = st.sampled_from([0, 50_000, MS, 30 * MS, 400 * MS, SECOND])
 
