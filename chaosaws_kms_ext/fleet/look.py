@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.cluster import CLUSTER
 from chaosaws_kms_ext.guard.backups import taken
+from chaosaws_kms_ext.guard.inventory import Described, is_alone, listed
 from chaosaws_kms_ext.report.kept import KeptRun
 
 __all__ = ["Exposed", "Rehearsal", "look", "regions", "rehearsals"]
 
-MOST = 100
-"""Records a page, of RDS."""
 DAY = 86400.0
 SHOWN = 5
 """Others under the key that are named."""
-
-Described = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,17 +97,14 @@ def look(
 
     A page of a hundred clusters, instances or snapshots is one call, and each key another one.
     """
-    pages = {"MaxRecords": MOST}
-    clusters = aws.pages("rds", "DescribeDBClusters", pages, "DBClusters")
+    clusters = listed(aws, "DBClusters")
     if not clusters:
         return []
-    instances = aws.pages("rds", "DescribeDBInstances", pages, "DBInstances")
-    snapshots = aws.pages("rds", "DescribeDBClusterSnapshots", pages, "DBClusterSnapshots")
-    of_instances = aws.pages("rds", "DescribeDBSnapshots", pages, "DBSnapshots")
+    snapshots = listed(aws, "DBClusterSnapshots")
     keys = {
         arn: _key(aws, arn) for arn in {str(each["KmsKeyId"]) for each in clusters if _key_of(each)}
     }
-    users = _users(clusters, instances, snapshots, of_instances)
+    users = _users(clusters, listed(aws, "DBInstances"), snapshots, listed(aws, "DBSnapshots"))
     known = {str(each.get("DBClusterSnapshotArn")): each for each in snapshots}
     copies: dict[str, list[Copy]] = defaultdict(list)
     for each in snapshots:
@@ -156,30 +150,26 @@ def _users(
     instances: Sequence[Described],
     snapshots: Sequence[Described],
     of_instances: Sequence[Described],
-) -> dict[str, Counter[tuple[str, str]]]:
+) -> dict[str, set[tuple[str, str]]]:
     """Key → what is under it, each as whose it is and its name."""
-    found: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for kind, owner, name, those in (
         ("cluster", "DBClusterIdentifier", "DBClusterIdentifier", clusters),
-        ("instance", "DBInstanceIdentifier", "DBInstanceIdentifier", _single(instances)),
+        ("instance", "DBInstanceIdentifier", "DBInstanceIdentifier", filter(is_alone, instances)),
         ("snapshot", "DBClusterIdentifier", "DBClusterSnapshotIdentifier", snapshots),
         ("snapshot", "DBInstanceIdentifier", "DBSnapshotIdentifier", of_instances),
     ):
         for each in those:
             if key := _key_of(each):
-                found[key][(str(each.get(owner)), f"{kind} {each.get(name)}")] += 1
+                found[key].add((str(each.get(owner)), f"{kind} {each.get(name)}"))
     return found
-
-
-def _single(instances: Sequence[Described]) -> list[Described]:
-    return [each for each in instances if not each.get("DBClusterIdentifier")]
 
 
 def _exposed(
     region: str,
     cluster: Described,
     keys: Mapping[str, kms.Key | None],
-    users: Mapping[str, Counter[tuple[str, str]]],
+    users: Mapping[str, set[tuple[str, str]]],
     copies: Mapping[str, Sequence[Copy]],
     rehearsed: Mapping[tuple[str, str], Rehearsal],
     now: datetime,

@@ -11,7 +11,16 @@ from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.rds import cluster_of, instance_of
 
-__all__ = ["Described", "Survey", "User", "databases_under", "survey", "under"]
+__all__ = [
+    "Described",
+    "Survey",
+    "User",
+    "databases_under",
+    "is_alone",
+    "listed",
+    "survey",
+    "under",
+]
 
 Described = Mapping[str, Any]
 
@@ -80,7 +89,7 @@ class Survey:
         )
         return [
             *(cluster_of(c, (i for i in self.instances if _is_of(i, c))) for c in clusters),
-            *(instance_of(each) for each in instances if _is_alone(each)),
+            *(instance_of(each) for each in instances if is_alone(each)),
         ]
 
     def snapshots_of(self, database: Database) -> list[Described]:
@@ -100,17 +109,26 @@ class Survey:
                     yield User(kind, str(each[name])), each
 
 
+def is_alone(instance: Described) -> bool:
+    """Whether an instance is no cluster's."""
+    return not instance.get("DBClusterIdentifier")
+
+
+def listed(aws: Aws, items: str) -> list[Described]:
+    """All of RDS in the Region that an operation lists: `DBClusters`, say, of DescribeDBClusters.
+
+    One call per page; raises AwsError.
+    """
+    return [*aws.pages("rds", f"Describe{items}", {"MaxRecords": MOST}, items)]
+
+
 def survey(aws: Aws, key_arn: str) -> Survey:
     """Reads everything, with one call per page; raises AwsError."""
-
-    def listed(operation: str, items: str) -> list[Described]:
-        return [*aws.pages("rds", operation, {"MaxRecords": MOST}, items)]
-
     return Survey(
-        clusters=listed("DescribeDBClusters", "DBClusters"),
-        instances=listed("DescribeDBInstances", "DBInstances"),
-        cluster_snapshots=listed("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
-        snapshots=listed("DescribeDBSnapshots", "DBSnapshots"),
+        clusters=listed(aws, "DBClusters"),
+        instances=listed(aws, "DBInstances"),
+        cluster_snapshots=listed(aws, "DBClusterSnapshots"),
+        snapshots=listed(aws, "DBSnapshots"),
         grants=[*aws.pages("kms", "ListGrants", {"KeyId": key_arn, "Limit": MOST}, "Grants")],
     )
 
@@ -118,20 +136,16 @@ def survey(aws: Aws, key_arn: str) -> Survey:
 def databases_under(aws: Aws, key_arn: str) -> list[str]:
     """The references of the clusters, and of the instances that are no cluster's, that a key
     encrypts, in whole or in part; raises AwsError."""
-    page = {"MaxRecords": MOST}
-    clusters = aws.pages("rds", "DescribeDBClusters", page, "DBClusters")
-    instances = aws.pages("rds", "DescribeDBInstances", page, "DBInstances")
+    clusters, instances = listed(aws, "DBClusters"), listed(aws, "DBInstances")
     return sorted([
         *(str(e["DBClusterIdentifier"]) for e in clusters if _is_under(e, key_arn)),
-        *(instance_of(e).id for e in instances if _is_alone(e) and _is_under(e, key_arn)),
+        *(instance_of(e).id for e in instances if is_alone(e) and _is_under(e, key_arn)),
     ])  # fmt: skip
 
 
 def under(aws: Aws, key_arn: str) -> list[str]:
     """The databases and cluster snapshots that a key encrypts, in words; raises AwsError."""
-    snapshots = aws.pages(
-        "rds", "DescribeDBClusterSnapshots", {"MaxRecords": MOST}, "DBClusterSnapshots"
-    )
+    snapshots = listed(aws, "DBClusterSnapshots")
     return [
         *(rds.in_words(each) for each in databases_under(aws, key_arn)),
         *(
@@ -159,10 +173,6 @@ def _is_under(described: Described, key_arn: str) -> bool:
 
 def _is_of(instance: Described, cluster: Described) -> bool:
     return bool(instance.get("DBClusterIdentifier") == cluster["DBClusterIdentifier"])
-
-
-def _is_alone(instance: Described) -> bool:
-    return not instance.get("DBClusterIdentifier")
 
 
 def _resources(grant: Described) -> set[str]:

@@ -14,17 +14,14 @@ from typing import Any
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
+from chaosaws_kms_ext.guard.inventory import listed
 
 __all__ = ["recoverable"]
-
-MOST = 100
 
 
 def recoverable(aws: Aws, *clusters: Database) -> list[Finding]:
     """Whether each is one that can be recovered; raises AwsError."""
-    page = {"MaxRecords": MOST}
-    groups = [*aws.pages("rds", "DescribeGlobalClusters", page, "GlobalClusters")]
-    deployments = [*aws.pages("rds", "DescribeBlueGreenDeployments", page, "BlueGreenDeployments")]
+    groups, deployments = listed(aws, "GlobalClusters"), listed(aws, "BlueGreenDeployments")
     return [found for each in clusters for found in _of(each, groups, deployments)]
 
 

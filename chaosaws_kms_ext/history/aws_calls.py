@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chaosaws_kms_ext.history.lines import whole_lines
+
 __all__ = ["AWS_CALLS", "NO_ANSWER", "OK", "AwsCall", "named_in", "read_aws_calls"]
 
 AWS_CALLS = "aws-calls.jsonl"
@@ -63,11 +65,7 @@ def read_aws_calls(folder: Path) -> list[AwsCall]:
     None where there is no file. A line that is torn off at the end is left out. Raises OSError,
     ValueError or TypeError.
     """
-    try:
-        lines = (folder / AWS_CALLS).read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    return [_call(line) for line in lines]
+    return [_call(line) for line in whole_lines(folder / AWS_CALLS)]
 
 
 def _call(line: bytes) -> AwsCall:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chaosaws_kms_ext.history.aws_calls import NO_ANSWER, OK
+from chaosaws_kms_ext.history.lines import whole_lines
 
 __all__ = ["CANARIES", "NO_ANSWER", "OK", "CanaryTry", "read_canaries"]
 
@@ -43,11 +44,7 @@ def read_canaries(folder: Path) -> list[CanaryTry]:
     None where there is no file. A line that is torn off at the end is left out. Raises OSError,
     ValueError or TypeError.
     """
-    try:
-        lines = (folder / CANARIES).read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    return [_try(line) for line in lines]
+    return [_try(line) for line in whole_lines(folder / CANARIES)]
 
 
 def _try(line: bytes) -> CanaryTry:

@@ -10,7 +10,16 @@ from typing import IO, Any
 
 from chaosaws_kms_ext.files import open_private
 
-__all__ = ["Lines"]
+__all__ = ["Lines", "whole_lines"]
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of such a file, but for one that is torn off at the end; none where there is no
+    file. Raises OSError."""
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
 
 
 class Lines:

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.history.canaries import CANARIES, CanaryTry, read_canaries
 from chaosaws_kms_ext.history.columns import ReadBack, Recorded
 from chaosaws_kms_ext.history.events import EventName
 from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.lines import whole_lines
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, HistoryDamaged
 from chaosaws_kms_ext.history.read_recorded import read_recorded
 from chaosaws_kms_ext.history.records import Anchor, Event
@@ -37,18 +38,10 @@ def read_events(folder: Path) -> tuple[Anchor, list[Event]]:
     """The events in a run's `history/` folder; raises HistoryDamaged."""
     path = folder / "events.jsonl"
     with _named(path):
-        lines = _whole_lines(path)
+        lines = whole_lines(path)
         if not lines:
             return NO_ANCHOR, []
         return anchor_of(lines[0]), [event_of(line) for line in lines[1:]]
-
-
-def _whole_lines(path: Path) -> list[bytes]:
-    """But for a last one that is torn off; none where there is no file."""
-    try:
-        return path.read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
 
 
 def anchor_of(line: bytes) -> Anchor:
@@ -176,7 +169,7 @@ def read_events_that_are_there(folder: Path) -> tuple[Anchor, list[Event], list[
         if not path.exists():
             return NO_ANCHOR, [], ["events.jsonl, which says what happened to the run, is missing"]
         with _named(path):
-            lines = _whole_lines(path)
+            lines = whole_lines(path)
             if not lines:
                 return NO_ANCHOR, [], ["events.jsonl is empty: what happened is not known"]
             anchor = anchor_of(lines[0])
