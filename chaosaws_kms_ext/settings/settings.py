@@ -102,13 +102,9 @@ class Settings(Table):
             away = min(away, self.max_key_unusable)
         return away + self.real(self.recovery_timeout) + 600
 
-    @property
-    def steady_window(self) -> float:
-        """Seconds in which 99 % of the arrivals have to be answered to count as recovered."""
-        return self.steady_window_at(self.load_rate)
-
     def steady_window_at(self, rate: float) -> float:
-        """The same for a load of so many arrivals a second."""
+        """Seconds in which 99 % of the arrivals have to be answered to count as recovered, of a
+        load of so many arrivals a second."""
         return max(self.real(STEADY_SPAN), FEWEST_ARRIVALS / rate)
 
     @property

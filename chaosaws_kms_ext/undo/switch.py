@@ -96,11 +96,6 @@ class Armed:
         return True
 
     @property
-    def is_lock(self) -> bool:
-        """Whether it is the schedule that keeps a second run from the key."""
-        return self.name == schedules(self.key)[0]
-
-    @property
     def starts(self) -> bool:
         """Whether it starts the database; else it is a call of the undo."""
         return (self.call.service, self.call.operation) in STARTS
