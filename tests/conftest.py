@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import shlex
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,8 @@ NO_PANDAS = Path(__file__).parent / "support" / "no_pandas"
 def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
     _files_in_memory()
+    # A shell that starts it in the background has it ignore Ctrl-C, as would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     models_once()
     share(worker=hasattr(config, "workerinput"))
     fork_experiments()

@@ -272,6 +272,7 @@ class Slow(Outage):
             for session in found:
                 with contextlib.suppress(OSError):  # it has just ended
                     self._held[session.process.pid] = HeldRequests(session, delay)
+                    self.say("holds a session", client=session.client)
             now = time.monotonic()
             for pid, held in list(self._held.items()):
                 try:

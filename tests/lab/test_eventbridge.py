@@ -7,7 +7,6 @@ import json
 import re
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -372,11 +371,16 @@ def test_a_queue_that_gets_every_event_can_be_emptied(own_lab, kms, key, rule):
     all_events = rule({"source": [{"prefix": "aws."}]}, State=EVERYTHING)
     kms.disable_key(KeyId=key)
     until(lambda: "DisableKey" in names(all_events.got()))
-    time.sleep(0.1)
+    until(delivered_all)
     known = len(all_events.got())
     for _ in range(3):
-        time.sleep(0.02)
+        until(delivered_all)
         assert len(all_events.got()) == known
+
+
+def delivered_all():
+    """Whether no event waits to be delivered."""
+    return all(thread.name != "event bus" for thread in threading.enumerate())
 
 
 # Where events go
@@ -508,7 +512,7 @@ def test_events_are_delivered_in_order_without_anybody_waiting_and_none_stops_th
     gate.set()
     until(lambda: len(delivered) == 50)
     assert delivered == [str(number) for number in range(50)]
-    until(lambda: all(thread.name != "event bus" for thread in threading.enumerate()))
+    until(delivered_all)
     made.put(event_bus.api_call(record("50")))
     until(lambda: delivered[-1] == "50")
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -87,34 +88,41 @@ def test_before_means_that_nothing_was_done_and_after_that_it_was(kms, misbehavi
 
 
 def test_an_answer_is_late_and_holds_up_nobody_else(kms, misbehaviours, key):
-    misbehaviours.order(kind="delay", service="kms", operation="DescribeKey", seconds=1.5, count=1)
+    misbehaviours.order(kind="delay", service="kms", operation="DescribeKey", seconds=4, count=1)
+
+    def late():
+        state(kms, key)
+        return time.monotonic()
+
     began = time.monotonic()
-    waiting = threading.Thread(target=state, args=(kms, key))
-    waiting.start()
-    until(lambda: misbehaviours.holding() == [])
-    kms.list_keys()
-    assert waiting.is_alive()
-    waiting.join(10)
-    assert time.monotonic() - began >= 1.5
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(late)
+        until(lambda: misbehaviours.holding() == [])
+        kms.list_keys()
+        others = time.monotonic()
+        assert waiting.result() >= max(others, began + 4)
 
 
 def test_a_stale_describe_key_says_the_old_state_for_a_while(kms, misbehaviours, key):
-    misbehaviours.order(kind="stale", service="kms", operation="DescribeKey", seconds=1.5)
+    misbehaviours.order(kind="stale", service="kms", operation="DescribeKey", seconds=2)
+    before = time.monotonic()
     kms.disable_key(KeyId=key)
-    changed = time.monotonic()
+    after = time.monotonic()
     seen = []
-    while (now := time.monotonic()) < changed + 3:
-        seen.append((now - changed, state(kms, key)))
+    while not seen or seen[-1][0] < after + 2.1:
+        asked = time.monotonic()
+        said = state(kms, key)
+        seen.append((asked, said, time.monotonic()))
         time.sleep(0.05)
-    assert {said for at, said in seen if at < 1.3} == {"Enabled"}
-    assert {said for at, said in seen if at > 1.8} == {"Disabled"}
+    assert {said for _, said, told in seen if told < before + 2} == {"Enabled"}
+    assert {said for asked, said, _ in seen if asked > after + 2} == {"Disabled"}
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x") == "DisabledException"
 
 
 def test_a_fault_ends_with_its_time(kms, misbehaviours):
-    misbehaviours.order(kind="throttling", service="kms", **{"for": 0.5})
+    misbehaviours.order(kind="throttling", service="kms", **{"for": 3})
     assert refusal(kms.list_keys) == "ThrottlingException"
-    until(lambda: misbehaviours.holding() == [], timeout=5)
+    until(lambda: misbehaviours.holding() == [])
     kms.list_keys()
 
 
@@ -251,11 +259,11 @@ def test_mixed_calls_meet_no_error_that_nobody_ordered_and_none_hangs(lab, misbe
     for thread in (*threads, troublemaker):
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(150)
     stop.set()
-    troublemaker.join(10)
+    troublemaker.join(60)
     assert len(slow) == 600
     assert unexpected == []
-    assert max(slow) < 10
+    assert max(slow) < 20  # after which the client gives up
     misbehaviours.clear()
     assert client(lab, "kms").list_keys()["Keys"]

@@ -380,7 +380,7 @@ def test_a_thread_fires_what_is_made_while_it_waits() -> None:
     hand.create()
     hand.clock.seconds = 60
     hand.create("t", ScheduleExpression="rate(1 day)")
-    until(lambda: len(hand.calls) == 2, timeout=10)
+    until(lambda: len(hand.calls) == 2)
     hand.service.close()
     hand.clock.seconds += 86400
     hand.create("u", ScheduleExpression="rate(1 day)")
@@ -462,14 +462,14 @@ def test_a_schedule_enables_a_key_as_its_role_and_is_gone(
     target = {"Arn": ENABLE, "RoleArn": role("kms:EnableKey"), "Input": json.dumps({"KeyId": key})}
     name = create(
         api,
-        ScheduleExpression=at(1),
+        ScheduleExpression=at(3),
         Target=target,
         State="ENABLED",
         ActionAfterCompletion="DELETE",
     )
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
-    until(lambda: kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled", 10)
-    until(lambda: gone(api, name), 5)
+    until(lambda: kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled")
+    until(lambda: gone(api, name))
 
 
 @shows("scheduler:CreateSchedule")

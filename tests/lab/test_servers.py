@@ -701,9 +701,14 @@ def test_nothing_is_left_of_a_cluster_that_is_deleted(own_data):
             other.listen()
 
 
+def ends_of(process):
+    """The two addresses of each of its sockets."""
+    return {(each.laddr, each.raddr) for each in process.net_connections()}
+
+
 def test_nothing_is_left_of_a_data_plane_that_is_closed(own_data):
     myself = psutil.Process()
-    sockets, segments = len(myself.net_connections()), Path("/proc/sysvipc/shm").read_text()
+    sockets, segments = ends_of(myself), Path("/proc/sysvipc/shm").read_text()
     clusters = [own_data.cluster(1) for _ in range(2)]
     own_data.crash(clusters[0])
     own_data.perform(clusters[1], Effect.KILL)
@@ -711,7 +716,7 @@ def test_nothing_is_left_of_a_data_plane_that_is_closed(own_data):
     own_data.new_instance(clusters[0])
     own_data.close()
     assert processes_of(own_data.directory) == []
-    assert len(myself.net_connections()) == sockets
+    until(lambda: ends_of(myself) <= sockets)
     until(
         lambda: (
             {p.name for p in own_data.directory.iterdir()}
@@ -735,7 +740,10 @@ def test_the_reaper_finds_every_process_that_was_started(own_data):
     cluster = own_data.cluster(2)
     with writing(cluster), slow_snapshot(own_data, cluster, "one"):
         started = set(psutil.Process().children(recursive=True)) - before
-        found = set(processes_of(own_data.directory))
-        assert [process for process in started - found if alive(process)] == []
+        # One that was just forked is known as its parent's until it runs its program.
+        until(
+            lambda: not any(map(alive, started.difference(processes_of(own_data.directory)))),
+            timeout=20,
+        )
     kill_everything_in(own_data.directory)
     assert processes_of(own_data.directory) == []

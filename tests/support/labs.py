@@ -103,7 +103,7 @@ SELDOM = 0.06
 """Seconds between two looks at a condition that takes long: each may be a call to a lab."""
 
 
-def until(condition: Callable[[], Any], timeout: float = 20, every: float = 0.02) -> Any:
+def until(condition: Callable[[], Any], timeout: float = 60, every: float = 0.02) -> Any:
     """The first true answer of `condition`; fails the test after `timeout` seconds.
 
     It looks `every` so many seconds, and more seldom (SELDOM) the longer it takes.

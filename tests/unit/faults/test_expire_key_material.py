@@ -24,7 +24,7 @@ DOES_NOT = "KEY_MATERIAL_DOES_NOT_EXPIRE"
 @pytest.fixture(autouse=True)
 def run(lab, monkeypatch):
     """A run in this process, on the lab, without any control."""
-    monkeypatch.setattr(module, "AHEAD", 1.0)
+    monkeypatch.setattr(module, "AHEAD", 4.0)
     with own_run(lab, monkeypatch) as run:
         yield run
 
@@ -39,7 +39,7 @@ def test_the_key_is_away_from_the_expiry_on_and_comes_back_without_one(lab, run)
     assert described(lab, key) == ("Enabled", DOES_NOT, None)
     begin = datetime.now(UTC)
     actions.inject_fault("expire-key-material", key_id=key)
-    assert datetime.now(UTC) - begin >= timedelta(seconds=1)
+    assert datetime.now(UTC) - begin >= timedelta(seconds=4)
     assert described(lab, key)[0] == "PendingImport"
     # When it was away is known better than when KMS was asked for it.
     opened, injected = run.last(EventName.JOURNAL_OPENED), run.last(EventName.INJECTED, key=key)

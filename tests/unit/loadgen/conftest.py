@@ -22,7 +22,7 @@ def _forked_locust(monkeypatch):
 def begin_run(tmp_path, monkeypatch):
     """Begins a run with a folder, in this process; its loads need not be steady for long."""
     monkeypatch.setattr(loads, "STEADY_FOR", 0.5)
-    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 10.0)
+    monkeypatch.setattr(loads, "STEADY_TIMEOUT", 60.0)
     monkeypatch.setattr(loads, "ROWS_TIMEOUT", 5.0)
     begun = []
 
@@ -66,7 +66,7 @@ def start_load(postgres, tmp_path):
         loads.append(load)
         load.start()
         if steady:
-            load.wait_until_steady(0.5, 0.99, 20, Observer())
+            load.wait_until_steady(0.5, 0.99, 60, Observer())
         return load
 
     yield start

@@ -10,7 +10,7 @@ import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext.aws.rds import cluster_of
-from chaosaws_kms_ext.history import Conditions, EventName
+from chaosaws_kms_ext.history import SECOND, Conditions, EventName
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.load import actions, probes
 from chaosaws_kms_ext.loadgen import loads
@@ -22,6 +22,7 @@ from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 from tests.support.labs import until
 from tests.support.postgres import RATE, freeze
+from tests.support.records import arrivals
 
 ORDERS = cluster_of({"DBClusterIdentifier": "orders", "KmsKeyId": "arn:k"}, ())
 SETTINGS = Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600)
@@ -140,7 +141,8 @@ def test_a_load_that_dies_is_started_again_once_and_loses_nothing(run, postgres)
     load._processes.children[-1].process.send_signal(signal.SIGKILL)
     until(lambda: run.last(EventName.LOAD_STARTED_AGAIN))
     assert not load.ended
-    until(lambda: load.window(0.5).share < 0.5)
+    again = run.last(EventName.LOAD_STARTED_AGAIN).at
+    until(lambda: max(o.done for o in arrivals(load.config.folder)) > again + SECOND)
     until(lambda: load.window(1.0).share > 0.9)
     assert actions.stop_load() == {"load": "main"}
     measured = figures(run)

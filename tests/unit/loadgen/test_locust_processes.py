@@ -19,15 +19,18 @@ from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.locust_processes import LoadConfig
 from chaosaws_kms_ext.waiting import Observer
+from tests.support.labs import until
 from tests.support.postgres import RATE
 from tests.support.records import arrivals
 
 SECOND = 1_000_000_000
+DEADLINE = 5.0
+"""Seconds: however busy the machine is, no answer takes so long."""
 
 
 @pytest.fixture
 def load(start_load):
-    its = start_load(workers=2, deadline=1.0)
+    its = start_load(workers=2, deadline=DEADLINE)
     time.sleep(1)
     return its
 
@@ -36,7 +39,7 @@ def judged(load, since):
     """The history of a load that was stopped, with the rows that it left, and its outages."""
     write_rows(load.config.folder, "main", load.rows(5))
     history = read_history(load.config.folder)
-    known = Known(RATE, 0.5, 1.0, 0.05, present=least_present(history.absences("main")))
+    known = Known(RATE, 0.5, DEADLINE, 0.05, present=least_present(history.absences("main")))
     windows = find_windows(history.arrivals("main"), known)
     return history, [each for each in windows if each.end is None or each.end > since]
 
@@ -63,16 +66,15 @@ def test_one_that_is_killed_is_absent_and_that_is_no_outage(load):
     killed.send_signal(signal.SIGKILL)
     died = time.monotonic_ns()
     killed.wait()
-    time.sleep(2.2)
+    until(lambda: load.present == 1)
     assert load.running
-    assert load.present == 1
-    load.wait_until_steady(1, 0.99, 20, Observer())
+    load.wait_until_steady(1, 0.99, 60, Observer())
     load.stop()
     history, windows = judged(load, died - SECOND)
     assert windows == []
     away = [e for e in history.absences("main") if e.why == "recorded nothing"]
     assert [e.worker for e in away] == [1]
-    assert abs(away[0].begin - died) < 0.5 * SECOND
+    assert died - 2 * SECOND < away[0].begin < died + SECOND // 2
     assert absent_together(history.absences("main")) == []
     assert history.arrivals("main").unrecorded.any()
     last = history.last_sequences("main")

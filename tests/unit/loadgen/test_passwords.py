@@ -117,7 +117,7 @@ def by_secret(secret):
 
 def logs_in(database):
     try:
-        with psycopg.connect(database, connect_timeout=5) as connection:
+        with psycopg.connect(database, connect_timeout=30) as connection:
             connection.execute("SELECT 1")
     except psycopg.OperationalError:
         return False
@@ -190,7 +190,7 @@ def test_a_load_logs_in_anew_with_a_password_that_was_rotated_while_it_ran(
     shop.postgres.kill()
     time.sleep(0.5)
     shop.postgres.start()
-    load.wait_until_steady(0.5, 0.99, 20, Observer())
+    load.wait_until_steady(0.5, 0.99, 60, Observer())
     write_rows(load.config.folder, load.config.name, load.rows(5))
     load.stop()
     log = (tmp_path / "load.log").read_text()
@@ -215,7 +215,7 @@ def test_rotation_with_alternating_users_leaves_ours_its_password(shop, secret, 
     assert logs_in(found.database)
     shop.set_password("third")
     stored.put({"username": "shop", "password": "third"})
-    until(lambda: logs_in(found.database), 5)
+    until(lambda: logs_in(found.database))
 
 
 def test_a_secret_under_a_key_that_is_away_keeps_its_password_and_says_so_once(
@@ -228,13 +228,14 @@ def test_a_secret_under_a_key_that_is_away_keeps_its_password_and_says_so_once(
     found = kept(**by_secret(stored))
     assert caplog.messages == []
     kms.disable_key(KeyId=key)
-    time.sleep(10 * SOON)
+    until(lambda: caplog.messages)
+    time.sleep(5 * SOON)  # in which it could say so again
     (said,) = caplog.messages
     assert "could not be renewed, so the one before is kept" in said
     assert "DecryptionFailure" in said
     assert logs_in(found.database)
     kms.enable_key(KeyId=key)
-    until(lambda: len(caplog.messages) == 2, 5)
+    until(lambda: len(caplog.messages) == 2)
     assert caplog.messages[1] == "The database's password can be renewed again."
 
 
@@ -317,11 +318,8 @@ def by_token(gate, **more):
 
 def test_a_token_is_signed_for_host_port_and_user_and_renewed(gate, kept):
     found = kept(**by_token(gate))
-    assert logs_in(found.database)
-    time.sleep(1.2)
-    assert logs_in(found.database)
+    until(lambda: logs_in(found.database) and len(set(gate.taken)) == 2, every=0.3)
     assert gate.refused == []
-    assert len(set(gate.taken)) == 2
 
 
 def test_a_load_logs_in_anew_after_its_first_token_has_expired(gate, kept, start_load, postgres):
@@ -331,7 +329,7 @@ def test_a_load_logs_in_anew_after_its_first_token_has_expired(gate, kept, start
     postgres.kill()
     time.sleep(0.5)
     postgres.start()
-    load.wait_until_steady(0.5, 0.99, 40, Observer())
+    load.wait_until_steady(0.5, 0.99, 60, Observer())
     assert gate.refused == []
     load.stop()
 
@@ -385,7 +383,7 @@ def test_no_token_goes_over_the_wire_in_the_clear(monkeypatch, gate, kept, tmp_p
         monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "tls" / "ca.pem"))
     found = kept(**by_token(gate))
     assert ("sslmode=require" in found.database) == (variable != "verify-full")
-    with psycopg.connect(found.database, connect_timeout=5) as connection:
+    with psycopg.connect(found.database, connect_timeout=30) as connection:
         assert connection.pgconn.ssl_in_use
 
 

@@ -19,7 +19,7 @@ from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection
 from chaosaws_kms_ext.loadgen.client.sql import Sql
 connection = LoadConnection.connect(sys.argv[1], autocommit=True)
-connection.until = time.monotonic() + 5
+connection.until = time.monotonic() + 60
 def row(text, *values):
     query = Sql(text, lambda: values)
     query(None, connection)
@@ -103,10 +103,10 @@ def test_it_gives_up_at_the_deadline_and_others_go_on_meanwhile(ask):
         begun = time.monotonic()
         connection.until = begun + 0.5
         try:
-            row("SELECT pg_sleep(5)")
+            row("SELECT pg_sleep(40)")
         except DeadlinePassed:
             took = time.monotonic() - begun
-        print(0.5 <= took < 2, connection.closed, len(ticks) > 10)
+        print(0.5 <= took < 30, connection.closed, len(ticks) > 3)
     """)
     assert said.strip() == "True True True"
 

@@ -53,18 +53,18 @@ def test_it_ends_a_while_after_the_run_however_that_ended(run):
     )  # fmt: skip
     os.close(theirs)
     assert child.stdout is not None
-    with child.stdout, Viewer(first_line(child.stdout.fileno(), 30)) as viewer:
+    with child.stdout, Viewer(first_line(child.stdout.fileno(), 120)) as viewer:
         assert viewer.view["state"] == "going-on"
         os.close(ours)
         began = time.monotonic()
-        assert child.wait(30) == 0
+        assert child.wait(120) == 0
         assert time.monotonic() - began >= 0.9
 
 
 def test_it_can_be_ended_at_once(run):
     child, _ = process.start(run.folder)
     child.process.terminate()
-    assert child.process.wait(10) == 0
+    assert child.process.wait(60) == 0
     child.let_go()
 
 
@@ -73,7 +73,7 @@ def test_a_page_that_cannot_start_is_said_and_leaves_no_process(run, monkeypatch
     before = psutil.Process().children()
     with pytest.raises(NotStarted, match="the live page did not start: "):
         process.start(run.folder)
-    until(lambda: psutil.Process().children() == before, 5)
+    until(lambda: psutil.Process().children() == before)
     monkeypatch.setattr(process, "first_line", lambda *_: "")
     monkeypatch.delenv("PYTHONHOME")
     with pytest.raises(NotStarted, match="the live page did not start: "):
