@@ -10,6 +10,13 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.cluster import CLUSTER, Cluster, cluster_of, describe_cluster
 from chaosaws_kms_ext.aws.database import Database, Kind
 from chaosaws_kms_ext.aws.instance import INSTANCE, Instance, instance_of
+from chaosaws_kms_ext.connection_strings import (
+    POSTGRESQL,
+    SPOKEN,
+    options_of,
+    protocol_of,
+    written,
+)
 
 __all__ = [
     "CLUSTER",
@@ -91,21 +98,20 @@ def start(aws: Aws, reference: str) -> None:
 
 
 def conninfo(database: Database, given: str) -> str:
-    """libpq's conninfo of it: `given`, and its own endpoint for what that leaves out."""
-    # Imported late: a watchdog, which has no use for it, is there in two thirds of the time.
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
+    """The connection string of it: `given`, and its own endpoint for what that leaves out."""
+    protocol = SPOKEN.get(database.engine) or protocol_of(given)
+    always = {POSTGRESQL: "postgres"}  # the others have no database that every server has
     own = {
         "host": database.address,
         "port": database.port,
-        "dbname": database.database_name or "postgres",
+        "dbname": database.database_name or always.get(protocol),
         "user": database.raw.get("MasterUsername"),
     }
-    named = conninfo_to_dict(given)
+    named = options_of(given)
     if "hostaddr" in named or "service" in named:
         own.pop("host")
         own.pop("port")
-    return make_conninfo("", **{**{k: v for k, v in own.items() if v}, **named})
+    return written(protocol, {**{k: v for k, v in own.items() if v}, **named})
 
 
 def fail_over(aws: Aws, cluster_id: str, instance_id: str) -> None:
@@ -184,16 +190,21 @@ def create_cluster(
 
 
 def create_instance(
-    aws: Aws, instance_id: str, cluster_id: str, instance_class: str, tagged: Tags
+    aws: Aws,
+    instance_id: str,
+    cluster_id: str,
+    instance_class: str,
+    tagged: Tags,
+    engine: str = ENGINE,
 ) -> None:
-    """Orders an instance of a cluster; raises AwsError."""
+    """Orders an instance of a cluster, which is of this engine; raises AwsError."""
     aws.call(
         "rds",
         "CreateDBInstance",
         {
             "DBInstanceIdentifier": instance_id,
             "DBClusterIdentifier": cluster_id,
-            "Engine": ENGINE,
+            "Engine": engine,
             "DBInstanceClass": instance_class,
             "Tags": _tag_list(tagged),
         },
@@ -228,19 +239,19 @@ def copy_snapshot(aws: Aws, snapshot_id: str, source_id: str, key_arn: str, tagg
 
 
 def restore(
-    aws: Aws, cluster_id: str, snapshot_id: str, key_arn: str, tagged: Tags, **network: Any
+    aws: Aws, cluster_id: str, source: Snapshot, key_arn: str, tagged: Tags, **network: Any
 ) -> None:
     """Orders a cluster from a cluster snapshot, under the snapshot's own key if none is named.
 
-    Raises AwsError.
+    It is of the engine that the snapshot is of. Raises AwsError.
     """
     aws.call(
         "rds",
         "RestoreDBClusterFromSnapshot",
         {
             "DBClusterIdentifier": cluster_id,
-            "SnapshotIdentifier": snapshot_id,
-            "Engine": ENGINE,
+            "SnapshotIdentifier": source.id,
+            "Engine": source.raw.get("Engine") or ENGINE,
             "Tags": _tag_list(tagged),
             **({"KmsKeyId": key_arn} if key_arn else {}),
             **network,

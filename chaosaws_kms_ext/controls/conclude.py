@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import time
 from dataclasses import replace
 
-import psycopg
 from chaoslib.types import Journal
 
 from chaosaws_kms_ext.files import write_whole
@@ -15,10 +12,9 @@ from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.history.reader import read_what_is_there
 from chaosaws_kms_ext.inject.injection import close_recovered
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.loads import STEADY_FOR
 from chaosaws_kms_ext.loadgen.process import Load
-from chaosaws_kms_ext.loadgen.schema import LoadFailed
+from chaosaws_kms_ext.loadgen.schema import LoadFailed, within
 from chaosaws_kms_ext.report.files import Found, write_files
 from chaosaws_kms_ext.report.summary import as_json, judge
 from chaosaws_kms_ext.report.table import show
@@ -155,12 +151,10 @@ def _of_the_lab(run: Run) -> bool:
 
 def _count_seed(run: Run, database: str) -> None:
     """The origin's four rows: are they still there?"""
-    present = None
-    with (
-        contextlib.suppress(psycopg.Error),
-        DeadlineConnection.connect(database, connect_timeout=2) as connection,
-    ):
-        connection.until = time.monotonic() + SEED_TIMEOUT
-        row = connection.execute("SELECT count(*) FROM users").fetchone()
+    count = "SELECT count(*) FROM users"
+    try:
+        row = within(database, SEED_TIMEOUT, lambda each: each.execute(count).fetchone())
         present = row[0] if row else None
+    except LoadFailed:
+        present = None
     run.event(EventName.SEED_ROWS, expected=SEED_ROWS, present=present)

@@ -12,6 +12,7 @@ from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.inject.injection import refuse_without_switch
 from chaosaws_kms_ext.inject.safeguards import Safeguards
+from chaosaws_kms_ext.loadgen.conninfo import refuse_unspoken
 from chaosaws_kms_ext.run import Run
 
 __all__ = ["guarded"]
@@ -20,11 +21,11 @@ OWN = ""
 """The key of the cluster's storage, among the keys that faults take."""
 
 
-def guarded(run: Run, losses: Sequence[Loss]) -> Target:
+def guarded(run: Run, losses: Sequence[Loss], loaded: bool) -> Target:
     """The run's cluster and its own key; raises Refused, AwsError, or as the safeguards do.
 
     `losses`: the faults of the experiment on keys of this cluster. Each key that they take has to
-    be allowed, and has its safeguards from here on.
+    be allowed, and has its safeguards from here on. `loaded`: whether the run has a load on it.
     """
     for each in losses:
         refuse_without_switch(run, each.fault.needs.undo)
@@ -39,11 +40,17 @@ def guarded(run: Run, losses: Sequence[Loss]) -> Target:
         for key_of in dict.fromkeys(each.key_of for each in losses)
         if not _may_lack(aws, cluster_id, key_of, losses)
     }
+    if loaded:
+        for target, _ in allowed.values():
+            refuse_unspoken(target.cluster, run.settings.database)
     for target, needs in allowed.values():
         Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
     if OWN in allowed:
         return allowed[OWN][0]
-    return guard.find(aws, cluster_id, run.settings.key_id)
+    found = guard.find(aws, cluster_id, run.settings.key_id)
+    if loaded:
+        refuse_unspoken(found.cluster, run.settings.database)
+    return found
 
 
 def _allowed(

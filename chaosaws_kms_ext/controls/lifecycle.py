@@ -246,7 +246,7 @@ def told_of_leftovers(start: Start) -> Iterator[None]:
 def guarded_target(start: Start) -> Iterator[None]:
     """The cluster and its key; where the key is to be taken away: allowed, and safeguarded."""
     if start.on != "nothing":
-        start.run.target = guarded(start.run, start.losses)
+        start.run.target = guarded(start.run, start.losses, start.on == "cluster")
     yield
 
 

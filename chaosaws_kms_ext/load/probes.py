@@ -7,11 +7,11 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
-from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext import activities
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws
+from chaosaws_kms_ext.connection_strings import with_options
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.loadgen.checksum import Checksum, checksum
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
@@ -193,7 +193,7 @@ def _checksum(run: Run, table: str, cluster_id: str, database: str, timeout: flo
     cluster = rds.describe(Aws.of(run), cluster_id or activities.cluster_id(run))
     conninfo = conninfo_for(run, cluster)
     if database:
-        conninfo = make_conninfo(conninfo, dbname=database)
+        conninfo = with_options(conninfo, dbname=database)
     try:
         return checksum(conninfo, table, _seconds(timeout, LONGEST_CHECKSUM))
     except LoadFailed as problem:

@@ -1,91 +1,21 @@
 """A checksum of a table: the same for the same rows, in whatever order they are.
 
 The server adds up a hash of every row, so no row has to be transferred; a row that is changed, lost
-or doubled changes the sum.
+or doubled changes the sum. How is the engine's.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Any, NamedTuple
-
-from psycopg import sql
-
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.schema import LoadFailed, within
+from chaosaws_kms_ext.loadgen.engines import engine_of
+from chaosaws_kms_ext.loadgen.engines.base import Checksum
+from chaosaws_kms_ext.loadgen.schema import within
 
 __all__ = ["Checksum", "checksum"]
 
 
-class Checksum(NamedTuple):
-    """Two tables with the same rows have the same one."""
-
-    rows: int
-    checksum: str
-    """32 hexadecimal digits."""
-
-
-# PostgreSQL manual, "Client Connection Defaults": what decides how a value is written as text. With
-# row_security off it is an error, and not silently fewer rows, if the user may not see all of them.
-WRITTEN_ALIKE = {
-    "bytea_output": "hex",
-    "DateStyle": "ISO, YMD",
-    "extra_float_digits": "3",
-    "IntervalStyle": "iso_8601",
-    "lc_monetary": "C",
-    "row_security": "off",
-    "search_path": "pg_catalog",
-    "TimeZone": "UTC",
-    "xmlbinary": "base64",
-}
-
-FIND = """
-SELECT n.nspname, c.relname, c.relkind::text
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = pg_catalog.to_regclass(%s::text)
-"""
-
-WITH_ROWS = frozenset("rpmvf")
-"""pg_class.relkind: tables, partitioned and foreign ones, views and materialized views."""
-
-# ROW(t.*), and not t: that would be the column, of a table that has one called so.
-ADD_UP = sql.SQL("""
-SELECT count(*),
-    coalesce(sum(('x' || substr(hash, 1, 16))::bit(64)::bigint), 0),
-    coalesce(sum(('x' || substr(hash, 17, 16))::bit(64)::bigint), 0)
-FROM (SELECT md5(ROW(t.*)::text) AS hash FROM {} AS t) AS hashes
-""")
-
-
 def checksum(database: str, table: str, timeout: float) -> Checksum:
-    """The checksum of a table or view, named as in SQL: users, shop.users, "My Shop"."Users".
+    """The checksum of a table or view, named as in SQL.
 
-    `database` is a conninfo. Raises LoadFailed within about `timeout` seconds.
+    `database` is a connection string. Raises LoadFailed within about `timeout` seconds.
     """
-
-    def work(connection: DeadlineConnection) -> Checksum:
-        named = _find(connection, table)
-        settings = {**WRITTEN_ALIKE, "statement_timeout": str(_left(connection))}
-        for name, value in settings.items():
-            connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
-        (answer,) = connection.execute(ADD_UP.format(named)).fetchall()
-        count, *halves = answer
-        return Checksum(count, "".join(f"{int(half) % 2**64:016x}" for half in halves))
-
-    return within(database, timeout, work)
-
-
-# Internals
-
-
-def _find(connection: DeadlineConnection, table: str) -> sql.Identifier:
-    found: tuple[Any, ...] | None = connection.execute(FIND, (table,)).fetchone()
-    if found is None or found[2] not in WITH_ROWS:
-        raise LoadFailed(f"the database has no table {table}: name it as in SQL, schema.table")
-    return sql.Identifier(found[0], found[1])
-
-
-def _left(connection: DeadlineConnection) -> int:
-    """Milliseconds until the deadline: the server must not go on after we have left."""
-    assert connection.until is not None
-    return max(round((connection.until - time.monotonic()) * 1000), 1)
+    return within(database, timeout, lambda each: engine_of(database).checksum(each, table))

@@ -20,6 +20,7 @@ from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history, read_what_is_there
 from chaosaws_kms_ext.history.writer import write_rows
+from chaosaws_kms_ext.loadgen.engines import engine_of
 from chaosaws_kms_ext.loadgen.process import KEPT, Load, LoadConfig
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed
 from chaosaws_kms_ext.resources import ledger as ledgers
@@ -79,8 +80,8 @@ def start(run: Run, name: str, cluster: Database, database: str, file: str = "")
     Its schema is written to the run's ledger before it is made, so that it can be dropped if the
     run is killed. Raises LoadFailed, Refused, AwsError or OSError.
 
-    `database`: a conninfo without a password. `file`: a Locust file; by default what `load_file`
-    says, and without that a load that any PostgreSQL answers.
+    `database`: a connection string without a password. `file`: a Locust file; by default what
+    `load_file` says, and without that a load that any database of the engine answers.
     """
     config = _config(run, name, database, file)
     load = Load(config)
@@ -159,8 +160,8 @@ def _config(run: Run, name: str, database: str, file: str = "") -> LoadConfig:
         workers=min(settings.load_processes, users),
         master=settings.load_master if name == MAIN else "",
     )
-    path = file or settings.load_file
-    return replace(config, file=Path(path)) if path else config
+    path = file or settings.load_file or engine_of(database).default_load
+    return replace(config, file=Path(path))
 
 
 def end(run: Run, load: Load) -> bool:

@@ -1,7 +1,7 @@
 """The database's password where AWS provides it: an IAM token, or a secret of Secrets Manager.
 
-The load's process has no access to AWS: libpq reads the password from a passfile, which is renewed
-here as long as the run lasts.
+The load's process has no access to AWS: each new connection reads the password from a passfile,
+which is renewed here as long as the run lasts.
 """
 
 from __future__ import annotations
@@ -10,16 +10,24 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-
-from psycopg import pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.database import Database
+from chaosaws_kms_ext.connection_strings import (
+    MYSQL,
+    POSTGRESQL,
+    SPOKEN,
+    options_of,
+    protocol_of,
+    with_options,
+    written,
+)
 from chaosaws_kms_ext.errors import PlainError
-from chaosaws_kms_ext.loadgen.passfile import Line, Passfile, fits
+from chaosaws_kms_ext.loadgen.engines import engine_of
+from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile, fits
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 
@@ -34,12 +42,15 @@ User Guide, "IAM database authentication"); a secret can be rotated at any time.
 STOP_WITHIN = 5.0
 """Seconds to wait for a renewal that is under way when the run ends."""
 
-SAFE = ("require", "verify-ca", "verify-full")
-"""Values of sslmode that never send a token in the clear."""
+SAFE = {
+    POSTGRESQL: ("sslmode", ("require", "verify-ca", "verify-full")),
+    MYSQL: ("ssl-mode", ("REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")),
+}
+"""The option that says how TLS is used, and its values that never send a token in the clear."""
 
 
 class Passwords:
-    """A conninfo whose password is renewed for as long as this lasts."""
+    """A connection string whose password is renewed for as long as this lasts."""
 
     def __init__(
         self, database: str, lines: Callable[[], list[Line] | None], renew_every: float
@@ -51,7 +62,7 @@ class Passwords:
         self._lines = lines
         self._renew_every = renew_every
         self._file = Passfile()
-        self.database = make_conninfo(database, passfile=self._file.path)
+        self.database = with_options(database, passfile=self._file.path)
         """It names the passfile, and holds no secret itself."""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="passwords", daemon=True)
@@ -102,6 +113,8 @@ def passwords(
     renew_every: float = RENEW_EVERY,
 ) -> Passwords:
     """Passwords for `database_auth` iam or secret, not started yet; raises AwsError or Refused."""
+    if not settings.database and SPOKEN.get(cluster.engine) == MYSQL:
+        settings = replace(settings, database=written(MYSQL, {}))
     options = _options(settings)
     if settings.database_auth == "iam":
         database, lines = _of_iam(aws, settings.database, cluster, options)
@@ -114,24 +127,19 @@ def passwords(
 # Internals
 
 Found = tuple[str, Callable[[], list[Line] | None]]
-"""A conninfo without password, and the function that gets the password."""
+"""A connection string without password, and the function that gets the password."""
 
 
 def _options(settings: Settings) -> dict[str, str]:
-    """The options of libpq, without the cluster's; raises Refused if they have a password."""
+    """The options of the driver, without the cluster's; raises Refused if they have a password."""
     how = f"CHAOS_DATABASE_AUTH={settings.database_auth}"
-    named = {k: str(v) for k, v in conninfo_to_dict(settings.database).items()}
+    named = options_of(settings.database)
     if wrong := {"passfile", "service"} & set(named):
         raise Refused(
             f"CHAOS_DATABASE must not name a {wrong.pop()} with {how}: it would bring its own "
             "password"
         )
-    # From the environment, from the service that PGSERVICE names, and libpq's defaults.
-    given = {
-        option.keyword.decode(): option.val.decode()
-        for option in pq.Conninfo.get_defaults()
-        if option.val is not None
-    }
+    given = engine_of(settings.database).defaults()
     if given.get("password"):
         raise Refused(
             f"PGPASSWORD (or the password of PGSERVICE) is set, and would be used instead of {how}"
@@ -148,15 +156,16 @@ def _of_iam(aws: Aws, given: str, cluster: Database, options: dict[str, str]) ->
             "cannot work: switch it on (EnableIAMDatabaseAuthentication)"
         )
     database = rds.conninfo(cluster, given)
-    named = {k: str(v) for k, v in conninfo_to_dict(database).items()}
-    if named.get("sslmode", SAFE[0]) not in SAFE:
+    named = options_of(database)
+    mode, safe = SAFE[protocol_of(database)]
+    if named.get(mode, safe[0]) not in safe:
         raise Refused(
-            f"CHAOS_DATABASE says sslmode={named['sslmode']}, which may send a token in the clear: "
-            f"with CHAOS_DATABASE_AUTH=iam it must be one of {', '.join(SAFE)}"
+            f"CHAOS_DATABASE says {mode}={named[mode]}, which may send a token in the clear: "
+            f"with CHAOS_DATABASE_AUTH=iam it must be one of {', '.join(safe)}"
         )
     options = {**options, **named}
-    if options.get("sslmode") not in SAFE:
-        database = make_conninfo(database, sslmode=SAFE[0])
+    if options.get(mode) not in safe:
+        database = with_options(database, **{mode: safe[0]})
     hosts, ports, user = options.get("host", "*").split(","), options["port"], options["user"]
     # An address beside the name belongs to a tunnel: the token is signed for its far end.
     behind = str(cluster.port or "") if options.get("hostaddr") else ""
@@ -175,7 +184,7 @@ def _of_secret(aws: Aws, settings: Settings, cluster: Database) -> Found:
     """IAM: secretsmanager:GetSecretValue; kms:Decrypt on its key, if it is not AWS' own."""
     secret = settings.database_secret
     user, _ = read_secret(aws, secret)
-    named = conninfo_to_dict(settings.database).get("user", user)
+    named = options_of(settings.database).get("user", user)
     if named != user:
         raise Refused(
             f"CHAOS_DATABASE names the user {named}, and the secret {secret} holds the password of "
@@ -188,7 +197,7 @@ def _of_secret(aws: Aws, settings: Settings, cluster: Database) -> Found:
         # (Secrets Manager User Guide, "Rotation strategy").
         return [Line(user, password)] if now == user else None
 
-    return rds.conninfo(cluster, make_conninfo(settings.database, user=user)), lines
+    return rds.conninfo(cluster, with_options(settings.database, user=user)), lines
 
 
 def read_secret(aws: Aws, secret: str) -> tuple[str, str]:
@@ -208,8 +217,8 @@ def read_secret(aws: Aws, secret: str) -> tuple[str, str]:
         )
     if not fits(user) or not fits(password):
         raise Refused(
-            f"the secret {secret} cannot be given to libpq: its password has a line break in it, "
-            "or characters that are not text"
+            f"the secret {secret} cannot be given to the database's driver: its password has a "
+            "line break in it, or characters that are not text"
         )
     return user, password
 

@@ -8,8 +8,8 @@ from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for_readers
+from chaosaws_kms_ext.loadgen.engines import engine_of
 from chaosaws_kms_ext.loadgen.schema import within
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import Wait
@@ -54,11 +54,7 @@ def _check(cluster: Database) -> None:
 
 def _wait_for_registers(run: Run, database: str) -> None:
     """Until a reader has the tables that `main` has made; raises LoadFailed and TimedOut."""
-
-    def there(connection: DeadlineConnection) -> bool:
-        found = connection.execute("SELECT to_regclass('chaos_kms.registers') IS NOT NULL")
-        return bool((found.fetchone() or (False,))[0])
-
+    there = engine_of(database).has_registers
     Wait(
         "the readers to have the load's schema", SEEN_WITHIN, run.settings.status_poll, run.observer
     ).until(lambda: within(database, LOOK_TIMEOUT, there))

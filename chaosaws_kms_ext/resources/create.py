@@ -187,7 +187,7 @@ def _restored(run: Run, source: Snapshot, key: str, name: str, model: Cluster) -
         run,
         "cluster",
         cluster_id,
-        lambda: rds.restore(Aws.of(run), cluster_id, source.id, key, _tags(run), **surroundings),
+        lambda: rds.restore(Aws.of(run), cluster_id, source, key, _tags(run), **surroundings),
     )
     run.event(EventName.RESTORE_ORDERED, answered, cluster=cluster_id, snapshot=source.id)
     master_passwords.inherit(run, cluster_id, source.cluster)
@@ -213,14 +213,19 @@ def _with_instance(run: Run, cluster_id: str, key: str, instance_class: str) -> 
     API reference, RestoreDBClusterFromSnapshot: "You can create DB instances only after [it] has
     completed and the DB cluster is available".
     """
-    _until(run, f"{cluster_id} to be available", lambda: _available(run, cluster_id, 0))
+    there = _until(run, f"{cluster_id} to be available", lambda: _available(run, cluster_id, 0))
     instance_id = instance_of(cluster_id)
     _order(
         run,
         "instance",
         instance_id,
         lambda: rds.create_instance(
-            Aws.of(run), instance_id, cluster_id, instance_class, _tags(run)
+            Aws.of(run),
+            instance_id,
+            cluster_id,
+            instance_class,
+            _tags(run),
+            there.engine or rds.ENGINE,
         ),
     )
     cluster, before = _found(

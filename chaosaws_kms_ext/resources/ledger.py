@@ -15,12 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import PREFIX
+from chaosaws_kms_ext.connection_strings import options_of
 from chaosaws_kms_ext.files import sync_folder
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.undo import store
@@ -344,9 +342,9 @@ def _database(said: dict[str, Any]) -> Database:
     database = Database(**said)
     store.check_texts(said, [name for name in said if name != "database"])
     try:
-        conninfo_to_dict(database.database)
-    except (ProgrammingError, TypeError, AttributeError, ValueError):
-        raise BadRecord("has a database that libpq cannot read") from None
+        options_of(database.database)
+    except (TypeError, AttributeError, ValueError):
+        raise BadRecord("has a database that is no connection string") from None
     return database
 
 

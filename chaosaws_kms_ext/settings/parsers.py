@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaosaws_kms_ext.connection_strings import MYSQL, options_of, protocol_of
+
 __all__ = [
     "QUEUE",
     "Choice",
@@ -102,15 +104,10 @@ def instance(text: str) -> str:
 
 
 def conninfo(text: str) -> str:
-    """A libpq connection string without a password."""
-    # Imported late: a watchdog, which has no use for it, is there in two thirds of the time.
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        parts = conninfo_to_dict(text)
-    except (ProgrammingError, UnicodeError):
-        raise ValueError("must be a libpq connection string: host=… dbname=… user=…") from None
+    """A connection string without a password."""
+    parts = options_of(text)
+    if "password" in parts and protocol_of(text) == MYSQL:
+        raise ValueError("must not hold a password: put it in MYSQL_PWD or in ~/.my.cnf")
     if {"password", "sslpassword"} & set(parts):
         raise ValueError(
             "must not hold a password: put it in PGPASSWORD or in ~/.pgpass, as for psql"

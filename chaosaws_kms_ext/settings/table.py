@@ -40,13 +40,14 @@ class Table:
     database: str = _setting(
         parsers.conninfo,
         "",
-        "libpq conninfo without password; what is left out is the cluster's own (aws)",
+        "libpq conninfo, or mysql://user@host:3306/database, without password; what is left out "
+        "is the cluster's own (aws)",
     )
     database_auth: str = _setting(
         parsers.choice("libpq", "iam", "secret"),
         "libpq",
-        "where its password comes from: libpq (PGPASSWORD, ~/.pgpass), a token of IAM, or Secrets "
-        "Manager (aws)",
+        "where its password comes from: libpq (PGPASSWORD, ~/.pgpass; of MySQL: MYSQL_PWD, "
+        "~/.my.cnf), a token of IAM, or Secrets Manager (aws)",
     )
     database_secret: str = _setting(
         parsers.name,
@@ -75,7 +76,7 @@ class Table:
         "HOST:PORT of this machine, to which remote ones connect: on a network that you trust",
     )
     load_file: str = _setting(
-        parsers.file, "", "a Locust file; without one, a load that any PostgreSQL answers"
+        parsers.file, "", "a Locust file; without one, a load that any database answers"
     )
     load_writes: str = _setting(
         parsers.choice("own-schema", "none"), "own-schema", "where the load writes"

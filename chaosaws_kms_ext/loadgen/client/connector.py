@@ -17,12 +17,10 @@ import time
 from collections.abc import Callable
 
 import gevent
-import psycopg
 from gevent.event import Event
 from gevent.queue import Queue
 
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of
+from chaosaws_kms_ext.loadgen.engines.base import Cause, Connection, Engine
 
 __all__ = ["Connector"]
 
@@ -41,7 +39,8 @@ class Connector:
 
     def __init__(
         self,
-        connect: Callable[[float | None], DeadlineConnection],
+        engine: Engine,
+        connect: Callable[[float | None], Connection],
         spacing: float,
         shortest: float = 0.0,
         listens: Callable[[float], bool] | None = None,
@@ -49,7 +48,7 @@ class Connector:
         """`connect` makes one attempt until an instant (time.monotonic(); None: of usual length);
         `spacing` and `shortest`: seconds between two that hang, and that fail at once; `listens`:
         whether the port accepts a connection within so many seconds, if that can be known."""
-        self._connect = connect
+        self._engine, self._connect = engine, connect
         self._spacing, self._shortest = spacing, shortest or spacing
         self._listens = listens
         self._made: Queue = Queue()
@@ -61,12 +60,12 @@ class Connector:
         self._failing = self._accepts = False
         self._asked, self._news = Event(), Event()
 
-    def get(self) -> DeadlineConnection:
+    def get(self) -> Connection:
         """A new connection, as soon as there can be one."""
         self._waiting += 1
         self._asked.set()
         try:
-            connection: DeadlineConnection = self._made.get()
+            connection: Connection = self._made.get()
             return connection
         finally:
             self._waiting -= 1
@@ -115,12 +114,12 @@ class Connector:
         began = time.monotonic()
         try:
             connection = self._connect(began + PATIENCE if patient else None)
-        except psycopg.Error as problem:
+        except self._engine.errors as problem:
             # One that began before a success says nothing of now.
             self._failing = self._failing or began >= self._succeeded
             if time.monotonic() - began < self._spacing:
                 # A server that says no is there; else its port is to be tried first.
-                self._accepts = cause_of(problem) not in NOBODY
+                self._accepts = self._engine.failure(problem, None).cause not in NOBODY
                 self._news.set()
         else:
             self._failing = False

@@ -12,31 +12,27 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import gevent
-import psycopg
 from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
-from chaosaws_kms_ext.loadgen.client.connection import (
-    INTERVAL,
-    DeadlineConnection,
-    DeadlinePassed,
-)
 from chaosaws_kms_ext.loadgen.client.connector import Connector
 from chaosaws_kms_ext.loadgen.client.lag import Lag
-from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection
-from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
+from chaosaws_kms_ext.loadgen.client.load_connection import open_for_load
 from chaosaws_kms_ext.loadgen.client.port import listens_at
 from chaosaws_kms_ext.loadgen.client.recorder import Recorder
-from chaosaws_kms_ext.loadgen.client.registers import find_writers, register_to_read
+from chaosaws_kms_ext.loadgen.client.registers import register_to_read
 from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
 from chaosaws_kms_ext.loadgen.client.spacing import spacing_for
 from chaosaws_kms_ext.loadgen.client.witnesses import (
     witness_new_connections,
     witness_open_session,
 )
+from chaosaws_kms_ext.loadgen.engines import engine_of
+from chaosaws_kms_ext.loadgen.engines.base import Connection
+from chaosaws_kms_ext.loadgen.engines.postgresql_connection import INTERVAL
 
 __all__ = ["NOTHING", "QUIT_WITHIN", "Driver", "Due", "Saw", "header_of", "to_the_log"]
 
@@ -92,6 +88,7 @@ class Driver:
         """`stream` takes the records, else a file of the history does; `tell`: a line for the
         load's log."""
         self.config = config
+        self.engine = engine_of(config.database)
         self._tell = tell
         self.environment = environment
         self.deadline = round(config.deadline * SECOND)
@@ -102,6 +99,7 @@ class Driver:
             stream = OperationWriter(Path(config.folder), **header_of(config, start)._asdict())
         self.recorder = Recorder(stream, self.stop)
         self.connector = Connector(
+            self.engine,
             self.connect,
             spacing_for(config.deadline, config.workers),
             max(config.workers / config.rate, SHORTEST),
@@ -111,7 +109,7 @@ class Driver:
         self._wrote: list[int] = []
         self._look_at = 0.0
         self._connections = config.connections_from
-        self._open: WeakSet[LoadConnection] = WeakSet()
+        self._open: WeakSet[Any] = WeakSet()
         self._stopped_at: int | None = None
         self._said: set[str] = set()
         self._attempts = 0
@@ -144,10 +142,10 @@ class Driver:
             return None
         return register_to_read(self._wrote, asks, asked) if self._wrote else None
 
-    def find_writers(self, connection: DeadlineConnection) -> None:
-        """Looks which writers of the other load have a register; raises psycopg.Error."""
+    def find_writers(self, connection: Connection) -> None:
+        """Looks which writers of the other load have a register; raises the engine's errors."""
         self._look_at = time.monotonic() + LOOK_AGAIN
-        self._wrote = find_writers(connection, self.config.users)
+        self._wrote = list(self.engine.newest_writers(connection, self.config.users))
 
     def take(self) -> int:
         """The next arrival that can still be answered in time."""
@@ -186,8 +184,8 @@ class Driver:
         self._give_up(self._tickets.due_by(self._stopped_at))
         self.recorder.close()
 
-    def connect(self, until: float | None = None) -> LoadConnection:
-        """One attempt to connect, of at most the deadline's length; raises psycopg.Error."""
+    def connect(self, until: float | None = None) -> Any:
+        """One attempt to connect, of at most the deadline's length; raises the engine's errors."""
         self._attempts += 1
         due = self.due_now("attempt", self._attempts)
         seconds = self.config.deadline if until is None else until - time.monotonic()
@@ -196,29 +194,30 @@ class Driver:
         except GreenletExit:
             self.record(due, due.at, Outcome.ABORTED)
             raise
-        except psycopg.Error as problem:
-            self.record(due, due.at, outcome_of(problem, None), problem.sqlstate, cause_of(problem))
-            self.say(problem)
+        except self.engine.errors as problem:
+            failure = self.engine.failure(problem, None)
+            self.record(due, due.at, *failure)
+            self.say(problem, failure.code)
             raise
-        self.record(due, due.at, Outcome.OK, None, connection.info.hostaddr)
+        self.record(due, due.at, Outcome.OK, None, connection.address)
         return connection
 
-    def _connect(self, seconds: float) -> LoadConnection:
+    def _connect(self, seconds: float) -> Any:
         passed = gevent.Timeout(seconds)
         try:
             with passed:
-                connection = LoadConnection.connect(self.config.database, autocommit=True)
-                assert isinstance(connection, LoadConnection)
+                until = time.monotonic() + seconds
+                connection = open_for_load(self.engine, self.config.database, until)
                 self._connections += 1
                 connection.number = self._connections
                 self._open.add(connection)
                 return connection
         except gevent.Timeout as timeout:
-            # Only here a psycopg.Error: with several addresses psycopg would go on to the next one,
-            # now without any time-out.
+            # Only here an error of the engine's: with several addresses psycopg would go on to the
+            # next one, now without any time-out.
             if timeout is not passed:
                 raise
-            raise DeadlinePassed("no connection before the deadline") from None
+            raise self.engine.deadline_passed("no connection before the deadline") from None
 
     def due_now(self, kind: str, number: int) -> Due:
         """What is not of the schedule, but done now."""
@@ -237,11 +236,11 @@ class Driver:
         done = time.monotonic_ns()
         self.recorder.add((*what, sent, done, outcome.value, sqlstate, detail, *saw))
 
-    def say(self, problem: psycopg.Error) -> None:
+    def say(self, problem: Exception, code: str | None = None) -> None:
         """Writes a message of the database to the log, the same message once."""
         # Without the details, which may quote the team's data.
-        words = " ".join((problem.diag.message_primary or str(problem)).split())
-        told = f"{problem.sqlstate}: {words}" if problem.sqlstate else words
+        words = " ".join(self.engine.words(problem).split())
+        told = f"{code}: {words}" if code else words
         if told not in self._said and len(self._said) < MOST_SAID:
             self._said.add(told)
             self._tell(f"{DATABASE_SAID}{told}")

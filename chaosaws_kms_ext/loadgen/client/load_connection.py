@@ -6,16 +6,27 @@ connection lives, and switches to the greenlet that waits for an answer, if one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
+import psycopg
+from psycopg import pq
+from psycopg.adapt import PyFormat, Transformer
 
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection, DeadlinePassed
+from chaosaws_kms_ext.connection_strings import POSTGRESQL
+from chaosaws_kms_ext.loadgen.engines.base import Engine
+from chaosaws_kms_ext.loadgen.engines.postgresql_connection import (
+    DeadlineConnection,
+    DeadlinePassed,
+)
 
-__all__ = ["LoadConnection"]
+__all__ = ["LoadConnection", "open_for_load"]
 
 READ = 1
 """libev's EV_READ."""
+
+WELL = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 SEND_AGAIN = 0.001
 """Seconds until the rest of a query is sent of which the socket did not take all at once."""
@@ -31,6 +42,15 @@ class LoadConnection(DeadlineConnection):
         self._waits: Any = None
         """The greenlet that waits for an answer."""
         self._watcher: Any = None
+
+    def ask(self, name: bytes, text: bytes, values: Sequence[Any] | None) -> None:
+        """Asks a query that is prepared once, under this name; raises psycopg.Error."""
+        if name not in self.prepared:
+            self.pgconn.send_prepare(name, text)
+            _check(self.answer())
+            self.prepared.add(name)
+        self.pgconn.send_query_prepared(name, _as_text(self, values) if values else None)
+        _check(self.answer())
 
     def answer(self) -> Any:
         """The last result of what was sent by libpq's own functions, as soon as it is whole.
@@ -95,3 +115,32 @@ class LoadConnection(DeadlineConnection):
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
+
+
+def open_for_load(engine: Engine, database: str, until: float) -> Any:
+    """A connection for the load's greenlets; raises the engine's errors."""
+    if engine.protocol == POSTGRESQL:
+        return LoadConnection.connect(database, autocommit=True)
+    return engine.connect(database, until)
+
+
+def _as_text(connection: LoadConnection, values: Sequence[Any]) -> Sequence[Any]:
+    """Values as PostgreSQL reads them."""
+    if all(type(value) in (int, str) for value in values):
+        return [str(value).encode() for value in values]
+    formats = [PyFormat.TEXT] * len(values)
+    return Transformer(connection).dump_sequence(values, formats)
+
+
+def _check(result: Any) -> None:
+    if result.status in WELL:
+        return
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    words = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+    try:
+        kind: type[psycopg.Error] = psycopg.errors.lookup(state)
+    except KeyError:
+        kind = psycopg.DatabaseError
+    problem = kind(words or "the server sent no answer")
+    problem.sqlstate = problem.sqlstate or state or None
+    raise problem

@@ -8,19 +8,23 @@ from collections.abc import Callable
 
 import gevent
 import gevent.socket
-from psycopg.conninfo import conninfo_to_dict
+
+from chaosaws_kms_ext.connection_strings import MYSQL, POSTGRESQL, options_of, protocol_of
 
 __all__ = ["listens_at"]
+
+USUAL = {POSTGRESQL: "5432", MYSQL: "3306"}
+"""Ports."""
 
 RESOLVED_FOR = 0.1
 """Seconds for which the address of a name is kept."""
 
 
-def listens_at(conninfo: str) -> Callable[[float], bool] | None:
+def listens_at(database: str) -> Callable[[float], bool] | None:
     """Asks it of one server that is reached by TCP; None: there are several, or it is a socket."""
-    known = conninfo_to_dict(conninfo)
-    host = str(known.get("hostaddr") or known.get("host") or "")
-    port = str(known.get("port") or 5432)
+    known = options_of(database)
+    host = known.get("hostaddr") or known.get("host") or ""
+    port = known.get("port") or USUAL[protocol_of(database)]
     if not host or "," in host + port or host.startswith(("/", "@")):
         return None
     return _Port(host, int(port)).listens

@@ -24,16 +24,14 @@ from typing import Any, ClassVar, NoReturn
 
 import gevent
 import gevent.os
-import psycopg
 import psycopg.waiting
 from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import SECOND, Outcome
 from chaosaws_kms_ext.loadgen.client.config import ClientConfig
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
 from chaosaws_kms_ext.loadgen.client.driver import NOTHING, QUIT_WITHIN, Driver, Due, Saw
-from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of, outcome_of
 from chaosaws_kms_ext.loadgen.client.registers import read_register, write
+from chaosaws_kms_ext.loadgen.engines.base import Failure
 from chaosaws_kms_ext.processes import LIFELINE
 
 __all__ = ["QueryUser", "read"]
@@ -44,8 +42,10 @@ if getattr(psycopg.waiting.wait, "__name__", "") == "wait_c":
 BROKEN = frozenset({Outcome.TIMEOUT, Outcome.LOST, Outcome.ABORTED})
 """Outcomes after which a connection is not used again."""
 
-Query = Callable[[Any, DeadlineConnection], Any]
-Work = Callable[[DeadlineConnection], Any]
+ABORTED = Failure(Outcome.ABORTED, None, None)
+
+Query = Callable[[Any, Any], Any]
+Work = Callable[[Any], Any]
 
 
 def read(weight: int = 1) -> Callable[[Query], Query]:
@@ -57,21 +57,6 @@ def read(weight: int = 1) -> Callable[[Query], Query]:
         return query
 
     return mark
-
-
-def mistaken(problem: psycopg.Error, connection: DeadlineConnection) -> bool:
-    """Whether the driver refused to send a query: too few parameters, say."""
-    refused = isinstance(problem, psycopg.ProgrammingError) and problem.sqlstate is None
-    return refused and not connection.closed
-
-
-IDLE = psycopg.pq.TransactionStatus.IDLE
-
-
-def clean(connection: DeadlineConnection) -> bool:
-    """Whether the next arrival can use it: in a transaction that a team's query left open, a write
-    would be acknowledged and then gone."""
-    return connection.pgconn.transaction_status == IDLE and connection.autocommit
 
 
 def others_listen() -> bool:
@@ -129,46 +114,43 @@ class QueryUser(User):
         driver = self.driver
         if what.kind == "write":
             driver.wrote(what.writer)
-            return partial(write, writer=what.writer, sequence=what.sequence), None
+            return partial(write, driver.engine, writer=what.writer, sequence=what.sequence), None
         if driver.schedule.of_register(number):
             register = driver.register(what.writer, asked)
             if register is not None:
-                return partial(read_register, writer=register), register
+                return partial(read_register, driver.engine, writer=register), register
             if driver.config.reads_registers:
                 return driver.find_writers, None
         return self._choose(), None
 
-    def _perform(
-        self, connection: DeadlineConnection, what: Due, work: Work, register: int | None
-    ) -> None:
+    def _perform(self, connection: Any, what: Due, work: Work, register: int | None) -> None:
         """Does the work, and records it; `register`: whose it reads, if it does."""
         driver = self.driver
         sent = time.monotonic_ns()
         connection.until = (what.at + driver.deadline) / SECOND
-        failure: BaseException | None = None
-        sqlstate, outcome = None, Outcome.ABORTED
-        cause: Cause | None = None
+        raised: BaseException | None = None
+        outcome, code, cause = ABORTED
         saw: Saw = NOTHING
         try:
             value = work(connection)
             outcome = Outcome.OK
             if register is not None:
                 saw = (connection.number, register, value)
-        except psycopg.Error as problem:
-            if mistaken(problem, connection):
+        except driver.engine.errors as problem:
+            if driver.engine.mistaken(problem, connection):
                 self._abort_load(problem)
-            failure, sqlstate = problem, problem.sqlstate
-            outcome, cause = outcome_of(problem, connection), cause_of(problem)
-            driver.say(problem)
+            raised = problem
+            outcome, code, cause = driver.engine.failure(problem, connection)
+            driver.say(problem, code)
         except Exception as problem:
             self._abort_load(problem)
         finally:
             if outcome is Outcome.OK and time.monotonic_ns() > what.at + driver.deadline:
                 outcome = Outcome.TIMEOUT
-            driver.record(what, sent, outcome, sqlstate, cause, saw)
+            driver.record(what, sent, outcome, code, cause, saw)
             if outcome is not Outcome.OK and outcome in (Outcome.TIMEOUT, Outcome.LOST):
                 driver.connector.suspect()
-            if outcome in BROKEN or not clean(connection):
+            if outcome in BROKEN or not connection.clean:
                 connection.close()
         if self._told:
             events.request.fire(
@@ -176,7 +158,7 @@ class QueryUser(User):
                 name=what.kind,
                 response_time=(time.monotonic_ns() - what.at) / 1e6,
                 response_length=0,
-                exception=failure,
+                exception=raised,
             )
 
     def _abort_load(self, problem: Exception) -> NoReturn:

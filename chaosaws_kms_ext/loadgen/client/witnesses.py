@@ -7,12 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import gevent
-import psycopg
 from gevent import GreenletExit
 
 from chaosaws_kms_ext.history import Outcome
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.outcomes import cause_of, outcome_of
+from chaosaws_kms_ext.loadgen.engines.base import Connection
 
 if TYPE_CHECKING:
     from chaosaws_kms_ext.loadgen.client.driver import Driver
@@ -23,19 +21,18 @@ EVERY = 0.25
 """Seconds between two tries of a load, however many processes it has."""
 
 SELECT = "SELECT 1"
-STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
 
 
 def witness_open_session(driver: Driver) -> None:
     """The witness of an open session: the same connection, asked again and again."""
-    connection: DeadlineConnection | None = None
+    connection: Connection | None = None
     number = 0
     while True:
         gevent.sleep(EVERY * driver.config.workers)
         if connection is None or connection.closed:
             try:
                 connection = driver.connect()
-            except psycopg.Error:
+            except driver.engine.errors:
                 continue
         number += 1
         _ask(driver, connection, "session", number)
@@ -54,9 +51,8 @@ def witness_new_connections(driver: Driver) -> None:
             connection = driver.connect(until)
             connection.until = until
             connection.execute(SELECT)
-        except psycopg.Error as problem:
-            outcome = outcome_of(problem, connection)
-            driver.record(due, due.at, outcome, problem.sqlstate, cause_of(problem))
+        except driver.engine.errors as problem:
+            driver.record(due, due.at, *driver.engine.failure(problem, connection))
         except GreenletExit:
             driver.record(due, due.at, Outcome.ABORTED)
             raise
@@ -67,28 +63,26 @@ def witness_new_connections(driver: Driver) -> None:
             connection.close()
 
 
-def _note_start(driver: Driver, connection: DeadlineConnection, known: str) -> str:
+def _note_start(driver: Driver, connection: Connection, known: str) -> str:
     """Records when the server process had started, if that is not known yet; who may not ask for it
     goes without."""
     said = known
-    with contextlib.suppress(psycopg.Error):
-        row = connection.execute(STARTED).fetchone()
-        said = str(row[0]) if row else known
+    with contextlib.suppress(driver.engine.errors):
+        said = driver.engine.started(connection) or known
     if said != known:
         due = driver.due_now("server", 0)
         driver.record(due, due.at, Outcome.OK, None, said)
     return said
 
 
-def _ask(driver: Driver, connection: DeadlineConnection, kind: str, number: int) -> None:
+def _ask(driver: Driver, connection: Connection, kind: str, number: int) -> None:
     """One query of a witness."""
     due = driver.due_now(kind, number)
     connection.until = time.monotonic() + driver.config.deadline
     try:
         connection.execute(SELECT)
-    except psycopg.Error as problem:
-        outcome = outcome_of(problem, connection)
-        driver.record(due, due.at, outcome, problem.sqlstate, cause_of(problem))
+    except driver.engine.errors as problem:
+        driver.record(due, due.at, *driver.engine.failure(problem, connection))
         connection.close()
     except GreenletExit:
         driver.record(due, due.at, Outcome.ABORTED)

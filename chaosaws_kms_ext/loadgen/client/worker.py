@@ -12,8 +12,8 @@ from typing import Any
 
 import gevent
 from locust.exception import RPCError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from chaosaws_kms_ext.connection_strings import options_of, protocol_of, written
 from chaosaws_kms_ext.history import Outcome
 from chaosaws_kms_ext.history.clocks import ASK_EVERY, SILENT, Clock, Sample
 from chaosaws_kms_ext.history.writer import OperationStream
@@ -151,9 +151,9 @@ class Worker:
 
 
 def _here(database: str) -> str:
-    """A conninfo without what is a file of the load's machine only: passwords are looked for as
-    libpq does it, on this machine."""
-    parts = conninfo_to_dict(database)
+    """A connection string without what is a file of the load's machine only: passwords are looked
+    for on this machine."""
+    parts = options_of(database)
     files = ("passfile",)
     here = {k: v for k, v in parts.items() if k not in files or Path(str(v)).exists()}
-    return make_conninfo("", **here)
+    return written(protocol_of(database), here)

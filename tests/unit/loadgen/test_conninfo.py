@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import uuid
+from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,8 +15,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.rds import Cluster
+from chaosaws_kms_ext.connection_strings import options_of
 from chaosaws_kms_ext.guard.guard import Target
-from chaosaws_kms_ext.loadgen.conninfo import conninfo_for, conninfo_for_readers
+from chaosaws_kms_ext.loadgen import engines
+from chaosaws_kms_ext.loadgen.conninfo import (
+    conninfo_as,
+    conninfo_for,
+    conninfo_for_readers,
+    refuse_unspoken,
+)
+from chaosaws_kms_ext.loadgen.engines.base import Hopeless
+from chaosaws_kms_ext.loadgen.engines.passfile import password_in
 from chaosaws_kms_ext.loadgen.passwords import Passwords
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
@@ -218,9 +230,101 @@ def test_a_token_for_the_reader_endpoint_is_one_for_its_address(begin, on_lab):
     assert line.startswith("ro.example:6000:*:app:ro.example\\:6000/?Action=connect")
 
 
-def test_a_database_that_does_not_speak_postgresql_is_refused(begin):
-    run = begin()
-    for engine in ("aurora-mysql", "mysql", "docdb"):
-        with pytest.raises(Refused, match=f"orders is of the engine {engine}, and the load speaks"):
-            conninfo_for(run, cluster("orders", 5432, Engine=engine))
-    assert conninfo_for(run, cluster("orders", 5432, Engine="postgres"))
+# Which engine it is
+
+
+@pytest.mark.parametrize("engine", ["docdb", "neptune", "oracle-ee", "sqlserver-se"])
+def test_a_database_that_no_load_speaks_with_is_refused(begin, engine):
+    with pytest.raises(Refused, match=f"orders is of the engine {engine}, and the load speaks"):
+        conninfo_for(begin(), cluster("orders", 5432, Engine=engine))
+
+
+MYSQL_URL = "mysql://app@/shop?ssl-mode=VERIFY_CA"
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "said"),
+    [
+        ("aurora-mysql", "host=a", "must be as mysql://user@host:3306/database, or be left out"),
+        ("mariadb", "user=app", "must be as mysql://user@host:3306/database, or be left out"),
+        ("aurora-postgresql", MYSQL_URL, "must be as libpq has it"),
+        ("postgres", MYSQL_URL, "must be as libpq has it"),
+    ],
+)
+def test_a_connection_string_of_another_engine_is_refused(begin, engine, given, said):
+    with pytest.raises(Refused, match=f"is of the engine {engine}, so CHAOS_DATABASE {said}"):
+        conninfo_for(begin(database=given), cluster("orders", 5432, Engine=engine))
+    with pytest.raises(Refused, match=f"is of the engine {engine}"):
+        refuse_unspoken(cluster("orders", 5432, Engine=engine), given)
+
+
+@pytest.mark.parametrize("engine", ["aurora-postgresql", "postgres", ""])
+def test_postgresql_is_reached_by_a_conninfo(begin, engine):
+    found = conninfo_for(begin(), cluster("orders", 5432, Engine=engine))
+    assert conninfo_to_dict(found)["dbname"] == "postgres"
+
+
+@pytest.mark.parametrize("engine", ["aurora-mysql", "mysql", "mariadb"])
+def test_mysql_is_reached_by_a_url_with_what_rds_says_of_it(begin, engine):
+    its = cluster("orders", 3306, "orders.example", Engine=engine)
+    assert conninfo_for(begin(), its) == "mysql://shop@orders.example:3306/"
+    found = conninfo_for(begin(database=MYSQL_URL), its)
+    assert found == "mysql://app@orders.example:3306/shop?ssl-mode=VERIFY_CA"
+
+
+def test_an_engine_that_rds_does_not_tell_is_that_of_the_connection_string(begin):
+    its = cluster("orders", 3306, "orders.example")
+    assert conninfo_for(begin(database=MYSQL_URL), its).startswith("mysql://app@orders.example")
+
+
+def test_another_mysql_cluster_is_reached_as_the_target_is_but_at_its_own_address(begin):
+    run = begin(database="mysql://app@10.0.0.1:1/shop?hostaddr=10.0.0.1&ssl-mode=VERIFY_CA")
+    its = cluster("copy", 3306, "copy.example", Engine="aurora-mysql")
+    assert conninfo_for(run, its) == "mysql://app@copy.example:3306/shop?ssl-mode=VERIFY_CA"
+
+
+def test_a_mysql_cluster_that_the_run_made_is_reached_with_its_own_password(begin):
+    run = begin(database=MYSQL_URL)
+    run.master_passwords["copy"] = ("master", SECRET)
+    its = cluster("copy", 3306, "copy.example", Engine="aurora-mysql")
+    database = conninfo_for(run, its)
+    assert SECRET not in database
+    named = options_of(database)
+    assert (named["user"], named["host"]) == ("master", "copy.example")
+    assert password_in(Path(named["passfile"]), {**named, "user": "master"}) == SECRET
+    as_other = options_of(conninfo_as(run, its, "other", "word"))
+    assert password_in(Path(as_other["passfile"]), as_other) == "word"
+
+
+def test_the_readers_of_a_mysql_cluster_are_reached_as_it_is(begin):
+    said = {"ReaderEndpoint": "ro.example", "Engine": "aurora-mysql"}
+    its = cluster("orders", 3306, "orders.example", **said)
+    assert conninfo_for_readers(begin(), its) == "mysql://shop@ro.example:3306/"
+    found = conninfo_for_readers(begin(database="mysql://app@:33/shop"), its)
+    assert found == "mysql://app@ro.example:33/shop"
+    with pytest.raises(Refused, match="CHAOS_DATABASE names an address of its own"):
+        conninfo_for_readers(begin(database="mysql://10.0.0.1/shop"), its)
+
+
+def test_a_token_for_mysql_is_one_for_its_address_and_is_never_sent_in_the_clear(begin, on_lab):
+    its = cluster("orders", 3306, "orders.example", Engine="aurora-mysql")
+    run = begin(database_auth="iam", database="mysql://app@/shop")
+    named = options_of(conninfo_for(run, replace(its, id="copy", arn="arn:copy")))
+    token = password_in(Path(named["passfile"]), named)
+    assert token.startswith("orders.example:3306/?Action=connect&DBUser=app")
+    run = begin(database_auth="iam", database="mysql://app@/shop?ssl-mode=DISABLED")
+    with pytest.raises(Refused, match="ssl-mode=DISABLED, which may send a token in the clear"):
+        conninfo_for(run, replace(its, id="copy", arn="arn:copy"))
+    run = begin(database_auth="iam")
+    database = conninfo_for(run, replace(its, id="copy", arn="arn:copy"))
+    assert options_of(database)["ssl-mode"] == "REQUIRED"
+
+
+def test_without_its_driver_a_load_on_mysql_is_refused_and_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    for name in [each for each in sys.modules if each.startswith(f"{engines.__name__}.mysql")]:
+        monkeypatch.delitem(sys.modules, name)
+    engines.named.cache_clear()
+    with pytest.raises(Hopeless, match=r"pip install 'chaostoolkit-aws-kms\[mysql\]'"):
+        refuse_unspoken(cluster("orders", 3306, Engine="aurora-mysql"), "")
+    refuse_unspoken(cluster("orders", 5432, Engine="aurora-postgresql"), "")

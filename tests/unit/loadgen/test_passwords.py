@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history.writer import write_rows
-from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
+from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile
 from chaosaws_kms_ext.loadgen.passwords import _warn_of_key, passwords
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
@@ -146,7 +146,7 @@ def test_libpq_reads_whatever_password_there_is_from_memory(shop, password):
 
 HOLDER = """
 import sys, time
-from chaosaws_kms_ext.loadgen.passfile import Line, Passfile
+from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile
 file = Passfile()
 file.write([Line("shop", "first")])
 print(file.path, flush=True)

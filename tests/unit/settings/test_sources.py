@@ -223,6 +223,20 @@ def test_a_password_in_the_conninfo_is_refused_and_not_repeated():
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("mysql://app:hunter2@/shop", "put it in MYSQL_PWD or in ~/.my.cnf"),
+        ("mysql://app@h:no/shop", "must be mysql://user@host:3306/database"),
+        ("mysql://app@/shop?sslmode=require", "a mysql:// URL has only"),
+    ],
+)
+def test_a_mysql_url_is_one_without_a_password(given, said):
+    refusal = refused(**AWS, CHAOS_DATABASE=given)
+    assert said in refusal
+    assert "hunter2" not in refusal
+
+
 def test_a_file_that_is_not_there_says_from_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert f"a Locust file that exists (seen from {tmp_path})" in refused(CHAOS_LOAD_FILE="no.py")

@@ -8,8 +8,9 @@ import gevent
 import pytest
 
 from chaosaws_kms_ext.history import Outcome
-from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.connector import Connector
+from chaosaws_kms_ext.loadgen.engines import named
+from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlinePassed
 from tests.support.forwarder import Forwarder
 from tests.support.labs import until
 from tests.support.records import arrivals
@@ -47,7 +48,7 @@ def test_everybody_has_a_connection_again_although_older_attempts_never_end(user
             raise DeadlinePassed("no connection before the deadline")
         return Link()
 
-    connector = Connector(connect, spacing=0.01)
+    connector = Connector(named("postgresql"), connect, spacing=0.01)
     work = gevent.spawn(connector.work)
     connector.suspect()
     waiting = [gevent.spawn(connector.get) for _ in range(users)]

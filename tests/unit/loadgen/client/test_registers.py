@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 
 import psycopg
 import pytest
@@ -14,10 +15,15 @@ from chaosaws_kms_ext.history.payload import payload_of
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import DAMAGED, NO_ROW
 from chaosaws_kms_ext.history.writer import write_rows
-from chaosaws_kms_ext.loadgen import schema
-from chaosaws_kms_ext.loadgen.client.connection import DeadlineConnection
-from chaosaws_kms_ext.loadgen.client.registers import STAY, read_register, register_to_read, write
+from chaosaws_kms_ext.loadgen import engines, schema
+from chaosaws_kms_ext.loadgen.client import registers
+from chaosaws_kms_ext.loadgen.client.registers import STAY, register_to_read
+from chaosaws_kms_ext.loadgen.engines import base
+from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlineConnection
 from tests.support.records import arrivals
+
+write = partial(registers.write, engines.named("postgresql"))
+read_register = partial(registers.read_register, engines.named("postgresql"))
 
 
 def test_every_register_is_read_as_often_and_a_user_stays_with_one_for_a_while():
@@ -68,7 +74,7 @@ def test_many_rows_are_read_back_a_part_at_a_time(postgres, connection, monkeypa
     connection.execute(
         "INSERT INTO chaos_kms.writes SELECT i % 16, i, -i FROM generate_series(1, 100) i"
     )
-    monkeypatch.setattr(schema, "CHUNK", 7)
+    monkeypatch.setattr(base, "CHUNK", 7)
     found = schema.rows(postgres.conninfo, 5).rows
     assert sorted(found.rows.sequence.tolist()) == list(range(1, 101))
     assert (found.payload == -found.rows.sequence).all()

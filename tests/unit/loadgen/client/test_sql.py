@@ -15,7 +15,7 @@ from tests.support.records import arrivals
 ASKING = """
 from locust import events
 import gevent, psycopg, sys, time
-from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
+from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection
 from chaosaws_kms_ext.loadgen.client.sql import Sql
 connection = LoadConnection.connect(sys.argv[1], autocommit=True)

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from chaosaws_kms_ext.history import SECOND
-from chaosaws_kms_ext.loadgen.client.connection import DeadlinePassed
-from chaosaws_kms_ext.loadgen.client.outcomes import Cause, cause_of
+from chaosaws_kms_ext.loadgen.engines import named
+from chaosaws_kms_ext.loadgen.engines.base import Cause
+from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlinePassed
 from tests.support.labs import until
 from tests.support.postgres import freeze
 from tests.support.records import recorded
@@ -21,6 +22,10 @@ def failure(conninfo):
     with pytest.raises(psycopg.Error) as caught:
         psycopg.connect(conninfo, connect_timeout=2)
     return caught.value
+
+
+def cause_of(problem):
+    return named("postgresql").failure(problem, None).cause
 
 
 def free_port():

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Line", "Passfile", "fits"]
+__all__ = ["Line", "Passfile", "fits", "password_in"]
 
 
 class Line(NamedTuple):
@@ -74,6 +75,27 @@ def fits(password: str) -> bool:
         return False
 
 
+def password_in(path: Path, options: Mapping[str, str]) -> str:
+    """What libpq would find for these options (PostgreSQL manual, "The Password File"); empty if
+    nothing."""
+    asked = [options.get(name, "") for name in ("host", "port", "dbname", "user")]
+    try:
+        if os.stat(path).st_mode & 0o077:
+            return ""  # libpq does not read what others may
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    for line in lines:
+        *names, password = _fields(line)
+        if (
+            not line.startswith("#")
+            and len(names) == len(asked)
+            and all(name in ("*", wanted) for name, wanted in zip(names, asked, strict=True))
+        ):
+            return password
+    return ""
+
+
 def _in_memory(text: str) -> int:
     """The descriptor of a nameless file with this text; other programs do not inherit it."""
     descriptor = os.memfd_create("passfile", os.MFD_CLOEXEC)
@@ -89,3 +111,18 @@ def _in_memory(text: str) -> int:
 
 def _escaped(part: str) -> str:
     return part.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _fields(line: str) -> list[str]:
+    """The fields between the colons; a backslash escapes the next character."""
+    fields, escaped = [""], False
+    for letter in line:
+        if not escaped and letter == "\\":
+            escaped = True
+            continue
+        if letter == ":" and not escaped and len(fields) < 5:
+            fields.append("")
+        else:
+            fields[-1] += letter
+        escaped = False
+    return fields

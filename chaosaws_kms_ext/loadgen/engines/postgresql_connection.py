@@ -16,6 +16,8 @@ __all__ = ["INTERVAL", "DeadlineConnection", "DeadlinePassed"]
 
 Answer = TypeVar("Answer")
 
+IDLE = psycopg.pq.TransactionStatus.IDLE
+
 INTERVAL = 0.05
 """Seconds between two looks at the clock while waiting."""
 
@@ -49,6 +51,16 @@ class DeadlineConnection(psycopg.Connection[Any]):
             # Closed by whoever owns it, here: from another thread it would be a crash.
             self.abandon()
             raise
+
+    @property
+    def clean(self) -> bool:
+        """Whether no transaction is open, and none begins by itself."""
+        return self.pgconn.transaction_status == IDLE and self.autocommit
+
+    @property
+    def address(self) -> str:
+        """The server's."""
+        return self.info.hostaddr
 
     def abandon(self) -> None:
         """Closes it without a word to the server, which does not answer."""

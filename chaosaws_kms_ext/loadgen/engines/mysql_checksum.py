@@ -1,0 +1,84 @@
+"""How MySQL adds up a table: a hash of every row, made of a hash of each column's bytes.
+
+The hash of a column has one length, whatever is in it: so no row is longer than the server takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaosaws_kms_ext.loadgen.engines.base import Checksum, LoadFailed
+from chaosaws_kms_ext.loadgen.engines.mysql_connection import MySQLConnection
+
+__all__ = ["checksum", "names_in"]
+
+COLUMNS = """
+SELECT table_schema, table_name, column_name FROM information_schema.columns
+WHERE table_schema = IFNULL(%s, DATABASE()) AND table_name = %s ORDER BY ordinal_position
+"""
+
+ADD_UP = """
+SELECT count(*),
+    IFNULL(SUM(CAST(CONV(SUBSTRING(hash, 1, 16), 16, 10) AS UNSIGNED)), 0),
+    IFNULL(SUM(CAST(CONV(SUBSTRING(hash, 17, 16), 16, 10) AS UNSIGNED)), 0)
+FROM (SELECT MD5(CONCAT({columns})) AS hash FROM {table}) AS hashes
+"""
+
+HASH = "IFNULL(MD5(CAST({} AS BINARY)), '-')"
+"""Of a column; one without a value has another length."""
+
+
+def checksum(connection: MySQLConnection, table: str) -> Checksum:
+    """The checksum of a table or view: users, shop.users, `My Shop`.`Users`.
+
+    Raises LoadFailed and pymysql.MySQLError.
+    """
+    *schema, name = names_in(table)
+    found = connection.execute(COLUMNS, (schema[0] if schema else None, name)).fetchall()
+    if not found:
+        raise LoadFailed(f"the database has no table {table}: name it as in SQL, schema.table")
+    # A timestamp is written in the session's time zone.
+    connection.execute("SET time_zone = '+00:00'")
+    columns = ", ".join(HASH.format(_quoted(column)) for _, _, column in found)
+    its = f"{_quoted(found[0][0])}.{_quoted(found[0][1])}"
+    row = connection.execute(ADD_UP.format(columns=columns, table=its)).fetchone()
+    count, *halves = row or (0, 0, 0)
+    return Checksum(int(count), "".join(f"{int(half) % 2**64:016x}" for half in halves))
+
+
+def names_in(table: str) -> Sequence[str]:
+    """A table's name, and its schema's before it: with or without backticks around each.
+
+    Raises LoadFailed.
+    """
+    names, rest = [], table
+    while True:
+        if rest.startswith("`"):
+            name, rest = _unquoted(rest)
+        else:
+            name, dot, rest = rest.partition(".")
+            rest = dot + rest
+        names.append(name)
+        if not rest:
+            break
+        if not rest.startswith(".") or len(names) == 2:
+            names.append("")
+            break
+        rest = rest[1:]
+    if not all(names):
+        raise LoadFailed(f"{table} names no table: name it as in SQL, schema.table")
+    return names
+
+
+def _unquoted(text: str) -> tuple[str, str]:
+    """What stands between the backticks that it begins with, and what comes after them."""
+    at = 1
+    while (end := text.find("`", at)) >= 0:
+        if not text.startswith("``", end):
+            return text[1:end].replace("``", "`"), text[end + 1 :]
+        at = end + 2
+    return "", text
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"

@@ -1,0 +1,241 @@
+"""MySQL connections: their deadlines, TLS, passwords; against a real MariaDB and against liars."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from pymysql import err
+
+from chaosaws_kms_ext.loadgen import engines
+from chaosaws_kms_ext.loadgen.engines.base import Cause
+from chaosaws_kms_ext.loadgen.engines.mysql_connection import DeadlinePassed, MySQLConnection
+from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile
+from tests.support.mariadb import SECRET, SHOP, needs_mariadb, soon
+
+MYSQL = engines.named("mysql")
+
+
+@pytest.fixture(autouse=True)
+def _no_password_of_the_users_own(monkeypatch, tmp_path):
+    monkeypatch.delenv("MYSQL_PWD", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def connection(mariadb):
+    with MySQLConnection(mariadb.database, soon()) as found:
+        yield found
+
+
+# Deadlines
+
+
+@needs_mariadb()
+def test_a_query_and_all_after_it_ends_at_the_deadline(connection):
+    connection.until = time.monotonic() + 0.2
+    with pytest.raises(DeadlinePassed):
+        connection.execute("SELECT SLEEP(60)")
+    assert connection.closed
+    with pytest.raises(err.InterfaceError):
+        connection.execute("SELECT 1")
+    connection.close()
+
+
+@needs_mariadb()
+def test_an_answer_that_trickles_in_for_ever_ends_at_the_deadline(connection):
+    connection.until = time.monotonic() + 0.5
+    many = "SELECT SLEEP(0.005), REPEAT('x', 999) FROM shop.seq_1_to_99999"
+    with pytest.raises(DeadlinePassed):
+        connection.execute(many)
+    assert connection.closed
+
+
+@needs_mariadb()
+def test_a_frozen_server_ends_a_transaction_at_the_deadline_and_not_at_its_rollback(
+    mariadb, connection
+):
+    try:
+        with pytest.raises(DeadlinePassed), connection.transaction():
+            mariadb.freeze()
+            connection.until = time.monotonic() + 0.3
+            connection.execute("SELECT 1")
+        assert connection.closed
+        with pytest.raises(DeadlinePassed) as caught:
+            MySQLConnection(mariadb.database, time.monotonic() + 0.3)
+        assert MYSQL.failure(caught.value, None).cause == Cause.HANG
+    finally:
+        mariadb.thaw()
+
+
+@needs_mariadb()
+def test_a_transaction_is_whole_or_not_at_all(mariadb, connection):
+    connection.execute("CREATE TABLE shop.kept (a int)")
+    with connection.transaction():
+        connection.execute("INSERT INTO shop.kept VALUES (1)")
+    with pytest.raises(ZeroDivisionError), connection.transaction():
+        connection.execute("INSERT INTO shop.kept VALUES (2)")
+        raise ZeroDivisionError
+    assert connection.clean
+    assert mariadb.run("SELECT a FROM kept") == [(1,)]
+
+
+@needs_mariadb()
+@pytest.mark.parametrize("left", ["BEGIN", "SET autocommit = 0"])
+def test_a_connection_with_a_transaction_is_not_clean(connection, left):
+    assert connection.clean
+    connection.execute(left)
+    assert not connection.clean
+
+
+@needs_mariadb()
+def test_a_session_that_is_killed_is_lost(mariadb, connection):
+    mariadb.run(f"KILL {connection.thread_id()}")
+    with pytest.raises(err.MySQLError) as caught:
+        connection.execute("SELECT 1")
+    assert MYSQL.failure(caught.value, connection).outcome == "lost"
+
+
+# TLS
+
+
+@needs_mariadb()
+@pytest.mark.parametrize("mode", ["REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"])
+def test_a_connection_has_tls_and_its_deadline(mariadb, mode):
+    url = mariadb.url(mode=mode, more=f"&ssl-ca={mariadb.certificates.ca}")
+    with MySQLConnection(url, soon()) as connection:
+        (_, cipher) = connection.execute("SHOW STATUS LIKE 'Ssl_cipher'").fetchone()
+        assert cipher
+        connection.until = time.monotonic() + 0.2
+        with pytest.raises(DeadlinePassed):
+            connection.execute("SELECT SLEEP(60)")
+
+
+@needs_mariadb()
+@pytest.mark.parametrize(
+    ("mode", "more", "said"),
+    [
+        ("VERIFY_CA", "", "certificate verify failed"),
+        ("VERIFY_IDENTITY", "&ssl-ca={ca}&hostaddr=127.0.0.1", "certificate verify failed"),
+        ("VERIFY_CA", "&ssl-ca=/nowhere.pem", "No such file"),
+    ],
+)
+def test_a_server_that_is_not_the_one_is_not_spoken_with(mariadb, mode, more, said):
+    url = mariadb.url(mode=mode, more=more.format(ca=mariadb.certificates.ca))
+    if "hostaddr" in more:
+        url = url.replace("@127.0.0.1", "@other.example")
+    with pytest.raises(err.OperationalError, match=said) as caught:
+        MySQLConnection(url, soon())
+    assert MYSQL.hopeless(caught.value)
+
+
+# Passwords
+
+
+@needs_mariadb()
+def test_the_password_comes_from_the_passfile_the_environment_or_the_option_file(
+    mariadb, monkeypatch, tmp_path
+):
+    url = mariadb.url(SHOP)
+
+    def logs_in(url=url):
+        try:
+            MySQLConnection(url, soon()).close()
+        except err.OperationalError as problem:
+            assert MYSQL.failure(problem, None).cause == Cause.DENIED
+            return False
+        return True
+
+    assert not logs_in()
+    (tmp_path / ".my.cnf").write_text(f'[client]\npassword="{SECRET}"\n', encoding="utf-8")
+    assert logs_in()
+    monkeypatch.setenv("MYSQL_PWD", "wrong")
+    assert not logs_in()
+    file = Passfile()
+    with_file = mariadb.url(SHOP, more=f"&passfile={file.path}")
+    assert not logs_in(with_file)
+    file.write([Line(SHOP, "other", host="elsewhere"), Line(SHOP, SECRET, port=str(mariadb.port))])
+    assert logs_in(with_file)
+    monkeypatch.setenv("MYSQL_PWD", SECRET)
+    assert logs_in()
+    file.close()
+
+
+GREETING = (
+    b"\x0a8.0.0\0" + struct.pack("<I", 1) + b"12345678\0" + struct.pack("<H", 0xF7FF)
+    + b"\x2d\x02\0" + struct.pack("<H", 0x81FF) + b"\x15" + b"\0" * 10 + b"123456789012\0"
+    + b"mysql_native_password\0"
+)  # fmt: skip
+"""Of a server without TLS (MySQL's documentation, "Protocol::HandshakeV10")."""
+
+
+@pytest.mark.parametrize("plugin", [b"mysql_clear_password", b"dialog"])
+def test_no_password_goes_over_the_wire_in_the_clear(monkeypatch, plugin):
+    monkeypatch.setenv("MYSQL_PWD", "the-secret")
+    got = []
+
+    def lie(server):
+        with server.accept()[0] as client:
+            client.sendall(struct.pack("<I", len(GREETING))[:3] + b"\0" + GREETING)
+            got.append(client.recv(4096))
+            switch = b"\xfe" + plugin + b"\0\x02Password: "
+            client.sendall(struct.pack("<I", len(switch))[:3] + b"\x02" + switch)
+            got.append(client.recv(4096))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        liar = threading.Thread(target=lie, args=(server,))
+        liar.start()
+        port = server.getsockname()[1]
+        with pytest.raises(err.OperationalError, match="in the clear"):
+            MySQLConnection(f"mysql://app@127.0.0.1:{port}/?ssl-mode=DISABLED", soon())
+        liar.join(20)
+    assert b"app" in got[0]
+    assert b"the-secret" not in b"".join(got)
+
+
+def test_a_server_without_tls_gets_no_user_and_no_password(monkeypatch):
+    monkeypatch.setenv("MYSQL_PWD", "the-secret")
+    got = []
+
+    def lie(server):
+        with server.accept()[0] as client:
+            client.sendall(
+                struct.pack("<I", len(GREETING))[:3]
+                + b"\0"
+                + GREETING.replace(struct.pack("<H", 0xF7FF), struct.pack("<H", 0xF7FF & ~0x0800))
+            )
+            got.append(client.recv(4096))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        liar = threading.Thread(target=lie, args=(server,))
+        liar.start()
+        port = server.getsockname()[1]
+        with pytest.raises(err.OperationalError, match="SSL is required") as caught:
+            MySQLConnection(f"mysql://app@127.0.0.1:{port}/", soon())
+        liar.join(20)
+    assert MYSQL.hopeless(caught.value)
+    assert got == [b""]
+
+
+# Who is there
+
+
+def test_what_is_not_there_says_how(monkeypatch):
+    def cause(port, host="127.0.0.1", seconds=5.0):
+        with pytest.raises(err.MySQLError) as caught:
+            MySQLConnection(f"mysql://a@{host}:{port}/", time.monotonic() + seconds)
+        return MYSQL.failure(caught.value, None).cause
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert cause(port, seconds=0.2) == Cause.HANG
+    assert cause(port) == Cause.REFUSED
+    assert cause(1, "nowhere.invalid") == Cause.NO_ADDRESS
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hangs_up = threading.Thread(target=lambda: server.accept()[0].close())
+        hangs_up.start()
+        assert cause(server.getsockname()[1]) == Cause.RESET
+        hangs_up.join(20)
