@@ -25,7 +25,8 @@ def test_a_journal_that_is_written_after_the_act_is_found():
 def test_a_call_that_is_carried_out_after_a_restore_is_undone_as_well(kind):
     """`timeout -s KILL … chaos run …; chaos kms restore`, whose last call was on its way."""
     machine = FaultMachine()
-    machine.inject("disable-key", False, [Trouble(kind, 1, changing=True)])
+    machine.begin(in_store=False)
+    machine.inject(["disable-key"], False, [Trouble(kind, 1, changing=True)])
     if machine.run:
         machine.kill()
     machine.watchdog_is_killed()
@@ -37,7 +38,8 @@ def test_a_call_that_is_carried_out_after_a_restore_is_undone_as_well(kind):
 
 def test_a_restore_while_the_fault_is_being_injected_is_noticed_and_the_fault_is_undone():
     machine = FaultMachine()
-    machine.inject("disable-key", False, [Trouble("restored", 1, changing=True)])
+    machine.begin(in_store=False)
+    machine.inject(["disable-key"], False, [Trouble("restored", 1, changing=True)])
     assert machine.aws.keys != machine.before  # their EnableKey came before our DisableKey
     assert [each.key for each in machine.entries()] == [machine.aws.key]
     machine.put_back([])
