@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
+from chaosaws_kms_ext.run import Refused
+from chaosaws_kms_ext.undo import restore
 from tests.support.fault_machine import FaultMachine, sequences
+from tests.support.fault_programs import restored
 from tests.support.faulty_aws import Trouble
 from tests.support.mutations import the_journal_is_written_after_the_act
 
@@ -33,6 +38,35 @@ def test_a_call_that_is_carried_out_after_a_restore_is_undone_as_well(kind):
     machine.restore([])
     machine.time_passes(60.0)
     assert machine.aws.keys == machine.before
+    machine.teardown()
+
+
+def test_what_no_schedule_can_put_back_is_put_back_after_a_restore_that_knew_the_schedules_alone():
+    machine = FaultMachine()
+    machine.begin(in_store=False)
+    machine.inject(["deny-rds", "disable-key"], True, [])
+    machine.kill()
+    machine.watchdog_is_killed()
+    machine.restore_on_another_machine([])
+    assert not machine.aws.armed
+    assert machine.aws.keys != machine.before  # its policy
+    machine.restore([])
+    assert machine.aws.keys == machine.before
+    assert machine.entries() == []
+    machine.teardown()
+
+
+def test_it_waits_while_another_run_holds_the_key():
+    machine = FaultMachine()
+    machine.begin(in_store=False)
+    machine.inject(["deny-rds", "disable-key"], True, [])
+    machine.kill()
+    machine.watchdog_is_killed()
+    machine.restore_on_another_machine([])
+    held = mock.patch.object(restore.switch, "holder", return_value="another-run")
+    with held, pytest.raises(Refused, match="run another-run holds this key now, and no switch"):
+        restored()
+    assert [each.state for each in machine.entries()] == ["key-away"]
     machine.teardown()
 
 
