@@ -13,6 +13,7 @@ ELSEWHERE = {
     "activities.py": "what every action and probe does: e2e/test_bad_arguments",
     "aurora/actions.py": "only real clusters show it: e2e/test_activities, test_making",
     "aurora/failover.py": "only real clusters show it: e2e/test_experiments (kms-failover)",
+    "aurora/point_in_time.py": "only real clusters show it: e2e/test_terminal, test_making",
     "aurora/probes.py": "only real clusters show it: e2e/test_probes, test_activities",
     "aws/alarms.py": "unit/test_watcher, unit/controls/test_stop_conditions",
     "aws/cloudtrail.py": "what CloudTrail tells: unit/audit/test_probes",
