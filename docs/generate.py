@@ -78,7 +78,8 @@ COMMANDS = """\
 
 MODULES = (
     "kms.actions", "kms.canaries", "kms.flapping", "kms.probes", "kms.secondary", "aurora.actions",
-    "aurora.failover", "aurora.probes", "load.actions", "load.probes", "audit.probes",
+    "aurora.failover", "aurora.point_in_time", "aurora.probes", "load.actions", "load.probes",
+    "audit.probes",
 )  # fmt: skip
 
 

@@ -259,6 +259,28 @@ def restore(
     )
 
 
+def restore_latest(
+    aws: Aws, cluster_id: str, source_id: str, key_arn: str, tagged: Tags, **network: Any
+) -> None:
+    """Orders a cluster with the data of another as of its latest restorable time, under that one's
+    key if none is named.
+
+    Raises AwsError.
+    """
+    aws.call(
+        "rds",
+        "RestoreDBClusterToPointInTime",
+        {
+            "DBClusterIdentifier": cluster_id,
+            "SourceDBClusterIdentifier": source_id,
+            "UseLatestRestorableTime": True,
+            "Tags": _tag_list(tagged),
+            **({"KmsKeyId": key_arn} if key_arn else {}),
+            **network,
+        },
+    )
+
+
 def delete_cluster(aws: Aws, cluster_id: str) -> None:
     """Orders a cluster without instances to be deleted, with its backups; raises AwsError."""
     aws.call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypedDict
 
 import numpy as np
@@ -61,8 +62,9 @@ class RecoveryPointChecker(Checker):
             "`lost_writes`: acknowledged and not there; `lost_seconds`: from when the last one "
             "that is there was acknowledged until the last one of all was; `error_bound_seconds`: "
             "from there to the first one that is lost; `backup_ordered`: AWS' answer to the call "
-            "that made the snapshot; `lost_before_backup`: those of the lost ones that had been "
-            "acknowledged before that call, which no backup may lose",
+            "that made the snapshot, or the latest restorable time that was restored; "
+            "`lost_before_backup`: those of the lost ones that had been acknowledged before that, "
+            "which no backup may lose",
         ),
     }
 
@@ -77,15 +79,15 @@ class RecoveryPointChecker(Checker):
         if rows is None:
             why = f"what {cluster} holds of the writes of {load} is not known"
             return Result(figures={"recovery_point": None}, measured=unknown, doubts=[why])
-        ordered = _backup(history, cluster)
+        backup = _backup(history, cluster)
         last = history.last_sequences(load) if may_miss_records(history, load) else None
-        found = compare(history.writes(load), rows, _asked(ordered), last)
+        found = compare(history.writes(load), rows, backup.has_all_before if backup else None, last)
         figures = found.figures(history) | {
             "load": load,
             "cluster": cluster,
-            "backup_ordered": utc(history.anchor.utc(ordered.at)) if ordered else None,
+            "backup_ordered": utc(backup.date) if backup else None,
         }
-        doubts = ["when the backup was ordered is not recorded"] if ordered is None else []
+        doubts = ["when the backup was ordered is not recorded"] if backup is None else []
         if found.lost_seconds is None:
             doubts.append(f"no acknowledged write of {load} is in {cluster}: the loss has no date")
         return Result(
@@ -189,10 +191,30 @@ def _dated(history: History, write: tuple[int, int] | None) -> dict[str, Any] | 
     return {**row._asdict(), "acknowledged": utc(history.anchor.utc(at))}
 
 
-def _backup(history: History, cluster: str) -> Event | None:
-    """The call that made the snapshot of the data from which a cluster was restored."""
+@dataclass(frozen=True)
+class _Backup:
+    """The data from which a cluster was restored."""
+
+    has_all_before: int
+    """The instant (CLOCK_MONOTONIC ns) before which everything that was acknowledged is in it."""
+    date: datetime
+
+
+def _backup(history: History, cluster: str) -> _Backup | None:
+    """What a cluster was restored from; None: that is not recorded."""
     restored = history.first(EventName.RESTORE_ORDERED, cluster=cluster)
-    wanted = restored.details["snapshot"] if restored else None
+    if restored and "restorable" in restored.details:
+        latest = datetime.fromisoformat(restored.details["restorable"])
+        return _Backup(history.anchor.monotonic(latest), latest)
+    ordered = _snapshot_ordered(history, restored.details["snapshot"] if restored else None)
+    if ordered is None:
+        return None
+    asked = ordered.at - round(float(ordered.details["within_seconds"]) * SECOND)
+    return _Backup(asked, history.anchor.utc(ordered.at))
+
+
+def _snapshot_ordered(history: History, wanted: str | None) -> Event | None:
+    """The call that made the snapshot of the data, of which this one may be a copy."""
     seen = set()
     while wanted is not None and wanted not in seen:
         seen.add(wanted)
@@ -201,13 +223,6 @@ def _backup(history: History, cluster: str) -> Event | None:
             return ordered
         wanted = ordered.details["source"]
     return None
-
-
-def _asked(ordered: Event | None) -> int | None:
-    """When the call was made, whose answer is known."""
-    if ordered is None:
-        return None
-    return ordered.at - round(float(ordered.details["within_seconds"]) * SECOND)
 
 
 def _in_words(figures: dict[str, Any]) -> str:

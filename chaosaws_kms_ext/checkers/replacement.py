@@ -1,4 +1,4 @@
-"""How long it took until a cluster restored from a snapshot answered for the first time."""
+"""How long it took until a restored cluster answered for the first time."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ class Replacement(Checker):
     fields = {
         "replacement": Field(
             ReplacementFigures | None,
-            "the first cluster restored from a snapshot that answered: the time from the call to "
-            "restore it until it was available, and until its first answer",
+            "the first cluster restored from a snapshot, or as of a point in time, that answered: "
+            "the time from the call to restore it until it was available, and until its first "
+            "answer",
         ),
     }
 

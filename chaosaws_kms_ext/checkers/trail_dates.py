@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from chaosaws_kms_ext.history import SECOND, Anchor, Event, EventName
+from chaosaws_kms_ext.history import SECOND, Event, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["CLOCKS", "done_by_others", "refined", "started_by_others"]
@@ -62,9 +62,5 @@ def _dated(history: History, call: str) -> tuple[int, int] | None:
     its = audit.details.get(call) if audit else None
     if not its:
         return None
-    at = _monotonic(history.anchor, datetime.fromisoformat(its["when"]))
+    at = history.anchor.monotonic(datetime.fromisoformat(its["when"]))
     return at - round(CLOCKS * SECOND), at + round((1 + CLOCKS) * SECOND)
-
-
-def _monotonic(anchor: Anchor, date: datetime) -> int:
-    return anchor.monotonic_ns + round(date.timestamp() * SECOND) - anchor.utc_ns

@@ -16,6 +16,7 @@ from chaosaws_kms_ext.guard import guard, leftovers
 from chaosaws_kms_ext.guard.findings import Finding
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
+from chaosaws_kms_ext.lab_client.misbehaviours import order_all
 from chaosaws_kms_ext.settings import Settings, parse
 
 __all__ = ["command"]
@@ -35,7 +36,7 @@ __all__ = ["command"]
     "--all",
     "every",
     is_flag=True,
-    help="List every cluster of the account instead, and what would be lost with its key.",
+    help="List every database of the account instead, and what would be lost with its key.",
 )
 @click.option(
     "--region",
@@ -64,9 +65,10 @@ def command(
     Changes nothing, and puts nothing back. The target is that of the CHAOS_ variables; without
     any it is a lab, started for this. Exits with 0 if nothing speaks against it.
 
-    With --all, by the credentials of the environment and on AWS: the clusters of the account, their
-    keys, what else of RDS is under these, backups under another key, and the newest run that
-    CHAOS_REPORTS_DIR keeps of each. Exits with 1 if a Region could not be looked at.
+    With --all, by the credentials of the environment and on AWS: the clusters of the account and
+    the encrypted instances that are no cluster's (as db:ID), their keys, what else of RDS is under
+    these, backups under another key, and the newest run that CHAOS_REPORTS_DIR keeps of each. Exits
+    with 1 if a Region could not be looked at.
     """
     if output and (not every or form == "table"):
         raise click.UsageError("--output goes with --all and --format json or html")
@@ -97,14 +99,9 @@ def _findings(settings: Settings, needs: Sequence[Needs]) -> tuple[str, list[Fin
     with contextlib.ExitStack() as stack:
         cluster, lab_id = settings.target_id, ""
         if settings.target == "lab":
-            lab = LocalLab.start(
-                settings.lab_speed,
-                settings.lab_profile,
-                database=settings.lab_database,
-                key_store=settings.lab_key_store,
-                dependents=settings.canaries == "yes",
-            )
+            lab = LocalLab.of(settings)
             stack.callback(lab.stop)
+            order_all(lab, settings.lab_faults)
             stack.enter_context(only_the_lab(lab))
             cluster, lab_id = lab.clusters[0]["id"], lab.id
         inspection = guard.inspect(Aws(), settings, cluster, Needs.all_of(needs), settings.key_id)

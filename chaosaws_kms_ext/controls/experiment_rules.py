@@ -51,7 +51,8 @@ UNDOES = frozenset(face.undo for face in FACES.values())
 
 MAKERS = frozenset({
     "copy_cluster_snapshot", "create_cluster_snapshot", "create_encrypted_cluster",
-    "create_is_refused", "create_key", "restore_cluster", "restore_is_refused",
+    "create_is_refused", "create_key", "restore_latest_is_refused", "restore_cluster",
+    "restore_is_refused", "restore_latest",
 })  # fmt: skip
 """Actions that make what `clean_up` removes."""
 

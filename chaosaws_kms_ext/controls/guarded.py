@@ -14,8 +14,9 @@ from chaosaws_kms_ext.inject.injection import refuse_without_switch
 from chaosaws_kms_ext.inject.safeguards import Safeguards
 from chaosaws_kms_ext.loadgen.conninfo import refuse_unspoken
 from chaosaws_kms_ext.run import Run
+from chaosaws_kms_ext.settings import Settings
 
-__all__ = ["guarded"]
+__all__ = ["guarded", "named", "needs_by_key"]
 
 OWN = ""
 """The key of the cluster's storage, among the keys that faults take."""
@@ -34,11 +35,8 @@ def guarded(run: Run, losses: Sequence[Loss], loaded: bool) -> Target:
     if losses:
         leftovers.refuse_if_left_open(cluster_id, lab.id if lab else "")
     allowed = {
-        key_of: _allowed(
-            run, aws, cluster_id, key_of, [each for each in losses if each.key_of == key_of]
-        )
-        for key_of in dict.fromkeys(each.key_of for each in losses)
-        if not _may_lack(aws, cluster_id, key_of, losses)
+        key_of: (guard.ask(run, cluster_id, needs, named(run.settings, key_of), key_of), needs)
+        for key_of, needs in needs_by_key(aws, cluster_id, losses).items()
     }
     if loaded:
         for target, _ in allowed.values():
@@ -53,13 +51,21 @@ def guarded(run: Run, losses: Sequence[Loss], loaded: bool) -> Target:
     return found
 
 
-def _allowed(
-    run: Run, aws: Aws, cluster_id: str, key_of: str, losses: Sequence[Loss]
-) -> tuple[Target, Needs]:
-    """The target that the guard allows, and what the faults on it need."""
-    needs = Needs.all_of(each.fault.needs for each in losses)
-    named = "" if key_of else run.settings.key_id
-    return guard.ask(run, cluster_id, needs, named, key_of), needs
+def needs_by_key(aws: Aws, cluster_id: str, losses: Sequence[Loss]) -> dict[str, Needs]:
+    """Every key of a cluster that these faults take, as `Loss.key_of` says it → what they need.
+
+    A secondary key that the cluster may lack and does is left out. Raises AwsError.
+    """
+    return {
+        key_of: Needs.all_of(each.fault.needs for each in losses if each.key_of == key_of)
+        for key_of in dict.fromkeys(each.key_of for each in losses)
+        if not _may_lack(aws, cluster_id, key_of, losses)
+    }
+
+
+def named(settings: Settings, key_of: str) -> str:
+    """The key that the settings name, which is that of the storage; for any other none."""
+    return settings.key_id if key_of == OWN else ""
 
 
 def _may_lack(aws: Aws, cluster_id: str, key_of: str, losses: Sequence[Loss]) -> bool:

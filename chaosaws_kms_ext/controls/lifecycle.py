@@ -27,7 +27,7 @@ from chaosaws_kms_ext.history import MAIN, Conditions, EventName, utc
 from chaosaws_kms_ext.inject.by_others import Sight
 from chaosaws_kms_ext.inject.injection import last_resort
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
-from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours, NotALab
+from chaosaws_kms_ext.lab_client.misbehaviours import NotALab, order_all
 from chaosaws_kms_ext.loadgen import loads
 from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.loadgen.passwords import passwords
@@ -192,18 +192,7 @@ def local_lab(start: Start) -> Iterator[None]:
     if settings.target != "lab":
         yield
         return
-    lab = LocalLab.start(
-        settings.lab_speed,
-        settings.lab_profile,
-        tls=settings.lab_tls == "yes",
-        readers=settings.lab_readers,
-        clusters=settings.lab_clusters,
-        database=settings.lab_database,
-        key_store=settings.lab_key_store,
-        recoverable_for=settings.lab_recoverable_for,
-        secondary_keys=settings.lab_secondary_keys == "yes",
-        dependents=settings.canaries == "yes",
-    )
+    lab = LocalLab.of(settings)
     try:
         start.run.lab = lab
         with only_the_lab(lab):
@@ -220,12 +209,11 @@ def lab_misbehaviours(start: Start) -> Iterator[None]:
     keeps them from AWS.
     """
     lab = start.run.lab
-    try:
-        for order in start.run.settings.lab_faults if lab else ():
-            assert lab is not None
-            Misbehaviours.of(lab).order(**order)
-    except (NotALab, TypeError) as problem:
-        raise Refused(f"CHAOS_LAB_FAULTS: {problem}") from None
+    if lab:
+        try:
+            order_all(lab, start.run.settings.lab_faults)
+        except NotALab as problem:
+            raise Refused(str(problem)) from None
     yield
 
 

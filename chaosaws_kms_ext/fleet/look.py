@@ -1,4 +1,4 @@
-"""Reads the clusters of a Region, their keys and their backups, page by page; changes nothing."""
+"""Reads the databases of a Region, their keys and their backups, page by page; changes nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import NamedTuple
 from chaosaws_kms_ext.aws import kms
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.cluster import CLUSTER
+from chaosaws_kms_ext.aws.database import Kind
+from chaosaws_kms_ext.aws.instance import INSTANCE
 from chaosaws_kms_ext.guard.backups import taken
 from chaosaws_kms_ext.guard.inventory import Described, is_alone, listed
 from chaosaws_kms_ext.report.kept import KeptRun
@@ -33,10 +35,11 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class Exposed:
-    """A cluster, and how it hangs on its key."""
+    """A cluster, or an instance that is no cluster's, and how it hangs on its key."""
 
     region: str
     cluster: str
+    """Its id; of an instance with `db:` before it."""
     engine: str
     status: str
     key: str
@@ -93,27 +96,29 @@ def regions(aws: Aws) -> list[str]:
 def look(
     aws: Aws, rehearsed: Mapping[tuple[str, str], Rehearsal], now: datetime | None = None
 ) -> list[Exposed]:
-    """The DB clusters of the Region; raises AwsError.
+    """The DB clusters of the Region, and the encrypted instances that are none's; raises AwsError.
 
     A page of a hundred clusters, instances or snapshots is one call, and each key another one.
     """
-    clusters = listed(aws, "DBClusters")
-    if not clusters:
-        return []
-    snapshots = listed(aws, "DBClusterSnapshots")
-    keys = {
-        arn: _key(aws, arn) for arn in {str(each["KmsKeyId"]) for each in clusters if _key_of(each)}
+    found = {
+        CLUSTER: listed(aws, "DBClusters"),
+        INSTANCE: list(filter(is_alone, listed(aws, "DBInstances"))),
     }
-    users = _users(clusters, listed(aws, "DBInstances"), snapshots, listed(aws, "DBSnapshots"))
-    known = {str(each.get("DBClusterSnapshotArn")): each for each in snapshots}
-    copies: dict[str, list[Copy]] = defaultdict(list)
-    for each in snapshots:
-        copy = Copy(each, taken(each, known, CLUSTER.snapshots))
-        copies[str(each.get("DBClusterIdentifier"))].append(copy)
-    return [
-        _exposed(aws.region, each, keys, users, copies, rehearsed, now or datetime.now(UTC))
-        for each in clusters
+    shown = [
+        (kind, each)
+        for kind, those in found.items()
+        for each in those
+        if kind is CLUSTER or _key_of(each)
     ]
+    if not shown:
+        return []
+    snapshots = {
+        CLUSTER: listed(aws, "DBClusterSnapshots"),
+        INSTANCE: listed(aws, "DBSnapshots"),
+    }
+    keys = {arn: _key(aws, arn) for arn in {_key_of(each) for _, each in shown} if arn}
+    there = _There(aws.region, keys, _users(found, snapshots), _copies(snapshots), rehearsed)
+    return [_exposed(there, kind, each, now or datetime.now(UTC)) for kind, each in shown]
 
 
 def rehearsals(runs: Iterable[KeptRun]) -> dict[tuple[str, str], Rehearsal]:
@@ -145,54 +150,68 @@ def _key(aws: Aws, arn: str) -> kms.Key | None:
         raise
 
 
-def _users(
-    clusters: Sequence[Described],
-    instances: Sequence[Described],
-    snapshots: Sequence[Described],
-    of_instances: Sequence[Described],
-) -> dict[str, set[tuple[str, str]]]:
+ByKind = Mapping[Kind, Sequence[Described]]
+
+
+class _There(NamedTuple):
+    """What there is in a Region, by what it is looked up with."""
+
+    region: str
+    keys: Mapping[str, kms.Key | None]
+    users: Mapping[str, set[tuple[str, str]]]
+    copies: Mapping[str, Sequence[Copy]]
+    rehearsed: Mapping[tuple[str, str], Rehearsal]
+
+
+def _owner(kind: Kind, described: Described) -> str:
+    """Which database it is, or is a snapshot of, as it is shown."""
+    return f"{kind.prefix}{described.get(kind.identifier)}"
+
+
+def _users(databases: ByKind, snapshots: ByKind) -> dict[str, set[tuple[str, str]]]:
     """Key → what is under it, each as whose it is and its name."""
     found: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for kind, owner, name, those in (
-        ("cluster", "DBClusterIdentifier", "DBClusterIdentifier", clusters),
-        ("instance", "DBInstanceIdentifier", "DBInstanceIdentifier", filter(is_alone, instances)),
-        ("snapshot", "DBClusterIdentifier", "DBClusterSnapshotIdentifier", snapshots),
-        ("snapshot", "DBInstanceIdentifier", "DBSnapshotIdentifier", of_instances),
+    for word, name, kind, those in (
+        *((kind.word, kind.identifier, kind, those) for kind, those in databases.items()),
+        *(("snapshot", kind.snapshots.id, kind, those) for kind, those in snapshots.items()),
     ):
         for each in those:
             if key := _key_of(each):
-                found[key].add((str(each.get(owner)), f"{kind} {each.get(name)}"))
+                found[key].add((_owner(kind, each), f"{word} {each.get(name)}"))
     return found
 
 
-def _exposed(
-    region: str,
-    cluster: Described,
-    keys: Mapping[str, kms.Key | None],
-    users: Mapping[str, set[tuple[str, str]]],
-    copies: Mapping[str, Sequence[Copy]],
-    rehearsed: Mapping[tuple[str, str], Rehearsal],
-    now: datetime,
-) -> Exposed:
-    name = str(cluster["DBClusterIdentifier"])
-    arn = _key_of(cluster)
-    key = keys.get(arn)
-    others = sorted(said for owner, said in users.get(arn, ()) if owner != name)
-    under_others = [each for each in copies.get(name, ()) if _is_backup(each.snapshot, arn)]
+def _copies(snapshots: ByKind) -> dict[str, list[Copy]]:
+    """Database → its snapshots."""
+    found: dict[str, list[Copy]] = defaultdict(list)
+    for kind, those in snapshots.items():
+        known = {str(each.get(kind.snapshots.arn)): each for each in those}
+        for each in those:
+            if isinstance(each.get("SnapshotCreateTime"), datetime):  # else it is being made
+                found[_owner(kind, each)].append(Copy(each, taken(each, known, kind.snapshots)))
+    return found
+
+
+def _exposed(there: _There, kind: Kind, database: Described, now: datetime) -> Exposed:
+    name, arn = _owner(kind, database), _key_of(database)
+    key = there.keys.get(arn)
+    others = sorted(said for owner, said in there.users.get(arn, ()) if owner != name)
+    under_others = [each for each in there.copies.get(name, ()) if _is_backup(each.snapshot, arn)]
     newest = max(under_others, key=lambda each: each.taken, default=None)
+    status = "DBInstanceStatus" if kind is INSTANCE else "Status"
     return Exposed(
-        region=region,
+        region=there.region,
         cluster=name,
-        engine=str(cluster.get("Engine", "")),
-        status=str(cluster.get("Status", "")),
+        engine=str(database.get("Engine", "")),
+        status=str(database.get(status, "")),
         key=arn,
         manager=key.manager if key else "",
         key_state=key.state if key else "",
         beside=len(others),
         beside_names=tuple(others[:SHOWN]),
-        backup=str(newest.snapshot["DBClusterSnapshotIdentifier"]) if newest else "",
+        backup=str(newest.snapshot[kind.snapshots.id]) if newest else "",
         backup_days=(now - newest.taken).total_seconds() / DAY if newest else None,
-        rehearsal=rehearsed.get((region, name)),
+        rehearsal=there.rehearsed.get((there.region, name)),
     )
 
 

@@ -266,9 +266,11 @@ class SecondaryTold(TypedDict):
 
 
 class RestoreOrdered(OfCluster):
-    """From what."""
+    """From what: a snapshot, or a cluster as it was at its latest restorable time."""
 
-    snapshot: str
+    snapshot: NotRequired[str]
+    source: NotRequired[str]
+    restorable: NotRequired[str]
 
 
 class Status(Exact):

@@ -133,3 +133,7 @@ class Anchor(NamedTuple):
         """The monotonic instant `at` as UTC."""
         since_epoch = self.utc_ns + at - self.monotonic_ns
         return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=since_epoch / 1000)
+
+    def monotonic(self, date: datetime) -> int:
+        """The opposite: when a date was."""
+        return self.monotonic_ns + round(date.timestamp() * SECOND) - self.utc_ns

@@ -303,6 +303,10 @@ CALLS = (
         "RestoreDBClusterFromSnapshot", Resource.SNAPSHOTS, Resource.SURROUNDINGS,
         Resource.MADE_CLUSTERS, keys=True,
     ),
+    _makes(
+        "RestoreDBClusterToPointInTime", Resource.CLUSTER, Resource.SURROUNDINGS,
+        Resource.MADE_CLUSTERS, keys=True,
+    ),
     # Of `failover_is_refused`, and of chaostoolkit-aws in the same experiment. That IAM asks about
     # the cluster alone, and not about the instance too, is assumed.
     _call("rds", "FailoverDBCluster", MAKES, Resource.CLUSTER, When.TAGGED),

@@ -19,6 +19,7 @@ import boto3
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.processes import Child, first_line
+from chaosaws_kms_ext.settings import Settings
 
 __all__ = ["LabDidNotStart", "LocalLab", "only_the_lab"]
 
@@ -92,6 +93,22 @@ class LocalLab:
             **{name: ready[name] for name in AS_SAID},
             _child=child,
             _log=log,
+        )
+
+    @classmethod
+    def of(cls, settings: Settings) -> LocalLab:
+        """Starts the one that the settings describe, as `start` does."""
+        return cls.start(
+            settings.lab_speed,
+            settings.lab_profile,
+            tls=settings.lab_tls == "yes",
+            readers=settings.lab_readers,
+            clusters=settings.lab_clusters,
+            database=settings.lab_database,
+            key_store=settings.lab_key_store,
+            recoverable_for=settings.lab_recoverable_for,
+            secondary_keys=settings.lab_secondary_keys == "yes",
+            dependents=settings.canaries == "yes",
         )
 
     @property

@@ -6,6 +6,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from botocore.credentials import Credentials
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 
-__all__ = ["Misbehaviours", "NotALab"]
+__all__ = ["Misbehaviours", "NotALab", "order_all"]
 
 PATH = "/chaos-kms-lab/misbehaviours"
 SERVICE = "chaos-kms-lab"
@@ -90,3 +91,12 @@ def _reason(refused: urllib.error.HTTPError) -> str:
         return str(json.load(refused)["error"])
     except (ValueError, KeyError, TypeError):
         return f"what answers at {refused.url} is no lab: HTTP {refused.code}"
+
+
+def order_all(lab: LocalLab, orders: Iterable[Mapping[str, Any]]) -> None:
+    """Orders what CHAOS_LAB_FAULTS says; raises NotALab."""
+    try:
+        for each in orders:
+            Misbehaviours.of(lab).order(**each)
+    except (NotALab, TypeError) as problem:
+        raise NotALab(f"CHAOS_LAB_FAULTS: {problem}") from None

@@ -17,11 +17,10 @@ from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
-from chaosaws_kms_ext.controls import experiment_rules
+from chaosaws_kms_ext.controls import experiment_rules, guarded
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_plain
 from chaosaws_kms_ext.guard import guard, leftovers
-from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.plans.plan import Item, Plan
 from chaosaws_kms_ext.report.files import kinds_of
 from chaosaws_kms_ext.settings import Settings, parse
@@ -110,31 +109,35 @@ def _check(item: Item, environ: Mapping[str, str]) -> Checked:
 
 
 def _on_aws(item: Item, settings: Settings, name: str, experiment: Mapping[str, Any]) -> Checked:
-    """What the guard says of the cluster; raises PlainError."""
+    """What the guard says of the cluster and of every key of it that is taken away.
+
+    Raises PlainError.
+    """
     aws = Aws(region=item.region)
-    faults = experiment_rules.injected(list(experiment.get("method") or []))
-    faults = [each for each in faults if each.on == "target"]
-    if not faults:
+    losses = experiment_rules.losses(list(experiment.get("method") or []))
+    losses = [each for each in losses if each.fault.on == "target"]
+    needs = guarded.needs_by_key(aws, settings.target_id, losses)
+    if not needs:
         found = guard.find(aws, settings.target_id, settings.key_id)
         return Checked(item, settings, name, found.cluster.id)
-    needs = Needs.all_of(each.needs for each in faults)
     wrong = []
-    for each in faults:
-        can = not settings.switch_role or switch.can(each.needs.undo)
+    for undo in dict.fromkeys(each.fault.needs.undo for each in losses):
+        can = not settings.switch_role or switch.can(undo)
         if not can and settings.without_switch == "no":
-            wrong.append(switch.cannot(each.needs.undo))
-    inspection = guard.inspect(aws, settings, settings.target_id, needs, settings.key_id)
-    names = {settings.target_id}
-    target = inspection.target
-    if target is not None:
-        names |= {target.cluster.id, target.key.arn}
-    left = leftovers.look(names, "")
-    refused = [*inspection.refusals, *(each.why for each in left if each.state == "refused")]
-    if wrong := [*wrong, *refused]:
+            wrong.append(switch.cannot(undo))
+    names, cluster, losing = {settings.target_id}, "", dict[str, int]()
+    for key_of, its in needs.items():
+        key_id = guarded.named(settings, key_of)
+        inspection = guard.inspect(aws, settings, settings.target_id, its, key_id, key_of)
+        wrong += inspection.refusals
+        if target := inspection.target:
+            cluster = target.cluster.id
+            names |= {cluster, target.key.arn}
+            losing[target.key.arn] = 1 + settings.blast_radius
+    wrong += [each.why for each in leftovers.look(names, "") if each.state == "refused"]
+    if wrong := list(dict.fromkeys(wrong)):  # what is said of the cluster is said for each key
         raise Refusals(wrong)
-    assert target is not None
-    losing = {target.key.arn: 1 + settings.blast_radius}
-    return Checked(item, settings, name, target.cluster.id, losing)
+    return Checked(item, settings, name, cluster, losing)
 
 
 def _experiment(item: Item) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from chaosaws_kms_ext.plans.item_process import JOURNAL, start
 from chaosaws_kms_ext.plans.plan import Plan
 from chaosaws_kms_ext.plans.state import ItemState, PlanState
 from chaosaws_kms_ext.processes import Child
+from chaosaws_kms_ext.report.plan_summary import VERDICTS
 from chaosaws_kms_ext.text import shortened
 from chaosaws_kms_ext.undo import store
 
@@ -165,8 +166,10 @@ def _verdict(status: int | None, files: Path, item: ItemState) -> tuple[str, lis
         return "failed", [f"`chaos run` {how} and left no verdict: see {files}"]
     item.run = str(said.get("run") or "")
     item.folder = str(said["folder"]) if said.get("folder") else None
-    verdict = shortened(str(said.get("verdict")), 40)
     reasons = [shortened(str(why), REASON) for why in said.get("reasons") or []]
+    verdict = str(said.get("verdict"))
+    if verdict not in VERDICTS:
+        return "failed", [f"its verdict is none that there is: {shortened(verdict, 40)}", *reasons]
     if verdict == "passed" and status != 0:
         why = f"`chaos run` passed, and ended with {_in_words(status)} all the same"
         return "failed", [why]

@@ -16,13 +16,13 @@ from chaosaws_kms_ext.report.figures import FIGURES, exact
 from chaosaws_kms_ext.report.files.md import table, text
 from chaosaws_kms_ext.report.kept import CannotBeRead, read_summary
 from chaosaws_kms_ext.report.page.template import render
+from chaosaws_kms_ext.report.plan_summary import SCHEMA, PlanItem, PlanSummary, figures
 from chaosaws_kms_ext.report.run_files import PAGE, SUMMARY
 from chaosaws_kms_ext.report.summary import as_json
 from chaosaws_kms_ext.text import shortened
 
 __all__ = ["INDEX", "write_report"]
 
-SCHEMA = 1
 INDEX, MARKDOWN = "index.html", "summary.md"
 COLOURS = {"passed": "passed", "failed": "failed"}
 LONGEST = 500
@@ -35,8 +35,8 @@ def write_report(state: Mapping[str, Any], folder: Path) -> None:
 
     Addresses are from that folder, so that all of the folder of reports can be moved.
     """
-    items = [_item(each, Path(state["reports"])) for each in state["items"]]
-    said = {
+    items = [_item(each) for each in state["items"]]
+    said: PlanSummary = {
         "schema": SCHEMA,
         "plan": state["name"],
         "file": state["file"],
@@ -54,32 +54,38 @@ def write_report(state: Mapping[str, Any], folder: Path) -> None:
 # Internals
 
 
-def _item(state: Mapping[str, Any], reports: Path) -> dict[str, Any]:
+def _item(state: Mapping[str, Any]) -> PlanItem:
     """An item as summary.json has it: its figures are those of its run."""
-    found: dict[str, Any] = {
-        name: state[name]
-        for name in ("name", "experiment", "region", "cluster", "reasons", "started", "ended")
+    found: PlanItem = {
+        "name": state["name"],
+        "experiment": state["experiment"],
+        "region": state["region"],
+        "cluster": state["cluster"],
+        "reasons": state["reasons"],
+        "started": state["started"],
+        "ended": state["ended"],
+        "verdict": state["state"],
+        "run": state["run"],
+        "folder": state["folder"],
+        "target": None,
+        "figures": figures(),
     }
-    found |= {"verdict": state["state"], "run": state["run"], "folder": state["folder"]}
-    found["target"] = None
-    found["figures"] = {each.name: None for each in FIGURES}
     if not state["folder"]:
         return found
     try:
         summary = read_summary(Path(state["folder"]))
     except CannotBeRead as problem:
-        found["reasons"] = [*found["reasons"], str(problem)]
-        return found
-    figures = {each.name: each.read(summary) for each in FIGURES}
-    return found | {
-        "target": summary["target"],
+        return {**found, "reasons": [*found["reasons"], str(problem)]}
+    return {
+        **found,
+        "target": summary["target"] if summary["target"] in ("lab", "aws") else None,
         "region": str(summary.get("region") or found["region"]),
         "cluster": str(summary.get("cluster") or found["cluster"]),
-        "figures": figures,
+        "figures": figures(summary),
     }
 
 
-def _address(item: Mapping[str, Any], folder: Path) -> str:
+def _address(item: PlanItem, folder: Path) -> str:
     """Where an item's report is, from the plan's folder; empty: it has none."""
     if not item["folder"]:
         return ""
@@ -90,12 +96,12 @@ def _address(item: Mapping[str, Any], folder: Path) -> str:
     return "/".join(quote(os.fsencode(part)) for part in Path(path).parts) + end
 
 
-def _where(item: Mapping[str, Any]) -> str:
+def _where(item: PlanItem) -> str:
     place = " ".join(filter(None, (item["region"], item["cluster"])))
     return " ".join(filter(None, (item["target"], place))) or "-"
 
 
-def _figures(item: Mapping[str, Any]) -> list[str]:
+def _figures(item: PlanItem) -> list[str]:
     return [exact(item["figures"][each.name]) for each in FIGURES]
 
 
@@ -103,11 +109,11 @@ def _labels() -> list[str]:
     return [f"{each.label}, {each.unit}" if each.unit else each.label for each in FIGURES]
 
 
-def _reasons(item: Mapping[str, Any]) -> str:
+def _reasons(item: PlanItem) -> str:
     return shortened("; ".join(item["reasons"]), LONGEST)
 
 
-def _markdown(said: Mapping[str, Any], folder: Path) -> Iterator[str]:
+def _markdown(said: PlanSummary, folder: Path) -> Iterator[str]:
     yield f"# {text(said['verdict'])}: the plan {text(said['plan'])}"
     yield ""
     yield f"{text(said['started'])} to {text(said['ended'] or 'nobody knows when')}"
@@ -127,7 +133,7 @@ def _markdown(said: Mapping[str, Any], folder: Path) -> Iterator[str]:
             yield f"{text(item['name'])}: {text(reason)}"
 
 
-def _page(said: Mapping[str, Any], folder: Path) -> str:
+def _page(said: PlanSummary, folder: Path) -> str:
     return render(
         "plan.html.jinja",
         plan=said["plan"],

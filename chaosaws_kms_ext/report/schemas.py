@@ -20,6 +20,8 @@ from chaosaws_kms_ext.history.operations_file import COLUMNS
 from chaosaws_kms_ext.history.reader import EVENTS_SCHEMA
 from chaosaws_kms_ext.history.records import KINDS
 from chaosaws_kms_ext.json_schema import DRAFT, object_of, schema_of
+from chaosaws_kms_ext.report.figures import FIGURES, Number
+from chaosaws_kms_ext.report.plan_summary import PlanSummary
 from chaosaws_kms_ext.report.summary import HEADER
 from chaosaws_kms_ext.settings import Settings
 
@@ -52,6 +54,14 @@ def summary() -> dict[str, Any]:
             "then": known,
         },
     )
+
+
+def plan() -> dict[str, Any]:
+    """Of the `summary.json` of a plan."""
+    schema = schema_of(PlanSummary)
+    figures = {each.name: schema_of(Number | None) for each in FIGURES}
+    schema["properties"]["items"]["items"]["properties"]["figures"] = object_of(figures)
+    return _whole("The summary of a plan", schema)
 
 
 def conditions() -> dict[str, Any]:
@@ -110,6 +120,7 @@ def row() -> dict[str, Any]:
 
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "summary.schema.json": summary,
+    "plan.schema.json": plan,
     "run.schema.json": conditions,
     "event.schema.json": event,
     "aws-call.schema.json": aws_call,

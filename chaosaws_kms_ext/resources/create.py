@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from chaosaws_kms_ext.aws import kms, rds
@@ -11,7 +12,7 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.names import TAG
 from chaosaws_kms_ext.aws.rds import Cluster, Snapshot
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
-from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.history import EventName, utc
 from chaosaws_kms_ext.resources import delete, master_passwords
 from chaosaws_kms_ext.resources import ledger as ledgers
 from chaosaws_kms_ext.resources.ledger import Kind, Ledger, Resource
@@ -22,10 +23,12 @@ __all__ = [
     "copy",
     "create",
     "expect_create_refused",
+    "expect_latest_refused",
     "expect_restore_refused",
     "instance_of",
     "limit",
     "restore",
+    "restore_latest",
     "snapshot",
 ]
 
@@ -100,6 +103,29 @@ def restore(run: Run, snapshot_id: str, key_id: str, name: str, like: str) -> Cl
     )
     run.event(EventName.RESTORED, Instant.now(before), cluster=cluster.id)
     return cluster
+
+
+def restore_latest(run: Run, source_id: str, key_id: str, name: str) -> Cluster:
+    """A cluster with one instance and the data of another as of its latest restorable time, in the
+    surroundings of that one. Raises as `restore`."""
+    aws = Aws.of(run)
+    source = rds.describe_cluster(aws, source_id)
+    key = kms.describe(aws, key_id).arn if key_id else ""
+    cluster_id = _restored_latest(run, source, key, name)
+    cluster, before = _with_instance(
+        run, cluster_id, key or source.key, run.settings.instance_class or _class_of(run, source)
+    )
+    run.event(EventName.RESTORED, Instant.now(before), cluster=cluster.id)
+    return cluster
+
+
+def expect_latest_refused(run: Run, source_id: str, name: str) -> tuple[str, str]:
+    """Why RDS restores no point in time of a cluster; else as `expect_restore_refused`."""
+    source = rds.describe_cluster(Aws.of(run), source_id)
+    what = f"the latest point in time of {source.id} was restored"
+    return _expect_refused(
+        run, name, source.key, what, lambda: _restored_latest(run, source, "", name)
+    )
 
 
 def expect_restore_refused(run: Run, snapshot_id: str, name: str, like: str) -> tuple[str, str]:
@@ -191,6 +217,31 @@ def _restored(run: Run, source: Snapshot, key: str, name: str, model: Cluster) -
     )
     run.event(EventName.RESTORE_ORDERED, answered, cluster=cluster_id, snapshot=source.id)
     master_passwords.inherit(run, cluster_id, source.cluster)
+    return cluster_id
+
+
+def _restored_latest(run: Run, source: Cluster, key: str, name: str) -> str:
+    """Orders the restore, and says the new cluster's id."""
+    latest = source.raw.get("LatestRestorableTime")
+    if not isinstance(latest, datetime):
+        raise Refused(f"the cluster {source.id} has no automated backup that could be restored")
+    cluster_id, surroundings = ledgers.name_of(run, name), _surroundings(source)
+    answered = _order(
+        run,
+        "cluster",
+        cluster_id,
+        lambda: rds.restore_latest(
+            Aws.of(run), cluster_id, source.id, key, _tags(run), **surroundings
+        ),
+    )
+    run.event(
+        EventName.RESTORE_ORDERED,
+        answered,
+        cluster=cluster_id,
+        source=source.id,
+        restorable=utc(latest.astimezone(UTC)),
+    )
+    master_passwords.inherit(run, cluster_id, source.id)
     return cluster_id
 
 

@@ -101,11 +101,18 @@ def _put_key_back(
         _check_copy(aws, entry)
     if entry.state != "key-away":
         return [entry]
+    by_switch = switch.can(entry.undo.actions)
     if other := _other_holder(aws, entry, lock):
+        if not by_switch and not is_back(aws, entry.undo):
+            raise Refused(
+                f"run {other} holds this key now, and no switch can have put this back: call "
+                "`chaos kms restore` again when that run is over"
+            )
         say(f"  run {other} holds this key now, so ours was put back before: it is left alone")
         entry.close()
         return []
-    if not (force or watching) and (why := _was_put_back(aws, entry, lock)):
+    # Whoever knew the schedules alone put back what they can call, and nothing else of the faults.
+    if by_switch and not (force or watching) and (why := _was_put_back(aws, entry, lock)):
         raise Refused(f"{why}: it is left as it is; `--force` puts it back all the same")
     with deferred():
         # The run's last call may still be on its way to AWS, also for who comes by hand: a script

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 
@@ -49,6 +50,18 @@ def test_the_lab_may_be_attacked(chaos):
     assert ran.output.splitlines()[-1] == (
         "orders may be attacked, on a lab that was started for this."
     )
+
+
+@pytest.mark.soak
+def test_its_lab_is_that_of_a_run(chaos):
+    hidden = json.dumps([{"kind": "expired-token", "service": "rds", "count": 100}])
+    ran = chaos.kms("doctor", CHAOS_LAB_FAULTS=hidden, CHAOS_LAB_READERS="1")
+    assert ran.status == 1
+    assert "ExpiredToken" in ran.output
+    wrong = chaos.kms("doctor", CHAOS_LAB_FAULTS='[{"kind": "no-such"}]')
+    assert wrong.status == 1
+    assert wrong.output.startswith("Error: CHAOS_LAB_FAULTS: ")
+    assert len(wrong.output.splitlines()) == 1
 
 
 def test_on_aws_it_looks_at_everything_and_changes_nothing(lab_as_aws):

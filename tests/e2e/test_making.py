@@ -14,6 +14,7 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
+from chaosaws_kms_ext.aurora import point_in_time
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.guard.guard import Target
@@ -203,6 +204,23 @@ def test_a_snapshot_whose_key_is_gone_is_not_restored_under_it(here, snapshot):
     assert set(here.clusters()) == {"orders"}
 
 
+@pytest.mark.soak
+def test_a_point_in_time_is_restored_under_another_key_and_refused_without_its_own(here):
+    key_b = kms_actions.create_key(name="key-b")["key"]
+    own = kms_actions.create_key()["key"]
+    source = aurora.create_encrypted_cluster(own)["cluster"]
+    restored = point_in_time.restore_latest(source, key_b)
+    assert (restored["key"], restored["cluster"] != source) == (key_b, True)
+    with pytest.raises(ActivityFailed, match=f"of {source} was restored, whose key is Enabled: it"):
+        point_in_time.restore_latest_is_refused(source)
+    here.kms.disable_key(KeyId=own)
+    said = point_in_time.restore_latest_is_refused(source, name="another")
+    assert (said["refused"], said["code"]) == (True, "KMSKeyNotAccessibleFault")
+    here.kms.enable_key(KeyId=own)
+    aurora.clean_up()
+    assert set(here.clusters()) == {"orders"}
+
+
 # Whose it is
 
 
@@ -260,6 +278,8 @@ def test_what_names_nothing_is_one_sentence_and_makes_nothing(here, name):
         (aurora.copy_cluster_snapshot, {"snapshot_id": "nobody", "key_id": name}),
         (aurora.restore_cluster, {"snapshot_id": name}),
         (aurora.restore_is_refused, {"snapshot_id": name}),
+        (point_in_time.restore_latest, {"cluster_id": name}),
+        (point_in_time.restore_latest_is_refused, {"cluster_id": name}),
     ):
         with pytest.raises(ActivityFailed) as failed:
             activity(**arguments)

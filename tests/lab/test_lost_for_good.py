@@ -62,6 +62,27 @@ def test_its_key_does_not_bring_it_back_and_it_cannot_be_started(own_lab, key, s
     assert refused.value.code == "InvalidDBClusterStateFault"
 
 
+def test_its_points_in_time_can_be_restored_once_its_key_is_back_and_not_before(
+    own_lab, key, status
+):
+    """AWS Knowledge Center, rds-aurora-inaccessible-state: of the terminal state."""
+    own_lab.world.region("eu-west-1").clusters["orders"].restorable_from = own_lab.clock.utc()
+    lose(own_lab, key, WEEK)
+    restored = {
+        "SourceDBClusterIdentifier": "orders",
+        "DBClusterIdentifier": "again",
+        "UseLatestRestorableTime": True,
+    }
+    with pytest.raises(AwsError) as refused:
+        own_lab.ask("rds", "RestoreDBClusterToPointInTime", **restored)
+    assert refused.value.code == "KMSKeyNotAccessibleFault"
+    own_lab.ask("kms", "EnableKey", KeyId=key)
+    own_lab.pass_time(0)
+    assert status() == TERMINAL
+    made = own_lab.ask("rds", "RestoreDBClusterToPointInTime", **restored)["DBCluster"]
+    assert made["DBClusterIdentifier"] == "again"
+
+
 def test_a_misbehaviour_brings_it_back_once_its_key_is_usable(own_lab, key, status):
     order = {"kind": "terminal-comes-back", "cluster": "orders"}
     data_misbehaviours.order(own_lab.world, order)

@@ -66,6 +66,9 @@ BROKEN = {
         {"kind": "import-breaks-reads"}, "action see-it-recover: ", env=SHORT | QUICK
     ),
     "kms-pending-deletion": Broken(of("change-writes", writes=20), "objective missed: changed_"),
+    "kms-point-in-time": Broken(
+        of("terminal-comes-back"), "action the-cluster-stays-lost: orders was "
+    ),
     "kms-policy-deny": Broken(
         {"kind": "deny-ignored"},
         "wait-until-the-cluster-is-inaccessible",

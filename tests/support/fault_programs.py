@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -13,11 +13,12 @@ from unittest import mock
 import boto3
 from click.testing import CliRunner
 
-from chaosaws_kms_ext import faults
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.cli import restore
 from chaosaws_kms_ext.faults import FAULTS
 from chaosaws_kms_ext.inject import injection, recovery, safeguards
+from chaosaws_kms_ext.inject.composition import wanted
+from chaosaws_kms_ext.kms import fault_step
 from chaosaws_kms_ext.resources import key_materials
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import parse
@@ -105,7 +106,6 @@ class RunProgram:
         self._port = port
         self._own = ""
         self.watchdog: WatchdogProgram | None = None
-        self._aws = Aws.of(self.run)
 
     def key_for(self, name: str) -> str:
         """The ARN of the key that a fault is for; that of the run's own is made when it is needed.
@@ -125,13 +125,19 @@ class RunProgram:
         mine = self.run.open_faults
         return bool(mine.key_away or mine.awaiting_cluster)
 
-    def inject(self, name: str) -> None:
-        """As the action `inject_fault`, once the guard has allowed it."""
-        key, kind = self.key_for(name), FAULTS[name]
-        material = self.run.key_materials.get(key)
-        fault = faults.make(kind, self._aws, key, ARGUMENTS.get(name, {}), material)
-        with mock.patch.object(safeguards, "Watchdog", self):
-            injection.inject(self.run, fault, "orders" if kind.on == "target" else "")
+    def inject(self, names: Sequence[str]) -> None:
+        """As the action `inject_fault`, of faults that can be composed, as the guard allows it."""
+        listed = [{"name": name, "arguments": ARGUMENTS.get(name, {})} for name in names]
+        step, key = wanted("", None, listed), self.key_for(names[0])
+        own = "" if key == self._port.key else key
+        target = SimpleNamespace(
+            cluster=SimpleNamespace(id="orders"), key=SimpleNamespace(arn=key), others=()
+        )
+        with (
+            mock.patch.object(safeguards, "Watchdog", self),
+            mock.patch.object(fault_step, "_guarded", return_value=target),
+        ):
+            fault_step.inject(self.run, step, key_id=own)
 
     def put_back(self) -> None:
         """As the action `undo_faults`."""
@@ -182,6 +188,9 @@ class WatchdogProgram:
         finally:
             journal.forget_closed(self.run)
         self.running = False
+
+    def bury(self) -> None:
+        """It was killed."""
 
     def leave(self) -> None:
         """The run has ended."""

@@ -11,6 +11,7 @@ import errno
 import itertools
 import json
 import os
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from chaosaws_kms_ext.aws.client import AwsError, _sentence
 from chaosaws_kms_lab import calls, kms, rds, scheduler
 from chaosaws_kms_lab.aurora import PROFILES
 from chaosaws_kms_lab.calls import ACCOUNT, Call, administrator
+from chaosaws_kms_lab.key_store import CONNECTED, EXTERNAL, KeyStore
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import InvocationFailed, Scheduler
 from chaosaws_kms_lab.world import Key, World
@@ -95,8 +97,9 @@ class Trouble:
 class FaultyAws:
     """A cluster under a key, the schedules of switches, and what is to befall the next steps."""
 
-    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
-        """`check` is called whenever something may have changed."""
+    def __init__(self, check: Callable[[], None] = lambda: None, in_store: bool = False) -> None:
+        """`check` is called whenever something may have changed. `in_store`: the key is in a
+        custom key store, with another one."""
         self.clock = HandClock()
         self.clock._born = EPOCH
         self.world = World(self.clock, PROFILES["documented"])
@@ -107,11 +110,17 @@ class FaultyAws:
         """As somebody else calls it."""
         self._troubles: list[Trouble] = []
         self._steps = self._changes = 0
+        self._writing: list[str] = []
+        """What befalls the write that goes on."""
         self.dead = False
         """Whether whoever calls has been killed."""
         self._late: list[tuple[float, Call]] = []
         self._numbers = itertools.count(1)
-        self.key = self._new_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}])
+        stored = self._new_store() if in_store else {}
+        if in_store:
+            self._new_key(**stored, XksKeyId="other")
+            stored["XksKeyId"] = "orders"
+        self.key = self._new_key(Tags=[{"TagKey": "chaos:allow", "TagValue": "kms"}], **stored)
         self.ask("kms", "CreateAlias", AliasName="alias/orders", TargetKeyId=self.key)
         self.ask("rds", "CreateDBCluster", DBClusterIdentifier="orders",
                  Engine="aurora-postgresql", StorageEncrypted=True, KmsKeyId=self.key)  # fmt: skip
@@ -136,14 +145,30 @@ class FaultyAws:
         with mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(int=self.number())):
             return str(self.ask("kms", "CreateKey", **params)["KeyMetadata"]["Arn"])
 
+    def _new_store(self) -> dict[str, str]:
+        """A connected custom key store, as a key is made in it."""
+        region = self.world.region(REGION)
+        with mock.patch.object(secrets, "token_hex", return_value=f"{self.number():017x}"):
+            store = kms.make_key_store(self.world, region, "shop", EXTERNAL, {})
+        store.state = CONNECTED
+        return {"Origin": EXTERNAL, "CustomKeyStoreId": store.id}
+
     @property
     def keys(self) -> dict[str, dict[str, Any]]:
-        """Every key, by its ARN, as far as a fault could change it."""
-        return {
-            key.arn: _as_it_is(key, region.aliases)
-            for region in self.world.regions()
-            for key in region.keys.values()
-        }
+        """Every key, by its ARN, and every custom key store, by its id, as far as a fault could
+        change it."""
+        found: dict[str, dict[str, Any]] = {}
+        for region in self.world.regions():
+            for key in region.keys.values():
+                found[key.arn] = _as_it_is(key, region.aliases)
+            for store in region.key_stores.values():
+                found[store.id] = _store_as_it_is(store)
+        return found
+
+    def store_of(self, key: str) -> str:
+        """The id of the custom key store that a key (an ARN) is in; empty for none."""
+        store = self.world.region(REGION).keys[key.rpartition("/")[2]].store
+        return store.id if store else ""
 
     @property
     def status(self) -> str:
@@ -185,13 +210,21 @@ class FaultyAws:
 
     def at_step(self, write: Callable[[], None], takes_room: bool) -> None:
         """A step that is no call: a write of the journal. Its writer can be killed at it."""
-        kinds = self._befalls()
-        self._die_if("killed before" in kinds)
-        if takes_room and "full" in kinds:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.before_write(takes_room)
         write()
+        self.after_write()
+
+    def before_write(self, takes_room: bool) -> None:
+        """The first half of such a step; raises OSError or Killed."""
+        self._writing = self._befalls()
+        self._die_if("killed before" in self._writing)
+        if takes_room and "full" in self._writing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def after_write(self) -> None:
+        """The second; raises Killed."""
         self.check()
-        self._die_if("killed after" in kinds)
+        self._die_if("killed after" in self._writing)
 
     def answer(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """The answer to a call of the program that is tested; raises AwsError or Killed."""
@@ -296,4 +329,13 @@ def _as_it_is(key: Key, aliases: dict[str, str]) -> dict[str, Any]:
         "aliases": sorted(name for name, its in aliases.items() if its == key.id),
         "grants": {each.id: (each.grantee, each.operations) for each in key.grants.values()},
         "related": key.multi_region and (key.multi_region.primary, *key.multi_region.replicas),
+    }
+
+
+def _store_as_it_is(store: KeyStore) -> dict[str, Any]:
+    return {
+        "name": store.name,
+        "type": store.type,
+        "properties": dict(store.properties),
+        "connection": (store.state, store.error),
     }

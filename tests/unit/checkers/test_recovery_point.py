@@ -60,6 +60,26 @@ def test_nothing_that_was_acknowledged_before_the_backup_was_ordered_may_be_miss
     assert "1 of them from before the backup" in dict(found.rows)["lost with it"]
 
 
+def test_nothing_from_before_the_latest_restorable_time_may_be_missing_at_a_point_in_time():
+    restored = event(
+        EventName.RESTORE_ORDERED,
+        110,
+        cluster="new",
+        source="orders",
+        restorable="1970-01-01T00:00:09.000Z",
+        within_seconds=0.1,
+    )
+    whole, holed = (
+        of(until(59), restored, READ),
+        of(until(59) - {WrittenRow(1, 11)}, restored, READ),
+    )
+    its = whole.figures["recovery_point"]
+    assert (its["backup_ordered"], its["lost_writes"]) == ("1970-01-01T00:00:09.000Z", 20)
+    assert verdict(whole, "lost_before_backup").passed
+    told = verdict(holed, "lost_before_backup")
+    assert told.reasons == ("objective missed: lost_before_backup was 1, and its limit is 0",)
+
+
 def test_where_everything_is_there_nothing_is_lost():
     found = of(until(99), *ORDERS, READ)
     its = found.figures["recovery_point"]

@@ -153,11 +153,12 @@ def test_what_makes_something_has_to_be_cleaned_up(maker):
 def test_every_action_that_writes_something_down_is_known_as_a_maker():
     """By its document, which says so."""
     from chaosaws_kms_ext.aurora import actions as aurora
+    from chaosaws_kms_ext.aurora import point_in_time
     from chaosaws_kms_ext.kms import actions as kms
 
     makes = {
         name
-        for module in (aurora, kms)
+        for module in (aurora, point_in_time, kms)
         for name in module.__all__
         if name.startswith(("create_", "copy_", "restore_")) and name != "restore_key_policy"
     }

@@ -6,6 +6,8 @@ On a cluster that has no activity stream, so that what is not there is seen as w
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from chaoslib.exceptions import ActivityFailed
@@ -20,12 +22,17 @@ from chaosaws_kms_ext.guard import guard
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.kms import actions, secondary
+from chaosaws_kms_ext.plans.checks import Refusals, check
+from chaosaws_kms_ext.plans.plan import Item, Plan
 from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.undo.bring_back import bring_back
+from tests.support.chaos import ROOT
 from tests.support.clusters import AVAILABLE, becomes, new_cluster, new_instance, up
 from tests.support.labs import client
 from tests.support.own_run import own_run
+
+REGION = "eu-west-1"
 
 pytestmark = pytest.mark.common_lab
 
@@ -274,6 +281,35 @@ def test_one_that_has_to_be_there_and_is_not_refuses_the_run(named):
     with pytest.raises(Refused, match="has no activity stream that is started"):
         guarded(named, [loss(SECRET), loss(STREAM)])
     assert not [e for e in named.events if e.name == EventName.SAFEGUARDS]
+
+
+@pytest.fixture
+def planned(run, made):
+    """What a plan with the experiment is found to be."""
+    its = {"target": "aws", "cluster_id": made[0], "without_backup": "yes"}
+    item = Item("a", ROOT / "experiments" / "kms-secondary-keys.json", REGION, 0.0, its)
+    return lambda limit: check(Plan("p", Path("p.toml"), (item,), limit, False), os.environ)
+
+
+def test_a_plan_asks_for_each_key_that_its_experiments_take(planned, made):
+    (found,) = planned(2)
+    assert found.cluster == made[0]
+    assert found.losing == {made[1][SECRET]: 1, made[1][INSIGHTS]: 1}
+    with pytest.raises(Refusals, match="2 things would lose their key over the whole plan"):
+        planned(1)
+
+
+def test_a_plan_is_refused_for_one_of_them_that_may_not_be_attacked(planned, made, lab):
+    kms = client(lab, "kms")
+    kms.untag_resource(KeyId=made[1][INSIGHTS], TagKeys=["chaos:allow"])
+    try:
+        with pytest.raises(Refusals) as refused:
+            planned(2)
+    finally:
+        tag = {"TagKey": "chaos:allow", "TagValue": "kms"}
+        kms.tag_resource(KeyId=made[1][INSIGHTS], Tags=[tag])
+    (said,) = refused.value.sentences
+    assert said.startswith(f"a: the key {made[1][INSIGHTS]} does not carry the tag chaos:allow")
 
 
 # After a run that did not put it back

@@ -41,6 +41,13 @@ def test_a_run_without_a_verdict_failed(tmp_path, item, status, how):
         assert (word, how in why) == ("failed", True)
 
 
+def test_a_verdict_that_there_is_not_is_none(tmp_path, item):
+    left(tmp_path, verdict="\x1b[31mwell", reasons=["why"], run="r", folder=None)
+    word, reasons = _verdict(0, tmp_path, item)
+    assert (word, reasons[1:]) == ("failed", ["why"])
+    assert reasons[0] == r"its verdict is none that there is: \x1b[31mwell"
+
+
 def test_one_that_says_passed_and_ends_with_1_failed(tmp_path, item):
     left(tmp_path, verdict="passed", reasons=[], run="r", folder=None)
     assert _verdict(0, tmp_path, item) == ("passed", [])

@@ -10,6 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.plans.report import write_report
 from chaosaws_kms_ext.report.summary import judge_again
+from tests.support.schemas import problems
 from tests.support.small_run import stored
 
 EVIL = "<script>alert(1)</script>](http://x) @all \x1b[31m \"'"
@@ -37,7 +38,26 @@ def written(folder, reports, *items, **more):
     }  # fmt: skip
     write_report({**state, **more}, folder)
     summary = json.loads((folder / "summary.json").read_text())
+    assert problems("plan", summary) == [] or "state" in more
     return summary, (folder / "index.html").read_text(), (folder / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("$", lambda s: s.update(more=1)),
+        ("$.verdict", lambda s: s.update(verdict="well")),
+        ("$.ended", lambda s: s.update(ended="later")),
+        ("$.items[0]", lambda s: s["items"][0].pop("run")),
+        ("$.items[0].verdict", lambda s: s["items"][0].update(verdict="well")),
+        ("$.items[0].target", lambda s: s["items"][0].update(target="moon")),
+        ("$.items[0].figures", lambda s: s["items"][0]["figures"].pop("outage_seconds")),
+    ],
+)
+def test_what_is_no_summary_of_a_plan_is_found_by_its_schema(folder, tmp_path, place, change):
+    summary, _, _ = written(folder, tmp_path, item())
+    change(summary)
+    assert [each.partition(":")[0] for each in problems("plan", summary)] == [place]
 
 
 def test_it_has_every_item_its_figures_and_a_link_to_its_report(folder, tmp_path):
