@@ -1,0 +1,114 @@
+"""`make lowest`, `make newest`: the ends of the versions that pyproject.toml allows, tried.
+
+Each resolves the dependencies from nothing, installs them into an empty environment, once without
+and once with the extra `lab`, and runs a part of the tests there; with the lab a whole run as well.
+constraints.txt has no say in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESOLUTION = {"lowest": "lowest-direct", "newest": "highest"}
+"""Lowest: of what pyproject.toml names; what that needs in turn is the newest that fits."""
+
+TOOLS = (
+    "chaostoolkit-addons", "chaostoolkit-opentracing", "colorama", "duckdb", "hypothesis",
+    "jsonschema", "pandas", "pytest", "pytest-timeout", "pytest-xdist",
+)  # fmt: skip
+"""What the tests need beside what is tried. Not the AWS CLI: it wants a boto3 of its own."""
+
+CORE = ("tests/unit/checkers", "tests/unit/history", "tests/unit/report", "tests/unit/settings")
+LAB = (
+    "tests/unit/aws", "tests/unit/guard", "tests/unit/loadgen", "tests/unit/undo",
+    "tests/lab/test_any_calls.py", "tests/lab/test_moto_together.py", "tests/lab/test_scheduler.py",
+    "tests/e2e/test_one_run.py",
+)  # fmt: skip
+"""The tests that are run, without and with the extra `lab`."""
+
+LIMIT = 3000.0
+"""Seconds for each program."""
+
+
+class DoesNotWork(Exception):
+    """One sentence that says which versions, and what does not work with them."""
+
+
+def main(which: str) -> None:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for extra, tests in {"": CORE, "lab": LAB}.items():
+                tried(Path(folder) / (extra or "core"), which, extra, tests)
+    except DoesNotWork as problem:
+        sys.exit(f"Not with the {which} versions: {problem}")
+    print(f"The {which} versions work.")
+
+
+def tried(folder: Path, which: str, extra: str, tests: tuple[str, ...]) -> None:
+    """An environment with these versions, in which the tests pass; raises DoesNotWork."""
+    home = folder / "empty"
+    home.mkdir(parents=True)
+    pins, python = folder / "pins.txt", folder / "venv" / "bin" / "python"
+    version = ".".join(map(str, sys.version_info[:2]))
+    uv(
+        "compile", "--resolution", RESOLUTION[which], "--python-version", version,
+        *(("--extra", extra) if extra else ()), "--no-emit-index-url", "--no-header",
+        "--no-annotate", "--output-file", pins, ROOT / "pyproject.toml",
+    )  # fmt: skip
+    run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, folder / "venv")
+    what = f"{ROOT}[{extra}]" if extra else str(ROOT)
+    uv("install", "--python", python, "--constraint", pins, "--editable", what, *TOOLS)
+    print(f"== {which}, {extra or 'core'}, Python {version}")
+    print("   " + ", ".join(pins.read_text().split()), flush=True)
+    if extra:
+        run(python.with_name("chaos"), "kms", "try", folder=home)
+        summary = json.loads((home / "reports" / "latest" / "summary.json").read_text())
+        if summary["verdict"] != "passed":
+            raise DoesNotWork(f"chaos kms try has the verdict {summary['verdict']}")
+    chosen = "not alone and not soak and not browser and not deploy"
+    run(python, "-m", "pytest", "-n", "2", "-m", chosen, *tests)
+
+
+def uv(command: str, *arguments: object) -> None:
+    run(sys.executable, "-m", "uv", "pip", command, "--quiet", *arguments)
+
+
+def run(program: object, *arguments: object, folder: Path = ROOT) -> None:
+    """Runs a program to its end; raises DoesNotWork if it fails."""
+    command = [str(program), *map(str, arguments)]
+    kept = ("PIP_", "UV_", "LC_", "SSL_")
+    environment = {
+        **{name: value for name, value in os.environ.items() if name.startswith(kept)},
+        "HOME": str(folder) if folder != ROOT else os.environ.get("HOME", "/"),
+        "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ["PATH"]]),
+        "UV_LINK_MODE": "copy",
+        "CHAOS_LAB_SPEED": "100",
+    }
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT,
+        )
+    except subprocess.TimeoutExpired:
+        raise DoesNotWork(f"{' '.join(command)} took more than {LIMIT:g} s") from None
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        raise DoesNotWork(f"{' '.join(command)} ended with {done.returncode}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["lowest"], ["newest"]):
+        sys.exit("usage: python tools/versions.py lowest|newest")
+    main(sys.argv[1])
