@@ -43,7 +43,7 @@ def describe(aws: Aws, name: str) -> Stack:
     try:
         answer = aws.call("cloudformation", "DescribeStacks", {"StackName": name})
     except AwsError as problem:
-        # API reference, DescribeStacks: "If the stack doesn't exist, a ValidationError is returned".
+        # API reference, DescribeStacks, StackName: so it answers where there is none.
         if problem.code == "ValidationError" and "does not exist" in str(problem):
             where = f"there is no stack {printable(name)} in {aws.region}"
             raise PlainError(f"{where}: look at its name, AWS_REGION and the account") from None
