@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from chaosaws_kms_lab import (
     browsers,
+    cloudformation,
     cloudtrail,
     encrypted,
     kms,
@@ -71,6 +72,9 @@ UNVERIFIABLE = frozenset({("sts", "GetSessionToken"), ("sts", "GetFederationToke
 
 ASSUME_ROLE = ("sts", "AssumeRole")
 
+ClientsOf = Callable[[str, str], Callable[[str], Any]]
+"""Access key and Region → service → a client of the lab that calls as whoever has the key."""
+
 
 class Dispatch:
     """Finds who answers a call, and tells CloudTrail of it."""
@@ -82,6 +86,7 @@ class Dispatch:
         schedules: Scheduler,
         misbehaviours: Misbehaviours,
         iam: bool,
+        clients_of: ClientsOf,
     ) -> None:
         """`iam`: whether callers that IAM knows are held to their policies in every service."""
         self._world = world
@@ -104,6 +109,12 @@ class Dispatch:
             "tagging": partial(tagging.handle, world),
         }
         self._encrypted = Encrypted(world)
+        self._stacks = cloudformation.Stacks(
+            world.clock.utc,
+            lambda call: clients_of(call.caller.access_key, call.region),
+            moto_services.stored_template,
+            moto_services.stacks,
+        )
         self._moto = moto_services.moto()
 
     def answer(
@@ -118,6 +129,8 @@ class Dispatch:
         call = _readable(envelope)
         if (refused := self._refusal(envelope, call)) is not None:
             return refused
+        if call and call.service == "cloudformation" and self._stacks.takes(call):
+            return self._handle_stack(envelope, call)
         if envelope.operation in WITH_MOTO.get(envelope.service, ()):
             answer = self._handle_with_moto(envelope, environ)
         elif call and envelope.operation in encrypted.OPERATIONS.get(envelope.service, ()):
@@ -169,6 +182,19 @@ class Dispatch:
             raise
         self._trail.record(call, result, None)
         return result
+
+    def _handle_stack(self, envelope: Envelope, call: Call) -> Response:
+        """The answer to a call about a stack with keys or clusters."""
+        if call.operation not in cloudformation.OPERATIONS:
+            return not_implemented(envelope, f"{_name(call)} of a stack with keys or clusters")
+        with self._world.lock:
+            try:
+                result = cloudformation.handle(self._stacks, call)
+            except AwsError as error:
+                self._trail.record(call, None, error)
+                return envelope.answer(error)
+            self._trail.record(call, result, None)
+        return envelope.answer(result)
 
     # moto
 
@@ -263,6 +289,10 @@ def _readable(envelope: Envelope) -> Call | None:
     except Exception:
         logger.debug("unreadable", exc_info=True)
         return None
+
+
+def _name(call: Call) -> str:
+    return f"{call.service}:{call.operation}"
 
 
 def _base64(value: bytes) -> str:

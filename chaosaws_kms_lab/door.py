@@ -6,6 +6,7 @@ answers.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
@@ -17,7 +18,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from chaosaws_kms_lab import answers, browsers, moto_services, wire
+from chaosaws_kms_lab import answers, browsers, moto_iam, moto_services, own_clients, wire
 from chaosaws_kms_lab.calls import AwsError
 from chaosaws_kms_lab.control import Control
 from chaosaws_kms_lab.dispatch import Dispatch
@@ -60,7 +61,10 @@ class Door:
         self._keys = keys
         self._world = world
         self.misbehaviours = Misbehaviours()
-        self.dispatch = Dispatch(world, service, schedules, self.misbehaviours, iam)
+        self._address = address
+        self.dispatch = Dispatch(
+            world, service, schedules, self.misbehaviours, iam, self._clients_of
+        )
         somebody = Somebody(world, self.dispatch.handle_and_audit)
         self._control = Control(lab_id, keys.lab, service, self.misbehaviours, somebody)
         self._log = open_private(log)
@@ -72,6 +76,20 @@ class Door:
             return self._answer(environ)(environ, start)
         finally:
             self._world.called.set()
+
+    def _clients_of(self, access_key: str, region: str) -> Callable[[str], Any]:
+        """Service → a client that calls as whoever has an access key; each is made once."""
+        return functools.cache(
+            lambda service: own_clients.client(
+                self,
+                self._address,
+                service,
+                region,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=self._keys.of(access_key),
+                aws_session_token=moto_iam.session_token(access_key),
+            )
+        )
 
     def _answer(self, environ: dict[str, Any]) -> Response:
         request = Request(dict(environ))

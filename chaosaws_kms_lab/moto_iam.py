@@ -16,7 +16,7 @@ from moto.core.utils import utcnow
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Caller, administrator
 from chaosaws_kms_lab.scheduler import roles
 
-__all__ = ["Secrets", "attached_policies", "caller", "trust_policy"]
+__all__ = ["Secrets", "attached_policies", "caller", "session_token", "trust_policy"]
 
 LAB_SERVICES = {roles.ACCESS_KEY: roles.PRINCIPAL}
 """Access key → the service of the lab that signs with it."""
@@ -49,6 +49,16 @@ class Secrets:
             return str(session.secret_access_key)
         known = iam_backends[account]["aws"].access_keys.get(access_key)
         return str(known.secret_access_key) if known else self.lab
+
+
+def session_token(access_key: str) -> str | None:
+    """The token that belongs to the access key of a role session; None: it is no session's."""
+    if not _iam_is_in_use():
+        return None
+    from moto.iam.models import get_account_id_from
+
+    session = _session(get_account_id_from(access_key), access_key)
+    return str(session.session_token) if session is not None else None
 
 
 def caller(service: str, access_key: str, headers: dict[str, str]) -> Caller:

@@ -39,6 +39,7 @@ __all__ = [
     "moto",
     "put_record",
     "reads_a_public_object",
+    "stacks",
     "stored_template",
 ]
 
@@ -97,6 +98,23 @@ def stored_template(url: str) -> str:
     from moto.cloudformation.utils import get_stack_from_s3_url
 
     return str(get_stack_from_s3_url(url, ACCOUNT, "aws"))
+
+
+def stacks(region: str) -> list[dict[str, Any]]:
+    """moto's own stacks in a Region, as DescribeStacks has them; none if nobody made one."""
+    if "moto.cloudformation.models" not in sys.modules:
+        return []
+    from moto.cloudformation.models import cloudformation_backends
+
+    return [
+        {
+            "StackId": each.stack_id,
+            "StackName": each.name,
+            "CreationTime": each.creation_time,
+            "StackStatus": each.status,
+        }
+        for each in list(cloudformation_backends[ACCOUNT][region].stacks.values())
+    ]
 
 
 # Secrets Manager and Kinesis, in which RDS keeps what is not its own

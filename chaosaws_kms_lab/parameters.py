@@ -17,6 +17,7 @@ from chaosaws_kms_lab.service_models import model
 __all__ = ["check"]
 
 WRONG = {
+    "cloudformation": "ValidationError",
     "iam": "ValidationError",
     "kms": "ValidationException",
     "pi": "InvalidArgumentException",
@@ -28,7 +29,9 @@ WRONG = {
 # Characters that no answer can have, in JSON and in XML (XML 1.0, "Characters").
 JSON = re.compile("[\ud800-\udfff]")
 XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-UNWRITABLE = {"iam": XML, "kms": JSON, "pi": JSON, "rds": XML, "scheduler": JSON}
+UNWRITABLE = {
+    "cloudformation": XML, "iam": XML, "kms": JSON, "pi": JSON, "rds": XML, "scheduler": JSON,
+}  # fmt: skip
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "blob": bytes,

@@ -17,7 +17,7 @@ from chaosaws_kms_lab.data_misbehaviours import SECRET_OUTLIVES_KEY
 from chaosaws_kms_lab.kms.calls import ask
 from chaosaws_kms_lab.world import World
 
-__all__ = ["OPERATIONS", "Moto", "Secrets", "handle"]
+__all__ = ["AWS_MANAGED", "OPERATIONS", "Moto", "Secrets", "handle"]
 
 Moto = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Asks moto an operation with its parameters; raises AwsError as moto answers."""

@@ -34,6 +34,7 @@ __all__ = [
     "Origin",
     "Region",
     "Snapshot",
+    "SubnetGroup",
     "World",
 ]
 
@@ -60,7 +61,8 @@ class MasterSecret:
     """The secret in which RDS keeps the password of a cluster's master user."""
 
     arn: str
-    key_arn: str
+    key_arn: str | None
+    """None: it is under the AWS managed key, which the lab does not have."""
 
 
 @dataclass(eq=False)
@@ -229,6 +231,15 @@ class GlobalCluster:
         return f"arn:aws:rds::{ACCOUNT}:global-cluster:{self.id}"
 
 
+@dataclass(frozen=True)
+class SubnetGroup:
+    """A DB subnet group."""
+
+    name: str
+    description: str
+    subnets: list[str]
+
+
 @dataclass(eq=False)
 class BlueGreenDeployment:
     """A blue/green deployment of a cluster."""
@@ -311,6 +322,7 @@ class Region:
     db_snapshots: dict[str, Snapshot] = field(default_factory=dict)
     """Snapshots of instances that are no cluster's."""
     deployments: dict[str, BlueGreenDeployment] = field(default_factory=dict)
+    subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def databases(self) -> list[Cluster]:

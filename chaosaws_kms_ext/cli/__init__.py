@@ -10,8 +10,8 @@ import click
 __all__ = ["kms"]
 
 COMMANDS = (
-    "compare", "doctor", "experiments", "export", "lab", "load-worker", "new", "plan", "policy",
-    "report", "restore", "run", "runs", "show", "try", "watch",
+    "compare", "doctor", "env", "experiments", "export", "lab", "load-worker", "new", "plan",
+    "policy", "report", "restore", "run", "runs", "show", "try", "watch",
 )  # fmt: skip
 """The commands, each the `command` of the module of its name."""
 

@@ -15,7 +15,7 @@ from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.settings.contradictions import contradictions
 from chaosaws_kms_ext.settings.settings import Settings
 
-__all__ = ["BadSetting", "parse"]
+__all__ = ["NAMES", "BadSetting", "parse"]
 
 
 class BadSetting(PlainError):
@@ -23,6 +23,7 @@ class BadSetting(PlainError):
 
 
 NAMES = {f"CHAOS_{item.name.upper()}": item.name for item in fields(Settings)}
+"""Variable → the setting that it sets."""
 
 
 def parse(

@@ -18,6 +18,7 @@ from chaosaws_kms_lab.rds import (
     restores,
     secondary,
     snapshots,
+    subnet_groups,
 )
 from chaosaws_kms_lab.rds.service import DataPlane, Rds
 
@@ -33,6 +34,7 @@ OPERATIONS: dict[str, Callable[[Rds, Call], dict[str, Any]]] = {
     **restores.OPERATIONS,
     **secondary.OPERATIONS,
     **snapshots.OPERATIONS,
+    **subnet_groups.OPERATIONS,
 }
 
 

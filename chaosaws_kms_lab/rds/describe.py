@@ -202,11 +202,8 @@ def _secret(cluster: Cluster) -> dict[str, Any]:
     if cluster.secret is None:
         return {}
     its = cluster.secret
-    return {
-        "MasterUserSecret": {
-            "SecretArn": its.arn, "SecretStatus": "active", "KmsKeyId": its.key_arn,
-        }
-    }  # fmt: skip
+    key = {"KmsKeyId": its.key_arn} if its.key_arn else {}
+    return {"MasterUserSecret": {"SecretArn": its.arn, "SecretStatus": "active", **key}}
 
 
 def _stream(rds: Rds, cluster: Cluster) -> dict[str, Any]:

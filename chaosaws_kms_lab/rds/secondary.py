@@ -19,6 +19,7 @@ from chaosaws_kms_lab.calls import AwsError, Call
 from chaosaws_kms_lab.data_misbehaviours import SECONDARY_STOPS
 from chaosaws_kms_lab.kms.calls import ask
 from chaosaws_kms_lab.rds import encryption, find
+from chaosaws_kms_lab.secrets_manager import AWS_MANAGED
 from chaosaws_kms_lab.world import ActivityStream, Cluster, Encryption, MasterSecret
 
 if TYPE_CHECKING:
@@ -63,17 +64,18 @@ def keep_password(rds: Rds, call: Call, user: str, password: str) -> MasterSecre
     """Makes the secret, if that is asked for, with the caller's use of its key."""
     if not call.params.get("ManageMasterUserPassword"):
         return None
-    reference = call.params.get("MasterUserSecretKmsKeyId") or "alias/aws/secretsmanager"
+    reference = call.params.get("MasterUserSecretKmsKeyId") or AWS_MANAGED
+    content = json.dumps({"username": user, "password": password})
+    name = f"rds!cluster-{uuid.uuid4()}"
+    if reference.endswith(AWS_MANAGED):
+        return MasterSecret(moto_services.create_secret(call.region, name, content, None)[0], None)
     named = {"KeyId": reference}
     try:
         key = ask(rds.world, call.region, encryption.through(call), "DescribeKey", **named)
     except AwsError as why:
         raise encryption.not_accessible(reference, encryption.THE_KEY) from why
     key_arn = key["KeyMetadata"]["Arn"]
-    content = {"username": user, "password": password}
-    arn, version = moto_services.create_secret(
-        call.region, f"rds!cluster-{uuid.uuid4()}", json.dumps(content), key_arn
-    )
+    arn, version = moto_services.create_secret(call.region, name, content, key_arn)
     try:
         rds.secrets.keep(arn, version, rds.secrets.data_key(call, key_arn, arn, version))
     except AwsError as why:
@@ -205,7 +207,7 @@ def _end(rds: Rds, cluster: Cluster) -> None:
 
 def _keys(cluster: Cluster) -> list[str]:
     return [
-        *([cluster.secret.key_arn] if cluster.secret else []),
+        *([cluster.secret.key_arn] if cluster.secret and cluster.secret.key_arn else []),
         *([cluster.stream.held.key_arn] if cluster.stream else []),
         *(each.insights.key_arn for each in cluster.instances if each.insights),
     ]

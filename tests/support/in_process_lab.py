@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-import boto3
-from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from werkzeug.test import Client
 
-from chaosaws_kms_lab import kms, rds
+from chaosaws_kms_lab import kms, own_clients, rds
 from chaosaws_kms_lab.aurora import PROFILES, Effect
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.door import Door
@@ -138,9 +132,10 @@ class InProcessLab:
         self.rds = Rds(self.world, self.servers)
         self.invoked: list[tuple[str, str]] = []
         self.scheduler = Scheduler(self.clock, self._invoke)
-        door = Door(self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam)
-        self.dispatch = door.dispatch
-        self._door = Client(door)
+        self._door = Door(
+            self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam
+        )
+        self.dispatch = self._door.dispatch
 
     def client(
         self,
@@ -151,17 +146,16 @@ class InProcessLab:
         validated: bool = True,
     ) -> Any:
         """A client; if not `validated`, it sends parameters that are out of bounds."""
-        made = boto3.client(
+        return own_clients.client(
+            self._door,
+            ADDRESS,
             service,
-            endpoint_url=f"http://{ADDRESS}",
-            region_name=region,
+            region,
+            Config(retries={"total_max_attempts": 1}, parameter_validation=validated),
             aws_access_key_id=access_key,
             aws_secret_access_key=OneSecret.lab,
             aws_session_token=token,
-            config=Config(retries={"total_max_attempts": 1}, parameter_validation=validated),
         )
-        made.meta.events.register("before-send", self._send)
-        return made
 
     def ask(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """What KMS or RDS answers to an administrator, without boto3 and the door: much cheaper."""
@@ -178,25 +172,3 @@ class InProcessLab:
 
     def _invoke(self, service: str, operation: str, *_: Any) -> None:
         self.invoked.append((service, operation))
-
-    def _send(self, request: Any, **_: Any) -> AWSResponse:
-        sent = urlsplit(request.url)
-        answer = self._door.open(
-            path=sent.path or "/",
-            base_url=f"http://{ADDRESS}",
-            query_string=sent.query,
-            method=request.method,
-            headers=_plain(request.headers),
-            data=request.body,
-        )
-        raw = _Raw(answer.get_data())
-        return AWSResponse(request.url, answer.status_code, dict(answer.headers), raw)
-
-
-class _Raw(io.BytesIO):
-    def stream(self, *_: Any) -> Any:
-        yield self.read()
-
-
-def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
-    return {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items()}
