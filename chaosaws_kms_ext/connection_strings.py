@@ -100,6 +100,8 @@ def _of_url(text: str) -> dict[str, str]:
         "dbname": unquote(parts.path.removeprefix("/")),
         **more,
     }
+    if any(letter < " " for value in named.values() for letter in value):
+        raise ValueError("must not hold a line break, or any other control character")
     return {name: value for name, value in named.items() if value}
 
 

@@ -20,6 +20,8 @@ from chaosaws_kms_ext.history.writer import OperationStream
 from chaosaws_kms_ext.loadgen.client.config import STOPPED, ClientConfig
 from chaosaws_kms_ext.loadgen.client.driver import Driver, Due, header_of, to_the_log
 from chaosaws_kms_ext.loadgen.client.messages import CLOCK, CONFIG, KEPT, RECORDS, SAID, Outbox
+from chaosaws_kms_ext.loadgen.engines import engine_of
+from chaosaws_kms_ext.loadgen.engines.base import LoadFailed
 
 __all__ = ["Worker"]
 
@@ -85,6 +87,11 @@ class Worker:
             self._fail(f"a worker has version {ours} of this package, and the load {theirs}")
             return
         config = ClientConfig(**told)
+        try:
+            engine_of(config.database)
+        except LoadFailed as problem:
+            self._fail(f"a worker cannot take part: {problem}")
+            return
         start = Clock(self._samples).own(config.start)
         self._config = replace(config, start=start, database=_here(config.database))
 

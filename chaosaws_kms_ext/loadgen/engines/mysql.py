@@ -158,7 +158,10 @@ class MySQL(Engine):
     def hopeless(self, problem: err.MySQLError) -> bool:
         """By the number, or by what is wrong with TLS."""
         number = _number(problem)
-        tls = number == CR.CR_SSL_CONNECTION_ERROR or isinstance(_origin(problem), ssl.SSLError)
+        origin = _origin(problem)
+        # Others, as one that ends in the middle, can pass.
+        forged = isinstance(origin, ssl.SSLCertVerificationError)
+        tls = forged or number == CR.CR_SSL_CONNECTION_ERROR
         known = isinstance(problem, (err.OperationalError, err.InternalError))
         return not known or tls or number in HOPELESS
 
@@ -257,6 +260,7 @@ def _seen(problem: err.MySQLError) -> Cause:
         return Cause.UNREACHABLE
     if _number(problem) in (CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR):
         return Cause.RESET
-    if isinstance(origin, ConnectionError) or isinstance(problem, err.InterfaceError):
+    ended = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    if isinstance(origin, ended) or isinstance(problem, err.InterfaceError):
         return Cause.RESET
     return Cause.OTHER

@@ -12,6 +12,7 @@ import io
 import os
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,9 @@ SAY_GOODBYE_WITHIN = 0.1
 
 DISABLED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY = SSL_MODES
 
+MALFORMED = (AssertionError, IndexError, struct.error)
+"""What PyMySQL raises when it cannot read what the server sent."""
+
 IN_THE_CLEAR = ("mysql_clear_password", "dialog")
 """Ways to log in that send the password itself."""
 
@@ -60,7 +64,7 @@ class MySQLConnection(Connection):
         options = options_of(database)
         host, port = options.get("host", "localhost"), int(options.get("port", PORT))
         mode = options.get("ssl-mode", REQUIRED)
-        self._wire = _DeadlineSocket(_connected(options.get("hostaddr", host), port, until), until)
+        self._wire = _DeadlineSocket(*_connected(options.get("hostaddr", host), port, until), until)
         try:
             super().__init__(
                 host=host,
@@ -81,9 +85,12 @@ class MySQLConnection(Connection):
         except err.MySQLError:
             self._wire.close()
             raise
-        except (OSError, ValueError) as problem:  # of the TLS files, or of what the server says
+        except (OSError, ValueError) as problem:  # of the files for TLS, or no user is named
             self._wire.close()
             raise err.OperationalError(CR.CR_SSL_CONNECTION_ERROR, f"{problem}") from problem
+        except Exception as problem:
+            self._wire.close()
+            raise _malformed(problem) from problem
         except BaseException:
             self._wire.close()
             raise
@@ -125,6 +132,9 @@ class MySQLConnection(Connection):
         except DeadlinePassed:
             self.abandon()
             raise
+        except MALFORMED as problem:
+            self.abandon()
+            raise _malformed(problem) from problem
         return cursor
 
     def ask(self, name: bytes, text: bytes, values: Sequence[Any] | None) -> None:
@@ -165,10 +175,9 @@ class MySQLConnection(Connection):
 class _DeadlineSocket:
     """What PyMySQL needs of a socket; each wait ends at `until`, by DeadlinePassed."""
 
-    def __init__(self, connected: socket.socket, until: float | None) -> None:
-        self._socket = connected
+    def __init__(self, connected: socket.socket, address: str, until: float | None) -> None:
+        self._socket, self.address = connected, address
         self.until = until
-        self.address = str(connected.getpeername()[0])
 
     def settimeout(self, seconds: float | None) -> None:
         """PyMySQL's own time-outs are for each read; the deadline is for all."""
@@ -205,8 +214,12 @@ class _DeadlineSocket:
         self._socket.settimeout(left)
         try:
             yield
-        except TimeoutError:
-            raise DeadlinePassed("no answer before the deadline") from None
+        except OSError as problem:
+            # gevent's TLS says it as an SSLError.
+            late = self.until is not None and time.monotonic() >= self.until
+            if late or isinstance(problem, TimeoutError):
+                raise DeadlinePassed("no answer before the deadline") from None
+            raise
 
 
 class _Reader(io.RawIOBase):
@@ -244,8 +257,8 @@ class _Refuses:
         )
 
 
-def _connected(host: str, port: int, until: float | None) -> socket.socket:
-    """Raises OperationalError, whose cause is the OSError."""
+def _connected(host: str, port: int, until: float | None) -> tuple[socket.socket, str]:
+    """A connected socket, and the address. Raises OperationalError, whose cause is the OSError."""
     left = CONNECT_TIMEOUT if until is None else until - time.monotonic()
     if left <= 0:
         raise DeadlinePassed("no connection before the deadline")
@@ -253,13 +266,18 @@ def _connected(host: str, port: int, until: float | None) -> socket.socket:
         made = socket.create_connection((host, port), timeout=left)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return made, str(made.getpeername()[0])
     except TimeoutError as problem:
         if until is not None and time.monotonic() >= until:
             raise DeadlinePassed("no connection before the deadline") from None
         raise _unreachable(host, port, problem) from problem
     except (OSError, UnicodeError) as problem:
         raise _unreachable(host, port, problem) from problem
-    return made
+
+
+def _malformed(problem: Exception) -> err.InternalError:
+    """What the server sent is not MySQL's protocol."""
+    return err.InternalError(CR.CR_MALFORMED_PACKET, f"malformed packet: {problem!r:.200}")
 
 
 def _unreachable(host: str, port: int, problem: Exception) -> err.OperationalError:

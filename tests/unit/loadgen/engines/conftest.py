@@ -42,6 +42,7 @@ def start_mysql_load(mariadb, tmp_path):
         return load
 
     yield start
+    mariadb.thaw()
     for load in loads:
         load.stop()
     schema.drop(mariadb.database, 20)

@@ -220,6 +220,25 @@ def test_a_server_without_tls_gets_no_user_and_no_password(monkeypatch):
     assert got == [b""]
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x01\0\0\0\x0a", bytes(range(64))],
+)
+def test_what_is_no_mysql_is_an_error_of_the_drivers(garbage):
+    def lie(server):
+        with server.accept()[0] as client:
+            client.sendall(garbage)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        liar = threading.Thread(target=lie, args=(server,))
+        liar.start()
+        with pytest.raises(err.MySQLError) as caught:
+            MySQLConnection(f"mysql://app@127.0.0.1:{server.getsockname()[1]}/", soon(5))
+        liar.join(20)
+    assert MYSQL.failure(caught.value, None).outcome in ("lost", "timeout")
+    assert MYSQL.words(caught.value)
+
+
 # Who is there
 
 
