@@ -80,7 +80,6 @@ ELSEWHERE = {
     "iam/permissions.py": "a table: unit/iam/test_policies, e2e/test_least_privilege",
     "inject/by_others.py": "whole runs: soak/test_watch_only, soak/test_plans",
     "inject/key_away.py": "e2e/test_stop_conditions",
-    "inject/recovery.py": "e2e/test_activities",
     "inject/strategy.py": "how `chaos run` was started: e2e/test_stalls",
     "kms/actions.py": "unit/faults, e2e/test_activities",
     "kms/blink.py": "unit/kms/test_flapping, e2e/test_blinks",
