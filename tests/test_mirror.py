@@ -29,6 +29,7 @@ ELSEWHERE = {
     "aws/secondary_keys.py": "unit/kms/test_secondary",
     "aws/spans.py": "unit/test_tracing, e2e/test_one_run",
     "aws/start_cluster.py": "what AWS refuses at first: e2e/test_activities, soak/test_api_faults",
+    "aws/topic.py": "unit/controls/test_notices",
     "aws/statuses.py": "a table; its meanings: e2e/test_probes",
     "checkers/key_events.py": "unit/checkers/test_outage, test_base",
     "checkers/outage_figures.py": "types only: unit/report/test_schemas",
