@@ -70,9 +70,9 @@ def start_cluster(
 ) -> dict[str, Any]:
     """Start a database that is stopped or recoverable: StartDBCluster, or StartDBInstance.
 
-    Tried again for some minutes while AWS answers that the key is not accessible or the state is
-    not right: both can pass. Raises ActivityFailed. IAM: rds:StartDBCluster,
-    or rds:StartDBInstance.
+    Tried again for some minutes (and no longer than `recovery_timeout`) while AWS answers that the
+    key is not accessible or the state is not right: both can pass. Raises ActivityFailed. IAM:
+    rds:StartDBCluster, or rds:StartDBInstance.
     """
     with activities.plainly(configuration) as run:
         name = cluster_id or activities.cluster_id(run)

@@ -18,9 +18,16 @@ TIMEOUT, AGAIN = 300.0, 2.0
 """Seconds."""
 
 
-def start(aws: Aws, reference: str, observer: Observer, called: Callable[[int], object]) -> None:
+def start(
+    aws: Aws,
+    reference: str,
+    observer: Observer,
+    called: Callable[[int], object],
+    within: float = TIMEOUT,
+) -> None:
     """Starts a database; raises AwsError when AWS does not accept it within some minutes.
 
+    `within`: fewer seconds, for whoever has no more time.
     `called` is told once when a call of ours was accepted, or may have been: its answer can be
     lost. It gets the instant at which the call was made (CLOCK_MONOTONIC, ns). What
     somebody else, or RDS itself, has started is left alone.
@@ -48,6 +55,7 @@ def start(aws: Aws, reference: str, observer: Observer, called: Callable[[int], 
         return True
 
     try:
-        Wait(f"{operation} to be accepted", TIMEOUT, AGAIN, observer).until(accepted)
+        limit = min(max(within, 0.0), TIMEOUT)
+        Wait(f"{operation} to be accepted", limit, AGAIN, observer).until(accepted)
     except TimedOut:
         raise refused or AwsError(f"rds:{operation} was not accepted") from None

@@ -49,6 +49,8 @@ FORMS = {
         r"(?P<account>\d{12})[:/](?P<id>[\w-]{1,80})",
         "the ARN or the URL of an SQS queue",
     ),
+    # It may be of another Region than the run.
+    "topic": (r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", "the ARN of an SNS topic"),
     "database_user": (r"[^\s*?/$]{1,63}", "the name of a database user"),
 }
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
@@ -102,6 +104,12 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     default="",
     envvar="CHAOS_EVENTS_QUEUE",
     help="To which EventBridge sends RDS' events: its ARN or URL; else CHAOS_EVENTS_QUEUE.",
+)
+@click.option(
+    "--topic",
+    default="",
+    envvar="CHAOS_NOTIFY_TOPIC",
+    help="The SNS topic that is told of runs, by its ARN; else CHAOS_NOTIFY_TOPIC.",
 )
 @click.option("--database-user", default="", help="Who logs in with CHAOS_DATABASE_AUTH=iam.")
 def command(

@@ -17,7 +17,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext import settings as our_settings
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.canaries import canaries
-from chaosaws_kms_ext.controls import experiment_rules, watching
+from chaosaws_kms_ext.controls import experiment_rules, notices, watching
 from chaosaws_kms_ext.controls.experiment_rules import Loss
 from chaosaws_kms_ext.controls.guarded import guarded
 from chaosaws_kms_ext.controls.run_folder import earlier_runs, open_folder
@@ -298,6 +298,11 @@ def folder(start: Start) -> Iterator[None]:
     yield
 
 
+def told_to_a_topic(start: Start) -> contextlib.AbstractContextManager[None]:
+    """That it begins and that its fault is there, if that is wanted."""
+    return notices.following(start.run)
+
+
 @contextlib.contextmanager
 def live_page(start: Start) -> Iterator[None]:
     """What shows the run while it happens, if that is wanted."""
@@ -377,6 +382,7 @@ PARTS: Sequence[Part] = (
     fresh_passwords,
     key_put_back_at_last,
     folder,
+    told_to_a_topic,
     live_page,
     stop_conditions,
     loads_put_away,

@@ -35,6 +35,7 @@ from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.controls.conclude import conclude
 from chaosaws_kms_ext.controls.experiment_rules import ours
 from chaosaws_kms_ext.controls.lifecycle import begin, bring_up
+from chaosaws_kms_ext.controls.notices import tell_end
 from chaosaws_kms_ext.controls.redaction import Redaction
 from chaosaws_kms_ext.controls.steps import LONGEST, record_begin, record_end, record_steps
 from chaosaws_kms_ext.errors import PlainError
@@ -194,6 +195,8 @@ def after_experiment_control(
         state["status"] = status
     elif verdict.word == "aborted":
         state["status"] = "interrupted"
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):  # the verdict stands
+        tell_end(run, verdict, _redaction.text)
 
 
 def cleanup_control() -> None:

@@ -75,7 +75,8 @@ class Resource(Enum):
     SECRET = "the database's secret"
     DATABASE_USER = "the user of the database"
     QUEUE = "the queue of RDS' events"
-    """These three only where they are named."""
+    TOPIC = "the topic that is told of runs"
+    """These four only where they are named."""
     RDS_SECRETS = "every secret that RDS manages for a cluster"
     METRICS = "the metrics of every instance"
     STREAMS = "the Kinesis stream of every activity stream"
@@ -231,6 +232,8 @@ CALLS = (
     # Only where CHAOS_STOP_ALARMS or CHAOS_ALARMS names some.
     # API reference, DescribeAlarms: with a narrower scope it says nothing of composite alarms.
     _call("cloudwatch", "DescribeAlarms", ALL_RUNS, Resource.ANYTHING),
+    # Service Authorization Reference, Amazon SNS. Only where CHAOS_NOTIFY_TOPIC names one.
+    _call("sns", "Publish", ALL_RUNS, Resource.TOPIC),
     # Service Authorization Reference, Amazon SQS. Only where CHAOS_EVENTS_QUEUE names one.
     _call("sqs", "GetQueueUrl", ALL_RUNS, Resource.QUEUE),
     _call("sqs", "ReceiveMessage", ALL_RUNS, Resource.QUEUE),

@@ -62,6 +62,9 @@ class Place:
     queue: str = ""
     """A name, if RDS' events come through a queue."""
 
+    topic: str = ""
+    """The ARN of an SNS topic, if one is told of runs."""
+
     others: tuple[str, ...] = ()
     """The other databases under the key."""
 
@@ -98,6 +101,7 @@ class Place:
             Resource.SECRET: [self._secret] if self.secret else [],
             Resource.DATABASE_USER: [user] if self.database_user else [],
             Resource.QUEUE: [self._of("sqs", self.queue)] if self.queue else [],
+            Resource.TOPIC: [self.topic] if self.topic else [],
             Resource.RDS_SECRETS: [self._of("secretsmanager", "secret:rds!cluster-*")],
             Resource.METRICS: [self._of("pi", "metrics/rds/*")],
             Resource.STREAMS: [self._of("kinesis", "stream/aws-rds-das-*")],

@@ -345,9 +345,12 @@ def last_resort(run: Run) -> None:
 
 
 def close_recovered(run: Run) -> list[str]:
-    """Closes the entries whose clusters are back; returns why others stay open, in sentences."""
+    """Closes the entries whose clusters are back; returns why others stay open, in sentences.
+
+    What keeps all faults of a key open is said once.
+    """
     mine = run.open_faults
-    left = []
+    left = dict[str, None]()
     for entry in list(mine.awaiting_cluster):
         # A key of our own may have no cluster under it.
         whys = [why for each in entry.clusters if (why := _why_not_back(run, entry, each))]
@@ -360,8 +363,8 @@ def close_recovered(run: Run) -> list[str]:
             whys = [f"{each}; `chaos kms restore` disarms it" for each in armed]
         if not whys:
             _close(run, entry)
-        left += whys
-    return left
+        left |= dict.fromkeys(whys)
+    return list(left)
 
 
 def _why_not_back(run: Run, entry: Entry, cluster_id: str) -> str:
@@ -374,7 +377,8 @@ def _why_not_back(run: Run, entry: Entry, cluster_id: str) -> str:
         return f"whether {cluster_id} is back is not known: {problem}"
     if cluster.meaning == "accessible":
         return ""
-    still = ", and the switch stays armed" if entry.switch else ""
+    waiting = (each for each in run.open_faults.awaiting_cluster if each.key == entry.key)
+    still = ", and the switch stays armed" if any(each.switch for each in waiting) else ""
     return f"{cluster.in_words} is {cluster.status}: `chaos kms restore` starts it{still}"
 
 

@@ -20,16 +20,18 @@ __all__ = ["Recovery", "call_start", "wait_for_all"]
 PATHS = {"StartDBCluster": "start-db-cluster", "StartDBInstance": "start-db-instance"}
 
 
-def call_start(run: Run, cluster_id: str) -> None:
+def call_start(run: Run, cluster_id: str, since: float = 0.0) -> None:
     """Calls StartDBCluster or StartDBInstance until AWS accepts it, and records that.
 
-    Raises AwsError.
+    At most for what is left of `recovery_timeout`, of which `since` seconds have passed. Raises
+    AwsError.
     """
     start(
         Aws.of(run),
         cluster_id,
         run.observer,
         lambda asked: run.event(EventName.START_CALLED, Instant.now(asked), cluster=cluster_id),
+        run.settings.real(run.settings.recovery_timeout) - since,
     )
 
 
@@ -126,7 +128,7 @@ class Recovery:
         if decision == "lost":
             raise Refused(f"{name} is {cluster.status}: only a restore brings its data back")
         if decision == "start":
-            call_start(run, name)
+            call_start(run, name, since)
         return decision == "recovered" and self._answered()
 
     def why_not(self) -> str:

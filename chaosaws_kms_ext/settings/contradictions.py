@@ -50,6 +50,11 @@ def _on_lab(values: Mapping[str, Any], given: Collection[str], _: bool) -> list[
         problems.append(
             "CHAOS_LAB_DATABASE is instance, which has no readers: leave CHAOS_LAB_READERS out"
         )
+    if values["notify_topic"]:
+        problems.append(
+            "CHAOS_NOTIFY_TOPIC is on AWS, and a run on the lab asks nothing of AWS: set "
+            "CHAOS_TARGET=aws or leave it out"
+        )
     named = [f"CHAOS_{key.upper()}" for key in of_another if values[key] not in ("", "libpq")]
     if not named:
         return problems

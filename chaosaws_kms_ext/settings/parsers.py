@@ -16,6 +16,7 @@ from chaosaws_kms_ext.connection_strings import MYSQL, options_of, protocol_of
 
 __all__ = [
     "QUEUE",
+    "TOPIC",
     "Choice",
     "Parser",
     "accounts",
@@ -33,6 +34,7 @@ __all__ = [
     "queue",
     "role",
     "seconds",
+    "topic",
 ]
 
 MOST_NAMES = 100
@@ -46,6 +48,12 @@ QUEUE = re.compile(
     r"(?P<account>[0-9]{12})[:/](?P<name>[A-Za-z0-9_-]{1,80})"
 )
 """The ARN or the URL of a standard queue (SQS Developer Guide, "Queue and message identifiers")."""
+
+TOPIC = re.compile(
+    r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]{1,40}):(?P<account>[0-9]{12}):"
+    r"(?P<id>[A-Za-z0-9_-]{1,256})"
+)
+"""The ARN of a standard topic (API reference, CreateTopic, Name)."""
 
 INSTANCE = re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,62}", re.ASCII)
 """The id of a DB instance (API reference, CreateDBInstance, DBInstanceIdentifier)."""
@@ -183,6 +191,15 @@ def queue(text: str) -> str:
         raise ValueError(
             "must be the ARN or the URL of an SQS standard queue: "
             "arn:aws:sqs:eu-west-1:123456789012:…"
+        )
+    return text
+
+
+def topic(text: str) -> str:
+    """The ARN of an SNS topic."""
+    if not TOPIC.fullmatch(text):
+        raise ValueError(
+            "must be the ARN of an SNS standard topic: arn:aws:sns:eu-west-1:123456789012:…"
         )
     return text
 

@@ -251,6 +251,12 @@ class Table:
         "the SQS queue, by ARN or URL, to which a rule of EventBridge sends RDS' events: they are "
         "read there, and not by DescribeEvents (aws)",
     )
+    notify_topic: str = _setting(
+        parsers.topic,
+        "",
+        "the SNS topic, by its ARN, that is told when a run begins, when its fault is there, and "
+        "how it ended (aws)",
+    )
     reports_dir: str = _setting(parsers.folder, "reports", "where runs leave their folders")
     report_files: tuple[str, ...] = _setting(
         parsers.names,

@@ -57,7 +57,8 @@ def test_its_lab_is_that_of_a_run(chaos):
     hidden = json.dumps([{"kind": "expired-token", "service": "rds", "count": 100}])
     ran = chaos.kms("doctor", CHAOS_LAB_FAULTS=hidden, CHAOS_LAB_READERS="1")
     assert ran.status == 1
-    assert "ExpiredToken" in ran.output
+    assert "REFUSED" in ran.output
+    assert "rds:DescribeDBClusters" in ran.output
     wrong = chaos.kms("doctor", CHAOS_LAB_FAULTS='[{"kind": "no-such"}]')
     assert wrong.status == 1
     assert wrong.output.startswith("Error: CHAOS_LAB_FAULTS: ")

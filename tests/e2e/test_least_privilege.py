@@ -32,7 +32,7 @@ ELSEWHERE = {"rds-db:connect"}
 """The lab's database asks no IAM."""
 LATER = {"scheduler:ListSchedules"}
 """It takes no part in a run, but in restore."""
-WARNING = {"secretsmanager:DescribeSecret"}
+WARNING = {"secretsmanager:DescribeSecret", "sns:Publish"}
 """Without it a run goes on, and says what it does not know."""
 MOTOS = {"iam:GetRole", "secretsmanager:GetSecretValue"}
 """Of what moto answers the lab does not know which resource it is about."""
@@ -95,6 +95,16 @@ def test_a_run_needs_what_its_policy_allows_and_uses_all_of_it(aws):
     assert restored.output.startswith("Nothing to put back: ")
     assert schedules(lab_as_aws) == []
     assert lab_as_aws.called(runner.access_key) == table(Caller.RUN)
+
+
+@pytest.mark.soak
+def test_a_run_that_may_not_tell_its_topic_says_so_and_passes(aws):
+    lab_as_aws = aws(iam=True, **PATIENT)
+    runner = somebody(lab_as_aws, Caller.RUN, but="sns:Publish")
+    ran = lab_as_aws.chaos.run(**runner.env)
+    assert ran.status == 0, ran.output
+    for event in ("run-began", "fault-injected", "run-ended"):
+        assert f"could not be told ({event}): not allowed: sns:Publish on arn:aws:" in ran.output
 
 
 @pytest.mark.soak

@@ -30,6 +30,7 @@ SECRET = "shop/database"
 
 
 QUEUE = "rds-events"
+TOPIC = "runs"
 
 
 FOR = 7200
@@ -83,6 +84,7 @@ def place(lab_as_aws, principal="", switch_role=""):
         switch_role=switch_role,
         secret=SECRET,
         queue=QUEUE,
+        topic=f"arn:aws:sns:{lab_as_aws.lab.region}:{ACCOUNT}:{TOPIC}",
     )
 
 
@@ -133,6 +135,7 @@ def somebody(lab_as_aws, caller, but=None, faults=USUAL):
     )["Credentials"]
     put_alarm(lab_as_aws.client("cloudwatch"), ALARM)
     queue = event_queue(lab_as_aws.client, QUEUE)
+    topic = lab_as_aws.client("sns").create_topic(Name=TOPIC)["TopicArn"]
     return Somebody(
         arn,
         {
@@ -144,6 +147,7 @@ def somebody(lab_as_aws, caller, but=None, faults=USUAL):
             "CHAOS_STOP_ALARMS": ALARM,
             "CHAOS_ALARMS": ALARM,
             "CHAOS_EVENTS_QUEUE": queue,
+            "CHAOS_NOTIFY_TOPIC": topic,
             "CHAOS_DATABASE_AUTH": "secret",
             "CHAOS_DATABASE_SECRET": SECRET,
         },

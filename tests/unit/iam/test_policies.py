@@ -157,6 +157,16 @@ def test_the_queue_of_rds_events_is_read_only_if_it_is_named(given):
         assert "sqs:ReceiveMessage" not in json.dumps(policy(caller, place))
 
 
+def test_a_topic_is_told_only_if_it_is_named_in_whichever_region_it_is():
+    topic = "arn:aws:sns:us-east-1:123456789012:runs"
+    said = json.loads(printed("run", "--region", "eu-west-1", "--topic", topic)[1])
+    (statement,) = statements(said, "sns:Publish")
+    assert (statement["Resource"], statement["Action"]) == (topic, ["sns:Publish"])
+    for caller in (Caller.PROBE, Caller.MAKER, Caller.SWITCH):
+        assert "sns:Publish" not in json.dumps(policy(caller, Place(topic=topic)))
+    assert "sns:Publish" not in json.dumps(policy(Caller.RUN, Place()))
+
+
 def test_an_arn_names_account_and_region_too():
     role = "arn:aws:iam::123456789012:role/chaos"
     named = ["--key", KEY, "--cluster", "orders", "--principal", role]
@@ -243,6 +253,7 @@ def test_the_settings_name_what_no_option_does():
         (["--principal", "chaos"], "--principal must be the ARN of an IAM role or user"),
         (["--secret", "*"], "--secret must be the name or the ARN of a secret"),
         (["--database-user", "*"], "--database-user must be"),
+        (["--topic", "runs"], "--topic must be the ARN of an SNS topic"),
         (["--queue", "rds-events"], "--queue must be the ARN or the URL of an SQS queue"),
         (["--key", KEY, "--region", "eu-west-2"], "is of the region"),
         (["--key", KEY, "--account", "210987654321"], "is of the account"),

@@ -22,4 +22,4 @@ def test_every_setting_of_a_lab_reaches_it(monkeypatch):
     wanted = {each.name for each in fields(Settings) if each.name.startswith("lab_")} - OTHERWISE
     assert {f"lab_{name}" for name in started if name != "dependents"} == wanted
     assert (started["readers"], started["tls"], started["dependents"]) == (2, True, True)
-    assert (started["secondary_keys"], started["recoverable_for"]) == (False, None)
+    assert (started["secondary_keys"], started["speed"]) == (False, Settings().lab_speed)

@@ -150,6 +150,17 @@ WRONG = {
         "arn:aws:iam::123456789012:role/" + "x" * 1_000_000,
     ],
     "replacement_rto": ["0", "-1", "2 h", "nan", "inf", "1e9", "$(date)", "..", "1" * 1_000_000],
+    "notify_topic": [
+        "runs",
+        "arn:aws:sns:eu-west-1:123456789012:runs.fifo",
+        "arn:aws:sns:eu-west-1:12:runs",
+        "arn:aws:sqs:eu-west-1:123456789012:runs",
+        "arn:aws:sns:eu-west-1:123456789012:runs:5d1c",
+        "arn:aws:sns:eu-west-1:123456789012:" + "x" * 257,
+        "arn:aws:sns:eu-west-1:123456789012:$(id)",
+        "..",
+        "x" * 1_000_000,
+    ],
     "events_queue": [
         "rds-events",
         "arn:aws:sqs:eu-west-1:123456789012:events.fifo",
@@ -367,6 +378,12 @@ def test_a_lab_that_starts_with_the_run_has_no_queue_of_events():
     queue = "arn:aws:sqs:eu-west-1:123456789012:rds-events"
     assert "but CHAOS_EVENTS_QUEUE names another" in refused(CHAOS_EVENTS_QUEUE=queue)
     assert parse({}, {**AWS, "CHAOS_EVENTS_QUEUE": queue}).events_queue == queue
+
+
+def test_a_run_on_the_lab_tells_no_topic():
+    topic = "arn:aws:sns:eu-west-1:123456789012:runs"
+    assert "CHAOS_NOTIFY_TOPIC is on AWS" in refused(CHAOS_NOTIFY_TOPIC=topic)
+    assert parse({}, {**AWS, "CHAOS_NOTIFY_TOPIC": topic}).notify_topic == topic
 
 
 @pytest.mark.parametrize("typo", ["CHAOS_TRAGET", "CHAOS_CLUSTERID", "CHAOS_LOAD_RATES"])
