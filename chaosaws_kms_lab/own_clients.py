@@ -12,9 +12,10 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from werkzeug.test import Client
 
-__all__ = ["client"]
+__all__ = ["client", "sender"]
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Send = Callable[..., AWSResponse]
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
@@ -28,6 +29,15 @@ def client(
     **credentials: str | None,
 ) -> Any:
     """A client of `door`, which is at `address` (host and port), with credentials as boto3's."""
+    made = boto3.client(
+        service, endpoint_url=f"http://{address}", region_name=region, config=config, **credentials
+    )
+    made.meta.events.register("before-send", sender(door, address))
+    return made
+
+
+def sender(door: Wsgi, address: str) -> Send:
+    """What botocore calls `before-send`: it gives a request to `door`, and takes the answer."""
     http = Client(door)
 
     def send(request: Any, **_: Any) -> AWSResponse:
@@ -43,11 +53,7 @@ def client(
         raw = _Raw(answer.get_data())
         return AWSResponse(request.url, answer.status_code, dict(answer.headers), raw)
 
-    made = boto3.client(
-        service, endpoint_url=f"http://{address}", region_name=region, config=config, **credentials
-    )
-    made.meta.events.register("before-send", send)
-    return made
+    return send
 
 
 class _Raw(io.BytesIO):

@@ -152,6 +152,8 @@ class HeldRequests:
 
     def look(self, now: float) -> None:
         """Lets a request through whose time has come; `now`: time.monotonic(); raises OSError."""
+        if sys.platform != "linux":  # where nothing can be held
+            return
         received = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, sum(RECEIVED))
         waits = struct.unpack("i", fcntl.ioctl(self._socket, termios.FIONREAD, b"\0" * 4))[0]
         taken = int.from_bytes(received[RECEIVED[0] :], sys.byteorder) - waits

@@ -62,7 +62,7 @@ def send(own_lab, method, url, body=b"", headers=()):
     if service := asked.headers.get(SERVICE):
         del asked.headers[SERVICE]
         SigV4Auth(Credentials("lab", OneSecret.lab), service, "eu-west-1").add_auth(asked)
-    answer = own_lab._send(asked.prepare())
+    answer = own_lab.send(asked.prepare())
     return answer.status_code, answer.content
 
 

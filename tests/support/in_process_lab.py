@@ -136,6 +136,7 @@ class InProcessLab:
             self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam
         )
         self.dispatch = self._door.dispatch
+        self.send = own_clients.sender(self._door, ADDRESS)
 
     def client(
         self,

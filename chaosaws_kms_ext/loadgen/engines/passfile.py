@@ -1,13 +1,17 @@
-"""A libpq password file in memory: in no folder, on no disk, gone with this process.
+"""A libpq password file that ends with this process: on Linux in memory, in no folder.
 
 libpq reads it at every connect, also in the load's process, so a new connection has the newest
 password. libpq wants a plain file that nobody else may read (PostgreSQL manual, "The Password
-File"); memory with a file descriptor is one. After a SIGKILL nothing of it is left.
+File"); memory with a file descriptor is one, of which nothing is left after a SIGKILL. Where the
+system has no such memory (macOS), it is a file in a folder of its own, which a SIGKILL leaves.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,33 +42,33 @@ class Passfile:
 
     def __init__(self) -> None:
         """Raises OSError."""
-        self._descriptor = _in_memory("")
+        if sys.platform == "linux":
+            self._file: _InMemory | _InFolder = _InMemory()
+        else:
+            self._file = _InFolder()
         self._lock = threading.Lock()
+        self._open = True
 
     @property
     def path(self) -> str:
         """What to call it in a conninfo, for any process of this user while this one lives."""
-        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        return self._file.path
 
     def write(self, lines: Iterable[Line]) -> None:
         """Replaces the content in one step: a reader gets all old lines or all new ones.
 
         Without effect after `close`. Raises OSError.
         """
-        new = _in_memory("".join(f"{line}\n" for line in lines))
-        try:
-            with self._lock:
-                if self._descriptor >= 0:
-                    os.dup2(new, self._descriptor, inheritable=False)
-        finally:
-            os.close(new)
+        with self._lock:
+            if self._open:
+                self._file.replace("".join(f"{line}\n" for line in lines))
 
     def close(self) -> None:
         """Removes the file; safe to call again."""
         with self._lock:
-            descriptor, self._descriptor = self._descriptor, -1
-            if descriptor >= 0:
-                os.close(descriptor)
+            if self._open:
+                self._open = False
+                self._file.remove()
 
 
 def fits(password: str) -> bool:
@@ -96,17 +100,54 @@ def password_in(path: Path, options: Mapping[str, str]) -> str:
     return ""
 
 
-def _in_memory(text: str) -> int:
-    """The descriptor of a nameless file with this text; other programs do not inherit it."""
-    descriptor = os.memfd_create("passfile", os.MFD_CLOEXEC)
-    try:
-        os.fchmod(descriptor, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) as file:
+if sys.platform == "linux":
+
+    class _InMemory:
+        """A nameless file in memory; other programs do not inherit its descriptor."""
+
+        def __init__(self) -> None:
+            self._descriptor = self._new("")
+            self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+
+        def replace(self, text: str) -> None:
+            new = self._new(text)
+            try:
+                os.dup2(new, self._descriptor, inheritable=False)
+            finally:
+                os.close(new)
+
+        def remove(self) -> None:
+            os.close(self._descriptor)
+
+        @staticmethod
+        def _new(text: str) -> int:
+            descriptor = os.memfd_create("passfile", os.MFD_CLOEXEC)
+            try:
+                os.fchmod(descriptor, 0o600)
+                with os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) as file:
+                    file.write(text)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return descriptor
+
+
+class _InFolder:
+    """A file in a folder that only this user enters."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="chaos-kms-"))
+        self.path = str(self._folder / "passfile")
+        self.replace("")
+
+    def replace(self, text: str) -> None:
+        descriptor, new = tempfile.mkstemp(dir=self._folder)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+        os.replace(new, self.path)
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _escaped(part: str) -> str:

@@ -798,10 +798,8 @@ class ManyClusters(InProcessLab):
             count += 1
             if every and count % every == 0:
                 self.throttled += 1
-                self._door.application.misbehaviours.add(
-                    {"kind": "throttling", "service": "*", "count": 1}, []
-                )
-            return self._send(request, **more)
+                self._door.misbehaviours.add({"kind": "throttling", "service": "*", "count": 1}, [])
+            return self.send(request, **more)
 
         aws._session.events.register("before-send", send)
         return aws

@@ -264,14 +264,14 @@ def named(run, made, monkeypatch):
 
 
 def test_every_key_is_allowed_and_safeguarded_before_the_first_is_lost(named, made):
-    target = guarded(named, [loss(SECRET), loss(INSIGHTS), loss(STREAM, if_there=True)])
+    target = guarded(named, [loss(SECRET), loss(INSIGHTS), loss(STREAM, if_there=True)], True)
     assert target.key.arn == made[1]["storage"]
     kept = [e.details["key"] for e in named.events if e.name == EventName.SAFEGUARDS]
     assert kept == [made[1][SECRET], made[1][INSIGHTS]]
 
 
 def test_with_the_storages_key_among_them_that_is_safeguarded_too(named, made):
-    target = guarded(named, [loss(SECRET), loss("")])
+    target = guarded(named, [loss(SECRET), loss("")], True)
     assert target.key.arn == made[1]["storage"]
     kept = {e.details["key"] for e in named.events if e.name == EventName.SAFEGUARDS}
     assert kept == {made[1][SECRET], made[1]["storage"]}
@@ -279,7 +279,7 @@ def test_with_the_storages_key_among_them_that_is_safeguarded_too(named, made):
 
 def test_one_that_has_to_be_there_and_is_not_refuses_the_run(named):
     with pytest.raises(Refused, match="has no activity stream that is started"):
-        guarded(named, [loss(SECRET), loss(STREAM)])
+        guarded(named, [loss(SECRET), loss(STREAM)], True)
     assert not [e for e in named.events if e.name == EventName.SAFEGUARDS]
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 from chaosaws_kms_ext.aws import rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.history.writer import write_rows
+from chaosaws_kms_ext.loadgen.engines import passfile
 from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile
 from chaosaws_kms_ext.loadgen.passwords import _warn_of_key, passwords
 from chaosaws_kms_ext.run import Refused
@@ -141,6 +143,26 @@ def test_libpq_reads_whatever_password_there_is_from_memory(shop, password):
     file.close()
     file.close()
     file.write([Line("shop", password)])
+    assert not logs_in(database)
+
+
+def test_where_there_is_no_such_memory_it_is_a_file_that_close_removes(shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(passfile, "_InMemory", passfile._InFolder)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shop.set_password("first")
+    file = Passfile()
+    database = make_conninfo(shop.postgres.conninfo, user="shop", passfile=file.path)
+    assert not logs_in(database)
+    file.write([Line("shop", "first")])
+    assert logs_in(database)
+    assert os.stat(file.path).st_mode & 0o777 == 0o600
+    (folder,) = tmp_path.iterdir()
+    assert [path.name for path in folder.iterdir()] == ["passfile"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    file.close()
+    file.close()
+    file.write([Line("shop", "first")])
+    assert list(tmp_path.iterdir()) == []
     assert not logs_in(database)
 
 
