@@ -12,22 +12,17 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from werkzeug.test import Client
 
-__all__ = ["client"]
+__all__ = ["client", "sender"]
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+Send = Callable[..., AWSResponse]
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
 
-def client(
-    door: Wsgi,
-    address: str,
-    service: str,
-    region: str,
-    config: Config = ONCE,
-    **credentials: str | None,
-) -> Any:
-    """A client of `door`, which is at `address` (host and port), with credentials as boto3's."""
+def sender(door: Wsgi, address: str) -> Send:
+    """What answers botocore's requests by `door`, which is at `address` (host and port)."""
     http = Client(door)
 
     def send(request: Any, **_: Any) -> AWSResponse:
@@ -43,6 +38,18 @@ def client(
         raw = _Raw(answer.get_data())
         return AWSResponse(request.url, answer.status_code, dict(answer.headers), raw)
 
+    return send
+
+
+def client(
+    send: Send,
+    address: str,
+    service: str,
+    region: str,
+    config: Config = ONCE,
+    **credentials: str | None,
+) -> Any:
+    """A client whose requests `send` answers, with credentials as boto3's."""
     made = boto3.client(
         service, endpoint_url=f"http://{address}", region_name=region, config=config, **credentials
     )
