@@ -62,6 +62,7 @@ class Door:
         self._world = world
         self.misbehaviours = Misbehaviours()
         self._address = address
+        self._send = own_clients.sender(self, address)
         self.dispatch = Dispatch(
             world, service, schedules, self.misbehaviours, iam, self._clients_of
         )
@@ -81,7 +82,7 @@ class Door:
         """Service → a client that calls as whoever has an access key; each is made once."""
         return functools.cache(
             lambda service: own_clients.client(
-                self,
+                self._send,
                 self._address,
                 service,
                 region,

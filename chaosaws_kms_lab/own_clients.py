@@ -15,29 +15,14 @@ from werkzeug.test import Client
 __all__ = ["client", "sender"]
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
 Send = Callable[..., AWSResponse]
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
 
-def client(
-    door: Wsgi,
-    address: str,
-    service: str,
-    region: str,
-    config: Config = ONCE,
-    **credentials: str | None,
-) -> Any:
-    """A client of `door`, which is at `address` (host and port), with credentials as boto3's."""
-    made = boto3.client(
-        service, endpoint_url=f"http://{address}", region_name=region, config=config, **credentials
-    )
-    made.meta.events.register("before-send", sender(door, address))
-    return made
-
-
 def sender(door: Wsgi, address: str) -> Send:
-    """What botocore calls `before-send`: it gives a request to `door`, and takes the answer."""
+    """What answers botocore's requests by `door`, which is at `address` (host and port)."""
     http = Client(door)
 
     def send(request: Any, **_: Any) -> AWSResponse:
@@ -54,6 +39,22 @@ def sender(door: Wsgi, address: str) -> Send:
         return AWSResponse(request.url, answer.status_code, dict(answer.headers), raw)
 
     return send
+
+
+def client(
+    send: Send,
+    address: str,
+    service: str,
+    region: str,
+    config: Config = ONCE,
+    **credentials: str | None,
+) -> Any:
+    """A client whose requests `send` answers, with credentials as boto3's."""
+    made = boto3.client(
+        service, endpoint_url=f"http://{address}", region_name=region, config=config, **credentials
+    )
+    made.meta.events.register("before-send", send)
+    return made
 
 
 class _Raw(io.BytesIO):

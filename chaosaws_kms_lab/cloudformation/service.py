@@ -63,6 +63,8 @@ class Stacks:
             kind = each.get("Type") if isinstance(each, Mapping) else None
             if kind not in KINDS:
                 raise invalid(f"The lab does not do {kind} in a template with keys or clusters.")
+            if not isinstance(each.get("Properties") or {}, Mapping):
+                raise invalid(f"Template format error: the Properties of a {kind} are no object.")
         return read
 
     def add(self, stack: Stack) -> None:

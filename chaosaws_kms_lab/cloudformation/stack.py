@@ -229,17 +229,19 @@ class Stack:
             made = KINDS[kind].create(maker, properties)
         except (*FAILURES, Cancelled) as problem:
             if maker.begun:  # it is there in part, and has to go as well
-                self._add(template, logical, properties, maker.begun[-1], "CREATE_FAILED")
-            self._tell(logical, kind, "CREATE_FAILED", reason=_why(problem))
+                self._add(template, logical, properties, maker.begun[-1], _why(problem))
+            else:
+                self._tell(logical, kind, "CREATE_FAILED", reason=_why(problem))
             raise
-        self._add(template, logical, properties, made, "CREATE_COMPLETE")
+        self._add(template, logical, properties, made)
 
     def _add(
-        self, template: Template, logical: str, properties: Properties, made: Made, status: str
+        self, template: Template, logical: str, properties: Properties, made: Made, wrong: str = ""
     ) -> None:
+        status = "CREATE_FAILED" if wrong else "CREATE_COMPLETE"
         about = template.resources[logical]
         kind, keep = str(about["Type"]), about.get("DeletionPolicy") == "Retain"
-        now = self._tell(logical, kind, status, made.ref)
+        now = self._tell(logical, kind, status, made.ref, wrong)
         self.resources.pop(logical, None)  # what is made anew comes last
         self.resources[logical] = Resource(logical, kind, properties, made, keep, status, now)
 
@@ -284,6 +286,8 @@ class Stack:
         return Maker(self.name, logical, self.clients, self._cancelled.is_set)
 
     def _tell_stack(self, status: str, reason: str = "") -> None:
+        if self._cancelled.is_set() and not status.startswith("DELETE_"):
+            return  # what was going on has ended, and the deletion goes on
         # The status comes last: who sees it sees all that goes with it.
         self.reason = reason
         self._event(self.name, self.id, "AWS::CloudFormation::Stack", status, reason)
@@ -318,4 +322,4 @@ def _why(problem: Exception) -> str:
     if isinstance(problem, Cancelled):
         return "Resource creation cancelled"
     logger.debug("a resource failed", exc_info=problem)
-    return f"{type(problem).__name__}: {problem}"
+    return " ".join(f"{type(problem).__name__}: {problem}".split())

@@ -146,11 +146,11 @@ def test_a_secret_goes_with_its_key(lab, kms, key):
 
 
 @pytest.mark.soak
-def test_a_stack_with_a_cluster_is_refused_in_plain_words(lab):
-    body = json.dumps({"Resources": {"C": {"Type": "AWS::RDS::DBCluster"}}})
+def test_a_stack_with_a_proxy_is_refused_in_plain_words(lab):
+    body = json.dumps({"Resources": {"C": {"Type": "AWS::RDS::DBProxy"}}})
     create = ["cloudformation", "create-stack", "--stack-name", "s", "--template-body", body]
     said = refused(lab, *create)
-    assert "The lab does not do cloudformation:CreateStack with AWS::RDS::DBCluster." in said
+    assert "The lab does not do cloudformation:CreateStack with AWS::RDS::DBProxy." in said
 
 
 @pytest.mark.parametrize(

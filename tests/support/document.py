@@ -35,6 +35,7 @@ SERVICES = {
     "cloudwatch": "CloudWatch",
     "secretsmanager": "Secrets Manager",
     "pi": "Performance Insights",
+    "cloudformation": "CloudFormation",
 }
 OWN = frozenset({"kms", "rds", "scheduler"})
 """Of the others only what is listed is the lab's own, and the rest moto's."""
@@ -178,8 +179,12 @@ Throughout:
   (`NotAuthorizedException`), that a stream writes nothing meanwhile and is still called `started`,
   and that a secret is called `active` until RDS would rotate it. The tagging API's
   `GetResources` knows ours, and of moto's all but keys and clusters. Any other call to a service of
-  moto's that names a customer managed key, a DB cluster, or a CloudFormation template with either,
-  is answered `NotImplemented`. AWS managed keys of moto's services are moto's.
+  moto's that names a customer managed key or a DB cluster is answered `NotImplemented`. AWS managed
+  keys of moto's services are moto's; the secret of a master user that names no key is under one
+  that is not described.
+- CloudFormation makes the stacks of [`deploy/staging.yaml`](staging.md) and others of the same
+  types, by the lab's own APIs, as whoever orders them; moto makes those without keys and clusters.
+  A template with another type beside keys or clusters is answered `NotImplemented`.
 - Rules on EventBridge's default bus get RDS' events, KMS' own (`KMS CMK Rotation`, `KMS CMK
   Deletion`, `KMS Imported Key Material Expiration`) and `AWS API Call via CloudTrail`, at once.
   Targets are SQS queues, log groups and other buses; any other is answered `NotImplemented`.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from botocore.config import Config
+from werkzeug.test import Client
 
 from chaosaws_kms_lab import kms, own_clients, rds
 from chaosaws_kms_lab.aurora import PROFILES, Effect
@@ -132,11 +133,10 @@ class InProcessLab:
         self.rds = Rds(self.world, self.servers)
         self.invoked: list[tuple[str, str]] = []
         self.scheduler = Scheduler(self.clock, self._invoke)
-        self._door = Door(
-            self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam
-        )
-        self.dispatch = self._door.dispatch
-        self.send = own_clients.sender(self._door, ADDRESS)
+        door = Door(self.world, self.rds, self.scheduler, "own_lab", log, ADDRESS, OneSecret(), iam)
+        self.dispatch = door.dispatch
+        self._door = Client(door)
+        self._send = own_clients.sender(door, ADDRESS)
 
     def client(
         self,
@@ -148,7 +148,7 @@ class InProcessLab:
     ) -> Any:
         """A client; if not `validated`, it sends parameters that are out of bounds."""
         return own_clients.client(
-            self._door,
+            self._send,
             ADDRESS,
             service,
             region,

@@ -87,7 +87,7 @@ class StoreLab(InProcessLab):
     def aws(self) -> Aws:
         """The extension's own access to it."""
         made = Aws(REGION, f"http://{ADDRESS}", lab=credentials(self.log.parent))
-        made._session.events.register("before-send", self.send)
+        made._session.events.register("before-send", self._send)
         return made
 
     def state(self) -> str:

@@ -799,7 +799,7 @@ class ManyClusters(InProcessLab):
             if every and count % every == 0:
                 self.throttled += 1
                 self._door.misbehaviours.add({"kind": "throttling", "service": "*", "count": 1}, [])
-            return self.send(request, **more)
+            return self._send(request, **more)
 
         aws._session.events.register("before-send", send)
         return aws
