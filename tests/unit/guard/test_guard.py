@@ -20,7 +20,7 @@ from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.rds import handle
 from tests.support.clusters import becomes, new_cluster, new_instance, new_writer, up
 from tests.support.in_process_lab import REGION, InProcessLab
-from tests.support.labs import client, credentials
+from tests.support.labs import client, credentials, mostly_soak
 
 pytestmark = pytest.mark.no_servers
 
@@ -721,11 +721,15 @@ NO_KEY = [
 ]
 
 
+SOME = ("a;rm -rf /", "orders ", "x" * 2048, "alias/orders ", "*")
+"""Those of which `make test` asks `inspect`; `find`, above, is asked of all of them."""
+
+
 def shown(value):
     return repr(value)[:40]
 
 
-@pytest.mark.parametrize("name", NO_CLUSTER, ids=shown)
+@pytest.mark.parametrize("name", mostly_soak(NO_CLUSTER, SOME.__contains__), ids=shown)
 def test_what_names_no_cluster_is_one_sentence(asked, name):
     why = asked.why(name)
     assert "DB cluster" in why or "rds:DescribeDBClusters" in why
@@ -737,7 +741,7 @@ def test_what_is_no_name_at_all_is_not_even_asked_for(asked, name):
     assert asked.calls == []
 
 
-@pytest.mark.parametrize("name", NO_KEY, ids=shown)
+@pytest.mark.parametrize("name", mostly_soak(NO_KEY, SOME.__contains__), ids=shown)
 def test_what_names_no_key_or_another_is_one_sentence(asked, name):
     why = asked.why(key_id=name)
     assert "KMS key" in why or "kms:DescribeKey" in why or "CHAOS_KEY_ID names" in why
