@@ -182,6 +182,13 @@ def _common_lab() -> Iterator[LocalLab]:
     stop_after_the_watchdogs(running)
 
 
+@pytest.fixture(scope="session")
+def _common_lab_without_servers() -> Iterator[LocalLab]:
+    running = new_lab(FAST, "observed", servers=False)
+    yield running
+    stop_after_the_watchdogs(running)
+
+
 def stop_after_the_watchdogs(lab: LocalLab) -> None:
     """On a lab that is gone, a watchdog that waits for its cluster would try for hours."""
     end = time.monotonic() + 30
@@ -224,10 +231,12 @@ def rds(lab: LocalLab) -> Any:
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Iterator[LocalLab]:
     """A lab that the tests of one module share; with others that are marked `common_lab` too."""
+    servers = not request.node.get_closest_marker("no_servers")
     if request.node.get_closest_marker("common_lab"):
-        yield request.getfixturevalue("_common_lab")
+        name = "_common_lab" if servers else "_common_lab_without_servers"
+        yield request.getfixturevalue(name)
         return
-    running = new_lab(FAST, "observed")
+    running = new_lab(FAST, "observed", servers)
     yield running
     stop_after_the_watchdogs(running)
 

@@ -22,7 +22,7 @@ HERE, THERE = "eu-west-1", "us-east-1"
 @pytest.fixture(scope="module")
 def lab():
     """The cluster orders with a copy of its data under another key; others beside it and abroad."""
-    running = new_lab(FAST, "documented")
+    running = new_lab(FAST, "documented", servers=False)
     rds = client(running, "rds")
     key = running.clusters[0]["key"]
     other = client(running, "kms").create_key()["KeyMetadata"]["Arn"]

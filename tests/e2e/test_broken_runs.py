@@ -29,7 +29,7 @@ def whole(tmp_path_factory):
     return folder
 
 
-WITH_A_PAGE = ("removed", "cut at 50%")
+WITH_A_PAGE = ("removed",)
 """A page takes longer than all else together."""
 
 

@@ -3,6 +3,7 @@ themselves."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from chaosaws_kms_ext.lab_client import local_lab
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support import forks
 from tests.support.forked_child import ForkedChild
+from tests.support.in_process_lab import NoServers
 
 __all__ = ["new_lab", "prepare"]
 
@@ -30,10 +32,25 @@ IMPORTED = (
 """What a lab imports when somebody calls it."""
 
 
-def new_lab(speed: float, profile: str = "observed", **more: Any) -> LocalLab:
-    """As LocalLab.start."""
-    with patch.object(local_lab, "Child", ForkedChild):
+WITHOUT_SERVERS = "TESTS_LAB_WITHOUT_SERVERS"
+"""Variable that leaves a lab without a PostgreSQL."""
+
+
+def new_lab(speed: float, profile: str = "observed", servers: bool = True, **more: Any) -> LocalLab:
+    """As LocalLab.start; without `servers` its clusters have no data, and cost nothing."""
+    environment = {} if servers else {WITHOUT_SERVERS: "yes"}
+    with patch.object(local_lab, "Child", ForkedChild), patch.dict(os.environ, environment):
         return LocalLab.start(speed, profile, **more)
+
+
+class NoServersAt(NoServers):
+    """As much of Servers as the program needs."""
+
+    binaries = SimpleNamespace(psql=None)
+
+    def __init__(self, directory: Path, speed: float, tls: bool) -> None:
+        super().__init__()
+        self.speed = speed
 
 
 class ForkedReaper:
@@ -65,12 +82,17 @@ class ForkedReaper:
         reaper.main(Path(directory))
 
 
+def _no_database(*_: Any, **__: Any) -> Any:
+    """Takes the rows that a lab begins with."""
+    return contextlib.nullcontext(SimpleNamespace(execute=lambda rows: None))
+
+
 def prepare() -> Callable[[], int]:
     """In the process that forks."""
     from moto.moto_api._internal import mock_random
 
     from chaosaws_kms_lab import __main__ as program
-    from chaosaws_kms_lab import reaper, serving, wire
+    from chaosaws_kms_lab import reaper, seed, serving, wire
 
     assert serving
     for name in IMPORTED:
@@ -83,6 +105,9 @@ def prepare() -> Callable[[], int]:
 
     def main() -> int:
         mock_random.seed()
+        if os.environ.pop(WITHOUT_SERVERS, ""):
+            program.Servers = NoServersAt  # type: ignore[assignment, misc]
+            seed.psycopg = SimpleNamespace(connect=_no_database)  # type: ignore[assignment]
         return program.main()
 
     return main

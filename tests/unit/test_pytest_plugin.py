@@ -63,6 +63,13 @@ def run(project, *arguments):
     )
 
 
+def collect(project, *arguments):
+    """In this process."""
+    return project.runpytest_inprocess(
+        "-n", "0", "--strict-markers", "-W", "error", "--collect-only", "-q", *arguments
+    )
+
+
 def shows_no_traceback(result):
     shown = result.stdout.str() + result.stderr.str()
     assert "Traceback" not in shown
@@ -167,7 +174,7 @@ def test_only_experiments_are_collected(project):
         (project.path / "experiments" / f"{name}.json").write_text(json.dumps(content))
     (project.path / "experiments" / "nothing.json").write_text("{ no JSON at all")
     (project.path / "experiments" / "gone.json").symlink_to("nowhere")
-    result = run(project, "--collect-only", "-q", ".")
+    result = collect(project, ".")
     result.stdout.fnmatch_lines(["experiments/kms-disable.json::kms-disable", "1 test collected*"])
     assert result.ret == pytest.ExitCode.OK
 
@@ -197,7 +204,7 @@ def test_a_broken_experiment_is_one_sentence(project):
 def test_names_and_tags_choose(project, arguments, chosen):
     experiment(project, "kms-disable", tags=["kms", "skip", "_private"])
     experiment(project, "key-rotation", tags=["kms", "platform:aws"])
-    result = run(project, "--collect-only", "-q", *arguments, "experiments")
+    result = collect(project, *arguments, "experiments")
     shown = [line.split("::")[1] for line in result.outlines if "::" in line]
     assert set(shown) == chosen
     assert "warning" not in result.stdout.str()

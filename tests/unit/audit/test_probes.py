@@ -23,6 +23,8 @@ from chaosaws_kms_ext.settings import Settings
 from tests.support.clusters import AVAILABLE, becomes, new_writer
 from tests.support.labs import client, until
 
+pytestmark = pytest.mark.no_servers
+
 LAB_USER = "arn:aws:iam::123456789012:user/lab"
 SKEW = timedelta(seconds=2)
 """The lab has this machine's clock."""

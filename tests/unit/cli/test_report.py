@@ -25,6 +25,7 @@ from chaosaws_kms_ext.report.verdict import Course
 from tests.support.histories import at
 from tests.support.small_run import stored
 from tests.support.synthetic_run import KEY
+from tests.support.told import ask_for
 
 
 def test_it_is_the_same_every_time(tmp_path):
@@ -117,8 +118,14 @@ def test_the_command_writes_the_summary_and_exits_as_the_verdict_says(tmp_path):
     assert "aborted" in killed.output
 
 
+def without_a_page(folder):
+    """The same run, whose report has no page: a page takes longer than all else together."""
+    ask_for(folder, "md")
+    return folder
+
+
 def test_a_verdict_that_is_another_now_is_said(tmp_path):
-    folder = stored(tmp_path)
+    folder = without_a_page(stored(tmp_path))
     assert "The verdict was" not in report(folder).output
     (folder / "summary.json").write_text('{"verdict": "failed"}')
     assert "The verdict was failed, and is passed." in report(folder).output
@@ -126,7 +133,7 @@ def test_a_verdict_that_is_another_now_is_said(tmp_path):
 
 
 def test_without_a_folder_it_is_the_newest_of_the_reports(tmp_path, monkeypatch):
-    folder = stored(tmp_path)
+    folder = without_a_page(stored(tmp_path))
     (tmp_path / "latest").symlink_to(folder)
     monkeypatch.setenv("CHAOS_REPORTS_DIR", str(tmp_path))
     assert report().exit_code == 0
@@ -198,7 +205,7 @@ def test_conditions_that_are_damaged_are_one_sentence(tmp_path, change):
 
 @pytest.mark.parametrize("change", DAMAGES["ended"])
 def test_events_that_are_damaged_never_pass_and_are_no_traceback(tmp_path, change):
-    folder = stored(tmp_path)
+    folder = without_a_page(stored(tmp_path))
     path = folder / "history" / "events.jsonl"
     *before, last = path.read_text().splitlines()
     path.write_text("\n".join([*before, json.dumps(change(json.loads(last)))]) + "\n")
@@ -209,7 +216,7 @@ def test_events_that_are_damaged_never_pass_and_are_no_traceback(tmp_path, chang
 
 @pytest.mark.parametrize("name", ["run.json", "events.jsonl"])
 def test_json_that_is_too_deep_is_no_traceback(tmp_path, name):
-    folder = stored(tmp_path)
+    folder = without_a_page(stored(tmp_path))
     (path,) = (folder / "history").glob(f"{name}*")
     path.write_text(path.read_text() + "[" * 100_000 + "\n")
     ran = report(folder)

@@ -28,6 +28,8 @@ from chaosaws_kms_ext.undo.undo import UNDOES, Undo
 from tests.support.labs import FAST, client, until
 from tests.support.usual_policies import policy
 
+pytestmark = pytest.mark.no_servers
+
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "adding-a-fault.md"
 

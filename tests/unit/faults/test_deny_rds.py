@@ -14,6 +14,8 @@ from chaosaws_kms_ext.run import Refused
 from chaosaws_kms_ext.undo.replay import replay
 from tests.support.labs import client
 
+pytestmark = pytest.mark.no_servers
+
 ARN = "arn:aws:kms:eu-west-1:123456789012:key/k"
 ROOT = {"AWS": "arn:aws:iam::123456789012:root"}
 OF_IAM = {"Effect": "Allow", "Principal": ROOT, "Action": "kms:*", "Resource": "*"}

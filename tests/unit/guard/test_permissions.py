@@ -37,7 +37,7 @@ TAGGED = {"StringEquals": {"aws:ResourceTag/chaos:allow": "kms"}}
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LocalLab]:
-    running = new_lab(300, "observed", iam=True)
+    running = new_lab(300, "observed", servers=False, iam=True)
     yield running
     running.stop()
 

@@ -15,6 +15,8 @@ from chaosaws_kms_ext.settings import Settings
 from tests.support.chaos_runs import switch_role
 from tests.support.labs import client, until
 
+pytestmark = pytest.mark.no_servers
+
 
 class Played:
     """What `switch_role` asks of a lab that plays AWS."""

@@ -14,6 +14,8 @@ from chaosaws_kms_ext.undo import store
 from chaosaws_kms_ext.undo.store import Origin
 from tests.support.labs import client, until
 
+pytestmark = pytest.mark.no_servers
+
 RUN = "20261124T120000Z-abcdef"
 OTHER = "20261124T120000Z-fedcba"
 LONG_AGO = "2026-11-24T12:00:00+00:00"

@@ -92,8 +92,26 @@ def several():
     return Found(judge(recorded, its), recorded, its, JOURNAL)
 
 
-def texts_of(found):
-    return {kind: make(found) for kind, (_, make) in FILES.items()}
+def written(found, folder):
+    """The texts of all its files, by their kinds."""
+    assert write_files(folder, found) == []
+    return {kind: (folder / name).read_text() for kind, (name, _) in FILES.items()}
+
+
+@pytest.fixture(scope="module")
+def texts(several, tmp_path_factory):
+    """Those of that run."""
+    return written(several, tmp_path_factory.mktemp("several"))
+
+
+@pytest.fixture(scope="module")
+def own_scripts(tmp_path_factory):
+    """How many scripts a page has by itself."""
+    return scripts_of(written(hostile_run("x"), tmp_path_factory.mktemp("own"))["html"])
+
+
+def scripts_of(page):
+    return len(re.findall("<script[ >]", page))
 
 
 def words_of_page(text):
@@ -105,8 +123,8 @@ def words_of_md(text):
     return " ".join(re.sub(r"\\(.)", r"\1", text.replace("|", " ")).split())
 
 
-def test_a_figure_is_the_same_in_every_file_and_in_the_summary(several):
-    summary, text = several.summary, texts_of(several)
+def test_a_figure_is_the_same_in_every_file_and_in_the_summary(several, texts):
+    summary, text = several.summary, texts
     page, md = words_of_page(text["html"]), words_of_md(text["md"])
     samples = {
         (e.name.removeprefix(PREFIX), e.labels.get("load"), e.labels.get("objective")): e.value
@@ -140,9 +158,9 @@ def test_a_figure_is_the_same_in_every_file_and_in_the_summary(several):
     assert samples["writes_acknowledged", "main", None] == writes["acknowledged"]
 
 
-def test_every_number_of_every_load_is_in_the_metrics(several):
+def test_every_number_of_every_load_is_in_the_metrics(several, texts):
     found: dict[str, dict[str, float]] = {}
-    for family in text_string_to_metric_families(texts_of(several)["metrics"]):
+    for family in text_string_to_metric_families(texts["metrics"]):
         for each in family.samples:
             if load_name := each.labels.get("load"):
                 its = found.setdefault(load_name, {})
@@ -156,18 +174,16 @@ def test_every_number_of_every_load_is_in_the_metrics(several):
 
 
 @pytest.mark.parametrize("text", [EVIL, LONG], ids=["short", "a megabyte"])
-def test_text_of_others_stays_text_in_every_file_and_on_the_terminal(text, tmp_path):
+def test_text_of_others_stays_text_in_every_file_and_on_the_terminal(text, tmp_path, own_scripts):
     found = hostile_run(text)
     assert text in found.judgement.as_text() or json.dumps(text)[1:-1] in found.judgement.as_text()
-    assert write_files(tmp_path, found) == []
-    for kind, made in texts_of(found).items():
+    for kind, made in written(found, tmp_path).items():
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", outside_scripts(made)), kind
         assert len(made) < 4_000_000, kind
         assert "alert(1)" in made, kind
     page = (tmp_path / "report.html").read_text()
     assert "<script>alert" not in page
-    own = texts_of(replace(found, history=hostile_run("x").history))["html"]
-    assert len(re.findall("<script[ >]", page)) == len(re.findall("<script[ >]", own))
+    assert scripts_of(page) == own_scripts
     md = re.sub(r"\\.", "", (tmp_path / "summary.md").read_text())
     for sign in ("<script", "](", "://", "@all", "#1", "&lt;", "www."):
         assert sign not in md
