@@ -17,7 +17,10 @@ ADDRESSES = "nothing: docs/the-lab.md says which addresses to make"
 
 NAMED = {
     "bench/machine.py": ({"/proc/cpuinfo"}, "else the processor is as Python calls it"),
-    "chaosaws_kms_ext/loadgen/engines/passfile.py": ({"/proc"}, "else a file in a folder of its own"),
+    "chaosaws_kms_ext/loadgen/engines/passfile.py": (
+        {"/proc"},
+        "else a file in its own folder",
+    ),
     "chaosaws_kms_lab/data_plane/client_sessions.py": (
         {"/proc", "syscall"},
         "psutil finds the sessions; misbehaviours that hold requests say that they cannot",

@@ -125,7 +125,8 @@ class Ours(Tool):
         until = int(failed[0]) if len(failed) else int(arrivals.done[-1])
         settled = max(SETTLED, 20 / config.rate)
         usual = usual_delay(arrivals, until)
-        return Judged(config.rate, settled, config.deadline, usual, stalls)
+        lags = self._history.witness(MAIN, "lag")
+        return Judged(config.rate, settled, config.deadline, usual, stalls, lags=lags)
 
     @cached_property
     def _windows(self) -> list[Window]:

@@ -3,7 +3,7 @@
 A total outage began after the last answer, and before the next arrival that got none. It ended
 after the last thing that shows the database not answering: an attempt to connect that failed, or a
 time-out. Of a partial outage an arrival says only with its depth's probability
-whether it lasts.
+whether it lasts. What the load's process itself was late then comes on top.
 """
 
 from __future__ import annotations
@@ -27,10 +27,16 @@ _BUSY = 100_000_000
 users on two cores: 5 to 40 ms, and up to 90 where other programs kept both busy."""
 _HUNG = 500_000_000
 """ns after which an attempt to connect had not been served because nobody did."""
+_NEAR = 100_000_000
+"""ns from an edge, in which the load's process may have been late at it."""
 
 
 def begin_within(arrivals: Arrivals, load: Load, window: Window) -> float:
     """Seconds by which a window's begin can be off."""
+    return _begin_within(arrivals, load, window) + _late(load, window.begin)
+
+
+def _begin_within(arrivals: Arrivals, load: Load, window: Window) -> float:
     following = _between(arrivals, load, window.begin + 1, window.begin + load.silence)
     if following:
         return _partial(load, window)
@@ -51,16 +57,30 @@ def end_within(
     `attempts`: to connect, in order; `spacing`: seconds between two that hang.
     """
     assert window.end is not None
-    if _between(arrivals, load, window.end - load.silence, window.end - 1):
+    within = _end_within(arrivals, load, window, window.end, attempts, spacing)
+    return within + _late(load, window.end)
+
+
+def _end_within(
+    arrivals: Arrivals, load: Load, window: Window, end: int, attempts: Attempts, spacing: float
+) -> float:
+    if _between(arrivals, load, end - load.silence, end - 1):
         return _partial(load, window)
-    down = [*_failures(attempts, window.begin, window.end), _served(attempts, window.begin) - _BUSY]
-    timeouts = (arrivals.outcome == CODES[Outcome.TIMEOUT]) & (arrivals.done < window.end)
+    down = [*_failures(attempts, window.begin, end), _served(attempts, window.begin) - _BUSY]
+    timeouts = (arrivals.outcome == CODES[Outcome.TIMEOUT]) & (arrivals.done < end)
     down.append(int(np.max(arrivals.done, where=timeouts, initial=0)) - _BUSY)
-    last = max((at for at in down if window.begin < at < window.end), default=None)
+    last = max((at for at in down if window.begin < at < end), default=None)
     to_connect = _usual_connect(attempts, window.begin)
     if last is None:
         return load.apart + spacing + load.usual + to_connect
-    return (window.end - last) / SECOND + load.usual + to_connect
+    return (end - last) / SECOND + load.usual + to_connect
+
+
+def _late(load: Load, at: int) -> float:
+    """Seconds by which the load's process woke up too late around an instant: so late it may have
+    noticed an answer."""
+    its = [o for o in load.lags if o.due < at + _NEAR and (o.sent or o.due) > at - _NEAR]
+    return max((o.done - o.due for o in its), default=0) / SECOND
 
 
 def _partial(load: Load, window: Window) -> float:

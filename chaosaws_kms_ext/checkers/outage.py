@@ -190,6 +190,7 @@ def all_windows(
         deadline=conditions.settings.query_deadline,
         usual=usual_delay(_from_steady(arrivals, steady), usual_until),
         stalls=history.witness(load, "stall"),
+        lags=history.witness(load, "lag"),
         stopped=stopped.at if stopped else END_OF_TIME,
         present=least_present(absences),
     )

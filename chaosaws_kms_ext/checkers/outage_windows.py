@@ -89,6 +89,8 @@ class Load:
     """When it was stopped, CLOCK_MONOTONIC ns."""
     present: float = 1.0
     """The least share of its processes that recorded something at once."""
+    lags: Sequence[Operation] = ()
+    """How late its processes woke up, second by second."""
 
     @property
     def apart(self) -> float:

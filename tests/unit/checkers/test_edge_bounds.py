@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -98,6 +99,29 @@ def test_an_edge_of_a_partial_outage_is_as_sure_as_its_depth_makes_it():
     half, tenth = bounds(2), bounds(10)
     assert half == (pytest.approx(8 / RATE + 0.002),) * 2  # 0.5 ** 8 is under half a percent
     assert tenth[0] > 5 * half[0]
+
+
+def lag(since, late):
+    """A second in which the process woke up `late` ns too late at worst."""
+    begun = START + since
+    return Operation("main", 0, 0, "lag", begun, begun + SECOND, begun + late, "ok", None)
+
+
+def test_what_the_loads_process_was_late_at_an_edge_is_added():
+    arrivals = total_outage()
+    (window,) = find_windows(arrivals, LOAD)
+    refused = Attempts.of([attempt(300 * GAP - 7 * MS, MS, "refused")])
+    begin, end = window.begin - START, window.end - START
+    for lags, at_begin, at_end in (
+        ([], 0, 0),
+        ([lag(begin - SECOND // 2, 30 * MS)], 0.030, 0),
+        ([lag(end - SECOND - 50 * MS, 40 * MS), lag(end - 50 * MS, 20 * MS)], 0, 0.040),
+        ([lag(begin + SECOND // 2, 90 * MS), lag(end + SECOND // 2, 90 * MS)], 0, 0),
+    ):
+        load = replace(LOAD, lags=lags)
+        assert begin_within(arrivals, load, window) == pytest.approx(0.006 + at_begin)
+        within = end_within(arrivals, load, window, refused, SPACING)
+        assert within == pytest.approx(0.010 + at_end)
 
 
 def simulated(seed):
