@@ -102,9 +102,9 @@ def test_an_edge_of_a_partial_outage_is_as_sure_as_its_depth_makes_it():
 
 
 def lag(since, late):
-    """A second in which the process woke up `late` ns too late at worst."""
+    """300 ms in which the process woke up `late` ns too late at worst."""
     begun = START + since
-    return Operation("main", 0, 0, "lag", begun, begun + SECOND, begun + late, "ok", None)
+    return Operation("main", 0, 0, "lag", begun, begun + 300 * MS, begun + late, "ok", None)
 
 
 def test_what_the_loads_process_was_late_at_an_edge_is_added():
@@ -114,9 +114,9 @@ def test_what_the_loads_process_was_late_at_an_edge_is_added():
     begin, end = window.begin - START, window.end - START
     for lags, at_begin, at_end in (
         ([], 0, 0),
-        ([lag(begin - SECOND // 2, 30 * MS)], 0.030, 0),
-        ([lag(end - SECOND - 50 * MS, 40 * MS), lag(end - 50 * MS, 20 * MS)], 0, 0.040),
-        ([lag(begin + SECOND // 2, 90 * MS), lag(end + SECOND // 2, 90 * MS)], 0, 0),
+        ([lag(begin - 150 * MS, 30 * MS)], 0.030, 0),
+        ([lag(end - 350 * MS, 40 * MS), lag(end - 50 * MS, 20 * MS)], 0, 0.040),
+        ([lag(begin + 150 * MS, 90 * MS), lag(end + 150 * MS, 90 * MS)], 0, 0),
     ):
         load = replace(LOAD, lags=lags)
         assert begin_within(arrivals, load, window) == pytest.approx(0.006 + at_begin)
