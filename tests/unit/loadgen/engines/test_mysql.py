@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pymysql import err
 
+from chaosaws_kms_ext.aws.rds import cluster_of
 from chaosaws_kms_ext.checkers import durability, fault_outage, integrity, outage_windows
 from chaosaws_kms_ext.checkers import stale_reads as stale
 from chaosaws_kms_ext.history import Outcome
@@ -17,13 +18,16 @@ from chaosaws_kms_ext.history.payload import payload_of
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import DAMAGED, NO_ROW
 from chaosaws_kms_ext.history.writer import write_rows
-from chaosaws_kms_ext.loadgen import engines, schema
+from chaosaws_kms_ext.load import actions, probes
+from chaosaws_kms_ext.loadgen import engines, loads, schema
 from chaosaws_kms_ext.loadgen.client.registers import read_register, write
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.loadgen.engines import base
 from chaosaws_kms_ext.loadgen.engines.base import Cause, Failure
 from chaosaws_kms_ext.loadgen.engines.mysql_connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.process import FRESHEST
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed, NotOurs
+from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import until
 from tests.support.mariadb import needs_mariadb, soon
@@ -281,6 +285,36 @@ def test_a_frozen_server_is_measured_as_an_outage_and_a_restart_is_seen(mariadb,
     assert not any(map(len, (whole.changed, whole.duplicated, whole.reordered)))
     assert not (seen.in_session | seen.behind).any()
     assert len(seen.reads) > 20
+
+
+@needs_mariadb()
+def test_a_run_has_the_load_of_the_engine_that_rds_names(mariadb, begin_run):
+    run = begin_run(Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600))
+    said = {
+        "DBClusterIdentifier": "orders", "KmsKeyId": "arn:k", "Engine": "aurora-mysql",
+        "Endpoint": "127.0.0.1", "Port": mariadb.port, "MasterUsername": "root",
+    }  # fmt: skip
+    cluster = cluster_of(said, ())
+    load = loads.start(run, "main", cluster, conninfo_for(run, cluster))
+    assert load.config.file == MYSQL.default_load
+    assert probes.answered_share(0.5) > 0.9
+    assert actions.stop_load() == {"load": "main"}
+    found = run.loads.rows["main"]
+    assert len(found.rows.payload) > 3
+    load.drop(20)
+
+
+@needs_mariadb()
+@pytest.mark.soak
+def test_a_load_that_only_reads_sees_what_another_writes(mariadb, start_mysql_load):
+    load = start_mysql_load()
+    reader = start_mysql_load(name="reader", writes=False, reads_registers=True, users=4)
+    until(lambda: [o for o in recorded(load.config.folder, "reader") if o.value], 30)
+    reader.stop()
+    load.stop()
+    read = [o for o in recorded(load.config.folder, "reader") if o.key is not None]
+    assert {o.key for o in read} <= {o.writer for o in arrivals(load.config.folder)}
+    assert all(o.value == NO_ROW or o.value > 0 for o in read)
 
 
 @needs_mariadb()
