@@ -15,6 +15,7 @@ import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -302,8 +303,9 @@ def _unreachable(host: str, port: int, problem: Exception) -> err.OperationalErr
     )
 
 
+@lru_cache(maxsize=8)
 def _tls(mode: str, ca: str | None) -> _Context:
-    """Raises OSError or ValueError."""
+    """Raises OSError or ValueError. Kept: to read AWS' bundle takes longer than to connect."""
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == VERIFY_IDENTITY
     context.verify_mode = ssl.CERT_NONE if mode == REQUIRED else ssl.CERT_REQUIRED

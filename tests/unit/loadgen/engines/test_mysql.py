@@ -208,6 +208,23 @@ def test_what_a_run_left_that_was_killed_at_any_moment_is_made_anew(mariadb):
 
 
 @needs_mariadb()
+def test_a_user_with_the_documented_privileges_can_do_all_of_it(mariadb):
+    (needed,) = re.findall(r"the user needs (.*?) on it", DOCUMENT.read_text(), re.DOTALL)
+    privileges = ", ".join(re.findall("`([A-Z]+)`", needed))
+    mariadb.run("CREATE USER small", f"GRANT {privileges} ON chaos_kms.* TO small")
+    database = mariadb.url("small")
+    schema.make(database, 20)
+    with MYSQL.connect(database, soon()) as connection:
+        write(MYSQL, connection, 1, 1)
+        assert read_register(MYSQL, connection, 1) == 1
+        assert MYSQL.has_registers(connection)
+        assert MYSQL.started(connection)
+    assert len(schema.rows(database, 20).rows.payload) == 1
+    schema.drop(database, 20)
+    assert mariadb.run("SHOW DATABASES LIKE 'chaos_kms'") == []
+
+
+@needs_mariadb()
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -380,7 +397,7 @@ def example():
 
 @needs_mariadb()
 def test_the_queries_that_the_documentation_has_for_mysql_are_answered(
-    mariadb, start_mysql_load, tmp_path, monkeypatch
+    mariadb, start_mysql_load, tmp_path
 ):
     mariadb.run(
         "CREATE TABLE orders (id int PRIMARY KEY, customer int, total decimal(8, 2))",
@@ -390,7 +407,6 @@ def test_the_queries_that_the_documentation_has_for_mysql_are_answered(
     )
     file = tmp_path / "shop.py"
     file.write_text(example())
-    monkeypatch.setenv("MYSQL_PWD", "")
     load = start_mysql_load(file=file, database=mariadb.url(name="shop"))
     load.stop()
     found = arrivals(load.config.folder)
