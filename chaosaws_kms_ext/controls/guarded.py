@@ -22,7 +22,7 @@ OWN = ""
 """The key of the cluster's storage, among the keys that faults take."""
 
 
-def guarded(run: Run, losses: Sequence[Loss], loaded: bool) -> Target:
+def guarded(run: Run, losses: Sequence[Loss], loaded: bool = False) -> Target:
     """The run's cluster and its own key; raises Refused, AwsError, or as the safeguards do.
 
     `losses`: the faults of the experiment on keys of this cluster. Each key that they take has to

@@ -83,6 +83,7 @@ class Operation(NamedTuple):
     """When it was answered or given up."""
     outcome: str
     sqlstate: str | None
+    """What the server called its error; of MySQL the number, and the SQL state after it."""
     detail: str | None = None
     """Of an attempt to connect: the server's address, or why there is no connection (`Cause`). Of
     `server`: when the server process had started, seconds since 1970."""

@@ -69,7 +69,7 @@ def conninfo_for(run: Run, cluster: Database) -> str:
     is (`database`, `database_auth`), at its own address: what is restored from a snapshot has the
     users and passwords of its source. Raises AwsError, Refused, Hopeless or OSError.
     """
-    refuse_unspoken(cluster, run.settings.database)
+    refuse_unspoken(cluster, _given(run, cluster))
     # By its address as well, which a cluster that is still being made does not have yet.
     known = f"{cluster.arn} {cluster.address}"
     if known not in run.conninfos:
@@ -80,10 +80,10 @@ def conninfo_for(run: Run, cluster: Database) -> str:
 def conninfo_as(run: Run, cluster: Database, user: str, password: str) -> str:
     """A connection string of the cluster's database for this user, whose password is in a passfile
     of the run. Raises OSError, and as `conninfo_for`."""
-    refuse_unspoken(cluster, run.settings.database)
+    refuse_unspoken(cluster, _given(run, cluster))
     known = f"{cluster.arn} {cluster.address} {user} {hash(password)}"
     if known not in run.conninfos:
-        given = _without(options_of(run.settings.database), ADDRESS | LOGIN)
+        given = _without(options_of(_given(run, cluster)), ADDRESS | LOGIN)
         database = rds.conninfo(cluster, _written(run, cluster, {**given, "user": user}))
         run.conninfos[known] = _with_passfile(run, database, Line(user, password))
     return run.conninfos[known]
@@ -110,7 +110,7 @@ def conninfo_for_readers(run: Run, cluster: Database) -> str:
 
 def _conninfo(run: Run, cluster: Database) -> str:
     masters = run.master_passwords
-    given = options_of(run.settings.database)
+    given = options_of(_given(run, cluster))
     if cluster.id in masters:
         user, password = masters[cluster.id]
         kept = _written(run, cluster, {**_without(given, ADDRESS | LOGIN), "user": user})
@@ -142,6 +142,14 @@ def _of_settings(
 
 def _written(run: Run, cluster: Database, options: dict[str, Any]) -> str:
     return written(_protocol(cluster, run.settings.database), options)
+
+
+def _given(run: Run, cluster: Database) -> str:
+    """CHAOS_DATABASE, as far as it is about a cluster: one that the run made may be of another
+    engine than its target."""
+    given = run.settings.database
+    other = cluster.id in run.master_passwords and _protocol(cluster, given) != protocol_of(given)
+    return "" if other else given
 
 
 def _is_target(run: Run, cluster: Database) -> bool:

@@ -15,6 +15,7 @@ import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ SAY_GOODBYE_WITHIN = 0.1
 """Seconds to tell the server that a connection is closed."""
 
 DISABLED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY = SSL_MODES
+
+TLS_REQUEST = 36
+"""Bytes of the packet that asks for TLS (MySQL's documentation, "Protocol::SSLRequest"); one that
+logs in has more."""
 
 MALFORMED = (AssertionError, IndexError, struct.error)
 """What PyMySQL raises when it cannot read what the server sent."""
@@ -64,7 +69,8 @@ class MySQLConnection(Connection):
         options = options_of(database)
         host, port = options.get("host", "localhost"), int(options.get("port", PORT))
         mode = options.get("ssl-mode", REQUIRED)
-        self._wire = _DeadlineSocket(*_connected(options.get("hostaddr", host), port, until), until)
+        connected, address = _connected(options.get("hostaddr", host), port, until)
+        self._wire = _DeadlineSocket(connected, address, until, plain=mode == DISABLED)
         try:
             super().__init__(
                 host=host,
@@ -175,9 +181,13 @@ class MySQLConnection(Connection):
 class _DeadlineSocket:
     """What PyMySQL needs of a socket; each wait ends at `until`, by DeadlinePassed."""
 
-    def __init__(self, connected: socket.socket, address: str, until: float | None) -> None:
+    def __init__(
+        self, connected: socket.socket, address: str, until: float | None, plain: bool
+    ) -> None:
+        """`plain`: whether anything but the request for TLS may be sent without it."""
         self._socket, self.address = connected, address
         self.until = until
+        self._plain = plain
 
     def settimeout(self, seconds: float | None) -> None:
         """PyMySQL's own time-outs are for each read; the deadline is for all."""
@@ -187,7 +197,13 @@ class _DeadlineSocket:
         return io.BufferedReader(_Reader(self))
 
     def sendall(self, data: bytes) -> None:
-        """Sends all of it."""
+        """Sends all of it; raises OperationalError for what must not be sent without TLS."""
+        # Older versions of PyMySQL do without where the server has none.
+        if not self._plain and len(data) > TLS_REQUEST:
+            raise err.OperationalError(
+                CR.CR_SSL_CONNECTION_ERROR,
+                "the server has no TLS: it must have, or ssl-mode must be DISABLED",
+            )
         with self._bounded():
             self._socket.sendall(data)
 
@@ -200,6 +216,7 @@ class _DeadlineSocket:
         """Goes on with TLS."""
         with self._bounded():
             self._socket = context.over(self._socket, host)
+        self._plain = True
         return self
 
     def close(self) -> None:
@@ -286,8 +303,9 @@ def _unreachable(host: str, port: int, problem: Exception) -> err.OperationalErr
     )
 
 
+@lru_cache(maxsize=8)
 def _tls(mode: str, ca: str | None) -> _Context:
-    """Raises OSError or ValueError."""
+    """Raises OSError or ValueError. Kept: to read AWS' bundle takes longer than to connect."""
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == VERIFY_IDENTITY
     context.verify_mode = ssl.CERT_NONE if mode == REQUIRED else ssl.CERT_REQUIRED

@@ -36,6 +36,20 @@ def test_only_aurora_has_the_recoverable_state(engine, why):
     assert described(Engine=engine).why_not_recoverable() == why
 
 
+@pytest.mark.parametrize("engine", ["aurora-mysql", "aurora-postgresql"])
+def test_a_restored_cluster_is_of_the_engine_of_its_snapshot(engine):
+    asked = []
+
+    class Asked:
+        def call(self, service, operation, params):
+            asked.append((operation, params["Engine"]))
+
+    source = rds.Snapshot("s", "arn:s", "available", "orders", "", {"Engine": engine})
+    rds.restore(Asked(), "copy", source, "", {})
+    rds.create_instance(Asked(), "copy-1", "copy", "db.t4g.medium", {}, engine)
+    assert asked == [("RestoreDBClusterFromSnapshot", engine), ("CreateDBInstance", engine)]
+
+
 def test_serverless_v1_and_replicas_have_not():
     assert described(EngineMode="serverless").why_not_recoverable() == ["is Aurora Serverless v1"]
     assert described(EngineMode="global").why_not_recoverable() == [

@@ -270,6 +270,17 @@ def test_every_key_is_allowed_and_safeguarded_before_the_first_is_lost(named, ma
     assert kept == [made[1][SECRET], made[1][INSIGHTS]]
 
 
+@pytest.mark.parametrize("keys", [[""], [SECRET], [SECRET, ""]])
+def test_a_database_that_no_load_can_speak_with_is_refused_before_the_first_safeguard(named, keys):
+    own = named.settings.cluster_id
+    named.settings = Settings(cluster_id=own, without_backup="yes", database="mysql://app@/shop")
+    losses = [loss(key) for key in keys]
+    with pytest.raises(Refused, match="aurora-postgresql, so CHAOS_DATABASE must be as libpq"):
+        guarded(named, losses, loaded=True)
+    assert not [e for e in named.events if e.name == EventName.SAFEGUARDS]
+    assert guarded(named, losses).cluster.id == own
+
+
 def test_with_the_storages_key_among_them_that_is_safeguarded_too(named, made):
     target = guarded(named, [loss(SECRET), loss("")], True)
     assert target.key.arn == made[1]["storage"]

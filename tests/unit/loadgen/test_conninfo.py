@@ -296,6 +296,15 @@ def test_a_mysql_cluster_that_the_run_made_is_reached_with_its_own_password(begi
     assert password_in(Path(as_other["passfile"]), as_other) == "word"
 
 
+def test_a_cluster_that_the_run_made_may_be_of_another_engine_than_its_target(begin):
+    run = begin(database=MYSQL_URL)
+    run.master_passwords["own"] = ("master", SECRET)
+    its = cluster("own", 5432, "own.example", Engine="aurora-postgresql")
+    named = conninfo_to_dict(conninfo_for(run, its))
+    assert (named["user"], named["host"], named["dbname"]) == ("master", "own.example", "postgres")
+    assert set(named) == {"user", "host", "port", "dbname", "passfile", "password"}
+
+
 def test_the_readers_of_a_mysql_cluster_are_reached_as_it_is(begin):
     said = {"ReaderEndpoint": "ro.example", "Engine": "aurora-mysql"}
     its = cluster("orders", 3306, "orders.example", **said)

@@ -12,6 +12,12 @@ from tests.support.mariadb import a_mariadb
 from tests.support.postgres import RATE
 
 
+@pytest.fixture(autouse=True)
+def _no_password_of_the_users_own(monkeypatch, tmp_path):
+    monkeypatch.delenv("MYSQL_PWD", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def mariadb():
     with a_mariadb() as server:

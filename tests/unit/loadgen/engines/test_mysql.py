@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pymysql import err
 
+from chaosaws_kms_ext.aws.rds import cluster_of
 from chaosaws_kms_ext.checkers import durability, fault_outage, integrity, outage_windows
 from chaosaws_kms_ext.checkers import stale_reads as stale
 from chaosaws_kms_ext.history import Outcome
@@ -17,13 +18,16 @@ from chaosaws_kms_ext.history.payload import payload_of
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import DAMAGED, NO_ROW
 from chaosaws_kms_ext.history.writer import write_rows
-from chaosaws_kms_ext.loadgen import engines, schema
+from chaosaws_kms_ext.load import actions, probes
+from chaosaws_kms_ext.loadgen import engines, loads, schema
 from chaosaws_kms_ext.loadgen.client.registers import read_register, write
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
 from chaosaws_kms_ext.loadgen.engines import base
 from chaosaws_kms_ext.loadgen.engines.base import Cause, Failure
 from chaosaws_kms_ext.loadgen.engines.mysql_connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.process import FRESHEST
 from chaosaws_kms_ext.loadgen.schema import Hopeless, LoadFailed, NotOurs
+from chaosaws_kms_ext.settings import Settings
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import until
 from tests.support.mariadb import needs_mariadb, soon
@@ -204,6 +208,23 @@ def test_what_a_run_left_that_was_killed_at_any_moment_is_made_anew(mariadb):
 
 
 @needs_mariadb()
+def test_a_user_with_the_documented_privileges_can_do_all_of_it(mariadb):
+    (needed,) = re.findall(r"the user needs (.*?) on it", DOCUMENT.read_text(), re.DOTALL)
+    privileges = ", ".join(re.findall("`([A-Z]+)`", needed))
+    mariadb.run("CREATE USER small", f"GRANT {privileges} ON chaos_kms.* TO small")
+    database = mariadb.url("small")
+    schema.make(database, 20)
+    with MYSQL.connect(database, soon()) as connection:
+        write(MYSQL, connection, 1, 1)
+        assert read_register(MYSQL, connection, 1) == 1
+        assert MYSQL.has_registers(connection)
+        assert MYSQL.started(connection)
+    assert len(schema.rows(database, 20).rows.payload) == 1
+    schema.drop(database, 20)
+    assert mariadb.run("SHOW DATABASES LIKE 'chaos_kms'") == []
+
+
+@needs_mariadb()
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -284,6 +305,36 @@ def test_a_frozen_server_is_measured_as_an_outage_and_a_restart_is_seen(mariadb,
 
 
 @needs_mariadb()
+def test_a_run_has_the_load_of_the_engine_that_rds_names(mariadb, begin_run):
+    run = begin_run(Settings(load_rate=RATE, query_deadline=0.5, lab_speed=600))
+    said = {
+        "DBClusterIdentifier": "orders", "KmsKeyId": "arn:k", "Engine": "aurora-mysql",
+        "Endpoint": "127.0.0.1", "Port": mariadb.port, "MasterUsername": "root",
+    }  # fmt: skip
+    cluster = cluster_of(said, ())
+    load = loads.start(run, "main", cluster, conninfo_for(run, cluster))
+    assert load.config.file == MYSQL.default_load
+    assert probes.answered_share(0.5) > 0.9
+    assert actions.stop_load() == {"load": "main"}
+    found = run.loads.rows["main"]
+    assert len(found.rows.payload) > 3
+    load.drop(20)
+
+
+@needs_mariadb()
+@pytest.mark.soak
+def test_a_load_that_only_reads_sees_what_another_writes(mariadb, start_mysql_load):
+    load = start_mysql_load()
+    reader = start_mysql_load(name="reader", writes=False, reads_registers=True, users=4)
+    until(lambda: [o for o in recorded(load.config.folder, "reader") if o.value], 30)
+    reader.stop()
+    load.stop()
+    read = [o for o in recorded(load.config.folder, "reader") if o.key is not None]
+    assert {o.key for o in read} <= {o.writer for o in arrivals(load.config.folder)}
+    assert all(o.value == NO_ROW or o.value > 0 for o in read)
+
+
+@needs_mariadb()
 @pytest.mark.soak
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_load_over_tls_goes_on_when_a_frozen_server_does(mariadb, start_mysql_load, workers):
@@ -346,7 +397,7 @@ def example():
 
 @needs_mariadb()
 def test_the_queries_that_the_documentation_has_for_mysql_are_answered(
-    mariadb, start_mysql_load, tmp_path, monkeypatch
+    mariadb, start_mysql_load, tmp_path
 ):
     mariadb.run(
         "CREATE TABLE orders (id int PRIMARY KEY, customer int, total decimal(8, 2))",
@@ -356,7 +407,6 @@ def test_the_queries_that_the_documentation_has_for_mysql_are_answered(
     )
     file = tmp_path / "shop.py"
     file.write_text(example())
-    monkeypatch.setenv("MYSQL_PWD", "")
     load = start_mysql_load(file=file, database=mariadb.url(name="shop"))
     load.stop()
     found = arrivals(load.config.folder)

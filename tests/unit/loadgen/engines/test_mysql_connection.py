@@ -14,15 +14,10 @@ from chaosaws_kms_ext.loadgen import engines
 from chaosaws_kms_ext.loadgen.engines.base import Cause
 from chaosaws_kms_ext.loadgen.engines.mysql_connection import DeadlinePassed, MySQLConnection
 from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile
+from chaosaws_kms_lab.data_plane.certificates import Certificates
 from tests.support.mariadb import SECRET, SHOP, needs_mariadb, soon
 
 MYSQL = engines.named("mysql")
-
-
-@pytest.fixture(autouse=True)
-def _no_password_of_the_users_own(monkeypatch, tmp_path):
-    monkeypatch.delenv("MYSQL_PWD", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.fixture
@@ -165,11 +160,12 @@ def test_the_password_comes_from_the_passfile_the_environment_or_the_option_file
 
 
 GREETING = (
-    b"\x0a8.0.0\0" + struct.pack("<I", 1) + b"12345678\0" + struct.pack("<H", 0xF7FF)
+    b"\x0a8.0.0\0" + struct.pack("<I", 1) + b"12345678\0" + struct.pack("<H", 0xFFFF)
     + b"\x2d\x02\0" + struct.pack("<H", 0x81FF) + b"\x15" + b"\0" * 10 + b"123456789012\0"
     + b"mysql_native_password\0"
 )  # fmt: skip
-"""Of a server without TLS (MySQL's documentation, "Protocol::HandshakeV10")."""
+"""Of a server with TLS (MySQL's documentation, "Protocol::HandshakeV10")."""
+WITHOUT_TLS = GREETING.replace(struct.pack("<H", 0xFFFF), struct.pack("<H", 0xF7FF))
 
 
 @pytest.mark.parametrize("plugin", [b"mysql_clear_password", b"dialog"])
@@ -179,10 +175,10 @@ def test_no_password_goes_over_the_wire_in_the_clear(monkeypatch, plugin):
 
     def lie(server):
         with server.accept()[0] as client:
-            client.sendall(struct.pack("<I", len(GREETING))[:3] + b"\0" + GREETING)
+            client.sendall(packet(0, GREETING))
             got.append(client.recv(4096))
             switch = b"\xfe" + plugin + b"\0\x02Password: "
-            client.sendall(struct.pack("<I", len(switch))[:3] + b"\x02" + switch)
+            client.sendall(packet(2, switch))
             got.append(client.recv(4096))
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -196,24 +192,61 @@ def test_no_password_goes_over_the_wire_in_the_clear(monkeypatch, plugin):
     assert b"the-secret" not in b"".join(got)
 
 
+def packet(number, payload):
+    return struct.pack("<I", len(payload))[:3] + bytes([number]) + payload
+
+
+OK = b"\0\0\0\x02\0\0\0"
+
+
+def test_a_token_of_iam_is_sent_as_it_is_over_tls(tmp_path):
+    """RDS asks for it by mysql_clear_password (RDS User Guide, "IAM database authentication")."""
+    tls = Certificates.make(tmp_path / "tls", ["127.0.0.1"])
+    token = "orders.example:3306/?Action=connect&X-Amz-Signature=" + "a" * 1500
+    file = Passfile()
+    file.write([Line("app", token)])
+    got = []
+
+    def answer(server):
+        with server.accept()[0] as plain:
+            plain.sendall(packet(0, GREETING))
+            got.append(plain.recv(36))
+            with tls.context().wrap_socket(plain, server_side=True) as client:
+                client.recv(4096)
+                client.sendall(packet(3, b"\xfemysql_clear_password\0"))
+                got.append(client.recv(4096))
+                client.sendall(packet(5, OK))
+                client.recv(4096)  # SET NAMES
+                client.sendall(packet(1, OK))
+                client.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        rds = threading.Thread(target=answer, args=(server,))
+        rds.start()
+        at = f"127.0.0.1:{server.getsockname()[1]}"
+        more = f"ssl-mode=VERIFY_IDENTITY&ssl-ca={tls.ca}&passfile={file.path}"
+        with MySQLConnection(f"mysql://app@{at}/?{more}", soon()) as connection:
+            assert connection.clean
+        rds.join(20)
+    file.close()
+    assert b"app" not in got[0]
+    assert got[1] == packet(4, token.encode() + b"\0")
+
+
 def test_a_server_without_tls_gets_no_user_and_no_password(monkeypatch):
     monkeypatch.setenv("MYSQL_PWD", "the-secret")
     got = []
 
     def lie(server):
         with server.accept()[0] as client:
-            client.sendall(
-                struct.pack("<I", len(GREETING))[:3]
-                + b"\0"
-                + GREETING.replace(struct.pack("<H", 0xF7FF), struct.pack("<H", 0xF7FF & ~0x0800))
-            )
+            client.sendall(packet(0, WITHOUT_TLS))
             got.append(client.recv(4096))
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         liar = threading.Thread(target=lie, args=(server,))
         liar.start()
         port = server.getsockname()[1]
-        with pytest.raises(err.OperationalError, match="SSL is required") as caught:
+        with pytest.raises(err.OperationalError, match=r"no TLS|SSL is required") as caught:
             MySQLConnection(f"mysql://app@127.0.0.1:{port}/", soon())
         liar.join(20)
     assert MYSQL.hopeless(caught.value)
