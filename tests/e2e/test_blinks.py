@@ -58,9 +58,9 @@ def test_it_stops_at_the_first_outage_where_it_may_cause_one(chaos, tmp_path):
 
 
 def test_an_alarm_between_two_blinks_ends_the_run_before_the_second(aws, tmp_path):
-    lab_as_aws = aws(speed=10, CHAOS_STOP_ALARMS="orders-errors")
+    lab_as_aws = aws(speed=10, CHAOS_STOP_ALARMS="orders-errors", CHAOS_STATUS_POLL_EVERY="5")
     put_alarm(lab_as_aws.client("cloudwatch"), "orders-errors")
-    path = altered(tmp_path, "kms-flap", seconds=3, watch_for=10, times=2)
+    path = altered(tmp_path, "kms-flap", seconds=3, watch_for=16, times=2)
     running = lab_as_aws.chaos.start_run(path)
     until(lambda: "EnableKey" in lab_as_aws.mutating_calls(), timeout=60)
     set_state = lab_as_aws.client("cloudwatch").set_alarm_state
