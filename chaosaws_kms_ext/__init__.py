@@ -11,6 +11,7 @@ __version__ = version("chaostoolkit-aws-kms")
 
 ACTIONS = (
     "chaosaws_kms_ext.aurora.actions",
+    "chaosaws_kms_ext.aurora.point_in_time",
     "chaosaws_kms_ext.kms.actions",
     "chaosaws_kms_ext.kms.flapping",
     "chaosaws_kms_ext.kms.secondary",
@@ -19,7 +20,6 @@ ACTIONS = (
 PROBES = (
     "chaosaws_kms_ext.audit.probes",
     "chaosaws_kms_ext.aurora.failover",
-    "chaosaws_kms_ext.aurora.point_in_time",
     "chaosaws_kms_ext.aurora.probes",
     "chaosaws_kms_ext.kms.canaries",
     "chaosaws_kms_ext.kms.probes",

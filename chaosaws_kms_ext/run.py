@@ -149,6 +149,8 @@ class Run:
         """What interrupted it, in words. A signal's handler sets it, which may not wait."""
         self.stopping = ""
         """Why the run is being stopped by itself."""
+        self.stop_at_fault = ""
+        """Why it would have been, had a key been away then: with the next fault it is."""
         self.failed_at = ""
         """The step of the method that failed, with which the method ended."""
         self.aws_calls = 0

@@ -217,6 +217,15 @@ class Aws:
         )
         return Credentials(method, temporary=bool(frozen.token), renewed=renewed)
 
+    def endpoint(self, service: str) -> str:
+        """Where calls to a service go; raises AwsError."""
+        try:
+            return str(self._client(service).meta.endpoint_url)
+        except botocore_errors.BotoCoreError as problem:
+            raise AwsError(f"where {service} is cannot be told: {problem}") from problem
+        except UNUSABLE as problem:
+            raise _unusable(service, problem) from problem
+
     def database_token(self, host: str, port: str, user: str) -> str:
         """A password for IAM database authentication, signed here without a call.
 

@@ -49,7 +49,7 @@ def _chosen(aws: Aws, dependents: Sequence[Dependent], key_arn: str) -> Iterator
                 for found in consent.tags(str(each), its.tags(aws, each))
                 if found.state == "refused"
             ]
-            made = "; ".join(refusals) or its.canary(aws, each, key_arn)
+            made = "; ".join(refusals) or its.canary(aws, each, each.key or key_arn)
         except AwsError as problem:
             made = f"it could not be asked: {problem}"
         except (KeyError, TypeError, AttributeError) as problem:

@@ -206,7 +206,7 @@ def _backup(history: History, cluster: str) -> _Backup | None:
     if restored and "restorable" in restored.details:
         latest = datetime.fromisoformat(restored.details["restorable"])
         return _Backup(history.anchor.monotonic(latest), latest)
-    ordered = _snapshot_ordered(history, restored.details["snapshot"] if restored else None)
+    ordered = _snapshot_ordered(history, restored.details.get("snapshot") if restored else None)
     if ordered is None:
         return None
     asked = ordered.at - round(float(ordered.details["within_seconds"]) * SECOND)

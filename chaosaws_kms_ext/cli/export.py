@@ -29,9 +29,10 @@ __all__ = ["command"]
 def command(run: str, kind: str, output: Path | None, overwrite: bool) -> None:
     """Write the records of a run for a notebook, a spreadsheet or a database.
 
-    RUN is named as for `chaos kms show`. Writes `operations` (those of all loads, on one clock) and
-    `events`. Exits with 1 if something of the records is
-    damaged or missing, which is said: what is whole is written; with 2 if nothing is written.
+    RUN is named as for `chaos kms show`. Writes `operations` (those of all loads, on one clock),
+    `events`, and of a run with canaries what these tried (`canaries`). Exits with 1 if something of
+    the records is damaged or missing, which is said: what is whole is written; with 2 if nothing is
+    written.
     """
     try:
         where = find(reports_dir(), run)

@@ -57,6 +57,16 @@ def tell_end(run: Run, verdict: Verdict, redact: Callable[[str], str]) -> None:
     """Tells how the run ended; without a topic nothing. Raises nothing."""
     if not run.settings.notify_topic:
         return
+    try:
+        _tell_end(run, verdict, redact)
+    except Exception as problem:  # nothing of it may cost the run
+        logger.warning(f"CHAOS_NOTIFY_TOPIC could not be told (run-ended): {problem!r:.300}")
+
+
+# Internals
+
+
+def _tell_end(run: Run, verdict: Verdict, redact: Callable[[str], str]) -> None:
     figures = _figures(run)
     sentence = redact(_sentence(run, verdict, figures))
     folder = run.folder
@@ -72,9 +82,6 @@ def tell_end(run: Run, verdict: Verdict, redact: Callable[[str], str]) -> None:
         figures=figures,
         report=str(page.absolute()) if page and page.exists() else None,
     )
-
-
-# Internals
 
 
 def _follow(run: Run, stop: threading.Event) -> None:

@@ -63,7 +63,9 @@ class StopConditions:
                 why = f"its stop conditions cannot be checked any more: {problem!r}"
             mine = self._run.open_faults
             if self._run.last(EventName.PUT_BACK) and not mine.key_away:
-                continue  # there is nothing left to stop, until the next fault
+                # There is nothing left to stop, until the next fault: another blink, say.
+                self._run.stop_at_fault = self._run.stop_at_fault or why
+                continue
             if why and not self._end.is_set():
                 self._run.stop(why)
                 return

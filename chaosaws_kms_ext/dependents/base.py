@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from chaosaws_kms_ext.aws.client import Aws
@@ -42,6 +42,8 @@ class Dependent:
     None: for some time that AWS does not say."""
     context: tuple[tuple[str, str], ...] = ()
     """Of the encryption context in grants that are for it alone."""
+    key: str = field(default="", compare=False)
+    """The ARN of the key that it was found under."""
 
     def __str__(self) -> str:
         return printable(f"{self.kind} {self.name}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.dependents.base import BROKEN, SERVICES, Dependent, Service
-from chaosaws_kms_ext.dependents.look import Look
+from chaosaws_kms_ext.dependents.look import SECONDS, Look
 from chaosaws_kms_ext.text import printable, shortened
 
-__all__ = ["UNASKED", "Found", "find"]
+__all__ = ["UNASKED", "Found", "find", "find_all"]
 
 UNASKED = frozenset({
     "appflow", "aoss", "athena", "backup", "bedrock", "cassandra", "cloudtrail", "codebuild",
@@ -50,15 +51,41 @@ class Found:
         return frozenset(pair for each in self.dependents for pair in each.context)
 
 
-def find(aws: Aws, key_arn: str, services: Mapping[str, Service] = SERVICES) -> Found:
-    """Asks every service, for look.SECONDS at most; raises nothing: what fails is unknown."""
+def find_all(aws: Aws, keys: Sequence[str]) -> Found:
+    """What is under any of these keys (ARNs), the same in one; for look.SECONDS at most in all.
+
+    Raises nothing, as `find`.
+    """
+    end = time.monotonic() + SECONDS
+    found = [find(aws, each, seconds=max(end - time.monotonic(), 0.0)) for each in keys]
+    unknown: dict[str, str] = {}
+    used_by: dict[str, str] = {}
+    for each in found:
+        unknown = {**each.unknown, **unknown}
+        for name, at in each.used_by.items():
+            used_by[name] = max(at, used_by.get(name, ""))
+    return Found(
+        tuple(dict.fromkeys(one for each in found for one in each.dependents)),
+        dict(sorted(unknown.items())),
+        dict(sorted(used_by.items())),
+    )
+
+
+def find(
+    aws: Aws,
+    key_arn: str,
+    services: Mapping[str, Service] = SERVICES,
+    seconds: float = SECONDS,
+) -> Found:
+    """Asks every service, for so many seconds at most; raises nothing: what fails is unknown."""
     unknown = {name: f"its file cannot be used: {why}" for name, why in BROKEN.items()}
     aliases = _aliases(aws, key_arn, unknown)
-    look = Look(aws, key_arn, aliases)
+    look = Look(aws, key_arn, aliases, seconds)
     dependents: list[Dependent] = []
     for name, each in services.items():
         with _Unknown(unknown, name):
-            dependents += each.under(look)  # as far as it comes
+            for one in each.under(look):  # as far as it comes
+                dependents.append(replace(one, key=key_arn))
     with _Unknown(unknown, "what carries a tag"):
         for name, number in _tagged(look).items():
             told = "one tagged resource" if number == 1 else f"{number} tagged resources"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.dependents import SERVICES, Dependent
-from chaosaws_kms_ext.dependents.find import Found, find
+from chaosaws_kms_ext.dependents.find import Found, find_all
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused, unproven
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Run
@@ -20,13 +20,13 @@ SHOWN = 20
 ABOUT = "dependents"
 
 
-def look(aws: Aws, settings: Settings, key_arn: str) -> Found | None:
-    """What was found; None: nobody looked.
+def look(aws: Aws, settings: Settings, keys: Sequence[str]) -> Found | None:
+    """What was found under any of these keys (ARNs); None: nobody looked.
 
     A lab that was started for the run has nothing else under its key, unless it was told to.
     """
     asked = settings.target == "aws" or settings.canaries == "yes"
-    return find(aws, key_arn) if asked and settings.dependents != "skip" else None
+    return find_all(aws, keys) if asked and settings.dependents != "skip" else None
 
 
 def findings(found: Found | None, settings: Settings) -> Iterator[Finding]:

@@ -281,9 +281,12 @@ def _of_the_rest(
     databases are known from here on."""
     cluster, key = target.cluster, target.key
     there = survey(aws, key.arn)
-    store = key_store.reached(aws, there, key, cluster) if needs.reach == "store" else None
-    more = elsewhere.look(aws, settings, key.arn)
-    of_rds = there.others(key.arn, cluster, more.contexts if more else ())
+    whole = needs.reach == "store"
+    beside_it = key_store.others_of(aws, key) if whole else []
+    more = elsewhere.look(aws, settings, [key.arn, *beside_it])
+    bound = more.contexts if more else frozenset()
+    store = key_store.reached(aws, there, key, cluster, beside_it, bound) if whole else None
+    of_rds = there.others(key.arn, cluster, bound)
     affected = [*map(str, of_rds), *(store.affected if store else ())]
     affected += map(str, more.dependents) if more else ()
     others = [*there.beside(key.arn, cluster), *(store.databases if store else ())]

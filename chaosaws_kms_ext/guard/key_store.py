@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from chaosaws_kms_ext.aws import key_stores, kms
@@ -15,7 +15,7 @@ from chaosaws_kms_ext.guard import consent
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.guard.inventory import Survey
 
-__all__ = ["Reached", "allowed", "reached"]
+__all__ = ["Reached", "allowed", "others_of", "reached"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,29 @@ class Reached:
     databases: list[Database] = field(default_factory=list)
 
 
-def reached(aws: Aws, there: Survey, key: Key, cluster: Database) -> Reached:
-    """Of the store that `key` is in, what is under its other keys; raises AwsError.
+def others_of(aws: Aws, key: Key) -> list[str]:
+    """The ARNs of the other keys of the store that `key` is in; raises AwsError.
 
-    `there`: what RDS has in the Region. IAM: kms:DescribeCustomKeyStores, kms:ListKeys, and of
-    every key kms:DescribeKey, of those in the store kms:ListGrants.
+    IAM: kms:ListKeys, and of every key kms:DescribeKey.
+    """
+    if not key.store:
+        return []
+    return [each.arn for each in key_stores.keys(aws, key.store) if each.arn != key.arn]
+
+
+def reached(
+    aws: Aws,
+    there: Survey,
+    key: Key,
+    cluster: Database,
+    others: Sequence[str],
+    elsewhere: Collection[tuple[str, str]] = (),
+) -> Reached:
+    """Of the store that `key` is in, what of RDS, and which grants, are under its other keys.
+
+    `there`: what RDS has in the Region; `others`: those keys; `elsewhere`: what grants are bound
+    to that are for something of another service, which is counted by itself. Raises AwsError. IAM:
+    kms:DescribeCustomKeyStores, and of the keys in the store kms:ListGrants.
     """
     if not key.store:
         why = (
@@ -44,11 +62,11 @@ def reached(aws: Aws, there: Survey, key: Key, cluster: Database) -> Reached:
         )
         return Reached(refused("key store", why))
     found = Reached(_connected(key_stores.describe(aws, key.store)))
-    for other in (each.arn for each in key_stores.keys(aws, key.store) if each.arn != key.arn):
+    for other in others:
         its = replace(there, grants=[*kms.grants(aws, other)])
         found.keys.append(other)
         found.affected.append(f"key {other}")
-        found.affected.extend(map(str, its.others(other, cluster)))
+        found.affected.extend(map(str, its.others(other, cluster, elsewhere)))
         found.databases.extend(its.beside(other, cluster))
     found.affected[:] = dict.fromkeys(found.affected)
     return found

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chaosaws_kms_ext.history.aws_calls import NO_ANSWER, OK
 from chaosaws_kms_ext.history.lines import whole_lines
 
-__all__ = ["CANARIES", "NO_ANSWER", "OK", "CanaryTry", "read_canaries"]
+__all__ = ["CANARIES", "NO_ANSWER", "OK", "CanaryTry", "read_canaries", "try_of"]
 
 CANARIES = "canaries.jsonl"
 """Its file in a history's folder; only a run with canaries has it."""
@@ -44,10 +44,11 @@ def read_canaries(folder: Path) -> list[CanaryTry]:
     None where there is no file. A line that is torn off at the end is left out. Raises OSError,
     ValueError or TypeError.
     """
-    return [_try(line) for line in whole_lines(folder / CANARIES)]
+    return [try_of(line) for line in whole_lines(folder / CANARIES)]
 
 
-def _try(line: bytes) -> CanaryTry:
+def try_of(line: bytes) -> CanaryTry:
+    """One line of it; raises ValueError or TypeError."""
     tried = CanaryTry(**json.loads(line))
     words = isinstance(tried.dependent, str) and isinstance(tried.outcome, str)
     instant = type(tried.at) is int and abs(tried.at) < 2**62

@@ -57,6 +57,9 @@ def inject_all(
     then stay open.
     """
     refuse_without_rollbacks()
+    if why := run.stop_at_fault:
+        run.stop(why)
+        raise Refused(f"no other fault is injected: {why}")
     aws = Aws.of(run)
     key = faults[0].key
     undos = [_undo_of(run, fault) for fault in faults]

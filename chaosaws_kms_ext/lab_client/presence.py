@@ -7,7 +7,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-__all__ = ["is_endpoint", "is_gone", "is_there"]
+__all__ = ["is_endpoint", "is_gone", "is_there", "which"]
 
 LONGEST = 4096
 """Bytes that are read of what it says."""
@@ -46,6 +46,14 @@ def is_there(endpoint: str, lab: str) -> bool:
         return is_endpoint(endpoint) and _identity(endpoint) == lab
     except OSError:
         return False
+
+
+def which(endpoint: str) -> str:
+    """The id of the lab that answers there; empty: none does, or it is slow."""
+    try:
+        return _identity(endpoint) if is_endpoint(endpoint) else ""
+    except OSError:
+        return ""
 
 
 def _identity(endpoint: str) -> str:

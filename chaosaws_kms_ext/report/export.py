@@ -20,7 +20,9 @@ import pyarrow.compute as pc
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import open_private, private_folder
 from chaosaws_kms_ext.history import Anchor, Event, EventName
+from chaosaws_kms_ext.history.canaries import CANARIES, CanaryTry, try_of
 from chaosaws_kms_ext.history.columns import Instants, Mask
+from chaosaws_kms_ext.history.lines import whole_lines
 from chaosaws_kms_ext.history.one_clock import Part, operations_of
 from chaosaws_kms_ext.history.reader import NO_ANCHOR, read_events_that_are_there
 from chaosaws_kms_ext.text import printable
@@ -67,6 +69,17 @@ EVENTS = pa.schema(
     [("at_ns", pa.int64()), ("at_utc", UTC), ("name", pa.string()), ("details", pa.string())]
 )
 
+TRIES = pa.schema(
+    [
+        ("dependent", NAME),
+        ("at_ns", pa.int64()),
+        ("done_ns", pa.int64()),
+        ("at_utc", UTC),
+        ("done_utc", UTC),
+        ("outcome", NAME),
+    ]
+)
+
 FORMULA = tuple("=+-@＝＋－＠")
 """A text that begins so is a formula for a spreadsheet (OWASP, "CSV Injection")."""
 
@@ -86,7 +99,8 @@ class Exported:
 
 
 def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Exported:
-    """Writes `operations` and `events` of a run into a folder, as a kind of FORMATS.
+    """Writes `operations` and `events` of a run into a folder, as a kind of FORMATS; of one with
+    canaries their tries as `canaries`, too.
 
     Each is there whole or not at all, and for this user only. What is there already is replaced
     only with `overwrite`. Raises CannotExport.
@@ -94,7 +108,8 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
     history = run / "history"
     if not any(history.glob("operations-*")) and not (history / "events.jsonl").exists():
         raise CannotExport(f"{run} is no folder of a run: it has no records in {history}")
-    paths = {name: folder / f"{name}.{kind}" for name in ("operations", "events")}
+    tables = ("operations", "events", *(("canaries",) if (history / CANARIES).exists() else ()))
+    paths = {name: folder / f"{name}.{kind}" for name in tables}
     for path in paths.values():
         if os.path.lexists(path) and not overwrite:
             raise CannotExport(
@@ -104,14 +119,16 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
     anchor, events, damage = read_events_that_are_there(history)
     done.missing += damage
     seen = _Seen()
-    tables: Mapping[str, tuple[Any, Iterator[pa.RecordBatch]]] = {
+    content: Mapping[str, tuple[Any, Iterator[pa.RecordBatch]]] = {
         "operations": (OPERATIONS, _operations(history, anchor, seen, done.missing.append)),
         "events": (EVENTS, iter([_events(events, anchor)])),
+        "canaries": (TRIES, _tries(history, anchor, done.missing.append)),
     }
     try:
         private_folder(folder)
-        for name, (schema, batches) in tables.items():
-            done.files[paths[name]] = _write(paths[name], schema, batches, FORMATS[kind])
+        for name, path in paths.items():
+            schema, batches = content[name]
+            done.files[path] = _write(path, schema, batches, FORMATS[kind])
     except (OSError, pa.ArrowException) as problem:
         raise CannotExport(f"the records cannot be written into {folder}: {problem}") from problem
     if anchor == NO_ANCHOR:
@@ -185,6 +202,31 @@ def _events(events: Sequence[Event], anchor: Anchor) -> pa.RecordBatch:
     columns["name"] = pa.array(names, pa.string())
     columns["details"] = pa.array(said, pa.string())
     return _batch(EVENTS, columns)
+
+
+def _tries(history: Path, anchor: Anchor, say: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+    """Those that can be read; of the others it is said how many there are."""
+    found, damaged = list[CanaryTry](), 0
+    for line in whole_lines(history / CANARIES):
+        try:
+            found.append(try_of(line))
+        except (ValueError, TypeError, RecursionError):
+            damaged += 1
+    if damaged:
+        say(f"{damaged} lines of {CANARIES} are damaged")
+    none = np.zeros(len(found), np.bool_)
+    columns = {
+        # JSON can hold halves of characters, which no text of Arrow can.
+        name: pa.array(
+            [str(getattr(each, name)).encode(errors="replace").decode() for each in found],
+            pa.string(),
+        ).dictionary_encode()
+        for name in ("dependent", "outcome")
+    }
+    for name in ("at", "done"):
+        at = np.array([getattr(each, name) for each in found], np.int64)
+        columns |= _instants(name, at, none, anchor)
+    yield _batch(TRIES, columns)
 
 
 def _instants(name: str, at: Instants, null: Mask, anchor: Anchor) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Started before the first fault, on AWS only (the lab dies with its run). It wait
 lifeline, whose other end only the run has: however the run ends, the kernel closes it. Then the
 watchdog puts back at once every key that the undo journal still has of this run. A run that has put
 its keys back itself dismisses its watchdog, which ends without a call. If the run hangs, the
-watchdog puts the key back when it has been away for too long.
+watchdog puts the key back when it has been away for too long. Where a lab plays AWS, it ends with
+that lab.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from chaosaws_kms_ext import processes
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.undo import journal, store
 from chaosaws_kms_ext.undo.journal import Entry
+from chaosaws_kms_ext.undo.played_aws import PlayedAws
 from chaosaws_kms_ext.undo.restore import restore
 from chaosaws_kms_ext.undo.store import JournalDamaged
 
@@ -109,7 +113,7 @@ def main(run: str, region: str, longest: float) -> int:
         return 1
     print(READY, flush=True)
     os.close(sys.stdout.fileno())
-    memory = Memory(run)
+    memory, played = Memory(run), PlayedAws.find(region)
     with selectors.DefaultSelector() as selector:
         selector.register(lifeline, selectors.EVENT_READ)
         while not selector.select(LOOK):
@@ -118,7 +122,11 @@ def main(run: str, region: str, longest: float) -> int:
                 _say(f"the key has been away for more than {longest:.0f} s: putting it back")
                 longest += AGAIN if memory.put_back(overdue) else 0.0
     try:
-        return 0 if os.read(lifeline, 1) == DISMISSED else _put_all_back(memory)
+        if os.read(lifeline, 1) == DISMISSED:
+            return 0
+        if played:
+            threading.Thread(target=_end_with, args=(played, run), daemon=True).start()
+        return _put_all_back(memory)
     finally:
         journal.forget_closed(run)
 
@@ -182,6 +190,25 @@ def _put_all_back(memory: Memory) -> int:
         _say(f"{len(left)} not put back yet, trying again")
         time.sleep(AGAIN)
     return 0
+
+
+def _end_with(played: PlayedAws, run: str) -> NoReturn:
+    """Ends this process when the lab that played AWS is gone: whatever the run took away is gone
+    with it, and would be waited for for hours."""
+    while not played.is_gone():
+        time.sleep(LOOK)
+    _say(
+        f"the lab {played.lab} that played AWS at {played.endpoint} is gone, and its keys with it: "
+        "there is nothing to put back"
+    )
+    with contextlib.suppress(OSError):
+        for path in journal.paths(run):
+            with contextlib.suppress(JournalDamaged, OSError):
+                entry = journal.read(path)
+                if entry.run == run and not entry.lab:
+                    entry.close()
+    journal.forget_closed(run)
+    os._exit(0)  # the other thread may wait for an answer
 
 
 def _say(what: str) -> None:

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.support.alarms import put_alarm
 from tests.support.chaos_runs import at_most_its_schema_is_left, experiment, schedules, switch_role
 from tests.support.labs import until
 
@@ -54,6 +55,22 @@ def test_it_stops_at_the_first_outage_where_it_may_cause_one(chaos, tmp_path):
     assert ran.status == 0, ran.output
     outages = [each["outage"] for each in ran.summary["blinks"]]
     assert outages == [False, True]
+
+
+def test_an_alarm_between_two_blinks_ends_the_run_before_the_second(aws, tmp_path):
+    lab_as_aws = aws(speed=10, CHAOS_STOP_ALARMS="orders-errors", CHAOS_STATUS_POLL_EVERY="5")
+    put_alarm(lab_as_aws.client("cloudwatch"), "orders-errors")
+    path = altered(tmp_path, "kms-flap", seconds=3, watch_for=16, times=2)
+    running = lab_as_aws.chaos.start_run(path)
+    until(lambda: "EnableKey" in lab_as_aws.mutating_calls(), timeout=60)
+    set_state = lab_as_aws.client("cloudwatch").set_alarm_state
+    set_state(AlarmName="orders-errors", StateValue="ALARM", StateReason="a test")
+    ran = running.wait(120)
+    assert ran.status == 1
+    assert ran.summary["verdict"] == "aborted", ran.output
+    assert "the CloudWatch alarm orders-errors went off" in ran.output
+    assert lab_as_aws.mutating_calls().count("DisableKey") == 1
+    assert lab_as_aws.key_state() == "Enabled"
 
 
 def test_a_blink_that_shows_is_put_back_at_once_and_no_other_follows(chaos):

@@ -104,7 +104,7 @@ def test_a_run_that_may_not_tell_its_topic_says_so_and_passes(aws):
     ran = lab_as_aws.chaos.run(**runner.env)
     assert ran.status == 0, ran.output
     for event in ("run-began", "fault-injected", "run-ended"):
-        assert f"could not be told ({event}): not allowed: sns:Publish on arn:aws:" in ran.output
+        assert f"could not be told ({event}): not allowed: sns:Publish on " in ran.output
 
 
 @pytest.mark.soak

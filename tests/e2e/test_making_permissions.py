@@ -12,6 +12,7 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.aurora import actions as aurora
+from chaosaws_kms_ext.aurora import point_in_time
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place
 from chaosaws_kms_ext.kms import actions as kms_actions
@@ -77,6 +78,7 @@ def story():
     snapshot = aurora.create_cluster_snapshot(cluster["cluster"])
     copy = aurora.copy_cluster_snapshot(snapshot["snapshot"], second["key"])
     aurora.restore_cluster(copy["snapshot"])
+    point_in_time.restore_latest("orders", second["key"])
     kms_actions.rotate_key(first["key"])
     kms_actions.schedule_key_deletion(second["key"])
     kms_actions.cancel_key_deletion(second["key"], enable=True)
@@ -118,6 +120,7 @@ MISSING = {
     "rds:CreateDBClusterSnapshot": "rds:CreateDBClusterSnapshot on arn:aws:rds:",
     "rds:CopyDBClusterSnapshot": "rds:CopyDBClusterSnapshot on arn:aws:rds:",
     "rds:RestoreDBClusterFromSnapshot": "rds:RestoreDBClusterFromSnapshot on arn:aws:rds:",
+    "rds:RestoreDBClusterToPointInTime": "rds:RestoreDBClusterToPointInTime on arn:aws:rds:",
     "rds:DeleteDBCluster": f"rds:DeleteDBCluster on arn:aws:rds:{AT}:cluster:chaos-",
     "rds:DeleteDBInstance": f"rds:DeleteDBInstance on arn:aws:rds:{AT}:db:chaos-",
     "rds:DeleteDBClusterSnapshot": "rds:DeleteDBClusterSnapshot on arn:aws:rds:",

@@ -141,6 +141,24 @@ def test_nothing_that_goes_wrong_gets_out(monkeypatch, caplog, problem):
     assert len(caplog.records) == 2
 
 
+def test_a_report_that_cannot_be_read_costs_nothing_but_its_figures(topic, tmp_path, caplog):
+    arn, received = topic
+    run = a_run(arn)
+    run.folder = tmp_path
+    (tmp_path / "summary.json").write_text("[" * 5000)
+    tell_end(run, Verdict("passed", ()), str)
+    until(lambda: len(received()) == 1)
+    (end,) = messages(received)
+    assert set(end["figures"].values()) == {None}
+    assert end["report"] == str(tmp_path)
+
+    def breaks(_):
+        raise ValueError
+
+    tell_end(run, Verdict("failed", ("why",)), breaks)
+    assert "could not be told (run-ended): ValueError()" in caplog.text
+
+
 def test_where_nobody_answers_the_run_goes_on(monkeypatch, caplog):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     began = time.monotonic()

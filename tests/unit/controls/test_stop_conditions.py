@@ -13,6 +13,7 @@ from chaosaws_kms_ext.controls import stop_conditions
 from chaosaws_kms_ext.controls.stop_conditions import RESTORED, StopConditions
 from chaosaws_kms_ext.faults.disable_key import DisableKey
 from chaosaws_kms_ext.history import EventName
+from chaosaws_kms_ext.inject.injection import inject
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.settings import Settings
@@ -182,6 +183,25 @@ def test_when_the_key_is_back_there_is_nothing_left_to_stop(
     _looks(lab, 3)
     assert not signals
     assert run.stopping == ""
+
+
+def test_an_alarm_that_went_off_between_two_faults_ends_the_run_at_the_second(
+    lab, cloudwatch, watching, run, signals
+):
+    """Also where it is quiet again by then."""
+    name = put(cloudwatch)
+    watching(name)
+    run.event(EventName.PUT_BACK)
+    go_off(cloudwatch, name)
+    until(lambda: run.stop_at_fault)
+    go_off(cloudwatch, name, "OK")
+    _looks(lab, 3)
+    assert not signals
+    with pytest.raises(Refused, match=f"no other fault is injected: the CloudWatch alarm {name} w"):
+        inject(run, DisableKey(KEY))
+    assert signals == [signal.SIGTERM]
+    assert run.stopping == f"the CloudWatch alarm {name} went off"
+    assert run.open_faults.key_away == []
 
 
 def test_a_second_fault_is_watched_as_the_first(lab, cloudwatch, watching, run, signals):

@@ -10,7 +10,7 @@ import pytest
 
 from chaosaws_kms_ext.aws.client import AwsError
 from chaosaws_kms_ext.dependents import SERVICES, Dependent
-from chaosaws_kms_ext.dependents.find import find
+from chaosaws_kms_ext.dependents.find import find, find_all
 from chaosaws_kms_ext.iam.permissions import Caller
 from chaosaws_kms_ext.iam.policies import Place
 from chaosaws_kms_lab.seed_dependents import dependents as seed
@@ -54,6 +54,16 @@ def key(lab, shop):
     made = kms.create_key()["KeyMetadata"]["Arn"]
     seed(lab.client, REGION, made, shop)
     return made
+
+
+def test_of_several_keys_each_is_asked_and_all_is_in_one(aws, lab, shop, key):
+    other = lab.client("kms").create_key()["KeyMetadata"]["Arn"]
+    lab.client("secretsmanager").create_secret(Name=f"{shop}/x", SecretString="x", KmsKeyId=other)
+    both, one, its = find_all(aws, [key, other]), find(aws, key), find(aws, other)
+    assert set(both.dependents) == {*one.dependents, *its.dependents} > set(one.dependents)
+    assert {each.key for each in both.dependents} == {key, other}
+    assert f"secret {shop}/x" in map(str, both.dependents)
+    assert set(both.unknown) == {*one.unknown, *its.unknown}
 
 
 class Answers:

@@ -63,8 +63,8 @@ def test_where_nobody_looked_that_is_said_but_of_a_lab_that_has_nothing_else(set
     ],
 )
 def test_who_is_asked(monkeypatch, settings, looks):
-    monkeypatch.setattr(elsewhere, "find", lambda aws, key: Found((SECRET,)))
-    assert (elsewhere.look(None, settings, "k") is not None) is looks
+    monkeypatch.setattr(elsewhere, "find_all", lambda aws, keys: Found((SECRET,)))
+    assert (elsewhere.look(None, settings, ["k"]) is not None) is looks
 
 
 def test_what_was_found_is_recorded():

@@ -7,8 +7,10 @@ import pytest
 
 from chaosaws_kms_ext.aws import key_stores
 from chaosaws_kms_ext.aws.client import AwsError
+from chaosaws_kms_ext.dependents import Dependent
+from chaosaws_kms_ext.dependents.find import Found
 from chaosaws_kms_ext.faults import FAULTS
-from chaosaws_kms_ext.guard import guard
+from chaosaws_kms_ext.guard import elsewhere, guard
 from chaosaws_kms_ext.settings import Settings
 from tests.support.key_stores import StoreLab
 
@@ -82,6 +84,29 @@ def test_another_key_of_the_store_and_all_that_is_under_it_count(lab):
     found = inspect(lab, blast_radius=6)
     assert found.refusals == []
     assert [each.id for each in found.target.others] == ["carts"]
+
+
+def test_what_other_services_have_under_any_key_of_the_store_counts_once(lab, monkeypatch):
+    other = lab.new_key("other")
+    lab.ask(
+        "kms", "CreateGrant", KeyId=other, GranteePrincipal="sqs.amazonaws.com",
+        Operations=["Decrypt"], Constraints={"EncryptionContextEquals": {"aws:sqs:arn": "q"}},
+    )  # fmt: skip
+    asked = []
+
+    def found(aws, keys):
+        asked.extend(keys)
+        queue = Dependent("sqs", "queue", "carts", "arn", context=(("aws:sqs:arn", "q"),))
+        return Found((queue,), {"s3": "why"})
+
+    monkeypatch.setattr(elsewhere, "find_all", found)
+    (why,) = refusals(lab)
+    assert asked == [lab.key, other]
+    assert "2 other things use the key of orders or another of its custom key store" in why
+    assert f"(key {other}, queue carts)" in why  # its grant is its own
+    asked.clear()
+    assert inspect(lab, FAULTS["disable-key"].needs, blast_radius=1).refusals == []
+    assert asked == [lab.key]
 
 
 def test_a_key_that_is_lost_alone_has_nothing_to_do_with_the_others_of_its_store(lab):

@@ -123,6 +123,54 @@ def test_whatever_a_formula_begins_with_is_text(tmp_path, first):
     assert cells["writer"] == "1"
 
 
+def canaries_of(run, *lines):
+    (run / "history" / "canaries.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+def a_try(at, **more):
+    its = {"at": at, "seconds": 0.25, "dependent": "arn:aws:sqs:e:1:q", "outcome": "ok", **more}
+    return json.dumps(its)
+
+
+def test_the_tries_of_canaries_are_a_table_of_their_own_on_the_same_clock(run):
+    anchor, _ = read_events(run / "history")
+    at = anchor.monotonic_ns + 7
+    canaries_of(run, a_try(at), a_try(at + 10**9, outcome="=KMS\x1b", seconds=0))
+    for kind in ("parquet", "csv"):
+        ran = command(run, "--format", kind)
+        assert ran.exit_code == 0, ran.output
+        assert f"canaries.{kind}: 2 rows" in ran.output
+    first, second = table_of(run / "export" / "canaries.parquet")
+    assert (first["at_ns"], first["done_ns"], first["outcome"]) == (7, 7 + 250_000_000, "ok")
+    since = timedelta(microseconds=(anchor.utc_ns + 7) // 1000)
+    assert first["at_utc"].replace(nanosecond=0) == EPOCH + since
+    assert (second["dependent"], second["outcome"]) == ("arn:aws:sqs:e:1:q", "=KMS\x1b")
+    assert second["done_ns"] == second["at_ns"]
+    cells = cells_of(run / "export" / "canaries.csv")
+    assert [each["outcome"] for each in cells] == ["ok", "'=KMS\\x1b"]
+    assert [each["at_ns"] for each in cells] == ["7", str(10**9 + 7)]
+
+
+def test_a_run_without_canaries_has_no_such_table(run):
+    assert command(run).exit_code == 0
+    assert not (run / "export" / "canaries.parquet").exists()
+
+
+def test_of_tries_that_are_damaged_those_that_are_whole_are_there(run):
+    lines = [
+        a_try(1), "{", a_try("1"), a_try(2, seconds=-1), "[" * 5000, a_try(3, outcome="\ud800"),
+        a_try(2**70),
+    ]  # fmt: skip
+    canaries_of(run, *lines)
+    ran = command(run)
+    assert ran.exit_code == 1
+    assert "Warning: 5 lines of canaries.jsonl are damaged" in ran.output
+    assert len(table_of(run / "export" / "canaries.parquet")) == 2
+    canaries_of(run)
+    assert command(run, "--overwrite").exit_code == 0
+    assert table_of(run / "export" / "canaries.parquet") == []
+
+
 def test_a_file_that_is_there_is_replaced_only_on_demand(run, tmp_path):
     (tmp_path / "out").mkdir()
     other = tmp_path / "out" / "events.parquet"
