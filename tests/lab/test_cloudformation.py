@@ -257,11 +257,15 @@ def test_without_a_name_the_stacks_of_both_kinds_are_listed(stacks):
 @deviates("cloudformation:CreateStack", "takes no final snapshot of a DB cluster, and says so")
 def test_what_the_lab_does_not_do_is_said_before_anything_is_made(stacks):
     kept = {**CLUSTER, "DeletionPolicy": "Snapshot"}
+    output = {"Value": "a", "Export": {"Name": "b"}}
+    exporting = json.dumps({**json.loads(text()), "Outputs": {"A": output}})
     for body, more, why in [
         (text(), {"RoleARN": "arn:aws:iam::123456789012:role/cloud"}, "leave RoleARN out"),
         (text(Cluster=kept), {}, "no final snapshot of Cluster"),
         (text(Q={"Type": "AWS::SQS::Queue"}), {}, "does not do cloudformation:CreateStack with"),
         (text(Topic={**TOPIC, "Properties": {"TopicName": {"Fn::Base64": "a"}}}), {}, "Fn::Base64"),
+        (exporting, {}, "does no exports"),
+        (json.dumps({**json.loads(text()), "Transform": "Own"}), {}, "does no transforms"),
     ]:
         with pytest.raises(ClientError, match=why):
             stacks.create(body, **more)
@@ -269,11 +273,13 @@ def test_what_the_lab_does_not_do_is_said_before_anything_is_made(stacks):
 
 
 @deviates("cloudformation:DescribeStackEvents", "has all events on one page")
-def test_a_change_set_of_such_a_stack_is_not_implemented(stacks):
+def test_what_else_is_asked_of_such_a_stack_is_not_implemented(stacks):
     stacks.create(text())
     assert stacks.events()[0] == (stacks.name, "CREATE_IN_PROGRESS")
     more = {"StackName": stacks.name, "ChangeSetName": "c", "TemplateBody": text()}
     assert refusal(stacks.cloud.create_change_set, **more) == "NotImplemented"
+    assert refusal(stacks.cloud.get_template, StackName=stacks.name) == "NotImplemented"
+    assert refusal(stacks.cloud.list_stacks) == "NotImplemented"
 
 
 WRONG = {
