@@ -62,7 +62,10 @@ class Stacks:
         self._lab = own_lab
 
     def finish(self):
-        return staging.finished(self.client, self.name, lambda: self._lab.pass_time(100))
+        return staging.finished(self.client, self.name, self.pass_time)
+
+    def pass_time(self):
+        self._lab.pass_time(100)
 
     def create(self, body, **more):
         self.cloud.create_stack(StackName=self.name, TemplateBody=body, **more)
@@ -221,6 +224,35 @@ def test_a_stack_can_be_deleted_while_it_is_made(stacks):
     stacks.cloud.create_stack(StackName=stacks.name, TemplateBody=text(Cluster=CLUSTER))
     staging.until(lambda: stacks.clusters())
     assert refusal(stacks.update, body=text()) == "ValidationError"
+    assert stacks.delete() == {}
+    assert stacks.clusters() == {}
+
+
+def test_a_key_stays_as_long_as_its_cluster_cannot_be_deleted(stacks):
+    properties = {**CLUSTER["Properties"], "DeletionProtection": True}
+    protected = {**CLUSTER, "Properties": properties}
+    stacks.create(text(Cluster=protected, Alias=ALIAS))
+    key = stacks.ids()["Key"]
+    failed = stacks.delete()
+    assert failed["StackStatus"] == "DELETE_FAILED"
+    assert "failed to delete: [Cluster]" in failed["StackStatusReason"]
+    assert set(stacks.ids()) == {"Key", "Cluster"}
+    assert stacks.key_state(key) == "Enabled"
+    stacks.client("rds").modify_db_cluster(
+        DBClusterIdentifier=stacks.ids()["Cluster"], DeletionProtection=False
+    )
+    assert stacks.delete() == {}
+    assert stacks.key_state(key) == "PendingDeletion"
+
+
+def test_a_stack_can_be_deleted_while_it_is_rolled_back(stacks):
+    stacks.cloud.create_stack(
+        StackName=stacks.name,
+        TemplateBody=text(Cluster=CLUSTER, Bad={**BAD_ALIAS, "DependsOn": "Cluster"}),
+    )
+    staging.until(lambda: stacks.clusters())
+    stacks.pass_time()
+    staging.until(lambda: (stacks.name, "ROLLBACK_IN_PROGRESS") in stacks.events())
     assert stacks.delete() == {}
     assert stacks.clusters() == {}
 
