@@ -9,6 +9,7 @@ Where to look:
     a request           door (who may ask) → dispatch (who answers) → a service; wire (protocols)
     services            kms/, rds/, scheduler/, cloudtrail, event_bus, secrets_manager, sts, tagging
     IAM                 policy_evaluation, conditions, permissions, trust_policies, policy_simulator
+    stacks              cloudformation/: template (what it says) → stack (makes it) → kinds_of_…
     moto's services     moto_iam, moto_services, unsupported, cloudformation_templates
     what there is       world (all resources), clock
     a cluster's states  aurora (when it becomes inaccessible, when it comes back)

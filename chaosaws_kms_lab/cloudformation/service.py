@@ -18,6 +18,9 @@ __all__ = ["Stacks"]
 OURS = ("AWS::KMS::", "AWS::RDS::")
 """moto's engine would make keys and clusters that the lab does not know."""
 
+LISTS = ("DescribeStacks", "ListStacks")
+"""Operations about all stacks, if none is named."""
+
 OfMoto = Callable[[str], list[dict[str, Any]]]
 """Region → moto's stacks there, as DescribeStacks has them."""
 
@@ -46,7 +49,7 @@ class Stacks:
             if self._find(call.region, name):
                 return True
             return call.operation == "CreateStack" and self._can_make(call)
-        return call.operation == "DescribeStacks" and bool(self.there(call.region))
+        return call.operation in LISTS and bool(self.there(call.region))
 
     def body(self, call: Call) -> Mapping[str, Any]:
         """The template that a call brings; raises AwsError if it is none that the lab makes."""
@@ -59,6 +62,10 @@ class Stacks:
             raise invalid(f"Template format error: {problem}") from None
         if not isinstance(read, Mapping) or not read.get("Resources"):
             raise invalid("Template format error: At least one Resources member must be defined.")
+        exports = any("Export" in each for each in (read.get("Outputs") or {}).values())
+        for what, there in (("exports", exports), ("transforms", "Transform" in read)):
+            if there:
+                raise invalid(f"The lab does no {what} in a template with keys or clusters.")
         for each in read["Resources"].values():
             kind = each.get("Type") if isinstance(each, Mapping) else None
             if kind not in KINDS:

@@ -38,6 +38,8 @@ class Resource:
     made: Made
     keep: bool
     """Whether it stays when the stack goes (DeletionPolicy Retain)."""
+    needs: tuple[str, ...]
+    """The resources that it names."""
     status: str
     at: datetime
 
@@ -112,8 +114,20 @@ class Stack:
         self._start(work)
 
     def _start(self, work: Callable[[], None]) -> None:
-        self._work = threading.Thread(target=work, daemon=True, name=f"stack {self.name}")
+        name = f"stack {self.name}"
+        self._work = threading.Thread(target=self._do, args=(work,), daemon=True, name=name)
         self._work.start()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Does the work; whatever happens, the stack does not stay in progress."""
+        try:
+            work()
+        except Cancelled:
+            pass  # a deletion waits for this thread
+        except Exception:
+            logger.exception("stack %s failed", self.name)
+            ended = self.status.removesuffix("_IN_PROGRESS") + "_FAILED"
+            self._tell_stack(ended, "The lab failed; its log says how.")
 
     # Work
 
@@ -122,8 +136,6 @@ class Stack:
             for logical in self.template.order:
                 self._make(self.template, logical)
             self.outputs = self.template.outputs(self._made())
-        except Cancelled:
-            return
         except FAILURES as problem:
             self._creation_failed(_why(problem))
             return
@@ -149,8 +161,6 @@ class Stack:
             for logical in template.order:
                 self._bring_to(template, logical, changed)
             outputs = template.outputs(self._made())
-        except Cancelled:
-            return
         except FAILURES as problem:
             self._tell_stack("UPDATE_ROLLBACK_IN_PROGRESS", _why(problem))
             wrong = self._undo_update(before, changed)
@@ -200,7 +210,7 @@ class Stack:
         now = self._tell(resource.logical, resource.type, "UPDATE_COMPLETE", resource.made.ref)
         self.resources[resource.logical] = Resource(
             resource.logical, resource.type, properties, resource.made, resource.keep,
-            "UPDATE_COMPLETE", now,
+            resource.needs, "UPDATE_COMPLETE", now,
         )  # fmt: skip
 
     def _undo_update(self, before: dict[str, Resource], changed: list[Resource]) -> str:
@@ -243,16 +253,26 @@ class Stack:
         kind, keep = str(about["Type"]), about.get("DeletionPolicy") == "Retain"
         now = self._tell(logical, kind, status, made.ref, wrong)
         self.resources.pop(logical, None)  # what is made anew comes last
-        self.resources[logical] = Resource(logical, kind, properties, made, keep, status, now)
+        needs = tuple(template.needed_by(logical))
+        self.resources[logical] = Resource(
+            logical, kind, properties, made, keep, needs, status, now
+        )
 
     def _remove_all(self, resources: Iterable[Resource]) -> str:
-        """Removes them in their order, and goes on after a failure; why one stays, or nothing."""
-        failed = []
+        """Removes them in their order; why one stays, or nothing.
+
+        What one that stays needs is left too: a key is not deleted under its cluster.
+        """
+        failed: list[str] = []
+        needed: set[str] = set()
         for each in list(resources):
             try:
-                self._remove(each)
+                if each.logical not in needed:
+                    self._remove(each)
+                    continue
             except FAILURES:
                 failed.append(each.logical)
+            needed.update(each.needs)
         if not failed:
             return ""
         return f"The following resource(s) failed to delete: [{', '.join(failed)}]. "

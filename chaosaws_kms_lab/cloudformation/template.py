@@ -94,7 +94,7 @@ class Template:
                 raise invalid(f"Circular dependency between resources: [{', '.join(path)}]")
             if name in done:
                 return
-            for needed in self._needed_by(name):
+            for needed in self.needed_by(name):
                 yield from visit(needed, (*path, name))
             done.add(name)
             yield name
@@ -103,7 +103,7 @@ class Template:
             if self._is_wanted(name):
                 yield from visit(name, ())
 
-    def _needed_by(self, name: str) -> list[str]:
+    def needed_by(self, name: str) -> list[str]:
         """The wanted resources that a resource names; raises AwsError for what is nowhere."""
         resource = self.resources[name]
         after = resource.get("DependsOn") or []

@@ -13,7 +13,7 @@ from tests.support.chaos import LabAsAws
 from tests.support.labs import program, until
 from tests.support.staging import CLUSTER, NAME, TEMPLATE
 
-pytestmark = pytest.mark.deploy
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(600)]
 
 SPEED = 100.0
 DATA = TEMPLATE.with_name("staging-data.sql")

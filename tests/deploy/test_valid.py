@@ -24,6 +24,7 @@ CHECKS = {
         "--data-transform", "gitlab-ci",
     ],
     "ecs-schedule.yaml": ["cfn-lint"],
+    "staging.yaml": ["cfn-lint"],
     "Dockerfile": ["hadolint"],
     "kubernetes/cronjob.yaml": ["kubernetes-validate", "--strict"],
 }  # fmt: skip
@@ -47,6 +48,7 @@ def test_a_file_is_what_its_format_asks_for(name):
         ("github-actions.yml", "timeout-minutes: 350", "timeout-minutes: [350]"),
         ("gitlab-ci.yml", "interruptible: false", "interruptible: [never]"),
         ("ecs-schedule.yaml", "ScheduleExpression: !Ref When", "Schedule: !Ref When"),
+        ("staging.yaml", "KmsKeyId: !GetAtt Key.Arn", "KmsKeyId: !GetAtt Keys.Arn"),
         ("Dockerfile", "USER 10001", "USER root"),
         ("kubernetes/cronjob.yaml", "concurrencyPolicy: Forbid", "concurrency: Forbid"),
     ],

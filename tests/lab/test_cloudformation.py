@@ -62,7 +62,10 @@ class Stacks:
         self._lab = own_lab
 
     def finish(self):
-        return staging.finished(self.client, self.name, lambda: self._lab.pass_time(100))
+        return staging.finished(self.client, self.name, self.pass_time)
+
+    def pass_time(self):
+        self._lab.pass_time(100)
 
     def create(self, body, **more):
         self.cloud.create_stack(StackName=self.name, TemplateBody=body, **more)
@@ -225,6 +228,35 @@ def test_a_stack_can_be_deleted_while_it_is_made(stacks):
     assert stacks.clusters() == {}
 
 
+def test_a_key_stays_as_long_as_its_cluster_cannot_be_deleted(stacks):
+    properties = {**CLUSTER["Properties"], "DeletionProtection": True}
+    protected = {**CLUSTER, "Properties": properties}
+    stacks.create(text(Cluster=protected, Alias=ALIAS))
+    key = stacks.ids()["Key"]
+    failed = stacks.delete()
+    assert failed["StackStatus"] == "DELETE_FAILED"
+    assert "failed to delete: [Cluster]" in failed["StackStatusReason"]
+    assert set(stacks.ids()) == {"Key", "Cluster"}
+    assert stacks.key_state(key) == "Enabled"
+    stacks.client("rds").modify_db_cluster(
+        DBClusterIdentifier=stacks.ids()["Cluster"], DeletionProtection=False
+    )
+    assert stacks.delete() == {}
+    assert stacks.key_state(key) == "PendingDeletion"
+
+
+def test_a_stack_can_be_deleted_while_it_is_rolled_back(stacks):
+    stacks.cloud.create_stack(
+        StackName=stacks.name,
+        TemplateBody=text(Cluster=CLUSTER, Bad={**BAD_ALIAS, "DependsOn": "Cluster"}),
+    )
+    staging.until(lambda: stacks.clusters())
+    stacks.pass_time()
+    staging.until(lambda: (stacks.name, "ROLLBACK_IN_PROGRESS") in stacks.events())
+    assert stacks.delete() == {}
+    assert stacks.clusters() == {}
+
+
 def test_the_resources_are_made_as_whoever_orders_the_stack(own_lab, stacks):
     client = somebody(own_lab, allow("cloudformation:*"), allow("kms:TagResource"))
     client("cloudformation").create_stack(StackName=stacks.name, TemplateBody=text())
@@ -257,11 +289,15 @@ def test_without_a_name_the_stacks_of_both_kinds_are_listed(stacks):
 @deviates("cloudformation:CreateStack", "takes no final snapshot of a DB cluster, and says so")
 def test_what_the_lab_does_not_do_is_said_before_anything_is_made(stacks):
     kept = {**CLUSTER, "DeletionPolicy": "Snapshot"}
+    output = {"Value": "a", "Export": {"Name": "b"}}
+    exporting = json.dumps({**json.loads(text()), "Outputs": {"A": output}})
     for body, more, why in [
         (text(), {"RoleARN": "arn:aws:iam::123456789012:role/cloud"}, "leave RoleARN out"),
         (text(Cluster=kept), {}, "no final snapshot of Cluster"),
         (text(Q={"Type": "AWS::SQS::Queue"}), {}, "does not do cloudformation:CreateStack with"),
         (text(Topic={**TOPIC, "Properties": {"TopicName": {"Fn::Base64": "a"}}}), {}, "Fn::Base64"),
+        (exporting, {}, "does no exports"),
+        (json.dumps({**json.loads(text()), "Transform": "Own"}), {}, "does no transforms"),
     ]:
         with pytest.raises(ClientError, match=why):
             stacks.create(body, **more)
@@ -269,11 +305,13 @@ def test_what_the_lab_does_not_do_is_said_before_anything_is_made(stacks):
 
 
 @deviates("cloudformation:DescribeStackEvents", "has all events on one page")
-def test_a_change_set_of_such_a_stack_is_not_implemented(stacks):
+def test_what_else_is_asked_of_such_a_stack_is_not_implemented(stacks):
     stacks.create(text())
     assert stacks.events()[0] == (stacks.name, "CREATE_IN_PROGRESS")
     more = {"StackName": stacks.name, "ChangeSetName": "c", "TemplateBody": text()}
     assert refusal(stacks.cloud.create_change_set, **more) == "NotImplemented"
+    assert refusal(stacks.cloud.get_template, StackName=stacks.name) == "NotImplemented"
+    assert refusal(stacks.cloud.list_stacks) == "NotImplemented"
 
 
 WRONG = {

@@ -205,6 +205,28 @@ def test_a_password_is_given_or_managed_and_not_both(there):
     assert len(there.rds.describe_db_clusters()["DBClusters"]) == 1
 
 
+@shows("rds:CreateDBCluster")
+@deviates(
+    "rds:CreateDBCluster",
+    "a master user's secret for which no key is named says no KmsKeyId (AWS: that of "
+    "aws/secretsmanager)",
+)
+@pytest.mark.parametrize("key", [{}, {"MasterUserSecretKmsKeyId": "alias/aws/secretsmanager"}])
+def test_a_password_for_which_no_key_is_named_is_read_whatever_key_is_away(there, key):
+    made = there.rds.create_db_cluster(
+        DBClusterIdentifier="other", MasterUsername="app", ManageMasterUserPassword=True,
+        **key, **ENGINE,
+    )["DBCluster"]  # fmt: skip
+    assert set(made["MasterUserSecret"]) == {"SecretArn", "SecretStatus"}
+    for each in (there.storage, there.secret, there.insights, there.stream):
+        there.kms.disable_key(KeyId=each)
+    secrets = there.lab.client("secretsmanager")
+    said = secrets.get_secret_value(SecretId=made["MasterUserSecret"]["SecretArn"])
+    assert json.loads(said["SecretString"])["username"] == "app"
+    there.rds.delete_db_cluster(DBClusterIdentifier="other", SkipFinalSnapshot=True)
+    assert refusal(secrets.get_secret_value, SecretId=said["ARN"]) == "ResourceNotFoundException"
+
+
 @shows("rds:DeleteDBCluster")
 def test_with_the_cluster_goes_what_it_had(there):
     secret = described(there)["MasterUserSecret"]["SecretArn"]

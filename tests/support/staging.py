@@ -143,7 +143,7 @@ def _as_java(value):
     if isinstance(value, dict):
         return {name.replace("DB", "Db"): _as_java(each) for name, each in value.items()}
     if isinstance(value, datetime):
-        return value.isoformat()  # Step Functions passes JSON on
+        return value.isoformat().replace("+00:00", "Z")  # Step Functions passes JSON on
     return [_as_java(each) for each in value] if isinstance(value, list) else value
 
 
