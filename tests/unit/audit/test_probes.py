@@ -128,7 +128,7 @@ def test_what_somebody_did_before_is_not_taken_for_ours(orders_is_back, kms):
 
 
 def test_of_others_deeds_the_last_ones_count_since_an_instant(lab, kms, monkeypatch):
-    monkeypatch.setattr(probes, "AUDIT_TIMEOUT", 3.0)
+    monkeypatch.setattr(probes, "AUDIT_TIMEOUT", 6.0)
     writer = new_writer(client(lab, "rds"), kms)
     key, name = writer["KmsKeyId"], writer["DBClusterIdentifier"]
     began = datetime.now(UTC) - timedelta(seconds=1)
