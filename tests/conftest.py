@@ -192,7 +192,7 @@ def _common_lab_without_servers() -> Iterator[LocalLab]:
 def stop_after_the_watchdogs(lab: LocalLab) -> None:
     """On a lab that is gone, a watchdog that waits for its cluster would try for hours."""
     end = time.monotonic() + 30
-    while stay := _watchdogs(lab):
+    while stay := watchdogs(lab):
         if time.monotonic() > end:
             for each in stay:
                 each.kill()
@@ -202,7 +202,7 @@ def stop_after_the_watchdogs(lab: LocalLab) -> None:
     lab.stop()
 
 
-def _watchdogs(lab: LocalLab) -> list[psutil.Process]:
+def watchdogs(lab: LocalLab) -> list[psutil.Process]:
     """Those that are on this lab."""
     found = []
     for process in psutil.process_iter():

@@ -94,9 +94,9 @@ def test_a_run_that_is_killed_leaves_the_key_as_before(aws, name, moment):
     running = lab_as_aws.chaos.start_run(experiment(EXPERIMENTS[name]))
     running.until_said(MOMENTS[moment])
     running.signal(signal.SIGKILL)
-    running.wait(5)
+    running.wait(60)
     until(lambda: key_as_it_is(lab_as_aws) == before, timeout=20, every=0.2)
-    until(lambda: not running.left(), timeout=60, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     until(lambda: lab_as_aws.cluster_status() == "available", timeout=60, every=0.2)
     assert at_most_its_schema_is_left(lab_as_aws)
 
@@ -199,9 +199,9 @@ def test_the_watchdog_of_a_killed_run_imports_the_material(aws, name, moment):
     running = lab_as_aws.chaos.start_run(experiment(OF_ITS_OWN[name]))
     running.until_said(MOMENTS[moment].replace("wait-for-recovery", "see-it-recover"), 90)
     running.signal(signal.SIGKILL)
-    running.wait(5)
+    running.wait(60)
     until(lambda: has_its_material(lab_as_aws), timeout=20, every=0.2)
-    until(lambda: not running.left(), timeout=60, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     rds = lab_as_aws.client("rds")
     statuses = {each["Status"] for each in rds.describe_db_clusters()["DBClusters"]}
     assert statuses == {"available"}
@@ -219,9 +219,9 @@ def test_a_run_that_waits_for_the_expiry_and_is_killed_leaves_no_expiry(aws):
     running.until_said("Action: let-the-material-expire", 90)
     until(lambda: made(lab_as_aws)["ExpirationModel"] == "KEY_MATERIAL_EXPIRES", timeout=20)
     running.signal(signal.SIGKILL)
-    running.wait(5)
+    running.wait(60)
     until(lambda: has_its_material(lab_as_aws), timeout=20, every=0.2)
-    until(lambda: not running.left(), timeout=60, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.chaos.kms("restore").status == 0
 
 
@@ -257,7 +257,7 @@ def test_material_that_kms_does_not_take_back_fails_the_run_until_somebody_resto
     assert ran.status == 1
     said = ran.summary["reasons"]
     assert any("ImportKeyMaterial failed with KMSInternal" in each for each in said)
-    until(lambda: not running.left(), timeout=60, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.chaos.kms("restore").status == 0
     assert nothing_is_left(lab_as_aws)
 

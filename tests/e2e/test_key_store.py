@@ -178,9 +178,9 @@ def test_the_watchdog_of_a_killed_run_brings_back_the_clusters_under_other_keys(
     running = lab_as_aws.chaos.start_run(EXPERIMENT, CHAOS_BLAST_RADIUS="3")
     running.until_said(MOMENTS.get(moment, moment), 120)
     running.signal(signal.SIGKILL)
-    running.wait(5)
+    running.wait(60)
     until(lambda: state(lab_as_aws) == "CONNECTED", timeout=60, every=0.2)
-    until(lambda: not running.left(), timeout=120, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.cluster_status() == "available"
     assert lab_as_aws.cluster_status(cluster["DBClusterIdentifier"]) == "available"
     assert at_most_its_schema_is_left(lab_as_aws)
@@ -198,7 +198,7 @@ def test_the_switch_connects_the_store_when_the_whole_machine_is_gone(aws):
     (its,) = watchdogs_of(running)
     its.kill()
     running.signal(signal.SIGKILL)
-    running.wait(5)
+    running.wait(60)
     assert state(lab_as_aws) == "DISCONNECTED"
     until(lambda: state(lab_as_aws) == "CONNECTED", timeout=150, every=1)
     restored = lab_as_aws.chaos.kms("restore")

@@ -22,9 +22,9 @@ def killed(tmp_path_factory):
     running = lab_as_aws.chaos.start_run(CHAOS_REPORT_FILES="all")
     running.until_said("Action: hold-the-outage")
     running.signal(signal.SIGKILL)
-    running.wait(5)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
-    until(lambda: not running.left(), timeout=15, every=0.2)
+    running.wait(60)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
+    until(lambda: not running.left(), every=0.2)
     (folder,) = (lab_as_aws.chaos.folder / "reports").glob("*/*/")
     yield folder
     lab_as_aws.lab.stop()

@@ -238,7 +238,7 @@ def test_a_lab_that_dies_ends_the_run(tmp_path):
     ran = running.wait(60)
     assert ran.status == 1
     assert ran.summary["verdict"] == "failed"
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
 
 
 @pytest.mark.soak

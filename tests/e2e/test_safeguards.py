@@ -53,9 +53,9 @@ def elsewhere(lab_as_aws, tmp_path):
 def test_a_killed_runs_watchdog_puts_everything_back_and_restore_drops_its_schema(aws):
     lab_as_aws = aws(profile="documented")
     running = killed_in(lab_as_aws)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
     until(lambda: lab_as_aws.cluster_status() == "available")
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert only_its_schema_is_left(lab_as_aws)
     (log,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.watchdog.log")
     assert "the key is back" in log.read_text()
@@ -70,7 +70,7 @@ def test_a_run_that_hangs_is_not_waited_for(aws):
     until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGSTOP)
     try:
-        until(lambda: lab_as_aws.key_state() == "Enabled", timeout=40)
+        until(lambda: lab_as_aws.key_state() == "Enabled")
         until(lambda: "Nothing to put back: " in lab_as_aws.chaos.kms("restore").output)
     finally:
         running.signal(signal.SIGCONT)
@@ -131,7 +131,7 @@ def test_a_second_run_on_this_machine_is_refused(aws):
 def test_restore_works_from_the_schedules_alone(aws, tmp_path):
     lab_as_aws = aws(profile="documented")
     running = killed_in(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.key_state() == "Disabled"
     there = elsewhere(lab_as_aws, tmp_path)
     shown = lab_as_aws.chaos.kms("restore", "--dry-run", **there)
@@ -150,7 +150,7 @@ def test_restore_works_from_the_schedules_alone(aws, tmp_path):
 def test_restore_works_from_a_file_that_was_copied(aws, tmp_path):
     lab_as_aws = aws()
     running = killed_in(lab_as_aws, watchdog=False)
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     (entry,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
     copied = tmp_path / "copied.json"
     shutil.copy(entry, copied)
@@ -171,7 +171,7 @@ def test_a_cluster_that_is_not_back_leaves_switch_and_watchdog_and_says_so(aws):
     assert ran.status == 1
     assert "and the switch stays armed" in " ".join(ran.summary["reasons"])
     assert "the watchdog sees to the cluster's return" in ran.output
-    until(lambda: not running.left(), 15, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.cluster_status() == "available"
     assert schedules(lab_as_aws) == []
     assert at_most_its_schema_is_left(lab_as_aws)
@@ -203,8 +203,8 @@ def test_what_the_run_could_not_put_back_its_watchdog_does(aws):
     assert "the watchdog goes on putting the key back" in ran.output
     assert lab_as_aws.key_state() == "Disabled"
     misbehaviours.clear()
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=30)
-    until(lambda: not running.left(), timeout=15, every=0.2)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
+    until(lambda: not running.left(), every=0.2)
     assert at_most_its_schema_is_left(lab_as_aws)
 
 
@@ -231,7 +231,7 @@ def test_restore_lets_nothing_keep_it_from_the_key(aws, tmp_path):
     """A damaged entry beside, settings that are wrong, and nobody who hears what it says."""
     lab_as_aws = aws(profile="documented")
     running = killed_in(lab_as_aws, watchdog=False)
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     state = lab_as_aws.chaos.folder / "state" / "chaosaws-kms"
     (state / "damaged-1.json").write_text("{")
     env = {**os.environ, **lab_as_aws.chaos.env, "CHAOS_CLUSTER_ID": "", "CHAOS_RTO": "soon"}
@@ -251,7 +251,7 @@ def test_an_old_entry_does_not_enable_the_key_of_the_run_that_holds_it_now(aws, 
     lab_as_aws = aws()
     role = switch_role(lab_as_aws)
     old = killed_in(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=role)
-    until(lambda: not old.left(), timeout=5, every=0.2)
+    until(lambda: not old.left(), every=0.2)
     (entry,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.json")
     kept = tmp_path / "kept.json"
     shutil.copy(entry, kept)
@@ -263,7 +263,7 @@ def test_an_old_entry_does_not_enable_the_key_of_the_run_that_holds_it_now(aws, 
     assert "holds this key now" in restored.output
     assert lab_as_aws.key_state() == "Disabled"
     now.signal(signal.SIGKILL)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=10)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
 
 
 BARE = {
@@ -286,9 +286,9 @@ def test_an_experiment_without_our_control_has_the_safeguards_too(aws, tmp_path)
     running.until_said("If this run dies the key is put back by: a watchdog")
     until(lambda: lab_as_aws.key_state() == "Disabled")
     running.signal(signal.SIGKILL)
-    running.wait(5)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
-    until(lambda: not running.left(), timeout=10, every=0.2)
+    running.wait(60)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
+    until(lambda: not running.left(), every=0.2)
     assert nothing_is_left(lab_as_aws)
 
 
@@ -312,9 +312,9 @@ def test_a_watchdog_needs_no_journal_that_it_has_once_read(aws):
     running.until_said(MOMENTS["hold"])
     shutil.rmtree(lab_as_aws.chaos.folder / "state")
     running.signal(signal.SIGKILL)
-    running.wait(5)
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
-    until(lambda: not running.left(), timeout=15, every=0.2)
+    running.wait(60)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.cluster_status() == "available"
 
 

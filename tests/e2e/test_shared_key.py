@@ -65,7 +65,7 @@ def test_the_watchdog_of_a_killed_run_brings_both_back(aws):
     lab_as_aws = aws(profile="documented", clusters=2)
     running = killed(lab_as_aws)
     assert both_are_back(lab_as_aws)
-    until(lambda: not running.left(), timeout=20, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     (log,) = (lab_as_aws.chaos.folder / "state" / "chaosaws-kms").glob("*.watchdog.log")
     for each in BOTH:
         assert f"the cluster {each} was started" in log.read_text()
@@ -81,7 +81,7 @@ def test_the_watchdog_of_a_killed_run_brings_both_back(aws):
 def test_restore_brings_both_back(aws):
     lab_as_aws = aws(profile="documented", clusters=2)
     running = killed(lab_as_aws, watchdog=False)
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     shown = lab_as_aws.chaos.kms("restore", "--dry-run")
     for each in BOTH:
         assert f"would start the cluster {each} if it is without its key" in shown.output
@@ -95,7 +95,7 @@ def test_restore_brings_both_back(aws):
 def test_restore_brings_both_back_from_the_schedules_alone(aws, tmp_path):
     lab_as_aws = aws(profile="documented", clusters=2)
     running = killed(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     key_id = lab_as_aws.key.rpartition("/")[2]
     assert schedules(lab_as_aws) == [f"start-2-{key_id}", f"start-{key_id}", f"undo-{key_id}"]
     elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}
@@ -111,7 +111,7 @@ def test_the_switch_alone_brings_both_back(aws):
     """Nothing of the run is left: AWS itself calls EnableKey, and StartDBCluster of each."""
     lab_as_aws = aws(profile="documented", clusters=2, CHAOS_MAX_KEY_UNUSABLE="15")
     running = killed(lab_as_aws, watchdog=False, CHAOS_SWITCH_ROLE=switch_role(lab_as_aws))
-    until(lambda: not running.left(), 5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert lab_as_aws.key_state() == "Disabled"
     until(lambda: lab_as_aws.key_state() == "Enabled", 150, every=0.5)
     until(lambda: statuses(lab_as_aws) == {"available"}, 330, every=0.5)
@@ -124,7 +124,7 @@ def test_the_switch_alone_brings_both_back(aws):
 def test_a_cluster_that_cannot_be_started_does_not_keep_the_other(aws):
     lab_as_aws = aws(profile="documented", clusters=2)
     running = killed(lab_as_aws, watchdog=False)
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     misbehaviours = Misbehaviours.of(lab_as_aws.lab)
     misbehaviours.order(kind="expired-token", service="rds", operation="StartDBCluster", count=1)
     restored = lab_as_aws.chaos.kms("restore")
@@ -153,7 +153,7 @@ def test_a_run_that_waits_in_vain_for_the_second_alone_fails_and_its_watchdog_go
     assert "orders: " not in said
     assert "the cluster carts is starting: `chaos kms restore` starts it, and the switch" in said
     assert both_are_back(lab_as_aws, 90)
-    until(lambda: not running.left(), 20, every=0.2)
+    until(lambda: not running.left(), every=0.2)
     assert schedules(lab_as_aws) == []
 
 

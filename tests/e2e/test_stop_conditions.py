@@ -80,7 +80,7 @@ def test_an_alarm_that_goes_off_ends_the_run_and_the_key_is_back_in_seconds(aws)
     put_alarm(lab_as_aws.client("cloudwatch"), "checkout-latency")
     running = in_the_hold(lab_as_aws)
     set_alarm(lab_as_aws, "checkout-latency")
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=8)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
     ran = not_waited_for(running)
     aborted(ran, "the CloudWatch alarm checkout-latency went off")
     assert "Stopped by the CloudWatch alarm checkout-latency went off: the key is" in ran.output
@@ -143,7 +143,7 @@ def test_a_journal_that_vanishes_keeps_no_key_away(aws):
     lab_as_aws = aws(speed=AT_ONCE)
     running = before_the_hold(lab_as_aws)
     shutil.rmtree(lab_as_aws.chaos.folder / "state")
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=8)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
     aborted(not_waited_for(running), "the entry of the undo journal is gone")
     assert nothing_is_left(lab_as_aws)
 
@@ -226,7 +226,7 @@ def test_a_safeguard_of_chaosaddons_that_fails_ends_the_run_with_the_key_back(aw
     running.until_said(MOMENTS["hold"])
     wrong.touch()
     running.until_said("Safeguard 'all-is-well' triggered the end")
-    until(lambda: lab_as_aws.key_state() == "Enabled", timeout=5)
+    until(lambda: lab_as_aws.key_state() == "Enabled")
     aborted(not_waited_for(running), "SIGUSR1")
     assert lab_as_aws.mutating_calls()[:2] == ["DisableKey", "EnableKey"]
-    until(lambda: not running.left(), timeout=5, every=0.2)
+    until(lambda: not running.left(), every=0.2)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.forked_labs import new_lab
 from tests.support.identities import document
-from tests.support.labs import FAST, client, program, until
+from tests.support.labs import FAST, client, mostly_soak, program, until
 
 ACCOUNT = "123456789012"
 ALLOW = {"Effect": "Allow", "Resource": "*"}
@@ -155,11 +155,14 @@ def test_a_stack_with_a_proxy_is_refused_in_plain_words(lab):
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [
-        ("throttling", "(ThrottlingException)"),
-        ("expired-token", "(ExpiredTokenException)"),
-        ("cut", "Connection was closed"),
-    ],
+    mostly_soak(
+        [
+            ("throttling", "(ThrottlingException)"),
+            ("expired-token", "(ExpiredTokenException)"),
+            ("cut", "Connection was closed"),
+        ],
+        lambda case: case[0] == "throttling",
+    ),
 )
 def test_a_fault_that_was_ordered_is_what_the_cli_meets(lab, kms, key, kind, said):
     order = [

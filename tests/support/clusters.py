@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,31 @@ def new_writer(rds: Any, kms: Any | None = None, **params: Any) -> dict[str, Any
     up(rds, new_instance(rds, cluster))
     becomes(rds, cluster, AVAILABLE)
     return described(rds, cluster)
+
+
+def shared_writer(rds: Any, kms: Any, made: list[dict[str, Any]]) -> dict[str, Any]:
+    """A cluster that tests share as long as each leaves it whole: available, with a writer and
+    perhaps a reader, under a key that is enabled. It is `made`, or a new one is put there.
+
+    It has no table `kept`; `since` is the instant (monotonic ns) from which on it is the test's.
+    """
+    if not (made and _whole(rds, kms, made[0])):
+        made[:] = [new_writer(rds, kms)]
+    found = described(rds, made[0])
+    with connect(found) as session:
+        session.execute("DROP TABLE IF EXISTS kept")
+    return found | {"since": time.monotonic_ns()}
+
+
+def _whole(rds: Any, kms: Any, cluster: dict[str, Any]) -> bool:
+    found, name = described(rds, cluster), cluster["DBClusterIdentifier"]
+    roles = {m["DBInstanceIdentifier"]: m["IsClusterWriter"] for m in found["DBClusterMembers"]}
+    return bool(
+        found["Status"] == AVAILABLE
+        and roles in ({f"{name}-1": True}, {f"{name}-1": True, f"{name}-2": False})
+        and all(instance_status(rds, instance) == AVAILABLE for instance in roles)
+        and kms.describe_key(KeyId=cluster["KmsKeyId"])["KeyMetadata"]["Enabled"]
+    )
 
 
 def up(rds: Any, instance: str) -> None:

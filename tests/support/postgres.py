@@ -18,7 +18,7 @@ from chaosaws_kms_lab.data_plane import PORTS, Binaries, Postgres
 from chaosaws_kms_lab.processes import freeze_trees, kill_everything_in
 from tests.support.labs import scratch
 
-RATE = 200.0
+RATE = 100.0
 
 
 TRUST = "host all all 127.0.0.0/8 trust\n"

@@ -183,7 +183,7 @@ def test_events_that_cannot_be_read_are_said_once_and_nothing_else_waits_for_the
     misbehaviours.clear()
     misbehaviours.order(kind="delay", service="rds", operation="DescribeEvents", seconds=2)
     before = asked(lab, "DescribeDBClusters")
-    until(lambda: asked(lab, "DescribeDBClusters") > before + 5, timeout=8)
+    until(lambda: asked(lab, "DescribeDBClusters") > before + 5)
     assert seen(run, EventName.STATUS_UNKNOWN) == []
 
 
@@ -369,12 +369,12 @@ def test_a_look_that_lasts_is_not_waited_for_long_and_changes_nothing_after_the_
     name = put(cloudwatch)
     watcher = watching(name)
     order = {"service": "cloudwatch", "operation": "DescribeAlarms"}
-    misbehaviours.order(kind="delay", seconds=1.5, **order)
+    misbehaviours.order(kind="delay", seconds=5, **order)
     time.sleep(0.5)
     go_off(cloudwatch, name)
     began = time.monotonic()
     watcher.stop()
-    assert time.monotonic() - began < 1
-    time.sleep(1.5)
+    assert time.monotonic() - began < 4
+    time.sleep(5)
     assert seen(run, EventName.ALARM, state="ALARM") == []
     watcher.stop()

@@ -112,10 +112,10 @@ def test_a_silence_that_passes_is_let_be_and_one_that_lasts_is_not(
 def test_a_silence_is_counted_from_the_last_answer(
     lab, cloudwatch, watching, run, signals, monkeypatch
 ):
-    monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 0.5)
+    monkeypatch.setattr(stop_conditions, "UNREADABLE_FOR", 4.0)
     name, misbehaviours = put(cloudwatch), Misbehaviours.of(lab)
     watching(name)
-    time.sleep(0.7)
+    time.sleep(4.2)
     order = {"service": "cloudwatch", "operation": "DescribeAlarms", "count": 1}
     misbehaviours.order(kind="expired-token", **order)
     before = _asked(lab)

@@ -212,6 +212,7 @@ def test_a_load_logs_in_anew_with_a_password_that_was_rotated_while_it_ran(
     shop.postgres.kill()
     time.sleep(0.5)
     shop.postgres.start()
+    shop.postgres.wait_until_ready(60)
     load.wait_until_steady(0.5, 0.99, 60, Observer())
     write_rows(load.config.folder, load.config.name, load.rows(5))
     load.stop()
@@ -351,6 +352,7 @@ def test_a_load_logs_in_anew_after_its_first_token_has_expired(gate, kept, start
     postgres.kill()
     time.sleep(0.5)
     postgres.start()
+    postgres.wait_until_ready(60)
     load.wait_until_steady(0.5, 0.99, 60, Observer())
     assert gate.refused == []
     load.stop()

@@ -196,7 +196,7 @@ def test_a_tag_is_waited_for_that_may_not_show_yet(door, kms, monkeypatch):
     now = datetime.now(UTC)
     made = ledger(asked("key", "chaos-k", at=now.isoformat()), run="without-any-key")
     assert quick(door, made) == []
-    assert 3.0 < (datetime.now(UTC) - now).total_seconds() < 15
+    assert 3.0 < (datetime.now(UTC) - now).total_seconds() < 60
 
 
 def test_what_is_not_of_the_run_is_not_touched_whoever_names_it(door, rds, kms):

@@ -13,7 +13,8 @@ from tests.support.postgres import freeze
 from tests.support.records import arrivals
 
 ASKING = """
-from locust import events
+from gevent import monkey
+monkey.patch_all()
 import gevent, psycopg, sys, time
 from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlinePassed
 from chaosaws_kms_ext.loadgen.client.load_connection import LoadConnection

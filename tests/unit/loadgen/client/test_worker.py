@@ -21,7 +21,7 @@ from pathlib import Path
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 folder = Path(sys.argv[2])
-load = Load(LoadConfig(database=sys.argv[1], rate=200, users=8, writes=True, deadline=1.0,
+load = Load(LoadConfig(database=sys.argv[1], rate=100, users=8, writes=True, deadline=1.0,
                        folder=folder, log=folder / "log", workers=2, master=sys.argv[3]))
 load.start()
 load.wait_for_workers(40, Observer())
