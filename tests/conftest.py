@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from hypothesis import settings
 
@@ -32,6 +31,7 @@ from tests.support.labs import (
     client,
     scratch,
     scratch_reaper,
+    watchdogs,
 )
 from tests.support.models import models_once
 from tests.support.rewritten import rewrite_once
@@ -200,20 +200,6 @@ def stop_after_the_watchdogs(lab: LocalLab) -> None:
             raise AssertionError(f"watchdogs that stayed: {stay}")
         time.sleep(0.1)
     lab.stop()
-
-
-def watchdogs(lab: LocalLab) -> list[psutil.Process]:
-    """Those that are on this lab."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if (
-                "undo.watchdog" in " ".join(process.cmdline())
-                and process.environ().get("AWS_ENDPOINT_URL") == lab.endpoint
-                and process.status() != psutil.STATUS_ZOMBIE
-            ):
-                found.append(process)
-    return found
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import shutil
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import psycopg
 import pytest
 from botocore.config import Config
@@ -129,4 +131,18 @@ def program(name: str) -> str:
             return str(carried)
     found = shutil.which(name)
     assert found, f"{name} is not installed"
+    return found
+
+
+def watchdogs(lab: LocalLab) -> list[psutil.Process]:
+    """Those that are on this lab."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if (
+                "undo.watchdog" in " ".join(process.cmdline())
+                and process.environ().get("AWS_ENDPOINT_URL") == lab.endpoint
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(process)
     return found

@@ -20,10 +20,9 @@ from chaosaws_kms_ext.aws.cloudtrail import EventHistory, Logged
 from chaosaws_kms_ext.history import Event, EventName
 from chaosaws_kms_ext.kms import actions as kms_actions
 from chaosaws_kms_ext.settings import Settings
-from tests.conftest import watchdogs
 from tests.support.clusters import AVAILABLE, becomes, new_writer
 from tests.support.forked_labs import new_lab
-from tests.support.labs import client, until
+from tests.support.labs import client, until, watchdogs
 
 pytestmark = pytest.mark.no_servers
 
