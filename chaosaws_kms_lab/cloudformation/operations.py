@@ -31,10 +31,10 @@ def create_stack(stacks: Stacks, call: Call) -> dict[str, Any]:
     params, name = call.params, call.params["StackName"]
     if stacks.named(call.region, name) or stacks.of_moto(call.region, name):
         raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
-    if "RoleARN" in params:
-        raise invalid("The lab makes the resources of a stack as whoever calls: leave RoleARN out.")
+    if params.get("OnFailure") == "DELETE":
+        raise invalid("The lab keeps a stack whose creation failed: leave OnFailure DELETE out.")
     arn = f"arn:aws:cloudformation:{call.region}:{ACCOUNT}:stack/{name}/{uuid.uuid4()}"
-    template = _template(stacks, call, arn, name, {})
+    template = _template(stacks, call, arn, name)
     rolls_back = params.get("OnFailure", "ROLLBACK") != "DO_NOTHING"
     stack = Stack(
         id=arn,
@@ -58,7 +58,7 @@ def update_stack(stacks: Stacks, call: Call) -> dict[str, Any]:
     stack = stacks.get(call.region, call.params["StackName"])
     if stack.status not in UPDATABLE:
         raise invalid(f"Stack:{stack.id} {UNCHANGEABLE.format(status=stack.status)}")
-    template = _template(stacks, call, stack.id, stack.name, stack.template.given)
+    template = _template(stacks, call, stack.id, stack.name, stack.template)
     if template.is_as(stack.template):
         raise invalid("No updates are to be performed.")
     stack.update(template, stacks.clients_of(call))
@@ -139,19 +139,20 @@ OPERATIONS: dict[str, Callable[[Stacks, Call], dict[str, Any]]] = {
 
 
 def _template(
-    stacks: Stacks, call: Call, arn: str, name: str, before: Mapping[str, str]
+    stacks: Stacks, call: Call, arn: str, name: str, before: Template | None = None
 ) -> Template:
     """The template of a request with its parameters; raises AwsError for one that cannot be."""
+    if "RoleARN" in call.params:
+        raise invalid("The lab makes the resources of a stack as whoever calls: leave RoleARN out.")
     given: dict[str, str] = {}
     for each in call.params.get("Parameters") or []:
         key = each["ParameterKey"]
-        if each.get("UsePreviousValue"):
-            if key not in before:
-                continue  # its default
-            given[key] = before[key]
-        else:
+        if not each.get("UsePreviousValue"):
             given[key] = each.get("ParameterValue", "")
-    body = stacks.body(call)
+        elif before and key in before.given:  # else its default
+            given[key] = before.given[key]
+    again = before is not None and call.params.get("UsePreviousTemplate")
+    body = before.body if before and again else stacks.body(call)
     _check_capabilities(body, call)
     for logical, each in (body.get("Resources") or {}).items():
         if each.get("Type") == FINAL_SNAPSHOT and each.get("DeletionPolicy") not in (

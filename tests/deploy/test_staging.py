@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.support import staging
+from tests.support import staging, state_machines
 from tests.support.chaos import LabAsAws
 from tests.support.labs import program, until
 from tests.support.staging import CLUSTER, NAME, TEMPLATE
@@ -68,7 +68,7 @@ def copied(lab_as_aws, monkeypatch, stack):
     role = resource(lab_as_aws, "CopyRole")
     machine = staging.outputs(stack)["Copy"]
     with staging.as_people_assume_it(lab_as_aws, role) as credentials:
-        status, history = staging.executed(lab_as_aws, monkeypatch, machine, credentials)
+        status, history = state_machines.executed(lab_as_aws, monkeypatch, machine, credentials)
     assert status == "SUCCEEDED", history[-1]
     return copies(lab_as_aws)
 

@@ -208,6 +208,16 @@ def test_an_update_that_fails_is_undone(stacks):
     assert stacks.aliases() == []
 
 
+def test_an_update_may_be_of_parameters_alone(stacks):
+    stacks.create(text(Cluster=CLUSTER))
+    stacks.cloud.update_stack(
+        StackName=stacks.name, UsePreviousTemplate=True, Parameters=parameters(Most="2")
+    )
+    assert stacks.finish()["StackStatus"] == "UPDATE_COMPLETE"
+    (cluster,) = stacks.clusters().values()
+    assert cluster["ServerlessV2ScalingConfiguration"]["MaxCapacity"] == 2
+
+
 def test_what_cannot_be_changed_is_made_anew_and_the_old_one_goes(stacks):
     stacks.create(text(Alias=ALIAS))
     had = stacks.ids()
@@ -293,6 +303,7 @@ def test_what_the_lab_does_not_do_is_said_before_anything_is_made(stacks):
     exporting = json.dumps({**json.loads(text()), "Outputs": {"A": output}})
     for body, more, why in [
         (text(), {"RoleARN": "arn:aws:iam::123456789012:role/cloud"}, "leave RoleARN out"),
+        (text(), {"OnFailure": "DELETE"}, "leave OnFailure DELETE out"),
         (text(Cluster=kept), {}, "no final snapshot of Cluster"),
         (text(Q={"Type": "AWS::SQS::Queue"}), {}, "does not do cloudformation:CreateStack with"),
         (text(Topic={**TOPIC, "Properties": {"TopicName": {"Fn::Base64": "a"}}}), {}, "Fn::Base64"),
