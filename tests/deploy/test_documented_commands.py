@@ -38,6 +38,7 @@ LABS = {
 """What a block names, and the lab that it needs."""
 
 ON_AWS = re.compile(r"CHAOS_TARGET=aws|doctor --all|^aws ", re.MULTILINE)
+PROCESSES = re.compile(r"CHAOS_LOAD_PROCESSES=(\d+)")
 COMMAND = re.compile(r"(?:[A-Z_]+=\S* )*chaos ")
 STATUS = re.compile(r"# exit (\d+)")
 """What a page says of how a command ends; else it has to end with 0."""
@@ -131,18 +132,24 @@ def environment(here):
 
 @pytest.fixture
 def workers():
-    """Starts as many remote workers of a load as its run waits for."""
+    """Starts as many remote workers of a load as its run waits for, by deploy/workers/ssh.sh."""
     started = []
 
     def start(text, here, its):
-        for _ in range(int(re.search(r"CHAOS_LOAD_PROCESSES=(\d+)", text)[1])):
-            command = [program("chaos"), "kms", "load-worker", MASTER]
-            started.append(subprocess.Popen(command, cwd=here, env=its, stderr=subprocess.DEVNULL))
+        machines = [f"machine-{n}" for n in range(int(PROCESSES.search(text)[1]))]
+        ssh = here / "ssh"
+        ssh.write_text('#!/bin/sh\necho "$1" >> machines\nshift\nexec "$@"\n')
+        ssh.chmod(0o755)
+        command = ["sh", str(ROOT / "deploy" / "workers" / "ssh.sh"), MASTER, *machines]
+        started.append(subprocess.Popen(command, cwd=here, env={**its, "SSH": str(ssh)}))
+        asked = here / "machines"
+        asked.touch()
+        until(lambda: sorted(asked.read_text().split()) == machines)
 
     yield start
     for each in started:
-        each.kill()
-        each.wait()
+        each.terminate()
+        each.wait(30)
 
 
 @pytest.fixture
