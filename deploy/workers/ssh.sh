@@ -1,6 +1,6 @@
 #!/bin/sh
 # Workers of one load on machines that ssh reaches, one for each name, until the load ends or Ctrl-C:
-# sh ssh.sh 10.0.0.5:5557 user@machine-1 user@machine-2
+# sh deploy/workers/ssh.sh 10.0.0.5:5557 user@machine-1 user@machine-2
 # There have to be the package, and the database's password (~/.pgpass). CHAOS is how it is called there.
 set -eu
 

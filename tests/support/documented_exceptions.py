@@ -10,6 +10,7 @@ ELSEWHERE = {
     "pytest experiments/": "Makefile",
     "chaos kms watch": "tests/unit/cli/test_watch.py",
     "chaos kms load-worker": "tests/deploy/test_documented_commands.py",
+    "sh deploy/workers/ssh.sh": "tests/deploy/test_documented_commands.py",
     "chaos kms lab": "tests/lab/test_tutorial.py",
     "sh docs/tutorial.sh": "tests/lab/test_tutorial.py",
     "chaos run experiments/watch-only.json": "tests/e2e/test_watch.py",
@@ -35,5 +36,5 @@ def why_not_run(command: str) -> str | None:
     return None
 
 
-BEGINS = ("chaos kms lab", "chaos kms load-worker", *NOT_RUN)
+BEGINS = ("chaos kms lab", "chaos kms load-worker", "sh deploy/workers/ssh.sh", *NOT_RUN)
 """Those of which any arguments are meant."""
