@@ -25,9 +25,9 @@ TOOLS = (
 """What the tests need beside what is tried. Not the AWS CLI: it wants a boto3 of its own."""
 
 CORE = (
-    "tests/unit/checkers/test_outage.py", "tests/unit/history/test_reader.py", "tests/unit/settings",
-    "tests/unit/report/test_screen.py", "tests/unit/report/page",
-    "tests/unit/report/live/test_process.py", "tests/unit/cli/test_runs.py",
+    "tests/unit/checkers/test_outage.py", "tests/unit/cli/test_runs.py",
+    "tests/unit/history/test_reader.py", "tests/unit/report/live/test_process.py",
+    "tests/unit/report/page", "tests/unit/report/test_screen.py", "tests/unit/settings",
 )  # fmt: skip
 LAB = (
     "tests/unit/aws", "tests/unit/guard", "tests/unit/loadgen/test_process.py",
