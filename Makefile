@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak browser pictures bench deploy-check site release lowest newest lint docs policies clean
+.PHONY: gameday test soak browser pictures bench deploy-check site release lowest newest wheels sizes lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -58,6 +58,13 @@ release: $(READY)  ## dist/: wheel and source, each installed from nothing and t
 lowest newest: $(READY)  ## the lowest and the newest versions of what is needed: installed from nothing, and tried
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
 	$(BIN)/python tools/versions.py $@
+
+wheels: $(READY)  ## which pinned version has no wheel for macOS
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python tools/wheels.py
+
+sizes: $(READY)  ## what each part of an installation takes: docs/systems.md
+	$(BIN)/python tools/sizes.py
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.report.schemas import SCHEMAS
 from chaosaws_kms_ext.report.summary import HEADER
 from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_lab import aurora
 
 FOLDER = Path(__file__).parent
 MADE = "<!-- Made from the code by `make docs`: do not edit. -->\n"
@@ -74,6 +76,13 @@ COMMANDS = """\
 
 `chaos kms COMMAND`. Completion in the shell is Chaos Toolkit's:
 `eval "$(_CHAOS_COMPLETE=bash_source chaos)"`, or `zsh_source`, `fish_source`.
+"""
+
+STATES = """\
+# The states of a database without its key
+
+The lab's own tables, from which it acts: what time does, what a call does, and how long each takes
+(AWS seconds). What of it AWS documents, and what was only seen: [what Aurora does](aurora.md).
 """
 
 MODULES = (
@@ -148,6 +157,34 @@ def summary() -> str:
     return f"{MADE}{SUMMARY}{''.join(rows)}{OBJECTIVES}{''.join(objectives)}"
 
 
+def states() -> str:
+    """The lab's transitions, as its code has them."""
+    parts = [MADE, STATES, "\n## With time\n\n| from | its key is | after | becomes | servers |\n"]
+    parts.append("|---|---|---|---|---|\n")
+    for each in aurora.TRANSITIONS:
+        kind = {None: "", True: ", if it can be stopped", False: ", if it cannot be stopped"}
+        after = f"`{each.after}`" if each.after else "its servers are ready"
+        parts.append(
+            f"| `{each.phase}` | {each.key}{kind[each.recoverable]} | {after} | `{each.becomes}` | "
+            f"{_effects(each.effects)} |\n"
+        )
+    parts.append("\n## By a call\n\n| from | call | becomes | servers |\n|---|---|---|---|\n")
+    for (phase, call), (becomes, effects) in aurora.REQUESTS.items():
+        parts.append(f"| `{phase}` | {call} | `{becomes}` | {_effects(effects)} |\n")
+    names = [each.name for each in fields(aurora.Profile)]
+    parts.append(f"\n## How long\n\n| AWS seconds | {' | '.join(aurora.PROFILES)} |\n")
+    parts.append("|---|" + "---|" * len(aurora.PROFILES) + "\n")
+    for name in names:
+        took = [getattr(each, name) for each in aurora.PROFILES.values()]
+        shown = [f"{each:g}" if each is not None else "never by itself" for each in took]
+        parts.append(f"| `{name}` | {' | '.join(shown)} |\n")
+    return "".join(parts)
+
+
+def _effects(effects: Sequence[aurora.Effect]) -> str:
+    return ", ".join(each.name.lower().replace("_", " ") for each in effects)
+
+
 def schema(name: str) -> str:
     """A schema of what a run leaves."""
     return json.dumps(SCHEMAS[name](), indent=1, ensure_ascii=False) + "\n"
@@ -182,6 +219,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": catalogue,
     "commands.md": commands,
     "summary.md": summary,
+    "states.md": states,
     **{f"schemas/{name}": partial(schema, name) for name in SCHEMAS},
 }
 

@@ -13,7 +13,7 @@ from tests.support.other_systems import modules, only_linux
 
 ROOT = Path(__file__).parents[1]
 
-ADDRESSES = "nothing: docs/the-lab.md says which addresses to make"
+ADDRESSES = "nothing: docs/systems.md says which addresses to make"
 
 NAMED = {
     "bench/machine.py": ({"/proc/cpuinfo"}, "else the processor is as Python calls it"),

@@ -24,11 +24,14 @@ TOOLS = (
 )  # fmt: skip
 """What the tests need beside what is tried. Not the AWS CLI: it wants a boto3 of its own."""
 
-CORE = ("tests/unit/checkers", "tests/unit/history", "tests/unit/report", "tests/unit/settings")
+CORE = (
+    "tests/unit/checkers/test_outage.py", "tests/unit/cli/test_runs.py",
+    "tests/unit/history/test_reader.py", "tests/unit/report/live/test_process.py",
+    "tests/unit/report/page", "tests/unit/report/test_screen.py", "tests/unit/settings",
+)  # fmt: skip
 LAB = (
-    "tests/unit/aws", "tests/unit/guard", "tests/unit/loadgen", "tests/unit/undo",
-    "tests/lab/test_any_calls.py", "tests/lab/test_moto_together.py", "tests/lab/test_scheduler.py",
-    "tests/e2e/test_one_run.py",
+    "tests/unit/aws", "tests/unit/guard", "tests/unit/loadgen/test_process.py",
+    "tests/lab/test_any_calls.py", "tests/lab/test_moto_together.py", "tests/e2e/test_one_run.py",
 )  # fmt: skip
 """The tests that are run, without and with the extra `lab`."""
 

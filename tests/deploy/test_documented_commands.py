@@ -20,7 +20,7 @@ from chaosaws_kms_ext.cli import kms
 from tests.support import documented
 from tests.support.chaos import AWS_SETTINGS, LabAsAws
 from tests.support.documented import PROGRAMS, ROOT, read, sandbox
-from tests.support.documented_exceptions import why_not_run
+from tests.support.documented_exceptions import WHOLE_PAGES, why_not_run
 from tests.support.labs import program, until
 from tests.support.small_run import stored
 
@@ -38,6 +38,7 @@ LABS = {
 """What a block names, and the lab that it needs."""
 
 ON_AWS = re.compile(r"CHAOS_TARGET=aws|doctor --all|^aws ", re.MULTILINE)
+PROCESSES = re.compile(r"CHAOS_LOAD_PROCESSES=(\d+)")
 COMMAND = re.compile(r"(?:[A-Z_]+=\S* )*chaos ")
 STATUS = re.compile(r"# exit (\d+)")
 """What a page says of how a command ends; else it has to end with 0."""
@@ -64,7 +65,8 @@ def to_run():
         return [
             block
             for block in documented.blocks()
-            if any(not why_not_run(each) for each in shown(block, Path(folder)))
+            if block.page not in WHOLE_PAGES
+            and any(not why_not_run(each) for each in shown(block, Path(folder)))
         ]
 
 
@@ -131,18 +133,24 @@ def environment(here):
 
 @pytest.fixture
 def workers():
-    """Starts as many remote workers of a load as its run waits for."""
+    """Starts as many remote workers of a load as its run waits for, by deploy/workers/ssh.sh."""
     started = []
 
     def start(text, here, its):
-        for _ in range(int(re.search(r"CHAOS_LOAD_PROCESSES=(\d+)", text)[1])):
-            command = [program("chaos"), "kms", "load-worker", MASTER]
-            started.append(subprocess.Popen(command, cwd=here, env=its, stderr=subprocess.DEVNULL))
+        machines = [f"machine-{n}" for n in range(int(PROCESSES.search(text)[1]))]
+        ssh = here / "ssh"
+        ssh.write_text('#!/bin/sh\necho "$1" >> machines\nshift\nexec "$@"\n')
+        ssh.chmod(0o755)
+        command = ["sh", str(ROOT / "deploy" / "workers" / "ssh.sh"), MASTER, *machines]
+        started.append(subprocess.Popen(command, cwd=here, env={**its, "SSH": str(ssh)}))
+        asked = here / "machines"
+        asked.touch()
+        until(lambda: sorted(asked.read_text().split()) == machines)
 
     yield start
     for each in started:
-        each.kill()
-        each.wait()
+        each.terminate()
+        each.wait(30)
 
 
 @pytest.fixture

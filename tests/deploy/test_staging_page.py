@@ -36,7 +36,7 @@ def lab_as_aws(tmp_path):
 
 def commands():
     """The page's blocks for a shell, in their order."""
-    blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     return [block for block in blocks if not block.startswith("module ")]
 
 

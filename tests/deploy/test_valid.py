@@ -27,6 +27,12 @@ CHECKS = {
     "staging.yaml": ["cfn-lint"],
     "Dockerfile": ["hadolint"],
     "kubernetes/cronjob.yaml": ["kubernetes-validate", "--strict"],
+    "workers/kubernetes.yaml": ["kubernetes-validate", "--strict"],
+    "workers/ecs.yaml": ["cfn-lint"],
+    "workers/ssh.sh": ["shellcheck"],
+    "../.github/workflows/versions.yml": [
+        "check-jsonschema", "--builtin-schema", "vendor.github-workflows",
+    ],
 }  # fmt: skip
 
 
@@ -51,6 +57,10 @@ def test_a_file_is_what_its_format_asks_for(name):
         ("staging.yaml", "KmsKeyId: !GetAtt Key.Arn", "KmsKeyId: !GetAtt Keys.Arn"),
         ("Dockerfile", "USER 10001", "USER root"),
         ("kubernetes/cronjob.yaml", "concurrencyPolicy: Forbid", "concurrency: Forbid"),
+        ("workers/kubernetes.yaml", "replicas: 4", "replica: 4"),
+        ("workers/ecs.yaml", "DesiredCount: !Ref Workers", "Count: !Ref Workers"),
+        ("workers/ssh.sh", 'for machine in "$@"', "for machine in $@"),
+        ("../.github/workflows/versions.yml", "fail-fast: false", "fail-fast: [no]"),
     ],
 )
 def test_each_of_these_checks_finds_a_mistake(tmp_path, name, right, wrong):

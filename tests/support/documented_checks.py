@@ -175,7 +175,7 @@ def _unknown_options_of_aws(words: Sequence[str]) -> str | None:
 
 def _wrong_with_make(words: Sequence[str]) -> str | None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z][-a-z]*):", makefile, re.MULTILINE))
+    targets = set(" ".join(re.findall(r"^([a-z][-a-z ]*):", makefile, re.MULTILINE)).split())
     variables = set(re.findall(r"^([A-Z]+) *\?=", makefile, re.MULTILINE))
     for word in words:
         name, equals, _ = word.partition("=")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ELSEWHERE", "NOT_RUN", "why_not_run"]
+__all__ = ["ELSEWHERE", "NOT_RUN", "WHOLE_PAGES", "why_not_run"]
+
+WHOLE_PAGES = {"docs/staging.md": "tests/deploy/test_staging_page.py"}
+"""Pages whose blocks take the answers of those before them, and what runs them in order."""
 
 ELSEWHERE = {
     "make test": ".ci/run",
@@ -10,6 +13,7 @@ ELSEWHERE = {
     "pytest experiments/": "Makefile",
     "chaos kms watch": "tests/unit/cli/test_watch.py",
     "chaos kms load-worker": "tests/deploy/test_documented_commands.py",
+    "sh deploy/workers/ssh.sh": "tests/deploy/test_documented_commands.py",
     "chaos kms lab": "tests/lab/test_tutorial.py",
     "sh docs/tutorial.sh": "tests/lab/test_tutorial.py",
     "chaos run experiments/watch-only.json": "tests/e2e/test_watch.py",
@@ -35,5 +39,5 @@ def why_not_run(command: str) -> str | None:
     return None
 
 
-BEGINS = ("chaos kms lab", "chaos kms load-worker", *NOT_RUN)
+BEGINS = ("chaos kms lab", "chaos kms load-worker", "sh deploy/workers/ssh.sh", *NOT_RUN)
 """Those of which any arguments are meant."""
