@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from chaosaws_kms_ext import pytest_plugin
-from chaosaws_kms_ext.pytest_plugin import Experiment, NotPassed
 from tests.support import forked_chaos, forks
 
 __all__ = ["fork_experiments"]
@@ -27,23 +26,9 @@ NO_PAGE = "md,junit,metrics"
 
 def fork_experiments() -> None:
     """In this pytest, not in those that its tests start."""
-    Experiment.runtest = _run_again_if_inconclusive  # type: ignore[method-assign]
     if forks.POSSIBLE:
         kept = {name: getattr(subprocess, name) for name in ("DEVNULL", "STDOUT", "TimeoutExpired")}
         pytest_plugin.subprocess = SimpleNamespace(Popen=_start, **kept)  # type: ignore[assignment]
-
-
-_runtest = Experiment.runtest
-
-
-def _run_again_if_inconclusive(self: Experiment) -> None:
-    """Once: the machine may have been too busy for figures that can be trusted, as that says."""
-    try:
-        _runtest(self)
-    except NotPassed as ran:
-        if not str(ran).startswith("inconclusive: "):
-            raise
-        _runtest(self)
 
 
 def _start(command: Sequence[str], *, env: dict[str, str], cwd: Any, stdout: Any, **more: Any):
