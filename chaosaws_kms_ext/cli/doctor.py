@@ -17,6 +17,7 @@ from chaosaws_kms_ext.guard.findings import Finding
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.lab_client.misbehaviours import order_all
+from chaosaws_kms_ext.loadgen.conninfo import spoken
 from chaosaws_kms_ext.settings import Settings, parse
 
 __all__ = ["command"]
@@ -105,7 +106,8 @@ def _findings(settings: Settings, needs: Sequence[Needs]) -> tuple[str, list[Fin
             stack.enter_context(only_the_lab(lab))
             cluster, lab_id = lab.clusters[0]["id"], lab.id
         inspection = guard.inspect(Aws(), settings, cluster, Needs.all_of(needs), settings.key_id)
-        names = {cluster}
+        names, load = {cluster}, []
         if target := inspection.target:
             names |= {target.cluster.id, target.key.arn}
-        return cluster, inspection.findings + leftovers.look(names, lab_id)
+            load = [spoken(target.cluster, settings.database)]
+        return cluster, [*inspection.findings, *load, *leftovers.look(names, lab_id)]

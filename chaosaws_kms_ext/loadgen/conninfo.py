@@ -22,12 +22,14 @@ from chaosaws_kms_ext.connection_strings import (
     with_options,
     written,
 )
+from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.guard.findings import Finding, ok, refused
 from chaosaws_kms_ext.loadgen import engines
 from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile, password_in
 from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["conninfo_as", "conninfo_for", "conninfo_for_readers", "refuse_unspoken"]
+__all__ = ["conninfo_as", "conninfo_for", "conninfo_for_readers", "refuse_unspoken", "spoken"]
 
 ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
 LOGIN = frozenset({"dbname", "passfile", "user"})
@@ -48,6 +50,15 @@ def refuse_unspoken(cluster: Database, given: str) -> None:
             f"{FORMS[protocol]}, or be left out"
         )
     engines.named(protocol)
+
+
+def spoken(cluster: Database, given: str) -> Finding:
+    """Whether a load can speak with a cluster, as the guard says what it finds."""
+    try:
+        refuse_unspoken(cluster, given)
+    except PlainError as why:
+        return refused("load", str(why))
+    return ok("load", f"it can speak with {cluster.engine or 'the database of CHAOS_DATABASE'}")
 
 
 def _protocol(cluster: Database, given: str) -> str:

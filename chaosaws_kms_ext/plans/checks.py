@@ -21,6 +21,7 @@ from chaosaws_kms_ext.controls import experiment_rules, guarded
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import read_plain
 from chaosaws_kms_ext.guard import guard, leftovers
+from chaosaws_kms_ext.loadgen.conninfo import refuse_unspoken, spoken
 from chaosaws_kms_ext.plans.plan import Item, Plan
 from chaosaws_kms_ext.report.files import kinds_of
 from chaosaws_kms_ext.settings import Settings, parse
@@ -103,22 +104,24 @@ def _check(item: Item, environ: Mapping[str, str]) -> Checked:
     if settings.target != "aws" or on == "nothing":
         return Checked(item, settings, name)
     try:
-        return _on_aws(item, settings, name, experiment)
+        return _on_aws(item, settings, name, experiment, on == "cluster")
     except AwsError as problem:
         raise Refusals([str(problem)]) from None
 
 
-def _on_aws(item: Item, settings: Settings, name: str, experiment: Mapping[str, Any]) -> Checked:
-    """What the guard says of the cluster and of every key of it that is taken away.
-
-    Raises PlainError.
-    """
+def _on_aws(
+    item: Item, settings: Settings, name: str, experiment: Mapping[str, Any], loaded: bool
+) -> Checked:
+    """What the guard says of the cluster and of every key of it that is taken away; `loaded`:
+    whether a load asks it. Raises PlainError."""
     aws = Aws(region=item.region)
     losses = experiment_rules.losses(list(experiment.get("method") or []))
     losses = [each for each in losses if each.fault.on == "target"]
     needs = guarded.needs_by_key(aws, settings.target_id, losses)
     if not needs:
         found = guard.find(aws, settings.target_id, settings.key_id)
+        if loaded:
+            refuse_unspoken(found.cluster, settings.database)
         return Checked(item, settings, name, found.cluster.id)
     wrong = []
     for undo in dict.fromkeys(each.fault.needs.undo for each in losses):
@@ -134,6 +137,8 @@ def _on_aws(item: Item, settings: Settings, name: str, experiment: Mapping[str, 
             cluster = target.cluster.id
             names |= {cluster, target.key.arn}
             losing[target.key.arn] = 1 + settings.blast_radius
+            load = spoken(target.cluster, settings.database)
+            wrong += [load.why] if loaded and load.state == "refused" else []
     wrong += [each.why for each in leftovers.look(names, "") if each.state == "refused"]
     if wrong := list(dict.fromkeys(wrong)):  # what is said of the cluster is said for each key
         raise Refusals(wrong)

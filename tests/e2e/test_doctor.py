@@ -17,7 +17,7 @@ from tests.support.labs import mostly_soak
 LOOKS = ("Describe", "Get", "List", "Simulate")
 LOOKED_AT = {
     "identity", "account", "credentials", "key", "cluster", "kind", "consent", "blast radius",
-    "backup", "permissions", "undo journal",
+    "backup", "load", "permissions", "undo journal",
 }  # fmt: skip
 
 
@@ -90,7 +90,12 @@ def test_what_speaks_against_it_is_said_with_what_to_do(lab_as_aws):
     rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["chaos:allow"])
     try:
         time.sleep(1)
-        ran = lab_as_aws.chaos.kms("doctor", CHAOS_BLAST_RADIUS="2", CHAOS_BACKUP_WITHIN="1")
+        ran = lab_as_aws.chaos.kms(
+            "doctor",
+            CHAOS_BLAST_RADIUS="2",
+            CHAOS_BACKUP_WITHIN="1",
+            CHAOS_DATABASE="mysql://app@orders/shop",
+        )
     finally:
         allow = [{"Key": "chaos:allow", "Value": "kms"}]
         rds.add_tags_to_resource(ResourceName=arn, Tags=allow)
@@ -99,12 +104,14 @@ def test_what_speaks_against_it_is_said_with_what_to_do(lab_as_aws):
         "consent",
         "blast radius",
         "backup",
+        "load",
     ]
     for said in (
         "the cluster orders does not carry the tag chaos:allow=kms: add it to allow this",
         "look again, and set it to 0",
         "CHAOS_WITHOUT_BACKUP=yes allows the run without one",
-        "Error: orders may not be attacked: 3 of these speak against",
+        "is of the engine aurora-postgresql, so CHAOS_DATABASE must be as libpq has it",
+        "Error: orders may not be attacked: 4 of these speak against",
     ):
         assert said in ran.output
 

