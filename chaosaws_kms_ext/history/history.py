@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -131,3 +131,23 @@ class History:
         for event in self.events:
             if event.name == name and wanted <= event.details.items():
                 yield event
+
+    def until_its_end(self) -> History:
+        """What was there when the run was judged: a call to AWS, say, that was on its way then
+        comes later, and whoever judges the run again must not count it."""
+        place = next(
+            (n for n, each in enumerate(self.events) if each.name == EventName.ENDED), None
+        )
+        if place is None:
+            return self
+        said = self.events[place].details
+        calls, tries = (
+            number if isinstance(number := said.get(name), int) else None
+            for name in ("aws_calls", "canary_tries")
+        )
+        return replace(
+            self,
+            events=self.events[: place + 1],
+            calls=self.calls[:calls],
+            canary_tries=self.canary_tries[:tries],
+        )

@@ -115,7 +115,7 @@ def read_what_is_there(folder: Path) -> tuple[History, list[str]]:
         damage.append(f"what was recorded of the canaries cannot be read: {problem}")
     history = History(recorded, events, rows, anchor, calls, tries)
     damage += _what_is_missing(folder, history, damaged)
-    return history, damage
+    return history.until_its_end(), damage
 
 
 def _calls(folder: Path) -> list[AwsCall]:

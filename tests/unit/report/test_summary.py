@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from chaosaws_kms_ext.history import (
     EventName,
     Operation,
 )
+from chaosaws_kms_ext.history.aws_calls import AwsCall
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.table import table
 from tests.support.histories import (
@@ -36,6 +38,7 @@ from tests.support.histories import (
     verdict,
     written,
 )
+from tests.support.small_run import stored
 
 
 def test_a_load_beside_the_outage_has_its_own_figures():
@@ -248,3 +251,16 @@ def test_the_table_of_a_run_about_nothing_of_others_is_short():
         "verdict",
         "files",
     ]
+
+
+def test_what_came_after_the_run_was_judged_changes_nothing(tmp_path):
+    folder = stored(tmp_path)
+    judged = summary.judge_again(folder).as_text()
+    late = {
+        "aws-calls.jsonl": AwsCall(at(9000), 3.0, "rds", "DescribeEvents", "", "ok")._asdict(),
+        "events.jsonl": event(EventName.STATUS, 9000, key="k", cluster="deleted")._asdict(),
+    }
+    for name, line in late.items():
+        with (folder / "history" / name).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    assert summary.judge_again(folder).as_text() == judged
