@@ -33,7 +33,7 @@ def page_of(running):
 
 
 def test_a_run_is_followed_to_its_end_and_the_page_leads_to_the_report(chaos):
-    running = chaos.start_run(CHAOS_WATCH="yes", CHAOS_REPORT_FILES="html")
+    running = chaos.start_run(CHAOS_WATCH="yes", CHAOS_REPORT_FILES="html", CHAOS_HOLD="1800")
     seen, labels = [], []
     with Viewer(address_of(running)) as viewer:
         address = address_of(running)
