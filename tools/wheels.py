@@ -7,12 +7,11 @@ a compiler. Nothing is downloaded but what describes the packages.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +20,7 @@ MACHINES = {"Apple silicon": "aarch64-apple-darwin", "Intel": "x86_64-apple-darw
 
 PYTHONS = ("3.11", "3.13")
 HERE = "x86_64-unknown-linux-gnu"
+NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 LIMIT = 300.0
 """Seconds for one look."""
 
@@ -62,20 +62,22 @@ def needed(machine: str, python: str) -> Iterator[str]:
 
 
 def without_wheel(pins: list[str], machine: str, python: str) -> list[str]:
-    """Those of these pins that have no wheel for this machine and Python."""
-    with ThreadPoolExecutor(4) as threads:
-        has = list(threads.map(partial(_has_wheel, machine, python), pins))
-    return [pin for pin, there in zip(pins, has, strict=True) if not there]
-
-
-def _has_wheel(machine: str, python: str, pin: str) -> bool:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write(pin)
-        file.flush()
-        found = _compile(machine, python, "--no-build", "--no-deps", file.name)
-    if found.returncode and "Wheels are required" not in found.stderr:
-        raise NotKnown(f"{pin} on {machine}: {found.stderr.strip()[-500:]}")
-    return found.returncode == 0
+    """Those of these pins that have no wheel for this machine and Python; raises NotKnown."""
+    left, lacking = list(pins), list[str]()
+    while left:
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("\n".join(left))
+            file.flush()
+            found = _compile(machine, python, "--no-build", "--no-deps", file.name)
+        if not found.returncode:
+            break
+        named = set(NO_WHEEL.findall(found.stderr))
+        gone = [pin for pin in left if pin.partition("==")[0] in named]
+        if not gone:
+            raise NotKnown(f"the wheels for {machine}: {found.stderr.strip()[-500:]}")
+        lacking += gone
+        left = [pin for pin in left if pin not in gone]
+    return lacking
 
 
 def _compile(machine: str, python: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,8 +149,9 @@ class LocustProcesses:
         killed = status is not None and status < 0
         # What the load itself said, else how its traceback ends, else the last line.
         telling = (rf"{client.STOPPED}(.*)", r"(\w*(?:Error|Exception)\b.*)", r"(.+)")
+        lines = list(_without_ignored(self.log()))
         for pattern in telling[:1] if killed else telling:
-            said = [match[1] for line in self.log() if (match := re.match(pattern, line))]
+            said = [match[1] for line in lines if (match := re.match(pattern, line))]
             if said:
                 return said[-1][:300]
         if status is not None and killed:
@@ -163,6 +164,18 @@ class LocustProcesses:
             log.seek(self._log_begins)
             return log.read().decode(errors="replace").strip().splitlines()
         return []
+
+
+def _without_ignored(lines: Iterable[str]) -> Iterator[str]:
+    """The lines but for the tracebacks that Python ignores, as when it ends with old gevent."""
+    ignored = False
+    for line in lines:
+        if line.startswith("Exception ignored in"):
+            ignored = True
+        elif ignored:
+            ignored = line.startswith(("Traceback", " "))
+        else:
+            yield line
 
 
 def _name(number: int) -> str:

@@ -17,7 +17,7 @@ from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.shares import absent_together, least_present
 from chaosaws_kms_ext.history.writer import write_rows
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.locust_processes import LoadConfig
+from chaosaws_kms_ext.loadgen.locust_processes import LoadConfig, LocustProcesses
 from chaosaws_kms_ext.waiting import Observer
 from tests.support.labs import until
 from tests.support.postgres import RATE
@@ -91,3 +91,20 @@ def test_several_have_the_time_to_begin_together(number):
     assert loads.steady_timeout(config) >= config.settle + loads.STEADY_TIMEOUT
     remote = replace(config, master="127.0.0.1:5557")
     assert remote.settle == 0
+
+
+def test_a_traceback_that_python_ignores_is_not_why_a_load_ended(tmp_path):
+    log = tmp_path / "load.log"
+    log.write_text(
+        "Traceback (most recent call last):\n"
+        '  File "load.py", line 1, in <module>\n'
+        "ModuleNotFoundError: No module named 'none'\n"
+        "Exception ignored in: <function _removeHandlerRef at 0x7f>\n"
+        "Traceback (most recent call last):\n"
+        '  File "gevent/thread.py", line 81, in get_ident\n'
+        "RuntimeError: greenlet is being finalized\n"
+    )
+    config = LoadConfig("", RATE, 1, False, 1.0, tmp_path, log)
+    assert LocustProcesses(config).why_ended() == "ModuleNotFoundError: No module named 'none'"
+    log.write_text(log.read_text() + "ValueError: later\n")
+    assert LocustProcesses(config).why_ended() == "ValueError: later"
