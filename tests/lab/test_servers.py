@@ -740,10 +740,16 @@ def test_the_reaper_finds_every_process_that_was_started(own_data):
     cluster = own_data.cluster(2)
     with writing(cluster), slow_snapshot(own_data, cluster, "one"):
         started = set(psutil.Process().children(recursive=True)) - before
+        missed = started
+
+        def all_are_found():
+            nonlocal missed
+            missed = [p for p in started.difference(processes_of(own_data.directory)) if alive(p)]
+            return not missed
+
         # One that was just forked is known as its parent's until it runs its program.
-        until(
-            lambda: not any(map(alive, started.difference(processes_of(own_data.directory)))),
-            timeout=20,
-        )
+        with contextlib.suppress(AssertionError):
+            until(all_are_found, timeout=20)
+        assert missed == []
     kill_everything_in(own_data.directory)
     assert processes_of(own_data.directory) == []
