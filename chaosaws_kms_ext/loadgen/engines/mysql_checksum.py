@@ -5,6 +5,7 @@ The hash of a column has one length, whatever is in it: so no row is longer than
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from chaosaws_kms_ext.loadgen.engines.base import Checksum, LoadFailed
@@ -42,6 +43,7 @@ def checksum(connection: MySQLConnection, table: str) -> Checksum:
     found = connection.execute(COLUMNS, (schema[0] if schema else None, name)).fetchall()
     if not found:
         raise LoadFailed(f"the database has no table {table}: name it as in SQL, schema.table")
+    connection.execute(_limit(connection))
     # A timestamp is written in the session's time zone.
     connection.execute("SET time_zone = '+00:00'")
     columns = ", ".join(_hash(_quoted(column), kind) for *_, column, kind in found)
@@ -80,6 +82,15 @@ def names_in(table: str) -> Sequence[str]:
     if not all(names):
         raise LoadFailed(f"{table} names no table: name it as in SQL, schema.table")
     return names
+
+
+def _limit(connection: MySQLConnection) -> str:
+    """What keeps the server from going on after we have left."""
+    assert connection.until is not None
+    left = max(connection.until - time.monotonic(), 0.001)
+    if "mariadb" in connection.get_server_info().lower():
+        return f"SET max_statement_time = {left:.3f}"
+    return f"SET max_execution_time = {left * 1000:.0f}"
 
 
 def _hash(column: str, kind: str) -> str:

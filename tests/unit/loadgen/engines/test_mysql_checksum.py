@@ -7,9 +7,11 @@ import random
 import pytest
 
 from chaosaws_kms_ext.loadgen.checksum import checksum
+from chaosaws_kms_ext.loadgen.engines import mysql_checksum
 from chaosaws_kms_ext.loadgen.engines.mysql_checksum import names_in
+from chaosaws_kms_ext.loadgen.engines.mysql_connection import MySQLConnection
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
-from tests.support.mariadb import needs_mariadb
+from tests.support.mariadb import needs_mariadb, soon
 
 VALUES = (
     "(1, 'Anna', 1.5, x'00ff', '2026-01-02 03:04:05', '2026-01-02 03:04:05', '[1]')",
@@ -119,3 +121,12 @@ def test_who_may_not_see_every_column_compares_nothing(mariadb, monkeypatch):
     monkeypatch.setenv("MYSQL_PWD", "word")
     with pytest.raises(LoadFailed, match="denied"):
         checksum(mariadb.url("some"), "shop.hidden", 20)
+
+
+@needs_mariadb()
+def test_the_server_does_not_go_on_adding_up_after_the_deadline(mariadb):
+    mariadb.run("CREATE TABLE shop.huge (a int)")
+    with MySQLConnection(mariadb.database, soon(20)) as connection:
+        mysql_checksum.checksum(connection, "shop.huge")
+        (limit,) = connection.execute("SELECT @@max_statement_time").fetchone()
+    assert 0 < limit <= 20
