@@ -9,6 +9,7 @@ passfile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -42,6 +43,9 @@ SSL_MODES = ("DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 
 MORE = ("hostaddr", "passfile", "ssl-ca", "ssl-mode")
 """What may follow the question mark of a MySQL URL."""
+
+NAME = re.compile(r"[A-Za-z]+([_-][A-Za-z]+){0,3}")
+"""What an option is called, here or elsewhere."""
 
 
 def protocol_of(text: str) -> str:
@@ -85,7 +89,9 @@ def _of_url(text: str) -> dict[str, str]:
     parts = _split(text)
     more = dict(_pairs(parts))
     if unknown := sorted(set(more) - set(MORE)):
-        raise ValueError(f"names {unknown[0]!r:.50}: a mysql:// URL has only {', '.join(MORE)}")
+        # What is no name is not repeated: it may be the end of a password with a question mark.
+        what = repr(unknown[0]) if NAME.fullmatch(unknown[0]) else "what is no option"
+        raise ValueError(f"names {what}: a mysql:// URL has only {', '.join(MORE)}")
     mode = more.get("ssl-mode", SSL_MODES[1])
     if mode not in SSL_MODES:
         raise ValueError(f"has the ssl-mode {mode!r:.50}: it must be one of {', '.join(SSL_MODES)}")

@@ -141,8 +141,11 @@ def _in_template(params: Mapping[str, Any], fetch: Fetch) -> str | None:
         raise
     except RecursionError:
         return "with a template that is nested too deeply"
+    except ValueError as problem:
+        # moto would obey YAML's tags for Python, which call whatever they name.
+        raise AwsError("ValidationError", f"Template format error: {problem}") from None
     except Exception:
-        return None  # moto cannot read it either, and says so
+        return None  # there is none, which moto says
     try:
         for kind, properties in cloudformation_templates.resources(template, fetch):
             if kind.startswith(OUR_TYPES):

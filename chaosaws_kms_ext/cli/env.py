@@ -28,13 +28,16 @@ def command(stack: str, region: str) -> None:
 
     An output ChaosClusterId becomes CHAOS_CLUSTER_ID, if that is a setting; other outputs are left
     out. AWS_REGION is the stack's own. Changes nothing; takes cloudformation:DescribeStacks. If the
-    stack is not there, is not finished or has a value that is no good, nothing is printed but the
-    reason, and the exit status is 1.
+    stack is not there, is not finished or has a value that is no good, no variable is printed but
+    `false`, by which eval fails as well; the exit status is 1, and the reason is on stderr.
     """
     try:
         found = stacks.describe(Aws(region), stack)
         exported = {"AWS_REGION": found.region, **_settings(found)}
     except PlainError as problem:
+        # The shell's eval has no other status: what comes after it would run with other settings,
+        # on the lab, say.
+        click.echo("false")
         raise click.ClickException(str(problem)) from None
     for name, value in exported.items():
         click.echo(f"export {name}={shlex.quote(value)}")

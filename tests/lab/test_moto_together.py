@@ -678,6 +678,30 @@ def test_a_template_may_be_yaml_in_s3_or_in_another(own_lab, stacks, name):
     assert refusal(stacks.create_stack, StackName=name, TemplateBody=outer) == "NotImplemented"
 
 
+TAGGED = """\
+Resources:
+  T:
+    Type: AWS::SNS::Topic
+    Properties: {TopicName: !!python/object/apply:os.makedirs [%s]}
+"""
+
+
+def test_a_template_calls_nothing_in_the_lab(own_lab, stacks, name, tmp_path):
+    made = tmp_path / "made"
+    tagged = TAGGED % made
+    url = stored(own_lab, tagged)
+    inner = template(N=nested(url))
+    for call, params in [
+        (stacks.create_stack, {"StackName": name, "TemplateBody": tagged}),
+        (stacks.create_stack, {"StackName": name, "TemplateURL": url}),
+        (stacks.get_template_summary, {"TemplateBody": tagged}),
+        (stacks.create_stack_set, {"StackSetName": name, "TemplateBody": tagged}),
+    ]:
+        assert refusal(call, **params) == "ValidationError"
+    assert refusal(stacks.create_stack, StackName=name, TemplateBody=inner) == "NotImplemented"
+    assert not made.exists()
+
+
 def test_no_update_change_set_or_stack_set_brings_one_in(stacks, name):
     stacks.create_stack(StackName=name, TemplateBody=template(**topic(name)))
     worse = template(**topic(name), K=OF_A_KEY)

@@ -54,8 +54,12 @@ ENDS = frozenset({1053, 1152, 1184, 1927, 4031})
 HOPELESS = frozenset({1044, 1045, 1049, 1142, 1227, 1290, 1698, 1836, 3118})
 """No such user, password, database or privilege, or a server that is read-only."""
 
-QUOTES = frozenset({1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1525, 1526, 1586, 3140})
-"""Errors whose words quote a value: of the team's data, say."""
+QUOTES = frozenset(
+    {1062, 1064, 1105, 1139, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1525, 1526, 1586}
+    | {1690, 1918, 3140}
+)
+"""Errors whose words quote a value, of the team's data, say; or the query, which has its values in
+it."""
 
 # RDS' own mark of what is whose is a tag; a database has no comment on MySQL, but a table has one.
 # `id` is there since InnoDB keeps rows by a primary key, and a server may want one. None is unique

@@ -138,9 +138,6 @@ class MySQLConnection(Connection):
         except DeadlinePassed:
             self.abandon()
             raise
-        except MALFORMED as problem:
-            self.abandon()
-            raise _malformed(problem) from problem
         return cursor
 
     def ask(self, name: bytes, text: bytes, values: Sequence[Any] | None) -> None:
@@ -176,6 +173,14 @@ class MySQLConnection(Connection):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        """The answer to a query, and each one after it where it has several."""
+        try:
+            return super()._read_query_result(unbuffered)
+        except MALFORMED as problem:
+            self.abandon()
+            raise _malformed(problem) from problem
 
 
 class _DeadlineSocket:

@@ -86,7 +86,8 @@ def password_in(path: Path, options: Mapping[str, str]) -> str:
     try:
         if os.stat(path).st_mode & 0o077:
             return ""  # libpq does not read what others may
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # A password may have what `splitlines` takes for the end of a line, and libpq does not.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError):
         return ""
     for line in lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import uuid
 
 import pytest
@@ -64,7 +65,7 @@ def test_no_value_is_more_than_text_to_the_shell(lab):
 )
 def test_of_outputs_that_no_run_would_take_nothing_is_exported(lab, outputs, why):
     done = printed(lab, outputs)
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "false\n")
     assert done.stderr.startswith("Error: ")
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -72,7 +73,9 @@ def test_of_outputs_that_no_run_would_take_nothing_is_exported(lab, outputs, why
 
 def test_a_stack_that_is_not_there_is_one_sentence(lab):
     done = CliRunner().invoke(kms, ["env", "--stack", "nobody"])
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "false\n")
+    said = subprocess.run(["sh", "-ec", 'eval "$1"; echo went on', "sh", done.stdout], check=False)
+    assert said.returncode == 1
     assert done.stderr.startswith("Error: there is no stack nobody in eu-west-1: ")
 
 

@@ -166,6 +166,14 @@ def test_where_there_is_no_such_memory_it_is_a_file_that_close_removes(shop, tmp
     assert not logs_in(database)
 
 
+@pytest.mark.parametrize("between", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_other_drivers_read_a_password_as_libpq_does(between):
+    file = Passfile()
+    file.write([Line("shop", f"a{between}b:c\\")])
+    assert passfile.password_in(Path(file.path), {"user": "shop"}) == f"a{between}b:c\\"
+    file.close()
+
+
 HOLDER = """
 import sys, time
 from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile

@@ -92,6 +92,11 @@ def test_an_error_says_how_an_operation_ended_and_what_the_client_saw(problem, l
 def test_the_log_has_the_words_but_no_value_that_they_quote():
     quoting = server_said(1062, "Duplicate entry 'anna@example.com' for key 'email'", "23000")
     assert MYSQL.words(quoting) == "Duplicate entry "
+    # The values of a query are in its text.
+    syntax = "You have an error; look for the right syntax to use near 'FRM x WHERE a = 'anna'' at"
+    assert "anna" not in MYSQL.words(server_said(1064, syntax, "42000"))
+    beyond = "BIGINT UNSIGNED value is out of range in '(1 - 4711)'"
+    assert "4711" not in MYSQL.words(server_said(1690, beyond, "22003"))
     assert MYSQL.words(server_said(1146, "Table 'shop.x' doesn't exist")).startswith("Table 'shop")
 
 

@@ -7,9 +7,11 @@ import random
 import pytest
 
 from chaosaws_kms_ext.loadgen.checksum import checksum
+from chaosaws_kms_ext.loadgen.engines import mysql_checksum
 from chaosaws_kms_ext.loadgen.engines.mysql_checksum import names_in
+from chaosaws_kms_ext.loadgen.engines.mysql_connection import MySQLConnection
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
-from tests.support.mariadb import needs_mariadb
+from tests.support.mariadb import needs_mariadb, soon
 
 VALUES = (
     "(1, 'Anna', 1.5, x'00ff', '2026-01-02 03:04:05', '2026-01-02 03:04:05', '[1]')",
@@ -87,3 +89,44 @@ def test_a_row_that_is_lost_doubled_or_changed_changes_it(shop, changed):
 def test_a_table_that_is_not_there_is_named(mariadb, table):
     with pytest.raises(LoadFailed, match=f"the database has no table {table}"):
         checksum(mariadb.database, table, 20)
+
+
+@needs_mariadb()
+def test_a_float_that_changed_a_little_is_seen(mariadb):
+    mariadb.run("CREATE TABLE shop.floats (a float)", "INSERT INTO shop.floats VALUES (16777215)")
+    before = checksum(mariadb.database, "shop.floats", 20)
+    mariadb.run("UPDATE shop.floats SET a = 16777214")
+    assert checksum(mariadb.database, "shop.floats", 20) != before
+
+
+@needs_mariadb()
+def test_a_value_that_the_server_does_not_take_as_a_whole_is_not_compared(mariadb):
+    mariadb.run("CREATE TABLE shop.long (a longblob)", "SET GLOBAL max_allowed_packet = 1048576")
+    mariadb.run("INSERT INTO shop.long VALUES (REPEAT('a', 500000))")
+    mariadb.run("SET GLOBAL max_allowed_packet = 65536")
+    try:
+        with pytest.raises(LoadFailed, match="longer than the server's max_allowed_packet"):
+            checksum(mariadb.database, "shop.long", 20)
+    finally:
+        mariadb.run("SET GLOBAL max_allowed_packet = 16777216")
+
+
+@needs_mariadb()
+def test_who_may_not_see_every_column_compares_nothing(mariadb, monkeypatch):
+    mariadb.run(
+        "CREATE TABLE shop.hidden (a int, b int)",
+        "CREATE USER some@'%' IDENTIFIED BY 'word'",
+        "GRANT SELECT (a) ON shop.hidden TO some@'%'",
+    )
+    monkeypatch.setenv("MYSQL_PWD", "word")
+    with pytest.raises(LoadFailed, match="denied"):
+        checksum(mariadb.url("some"), "shop.hidden", 20)
+
+
+@needs_mariadb()
+def test_the_server_does_not_go_on_adding_up_after_the_deadline(mariadb):
+    mariadb.run("CREATE TABLE shop.huge (a int)")
+    with MySQLConnection(mariadb.database, soon(20)) as connection:
+        mysql_checksum.checksum(connection, "shop.huge")
+        (limit,) = connection.execute("SELECT @@max_statement_time").fetchone()
+    assert 0 < limit <= 20

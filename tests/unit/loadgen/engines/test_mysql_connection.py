@@ -272,6 +272,31 @@ def test_what_is_no_mysql_is_an_error_of_the_drivers(garbage):
     assert MYSQL.words(caught.value)
 
 
+def test_a_second_answer_that_cannot_be_read_is_an_error_of_the_drivers():
+    fine, more = (b"\0\0\0" + struct.pack("<HH", status, 0) for status in (2, 2 | 8))
+
+    def lie(server):
+        with server.accept()[0] as client:
+            client.sendall(packet(0, WITHOUT_TLS))
+            client.recv(4096)
+            client.sendall(packet(2, fine))
+            while b"START" not in client.recv(4096):
+                client.sendall(packet(1, fine))
+            client.sendall(packet(1, more) + packet(2, b"\x01") + packet(3, b"\x03def"))
+            client.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        liar = threading.Thread(target=lie, args=(server,))
+        liar.start()
+        url = f"mysql://app@127.0.0.1:{server.getsockname()[1]}/?ssl-mode=DISABLED"
+        connection = MySQLConnection(url, soon(5))
+        with pytest.raises(err.MySQLError) as caught:
+            MYSQL.write(connection, 1, 1, 1)
+        liar.join(20)
+    assert connection.closed
+    assert MYSQL.failure(caught.value, connection).outcome == "lost"
+
+
 # Who is there
 
 
