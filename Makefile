@@ -21,7 +21,7 @@ SECOND_ATTEMPTS := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 
 test: $(READY) lint  ## every test, and every experiment on the lab
 	rm -rf reports/test
-	CHAOS_LOAD_RATE=50 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN)/python -m pytest \
+	CHAOS_LOAD_RATE=100 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN)/python -m pytest \
 	  -m "not alone and not soak and not browser and not deploy" \
 	  --chaos-lab-speed 300 --chaos-reports reports/test $(SECOND_ATTEMPTS) \
 	  --ignore tests/soak --ignore tests/browser --ignore tests/deploy tests experiments

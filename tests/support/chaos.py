@@ -69,7 +69,7 @@ class Chaos:
         self.marks.append(mark)
         settings = {
             "CHAOS_LAB_SPEED": str(FAST),
-            "CHAOS_LOAD_RATE": "50",
+            "CHAOS_LOAD_RATE": "100",
             "CHAOS_REPORT_FILES": "none",
             "CHAOS_STATUS_POLL_EVERY": "0.8",
             "CHAOS_REPORTS_DIR": str(self.folder / "reports"),
