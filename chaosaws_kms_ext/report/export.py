@@ -24,7 +24,9 @@ from chaosaws_kms_ext.history.canaries import CANARIES, CanaryTry, try_of
 from chaosaws_kms_ext.history.columns import Instants, Mask
 from chaosaws_kms_ext.history.lines import whole_lines
 from chaosaws_kms_ext.history.one_clock import Part, operations_of
+from chaosaws_kms_ext.history.operations_file import SUFFIX, HistoryDamaged
 from chaosaws_kms_ext.history.reader import NO_ANCHOR, read_events_that_are_there
+from chaosaws_kms_ext.history.rows_file import ROWS, read_rows
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["FORMATS", "CannotExport", "Exported", "export"]
@@ -80,6 +82,16 @@ TRIES = pa.schema(
     ]
 )
 
+FOUND = pa.schema(
+    [
+        ("load", NAME),
+        ("register", pa.bool_()),
+        ("writer", pa.int32()),
+        ("sequence", pa.int64()),
+        ("payload", pa.int64()),
+    ]
+)
+
 FORMULA = tuple("=+-@＝＋－＠")
 """A text that begins so is a formula for a spreadsheet (OWASP, "CSV Injection")."""
 
@@ -99,8 +111,8 @@ class Exported:
 
 
 def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Exported:
-    """Writes `operations` and `events` of a run into a folder, as a kind of FORMATS; of one with
-    canaries their tries as `canaries`, too.
+    """Writes `operations` and `events` of a run into a folder, as a kind of FORMATS; where they
+    were read back, `rows` of the loads' tables, and of canaries their tries as `canaries`, too.
 
     Each is there whole or not at all, and for this user only. What is there already is replaced
     only with `overwrite`. Raises CannotExport.
@@ -108,7 +120,12 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
     history = run / "history"
     if not any(history.glob("operations-*")) and not (history / "events.jsonl").exists():
         raise CannotExport(f"{run} is no folder of a run: it has no records in {history}")
-    tables = ("operations", "events", *(("canaries",) if (history / CANARIES).exists() else ()))
+    tables = [
+        "operations",
+        "events",
+        *(["rows"] if any(history.glob(f"{ROWS}*{SUFFIX}")) else []),
+        *(["canaries"] if (history / CANARIES).exists() else []),
+    ]
     paths = {name: folder / f"{name}.{kind}" for name in tables}
     for path in paths.values():
         if os.path.lexists(path) and not overwrite:
@@ -122,6 +139,7 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
     content: Mapping[str, tuple[Any, Iterator[pa.RecordBatch]]] = {
         "operations": (OPERATIONS, _operations(history, anchor, seen, done.missing.append)),
         "events": (EVENTS, iter([_events(events, anchor)])),
+        "rows": (FOUND, _found(history, done.missing.append)),
         "canaries": (TRIES, _tries(history, anchor, done.missing.append)),
     }
     try:
@@ -202,6 +220,26 @@ def _events(events: Sequence[Event], anchor: Anchor) -> pa.RecordBatch:
     columns["name"] = pa.array(names, pa.string())
     columns["details"] = pa.array(said, pa.string())
     return _batch(EVENTS, columns)
+
+
+def _found(history: Path, say: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+    """What the loads' writes left in the database."""
+    for path in sorted(history.glob(f"{ROWS}*{SUFFIX}")):
+        try:
+            read = read_rows(path)
+        except (HistoryDamaged, OSError) as problem:
+            say(f"the rows that were read back are not there: {problem}")
+            continue
+        load = path.stem.removeprefix(ROWS)
+        for register, its in ((False, read.rows), (True, read.registers)):
+            columns = {
+                "load": pa.array([load] * len(its), pa.string()).dictionary_encode(),
+                "register": pa.array(np.full(len(its), register)),
+                "writer": pa.array(its.rows.writer),
+                "sequence": pa.array(its.rows.sequence),
+                "payload": pa.array(its.payload),
+            }
+            yield _batch(FOUND, columns)
 
 
 def _tries(history: Path, anchor: Anchor, say: Callable[[str], None]) -> Iterator[pa.RecordBatch]:

@@ -123,6 +123,29 @@ def test_whatever_a_formula_begins_with_is_text(tmp_path, first):
     assert cells["writer"] == "1"
 
 
+def test_the_rows_that_were_read_back_are_a_table_of_their_own(run):
+    read = read_history(run / "history").rows["main"]
+    for kind in ("parquet", "csv"):
+        ran = command(run, "--format", kind)
+        assert ran.exit_code == 0, ran.output
+        assert f"rows.{kind}: {len(read.rows) + len(read.registers)} rows" in ran.output
+    its = [r for r in table_of(run / "export" / "rows.parquet") if r["load"] == "main"]
+    for register, found in ((False, read.rows), (True, read.registers)):
+        assert [
+            (r["writer"], r["sequence"], r["payload"]) for r in its if r["register"] is register
+        ] == list(zip(found.rows.writer, found.rows.sequence, found.payload, strict=True))
+    cells = cells_of(run / "export" / "rows.csv")
+    assert {each["register"] for each in cells} == {"true", "false"}
+    (run / "history" / "rows-main.arrows").write_bytes(b"torn")
+    ran = command(run, "--overwrite")
+    assert ran.exit_code == 1
+    assert "Warning: the rows that were read back are not there: rows-main.arrows" in ran.output
+    assert table_of(run / "export" / "rows.parquet") == []
+    (run / "history" / "rows-main.arrows").unlink()
+    assert command(run, "--output", str(run / "without")).exit_code == 0
+    assert not (run / "without" / "rows.parquet").exists()
+
+
 def canaries_of(run, *lines):
     (run / "history" / "canaries.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
