@@ -12,6 +12,7 @@ UNIT = TESTS / "unit"
 ELSEWHERE = {
     "activities.py": "what every action and probe does: e2e/test_bad_arguments",
     "aurora/actions.py": "only real clusters show it: e2e/test_activities, test_making",
+    "aurora/described.py": "with the actions that return it",
     "aurora/failover.py": "only real clusters show it: e2e/test_experiments (kms-failover)",
     "aurora/point_in_time.py": "only real clusters show it: e2e/test_terminal, test_making",
     "aurora/probes.py": "only real clusters show it: e2e/test_probes, test_activities",

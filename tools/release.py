@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,15 +16,15 @@ import sys
 import tempfile
 import time
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+import programs
+from programs import ROOT, Failed
+
 DIST = ROOT / "dist"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SPEED = "300"
-LIMIT = 900.0
-"""Seconds for each program."""
 
 SIZES = """
 import importlib.metadata, json, os
@@ -37,8 +36,11 @@ print(json.dumps(found))
 """
 
 
-class NotReleased(Exception):
-    """One sentence that says why."""
+class NotReleased(Failed):
+    """It is not as it has to be."""
+
+
+run = partial(programs.run, speed=300, limit=900.0)
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def main() -> None:
             core = Installed(Path(temporary) / "core", str(wheel))
             core.says_that_the_lab_is_not_there()
             sizes["wheel"] = core.size
-    except NotReleased as problem:
+    except Failed as problem:
         sys.exit(f"Not released: {problem}")
     (DIST / "sizes.json").write_text(json.dumps(sizes, indent=1) + "\n")
     write_checksums()
@@ -149,35 +151,6 @@ def write_checksums() -> None:
 def only(pattern: str) -> Path:
     (found,) = DIST.glob(pattern)
     return found
-
-
-def run(program: object, *arguments: object, folder: Path = ROOT, fails: bool = False) -> str:
-    """Runs a program to its end; raises NotReleased if it does not end as it has to."""
-    command = [str(program), *map(str, arguments)]
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "LC_"))}
-    environment = {
-        **kept,
-        "HOME": str(folder) if folder != ROOT else os.environ.get("HOME", "/"),
-        "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ["PATH"]]),
-        "CHAOS_LAB_SPEED": SPEED,
-    }
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-        )
-    except subprocess.TimeoutExpired:
-        raise NotReleased(f"{' '.join(command)} took more than {LIMIT:g} s") from None
-    if (done.returncode != 0) is not fails:
-        print(done.stdout, file=sys.stderr)
-        raise NotReleased(f"{' '.join(command)} ended with {done.returncode}")
-    return done.stdout
 
 
 if __name__ == "__main__":

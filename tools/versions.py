@@ -8,13 +8,14 @@ constraints.txt has no say in it.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+import programs
+from programs import ROOT, Failed
+
 RESOLUTION = {"lowest": "lowest-direct", "newest": "highest"}
 """Lowest: of what pyproject.toml names; what that needs in turn is the newest that fits."""
 
@@ -35,12 +36,11 @@ LAB = (
 )  # fmt: skip
 """The tests that are run, without and with the extra `lab`."""
 
-LIMIT = 3000.0
-"""Seconds for each program."""
+run = partial(programs.run, speed=100, limit=3000.0)
 
 
-class DoesNotWork(Exception):
-    """One sentence that says which versions, and what does not work with them."""
+class DoesNotWork(Failed):
+    """What does not work with these versions."""
 
 
 def main(which: str) -> None:
@@ -48,13 +48,13 @@ def main(which: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for extra, tests in {"": CORE, "lab": LAB}.items():
                 tried(Path(folder) / (extra or "core"), which, extra, tests)
-    except DoesNotWork as problem:
+    except Failed as problem:
         sys.exit(f"Not with the {which} versions: {problem}")
     print(f"The {which} versions work.")
 
 
 def tried(folder: Path, which: str, extra: str, tests: tuple[str, ...]) -> None:
-    """An environment with these versions, in which the tests pass; raises DoesNotWork."""
+    """An environment with these versions, in which the tests pass; raises Failed."""
     home = folder / "empty"
     home.mkdir(parents=True)
     pins, python = folder / "pins.txt", folder / "venv" / "bin" / "python"
@@ -80,35 +80,6 @@ def tried(folder: Path, which: str, extra: str, tests: tuple[str, ...]) -> None:
 
 def uv(command: str, *arguments: object) -> None:
     run(sys.executable, "-m", "uv", "pip", command, "--quiet", *arguments)
-
-
-def run(program: object, *arguments: object, folder: Path = ROOT) -> None:
-    """Runs a program to its end; raises DoesNotWork if it fails."""
-    command = [str(program), *map(str, arguments)]
-    kept = ("PIP_", "UV_", "LC_", "SSL_")
-    environment = {
-        **{name: value for name, value in os.environ.items() if name.startswith(kept)},
-        "HOME": str(folder) if folder != ROOT else os.environ.get("HOME", "/"),
-        "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ["PATH"]]),
-        "UV_LINK_MODE": "copy",
-        "CHAOS_LAB_SPEED": "100",
-    }
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-        )
-    except subprocess.TimeoutExpired:
-        raise DoesNotWork(f"{' '.join(command)} took more than {LIMIT:g} s") from None
-    if done.returncode:
-        print(done.stdout, file=sys.stderr)
-        raise DoesNotWork(f"{' '.join(command)} ended with {done.returncode}")
 
 
 if __name__ == "__main__":

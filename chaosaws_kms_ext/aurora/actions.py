@@ -9,10 +9,10 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
+from chaosaws_kms_ext.aurora.described import described
 from chaosaws_kms_ext.aws import kms, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError
 from chaosaws_kms_ext.aws.names import TAG
-from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.key_away import KeyStaysAway, time_left
@@ -171,7 +171,7 @@ def create_encrypted_cluster(
             run.target = Target(cluster, key)
             run.event(EventName.TARGET, cluster=cluster.id, key=key.arn)
             watch(run, Aws.of(run), cluster.id, key.arn)
-        return _described(cluster)
+        return described(cluster)
 
 
 def create_is_refused(
@@ -274,7 +274,7 @@ def restore_cluster(
     """
     with activities.plainly(configuration) as run:
         model = like or activities.own_cluster_id(run)
-        return _described(create.restore(run, snapshot_id, key_id, name, model))
+        return described(create.restore(run, snapshot_id, key_id, name, model))
 
 
 def restore_is_refused(
@@ -369,15 +369,6 @@ def clean_up(configuration: Configuration = None, secrets: Secrets = None) -> di
         if left:
             raise Refused(f"{'; '.join(left)}: `chaos kms restore` removes what this run made")
         return {"removed": removed, "left": []}
-
-
-def _described(cluster: Cluster) -> dict[str, Any]:
-    return {
-        "cluster": cluster.id,
-        "instance": next(iter(cluster.instances), ""),
-        "key": cluster.key,
-        "address": cluster.address,
-    }
 
 
 def _delete(

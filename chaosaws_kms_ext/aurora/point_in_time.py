@@ -15,6 +15,7 @@ from typing import Any
 from chaoslib.types import Configuration, Secrets
 
 from chaosaws_kms_ext import activities
+from chaosaws_kms_ext.aurora.described import described
 from chaosaws_kms_ext.resources import create
 
 __all__ = ["restore_latest", "restore_latest_is_refused"]
@@ -46,13 +47,7 @@ def restore_latest(
     """
     with activities.plainly(configuration) as run:
         source = cluster_id or activities.own_cluster_id(run)
-        made = create.restore_latest(run, source, key_id, name)
-        return {
-            "cluster": made.id,
-            "instance": next(iter(made.instances), ""),
-            "key": made.key,
-            "address": made.address,
-        }
+        return described(create.restore_latest(run, source, key_id, name))
 
 
 def restore_latest_is_refused(

@@ -48,8 +48,8 @@ def conclude(run: Run, journal: Journal, status: str) -> Verdict:
     history, damage = read_what_is_there(run.folder / "history")
     # Those in memory: the disk may have had no room for the last of them.
     rows = {**history.rows, **run.loads.rows}
-    history = replace(history, events=list(run.events), rows=rows, anchor=run.anchor)
-    history = history.until_its_end()
+    whole = replace(history, events=list(run.events), rows=rows, anchor=run.anchor)
+    history = whole.until_its_end()
     judgement = judge(history, run.conditions, damage)
     if run.unrecorded != unrecorded:  # the last event itself
         judgement = judgement.with_doubt(f"not every event could be recorded: {run.unrecorded}")

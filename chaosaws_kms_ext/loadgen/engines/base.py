@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.history import Outcome
-from chaosaws_kms_ext.history.columns import ReadBack
+from chaosaws_kms_ext.history.columns import ReadBack, Stored
 
 __all__ = [
     "CHUNK",
@@ -27,6 +27,7 @@ __all__ = [
     "Hopeless",
     "LoadFailed",
     "NotOurs",
+    "stored",
 ]
 
 CHUNK = 20_000
@@ -218,3 +219,11 @@ class Engine(ABC):
     @abstractmethod
     def checksum(self, connection: Any, table: str) -> Checksum:
         """That of a table's rows; raises LoadFailed if there is none."""
+
+
+def stored(cursor: Any) -> Stored:
+    """What a query found, a part at a time: millions of rows are not held as Python's objects."""
+    parts = [Stored.of([])]
+    while found := cursor.fetchmany(CHUNK):
+        parts.append(Stored.of(found))
+    return Stored.joined(parts)

@@ -225,13 +225,9 @@ class MySQL(Engine):
 
 
 def _stored(connection: MySQLConnection, query: str) -> Stored:
-    """What a query finds, a part at a time: millions of rows are not held as Python's objects."""
-    parts = [Stored.of([])]
     with connection.cursor(SSCursor) as cursor:
         cursor.execute(query)
-        while found := cursor.fetchmany(base.CHUNK):
-            parts.append(Stored.of(found))
-    return Stored.joined(parts)
+        return base.stored(cursor)
 
 
 def _number(problem: err.MySQLError) -> int:

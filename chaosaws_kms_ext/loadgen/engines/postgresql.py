@@ -197,10 +197,6 @@ class PostgreSQL(Engine):
 
 
 def _stored(connection: DeadlineConnection, query: str) -> Stored:
-    """What a query finds, a part at a time: millions of rows are not held as Python's objects."""
-    parts = [Stored.of([])]
     with connection.cursor("chaos_kms_rows", binary=True) as cursor:
         cursor.execute(query)
-        while found := cursor.fetchmany(base.CHUNK):
-            parts.append(Stored.of(found))
-    return Stored.joined(parts)
+        return base.stored(cursor)

@@ -6,10 +6,9 @@ import pytest
 
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.loadgen import loads, locust_processes
-from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
-from chaosaws_kms_ext.waiting import Observer
 from tests.support.forked_child import ForkedChild
-from tests.support.postgres import RATE, a_postgres
+from tests.support.postgres import a_postgres
+from tests.support.started_loads import starting_loads
 
 
 @pytest.fixture(autouse=True)
@@ -49,26 +48,5 @@ def postgres():
 
 @pytest.fixture
 def start_load(postgres, tmp_path):
-    loads = []
-
-    def start(steady=True, **more):
-        (tmp_path / "history").mkdir(exist_ok=True)
-        config = {
-            "database": postgres.conninfo,
-            "rate": RATE,
-            "users": 16,
-            "writes": True,
-            "deadline": 0.5,
-            "folder": tmp_path / "history",
-            "log": tmp_path / "load.log",
-        }
-        load = Load(LoadConfig(**{**config, **more}))
-        loads.append(load)
-        load.start()
-        if steady:
-            load.wait_until_steady(0.5, 0.99, 60, Observer())
-        return load
-
-    yield start
-    for load in loads:
-        load.stop()
+    with starting_loads(postgres.conninfo, tmp_path, 60) as start:
+        yield start

@@ -6,10 +6,8 @@ import pytest
 
 from chaosaws_kms_ext.loadgen import schema
 from chaosaws_kms_ext.loadgen.engines.mysql import MySQL
-from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
-from chaosaws_kms_ext.waiting import Observer
 from tests.support.mariadb import a_mariadb
-from tests.support.postgres import RATE
+from tests.support.started_loads import starting_loads
 
 
 @pytest.fixture(autouse=True)
@@ -26,29 +24,8 @@ def mariadb():
 
 @pytest.fixture
 def start_mysql_load(mariadb, tmp_path):
-    loads = []
-
-    def start(steady=True, **more):
-        (tmp_path / "history").mkdir(exist_ok=True)
-        config = {
-            "database": mariadb.database,
-            "rate": RATE,
-            "users": 16,
-            "writes": True,
-            "deadline": 0.5,
-            "folder": tmp_path / "history",
-            "log": tmp_path / "load.log",
-            "file": MySQL.default_load,
-        }
-        load = Load(LoadConfig(**{**config, **more}))
-        loads.append(load)
-        load.start()
-        if steady:
-            load.wait_until_steady(0.5, 0.99, 30, Observer())
-        return load
-
-    yield start
-    mariadb.thaw()
-    for load in loads:
-        load.stop()
+    usual = {"file": MySQL.default_load}
+    with starting_loads(mariadb.database, tmp_path, 30, **usual) as start:
+        yield start
+        mariadb.thaw()
     schema.drop(mariadb.database, 20)
