@@ -146,7 +146,7 @@ def _rates(rates: Mapping[str, Any]) -> str:
     ]
     said = (
         f"The highest rate of which at least 97 % were answered with a 99th percentile below "
-        f"{LIMIT_MS:g} ms by the tool's own account; steps of a quarter, rounds in turn; the "
+        f"{LIMIT_MS:g} ms by the tool's own account; steps of a tenth, rounds in turn; the "
         "server shares the cores. This suite counts from the instant an arrival was due, as "
         "pgbench does. Locust counts from when it sent, and its clients wait for their answers: "
         "it is run without any rate, as fast as it can. This suite writes every operation down; "

@@ -17,11 +17,11 @@ __all__ = ["LIMIT_MS", "highest", "measure_rates"]
 LIMIT_MS = 10.0
 SHARE = 0.97
 """Of the rate that was asked for, at least."""
-STEPS = [round(1000 * 1.25**n) for n in range(20)]
+STEPS = [round(1000 * 1.1**n) for n in range(45)]
 """Operations a second."""
-FIRST = 9
+FIRST = 21
 """The step that the first round begins with."""
-WIDE, NARROW = 4, 2
+WIDE, NARROW = 8, 3
 """Steps at once: as long as nothing is known of a tool, and then."""
 UNBOUNDED = 1e6
 """Operations a second of a tool whose clients are as fast as their answers come."""

@@ -18,6 +18,7 @@ from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.report.schemas import SCHEMAS
 from chaosaws_kms_ext.report.summary import HEADER
 from chaosaws_kms_ext.settings import Settings
+from chaosaws_kms_ext.undo.journal import MOVES, State
 from chaosaws_kms_lab import aurora
 
 FOLDER = Path(__file__).parent
@@ -79,11 +80,33 @@ COMMANDS = """\
 """
 
 STATES = """\
-# The states of a database without its key
+# States
+
+## Of a database without its key
 
 The lab's own tables, from which it acts: what time does, what a call does, and how long each takes
 (AWS seconds). What of it AWS documents, and what was only seen: [what Aurora does](aurora.md).
+
 """
+
+WITH_TIME = {"any": "with time"}
+
+JOURNAL = """\
+
+## Of an entry of the undo journal
+
+An entry is written before the key is touched, and says how to put it back. Whoever finds it (the
+run itself, its watchdog, `chaos kms restore`) does what its state asks for, and moves it on. Each
+may die at any instant: the next one reads the state and goes on. No entry moves back.
+
+"""
+
+OF_AN_ENTRY: dict[State, str] = {
+    "key-away": "puts the key back as it was, by the calls of the entry",
+    "key-back": "starts the cluster if it does not start by itself, waits until it is available, "
+    "and disarms the switch",
+    "closed": "nothing: key and cluster are as they were",
+}
 
 MODULES = (
     "kms.actions", "kms.canaries", "kms.flapping", "kms.probes", "kms.secondary", "aurora.actions",
@@ -159,7 +182,13 @@ def summary() -> str:
 
 def states() -> str:
     """The lab's transitions, as its code has them."""
-    parts = [MADE, STATES, "\n## With time\n\n| from | its key is | after | becomes | servers |\n"]
+    moves = [
+        (str(each.phase), str(each.becomes), WITH_TIME.get(each.key, f"key {each.key}"))
+        for each in aurora.TRANSITIONS
+    ]
+    calls = [(str(of), str(to), call) for (of, call), (to, _) in aurora.REQUESTS.items()]
+    parts = [MADE, STATES, _drawn([*moves, *calls])]
+    parts.append("\n### With time\n\n| from | its key is | after | becomes | servers |\n")
     parts.append("|---|---|---|---|---|\n")
     for each in aurora.TRANSITIONS:
         kind = {None: "", True: ", if it can be stopped", False: ", if it cannot be stopped"}
@@ -168,17 +197,37 @@ def states() -> str:
             f"| `{each.phase}` | {each.key}{kind[each.recoverable]} | {after} | `{each.becomes}` | "
             f"{_effects(each.effects)} |\n"
         )
-    parts.append("\n## By a call\n\n| from | call | becomes | servers |\n|---|---|---|---|\n")
+    parts.append("\n### By a call\n\n| from | call | becomes | servers |\n|---|---|---|---|\n")
     for (phase, call), (becomes, effects) in aurora.REQUESTS.items():
         parts.append(f"| `{phase}` | {call} | `{becomes}` | {_effects(effects)} |\n")
     names = [each.name for each in fields(aurora.Profile)]
-    parts.append(f"\n## How long\n\n| AWS seconds | {' | '.join(aurora.PROFILES)} |\n")
+    parts.append(f"\n### How long\n\n| AWS seconds | {' | '.join(aurora.PROFILES)} |\n")
     parts.append("|---|" + "---|" * len(aurora.PROFILES) + "\n")
     for name in names:
         took = [getattr(each, name) for each in aurora.PROFILES.values()]
         shown = [f"{each:g}" if each is not None else "never by itself" for each in took]
         parts.append(f"| `{name}` | {' | '.join(shown)} |\n")
+    parts += [JOURNAL, _drawn([(of, to, "") for of, its in MOVES.items() for to in its])]
+    parts.append("\n| state | then | whoever finds it |\n|---|---|---|\n")
+    for state, then in MOVES.items():
+        named = " or ".join(f"`{each}`" for each in then) or "the end"
+        parts.append(f"| `{state}` | {named} | {OF_AN_ENTRY[state]} |\n")
     return "".join(parts)
+
+
+def _drawn(moves: Sequence[tuple[str, str, str]]) -> str:
+    """A state diagram, as GitHub draws it: from, to, and what moves it."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for of, to, what in moves:
+        known = by.setdefault((of, to), [])
+        if what and what not in known:
+            known.append(what)
+    ids = {name: f"s{n}" for n, name in enumerate(dict.fromkeys(n for its in by for n in its))}
+    lines = [f'    state "{name}" as {short}\n' for name, short in ids.items()]
+    for (of, to), why in by.items():
+        said = f": {', '.join(why)}" if why else ""
+        lines.append(f"    {ids[of]} --> {ids[to]}{said}\n")
+    return f"```mermaid\nstateDiagram-v2\n{''.join(lines)}```\n"
 
 
 def _effects(effects: Sequence[aurora.Effect]) -> str:

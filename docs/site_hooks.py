@@ -21,6 +21,9 @@ PAGES = {
 """Pages of the repository that are not in docs/, and what they are called on the site."""
 
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
+DRAWN = re.compile(r"^```mermaid\n.*?^```\n\n?", re.MULTILINE | re.DOTALL)
+"""A diagram that GitHub draws: what would draw it on the site comes from elsewhere, and a table of
+the same page says the same."""
 PICTURE = re.compile(r'(?<=")docs/(pictures/[^"]+)')
 
 
@@ -54,7 +57,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return f"[{text}](files/{source})"
         return text  # a folder: there is no page of it
 
-    return PICTURE.sub(r"\1", LINK.sub(linked, markdown))
+    return PICTURE.sub(r"\1", LINK.sub(linked, DRAWN.sub("", markdown)))
 
 
 def _source(here: str, target: str) -> str | None:

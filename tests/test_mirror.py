@@ -103,7 +103,6 @@ ELSEWHERE = {
     "loadgen/client/load_connection.py": "unit/loadgen/client/test_sql",
     "loadgen/client/master.py": "unit/loadgen/client/test_worker",
     "loadgen/client/port.py": "unit/loadgen/client/test_connector",
-    "loadgen/client/recorder.py": "unit/loadgen/test_process",
     "loadgen/client/witnesses.py": "unit/loadgen/engines/test_postgresql, test_mysql",
     "loadgen/drop_schema.py": "e2e/test_safeguards",
     "loadgen/engines/base.py": "the interface: unit/loadgen/engines/test_mysql, test_postgresql",
