@@ -91,6 +91,11 @@ def _of_the_load(values: Mapping[str, Any]) -> list[str]:
             "CHAOS_LOAD_WORKERS is remote, so CHAOS_LOAD_MASTER must say at which HOST:PORT of "
             "this machine they find the load"
         )
+    if remote and values["target"] == "lab":
+        problems.append(
+            "CHAOS_LOAD_WORKERS is remote, but CHAOS_TARGET is lab: other machines do not reach a "
+            "lab, and have no password of it. Set CHAOS_TARGET=aws, or use local ones"
+        )
     if values["load_master"] and not remote:
         problems.append("CHAOS_LOAD_MASTER is only used with CHAOS_LOAD_WORKERS=remote: set it too")
     if remote and values["database_auth"] != "libpq":

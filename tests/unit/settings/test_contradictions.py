@@ -27,7 +27,14 @@ def said(needs_cluster=True, **given):
         ({**ON_AWS, "database_auth": "secret"}, ["CHAOS_DATABASE_SECRET"]),
         ({**ON_AWS, "database_secret": "s"}, ["CHAOS_DATABASE_AUTH=secret"]),
         ({"load_processes": 4, "load_users": 3}, ["CHAOS_LOAD_PROCESSES", "CHAOS_LOAD_USERS"]),
-        ({"load_workers": "remote"}, ["CHAOS_LOAD_WORKERS", "CHAOS_LOAD_MASTER", "HOST:PORT"]),
+        (
+            {**ON_AWS, "load_workers": "remote"},
+            ["CHAOS_LOAD_WORKERS", "CHAOS_LOAD_MASTER", "HOST:PORT"],
+        ),
+        (
+            {"load_workers": "remote", "load_master": "h:1"},
+            ["CHAOS_LOAD_WORKERS", "CHAOS_TARGET", "lab"],
+        ),
         ({"load_master": "h:5557"}, ["CHAOS_LOAD_MASTER", "CHAOS_LOAD_WORKERS=remote"]),
         (
             {**ON_AWS, "load_workers": "remote", "load_master": "h:1", "database_auth": "iam"},
@@ -49,7 +56,7 @@ def test_what_does_not_go_together_is_one_sentence_that_names_it(given, names):
         {**ON_AWS, "database_auth": "secret", "database_secret": "s"},
         {"lab_faults": ({"kind": "x"},)},
         {"load_processes": 4, "load_users": 4},
-        {"load_processes": 4, "load_workers": "remote", "load_master": "10.0.0.5:5557"},
+        {**ON_AWS, "load_workers": "remote", "load_master": "10.0.0.5:5557"},
     ],
 )
 def test_what_goes_together_is_said_to(given):
