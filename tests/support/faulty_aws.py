@@ -28,7 +28,7 @@ from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import InvocationFailed, Scheduler
 from chaosaws_kms_lab.world import Key, World
 from tests.support.clock import HandClock
-from tests.support.in_process_lab import NoServers
+from tests.support.no_servers import NoServers
 from tests.support.virtual_time import EPOCH
 
 __all__ = ["KINDS", "KMS_ONLY", "REGION", "FaultyAws", "Killed", "Trouble"]

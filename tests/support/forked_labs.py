@@ -19,7 +19,7 @@ from chaosaws_kms_ext.lab_client import local_lab
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from tests.support import forks
 from tests.support.forked_child import ForkedChild
-from tests.support.in_process_lab import NoServers
+from tests.support.no_servers import NoServers
 
 __all__ = ["new_lab", "prepare"]
 

@@ -2,116 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from botocore.config import Config
 from werkzeug.test import Client
 
 from chaosaws_kms_lab import kms, own_clients, rds
-from chaosaws_kms_lab.aurora import PROFILES, Effect
+from chaosaws_kms_lab.aurora import PROFILES
 from chaosaws_kms_lab.calls import Call, administrator
 from chaosaws_kms_lab.door import Door
-from chaosaws_kms_lab.misbehaviour_orders import BadOrder
 from chaosaws_kms_lab.rds import Rds
 from chaosaws_kms_lab.scheduler import Scheduler
-from chaosaws_kms_lab.world import Cluster, DataMisbehaviour, Instance, Snapshot, World
+from chaosaws_kms_lab.world import World
 from tests.support.clock import HandClock
+from tests.support.no_servers import NoServers
 
 REGION = "eu-west-1"
 
 
-class Endpoints(NamedTuple):
-    writer: str
-    reader: str
-
-
-@dataclass
-class Work:
-    """A job that is over, or not, as the test wants."""
-
-    done: bool = True
-    error: str | None = None
-
-
 ADDRESS = "127.0.0.1:1"
-
-
-class NoServers:
-    """A data plane without data: everything that is asked of it has just been done."""
-
-    ca = None
-    password = "not-so-secret"
-    passfile = Path("/nowhere")
-
-    def __init__(self) -> None:
-        self.effects: list[tuple[str, Effect]] = []
-        self.jobs: list[Work] = []
-        self._writers: dict[str, Instance] = {}
-
-    def choose_port(self) -> int:
-        return 20000
-
-    def endpoints(self, cluster: Cluster) -> Endpoints:
-        return Endpoints("127.0.0.1", "127.0.0.2")
-
-    def address(self, instance: Instance) -> str:
-        return "127.0.1.1"
-
-    def writer(self, cluster: Cluster) -> Instance | None:
-        return self._writers.get(cluster.resource_id)
-
-    def add(self, instance: Instance) -> None:
-        self._writers.setdefault(instance.cluster.resource_id, instance)
-
-    def ready(self, instance: Instance) -> bool:
-        return True
-
-    def failure(self, instance: Instance) -> str | None:
-        return None
-
-    def remove(self, instance: Instance) -> None:
-        if self.writer(instance.cluster) is instance:
-            del self._writers[instance.cluster.resource_id]
-
-    def restart(self, instance: Instance) -> None:
-        pass
-
-    def fail_over(self, cluster: Cluster, target: Instance) -> None:
-        self._writers[cluster.resource_id] = target
-
-    def busy(self, cluster: Cluster) -> bool:
-        return False
-
-    def perform(self, cluster: Cluster, effect: Effect) -> None:
-        self.effects.append((cluster.resource_id, effect))
-
-    def snapshot_path(self, snapshot: Snapshot) -> Path:
-        return Path(tempfile.gettempdir()) / "no-such-snapshot"
-
-    def snapshot(self, *_: Any) -> Work:
-        return self._job()
-
-    def copy(self, *_: Any) -> Work:
-        return self._job()
-
-    def restore(self, *_: Any) -> Work:
-        return self._job()
-
-    def restore_to(self, *_: Any) -> Work:
-        return self._job()
-
-    def misbehave(self, cluster: Cluster, misbehaviour: DataMisbehaviour) -> None:
-        raise BadOrder("there is nothing that could go wrong")
-
-    def delete(self, cluster: Cluster) -> None:
-        self._writers.pop(cluster.resource_id, None)
-
-    def _job(self) -> Work:
-        self.jobs.append(Work())
-        return self.jobs[-1]
 
 
 class OneSecret:
