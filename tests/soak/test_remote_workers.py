@@ -1,4 +1,4 @@
-"""Whole runs whose load is on remote workers: measured, judged, and honest about one that is lost."""
+"""Whole runs whose load is on remote workers: judged as any other, and one that is lost is named."""
 
 from __future__ import annotations
 
