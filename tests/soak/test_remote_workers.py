@@ -1,4 +1,4 @@
-"""Whole runs whose load is on remote workers: judged as any other, and one that is lost is named."""
+"""Whole runs whose load is on remote workers: judged as others are, and a lost one is named."""
 
 from __future__ import annotations
 
