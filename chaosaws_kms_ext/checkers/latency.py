@@ -15,7 +15,7 @@ from chaosaws_kms_ext.checkers.base import (
     undisturbed_until,
 )
 from chaosaws_kms_ext.checkers.outage import outage_of
-from chaosaws_kms_ext.checkers.percentile import rank_of_delays
+from chaosaws_kms_ext.checkers.percentile import ranks_of_delays
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.checkers.slices import slices_of, width_of
 from chaosaws_kms_ext.history import END_OF_TIME, Conditions, EventName, Utc
@@ -93,7 +93,7 @@ class LatencyChecker(Checker):
 def latency_between(arrivals: Arrivals, begin: int, end: int) -> Latency:
     """The latency of the answered arrivals that were due in [begin, end), CLOCK_MONOTONIC ns."""
     its = arrivals.due_between(begin, end)
-    return Latency(_ms(rank_of_delays(its, 0.50)), _ms(rank_of_delays(its, 0.99)))
+    return Latency(*map(_ms, ranks_of_delays(its, (0.50, 0.99))))
 
 
 def _over_time(history: History, load: str) -> dict[str, Any] | None:
@@ -111,8 +111,8 @@ def _over_time(history: History, load: str) -> dict[str, Any] | None:
 
 def slice_latency(due: Arrivals) -> dict[str, float | None]:
     """Of the arrivals of a slice that were answered, in milliseconds; None: none was."""
-    shares = {"p50_ms": 0.50, "p99_ms": 0.99, "max_ms": 1.0}
-    return {name: _ms(rank_of_delays(due, share)) for name, share in shares.items()}
+    found = map(_ms, ranks_of_delays(due, (0.50, 0.99, 1.0)))
+    return dict(zip(("p50_ms", "p99_ms", "max_ms"), found, strict=True))
 
 
 def _ms(nanoseconds: int | None) -> float | None:

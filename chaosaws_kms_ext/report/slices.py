@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chaosaws_kms_ext.checkers.percentile import rank_of_delays
+from chaosaws_kms_ext.checkers.percentile import ranks_of_delays
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.columns import OUTCOMES, Arrivals, Instants
 
@@ -50,8 +50,7 @@ def drawn(arrivals: Arrivals, begin: int, end: int) -> dict[str, Any]:
     latency = np.full((len(edges) - 1, 3), np.nan)
     for place in range(len(latency)):
         its = arrivals.only(slice(places[place], places[place + 1]))
-        for column, share in enumerate((0.5, 0.99, 1.0)):
-            found = rank_of_delays(its, share)
+        for column, found in enumerate(ranks_of_delays(its, (0.5, 0.99, 1.0))):
             if found is not None:
                 latency[place, column] = found / 1e6
     columns.update({name: latency[:, place] for place, name in enumerate(("p50", "p99", "max"))})

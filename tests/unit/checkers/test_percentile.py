@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers import percentile
-from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays
+from chaosaws_kms_ext.checkers.percentile import nearest_rank, rank_of_delays, ranks_of_delays
 from chaosaws_kms_ext.history import columns
 from chaosaws_kms_ext.history.columns import CODES, Arrivals
 
@@ -33,14 +33,16 @@ def arrivals(delays, answered):
 
 @given(
     each=st.lists(st.tuples(DELAY, st.booleans()), max_size=40),
-    share=st.sampled_from([0.001, 0.25, 0.5, 0.99, 1.0]),
+    shares=st.lists(st.sampled_from([0.001, 0.25, 0.5, 0.99, 1.0]), min_size=1),
     until=st.sampled_from([0, 12, 2**20, 2**63 - 1]),
 )
-def test_it_is_the_nearest_rank_of_all_answers(each, share, until):
+def test_it_is_the_nearest_rank_of_all_answers(each, shares, until):
     delays, answered = [d for d, _ in each], [a for _, a in each]
     its = arrivals(delays, answered)
     which = its.answered & (its.done < until)
-    assert rank_of_delays(its, share, until) == nearest_rank(its.took(which), share)
+    expected = [nearest_rank(its.took(which), share) for share in shares]
+    assert ranks_of_delays(its, shares, until) == expected
+    assert rank_of_delays(its, shares[0], until) == expected[0]
 
 
 def test_of_no_answer_there_is_none():
