@@ -2,8 +2,8 @@
 
 Attempts belong to nobody. While the database does not answer, one begins every `spacing` seconds as
 long as anybody waits, however long those before it hang; the first that succeeds serves whoever
-waits longest, and then everybody may connect. The next one begins earlier, but never more often
-than the load asks:
+waits longest, and a moment later everybody may connect. The next one begins earlier, but never more
+often than the load asks:
 
 * after an attempt that failed at once (refused, or the server is starting up);
 * when the port, at which nobody had listened, or which did not answer, accepts a connection;
@@ -22,7 +22,7 @@ from gevent.queue import Queue
 
 from chaosaws_kms_ext.loadgen.engines.base import Cause, Connection, Engine
 
-__all__ = ["Connector"]
+__all__ = ["FIRST_ASKS", "Connector"]
 
 PATIENT = 2
 """Attempts that wait as long as it takes."""
@@ -32,6 +32,9 @@ NOBODY = (Cause.REFUSED, Cause.UNREACHABLE, Cause.NO_ADDRESS, Cause.RESET)
 """What an attempt sees where nobody listens."""
 KNOCK = 0.01
 """Seconds that a port has to accept a connection."""
+FIRST_ASKS = 0.01
+"""Seconds from the first connection until the others begin: a server that has just come back is
+busy with a new session for some ms, and with all of them at once the first answer would be late."""
 
 
 class Connector:
@@ -53,7 +56,10 @@ class Connector:
         self._listens = listens
         self._made: Queue = Queue()
         self._waiting = 0
-        self._in_flight = 0
+        self._period = self._begun = 0
+        """How often the database came back; attempts in flight that began since then."""
+        self._others_from = 0.0
+        """When everybody may connect, time.monotonic()."""
         self._patient: set[gevent.Greenlet] = set()
         self._succeeded = 0.0
         """When an attempt last did, time.monotonic()."""
@@ -82,8 +88,10 @@ class Connector:
             if self._waiting and self._failing:
                 self._begin()
                 self._wait_for_news()
-            elif self._waiting > self._in_flight - len(self._patient):
-                self._begin()
+            elif self._waiting - self._made.qsize() > self._begun:
+                gevent.sleep(max(self._others_from - time.monotonic(), 0))
+                if not self._failing:
+                    self._begin()
             else:
                 self._asked.wait()
 
@@ -104,13 +112,14 @@ class Connector:
         gevent.sleep(max(began + self._shortest - time.monotonic(), 0))
 
     def _begin(self) -> None:
-        self._in_flight += 1
         patient = self._failing and len(self._patient) < PATIENT
-        attempt = gevent.spawn(self._attempt, patient)
+        period = -1 if self._failing else self._period
+        self._begun += period == self._period
+        attempt = gevent.spawn(self._attempt, patient, period)
         if patient:
             self._patient.add(attempt)
 
-    def _attempt(self, patient: bool) -> None:
+    def _attempt(self, patient: bool, period: int) -> None:
         began = time.monotonic()
         try:
             connection = self._connect(began + PATIENCE if patient else None)
@@ -122,16 +131,20 @@ class Connector:
                 self._accepts = self._engine.failure(problem, None).cause not in NOBODY
                 self._news.set()
         else:
-            self._failing = False
-            self._succeeded = time.monotonic()
-            self._news.set()
-            # They may wait for a host that is gone.
-            gevent.killall(self._patient - {gevent.getcurrent()}, block=False)
             if self._waiting > self._made.qsize():
                 self._made.put(connection)
             else:
                 connection.close()
+            self._succeeded = time.monotonic()
+            if self._failing:
+                self._failing = False
+                self._period += 1
+                self._begun = 0
+                self._others_from = self._succeeded + FIRST_ASKS
+            self._news.set()
+            # They may wait for a host that is gone.
+            gevent.killall(self._patient - {gevent.getcurrent()}, block=False)
         finally:
             self._patient.discard(gevent.getcurrent())
-            self._in_flight -= 1
+            self._begun -= period == self._period
             self._asked.set()

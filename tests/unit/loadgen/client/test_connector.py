@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from chaosaws_kms_ext.history import Outcome
-from chaosaws_kms_ext.loadgen.client.connector import Connector
+from chaosaws_kms_ext.loadgen.client.connector import FIRST_ASKS, Connector
 from chaosaws_kms_ext.loadgen.engines import named
 from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlinePassed
 from tests.support.forwarder import Forwarder
@@ -58,6 +58,69 @@ def test_everybody_has_a_connection_again_although_older_attempts_never_end(user
     work.kill()
     assert all(isinstance(each.value, Link) for each in waiting)
     assert not connector._patient
+
+
+def recovered(connect, users):
+    """Users that had no connection, and what each has in the end; `connect`: see Connector."""
+    connector = Connector(named("postgresql"), connect, spacing=0.01, shortest=0.001)
+    work = gevent.spawn(connector.work)
+    connector.suspect()
+    waiting = [gevent.spawn(connector.get) for _ in range(users)]
+    gevent.joinall(waiting, timeout=60)
+    work.kill()
+    return [each.value for each in waiting]
+
+
+def test_attempts_that_hang_since_before_keep_nobody_from_connecting():
+    hanging = 0
+
+    def connect(until):
+        nonlocal hanging
+        if hanging < 20:
+            hanging += 1
+            gevent.sleep(3600)
+        return Link()
+
+    assert all(isinstance(each, Link) for each in recovered(connect, 16))
+
+
+def test_attempts_that_hang_since_it_was_back_before_keep_nobody_from_connecting():
+    hangs = False
+
+    def connect(until):
+        if hangs:
+            gevent.sleep(3600)
+        return Link()
+
+    connector = Connector(named("postgresql"), connect, spacing=0.01, shortest=0.001)
+    work = gevent.spawn(connector.work)
+    first = connector.get()
+    hangs = True
+    waiting = [gevent.spawn(connector.get) for _ in range(16)]  # while it is not known to hang
+    gevent.sleep(0.1)
+    connector.suspect()
+    waiting.append(gevent.spawn(connector.get))
+    gevent.sleep(0.1)
+    hangs = False
+    gevent.joinall(waiting, timeout=60)
+    work.kill()
+    assert all(isinstance(each, Link) for each in [first, *(each.value for each in waiting)])
+
+
+def test_the_first_connection_can_ask_before_the_others_begin():
+    begun, made = [], []
+
+    def connect(until):
+        begun.append(time.monotonic())
+        if len(begun) < 3:
+            gevent.sleep(3600)
+        made.append(Link())
+        return made[-1]
+
+    assert all(isinstance(each, Link) for each in recovered(connect, 16))
+    assert len(made) == 16
+    hung_or_first, others = begun[:3], begun[3:]
+    assert min(others) - hung_or_first[-1] >= FIRST_ASKS
 
 
 @pytest.mark.soak
