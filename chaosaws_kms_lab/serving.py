@@ -21,7 +21,7 @@ import boto3
 from botocore.config import Config
 from werkzeug.serving import make_server
 
-from chaosaws_kms_lab import kms, seed, seed_dependents
+from chaosaws_kms_lab import kms, seed, seed_dependents, seed_proxy
 from chaosaws_kms_lab.aurora import PROFILES, RECOVERABLE_FOR
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.data_plane import Servers
@@ -59,10 +59,12 @@ def serve(
     recoverable_for: float = RECOVERABLE_FOR,
     secondary_keys: bool = False,
     dependents: bool = False,
+    proxy: bool = False,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers, or an instance that is no cluster's (`database`); what a client has to know of it.
-    `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key.
+    `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key. `proxy`:
+    whether an RDS Proxy is before the first.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
     without their key clusters are recoverable for `recoverable_for` AWS seconds. With
@@ -72,6 +74,8 @@ def serve(
     world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
     seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
+    if proxy:
+        seed_proxy.proxy(rds, region)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"
