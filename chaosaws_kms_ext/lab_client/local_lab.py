@@ -109,6 +109,7 @@ class LocalLab:
             recoverable_for=settings.lab_recoverable_for,
             secondary_keys=settings.lab_secondary_keys == "yes",
             dependents=settings.canaries == "yes",
+            proxy=settings.lab_proxy == "yes",
         )
 
     @property

@@ -74,6 +74,9 @@ BROKEN = {
         "wait-until-the-cluster-is-inaccessible",
         env={"CHAOS_IMPACT_TIMEOUT": "1500"},
     ),
+    "kms-proxy": Broken(
+        of("proxy-stays-away"), "the RDS Proxy orders-proxy to reach its writer", env=QUICK
+    ),
     "kms-secondary-keys": Broken(
         {"kind": "secret-outlives-key"}, "objective missed: usable_without_key was "
     ),
