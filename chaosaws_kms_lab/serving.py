@@ -74,8 +74,7 @@ def serve(
     world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
     seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
-    if proxy:
-        seed_proxy.proxy(rds, region)
+    seed_proxy.proxy(rds, region, proxy)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

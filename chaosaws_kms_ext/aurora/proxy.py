@@ -31,7 +31,7 @@ def proxy_targets(
     By default that of CHAOS_PROXY. Returns `proxy`, `status`, `address`, `targets` (each `id`,
     `role`, `state`, `reason` and `description`) and `secrets` (the secret's ARN → the ARN of its
     KMS key; empty: AWS' own). Raises ActivityFailed. IAM: rds:DescribeDBProxies,
-    rds:DescribeDBProxyTargets, secretsmanager:DescribeSecret, kms:DescribeKey.
+    rds:DescribeDBProxyTargets, secretsmanager:ListSecrets, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
         aws = Aws.of(run)

@@ -119,15 +119,22 @@ def writer_of(found: Iterable[Target]) -> Target | None:
 
 
 def key_of_secret(aws: Aws, secret: str) -> str:
-    """The ARN of the customer managed key of a secret; empty: it is under AWS' own.
+    """The ARN of the customer managed key of a secret, by the secret's ARN; empty: it is under AWS'
+    own.
 
-    Raises AwsError. IAM: secretsmanager:DescribeSecret, kms:DescribeKey.
+    Raises AwsError. IAM: secretsmanager:ListSecrets, kms:DescribeKey.
     """
-    said = aws.call("secretsmanager", "DescribeSecret", {"SecretId": secret})
-    named = str(said.get("KmsKeyId") or "")
-    if not named or named.endswith("alias/aws/secretsmanager"):
+    # Secrets Manager User Guide, "What's in a secret?": the name, a hyphen and six characters.
+    name = secret.partition(":secret:")[2][:-7]
+    named = {"Filters": [{"Key": "name", "Values": [name]}]}
+    listed = aws.pages("secretsmanager", "ListSecrets", named, "SecretList")
+    said = next((each for each in listed if each.get("ARN") == secret), None)
+    if said is None:
+        raise AwsError(f"secretsmanager:ListSecrets has no secret {secret}")
+    key = str(said.get("KmsKeyId") or "")
+    if not key or key.endswith("alias/aws/secretsmanager"):
         return ""
-    return kms.describe(aws, named).arn
+    return kms.describe(aws, key).arn
 
 
 def _proxy(aws: Aws, said: Mapping[str, Any]) -> Proxy:

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 
 from chaosaws_kms_lab.data_plane.postgres import proxied_address
-from chaosaws_kms_lab.data_plane.rds_proxy import RdsProxies, RdsProxy
+from chaosaws_kms_lab.data_plane.proxy_endpoint import RdsProxies, RdsProxy
 
 __all__ = ["MOST", "NAMES", "Proxies"]
 

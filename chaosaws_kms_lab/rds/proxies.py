@@ -38,6 +38,9 @@ LOGINS_KEPT = 60.0
 """AWS seconds until it reads its secrets again. Assumed: that it follows a rotation is documented
 (rds-proxy-secrets-arns), and not how soon."""
 
+UP = (aurora.AVAILABLE, aurora.FAILING_OVER)
+"""Statuses in which there may be a writer that takes connections."""
+
 GROUP = "default"
 FAMILY = "POSTGRESQL"
 QUOTA = 20
@@ -155,9 +158,8 @@ def _look_after(rds: Rds, proxy: DBProxy) -> None:
         return
     if proxy.asked is None or now - proxy.asked >= LOGINS_KEPT:
         _read_secrets(rds, proxy)
-    here = cluster.status == aurora.AVAILABLE and bool(
-        cluster.instances and cluster.instances[0].ready
-    )
+    writer = rds.servers.writer(cluster)
+    here = cluster.status in UP and writer is not None and rds.servers.ready(writer)
     if here and proxy.away_since is not None:
         ordered = rds.world.active_misbehaviours(PROXY_STAYS_AWAY)
         here = not any(each.about is cluster for each in ordered)

@@ -71,6 +71,8 @@ data "aws_iam_policy_document" "run" {
       "logs:DescribeLogGroups",
       "rds:DescribeBlueGreenDeployments",
       "rds:DescribeDBClusterSnapshots",
+      "rds:DescribeDBProxies",
+      "rds:DescribeDBProxyTargets",
       "rds:DescribeDBSnapshots",
       "rds:DescribeEvents",
       "s3:GetEncryptionConfiguration",

@@ -14,14 +14,14 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
-from chaosaws_kms_lab.data_plane.rds_proxy.borrowed import Borrowed, NotNow, Rejected
-from chaosaws_kms_lab.data_plane.rds_proxy.client import Cancel, Client, Told
-from chaosaws_kms_lab.data_plane.rds_proxy.messages import AUTHENTICATED, READY, message
-from chaosaws_kms_lab.data_plane.rds_proxy.requests import Requests
+from chaosaws_kms_lab.data_plane.pg_messages import AUTHENTICATED, READY, message
+from chaosaws_kms_lab.data_plane.proxy_borrowed import Borrowed, NotNow, Rejected
+from chaosaws_kms_lab.data_plane.proxy_client import Cancel, Client, Told
+from chaosaws_kms_lab.data_plane.proxy_requests import Requests
 from chaosaws_kms_lab.data_plane.sessions import CHUNK
 
 if TYPE_CHECKING:
-    from chaosaws_kms_lab.data_plane.rds_proxy.endpoint import RdsProxy
+    from chaosaws_kms_lab.data_plane.proxy_endpoint import RdsProxy
 
 __all__ = ["Session"]
 

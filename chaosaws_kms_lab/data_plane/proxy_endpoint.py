@@ -15,9 +15,9 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 
 from chaosaws_kms_lab.data_plane.listening import Listeners, LoopThread
-from chaosaws_kms_lab.data_plane.rds_proxy.borrowed import cancel
-from chaosaws_kms_lab.data_plane.rds_proxy.messages import error
-from chaosaws_kms_lab.data_plane.rds_proxy.session import Session
+from chaosaws_kms_lab.data_plane.pg_messages import error
+from chaosaws_kms_lab.data_plane.proxy_borrowed import cancel
+from chaosaws_kms_lab.data_plane.proxy_session import Session
 
 __all__ = ["RdsProxies", "RdsProxy"]
 

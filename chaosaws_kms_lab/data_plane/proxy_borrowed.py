@@ -8,8 +8,8 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
-from chaosaws_kms_lab.data_plane.rds_proxy import scram
-from chaosaws_kms_lab.data_plane.rds_proxy.messages import (
+from chaosaws_kms_lab.data_plane import scram
+from chaosaws_kms_lab.data_plane.pg_messages import (
     SYNC,
     Failure,
     failure_of,

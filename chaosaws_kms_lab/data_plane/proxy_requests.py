@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from chaosaws_kms_lab.data_plane.rds_proxy.messages import Message, Messages, message
+from chaosaws_kms_lab.data_plane.pg_messages import Message, Messages, message
 
 __all__ = ["Requests"]
 

@@ -8,8 +8,8 @@ import ssl
 import struct
 from typing import Protocol
 
-from chaosaws_kms_lab.data_plane.rds_proxy import scram
-from chaosaws_kms_lab.data_plane.rds_proxy.messages import error, message, parameters_of
+from chaosaws_kms_lab.data_plane import scram
+from chaosaws_kms_lab.data_plane.pg_messages import error, message, parameters_of
 from chaosaws_kms_lab.data_plane.sessions import (
     CANCEL_REQUEST,
     CHUNK,
