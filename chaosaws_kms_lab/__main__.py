@@ -104,6 +104,13 @@ def _options() -> argparse.Namespace:
         metavar="AWS_SECONDS",
         help="until a cluster without its key is lost for good (7 days, as on AWS)",
     )
+    parser.add_argument(
+        "--maintenance",
+        type=float,
+        default=0.0,
+        metavar="AWS_SECONDS",
+        help="of the first, pending, and so long (none)",
+    )
     parser.add_argument("--proxy", action="store_true", help="an RDS Proxy is before the first")
     parser.add_argument("--dependents", action="store_true", help="more under it: a secret, …")
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
@@ -191,6 +198,7 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.secondary_keys,
         options.dependents,
         options.proxy,
+        options.maintenance,
     )
 
 

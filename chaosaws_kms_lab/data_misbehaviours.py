@@ -276,6 +276,12 @@ def apply_to_rotation(world: World, key: Key) -> None:
 def profile_of(world: World, cluster: Cluster) -> Profile:
     """How long things take with a cluster."""
     profile = of_instance(world.profile) if cluster.single else world.profile
+    if cluster.maintenance_takes:
+        profile = replace(
+            profile,
+            starting_to_maintenance=profile.starting,
+            maintenance=cluster.maintenance_takes,
+        )
     lags = [each for each in world.active_misbehaviours(DETECTION_LAG) if each.about is cluster]
     if not lags:
         return profile

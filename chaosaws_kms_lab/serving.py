@@ -60,11 +60,12 @@ def serve(
     secondary_keys: bool = False,
     dependents: bool = False,
     proxy: bool = False,
+    maintenance: float = 0.0,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers, or an instance that is no cluster's (`database`); what a client has to know of it.
     `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key. `proxy`:
-    whether an RDS Proxy is before the first.
+    whether an RDS Proxy is before the first. `maintenance`: AWS seconds of what is pending of it.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
     without their key clusters are recoverable for `recoverable_for` AWS seconds. With
@@ -75,6 +76,7 @@ def serve(
     rds = Rds(world, servers)
     seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
     seed_proxy.proxy(rds, region, proxy)
+    world.region(region).databases()[0].maintenance_takes = maintenance
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"

@@ -119,6 +119,9 @@ class Cluster:
     single: bool = False
     """Whether it is a DB instance that is no cluster's: kept as a cluster of that one instance,
     of which no call says anything. Id, ARN, resource id and tags are the instance's."""
+    maintenance_takes: float = 0.0
+    """AWS seconds of the maintenance that is pending; 0: none is."""
+    maintenance_opt_in: str = ""
     secret: MasterSecret | None = None
     stream: ActivityStream | None = None
     restorable_from: datetime | None = None

@@ -87,8 +87,8 @@ The lab's own tables, from which it acts: what time does, what a call does, and 
 
 MODULES = (
     "kms.actions", "kms.canaries", "kms.flapping", "kms.probes", "kms.secondary", "aurora.actions",
-    "aurora.failover", "aurora.point_in_time", "aurora.probes", "aurora.proxy", "load.actions",
-    "load.probes", "audit.probes",
+    "aurora.failover", "aurora.maintenance", "aurora.point_in_time", "aurora.probes",
+    "aurora.proxy", "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 
 

@@ -110,6 +110,7 @@ class LocalLab:
             secondary_keys=settings.lab_secondary_keys == "yes",
             dependents=settings.canaries == "yes",
             proxy=settings.lab_proxy == "yes",
+            maintenance=settings.lab_maintenance or None,
         )
 
     @property

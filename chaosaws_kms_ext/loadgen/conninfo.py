@@ -101,7 +101,8 @@ def given_for_target(run: Run, cluster: Database) -> str:
     given = run.settings.database
     if run.proxy is None:
         return given
-    port = run.proxy.port(cluster.port, on_lab=run.settings.target == "lab")
+    named = options_of(given).get("port") if given else None
+    port = named or run.proxy.port(cluster.port, on_lab=run.settings.target == "lab")
     through = {"host": run.proxy.address, **({"port": port} if port else {})}
     return with_options(given or written(_protocol(cluster, ""), {}), **through)
 

@@ -9,8 +9,8 @@ from chaosaws_kms_ext.connection_strings import options_of
 
 __all__ = ["contradictions"]
 
-ADDRESSES = frozenset({"host", "hostaddr", "port", "service"})
-"""What a conninfo names of the way to a database."""
+ADDRESSES = frozenset({"host", "hostaddr", "service"})
+"""What a conninfo names of the way to a database, but for the port."""
 
 
 def contradictions(

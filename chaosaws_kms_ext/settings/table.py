@@ -319,6 +319,12 @@ class Table:
         "whether an RDS Proxy, orders-proxy, stands before the lab's cluster, with its secret "
         "under a key of its own",
     )
+    lab_maintenance: float = _setting(
+        AURORA_OR_NONE,
+        0.0,
+        "AWS seconds that the maintenance takes that is pending for the lab's cluster, and is "
+        "applied when that comes back; 0: none is",
+    )
     lab_recoverable_for: float = _setting(
         AURORA,
         7 * DAY,

@@ -325,6 +325,8 @@ class Rds:
         for effect in effects:
             if effect in (Effect.FAILED_OVER, Effect.STARTED):
                 self._note_writer(cluster, failed_over=effect is Effect.FAILED_OVER)
+            if effect is Effect.MAINTAINED:
+                cluster.maintenance_takes, cluster.maintenance_opt_in = 0.0, ""
             self.servers.perform(cluster, effect)
             for event in WRITES.get(effect, ()):
                 self.write_event(event, cluster)

@@ -75,6 +75,7 @@ data "aws_iam_policy_document" "run" {
       "rds:DescribeDBProxyTargets",
       "rds:DescribeDBSnapshots",
       "rds:DescribeEvents",
+      "rds:DescribePendingMaintenanceActions",
       "s3:GetEncryptionConfiguration",
       "s3:ListAllMyBuckets",
       "scheduler:ListSchedules",

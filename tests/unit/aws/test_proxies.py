@@ -16,7 +16,7 @@ CLUSTER = cluster_of(
         "DbClusterResourceId": "cluster-ABC",
         "Status": "available",
     },
-    {},
+    [],
 )
 INSTANCE = instance_of(
     {

@@ -142,7 +142,11 @@ def test_a_proxy_listens_on_its_engines_port_and_the_labs_on_that_of_its_target(
     run = begin(target="lab", cluster_id="")
     run.proxy = FRONT
     assert options_of(given_for_target(run, cluster("orders", 6000)))["port"] == "6000"
+    run = begin(database="port=6543")
+    run.proxy = FRONT
+    assert options_of(given_for_target(run, cluster("orders", 6000)))["port"] == "6543"
     run.proxy = None
+    run.settings = Settings()
     assert given_for_target(run, cluster("orders", 6000)) == ""
 
 

@@ -31,7 +31,7 @@ def said(needs_cluster=True, **given):
         ({"lab_proxy": "yes", "lab_database": "instance"}, ["CHAOS_LAB_PROXY", "CHAOS_LAB_DAT"]),
         *(
             ({**ON_AWS, "proxy": "front", "database": way}, ["CHAOS_PROXY", "CHAOS_DATABASE"])
-            for way in ("host=x", "hostaddr=10.0.0.1", "port=1", "service=x", "mysql://u@h:1/d")
+            for way in ("host=x", "hostaddr=10.0.0.1", "service=x", "mysql://u@h:1/d")
         ),
         ({"load_workers": "remote"}, ["CHAOS_LOAD_WORKERS", "CHAOS_LOAD_MASTER", "HOST:PORT"]),
         ({"load_master": "h:5557"}, ["CHAOS_LOAD_MASTER", "CHAOS_LOAD_WORKERS=remote"]),
@@ -53,7 +53,7 @@ def test_what_does_not_go_together_is_one_sentence_that_names_it(given, names):
         ON_AWS,
         {**ON_AWS, "database_auth": "iam"},
         {**ON_AWS, "proxy": "front"},
-        {**ON_AWS, "proxy": "auto", "database": "user=app sslmode=require"},
+        {**ON_AWS, "proxy": "auto", "database": "user=app port=6543"},
         {"proxy": "auto", "lab_proxy": "yes"},
         {**ON_AWS, "database_auth": "secret", "database_secret": "s"},
         {"lab_faults": ({"kind": "x"},)},

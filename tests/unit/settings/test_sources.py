@@ -192,6 +192,7 @@ WRONG = {
     ],
     "lab_database": ["Instance", "db", "postgres", "yes", "cluster instance"],
     "lab_key_store": ["yes", "CloudHSM", "AWS_CLOUDHSM", "none"],
+    "lab_maintenance": ["-1", "1h", "8 days", "nan"],
     "lab_proxy": ["1", "YES", "orders-proxy"],
     "lab_secondary_keys": ["1", "YES", "master-secret"],
     "lab_recoverable_for": ["0", "-1", "8 days", "for ever", "nan"],
