@@ -18,13 +18,11 @@ __all__ = ["proxy"]
 NAME = f"{CLUSTER}-proxy"
 
 
-def proxy(service: Rds, region_name: str, wanted: bool) -> None:
-    """Makes it, if it is wanted, for the master user, and returns when it can be used.
+def proxy(service: Rds, region_name: str) -> None:
+    """Makes it, for the master user, and returns when it can be used.
 
     Raises LabCannotStart where the lab's first database is no cluster.
     """
-    if not wanted:
-        return
     world = service.world
     region = world.region(region_name)
     if (cluster := region.clusters.get(CLUSTER)) is None:

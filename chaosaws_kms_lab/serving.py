@@ -75,8 +75,7 @@ def serve(
     world = World(Clock(servers.speed), timings)
     rds = Rds(world, servers)
     seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
-    seed_proxy.proxy(rds, region, proxy)
-    world.region(region).databases()[0].maintenance_takes = maintenance
+    _add(rds, region, proxy, maintenance)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"
@@ -97,6 +96,13 @@ def serve(
         "requests": str(requests),
         **_reached_by(directory, servers, keys.lab),
     }
+
+
+def _add(rds: Rds, region: str, proxy: bool, maintenance: float) -> None:
+    """What the first database may have besides: a proxy, and maintenance that is pending."""
+    if proxy:
+        seed_proxy.proxy(rds, region)
+    rds.world.region(region).databases()[0].maintenance_takes = maintenance
 
 
 def _reached_by(directory: Path, servers: Servers, secret_key: str) -> dict[str, Any]:
