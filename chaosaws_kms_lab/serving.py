@@ -72,16 +72,15 @@ def serve(
     `secondary_keys` the first has more keys than that of its storage.
     """
     timings = replace(PROFILES[profile], recoverable=recoverable_for)
-    world = World(Clock(servers.speed), timings)
-    rds = Rds(world, servers)
+    rds = Rds(World(Clock(servers.speed), timings), servers)
     seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
     _add(rds, region, proxy, maintenance)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"
-    schedules = Scheduler(world.clock, RoleInvoker(endpoint, keys.own))
+    schedules = Scheduler(rds.world.clock, RoleInvoker(endpoint, keys.own))
     lab_id, requests = uuid.uuid4().hex, directory / "requests.jsonl"
-    door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=iam)
+    door = Door(rds.world, rds, schedules, lab_id, requests, address, keys, iam=iam)
     _listen(door, listener)
     if dependents:
         made = partial(_client, endpoint, region, keys.lab)

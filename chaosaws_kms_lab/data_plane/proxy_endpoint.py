@@ -115,7 +115,7 @@ class RdsProxy:
 
     async def cancel(self, key: bytes) -> None:
         """Cancels what the session with this key has asked."""
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
             if session.key == key and session.borrowed:
                 with contextlib.suppress(OSError):
                     await cancel(session.borrowed)

@@ -80,11 +80,12 @@ class Session:
 
     def close(self) -> None:
         """Ends both connections; safe to call again."""
-        if self._from_database:
-            self._from_database.cancel()
-        if self.borrowed:
-            self.borrowed.close()
-        self.client.socket.close()
+        if self._from_database is None or self._from_database.done():
+            self.client.socket.close()
+            return
+        # It may wait for one of the sockets: another could get the number of one that is closed.
+        self._from_database.cancel()
+        self._from_database.add_done_callback(lambda _: self.client.socket.close())
 
     def _password(self) -> str:
         password = self._proxy.logins.get(self.client.user)
@@ -130,6 +131,15 @@ class Session:
 
     async def _down(self, borrowed: Borrowed) -> None:
         """Passes on what the database says, until it is gone."""
+        try:
+            await self._pass_on(borrowed)
+        finally:
+            self.borrowed = None
+            if (self._requests.busy or self._requests.pinned) and self._from_client:
+                self._from_client.cancel()
+            _loop().call_soon(borrowed.close)  # when nobody waits for its socket any more
+
+    async def _pass_on(self, borrowed: Borrowed) -> None:
         with self._proxy.open_sockets() as opened:
             opened(borrowed.socket)
             with contextlib.suppress(OSError, ValueError):
@@ -139,10 +149,6 @@ class Session:
                         await self.client.write(data[:theirs])
                     if theirs < len(data):
                         break
-        self.borrowed = None
-        borrowed.close()
-        if (self._requests.busy or self._requests.pinned) and self._from_client:
-            self._from_client.cancel()
 
     # The client's side
 

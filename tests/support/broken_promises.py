@@ -60,7 +60,7 @@ BROKEN = {
         of("detection-lag", seconds=20), "objective missed: longest_blink was "
     ),
     "kms-maintenance": Broken(
-        of("slow-recovery", seconds=4000), "objective missed: rto_without_maintenance was "
+        of("slow-recovery", seconds=3000), "objective missed: rto_without_maintenance was "
     ),
     "kms-material-deleted": Broken(
         {"kind": "import-breaks-reads"}, "action see-it-recover: ", env=SHORT | QUICK
