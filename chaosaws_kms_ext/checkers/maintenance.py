@@ -9,7 +9,7 @@ from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker
 from chaosaws_kms_ext.checkers.exactness import Durations
 from chaosaws_kms_ext.checkers.key_events import KeyEvents
 from chaosaws_kms_ext.checkers.objectives import Objective
-from chaosaws_kms_ext.history import Conditions, Event, EventName
+from chaosaws_kms_ext.history import SECOND, Conditions, Event, EventName
 from chaosaws_kms_ext.history.history import History
 
 __all__ = ["Maintenance"]
@@ -48,10 +48,10 @@ class Maintenance(Checker):
             MaintenanceFigures | None,
             "of a cluster whose status said, after the key was put back and before it was "
             "available, that RDS applies something (`maintenance`, `modifying`, `upgrading`): "
-            "each such time (`spells`; `seconds` is `null` where its end was not seen), and "
-            "seconds from the key being put back until it was available, without these: that "
-            "much the recovery itself took, as far as the two do not overlap. `null`: the key was "
-            "not put back. An objective `rto_without_maintenance` is compared with that",
+            "each such time (`spells`; `seconds` is `null` where its end was not seen, or it is "
+            "too inexact), and seconds from the key being put back until it was available, without "
+            "these: that much the recovery itself took, as far as the two do not overlap. `null`: "
+            "the key was not put back. An objective `rto_without_maintenance` is compared with that",
         ),
     }
 
@@ -64,12 +64,15 @@ class Maintenance(Checker):
         seen = [each for each in history.all(EventName.STATUS) if each.at >= back.at]
         if available:
             seen = [each for each in seen if each.at <= available.at]
-        spells = _spells(seen, durations)
-        whole = durations.between(WITHOUT, exactness.of(back), exactness.of(available))
-        known = [each["seconds"] for each in spells]
+        times = _times(seen)
+        spells = [_spell(*each, durations) for each in times]
         without = None
-        if whole is not None and None not in known:
-            without = round(whole - sum(each for each in known if each is not None), 3)
+        if available and all(end for _, end in times):
+            # What is left is as exact as all of its ends together.
+            ends = [back, available, *(each for time in times for each in time if each)]
+            bound = sum(exact[1] for each in ends if (exact := exactness.of(each)))
+            ours = available.at - back.at - sum(e.at - begin.at for begin, e in times if e)
+            without = durations.keep(WITHOUT, round(ours / SECOND, 3), bound)
         figures = {"spells": spells, WITHOUT: without}
         rows = [("maintenance", _in_words(spells, without))] if spells else []
         return Result(
@@ -80,26 +83,28 @@ class Maintenance(Checker):
         )
 
 
-def _spells(seen: list[Event], durations: Durations) -> list[Spell]:
-    """One for each time; looks that saw the same status again are of one."""
-    found: list[Spell] = []
+def _times(seen: list[Event]) -> list[tuple[Event, Event | None]]:
+    """The first looks that saw such a status, and another one after it; None: none did."""
+    found: list[tuple[Event, Event | None]] = []
     began: Event | None = None
-    for each in [*seen, None]:
-        status = None if each is None else each.details.get("cluster")
+    for each in seen:
+        status = each.details.get("cluster")
         if began is not None and status != began.details.get("cluster"):
-            name = f"{TOOK} {len(found) + 1}"
-            took = durations.between(name, exactness.of(began), exactness.of(each))
-            found.append(
-                {
-                    "status": str(began.details.get("cluster")),
-                    "seconds": took,
-                    "error_bound_seconds": durations.bounds.get(name),
-                }
-            )
+            found.append((began, each))
             began = None
         if began is None and status in STATUSES:
             began = each
-    return found
+    return [*found, *([(began, None)] if began else [])]
+
+
+def _spell(began: Event, ended: Event | None, durations: Durations) -> Spell:
+    """`seconds` is None where that is too inexact."""
+    begin, end = exactness.of(began), exactness.of(ended)
+    return {
+        "status": str(began.details.get("cluster")),
+        "seconds": durations.between(TOOK, begin, end, short=True),
+        "error_bound_seconds": durations.bounds.pop(TOOK, None),
+    }
 
 
 def _in_words(spells: list[Spell], without: float | None) -> str:

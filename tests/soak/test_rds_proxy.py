@@ -1,4 +1,4 @@
-"""RDS Proxy whole: a lab that has one, under TLS too, killed at any time; runs through it."""
+"""RDS Proxy and pending maintenance whole: labs that have them, under TLS too, and runs there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
+from tests.support.chaos import LabAsAws
 from tests.support.chaos_runs import error, experiment
 from tests.support.labs import client, until
 
@@ -126,3 +127,26 @@ def test_a_run_says_what_the_proxy_said(chaos):
     assert its["time_to_available_seconds"] > 0
     assert ran.summary["writes"]["lost"] == 0
     assert ran.summary["hang"]["open_sessions"] is False
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("name", ["kms-proxy", "kms-maintenance"])
+def test_on_aws_it_is_the_same_and_the_doctor_names_what_there_is(tmp_path, name):
+    """The lab's proxies listen on their target's port, which AWS' do not."""
+    there = LabAsAws.start(tmp_path, proxy=True, maintenance=3000, CHAOS_STATUS_POLL_EVERY="0.5")
+    try:
+        port = conninfo_to_dict(there.database)["port"]
+        env = {"CHAOS_LAB_PROXY": "", "CHAOS_LAB_MAINTENANCE": ""}
+        if name == "kms-proxy":
+            env |= {"CHAOS_DATABASE": f"port={port}"}
+        told = there.chaos.kms("doctor", **env)
+        assert "orders-proxy is before orders, whose writer is AVAILABLE to it" in told.output
+        assert "pending is system-update of orders" in told.output
+        assert told.status == 0
+        ran = there.chaos.run(experiment(name), **env)
+        assert ran.status == 0, ran.output
+        assert (ran.summary["proxy"] is not None) is (name == "kms-proxy")
+        (spell,) = ran.summary["maintenance"]["spells"]
+        assert spell["status"] == "maintenance"
+    finally:
+        there.lab.stop()

@@ -81,11 +81,20 @@ def test_a_cluster_that_never_came_back_has_no_time_without_it():
     assert "not measured" in found.rows[0][1]
 
 
+def test_a_time_that_is_inexact_is_left_out_and_the_rest_may_still_be_known():
+    near = (SEEN[0], status(170, "maintenance", within=1.1), *SEEN[2:])
+    found = checked(*near, asked=[ASKED])
+    assert found.figures["maintenance"]["spells"][0]["seconds"] is None
+    assert found.figures["maintenance"][WITHOUT] == 3.0
+    assert not found.doubts
+
+
 def test_looks_that_are_too_far_apart_are_a_doubt_where_it_is_asked_for():
-    far = (status(170, "maintenance", within=9.0), *SEEN[2:])
+    far = (SEEN[0], status(170, "maintenance", within=9.0), *SEEN[2:])
     assert checked(*far).figures["maintenance"][WITHOUT] is None
     assert not checked(*far).doubts
-    assert checked(*far, asked=[ASKED]).doubts
+    (why,) = checked(*far, asked=[ASKED]).doubts
+    assert why.startswith("time to available without maintenance is not known: 3.0 s can be off by")
 
 
 def test_without_the_keys_return_there_is_nothing_to_say():
