@@ -51,7 +51,7 @@ class Maintenance(Checker):
             "each such time (`spells`; `seconds` is `null` where its end was not seen, or it is "
             "too inexact), and seconds from the key being put back until it was available, without "
             "these: that much the recovery itself took, as far as the two do not overlap. `null`: "
-            "the key was not put back. An objective `rto_without_maintenance` is compared with that",
+            "the key was not put back. The objective `rto_without_maintenance` is compared with it",
         ),
     }
 
