@@ -20,7 +20,9 @@ ACTIONS = (
 PROBES = (
     "chaosaws_kms_ext.audit.probes",
     "chaosaws_kms_ext.aurora.failover",
+    "chaosaws_kms_ext.aurora.maintenance",
     "chaosaws_kms_ext.aurora.probes",
+    "chaosaws_kms_ext.aurora.proxy",
     "chaosaws_kms_ext.kms.canaries",
     "chaosaws_kms_ext.kms.probes",
     "chaosaws_kms_ext.load.probes",

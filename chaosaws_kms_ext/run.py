@@ -31,6 +31,7 @@ from chaosaws_kms_ext.waiting import Observer
 
 if TYPE_CHECKING:  # the layers above put them here
     from chaosaws_kms_ext.aws.client import Aws
+    from chaosaws_kms_ext.aws.proxies import Proxy
     from chaosaws_kms_ext.canaries.canaries import Canaries
     from chaosaws_kms_ext.guard.guard import Target
     from chaosaws_kms_ext.history.columns import ReadBack
@@ -137,6 +138,8 @@ class Run:
     canaries: Canaries | None = None
     passwords: Passwords | None = None
     """Kept fresh, where libpq does not find them by itself."""
+    proxy: Proxy | None = None
+    """Through which its load asks the database."""
 
     def __init__(self, settings: Settings, experiment: str = "") -> None:
         self.settings = settings

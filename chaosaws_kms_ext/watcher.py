@@ -7,15 +7,10 @@ none waits for another.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
 
 from chaosaws_kms_ext.aws import alarms, kms, rds, rds_events
 from chaosaws_kms_ext.aws.client import Aws
@@ -23,14 +18,15 @@ from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.event_queue import WAIT, EventQueue
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.history import SECOND, EventName, utc
+from chaosaws_kms_ext.repeated_looks import HURRY, Recorder, Repeated, since
 from chaosaws_kms_ext.run import Instant, Refused, Run
 
 __all__ = ["MISSING", "Look", "OtherWatcher", "Watcher", "watch", "watch_beside"]
 
 CLOCKS = timedelta(seconds=5)
 """AWS' clock may be that much behind ours. Assumed: both follow NTP."""
-PATIENCE, HURRY = 60.0, 2.0
-"""Seconds that the end waits for a look at key and cluster, and for one at events or alarms."""
+PATIENCE = 60.0
+"""Seconds that the end waits for a look at key and cluster."""
 
 PAUSE = 0.1
 """Seconds between two calls that wait for messages of a queue themselves."""
@@ -75,7 +71,7 @@ class Watcher:
         self.key = key_arn
         self._interval = interval
         self._sources: set[str] = set()
-        self._record = record = _Recorder(run)
+        self._record = record = Recorder(run)
         self._status = _Status(record, aws, cluster_id, key_arn, EventName.STATUS)
         self._named = tuple(dict.fromkeys(run.settings.alarms))
         self._alarms = _Alarms(record, aws, self._named)
@@ -87,8 +83,8 @@ class Watcher:
         else:
             look, pause = _KeyEvents(record, aws, self._sources).look, interval
         self._watches = [
-            _Repeated(record, interval, self._look, EventName.STATUS_UNKNOWN),
-            _Repeated(record, pause, look, EventName.RDS_EVENTS_UNKNOWN, at_once=True),
+            Repeated(record, interval, self._look, EventName.STATUS_UNKNOWN),
+            Repeated(record, pause, look, EventName.RDS_EVENTS_UNKNOWN, at_once=True),
         ]
 
     @property
@@ -106,7 +102,7 @@ class Watcher:
             self._queue.find()
         if self._named:
             unknown = EventName.ALARMS_UNKNOWN
-            watch_alarms = _Repeated(self._record, self._interval, self._alarms.look, unknown)
+            watch_alarms = Repeated(self._record, self._interval, self._alarms.look, unknown)
             watch_alarms.try_look()
             if gone := self._alarms.missing:
                 raise Refused(f"CHAOS_ALARMS names {gone[0]}, and there is no such alarm")
@@ -135,10 +131,10 @@ class OtherWatcher:
     """Looks at another cluster of the run, and its key: each change is an event `other-status`."""
 
     def __init__(self, run: Run, aws: Aws, cluster: Database) -> None:
-        self._record = _Recorder(run)
+        self._record = Recorder(run)
         name, unknown = EventName.OTHER_STATUS, EventName.OTHER_STATUS_UNKNOWN
         status = _Status(self._record, aws, cluster.id, cluster.key, name, of=cluster.id)
-        self._watch = _Repeated(
+        self._watch = Repeated(
             self._record, run.settings.status_poll, status.look, unknown, at_once=True
         )
 
@@ -180,7 +176,7 @@ class _Status:
     """Key and cluster, each change recorded."""
 
     def __init__(
-        self, record: _Recorder, aws: Aws, cluster_id: str, key: str, name: EventName, **about: str
+        self, record: Recorder, aws: Aws, cluster_id: str, key: str, name: EventName, **about: str
     ) -> None:
         """`key`: its ARN. `name`: of the event, which says `about` as well."""
         self._record, self._aws = record, aws
@@ -198,7 +194,7 @@ class _Status:
             earlier = look.at if before is None else before.began
             self._record(
                 self._name,
-                _since(earlier, look.at),
+                since(earlier, look.at),
                 **self._about,
                 key=look.key_state,
                 cluster=cluster.status,
@@ -209,81 +205,10 @@ class _Status:
         return look
 
 
-class _Recorder:
-    """Records what happened until it is closed: a look that ends later must change no judgement."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def __call__(self, name: EventName, when: Instant | None = None, /, **details: Any) -> None:
-        """As Run.event."""
-        with self._lock:
-            if not self._closed:
-                self._run.event(name, when, **details)
-
-    def close(self) -> None:
-        """Nothing is recorded any more."""
-        with self._lock:
-            self._closed = True
-
-
-class _Repeated:
-    """A thread that looks every `interval` seconds; of a row of failures the first is recorded."""
-
-    def __init__(
-        self,
-        record: _Recorder,
-        interval: float,
-        look: Callable[[], object],
-        unknown: EventName,
-        at_once: bool = False,
-    ) -> None:
-        """`unknown`: what is recorded. `at_once`: the first look is not after `interval`."""
-        self._record, self._interval = record, interval
-        self._look, self._unknown, self._at_once = look, unknown, at_once
-        self._failing = False
-        self._end = threading.Event()
-        # A thread begins with no context: its calls belong to the span in which it was made.
-        watch = partial(contextvars.copy_context().run, self._watch)
-        self._thread = threading.Thread(target=watch, name="watcher", daemon=True)
-
-    def start(self) -> None:
-        """Goes on until its end."""
-        self._thread.start()
-
-    def end(self) -> None:
-        """After the look that it takes."""
-        self._end.set()
-
-    def join(self, timeout: float) -> None:
-        """Waits for that, at most `timeout` seconds."""
-        with contextlib.suppress(RuntimeError):
-            self._thread.join(timeout)
-
-    def try_look(self) -> None:
-        """A look that may fail."""
-        try:
-            self._look()
-            self._failing = False
-        except Exception as problem:
-            # Whatever it was, the next look may succeed.
-            if not self._failing:
-                self._record(self._unknown, why=str(problem) or repr(problem))
-            self._failing = True
-
-    def _watch(self) -> None:
-        if self._at_once:
-            self.try_look()
-        while not self._end.wait(self._interval):
-            self.try_look()
-
-
 class _KeyEvents:
     """The RDS events of the key, each recorded once."""
 
-    def __init__(self, record: _Recorder, aws: Aws, sources: set[str]) -> None:
+    def __init__(self, record: Recorder, aws: Aws, sources: set[str]) -> None:
         """`sources`: the ids of the cluster and its instances; others' events are left out."""
         self._record, self._aws, self._sources = record, aws, sources
         self._seen: set[rds_events.KeyEvent] = set()
@@ -299,7 +224,7 @@ class _KeyEvents:
         for each in found:
             if each.source in self._sources and each not in self._seen:
                 self._seen.add(each)
-                _record_event(self._record, each, _since(self._began, at), "DescribeEvents")
+                _record_event(self._record, each, since(self._began, at), "DescribeEvents")
         self._began, self._answered = began, date
 
 
@@ -311,7 +236,7 @@ class _QueuedKeyEvents:
     passed.
     """
 
-    def __init__(self, record: _Recorder, queue: EventQueue, arns: set[str]) -> None:
+    def __init__(self, record: Recorder, queue: EventQueue, arns: set[str]) -> None:
         """`arns`: of the cluster and its instances."""
         self._record, self._queue, self._arns = record, queue, arns
         self._seen: set[rds_events.KeyEvent] = set()
@@ -330,7 +255,7 @@ class _QueuedKeyEvents:
                 continue
             if event not in self._seen:
                 self._seen.add(event)
-                _record_event(self._record, event, _since(self._empty, at), "EventBridge")
+                _record_event(self._record, event, since(self._empty, at), "EventBridge")
             self._queue.delete(message)
         if not messages:
             self._empty = min(began + WAIT * SECOND, at)
@@ -339,7 +264,7 @@ class _QueuedKeyEvents:
 class _Alarms:
     """The states of alarms, each change recorded."""
 
-    def __init__(self, record: _Recorder, aws: Aws, named: Sequence[str]) -> None:
+    def __init__(self, record: Recorder, aws: Aws, named: Sequence[str]) -> None:
         self._record, self._aws, self._named = record, aws, named
         self._known: dict[str, str] = {}
         self._blind = True
@@ -362,7 +287,7 @@ class _Alarms:
             if blind or its.state != self._known.get(name):
                 self._record(
                     EventName.ALARM,
-                    _since(self._began, at),
+                    since(self._began, at),
                     alarm=name,
                     state=its.state,
                     before=self._known.get(name),
@@ -372,7 +297,7 @@ class _Alarms:
         self._began = began
 
 
-def _record_event(record: _Recorder, event: rds_events.KeyEvent, when: Instant, by: str) -> None:
+def _record_event(record: Recorder, event: rds_events.KeyEvent, when: Instant, by: str) -> None:
     record(
         EventName.RDS_EVENT,
         when,
@@ -382,11 +307,6 @@ def _record_event(record: _Recorder, event: rds_events.KeyEvent, when: Instant, 
         date=utc(event.date.astimezone(UTC)),
         by=by,
     )
-
-
-def _since(earlier: int, at: int) -> Instant:
-    """The instant of a look (ns); what it saw was not so at `earlier`."""
-    return Instant(at, round((at - earlier) / 1e9, 3))
 
 
 def _visible(look: Look) -> tuple[str, str, tuple[tuple[str, str], ...]]:

@@ -104,6 +104,14 @@ def _options() -> argparse.Namespace:
         metavar="AWS_SECONDS",
         help="until a cluster without its key is lost for good (7 days, as on AWS)",
     )
+    parser.add_argument(
+        "--maintenance",
+        type=float,
+        default=0.0,
+        metavar="AWS_SECONDS",
+        help="of the first, pending, and so long (none)",
+    )
+    parser.add_argument("--proxy", action="store_true", help="an RDS Proxy is before the first")
     parser.add_argument("--dependents", action="store_true", help="more under it: a secret, …")
     parser.add_argument("--port", type=int, default=0, help="of the AWS endpoint (a free one)")
     parser.add_argument("--region", default=REGION, help=f"of the seeded cluster ({REGION})")
@@ -155,8 +163,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket) -> dict[str, Any]:
     """Starts servers and AWS; what a client has to know of them."""
-    if options.tls:
-        # TLS of databases passes through this process: it must not wait long for other threads.
+    if options.tls or options.proxy:
+        # Queries pass through this process: it must not wait long for other threads.
         sys.setswitchinterval(SWITCH_EVERY)
     # initdb takes as long as the imports of moto: side by side.
     background = ThreadPoolExecutor(1)
@@ -189,6 +197,8 @@ def _serve(directory: Path, options: argparse.Namespace, listener: socket.socket
         options.recoverable_for,
         options.secondary_keys,
         options.dependents,
+        options.proxy,
+        options.maintenance,
     )
 
 

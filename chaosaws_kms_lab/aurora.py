@@ -20,6 +20,7 @@ __all__ = [
     "DELETING",
     "FAILING_OVER",
     "INCOMPATIBLE_RESTORE",
+    "MAINTENANCE",
     "PROFILES",
     "RECOVERABLE",
     "RECOVERABLE_FOR",
@@ -44,12 +45,13 @@ BOOTING = "booting"
 STOPPING = "stopping"
 STOPPED = "stopped"
 FAILING_OVER = "failing-over"
+MAINTENANCE = "maintenance"
 DELETING = "deleting"
 INCOMPATIBLE_RESTORE = "incompatible-restore"
 
-DEAD_STATUSES = frozenset(
-    {RECOVERABLE, TERMINAL, STARTING, BOOTING, STOPPING, STOPPED, INCOMPATIBLE_RESTORE}
-)
+DEAD_STATUSES = frozenset({
+    RECOVERABLE, TERMINAL, STARTING, BOOTING, STOPPING, STOPPED, INCOMPATIBLE_RESTORE, MAINTENANCE,
+})  # fmt: skip
 """In these, every instance of the cluster has the cluster's status."""
 
 DAY = 86400.0
@@ -77,6 +79,10 @@ class Effect(Enum):
     STOPPED = auto()
     FAILED_OVER = auto()
     """RDS-EVENT-0071 for the cluster."""
+    MAINTAINED = auto()
+    """RDS-EVENT-0027 for every instance."""
+    MAINTAINING = auto()
+    """RDS-EVENT-0026 for every instance."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,10 @@ class Profile:
     rebooting: float = 30  # assumed
     trail_lag: float = 300  # documented: CloudTrail delivers within 5 minutes on average
     key_retry: float = 60  # assumed: how often Aurora tries a key that it could not use
+    starting_to_maintenance: float | None = None
+    """Only where maintenance is due: then it comes before the servers start. Assumed."""
+    maintenance: float | None = None
+    """Only where maintenance is due."""
 
 
 PROFILES = {
@@ -194,7 +204,22 @@ TRANSITIONS = (
         STARTING, "unusable", "until_inaccessible", "key", TERMINAL,
         (Effect.KEY_LOST,), recoverable=False,
     ),
+    Transition(
+        STARTING, "usable", "starting_to_maintenance", "phase", MAINTENANCE, (Effect.MAINTAINING,),
+    ),
     Transition(STARTING, "usable", "starting", "phase", BOOTING, (Effect.BOOT,)),
+    # Assumed: what has its key not back by then falls back, as from a start.
+    Transition(
+        MAINTENANCE, "unusable", "until_inaccessible", "key", RECOVERABLE,
+        (Effect.KEY_LOST,), recoverable=True,
+    ),
+    Transition(
+        MAINTENANCE, "unusable", "until_inaccessible", "key", TERMINAL,
+        (Effect.KEY_LOST,), recoverable=False,
+    ),
+    Transition(
+        MAINTENANCE, "usable", "maintenance", "phase", BOOTING, (Effect.MAINTAINED, Effect.BOOT),
+    ),
     Transition(BOOTING, "any", None, "phase", AVAILABLE, (Effect.STARTED,), needs_servers=True),
     Transition(
         FAILING_OVER, "any", "failing_over", "phase", AVAILABLE, (Effect.FAILED_OVER,),
@@ -215,6 +240,10 @@ REQUESTS = {
         }.items()
     },
     (AVAILABLE, "FailoverDBCluster"): (FAILING_OVER, ()),
+    (AVAILABLE, "ApplyPendingMaintenanceAction"): (
+        MAINTENANCE,
+        (Effect.SHUT_DOWN, Effect.MAINTAINING),
+    ),
     (AVAILABLE, "DeleteDBCluster"): (DELETING, ()),
     (STOPPED, "DeleteDBCluster"): (DELETING, ()),
     (DELETING, "no final snapshot, available"): (AVAILABLE, ()),

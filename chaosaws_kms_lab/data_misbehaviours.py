@@ -55,6 +55,7 @@ DEPENDENTS_STAY_LOST = "dependents-stay-lost"
 DENY_IGNORED = "deny-ignored"
 IMPORT_BREAKS_READS = "import-breaks-reads"
 CREATE_IGNORES_KEY = "create-ignores-key"
+PROXY_STAYS_AWAY = "proxy-stays-away"
 
 KINDS = {
     LOSE_WRITES: "a crash loses rows that were written, and acknowledged, before it",
@@ -95,6 +96,8 @@ KINDS = {
     "expired, and is imported again, decrypts nothing",
     CREATE_IGNORES_KEY: "until the misbehaviour is cleared, a new cluster is encrypted under RDS' "
     "own key (alias/aws/rds), whichever was asked for",
+    PROXY_STAYS_AWAY: "until the misbehaviour is cleared, RDS Proxies before the cluster do not "
+    "connect to it again once it was away",
 }
 
 OF_A_CRASH = frozenset({LOSE_WRITES, CHANGE_WRITES})
@@ -273,6 +276,12 @@ def apply_to_rotation(world: World, key: Key) -> None:
 def profile_of(world: World, cluster: Cluster) -> Profile:
     """How long things take with a cluster."""
     profile = of_instance(world.profile) if cluster.single else world.profile
+    if cluster.maintenance_takes:
+        profile = replace(
+            profile,
+            starting_to_maintenance=profile.starting,
+            maintenance=cluster.maintenance_takes,
+        )
     lags = [each for each in world.active_misbehaviours(DETECTION_LAG) if each.about is cluster]
     if not lags:
         return profile

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import json
 import logging
 import sys
 import time
@@ -29,6 +30,7 @@ from chaosaws_kms_lab.calls import ACCOUNT
 __all__ = [
     "MotoRequestHandler",
     "Wsgi",
+    "create_own_secret",
     "create_secret",
     "create_stream",
     "delete_secret",
@@ -38,6 +40,7 @@ __all__ = [
     "has_rules",
     "moto",
     "put_record",
+    "read_secret",
     "reads_a_public_object",
     "stacks",
     "stored_template",
@@ -137,6 +140,36 @@ def delete_secret(region: str, arn: str) -> None:
 
     with contextlib.suppress(JsonRESTError):
         secretsmanager_backends[ACCOUNT][region].delete_secret(arn, None, True)
+
+
+def create_own_secret(region: str, name: str, value: str, key_arn: str) -> tuple[str, str]:
+    """A secret of the lab's owner; its ARN and its version."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    version = str(uuid.uuid4())
+    made = secretsmanager_backends[ACCOUNT][region].create_secret(
+        name,
+        secret_string=value,
+        secret_binary=None,
+        description=None,
+        tags=[],
+        kms_key_id=key_arn,
+        client_request_token=version,
+        replica_regions=[],
+        force_overwrite=False,
+    )
+    return str(json.loads(made)["ARN"]), version
+
+
+def read_secret(region: str, arn: str) -> tuple[str, str]:
+    """The current version of a secret, and its text; raises LookupError where there is none."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    try:
+        said = secretsmanager_backends[ACCOUNT][region].get_secret_value(arn, "", "AWSCURRENT")
+    except JsonRESTError as problem:
+        raise LookupError(str(problem)) from None
+    return str(said["VersionId"]), str(said["SecretString"])
 
 
 def create_stream(region: str, name: str) -> None:

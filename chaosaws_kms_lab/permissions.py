@@ -31,6 +31,7 @@ RDS_RESOURCES = {
     "SourceDBSnapshotIdentifier": "snapshot",
     "TargetDBSnapshotIdentifier": "snapshot",
     "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "DBProxyName": "db-proxy",
 }
 ARNS = ("ResourceName", "Source", "DbClusterIdentifier")
 # The resources of these, if they name none.
@@ -38,6 +39,7 @@ LISTS = {
     "DescribeDBClusters": "cluster:*",
     "DescribeDBClusterSnapshots": "cluster-snapshot:*",
     "DescribeDBInstances": "db:*",
+    "DescribeDBProxies": "db-proxy:*",
     "DescribeDBSnapshots": "snapshot:*",
 }
 

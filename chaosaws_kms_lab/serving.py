@@ -21,7 +21,7 @@ import boto3
 from botocore.config import Config
 from werkzeug.serving import make_server
 
-from chaosaws_kms_lab import kms, seed, seed_dependents
+from chaosaws_kms_lab import kms, seed, seed_dependents, seed_proxy
 from chaosaws_kms_lab.aurora import PROFILES, RECOVERABLE_FOR
 from chaosaws_kms_lab.clock import Clock
 from chaosaws_kms_lab.data_plane import Servers
@@ -59,25 +59,28 @@ def serve(
     recoverable_for: float = RECOVERABLE_FOR,
     secondary_keys: bool = False,
     dependents: bool = False,
+    proxy: bool = False,
+    maintenance: float = 0.0,
 ) -> dict[str, Any]:
     """Serves a lab with so many clusters in `region`, all under one key, the first with so many
     readers, or an instance that is no cluster's (`database`); what a client has to know of it.
-    `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key.
+    `key_store`: one of seed.KEY_STORES. `dependents`: whether more is under that key. `proxy`:
+    whether an RDS Proxy is before the first. `maintenance`: AWS seconds of what is pending of it.
 
     `listener` is where AWS answers, `profile` the name of one of aurora.PROFILES;
     without their key clusters are recoverable for `recoverable_for` AWS seconds. With
     `secondary_keys` the first has more keys than that of its storage.
     """
     timings = replace(PROFILES[profile], recoverable=recoverable_for)
-    world = World(Clock(servers.speed), timings)
-    rds = Rds(world, servers)
+    rds = Rds(World(Clock(servers.speed), timings), servers)
     seeded = seed.databases(rds, region, readers, clusters, database, key_store, secondary_keys)
+    _add(rds, region, proxy, maintenance)
     keys = Secrets(lab=_new_secret(), own=_new_secret())
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     endpoint = f"http://{address}"
-    schedules = Scheduler(world.clock, RoleInvoker(endpoint, keys.own))
+    schedules = Scheduler(rds.world.clock, RoleInvoker(endpoint, keys.own))
     lab_id, requests = uuid.uuid4().hex, directory / "requests.jsonl"
-    door = Door(world, rds, schedules, lab_id, requests, address, keys, iam=iam)
+    door = Door(rds.world, rds, schedules, lab_id, requests, address, keys, iam=iam)
     _listen(door, listener)
     if dependents:
         made = partial(_client, endpoint, region, keys.lab)
@@ -92,6 +95,13 @@ def serve(
         "requests": str(requests),
         **_reached_by(directory, servers, keys.lab),
     }
+
+
+def _add(rds: Rds, region: str, proxy: bool, maintenance: float) -> None:
+    """What the first database may have besides: a proxy, and maintenance that is pending."""
+    if proxy:
+        seed_proxy.proxy(rds, region)
+    rds.world.region(region).databases()[0].maintenance_takes = maintenance
 
 
 def _reached_by(directory: Path, servers: Servers, secret_key: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from chaosaws_kms_lab.aurora import DEAD_STATUSES, Profile, State
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError, Call
 from chaosaws_kms_lab.clock import Clock
+from chaosaws_kms_lab.db_proxy import DBProxy
 from chaosaws_kms_lab.key import Grant, Key, Material
 from chaosaws_kms_lab.key_store import KeyStore
 
@@ -21,6 +22,7 @@ __all__ = [
     "ActivityStream",
     "BlueGreenDeployment",
     "Cluster",
+    "DBProxy",
     "DataMisbehaviour",
     "Encryption",
     "Event",
@@ -117,6 +119,9 @@ class Cluster:
     single: bool = False
     """Whether it is a DB instance that is no cluster's: kept as a cluster of that one instance,
     of which no call says anything. Id, ARN, resource id and tags are the instance's."""
+    maintenance_takes: float = 0.0
+    """AWS seconds of the maintenance that is pending; 0: none is."""
+    maintenance_opt_in: str = ""
     secret: MasterSecret | None = None
     stream: ActivityStream | None = None
     restorable_from: datetime | None = None
@@ -323,6 +328,7 @@ class Region:
     """Snapshots of instances that are no cluster's."""
     deployments: dict[str, BlueGreenDeployment] = field(default_factory=dict)
     subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
+    proxies: dict[str, DBProxy] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def databases(self) -> list[Cluster]:

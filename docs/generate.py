@@ -110,8 +110,8 @@ OF_AN_ENTRY: dict[State, str] = {
 
 MODULES = (
     "kms.actions", "kms.canaries", "kms.flapping", "kms.probes", "kms.secondary", "aurora.actions",
-    "aurora.failover", "aurora.point_in_time", "aurora.probes", "load.actions", "load.probes",
-    "audit.probes",
+    "aurora.failover", "aurora.maintenance", "aurora.point_in_time", "aurora.probes",
+    "aurora.proxy", "load.actions", "load.probes", "audit.probes",
 )  # fmt: skip
 
 

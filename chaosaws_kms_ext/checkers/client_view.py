@@ -33,6 +33,7 @@ class ClientView(Checker):
             "`unsent`, `aborted`, `unrecorded`; `hang` (no answer before the deadline), `reset` "
             "(the connection was closed), `refused`, `unreachable`, `no-address` (the name does "
             "not resolve), `not-ready` (the server starts or recovers), `full`, `denied`, "
+            "`proxy-timeout` (an RDS Proxy got no connection to the database in time), "
             "`other`; or an SQL state (of MySQL after the error's number: `1290 (HY000)`)",
             of_load=True,
         ),

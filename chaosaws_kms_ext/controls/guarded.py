@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chaosaws_kms_ext.aws import rds, secondary_keys
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.controls.experiment_rules import Loss
-from chaosaws_kms_ext.guard import guard, leftovers
+from chaosaws_kms_ext.guard import guard, leftovers, proxy
 from chaosaws_kms_ext.guard.guard import Target
 from chaosaws_kms_ext.iam.needs import Needs
 from chaosaws_kms_ext.inject.injection import refuse_without_switch
@@ -38,17 +38,13 @@ def guarded(run: Run, losses: Sequence[Loss], loaded: bool = False) -> Target:
         key_of: (guard.ask(run, cluster_id, needs, named(run.settings, key_of), key_of), needs)
         for key_of, needs in needs_by_key(aws, cluster_id, losses).items()
     }
+    own = allowed[OWN][0] if OWN in allowed else guard.find(aws, cluster_id, run.settings.key_id)
     if loaded:
-        for target, _ in allowed.values():
-            refuse_unspoken(target.cluster, run.settings.database)
+        refuse_unspoken(own.cluster, run.settings.database)
+        run.proxy = proxy.chosen(aws, run.settings, own.cluster)
     for target, needs in allowed.values():
         Safeguards.ensure(run, aws, target.cluster.id, target.key.arn, needs.undo)
-    if OWN in allowed:
-        return allowed[OWN][0]
-    found = guard.find(aws, cluster_id, run.settings.key_id)
-    if loaded:
-        refuse_unspoken(found.cluster, run.settings.database)
-    return found
+    return own
 
 
 def needs_by_key(aws: Aws, cluster_id: str, losses: Sequence[Loss]) -> dict[str, Needs]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import FrameType
 from typing import Any
@@ -29,11 +29,12 @@ from chaosaws_kms_ext.inject.injection import last_resort
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab, only_the_lab
 from chaosaws_kms_ext.lab_client.misbehaviours import NotALab, order_all
 from chaosaws_kms_ext.loadgen import loads
-from chaosaws_kms_ext.loadgen.conninfo import conninfo_for
+from chaosaws_kms_ext.loadgen.conninfo import conninfo_for, given_for_target
 from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.loadgen.reader_load import start_where_readers_are
 from chaosaws_kms_ext.loadgen.restarts import Restarts
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
+from chaosaws_kms_ext.proxy_watcher import watch_proxy
 from chaosaws_kms_ext.report.files import kinds_of
 from chaosaws_kms_ext.report.live import process
 from chaosaws_kms_ext.report.screen import Screen
@@ -246,7 +247,8 @@ def fresh_passwords(start: Start) -> Iterator[None]:
         yield
         return
     target = run.target
-    kept = passwords(Aws.of(run), run.settings, target.cluster, target.key.arn)
+    settings = replace(run.settings, database=given_for_target(run, target.cluster))
+    kept = passwords(Aws.of(run), settings, target.cluster, target.key.arn)
     try:
         kept.start()
         run.passwords = kept
@@ -362,6 +364,7 @@ def watched_and_loaded(start: Start) -> Iterator[None]:
             start.tell(cluster_id=cluster.id, key_arn=key)
             if start.on == "cluster":
                 stack.callback(watch(run, Aws.of(run), cluster.id, key).stop)
+                watch_proxy(run, Aws.of(run))
                 loads.start(run, MAIN, cluster, conninfo_for(run, cluster))
                 for each in run.target.others:
                     watch_beside(run, Aws.of(run), each)

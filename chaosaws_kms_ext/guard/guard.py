@@ -17,7 +17,15 @@ from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.aws.names import MOST_CLUSTERS
 from chaosaws_kms_ext.aws.statuses import AVAILABLE
 from chaosaws_kms_ext.dependents.find import Found
-from chaosaws_kms_ext.guard import consent, credentials, elsewhere, key_store, permissions
+from chaosaws_kms_ext.guard import (
+    consent,
+    credentials,
+    elsewhere,
+    key_store,
+    maintenance,
+    permissions,
+    proxy,
+)
 from chaosaws_kms_ext.guard.backups import backup
 from chaosaws_kms_ext.guard.beside import beside
 from chaosaws_kms_ext.guard.findings import Finding, ok, refused
@@ -148,6 +156,8 @@ def _inspect(
         *_of_cluster(cluster),
         *not_during(settings.not_during, cluster.maintenance_window, settings.longest_run),
         *_checked(lambda: recoverable(aws, cluster)),
+        *maintenance.findings(aws, cluster, settings.longest_run),
+        *proxy.findings(aws, settings, cluster, key.arn),
         *consent.of_fault(needs.consent, settings),
         *consent.tags(cluster.in_words, rds.tags(cluster)),
         *_checked(lambda: consent.tags(f"the key {key.arn}", kms.tags(aws, key.arn))),

@@ -48,6 +48,7 @@ from chaosaws_kms_ext.history.event_details import (
     Why,
 )
 from chaosaws_kms_ext.history.events import EventName
+from chaosaws_kms_ext.history.proxy_details import ProxyTarget
 
 __all__ = ["DETAILS"]
 
@@ -87,6 +88,8 @@ DETAILS: Mapping[EventName, Any] = {
     EventName.RDS_EVENTS_UNKNOWN: Why,
     EventName.ALARM: Alarm,
     EventName.ALARMS_UNKNOWN: Why,
+    EventName.PROXY_TARGET: ProxyTarget,
+    EventName.PROXY_TARGET_UNKNOWN: Why,
     EventName.SECONDARY_KEY: SecondaryKey,
     EventName.SECONDARY_USE: SecondaryUse,
     EventName.SECONDARY_TOLD: SecondaryTold,

@@ -75,6 +75,10 @@ class EventName(StrEnum):
     """A change of an alarm's state, as it was seen: every one's at first, and after a row of looks
     that failed."""
     ALARMS_UNKNOWN = "alarms-unknown"
+    PROXY_TARGET = "proxy-target"
+    """A change of how the RDS Proxy that the load goes through sees the writer."""
+    PROXY_TARGET_UNKNOWN = "proxy-target-unknown"
+    """A look at it that failed; of a row of them the first."""
     SECONDARY_KEY = "secondary-key"
     """A key of the cluster beside that of its storage, which the run is about to take away; or
     that there is none."""

@@ -224,6 +224,10 @@ CALLS = (
     _call("rds", "DescribeGlobalClusters", LOOKS, Resource.GLOBAL_CLUSTERS),
     _call("rds", "DescribeBlueGreenDeployments", LOOKS, Resource.ANYTHING),
     _call("rds", "DescribeEvents", LOOKS, Resource.ANYTHING),
+    _call("rds", "DescribePendingMaintenanceActions", LOOKS, Resource.ANYTHING),
+    # Which RDS Proxies stand before the database.
+    _call("rds", "DescribeDBProxies", LOOKS, Resource.ANYTHING),
+    _call("rds", "DescribeDBProxyTargets", LOOKS, Resource.ANYTHING),
     # For a database of either kind.
     _call("rds", "StartDBCluster", UNDOES, Resource.STARTED, When.TAGGED_OR_NAMED),
     _call("rds", "StartDBInstance", UNDOES, Resource.STARTED_INSTANCES, When.TAGGED_OR_NAMED),

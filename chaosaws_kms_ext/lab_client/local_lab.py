@@ -109,6 +109,8 @@ class LocalLab:
             recoverable_for=settings.lab_recoverable_for,
             secondary_keys=settings.lab_secondary_keys == "yes",
             dependents=settings.canaries == "yes",
+            proxy=settings.lab_proxy == "yes",
+            maintenance=settings.lab_maintenance or None,
         )
 
     @property

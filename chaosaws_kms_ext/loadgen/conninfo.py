@@ -29,7 +29,14 @@ from chaosaws_kms_ext.loadgen.engines.passfile import Line, Passfile, password_i
 from chaosaws_kms_ext.loadgen.passwords import passwords
 from chaosaws_kms_ext.run import Refused, Run
 
-__all__ = ["conninfo_as", "conninfo_for", "conninfo_for_readers", "refuse_unspoken", "spoken"]
+__all__ = [
+    "conninfo_as",
+    "conninfo_for",
+    "conninfo_for_readers",
+    "given_for_target",
+    "refuse_unspoken",
+    "spoken",
+]
 
 ADDRESS = frozenset({"host", "hostaddr", "port", "service"})
 LOGIN = frozenset({"dbname", "passfile", "user"})
@@ -88,6 +95,18 @@ def conninfo_for(run: Run, cluster: Database) -> str:
     return run.conninfos[known]
 
 
+def given_for_target(run: Run, cluster: Database) -> str:
+    """CHAOS_DATABASE as it is for the run's own cluster: by the way through its RDS Proxy, if the
+    load goes through one."""
+    given = run.settings.database
+    if run.proxy is None:
+        return given
+    named = options_of(given).get("port") if given else None
+    port = named or run.proxy.port(cluster.port, on_lab=run.settings.target == "lab")
+    through = {"host": run.proxy.address, **({"port": port} if port else {})}
+    return with_options(given or written(_protocol(cluster, ""), {}), **through)
+
+
 def conninfo_as(run: Run, cluster: Database, user: str, password: str) -> str:
     """A connection string of the cluster's database for this user, whose password is in a passfile
     of the run. Raises OSError, and as `conninfo_for`."""
@@ -106,6 +125,11 @@ def conninfo_for_readers(run: Run, cluster: Database) -> str:
     Raises AwsError, Refused or OSError; Refused also where `database` leads to the cluster by
     another way than its endpoint: nothing is known of such a way to the readers.
     """
+    if run.proxy:
+        raise Refused(
+            f"the load goes through the RDS Proxy {run.proxy.name}, and nothing is known of a way "
+            "to the readers through it"
+        )
     database = run.settings.database or written(_protocol(cluster, ""), {})
     given, options = options_of(database), _options(database)
     if any(options.get(name) for name in ("hostaddr", "service")) or given.get(
@@ -129,7 +153,9 @@ def _conninfo(run: Run, cluster: Database) -> str:
     own = _is_target(run, cluster)
     if own and run.passwords:
         return run.passwords.database
-    if not own:
+    if own:
+        given = options_of(given_for_target(run, cluster))
+    else:
         given = {**_same_database(run), **_without(given, ADDRESS)}
     return _of_settings(run, cluster, given, at_target=own)
 
@@ -141,7 +167,7 @@ def _of_settings(
     `at_target`: at the address at which the user's own password file has the target."""
     if run.settings.database_auth == "libpq":
         database = rds.conninfo(cluster, _written(run, cluster, given))
-        line = None if at_target else _line_of_target(run, database)
+        line = None if at_target and not run.proxy else _line_of_target(run, database)
         return database if line is None else _with_passfile(run, database, line)
     settings = replace(run.settings, database=_written(run, cluster, given))
     key = run.target.key.arn if run.target else cluster.key

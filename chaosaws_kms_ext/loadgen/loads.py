@@ -91,6 +91,7 @@ def start(run: Run, name: str, cluster: Database, database: str, file: str = "")
         load=name,
         cluster=cluster.id,
         key=cluster.key,
+        **_way(run, cluster),
         reconnect_spacing_seconds=config.reconnect_spacing,
     )
     # The lab goes with the run, and so do the clusters that it makes.
@@ -111,6 +112,12 @@ def start(run: Run, name: str, cluster: Database, database: str, file: str = "")
     steady(run, load)
     run.event(EventName.LOAD_STEADY, load=name)
     return load
+
+
+def _way(run: Run, cluster: Database) -> dict[str, str]:
+    """Through which RDS Proxy the loads on a cluster go, if that is the run's own."""
+    own = run.target is not None and run.target.cluster.arn == cluster.arn
+    return {"proxy": run.proxy.name} if run.proxy and own else {}
 
 
 def start_over_readers(run: Run, database: str) -> Load:

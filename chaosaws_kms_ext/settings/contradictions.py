@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from chaosaws_kms_ext.connection_strings import options_of
+
 __all__ = ["contradictions"]
+
+ADDRESSES = frozenset({"host", "hostaddr", "service"})
+"""What a conninfo names of the way to a database, but for the port."""
 
 
 def contradictions(
@@ -14,7 +19,7 @@ def contradictions(
     """Each in a sentence. `values`: of all settings; `given`: those that are no defaults;
     `needs_cluster`: whether a run on AWS has to name one."""
     of_target = _on_lab if values["target"] == "lab" else _on_aws
-    return [*of_target(values, given, needs_cluster), *_of_the_load(values)]
+    return [*of_target(values, given, needs_cluster), *_of_the_load(values), *_of_proxy(values)]
 
 
 def _on_aws(values: Mapping[str, Any], given: Collection[str], needs_cluster: bool) -> list[str]:
@@ -75,6 +80,28 @@ def _wrong_auth(values: Mapping[str, Any], given: Collection[str]) -> list[str]:
     if named and not by_secret:
         return ["CHAOS_DATABASE_SECRET is only read with CHAOS_DATABASE_AUTH=secret: set that too"]
     return []
+
+
+def _of_proxy(values: Mapping[str, Any]) -> list[str]:
+    problems, named = [], values["proxy"]
+    given = values["database"]
+    if named and given and ADDRESSES & set(options_of(given)):
+        problems.append(
+            f"CHAOS_PROXY is {named}, and CHAOS_DATABASE names an address too: the load goes one "
+            "way, so leave one of them out"
+        )
+    if values["target"] != "lab":
+        return problems
+    if named and values["lab_proxy"] == "no":
+        problems.append(
+            f"CHAOS_PROXY is {named}, and the lab has no RDS Proxy: set CHAOS_LAB_PROXY=yes too"
+        )
+    if values["lab_proxy"] == "yes" and values["lab_database"] == "instance":
+        problems.append(
+            "CHAOS_LAB_PROXY is yes, and the lab's RDS Proxy stands before a cluster: leave "
+            "CHAOS_LAB_DATABASE out"
+        )
+    return problems
 
 
 def _of_the_load(values: Mapping[str, Any]) -> list[str]:

@@ -54,6 +54,12 @@ class Table:
         "",
         "the secret, by name or ARN: JSON with username and password, as RDS writes it",
     )
+    proxy: str = _setting(
+        parsers.name,
+        "",
+        "the RDS Proxy, by name, through which the load asks the database; `auto`: the only one "
+        "before it",
+    )
     load_rate: float = _setting(
         parsers.number(1, 1_000_000, " of arrivals a second"), 200.0, "arrivals a second"
     )
@@ -306,6 +312,18 @@ class Table:
         "no",
         "whether the lab's cluster has a secret, Performance Insights and an activity stream, each "
         "under a key of its own",
+    )
+    lab_proxy: str = _setting(
+        parsers.choice("no", "yes"),
+        "no",
+        "whether an RDS Proxy, orders-proxy, stands before the lab's cluster, with its secret "
+        "under a key of its own",
+    )
+    lab_maintenance: float = _setting(
+        AURORA_OR_NONE,
+        0.0,
+        "AWS seconds that the maintenance takes that is pending for the lab's cluster, and is "
+        "applied when that comes back; 0: none is",
     )
     lab_recoverable_for: float = _setting(
         AURORA,

@@ -21,7 +21,7 @@ from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxy
 from chaosaws_kms_lab.private_files import make_passable, open_private
 from chaosaws_kms_lab.processes import free_shared_memory, kill_trees
 
-__all__ = ["OWN_DATABASE", "SUPERUSER", "Postgres", "ServerFailed"]
+__all__ = ["OWN_DATABASE", "SUPERUSER", "Postgres", "ServerFailed", "proxied_address"]
 
 SUPERUSER = "rdsadmin"
 """As on RDS only the service uses it; it connects by a socket that only the lab can reach."""
@@ -103,7 +103,7 @@ class Postgres:
     @property
     def listens(self) -> tuple[str, ...]:
         """Where the server itself takes connections."""
-        return (_proxied_address(self.addresses[0]),) if self.tls else self.addresses
+        return (proxied_address(self.addresses[0]),) if self.tls else self.addresses
 
     @property
     def conninfo(self) -> str:
@@ -276,7 +276,8 @@ class Postgres:
         return line[max(line.find("FATAL"), 0) :]
 
 
-def _proxied_address(address: str) -> str:
+def proxied_address(address: str) -> str:
+    """Where the server itself listens whose public address is behind a TLS proxy."""
     public, private = PROXIED
     assert address.startswith(public)
     return address.replace(public, private, 1)

@@ -29,6 +29,8 @@ from chaosaws_kms_lab.data_plane.jobs import Job
 from chaosaws_kms_lab.data_plane.members import READER, WRITER, WRITERS, Common
 from chaosaws_kms_lab.data_plane.ports import Ports
 from chaosaws_kms_lab.data_plane.postgres import Postgres
+from chaosaws_kms_lab.data_plane.proxies import NAMES as PROXY_NAMES
+from chaosaws_kms_lab.data_plane.proxies import Proxies
 from chaosaws_kms_lab.data_plane.reconcile import reconcile
 from chaosaws_kms_lab.data_plane.tls_proxy import TlsProxies
 from chaosaws_kms_lab.data_plane.volume import Volume
@@ -41,7 +43,13 @@ __all__ = ["Endpoints", "Servers"]
 INSTANCE = "127.0.1.{}"
 """The address of an instance's own endpoint."""
 
-NAMES = ("localhost", *WRITERS, READER, *(INSTANCE.format(number) for number in range(1, 255)))
+NAMES = (
+    "localhost",
+    *WRITERS,
+    READER,
+    *(INSTANCE.format(number) for number in range(1, 255)),
+    *PROXY_NAMES,
+)
 """Every name that a client may connect to."""
 
 PASSWORD = 24
@@ -93,14 +101,17 @@ class Servers:
         self._template.initialise()
         self.ca: Path | None = None
         """The authority that the servers' certificates are signed by; None: there is no TLS."""
-        tls_proxies = None
+        tls_proxies = context = None
         if tls:
             # Its imports take long.
             from chaosaws_kms_lab.data_plane.certificates import Certificates
 
             certificates = Certificates.make(directory / "tls", NAMES)
-            self.ca, tls_proxies = certificates.ca, TlsProxies(certificates.context())
+            context = certificates.context()
+            self.ca, tls_proxies = certificates.ca, TlsProxies(context)
         self._common = Common(self._template, lambda aws: aws / speed, tls_proxies)
+        self.proxies = Proxies(context)
+        """RDS Proxies, which stand before the clusters."""
         self._ports = Ports()
         self._held: set[str] = set()
         """Resource ids of the clusters whose port is held."""
@@ -220,6 +231,7 @@ class Servers:
             self.delete(volume.cluster)
         for job in self._ending:
             job.wait(CLOSE_WITHIN)
+        self.proxies.close()
         if self._common.tls_proxies:
             self._common.tls_proxies.close()
         self._ports.close()

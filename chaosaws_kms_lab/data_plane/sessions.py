@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["Session"]
+__all__ = ["Channel", "Session"]
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from chaosaws_kms_lab import aurora, data_misbehaviours, event_bus, kms
 from chaosaws_kms_lab.aurora import Effect, Facts, State
 from chaosaws_kms_lab.data_misbehaviours import TERMINAL_COMES_BACK
-from chaosaws_kms_lab.rds import encryption, secondary
+from chaosaws_kms_lab.rds import encryption, proxies, secondary
 from chaosaws_kms_lab.rds.recoverability import recoverable
 from chaosaws_kms_lab.rds.tables import EVENTS, OF_INSTANCE, WRITES
 from chaosaws_kms_lab.secrets_manager import Secrets
@@ -47,8 +47,26 @@ class Endpoints(Protocol):
     def reader(self) -> str: ...
 
 
+class Proxies(Protocol):
+    """The endpoints of RDS Proxies (data_plane/proxies.py)."""
+
+    def address(self, number: int) -> str: ...
+    def serve(
+        self,
+        number: int,
+        port: int,
+        writer: str | None,
+        logins: Mapping[str, str],
+        borrow_timeout: float,
+    ) -> None: ...
+    def end(self, number: int) -> None: ...
+
+
 class DataPlane(Protocol):
     """The servers behind the clusters (data_plane/servers.py)."""
+
+    @property
+    def proxies(self) -> Proxies: ...
 
     @property
     def ca(self) -> Path | None:
@@ -195,7 +213,8 @@ class Rds:
                 at_rest = False
             elif not usable or self._depends_on_time(cluster):
                 at_rest = False
-        self.at_rest = at_rest and not self._later and not self._starting
+        alone = proxies.tick(self)
+        self.at_rest = at_rest and alone and not self._later and not self._starting
 
     def _depends_on_time(self, cluster: Cluster) -> bool:
         """Whether its key's policy may say something else a second later."""
@@ -306,6 +325,8 @@ class Rds:
         for effect in effects:
             if effect in (Effect.FAILED_OVER, Effect.STARTED):
                 self._note_writer(cluster, failed_over=effect is Effect.FAILED_OVER)
+            if effect is Effect.MAINTAINED:
+                cluster.maintenance_takes, cluster.maintenance_opt_in = 0.0, ""
             self.servers.perform(cluster, effect)
             for event in WRITES.get(effect, ()):
                 self.write_event(event, cluster)

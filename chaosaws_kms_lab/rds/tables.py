@@ -107,6 +107,13 @@ EVENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "RDS-EVENT-0088": ("db-instance", ("notification",), "DB instance started."),
     "RDS-EVENT-0040": ("db-snapshot", ("creation",), "Creating manual snapshot."),
     "RDS-EVENT-0042": ("db-snapshot", ("creation",), "Manual snapshot created."),
+    "RDS-EVENT-0026": (
+        "db-instance", ("maintenance",),
+        "Applying off-line patches to DB instance.",
+    ),
+    "RDS-EVENT-0027": (
+        "db-instance", ("maintenance",), "Finished applying off-line patches to DB instance.",
+    ),
     "RDS-EVENT-0006": ("db-instance", ("availability",), "DB instance restarted."),
     "RDS-EVENT-0418": (
         "db-instance", ("failure",),
@@ -130,6 +137,8 @@ EVENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
 WRITES: dict[Effect, tuple[str, ...]] = {
     Effect.KEY_LOST: ("RDS-EVENT-0418", "RDS-EVENT-0419"),
     Effect.KEY_BACK: ("RDS-EVENT-0420",),
+    Effect.MAINTAINING: ("RDS-EVENT-0026",),
+    Effect.MAINTAINED: ("RDS-EVENT-0027",),
     Effect.STARTED: ("RDS-EVENT-0151",),
     Effect.STOPPED: ("RDS-EVENT-0150",),
 }

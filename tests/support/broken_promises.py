@@ -59,6 +59,9 @@ BROKEN = {
     "kms-longest-blink": Broken(
         of("detection-lag", seconds=20), "objective missed: longest_blink was "
     ),
+    "kms-maintenance": Broken(
+        of("slow-recovery", seconds=3000), "objective missed: rto_without_maintenance was "
+    ),
     "kms-material-deleted": Broken(
         {"kind": "import-breaks-reads"}, "action see-it-recover: ", env=SHORT | QUICK
     ),
@@ -73,6 +76,9 @@ BROKEN = {
         {"kind": "deny-ignored"},
         "wait-until-the-cluster-is-inaccessible",
         env={"CHAOS_IMPACT_TIMEOUT": "1500"},
+    ),
+    "kms-proxy": Broken(
+        of("proxy-stays-away"), "the RDS Proxy orders-proxy to reach its writer", env=QUICK
     ),
     "kms-secondary-keys": Broken(
         {"kind": "secret-outlives-key"}, "objective missed: usable_without_key was "

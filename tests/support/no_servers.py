@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +28,31 @@ class Work:
     error: str | None = None
 
 
+class Served(NamedTuple):
+    """What the endpoint of an RDS Proxy was last told."""
+
+    port: int
+    writer: str | None
+    logins: Mapping[str, str]
+    borrow_timeout: float
+
+
+class NoEndpoints:
+    """The endpoints of RDS Proxies: nobody listens, and each says what it was told."""
+
+    def __init__(self) -> None:
+        self.served: dict[int, Served] = {}
+
+    def address(self, number: int) -> str:
+        return f"127.0.2.{number}"
+
+    def serve(self, number: int, *told: Any) -> None:
+        self.served[number] = Served(*told)
+
+    def end(self, number: int) -> None:
+        self.served.pop(number, None)
+
+
 class NoServers:
     """A data plane without data: everything that is asked of it has just been done."""
 
@@ -37,6 +63,7 @@ class NoServers:
     def __init__(self) -> None:
         self.effects: list[tuple[str, Effect]] = []
         self.jobs: list[Work] = []
+        self.proxies = NoEndpoints()
         self._writers: dict[str, Instance] = {}
 
     def choose_port(self) -> int:

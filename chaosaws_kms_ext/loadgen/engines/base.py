@@ -78,6 +78,8 @@ class Cause(StrEnum):
     """The server takes no more connections."""
     DENIED = "denied"
     """The password or the user is wrong."""
+    PROXY_TIMEOUT = "proxy-timeout"
+    """An RDS Proxy got no connection to the database in time."""
     OTHER = "other"
 
 

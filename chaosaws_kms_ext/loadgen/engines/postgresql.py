@@ -41,6 +41,10 @@ WORDS = {
     "too many connections": Cause.FULL,
     "remaining connection slots": Cause.FULL,
     "authentication failed": Cause.DENIED,
+    # Aurora User Guide, rds-proxy.troubleshooting.
+    "Timed-out waiting to acquire database connection": Cause.PROXY_TIMEOUT,
+    "has no credentials for the role": Cause.DENIED,
+    "The password that was provided for the role": Cause.DENIED,
     "timeout expired": Cause.HANG,
     "timed out": Cause.HANG,
     "reset by peer": Cause.RESET,
@@ -51,7 +55,13 @@ WORDS = {
 }
 """In a message of libpq's or psycopg's, which are not translated → what it means."""
 
-HOPELESS = ("password authentication failed", "does not exist", "no password supplied")
+HOPELESS = (
+    "password authentication failed",
+    "does not exist",
+    "no password supplied",
+    "has no credentials for the role",
+    "The password that was provided for the role",
+)
 
 STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
 

@@ -14,6 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaosaws_kms_ext.aws.kms import Key
+from chaosaws_kms_ext.aws.proxies import Proxy
 from chaosaws_kms_ext.aws.rds import Cluster
 from chaosaws_kms_ext.connection_strings import options_of
 from chaosaws_kms_ext.guard.guard import Target
@@ -22,6 +23,7 @@ from chaosaws_kms_ext.loadgen.conninfo import (
     conninfo_as,
     conninfo_for,
     conninfo_for_readers,
+    given_for_target,
     refuse_unspoken,
 )
 from chaosaws_kms_ext.loadgen.engines.base import Hopeless
@@ -110,6 +112,58 @@ def test_the_target_is_reached_as_its_load_is(begin):
     run.passwords = kept
     assert conninfo_for(run, orders()) == kept.database
     kept.stop()
+
+
+FRONT = Proxy("front", "available", "front.example", "POSTGRESQL", (), frozenset(), (), {})
+
+
+def test_the_target_is_reached_through_its_proxy(begin):
+    run = begin(database="user=app sslmode=require")
+    run.proxy = FRONT
+    found = conninfo_to_dict(conninfo_for(run, orders()))
+    assert found == {
+        "host": "front.example",
+        "port": "5432",
+        "dbname": "postgres",
+        "user": "app",
+        "sslmode": "require",
+    }
+    assert conninfo_to_dict(conninfo_for(run, cluster("copy", 1, "copy.example")))["host"] == (
+        "copy.example"
+    )
+    with pytest.raises(Refused, match="goes through the RDS Proxy front"):
+        conninfo_for_readers(run, orders())
+
+
+def test_a_proxy_listens_on_its_engines_port_and_the_labs_on_that_of_its_target(begin):
+    run = begin()
+    run.proxy = FRONT
+    assert options_of(given_for_target(run, cluster("orders", 6000)))["port"] == "5432"
+    run = begin(target="lab", cluster_id="")
+    run.proxy = FRONT
+    assert options_of(given_for_target(run, cluster("orders", 6000)))["port"] == "6000"
+    run = begin(database="port=6543")
+    run.proxy = FRONT
+    assert options_of(given_for_target(run, cluster("orders", 6000)))["port"] == "6543"
+    run.proxy = None
+    run.settings = Settings()
+    assert given_for_target(run, cluster("orders", 6000)) == ""
+
+
+def test_the_password_for_a_proxy_may_be_that_for_its_target(begin, tmp_path, monkeypatch):
+    line = "orders.example:5432:*:shop:of the target\n"
+    file = tmp_path / "pgpass"
+    file.write_text(line)
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    run = begin()
+    run.proxy = FRONT
+    found = options_of(conninfo_for(run, orders()))
+    assert password_in(Path(found["passfile"]), found) == "of the target"
+    file.write_text(line + "front.example:5432:*:shop:of the proxy\n")
+    run = begin()
+    run.proxy = FRONT
+    assert "passfile" not in options_of(conninfo_for(run, orders()))
 
 
 def test_another_cluster_is_reached_as_the_target_is_but_at_its_own_address(begin):

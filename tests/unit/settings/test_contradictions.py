@@ -35,6 +35,12 @@ def said(needs_cluster=True, **given):
             {"load_workers": "remote", "load_master": "h:1"},
             ["CHAOS_LOAD_WORKERS", "CHAOS_TARGET", "lab"],
         ),
+        ({"proxy": "front"}, ["CHAOS_PROXY", "CHAOS_LAB_PROXY=yes"]),
+        ({"lab_proxy": "yes", "lab_database": "instance"}, ["CHAOS_LAB_PROXY", "CHAOS_LAB_DAT"]),
+        *(
+            ({**ON_AWS, "proxy": "front", "database": way}, ["CHAOS_PROXY", "CHAOS_DATABASE"])
+            for way in ("host=x", "hostaddr=10.0.0.1", "service=x", "mysql://u@h:1/d")
+        ),
         ({"load_master": "h:5557"}, ["CHAOS_LOAD_MASTER", "CHAOS_LOAD_WORKERS=remote"]),
         (
             {**ON_AWS, "load_workers": "remote", "load_master": "h:1", "database_auth": "iam"},
@@ -53,6 +59,9 @@ def test_what_does_not_go_together_is_one_sentence_that_names_it(given, names):
         {},
         ON_AWS,
         {**ON_AWS, "database_auth": "iam"},
+        {**ON_AWS, "proxy": "front"},
+        {**ON_AWS, "proxy": "auto", "database": "user=app port=6543"},
+        {"proxy": "auto", "lab_proxy": "yes"},
         {**ON_AWS, "database_auth": "secret", "database_secret": "s"},
         {"lab_faults": ({"kind": "x"},)},
         {"load_processes": 4, "load_users": 4},
