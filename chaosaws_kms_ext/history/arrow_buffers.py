@@ -108,9 +108,9 @@ class Joined:
             size = (part.rows + 7) // 8
             there = nulls is None or nulls[place]
             pieces.append(part.buffer(number, size) if there else b"\xff" * size)
+            if len(pieces[-1]) < size:
+                raise ValueError("its bits are cut off")
         found = b"".join(pieces)
-        if 8 * len(found) != len(self._used):
-            raise ValueError("its bits are cut off")
         bits = np.unpackbits(np.frombuffer(found, np.uint8), bitorder="little").view(np.bool_)
         return bits[self._used]
 

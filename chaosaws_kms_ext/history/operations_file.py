@@ -25,6 +25,7 @@ from chaosaws_kms_ext.history.records import KINDS, Operation
 from chaosaws_kms_ext.history.stream_end import HistoryDamaged, check_end, is_whole
 
 __all__ = [
+    "CHUNK",
     "COLUMNS",
     "KIND_CODES",
     "PREFIX",

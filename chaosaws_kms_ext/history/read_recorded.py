@@ -28,6 +28,7 @@ from chaosaws_kms_ext.history.columns import (
 )
 from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import (
+    CHUNK,
     KIND_CODES,
     Header,
     HistoryDamaged,
@@ -227,11 +228,18 @@ class _Columns:
         )
 
     def _note_last(self, writer: NDArray[np.int32], sequence: NDArray[np.int64]) -> None:
-        writers, whose = np.unique(writer, return_inverse=True)
-        highest = np.zeros(len(writers), np.int64)
+        if not len(writer):
+            return
+        lowest, last = int(writer.min()), int(writer.max())
+        if last - lowest < CHUNK:  # as users are numbered; to sort them takes longer
+            writers, whose = np.arange(lowest, last + 1, dtype=np.int32), writer - np.int32(lowest)
+        else:
+            writers, whose = np.unique(writer, return_inverse=True)
+        highest = np.full(len(writers), -1, np.int64)
         np.maximum.at(highest, whose, sequence)
-        for number, last in zip(writers.tolist(), highest.tolist(), strict=True):
-            self._last[number] = max(last, self._last.get(number, 0))
+        for place in np.flatnonzero(highest >= 0).tolist():
+            number = int(writers[place])
+            self._last[number] = max(int(highest[place]), self._last.get(number, 0))
 
 
 def _put_in_order(due: Instants, *others: NDArray[Any]) -> None:

@@ -6,7 +6,7 @@ that few rows are in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from io import RawIOBase
 from typing import IO, Any
@@ -31,7 +31,17 @@ def write_parquet(file: IO[bytes], schema: Schema, batches: Iterator[Batch]) -> 
     # Imported late, here and below: no other command needs it.
     from arro3 import io
 
-    write = partial(io.write_parquet, compression="zstd(1)", max_row_group_size=ROW_GROUP)
+    # Of numbers that are all different a dictionary takes twice the room and half of the time.
+    numbers = [field for field in schema.fields if field.kind is not Kind.TEXT]
+    plain: dict[str | Sequence[str], bool] = {
+        field.name: False for field in numbers if not field.kind.is_name
+    }
+    write = partial(
+        io.write_parquet,
+        compression="zstd(1)",
+        column_dictionary_enabled=plain,
+        max_row_group_size=ROW_GROUP,
+    )
     return _written(file, schema, batches, write)
 
 

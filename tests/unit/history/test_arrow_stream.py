@@ -135,7 +135,7 @@ def test_others_read_what_is_written(batches):
             assert dict(said) == {b"crc32": b"%d" % number}
         with pytest.raises(StopIteration):
             stream.read_next_batch()
-    table = pa.table(read_ipc_stream(content))
+    table = pa.table(read_ipc_stream(io.BytesIO(content)))
     assert numbers_of(table) == [row for rows in batches for row in rows]
 
 
@@ -197,13 +197,12 @@ def test_batches_are_found_among_other_bytes():
 
 
 def test_names_that_change_come_again_which_others_read_and_this_refuses():
-    schema, encoder = Schema((FIELDS[-1],)), Encoder(Schema((FIELDS[-1],)))
+    encoder = Encoder(Schema((FIELDS[-1],)))
     batches = [Batch(2, {"load": Names(np.zeros(2, np.int32), (name,))}) for name in "aab"]
     content = encoder.head() + b"".join(map(encoder.batch, batches)) + END
     assert content.count(b"a\0\0\0\0\0\0\0") == 1
     assert pa.ipc.open_stream(content).read_all()["load"].to_pylist() == [*"aaaabb"]
-    assert pa.table(read_ipc_stream(content))["load"].to_pylist() == [*"aaaabb"]
-    assert schema == Schema((FIELDS[-1],))
+    assert pa.table(read_ipc_stream(io.BytesIO(content)))["load"].to_pylist() == [*"aaaabb"]
     with pytest.raises(ValueError, match="the names of the column load change"):
         decoded(content)
 

@@ -290,3 +290,11 @@ def test_attempts_of_several_processes_are_those_of_the_load_but_for_its_absence
     attempts = read_history(tmp_path).attempts("main")
     assert attempts.due.tolist() == [100 * MS, 101 * MS, 700 * MS]
     assert [attempts.labels[code] for code in attempts.said] == ["refused", "hang", "10.0.0.1"]
+
+
+@pytest.mark.parametrize("far", [0, 70_000, 2**30])
+def test_the_last_sequence_of_each_writer_is_known_however_they_are_numbered(tmp_path, far):
+    numbers = [(1, 5), (far, 0), (far + 3, 2**40), (1, 4), (far + 3, 7)]
+    write(tmp_path, [an_operation(1)._replace(writer=w, sequence=s) for w, s in numbers])
+    last = read_history(tmp_path).last_sequences("main")
+    assert last == {1: 5, far: 0, far + 3: 2**40}
