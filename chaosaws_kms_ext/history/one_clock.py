@@ -56,7 +56,7 @@ def operations_of(folder: Path, say: Callable[[str], object]) -> Iterator[Part]:
                 say(f"{path.name} has no end: what came after its last whole batch is missing")
         except HistoryDamaged as problem:
             say(f"{problem}; what comes after that is left out")
-        except (OSError, ValueError, KeyError) as problem:
+        except (OSError, ValueError) as problem:
             say(f"{path.name} cannot be read: {problem}; what comes after that is left out")
 
 
@@ -76,6 +76,6 @@ def _clock_of(path: Path) -> Clock:
     try:
         for batch in read_batches(path)[1]:
             samples += samples_in(batch)
-    except (HistoryDamaged, OSError, ValueError, KeyError):
+    except (HistoryDamaged, OSError, ValueError):
         pass  # whoever reads the rows says it
     return Clock(samples)

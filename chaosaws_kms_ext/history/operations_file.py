@@ -139,12 +139,12 @@ def as_batch(found: Sequence[Sequence[Any]]) -> Batch:
 
 
 def kinds_of(batch: Batch) -> Codes:
-    """The kind of each row by its place in KINDS; raises KeyError."""
+    """The kind of each row by its place in KINDS; raises ValueError."""
     return _codes(batch.names("kind"), KINDS, KIND_CODES)
 
 
 def outcomes_of(batch: Batch) -> Codes:
-    """The outcome of each row by its place in OUTCOMES; raises KeyError."""
+    """The outcome of each row by its place in OUTCOMES; raises ValueError."""
     return _codes(batch.names("outcome"), OUTCOMES, CODES)
 
 
@@ -152,6 +152,8 @@ def _codes(column: Names, names: tuple[str, ...], numbers: Mapping[str, int]) ->
     """Our own numbers for the names in a column."""
     if column.names == names:
         return column.codes
+    if unknown := [name for name in column.names if name not in numbers]:
+        raise ValueError(f"{unknown[0]!r:.40} is not known")
     found: Codes = np.array([numbers[name] for name in column.names], np.int8)[column.codes]
     return found
 

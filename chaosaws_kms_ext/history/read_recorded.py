@@ -84,7 +84,7 @@ def _joined(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
         try:
             for batch in read_batches(path)[1]:
                 columns.add(batch)
-        except (ValueError, KeyError) as problem:
+        except ValueError as problem:
             raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
     return columns.finish(files[0][1].rate)
 
@@ -175,7 +175,7 @@ class _Columns:
         self._witnessed: list[Operation] = []
 
     def add(self, chunk: Batch) -> None:
-        """Takes its rows; raises ValueError and KeyError."""
+        """Takes its rows; raises ValueError."""
         kinds = kinds_of(chunk)
         arrives = kinds < len(ARRIVALS)
         if not arrives.all():

@@ -89,7 +89,7 @@ class Tail:
                     came, left = file.read(self.loads, self.anchor.monotonic_ns)
                 except FileNotFoundError:  # of a load that could not start
                     break
-                except (HistoryDamaged, OSError, ValueError, KeyError) as problem:
+                except (HistoryDamaged, OSError, ValueError) as problem:
                     self.problems[path.name] = f"no more of {path.name} can be read: {problem}"
                     break
                 if came:
@@ -148,7 +148,7 @@ class _File:
     def read(self, loads: dict[str, LiveLoad], zero: int) -> tuple[bool, bool]:
         """Reads a piece; whether something came, and whether there is more.
 
-        Raises HistoryDamaged, OSError, ValueError and KeyError.
+        Raises HistoryDamaged, OSError and ValueError.
         """
         if self._closed:
             return False, False
