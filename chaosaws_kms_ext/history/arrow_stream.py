@@ -1,8 +1,8 @@
 """Arrow's IPC streams: batches of columns as messages, one after another, that any reader of Arrow
 can read (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format).
 
-Libraries that write them know no metadata of a batch, where its checksum stands (arro3), or no
-names (nanoarrow), or take 180 MB (pyarrow). The types of columns are those of `arrow_schema.Kind`.
+No library is used: arro3 cannot write the metadata of a batch, where its checksum stands, nanoarrow
+cannot write names, and pyarrow takes 180 MB. The types of columns are those of `arrow_schema.Kind`.
 """
 
 from __future__ import annotations
