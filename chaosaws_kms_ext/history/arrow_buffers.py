@@ -125,30 +125,48 @@ class Joined:
         return found
 
     def _texts(self, number: int, nulls: Sequence[int]) -> Texts:
-        begin, places, texts = 0, [np.zeros(0, np.int64)], list[str]()
-        for part, null in zip(self._parts, nulls, strict=True):
-            if null != part.rows:
-                there, its = _texts_in(part, number, null)
-                places.append(there + begin)
-                texts += its
-            begin += part.rows
-        return Texts(self.rows, np.concatenate(places), texts)
+        begins = np.cumsum([0, *(part.rows for part in self._parts)])
+        # Most batches have none, and take no time.
+        some = [place for place, part in enumerate(self._parts) if nulls[place] != part.rows]
+        found = Joined([self._parts[place] for place in some])
+        its, texts = found._texts_there(number, [nulls[place] for place in some])
+        shifts = begins[some] - np.cumsum([0, *(part.rows for part in found._parts)])[:-1]
+        places = its + np.repeat(shifts, [part.rows for part in found._parts])[its]
+        return Texts(self.rows, places, texts)
+
+    def _texts_there(
+        self, number: int, nulls: Sequence[int]
+    ) -> tuple[NDArray[np.int64], list[str]]:
+        """The rows that have a text, and theirs."""
+        if not self.rows:
+            return np.zeros(0, np.int64), []
+        # A batch has one offset more than rows: where its last text ends.
+        sizes = np.array([part.rows + 1 for part in self._parts])
+        joined = b"".join([part.buffer(number + 1, 4 * (part.rows + 1)) for part in self._parts])
+        if len(joined) != 4 * int(sizes.sum()):
+            raise ValueError("its offsets are cut off")
+        offsets = np.frombuffer(joined, np.int32).astype(np.int64)
+        lasts = np.cumsum(sizes) - 1
+        inner = np.ones(len(offsets), np.bool_)
+        inner[lasts] = False
+        begins = np.flatnonzero(inner)
+        if np.any(offsets < 0) or np.any(offsets[begins + 1] < offsets[begins]):
+            raise ValueError("its offsets are not in order")
+        ends = offsets[lasts].tolist()
+        pieces = [part.buffer(number + 2, end) for part, end in zip(self._parts, ends, strict=True)]
+        if [len(piece) for piece in pieces] != ends:
+            raise ValueError("its texts are cut off")
+        offsets += np.repeat(np.cumsum([0, *ends[:-1]]), sizes)
+        places = np.flatnonzero(self._bits(number, nulls)) if any(nulls) else np.arange(self.rows)
+        begins = begins[places]
+        texts = _decoded(b"".join(pieces), offsets[begins].tolist(), offsets[begins + 1].tolist())
+        return places, texts
 
 
-def _texts_in(part: Written, number: int, nulls: int) -> tuple[NDArray[np.int64], list[str]]:
-    """The rows of a batch that have a text, and theirs."""
-    offsets = np.frombuffer(part.buffer(number + 1, 4 * (part.rows + 1)), np.int32)
-    if len(offsets) <= part.rows or offsets[0] < 0 or np.any(np.diff(offsets) < 0):
-        raise ValueError("its offsets are not in order")
-    end = int(offsets[-1])
-    data = part.buffer(number + 2, end)
-    if len(data) < end:
-        raise ValueError("its texts are cut off")
-    places = np.arange(part.rows)
-    if nulls:
-        places = np.flatnonzero(Joined([part])._bits(number))
-    begins, ends = offsets[places].tolist(), offsets[places + 1].tolist()
-    return places, [data[b:e].decode() for b, e in zip(begins, ends, strict=True)]
+def _decoded(data: bytes, begins: Sequence[int], ends: Sequence[int]) -> list[str]:
+    found = [data[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    texts = {each: each.decode() for each in set(found)}  # of millions few are different
+    return [texts[each] for each in found]
 
 
 class Body(NamedTuple):

@@ -135,11 +135,10 @@ class _Labels:
         found = np.full(chunk.rows, -1, np.int32)
         for name in ("detail", "sqlstate"):  # the second counts where there are both
             said = chunk.texts(name)
-            found[said.places] = [self._number(text) for text in said.texts]
+            for text in dict.fromkeys(said.texts):
+                self._numbers.setdefault(text, len(self._numbers))
+            found[said.places] = [self._numbers[text] for text in said.texts]
         return found.astype(label_type(len(self._numbers)))
-
-    def _number(self, label: str) -> int:
-        return self._numbers.setdefault(label, len(self._numbers))
 
 
 def _add(chunk: Batch, to: _Growing, labels: _Labels) -> tuple[Instants, Instants, Codes]:
