@@ -41,9 +41,6 @@ SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
 """Bytes."""
 
-NO_PANDAS = Path(__file__).parent / "support" / "no_pandas"
-"""First on the path of every process that a test starts; of the tests' own it is not."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """What would take most of the tests' time is done in memory, seldom, and once."""
@@ -60,8 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
         _initdb_once(config)
         rewrite_once(config, Path(__file__).parent)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
-        paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
-        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
         check_every_summary()
 
 

@@ -21,14 +21,15 @@ RESOLUTION = {"lowest": "lowest-direct", "newest": "highest"}
 
 TOOLS = (
     "chaostoolkit-addons", "chaostoolkit-opentracing", "colorama", "duckdb", "hypothesis",
-    "jsonschema", "pandas", "pytest", "pytest-timeout", "pytest-xdist",
+    "jsonschema", "pandas", "pyarrow", "pytest", "pytest-timeout", "pytest-xdist",
 )  # fmt: skip
 """What the tests need beside what is tried. Not the AWS CLI: it wants a boto3 of its own."""
 
 CORE = (
     "tests/unit/checkers/test_outage.py", "tests/unit/cli/test_runs.py",
     "tests/unit/history/test_reader.py", "tests/unit/report/live/test_process.py",
-    "tests/unit/report/page", "tests/unit/report/test_screen.py", "tests/unit/settings",
+    "tests/unit/report/page", "tests/unit/report/test_arrow_files.py",
+    "tests/unit/report/test_screen.py", "tests/unit/settings",
 )  # fmt: skip
 LAB = (
     "tests/unit/aws", "tests/unit/guard", "tests/unit/loadgen/test_process.py",

@@ -26,7 +26,7 @@ FILE = "run.json"
 
 PACKAGES = (
     "chaostoolkit-aws-kms", "chaostoolkit", "chaostoolkit-lib", "boto3", "locust", "numpy",
-    "psycopg", "pyarrow",
+    "psycopg",
 )  # fmt: skip
 
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
-from chaosaws_kms_ext.history.arrow_values import filled, picked, valid_of
+from chaosaws_kms_ext.history.arrow_columns import Batch
 from chaosaws_kms_ext.history.clocks import Clock, Sample
 from chaosaws_kms_ext.history.columns import Instants, Mask
 from chaosaws_kms_ext.history.operations_file import (
@@ -23,8 +20,8 @@ from chaosaws_kms_ext.history.operations_file import (
     kinds_of,
     read_batches,
 )
-from chaosaws_kms_ext.history.read_recorded import in_chunks, samples_in
-from chaosaws_kms_ext.history.stream_end import FAILURES, is_closed
+from chaosaws_kms_ext.history.read_recorded import samples_in
+from chaosaws_kms_ext.history.stream_end import is_closed
 
 __all__ = ["Part", "operations_of"]
 
@@ -34,7 +31,7 @@ CLOCK = KIND_CODES["clock"]
 class Part:
     """Operations of one process of a load."""
 
-    def __init__(self, header: Header, rows: pa.RecordBatch, clock: Clock) -> None:
+    def __init__(self, header: Header, rows: Batch, clock: Clock) -> None:
         self.header = header
         self.rows = rows
         """As the file has them, but for the instants."""
@@ -42,8 +39,8 @@ class Part:
 
     def instants(self, name: str) -> tuple[Instants, Mask]:
         """A column of instants, CLOCK_MONOTONIC ns of the run's machine, and where it is null."""
-        column = self.rows.column(name)
-        return self._clock.commons(filled(column, np.int64, 0)), ~valid_of(column)
+        column = self.rows.numbers(name)
+        return self._clock.commons(column.filled(0)), ~column.is_there
 
 
 def operations_of(folder: Path, say: Callable[[str], object]) -> Iterator[Part]:
@@ -59,7 +56,7 @@ def operations_of(folder: Path, say: Callable[[str], object]) -> Iterator[Part]:
                 say(f"{path.name} has no end: what came after its last whole batch is missing")
         except HistoryDamaged as problem:
             say(f"{problem}; what comes after that is left out")
-        except FAILURES as problem:
+        except (OSError, ValueError) as problem:
             say(f"{path.name} cannot be read: {problem}; what comes after that is left out")
 
 
@@ -68,11 +65,9 @@ def _of_file(path: Path) -> Iterator[Part]:
     if header is None:
         return
     clock = _clock_of(path) if header.workers > 1 else Clock()
-    for chunk in in_chunks(batches):
+    for batch in batches:
         # The questions for the time of the load are about the clocks, which are one here.
-        kept = np.flatnonzero(kinds_of(chunk) != CLOCK)
-        rows = chunk if len(kept) == len(chunk) else picked(chunk, kept)
-        yield Part(header, rows, clock)
+        yield Part(header, batch.only(kinds_of(batch) != CLOCK), clock)
 
 
 def _clock_of(path: Path) -> Clock:
@@ -81,6 +76,6 @@ def _clock_of(path: Path) -> Clock:
     try:
         for batch in read_batches(path)[1]:
             samples += samples_in(batch)
-    except (HistoryDamaged, *FAILURES):
+    except (HistoryDamaged, OSError, ValueError):
         pass  # whoever reads the rows says it
     return Clock(samples)

@@ -7,28 +7,26 @@ written when the operation ends.
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import DTypeLike
 
-from chaosaws_kms_ext.history.arrow_values import filled, valid_of, values_of
+from chaosaws_kms_ext.history.arrow_buffers import Written
+from chaosaws_kms_ext.history.arrow_columns import Batch, Names, Numbers, Texts
+from chaosaws_kms_ext.history.arrow_schema import Field, Kind, Schema
+from chaosaws_kms_ext.history.arrow_stream import Decoder, Encoder, read_message
 from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, Codes
 from chaosaws_kms_ext.history.records import KINDS, Operation
-from chaosaws_kms_ext.history.stream_end import (
-    FAILURES,
-    HistoryDamaged,
-    check_end,
-    is_whole,
-)
+from chaosaws_kms_ext.history.stream_end import HistoryDamaged, check_end, is_whole
 
 __all__ = [
+    "CHUNK",
+    "COLUMNS",
     "KIND_CODES",
     "PREFIX",
     "SCHEMA",
@@ -36,14 +34,12 @@ __all__ = [
     "GrowingFile",
     "Header",
     "HistoryDamaged",
+    "Recording",
     "as_batch",
-    "coded",
     "kinds_of",
     "operations",
     "outcomes_of",
     "read_batches",
-    "schema_of",
-    "write_batch",
 ]
 
 SCHEMA = 4
@@ -52,33 +48,31 @@ SCHEMA = 4
 PREFIX, SUFFIX = "operations-", ".arrows"
 """How the names of these files begin and end: `operations-main-4711.arrows`."""
 
-NAME = pa.dictionary(pa.int8(), pa.string())
-COLUMNS = [
-    pa.field("writer", pa.int32(), nullable=False),
-    pa.field("sequence", pa.int64(), nullable=False),
-    pa.field("kind", NAME, nullable=False),
-    pa.field("due", pa.int64(), nullable=False),
-    pa.field("sent", pa.int64()),
-    pa.field("done", pa.int64(), nullable=False),
-    pa.field("outcome", NAME, nullable=False),
-    pa.field("sqlstate", pa.string()),
-    pa.field("detail", pa.string()),
-    pa.field("session", pa.int32()),
-    pa.field("key", pa.int32()),
-    pa.field("value", pa.int64()),
-]
+COLUMNS = (
+    Field("writer", Kind.INT32, nullable=False),
+    Field("sequence", Kind.INT64, nullable=False),
+    Field("kind", Kind.NAME8, nullable=False),
+    Field("due", Kind.INT64, nullable=False),
+    Field("sent", Kind.INT64),
+    Field("done", Kind.INT64, nullable=False),
+    Field("outcome", Kind.NAME8, nullable=False),
+    Field("sqlstate", Kind.TEXT),
+    Field("detail", Kind.TEXT),
+    Field("session", Kind.INT32),
+    Field("key", Kind.INT32),
+    Field("value", Kind.INT64),
+)
 KIND_CODES: Mapping[str, int] = {name: number for number, name in enumerate(KINDS)}
 
-
 CHECKSUM, HEADER_CHECKSUM = b"crc32", b"header-crc32"
-NUMBERS: Mapping[str, DTypeLike] = {
-    "writer": np.int32, "sequence": np.int64, "due": np.int64, "done": np.int64,
-}  # fmt: skip
-MAYBE_NUMBERS: Mapping[str, tuple[DTypeLike, int]] = {
-    "sent": (np.int64, -1), "session": (np.int32, -1), "key": (np.int32, -1),
-    "value": (np.int64, -2),
-}  # fmt: skip
+NULLS: Mapping[str, int] = {"sent": -1, "session": -1, "key": -1, "value": -2}
 """Columns with nulls, and what stands for a null in a checksum: no read sees it."""
+
+CHUNK = 1 << 16
+"""Operations that are read at a time: a load writes small batches, each with its own cost."""
+
+AT_ONCE = 1 << 20
+"""Bytes that are read of a file at a time."""
 
 
 class Header(NamedTuple):
@@ -97,88 +91,93 @@ class Header(NamedTuple):
     """How often the load had been started before."""
 
 
-def schema_of(header: Header) -> pa.Schema:
-    """The columns, and whose they are."""
-    said = {name: json.dumps(value) for name, value in header._asdict().items()}
-    return pa.schema(COLUMNS, {**said, "schema": str(SCHEMA), "load": header.load})
+class Recording:
+    """Makes what stands in a file."""
+
+    def __init__(self, header: Header) -> None:
+        said = {name: json.dumps(value) for name, value in header._asdict().items()}
+        said |= {"schema": str(SCHEMA), "load": header.load}
+        metadata = {name.encode(): value.encode() for name, value in said.items()}
+        self._schema = Schema(COLUMNS, metadata)
+        self._encoder = Encoder(self._schema)
+
+    def head(self) -> bytes:
+        """What it begins with: its columns, whose they are, and the checksum of that, in a batch
+        that has no rows."""
+        return self._encoder.head() + self.batch(as_batch([]))
+
+    def batch(self, batch: Batch) -> bytes:
+        """A batch with its checksum."""
+        said = {CHECKSUM: b"%d" % _checksum(batch)}
+        if not batch.rows:
+            said[HEADER_CHECKSUM] = b"%d" % _header_checksum(self._schema)
+        return self._encoder.batch(batch, said)
 
 
-def as_batch(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.RecordBatch:
+def as_batch(found: Sequence[Sequence[Any]]) -> Batch:
     """Rows as columns; each row has the fields of an Operation but for its load."""
     columns: Sequence[Sequence[Any]] = [*zip(*found, strict=True)] or [()] * len(COLUMNS)
     writer, sequence, kind, due, sent, done, outcome, sqlstate, detail, *seen = columns
     session, key, value = seen
-    return pa.record_batch(
-        [
-            pa.array(writer, pa.int32()),
-            pa.array(sequence, pa.int64()),
-            coded([KIND_CODES[name] for name in kind], KINDS),
-            pa.array(due, pa.int64()),
-            pa.array(sent, pa.int64()),
-            pa.array(done, pa.int64()),
-            coded([CODES[name] for name in outcome], OUTCOMES),
-            pa.array(sqlstate, pa.string()),
-            pa.array(detail, pa.string()),
-            pa.array(session, pa.int32()),
-            pa.array(key, pa.int32()),
-            pa.array(value, pa.int64()),
-        ],
-        schema=schema,
+    return Batch(
+        len(found),
+        {
+            "writer": Numbers(np.array(writer, np.int32)),
+            "sequence": Numbers(np.array(sequence, np.int64)),
+            "kind": Names(np.array([KIND_CODES[name] for name in kind], np.int8), KINDS),
+            "due": Numbers(np.array(due, np.int64)),
+            "sent": Numbers.of(sent, np.int64),
+            "done": Numbers(np.array(done, np.int64)),
+            "outcome": Names(np.array([CODES[name] for name in outcome], np.int8), OUTCOMES),
+            "sqlstate": Texts.of(sqlstate),
+            "detail": Texts.of(detail),
+            "session": Numbers.of(session, np.int32),
+            "key": Numbers.of(key, np.int32),
+            "value": Numbers.of(value, np.int64),
+        },
     )
 
 
-def write_batch(stream: Any, batch: pa.RecordBatch) -> None:
-    """Writes a batch with its checksum, and if it has no rows, as the first of a file has none,
-    that of the header; raises OSError."""
-    said = {CHECKSUM: str(_checksum(batch))}
-    if not batch.num_rows:
-        said[HEADER_CHECKSUM] = str(_header_checksum(batch.schema))
-    stream.write_batch(batch, custom_metadata=said)
+def kinds_of(batch: Batch) -> Codes:
+    """The kind of each row by its place in KINDS; raises ValueError."""
+    return _codes(batch.names("kind"), KINDS, KIND_CODES)
 
 
-def coded(codes: Sequence[int] | Codes, names: tuple[str, ...]) -> pa.DictionaryArray:
-    """Numbers, whose names these are, as a column."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), _as_array(names))
+def outcomes_of(batch: Batch) -> Codes:
+    """The outcome of each row by its place in OUTCOMES; raises ValueError."""
+    return _codes(batch.names("outcome"), OUTCOMES, CODES)
 
 
-@cache
-def _as_array(names: tuple[str, ...]) -> pa.Array:
-    return pa.array(names)
-
-
-def kinds_of(batch: pa.RecordBatch) -> Codes:
-    """The kind of each row by its place in KINDS; raises KeyError."""
-    return _codes(batch.column("kind"), KIND_CODES)
-
-
-def outcomes_of(batch: pa.RecordBatch) -> Codes:
-    """The outcome of each row by its place in OUTCOMES; raises KeyError."""
-    return _codes(batch.column("outcome"), CODES)
-
-
-def _codes(column: pa.DictionaryArray, numbers: Mapping[str, int]) -> Codes:
+def _codes(column: Names, names: tuple[str, ...], numbers: Mapping[str, int]) -> Codes:
     """Our own numbers for the names in a column."""
-    codes = np.array([numbers[name] for name in column.dictionary.to_pylist()], np.int8)
-    found: Codes = codes[values_of(column.indices, np.int8)]
+    if column.names == names:
+        return column.codes
+    if unknown := [name for name in column.names if name not in numbers]:
+        raise ValueError(f"{unknown[0]!r:.40} is not known")
+    found: Codes = np.array([numbers[name] for name in column.names], np.int8)[column.codes]
     return found
 
 
-def operations(load: str, batch: pa.RecordBatch) -> list[Operation]:
+def operations(load: str, batch: Batch) -> list[Operation]:
     """The rows of a batch, one by one."""
-    columns = (batch.column(field.name).to_pylist() for field in COLUMNS)
+    columns = (batch.columns[field.name].to_list() for field in COLUMNS)
     return [Operation(load, *row) for row in zip(*columns, strict=True)]
 
 
-def read_batches(path: Path) -> tuple[Header | None, Iterator[pa.RecordBatch]]:
-    """What a file says of itself, and its whole batches; raises HistoryDamaged, also while they are
-    read. None: its process was killed before it had written anything."""
-    source = pa.OSFile(str(path), "rb")
+def read_batches(path: Path) -> tuple[Header | None, Iterator[Batch]]:
+    """What a file says of itself, and the rows of its whole batches, many at a time; raises OSError
+    and HistoryDamaged, also while they are read, but not before what is whole. None: its process
+    was killed before it had written anything."""
+    decoder = Decoder()
     try:
-        stream = pa.ipc.open_stream(source)
-    except FAILURES as problem:
+        with path.open("rb") as file:
+            if (message := read_message(file)) is not None:
+                decoder.take(message)
+        schema = decoder.schema
+    except ValueError as problem:
         check_end(path, 0, problem)
         return None, iter(())
-    return _header(path, stream.schema), _batches(path, source, stream)
+    return _header(path, schema), _in_chunks(path)
 
 
 class GrowingFile:
@@ -187,7 +186,7 @@ class GrowingFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self._head = b""
+        self._decoder = Decoder()
         self.header: Header | None = None
 
     @property
@@ -195,73 +194,105 @@ class GrowingFile:
         """How many of its bytes have been read as whole messages."""
         return self._offset
 
-    def batches(self, most: int = -1) -> list[pa.RecordBatch]:
-        """The whole batches that came; none while there is no file. Raises HistoryDamaged.
+    def read(self, most: int = -1) -> Batch | None:
+        """The rows of the whole batches that came, if any did; None while there is no file. Raises
+        OSError and HistoryDamaged.
 
         `most`: bytes that are read at most, more than any message has; -1: all that came.
         """
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                came = file.read(most)
+                came = io.BytesIO(file.read(most))
         except FileNotFoundError:
-            return []
-        head, whole, some = _whole(came)
-        stream, self._head = self._head + came[:whole], self._head + head
-        self._offset += whole
-        if not some:
-            return []
-        with pa.ipc.open_stream(stream) as reader:
-            self.header = _header(self._path, reader.schema)
-            return list(reader)
-
-
-def _whole(came: bytes) -> tuple[bytes, int, bool]:
-    """The messages that are no batches, how many bytes are whole, and whether a batch is there."""
-    source = pa.BufferReader(came)
-    head, whole, some = b"", 0, False
-    while True:
+            return None
+        found = []
         try:
-            message = pa.ipc.read_message(source)
-        except (EOFError, OSError, pa.ArrowInvalid):
-            return head, whole, some
-        if message.type == "record batch":
-            some = True
-        else:
-            head += came[whole : source.tell()]
-        whole = source.tell()
+            for written in self._whole(came):
+                found.append(written)
+            if not found:
+                return None
+            self.header = self.header or _header(self._path, self._decoder.schema)
+            return self._decoder.batch(found)
+        except ValueError as problem:
+            raise HistoryDamaged(f"{self._path.name} is damaged: {problem}") from problem
+
+    def _whole(self, came: io.BytesIO) -> Iterator[Written]:
+        """The batches among the whole messages."""
+        begin = self._offset
+        while True:
+            try:
+                message = read_message(came)
+            except ValueError:  # it is not whole yet
+                return
+            if message is None:
+                return
+            self._offset = begin + came.tell()
+            if (written := self._decoder.take(message)) is not None:
+                yield written
 
 
-def _batches(path: Path, source: pa.NativeFile, stream: Any) -> Iterator[pa.RecordBatch]:
+def _in_chunks(path: Path) -> Iterator[Batch]:
+    decoder, waiting, rows = Decoder(), list[Written](), 0
+    damage = None
+    try:
+        for written in _batches(path, decoder):
+            waiting.append(written)
+            rows += written.rows
+            if rows >= CHUNK:
+                yield _joined(path, decoder, waiting)
+                waiting, rows = [], 0
+    except HistoryDamaged as problem:
+        damage = problem
+    if rows:
+        yield _joined(path, decoder, waiting)
+    if damage is not None:
+        raise damage
+
+
+def _joined(path: Path, decoder: Decoder, written: Sequence[Written]) -> Batch:
+    try:
+        return decoder.batch(written)
+    except ValueError as problem:
+        raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
+
+
+def _batches(path: Path, decoder: Decoder) -> Iterator[Written]:
+    """The whole batches of a file; raises OSError and HistoryDamaged."""
     whole = is_whole(path)
-    while True:
-        at = source.tell()
-        try:
-            batch, said = stream.read_next_batch_with_custom_metadata()
-            if not whole:
-                _check(batch, said)
-        except (StopIteration, *FAILURES) as problem:
-            if not whole or not isinstance(problem, StopIteration):
-                check_end(path, at, problem)
-            return
-        yield batch
+    with path.open("rb", AT_ONCE) as file:
+        while True:
+            at, problem = file.tell(), ValueError("it ends there")
+            try:
+                message = read_message(file)
+                if message is None:
+                    break
+                written = decoder.take(message)
+                if written is not None and not whole:
+                    _check(decoder.batch([written]), decoder.schema, message.said)
+            except ValueError as found:
+                whole, problem = False, found
+                break
+            if written is not None:
+                yield written
+    if not whole:
+        check_end(path, at, problem)
 
 
-def _check(batch: pa.RecordBatch, said: Mapping[bytes, bytes] | None) -> None:
-    """Raises ValueError, and what Arrow does, if a batch is not what was written."""
-    batch.validate(full=True)
-    if not said or said.get(CHECKSUM) != str(_checksum(batch)).encode():
+def _check(batch: Batch, schema: Schema, said: Mapping[bytes, bytes]) -> None:
+    """Raises ValueError if a batch is not what was written."""
+    if said.get(CHECKSUM) != b"%d" % _checksum(batch):
         raise ValueError("a checksum is not that of its rows")
-    header = str(_header_checksum(batch.schema)).encode()
+    header = b"%d" % _header_checksum(schema)
     if said.get(HEADER_CHECKSUM, header) != header:
         raise ValueError("a checksum is not that of its header")
 
 
-def _header_checksum(schema: pa.Schema) -> int:
-    return zlib.crc32(repr(sorted((schema.metadata or {}).items())).encode())
+def _header_checksum(schema: Schema) -> int:
+    return zlib.crc32(repr(sorted(schema.metadata.items())).encode())
 
 
-def _checksum(batch: pa.RecordBatch) -> int:
+def _checksum(batch: Batch) -> int:
     """Of all columns that figures are made from."""
     found = 0
     for values in _checked(batch):
@@ -269,29 +300,31 @@ def _checksum(batch: pa.RecordBatch) -> int:
     return found
 
 
-def _checked(batch: pa.RecordBatch) -> Iterator[Any]:
-    for name, its in NUMBERS.items():
-        yield values_of(batch.column(name), its)
+def _checked(batch: Batch) -> Iterator[Any]:
+    for name in ("writer", "sequence", "due", "done"):
+        yield batch.numbers(name).values
     for name in ("kind", "outcome"):
-        yield values_of(batch.column(name).indices, np.int8)
+        yield batch.names(name).codes
     for name in ("sqlstate", "detail"):
-        column = batch.column(name)
-        if column.null_count < len(column):
-            yield valid_of(column)
-            yield "\0".join(column.drop_null().to_pylist()).encode()
-    for name, (its, null) in MAYBE_NUMBERS.items():
-        yield filled(batch.column(name), its, null)
+        column = batch.texts(name)
+        if column.texts:
+            yield column.is_there
+            yield "\0".join(column.texts).encode()
+    for name, null in NULLS.items():
+        yield batch.numbers(name).filled(null)
 
 
-def _header(path: Path, schema: pa.Schema) -> Header:
-    metadata = (schema.metadata or {}).items()
-    said = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata}
+def _header(path: Path, schema: Schema) -> Header:
+    said = {
+        key.decode(errors="replace"): value.decode(errors="replace")
+        for key, value in schema.metadata.items()
+    }
     if said.get("schema") != str(SCHEMA):
         raise HistoryDamaged(
             f"{path.name} has the schema {said.get('schema')!r:.20}: this version reads {SCHEMA}"
         )
     try:
-        if not schema.equals(pa.schema(COLUMNS)):
+        if schema.fields != COLUMNS:
             raise ValueError("it has other columns")
         whole = {name: json.loads(said[name]) for name in ("worker", "workers", "start", "starts")}
         if any(type(number) is not int or number < 0 for number in whole.values()):

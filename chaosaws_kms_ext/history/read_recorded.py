@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
-from chaosaws_kms_ext.history.arrow_values import filled, picked, valid_of, values_of
+from chaosaws_kms_ext.history.arrow_columns import Batch
 from chaosaws_kms_ext.history.clocks import Sample
 from chaosaws_kms_ext.history.columns import (
     Arrivals,
@@ -30,6 +28,7 @@ from chaosaws_kms_ext.history.columns import (
 )
 from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.operations_file import (
+    CHUNK,
     KIND_CODES,
     Header,
     HistoryDamaged,
@@ -40,10 +39,8 @@ from chaosaws_kms_ext.history.operations_file import (
 )
 from chaosaws_kms_ext.history.records import ARRIVALS, Operation
 
-__all__ = ["arrivals_in", "in_chunks", "read_recorded", "samples_in"]
+__all__ = ["arrivals_in", "read_recorded", "samples_in"]
 
-CHUNK = 1 << 16
-"""Operations that are taken at a time: a load writes small batches, each with its own cost."""
 BLOCK = 1 << 19
 """Operations that are sorted at a time, first."""
 ROW = 62
@@ -60,17 +57,16 @@ def read_recorded(paths: Sequence[Path]) -> dict[str, Recorded]:
     return {load: _recorded(load, its) for load, its in files.items()}
 
 
-def arrivals_in(batch: pa.RecordBatch) -> Arrivals:
+def arrivals_in(batch: Batch) -> Arrivals:
     """The reads and writes in a batch, in the order in which they ended."""
-    due, done = (values_of(batch.column(name), np.int64) for name in ("due", "done"))
+    due, done = (batch.numbers(name).values for name in ("due", "done"))
     return Arrivals(due, done, outcomes_of(batch)).only(kinds_of(batch) < len(ARRIVALS))
 
 
-def samples_in(batch: pa.RecordBatch) -> list[Sample]:
+def samples_in(batch: Batch) -> list[Sample]:
     """The questions for the time of the load in a batch."""
-    which = kinds_of(batch) == KIND_CODES["clock"]
-    its = batch.filter(pa.array(which))
-    instants = (its.column(name).to_pylist() for name in ("due", "sent", "done"))
+    its = batch.only(kinds_of(batch) == KIND_CODES["clock"])
+    instants = (its.numbers(name).to_list() for name in ("due", "sent", "done"))
     return [Sample(*each) for each in zip(*instants, strict=True)]
 
 
@@ -86,30 +82,11 @@ def _joined(load: str, files: Sequence[tuple[Path, Header]]) -> Recorded:
     columns = _Columns(load, sum(path.stat().st_size for path, _ in files) // ROW)
     for path, _ in files:
         try:
-            for chunk in in_chunks(read_batches(path)[1]):
-                columns.add(chunk)
-        except (ValueError, KeyError, pa.ArrowException) as problem:
+            for batch in read_batches(path)[1]:
+                columns.add(batch)
+        except ValueError as problem:
             raise HistoryDamaged(f"{path.name} is damaged: {problem}") from problem
     return columns.finish(files[0][1].rate)
-
-
-def in_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in larger batches; those before a damage come before it is raised."""
-    waiting: list[pa.RecordBatch] = []
-    rows, damage = 0, None
-    try:
-        for batch in batches:
-            waiting.append(batch)
-            rows += batch.num_rows
-            if rows >= CHUNK:
-                yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
-                waiting, rows = [], 0
-    except HistoryDamaged as problem:
-        damage = problem
-    if rows:
-        yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
-    if damage is not None:
-        raise damage
 
 
 class _Growing:
@@ -153,26 +130,21 @@ class _Labels:
         """In the order of their numbers."""
         return list(self._numbers)
 
-    def numbers_of(self, chunk: pa.RecordBatch) -> Said:
+    def numbers_of(self, chunk: Batch) -> Said:
         """Of each row its label's number, or -1."""
-        said = pc.coalesce(chunk.column("sqlstate"), chunk.column("detail"))
-        if said.null_count == len(said):
-            return np.full(len(said), -1, np.int8)
-        found = pc.dictionary_encode(said)
-        names = found.dictionary.to_pylist()
-        for name in names:
-            self._numbers.setdefault(name, len(self._numbers))
-        # The last is for those that said nothing.
-        type_ = label_type(len(self._numbers))
-        codes = np.array([*(self._numbers[name] for name in names), -1], type_)
-        numbers: Said = codes[filled(found.indices, np.int32, -1)]
-        return numbers
+        found = np.full(chunk.rows, -1, np.int32)
+        for name in ("detail", "sqlstate"):  # the second counts where there are both
+            said = chunk.texts(name)
+            for text in dict.fromkeys(said.texts):
+                self._numbers.setdefault(text, len(self._numbers))
+            found[said.places] = [self._numbers[text] for text in said.texts]
+        return found.astype(label_type(len(self._numbers)))
 
 
-def _add(chunk: pa.RecordBatch, to: _Growing, labels: _Labels) -> tuple[Instants, Instants, Codes]:
+def _add(chunk: Batch, to: _Growing, labels: _Labels) -> tuple[Instants, Instants, Codes]:
     """Adds the rows to columns, in which every operation has a place, and gives back the instants
     and outcomes that were added."""
-    due, done = (values_of(chunk.column(name), np.int64) for name in ("due", "done"))
+    due, done = (chunk.numbers(name).values for name in ("due", "done"))
     outcome, said = outcomes_of(chunk), labels.numbers_of(chunk)
     to.widen("said", label_type(len(labels.names)))
     to.add(due=due, done=done, outcome=outcome, said=said)
@@ -201,20 +173,18 @@ class _Columns:
         self._last: dict[int, int] = {}
         self._witnessed: list[Operation] = []
 
-    def add(self, chunk: pa.RecordBatch) -> None:
-        """Takes its rows; raises ValueError, KeyError and ArrowException."""
+    def add(self, chunk: Batch) -> None:
+        """Takes its rows; raises ValueError."""
         kinds = kinds_of(chunk)
         arrives = kinds < len(ARRIVALS)
         if not arrives.all():
             attempts = kinds == KIND_CODES["attempt"]
-            others = picked(chunk, np.flatnonzero(~arrives & ~attempts))
-            self._witnessed += operations(self._load, others)
-            _add(picked(chunk, np.flatnonzero(attempts)), self._attempts, self._attempted)
-            chunk = picked(chunk, np.flatnonzero(arrives))
+            self._witnessed += operations(self._load, chunk.only(~arrives & ~attempts))
+            _add(chunk.only(attempts), self._attempts, self._attempted)
+            chunk = chunk.only(arrives)
             kinds = kinds[arrives]
         due, done, outcome = _add(chunk, self._arrivals, self._labels)
-        writer = values_of(chunk.column("writer"), np.int32)
-        sequence = values_of(chunk.column("sequence"), np.int64)
+        writer, sequence = (chunk.numbers(name).values for name in ("writer", "sequence"))
         self._note_last(writer, sequence)
         which = kinds == KIND_CODES["write"]
         self._writes.add(
@@ -243,24 +213,32 @@ class _Columns:
             self._labels.names,
         )
 
-    def _add_reads(self, chunk: pa.RecordBatch, due: Instants) -> None:
+    def _add_reads(self, chunk: Batch, due: Instants) -> None:
         """What was seen of registers."""
-        key, value, session = (chunk.column(name) for name in ("key", "value", "session"))
-        saw = valid_of(key) & valid_of(value)
-        sent = chunk.column("sent")
+        key, value, session, sent = (
+            chunk.numbers(name) for name in ("key", "value", "session", "sent")
+        )
+        saw = key.is_there & value.is_there
         self._reads.add(
-            session=filled(session, np.int32, 0)[saw],
-            key=values_of(key, np.int32)[saw],
-            value=values_of(value, np.int64)[saw],
-            sent=np.where(valid_of(sent), values_of(sent, np.int64), due)[saw],
+            session=session.filled(0)[saw],
+            key=key.values[saw],
+            value=value.values[saw],
+            sent=np.where(sent.is_there, sent.values, due)[saw],
         )
 
     def _note_last(self, writer: NDArray[np.int32], sequence: NDArray[np.int64]) -> None:
-        writers, whose = np.unique(writer, return_inverse=True)
-        highest = np.zeros(len(writers), np.int64)
+        if not len(writer):
+            return
+        lowest, last = int(writer.min()), int(writer.max())
+        if last - lowest < CHUNK:  # as users are numbered; to sort them takes longer
+            writers, whose = np.arange(lowest, last + 1, dtype=np.int32), writer - np.int32(lowest)
+        else:
+            writers, whose = np.unique(writer, return_inverse=True)
+        highest = np.full(len(writers), -1, np.int64)
         np.maximum.at(highest, whose, sequence)
-        for number, last in zip(writers.tolist(), highest.tolist(), strict=True):
-            self._last[number] = max(last, self._last.get(number, 0))
+        for place in np.flatnonzero(highest >= 0).tolist():
+            number = int(writers[place])
+            self._last[number] = max(int(highest[place]), self._last.get(number, 0))
 
 
 def _put_in_order(due: Instants, *others: NDArray[Any]) -> None:

@@ -7,19 +7,21 @@ is of a process that was killed: its last message may be torn off, and nothing e
 
 from __future__ import annotations
 
-import io
 import re
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
 from chaosaws_kms_ext.errors import PlainError
+from chaosaws_kms_ext.history.arrow_stream import (
+    CONTINUATION,
+    END,
+    description_of,
+    is_batch,
+    length_in,
+)
 
 __all__ = [
-    "END",
-    "FAILURES",
     "MOST",
     "HistoryDamaged",
     "Summed",
@@ -30,23 +32,11 @@ __all__ = [
     "is_whole",
 ]
 
-CONTINUATION = b"\xff\xff\xff\xff"
-"""How every message of an Arrow stream begins."""
-
-END = CONTINUATION + bytes(4)
-"""Arrow's end marker: a message of no length."""
-
 LINE = re.compile(rb"crc32 [0-9a-f]{8}\n")
 LENGTH = len(b"crc32 01234567\n")
 
 MOST = 1 << 24
 """Bytes that a message of a load has at most, by far: it is what was recorded in 0.2 s."""
-
-FAILURES = (
-    OSError, EOFError, ValueError, TypeError, LookupError, OverflowError, MemoryError,
-    pa.ArrowException,
-)  # fmt: skip
-"""What Arrow raises for bytes that are not what was written."""
 
 
 class HistoryDamaged(PlainError):
@@ -115,7 +105,7 @@ def check_end(path: Path, at: int, problem: object) -> None:
             if closing.startswith(rest):
                 return
             problem = "what follows its end is not the checksum of its bytes"
-        elif not closed and size - at < MOST and _is_torn(_from_batch(rest)):
+        elif not closed and size - at < MOST and _is_torn(rest):
             return
     found = _next_batch(rest, 1)
     if found is not None:
@@ -145,61 +135,26 @@ def _crc(file: BinaryIO, until: int) -> int:
     return crc
 
 
-def _from_batch(rest: bytes) -> bytes:
-    """Without the whole messages before the first batch: names that it uses."""
-    source, place = pa.BufferReader(rest), 0
-    while True:
-        try:
-            if pa.ipc.read_message(source).type == "record batch":
-                return rest[place:]
-        except FAILURES:
-            return rest[place:]
-        place = source.tell()
-
-
 def _is_torn(rest: bytes) -> bool:
     """Whether this can be what is left of one message, and nothing else."""
     if not rest.strip(b"\0"):
         return True  # a machine that lost its power: the file had grown, and was not written
-    if not rest.startswith(CONTINUATION[: len(rest)]):
-        return False
-    length = int.from_bytes(rest[4:8], "little")
-    if len(rest) < 8 or len(rest) < 8 + length <= MOST:
-        return _next_batch(rest, 1) is None
+    if len(rest) < len(END):
+        return CONTINUATION.startswith(rest[: len(CONTINUATION)])
     try:
-        # It can be read if it is only too short.
-        message = pa.ipc.read_message(_Continued(rest))
-    except FAILURES:
+        end = len(END) + length_in(rest[: len(END)])
+        if len(rest) >= end:
+            end += description_of(rest[len(END) : end])[1]
+    except ValueError:
         return False
-    return 8 + length + message.body.size > len(rest) and _next_batch(rest, 1) is None
-
-
-class _Continued(io.RawIOBase):
-    """What is there, and zeros after it."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._place = content, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """At most as many as a message has; no process needs that much memory for the rest."""
-        if not 0 <= size <= MOST:
-            raise ValueError("no message of a load is as long")
-        place, self._place = self._place, self._place + size
-        return self._content[place : self._place].ljust(size, b"\0")
+    return len(rest) < end <= MOST and _next_batch(rest, 1) is None
 
 
 def _next_batch(data: bytes, after: int) -> int | None:
     """Where the next whole batch begins."""
-    buffer = pa.py_buffer(data)
     place = data.find(CONTINUATION, after)
     while place >= 0:
-        try:
-            if pa.ipc.read_message(pa.BufferReader(buffer.slice(place))).type == "record batch":
-                return place
-        except FAILURES:
-            pass
+        if is_batch(data, place):
+            return place
         place = data.find(CONTINUATION, place + 1)
     return None

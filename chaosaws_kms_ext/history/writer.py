@@ -7,18 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from chaosaws_kms_ext.files import open_private, write_whole
+from chaosaws_kms_ext.history.arrow_stream import END
 from chaosaws_kms_ext.history.columns import ReadBack
-from chaosaws_kms_ext.history.operations_file import (
-    PREFIX,
-    SUFFIX,
-    Header,
-    as_batch,
-    schema_of,
-    write_batch,
-)
+from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, Header, Recording, as_batch
 from chaosaws_kms_ext.history.rows_file import ROWS, rows_as_bytes
 from chaosaws_kms_ext.history.stream_end import Summed, closing_line
 
@@ -30,12 +22,11 @@ class OperationStream:
 
     def __init__(self, header: Header, file: Any) -> None:
         """`file` takes the bytes; raises OSError."""
-        self._schema = schema_of(header)
+        self._recording = Recording(header)
         self._file = Summed(file)
         self._ended = ""
         """Why nothing more can be written."""
-        self._stream = pa.ipc.new_stream(self._file, self._schema)
-        self.write([])
+        self._write(self._recording.head())
 
     def write(self, operations: Sequence[Sequence[Any]]) -> None:
         """Appends operations, each with the fields of an Operation but for its load; when this
@@ -43,21 +34,23 @@ class OperationStream:
         follow a batch that is not whole."""
         if self._ended:
             raise OSError(self._ended)
-        batch = as_batch(self._schema, operations)
-        try:
-            write_batch(self._stream, batch)
-            self._file.flush()
-        except OSError as problem:
-            self._ended = str(problem)
-            raise
+        self._write(self._recording.batch(as_batch(operations)))
 
     def close(self) -> None:
         """Nothing is missing: whoever reads the file sees that. Raises OSError."""
         if not self._ended:
             self._ended = "the records are closed"
-            self._stream.close()
+            self._file.write(END)
             self._file.write(closing_line(self._file.crc))
             self._file.flush()
+
+    def _write(self, content: bytes) -> None:
+        try:
+            self._file.write(content)
+            self._file.flush()
+        except OSError as problem:
+            self._ended = str(problem)
+            raise
 
 
 class OperationWriter(OperationStream):

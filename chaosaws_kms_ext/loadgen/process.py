@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
 from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.history.arrow_columns import Batch
 from chaosaws_kms_ext.history.clocks import Clock, Sample
 from chaosaws_kms_ext.history.columns import Arrivals, ReadBack
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, GrowingFile
@@ -208,29 +206,24 @@ class Load:
         parts = [self._recent]
         for path in self._recorded():
             file = self._files.setdefault(path, GrowingFile(path))
-            batches = file.batches()
-            found = [arrivals_in(batch) for batch in batches]
-            if file.header is not None and file.header.load == self.config.name:
-                if self.config.master:
-                    found = self._on_our_clock(path, batches, found)
-                parts += found
+            batch = file.read()
+            if batch is None or file.header is None or file.header.load != self.config.name:
+                continue
+            found = arrivals_in(batch)
+            parts.append(self._on_our_clock(path, batch, found) if self.config.master else found)
         recent = Arrivals.joined(parts)
         if self._began is None and len(recent):
             self._began = int(recent.due.min())
         oldest = time.monotonic_ns() - round(KEPT * SECOND)
         self._recent = recent.only(recent.done >= oldest)
 
-    def _on_our_clock(
-        self, path: Path, batches: Sequence[pa.RecordBatch], found: Sequence[Arrivals]
-    ) -> list[Arrivals]:
+    def _on_our_clock(self, path: Path, batch: Batch, found: Arrivals) -> Arrivals:
         """What a worker of another machine recorded, as far as its clock is known by now."""
         samples = self._samples.setdefault(path, [])
-        samples += [sample for batch in batches for sample in samples_in(batch)]
+        samples += samples_in(batch)
         del samples[:-MOST_SAMPLES]
         clock = Clock(samples)
-        return [
-            Arrivals(clock.commons(its.due), clock.commons(its.done), its.outcome) for its in found
-        ]
+        return Arrivals(clock.commons(found.due), clock.commons(found.done), found.outcome)
 
     def _recorded(self) -> list[Path]:
         """The files of its records."""

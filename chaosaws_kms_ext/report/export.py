@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from chaosaws_kms_ext.errors import PlainError
 from chaosaws_kms_ext.files import open_private, private_folder
 from chaosaws_kms_ext.history import Anchor, Event, EventName
+from chaosaws_kms_ext.history.arrow_columns import Batch, Column, Names, Numbers, Texts
+from chaosaws_kms_ext.history.arrow_schema import Field, Kind, Schema
 from chaosaws_kms_ext.history.canaries import CANARIES, CanaryTry, try_of
 from chaosaws_kms_ext.history.columns import Instants, Mask
 from chaosaws_kms_ext.history.lines import whole_lines
@@ -27,69 +27,61 @@ from chaosaws_kms_ext.history.one_clock import Part, operations_of
 from chaosaws_kms_ext.history.operations_file import SUFFIX, HistoryDamaged
 from chaosaws_kms_ext.history.reader import NO_ANCHOR, read_events_that_are_there
 from chaosaws_kms_ext.history.rows_file import ROWS, read_rows
+from chaosaws_kms_ext.report.arrow_files import write_csv, write_parquet
 from chaosaws_kms_ext.text import printable
 
 __all__ = ["FORMATS", "CannotExport", "Exported", "export"]
 
-NAME = pa.dictionary(pa.int32(), pa.string())
-UTC = pa.timestamp("ns", "UTC")
-
-OPERATIONS = pa.schema(
-    [
-        ("load", NAME),
-        ("process", pa.int32()),
-        ("writer", pa.int32()),
-        ("sequence", pa.int64()),
-        ("kind", NAME),
-        ("due_ns", pa.int64()),
-        ("sent_ns", pa.int64()),
-        ("done_ns", pa.int64()),
-        ("due_utc", UTC),
-        ("sent_utc", UTC),
-        ("done_utc", UTC),
-        ("outcome", NAME),
-        ("sqlstate", pa.string()),
-        ("detail", pa.string()),
-        ("session", pa.int32()),
-        ("key", pa.int32()),
-        ("value", pa.int64()),
-    ]
-)
-AS_RECORDED = (
-    "writer",
-    "sequence",
-    "kind",
-    "outcome",
-    "sqlstate",
-    "detail",
-    "session",
-    "key",
-    "value",
+OPERATIONS = Schema(
+    (
+        Field("load", Kind.NAME32),
+        Field("process", Kind.INT32),
+        Field("writer", Kind.INT32),
+        Field("sequence", Kind.INT64),
+        Field("kind", Kind.NAME32),
+        Field("due_ns", Kind.INT64),
+        Field("sent_ns", Kind.INT64),
+        Field("done_ns", Kind.INT64),
+        Field("due_utc", Kind.UTC),
+        Field("sent_utc", Kind.UTC),
+        Field("done_utc", Kind.UTC),
+        Field("outcome", Kind.NAME32),
+        Field("sqlstate", Kind.TEXT),
+        Field("detail", Kind.TEXT),
+        Field("session", Kind.INT32),
+        Field("key", Kind.INT32),
+        Field("value", Kind.INT64),
+    )
 )
 
-EVENTS = pa.schema(
-    [("at_ns", pa.int64()), ("at_utc", UTC), ("name", pa.string()), ("details", pa.string())]
+EVENTS = Schema(
+    (
+        Field("at_ns", Kind.INT64),
+        Field("at_utc", Kind.UTC),
+        Field("name", Kind.TEXT),
+        Field("details", Kind.TEXT),
+    )
 )
 
-TRIES = pa.schema(
-    [
-        ("dependent", NAME),
-        ("at_ns", pa.int64()),
-        ("done_ns", pa.int64()),
-        ("at_utc", UTC),
-        ("done_utc", UTC),
-        ("outcome", NAME),
-    ]
+TRIES = Schema(
+    (
+        Field("dependent", Kind.NAME32),
+        Field("at_ns", Kind.INT64),
+        Field("done_ns", Kind.INT64),
+        Field("at_utc", Kind.UTC),
+        Field("done_utc", Kind.UTC),
+        Field("outcome", Kind.NAME32),
+    )
 )
 
-FOUND = pa.schema(
-    [
-        ("load", NAME),
-        ("register", pa.bool_()),
-        ("writer", pa.int32()),
-        ("sequence", pa.int64()),
-        ("payload", pa.int64()),
-    ]
+FOUND = Schema(
+    (
+        Field("load", Kind.NAME32),
+        Field("register", Kind.BOOL),
+        Field("writer", Kind.INT32),
+        Field("sequence", Kind.INT64),
+        Field("payload", Kind.INT64),
+    )
 )
 
 FORMULA = tuple("=+-@＝＋－＠")
@@ -136,7 +128,7 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
     anchor, events, damage = read_events_that_are_there(history)
     done.missing += damage
     seen = _Seen()
-    content: Mapping[str, tuple[Any, Iterator[pa.RecordBatch]]] = {
+    content: Mapping[str, tuple[Schema, Iterator[Batch]]] = {
         "operations": (OPERATIONS, _operations(history, anchor, seen, done.missing.append)),
         "events": (EVENTS, iter([_events(events, anchor)])),
         "rows": (FOUND, _found(history, done.missing.append)),
@@ -147,7 +139,7 @@ def export(run: Path, folder: Path, kind: str, *, overwrite: bool = False) -> Ex
         for name, path in paths.items():
             schema, batches = content[name]
             done.files[path] = _write(path, schema, batches, FORMATS[kind])
-    except (OSError, pa.ArrowException) as problem:
+    except (OSError, ValueError) as problem:
         raise CannotExport(f"the records cannot be written into {folder}: {problem}") from problem
     if anchor == NO_ANCHOR:
         done.missing.append(
@@ -193,36 +185,33 @@ class _Seen:
 
 def _operations(
     history: Path, anchor: Anchor, seen: _Seen, say: Callable[[str], None]
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[Batch]:
     for part in operations_of(history, say):
         seen.note(part)
         yield _rows(part, anchor)
 
 
-def _rows(part: Part, anchor: Anchor) -> pa.RecordBatch:
-    number = part.rows.num_rows
-    columns = {name: part.rows.column(name) for name in AS_RECORDED}
-    columns["load"] = pa.DictionaryArray.from_arrays(
-        pa.array(np.zeros(number, np.int32)), pa.array([part.header.load])
-    )
-    columns["process"] = pa.array(np.full(number, part.header.worker, np.int32))
+def _rows(part: Part, anchor: Anchor) -> Batch:
+    its = part.rows
+    columns = dict(its.columns)
+    columns["load"] = Names(np.zeros(its.rows, np.int32), (part.header.load,))
+    columns["process"] = Numbers(np.full(its.rows, part.header.worker, np.int32))
     for name in ("due", "sent", "done"):
         columns |= _instants(name, *part.instants(name), anchor)
-    return _batch(OPERATIONS, columns)
+    return Batch(its.rows, columns)
 
 
-def _events(events: Sequence[Event], anchor: Anchor) -> pa.RecordBatch:
+def _events(events: Sequence[Event], anchor: Anchor) -> Batch:
     at = np.array([each.at for each in events], np.int64)
-    said = [json.dumps(each.details) for each in events]
-    columns = _instants("at", at, np.zeros(len(at), np.bool_), anchor)
-    # JSON can hold halves of characters, which no text of Arrow can.
-    names = [each.name.encode(errors="replace").decode() for each in events]
-    columns["name"] = pa.array(names, pa.string())
-    columns["details"] = pa.array(said, pa.string())
-    return _batch(EVENTS, columns)
+    columns: dict[str, Column] = {
+        **_instants("at", at, np.zeros(len(at), np.bool_), anchor),
+        "name": Texts.of([_whole_text(each.name) for each in events]),
+        "details": Texts.of([json.dumps(each.details) for each in events]),
+    }
+    return Batch(len(at), columns)
 
 
-def _found(history: Path, say: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+def _found(history: Path, say: Callable[[str], None]) -> Iterator[Batch]:
     """What the loads' writes left in the database."""
     for path in sorted(history.glob(f"{ROWS}*{SUFFIX}")):
         try:
@@ -232,17 +221,17 @@ def _found(history: Path, say: Callable[[str], None]) -> Iterator[pa.RecordBatch
             continue
         load = path.stem.removeprefix(ROWS)
         for register, its in ((False, read.rows), (True, read.registers)):
-            columns = {
-                "load": pa.array([load] * len(its), pa.string()).dictionary_encode(),
-                "register": pa.array(np.full(len(its), register)),
-                "writer": pa.array(its.rows.writer),
-                "sequence": pa.array(its.rows.sequence),
-                "payload": pa.array(its.payload),
+            columns: dict[str, Column] = {
+                "load": Names(np.zeros(len(its), np.int32), (load,)),
+                "register": Numbers(np.full(len(its), register)),
+                "writer": Numbers(its.rows.writer),
+                "sequence": Numbers(its.rows.sequence),
+                "payload": Numbers(its.payload),
             }
-            yield _batch(FOUND, columns)
+            yield Batch(len(its), columns)
 
 
-def _tries(history: Path, anchor: Anchor, say: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+def _tries(history: Path, anchor: Anchor, say: Callable[[str], None]) -> Iterator[Batch]:
     """Those that can be read; of the others it is said how many there are."""
     found, damaged = list[CanaryTry](), 0
     for line in whole_lines(history / CANARIES):
@@ -253,33 +242,29 @@ def _tries(history: Path, anchor: Anchor, say: Callable[[str], None]) -> Iterato
     if damaged:
         say(f"{damaged} lines of {CANARIES} are damaged")
     none = np.zeros(len(found), np.bool_)
-    columns = {
-        # JSON can hold halves of characters, which no text of Arrow can.
-        name: pa.array(
-            [str(getattr(each, name)).encode(errors="replace").decode() for each in found],
-            pa.string(),
-        ).dictionary_encode()
+    columns: dict[str, Column] = {
+        name: Names.of([_whole_text(str(getattr(each, name))) for each in found])
         for name in ("dependent", "outcome")
     }
     for name in ("at", "done"):
         at = np.array([getattr(each, name) for each in found], np.int64)
         columns |= _instants(name, at, none, anchor)
-    yield _batch(TRIES, columns)
+    yield Batch(len(found), columns)
 
 
-def _instants(name: str, at: Instants, null: Mask, anchor: Anchor) -> dict[str, Any]:
+def _whole_text(text: str) -> str:
+    """JSON can hold halves of characters, which no text of Arrow can."""
+    return text.encode(errors="replace").decode()
+
+
+def _instants(name: str, at: Instants, null: Mask, anchor: Anchor) -> dict[str, Column]:
     """Since the anchor, ns, and in UTC."""
     since = at - anchor.monotonic_ns
-    utc = pa.array(since + anchor.utc_ns, pa.int64(), mask=null).cast(UTC)
-    known = anchor != NO_ANCHOR
+    known = ~null if anchor != NO_ANCHOR else np.zeros(len(at), np.bool_)
     return {
-        f"{name}_ns": pa.array(since, pa.int64(), mask=null),
-        f"{name}_utc": utc if known else pa.nulls(len(at), UTC),
+        f"{name}_ns": Numbers(since, ~null),
+        f"{name}_utc": Numbers(since + anchor.utc_ns, known),
     }
-
-
-def _batch(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.RecordBatch:
-    return pa.record_batch([columns[each.name].cast(each.type) for each in schema], schema=schema)
 
 
 # Files
@@ -287,18 +272,16 @@ def _batch(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.RecordBatch:
 
 def _write(
     path: Path,
-    schema: pa.Schema,
-    batches: Iterator[pa.RecordBatch],
-    opened: Callable[[Any, pa.Schema], Any],
+    schema: Schema,
+    batches: Iterator[Batch],
+    write: Callable[[IO[bytes], Schema, Iterator[Batch]], int],
 ) -> int:
-    """Writes a file in one step; gives back the number of its rows. Raises OSError."""
-    new, rows = path.with_name(f".{path.name}-{os.getpid()}"), 0
+    """Writes a file in one step; gives back the number of its rows. Raises OSError, and ValueError
+    for what cannot be written so."""
+    new = path.with_name(f".{path.name}-{os.getpid()}")
     with open_private(new, "xb") as file:
         try:
-            with opened(file, schema) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
-                    rows += batch.num_rows
+            rows = write(file, schema, batches)
             file.flush()
             new.replace(path)
         finally:
@@ -306,46 +289,19 @@ def _write(
     return rows
 
 
-def _parquet(file: Any, schema: pa.Schema) -> Any:
-    # Imported late: so do other commands not need it.
-    from pyarrow.parquet import ParquetWriter
-
-    return ParquetWriter(file, schema, compression="zstd")
+def _csv(file: IO[bytes], schema: Schema, batches: Iterator[Batch]) -> int:
+    """CSV in which no text is a formula or obeyed by a terminal."""
+    return write_csv(file, schema, map(_as_cells, batches))
 
 
-class _Csv:
-    """A writer of CSV, in which no text is a formula or obeyed by a terminal."""
-
-    def __init__(self, file: Any, schema: pa.Schema) -> None:
-        from pyarrow.csv import CSVWriter
-
-        self._schema = pa.schema([(each.name, _plain(each.type)) for each in schema])
-        self._writer = CSVWriter(file, self._schema)
-
-    def __enter__(self) -> _Csv:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Appends its rows."""
-        columns = [
-            _text(column) if its.type == pa.string() else column
-            for column, its in zip(batch.columns, self._schema, strict=True)
-        ]
-        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_dictionary(kind) else kind
-
-
-def _text(column: pa.Array) -> pa.Array:
-    """The texts of a column as they stand in a cell; each different one is made once."""
-    coded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
-    cells = [None if each is None else _cell(each) for each in coded.dictionary.to_pylist()]
-    return pa.array(cells, pa.string()).take(coded.indices)
+def _as_cells(batch: Batch) -> Batch:
+    return Batch(
+        batch.rows,
+        {
+            name: its if isinstance(its, Numbers) else its.mapped(_cell)
+            for name, its in batch.columns.items()
+        },
+    )
 
 
 def _cell(text: str) -> str:
@@ -353,5 +309,8 @@ def _cell(text: str) -> str:
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
-FORMATS: Mapping[str, Callable[[Any, pa.Schema], Any]] = {"parquet": _parquet, "csv": _Csv}
+FORMATS: Mapping[str, Callable[[IO[bytes], Schema, Iterator[Batch]], int]] = {
+    "parquet": write_parquet,
+    "csv": _csv,
+}
 """The kinds of files, by how their names end."""

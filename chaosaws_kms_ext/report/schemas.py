@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
-
-import pyarrow as pa
 
 from chaosaws_kms_ext.checkers import CHECKERS, Field
 from chaosaws_kms_ext.history import Anchor, Conditions, rows_file
 from chaosaws_kms_ext.history import conditions as conditions_file
+from chaosaws_kms_ext.history.arrow_schema import Field as Column
+from chaosaws_kms_ext.history.arrow_schema import Kind
 from chaosaws_kms_ext.history.aws_calls import AwsCall
 from chaosaws_kms_ext.history.canaries import CanaryTry
 from chaosaws_kms_ext.history.columns import OUTCOMES
@@ -165,7 +165,7 @@ def _nullable(schema: Mapping[str, Any]) -> bool:
     )
 
 
-def _row(title: str, columns: Any, **names: Any) -> dict[str, Any]:
+def _row(title: str, columns: Sequence[Column], **names: Any) -> dict[str, Any]:
     properties = {
         each.name: {"enum": list(names[each.name])} if each.name in names else _column(each)
         for each in columns
@@ -173,9 +173,7 @@ def _row(title: str, columns: Any, **names: Any) -> dict[str, Any]:
     return _whole(title, object_of(properties))
 
 
-def _column(column: Any) -> dict[str, Any]:
-    if pa.types.is_boolean(column.type):
-        kind: Any = bool
-    else:
-        kind = int if pa.types.is_integer(column.type) else str
+def _column(column: Column) -> dict[str, Any]:
+    numbers: Mapping[Kind, Any] = {Kind.BOOL: bool, Kind.INT32: int, Kind.INT64: int}
+    kind = numbers.get(column.kind, str)
     return schema_of(kind | None if column.nullable else kind)

@@ -13,7 +13,7 @@ from typing import Any
 
 from chaosaws_kms_ext.checkers import CHECKERS
 from chaosaws_kms_ext.history.aws_calls import AWS_CALLS
-from chaosaws_kms_ext.history.operations_file import COLUMNS, PREFIX, SUFFIX, read_batches
+from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, read_batches
 from chaosaws_kms_ext.report import summary as summaries
 from chaosaws_kms_ext.report.schemas import SCHEMAS
 
@@ -73,9 +73,8 @@ def wrong_with(folder: Path) -> Iterator[str]:
     yield from problems("run", json.loads((history / "run.json").read_bytes()))
     yield from _wrong_rows("event", _lines(history / "events.jsonl"))
     yield from _wrong_rows("aws-call", _lines(history / AWS_CALLS))
-    names = [each.name for each in COLUMNS]
     for path in history.glob(f"{PREFIX}*{SUFFIX}"):
-        yield from _wrong_rows("operation", islice(_rows(path, names), ROWS))
+        yield from _wrong_rows("operation", islice(_rows(path), ROWS))
 
 
 def _wrong_rows(name: str, rows: Iterable[Any]) -> Iterator[str]:
@@ -115,6 +114,9 @@ def _lines(path: Path) -> Iterator[Any]:
     return map(json.loads, path.read_text().splitlines())
 
 
-def _rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
     for batch in read_batches(path)[1]:
-        yield from batch.select(names).to_pylist()
+        columns = [its.to_list() for its in batch.columns.values()]
+        yield from (
+            dict(zip(batch.columns, row, strict=True)) for row in zip(*columns, strict=True)
+        )

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from chaosaws_kms_ext.history import SECOND
+from chaosaws_kms_ext.history.arrow_columns import Batch, Names, Numbers, Texts
+from chaosaws_kms_ext.history.arrow_stream import END
 from chaosaws_kms_ext.history.columns import CODES, OUTCOMES, ReadBack, Rows, Stored
-from chaosaws_kms_ext.history.operations_file import (
-    Header,
-    coded,
-    schema_of,
-    write_batch,
-)
+from chaosaws_kms_ext.history.operations_file import Header, Recording
 from chaosaws_kms_ext.history.payload import payloads
 from chaosaws_kms_ext.history.records import KINDS
 from chaosaws_kms_ext.history.stream_end import Summed, closing_line
@@ -48,28 +44,29 @@ def record(folder: Path, number: int, rate: float, batch: int, seed: int = 1) ->
     key, value = _seen(writer, sequence, kind, outcome)
     session = (1 + np.arange(number) % SESSIONS).astype(np.int32)
     order = np.argsort(done, kind="stable")
-    schema = schema_of(Header("main", rate))
+    recording = Recording(Header("main", rate))
     with (folder / "operations-main-1.arrows").open("wb") as path:
         file = Summed(path)
-        stream = pa.ipc.new_stream(file, schema)
+        file.write(recording.head())
         for first in range(0, number, batch):
             its = order[first : first + batch]
-            columns = [
-                pa.array(writer[its]),
-                pa.array(sequence[its]),
-                coded(kind[its], KINDS),
-                pa.array(due[its]),
-                pa.array(due[its] + 50_000),
-                pa.array(done[its]),
-                coded(outcome[its], OUTCOMES),
-                pa.nulls(len(its), pa.string()),
-                pa.nulls(len(its), pa.string()),
-                pa.array(session[its], mask=key[its] == 0),
-                pa.array(key[its], mask=key[its] == 0),
-                pa.array(value[its], mask=key[its] == 0),
-            ]
-            write_batch(stream, pa.record_batch(columns, schema=schema))
-        stream.close()
+            none, saw = Texts.of([None] * len(its)), key[its] != 0
+            columns = {
+                "writer": Numbers(writer[its]),
+                "sequence": Numbers(sequence[its]),
+                "kind": Names(kind[its], KINDS),
+                "due": Numbers(due[its]),
+                "sent": Numbers(due[its] + 50_000),
+                "done": Numbers(done[its]),
+                "outcome": Names(outcome[its], OUTCOMES),
+                "sqlstate": none,
+                "detail": none,
+                "session": Numbers(session[its], saw),
+                "key": Numbers(key[its], saw),
+                "value": Numbers(value[its], saw),
+            }
+            file.write(recording.batch(Batch(len(its), columns)))
+        file.write(END)
         file.write(closing_line(file.crc))
     kept = (kind == 1) & (outcome == CODES["ok"])
     rows = Rows(writer[kept], sequence[kept])

@@ -9,16 +9,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pyarrow as pa
-
 from chaosaws_kms_ext.history import CannotBeJudged, Conditions, Event, read_conditions
+from chaosaws_kms_ext.history.arrow_columns import Batch
+from chaosaws_kms_ext.history.arrow_stream import END
 from chaosaws_kms_ext.history.clocks import Clock, Sample
 from chaosaws_kms_ext.history.columns import Arrivals
 from chaosaws_kms_ext.history.growing_events import GrowingEvents
 from chaosaws_kms_ext.history.operations_file import PREFIX, SUFFIX, GrowingFile
 from chaosaws_kms_ext.history.read_recorded import arrivals_in, samples_in
 from chaosaws_kms_ext.history.records import Anchor
-from chaosaws_kms_ext.history.stream_end import END, FAILURES, MOST, HistoryDamaged, check_end
+from chaosaws_kms_ext.history.stream_end import MOST, HistoryDamaged, check_end
 from chaosaws_kms_ext.report.live.load import LiveLoad
 
 __all__ = ["Tail"]
@@ -89,7 +89,7 @@ class Tail:
                     came, left = file.read(self.loads, self.anchor.monotonic_ns)
                 except FileNotFoundError:  # of a load that could not start
                     break
-                except (HistoryDamaged, *FAILURES) as problem:
+                except (HistoryDamaged, OSError, ValueError) as problem:
                     self.problems[path.name] = f"no more of {path.name} can be read: {problem}"
                     break
                 if came:
@@ -148,13 +148,13 @@ class _File:
     def read(self, loads: dict[str, LiveLoad], zero: int) -> tuple[bool, bool]:
         """Reads a piece; whether something came, and whether there is more.
 
-        Raises HistoryDamaged, and what Arrow raises for bytes that are not what was written.
+        Raises HistoryDamaged, OSError and ValueError.
         """
         if self._closed:
             return False, False
         before = self._growing.offset
         piece = self._piece
-        batches = self._growing.batches(piece)
+        batch = self._growing.read(piece)
         came = self._growing.offset > before
         size = self._path.stat().st_size
         self._piece = PIECE if came or size - before < PIECE else MOST
@@ -163,11 +163,10 @@ class _File:
         elif time.monotonic() - self._waits_since > STUCK:
             self._look_at_the_rest()
         header = self._growing.header
-        if header is not None and batches:
+        if header is not None and batch is not None:
             load = loads.setdefault(header.load, LiveLoad(zero))
             load.rate = header.rate
-            for batch in pa.Table.from_batches(batches).combine_chunks().to_batches():
-                load.add(self._on_our_clock(batch))
+            load.add(self._on_our_clock(batch))
         left = size - self._growing.offset
         return came, (came and left > SOME) or self._piece > piece
 
@@ -180,7 +179,7 @@ class _File:
         if not self._closed:
             check_end(self._path, self._growing.offset, "it is no message of a load")
 
-    def _on_our_clock(self, batch: pa.RecordBatch) -> Arrivals:
+    def _on_our_clock(self, batch: Batch) -> Arrivals:
         """A worker of another machine has a clock of its own, and asks for ours."""
         self._samples += samples_in(batch)
         del self._samples[:-MOST_SAMPLES]

@@ -62,7 +62,7 @@ def test_processes_with_clocks_of_their_own_are_on_that_of_the_load(folder):
     assert np.abs(column(parts, "due")[order] - expected).max() < TOOK
     assert {each.header.worker for each in parts} == {0, 1}
     # Where none is asked, the clock of the process is 5 s off.
-    kinds = {each for part in parts for each in part.rows.column("kind").to_pylist()}
+    kinds = {each for part in parts for each in part.rows.columns["kind"].to_list()}
     assert kinds <= set(ARRIVALS)
 
 

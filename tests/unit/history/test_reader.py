@@ -15,7 +15,6 @@ from chaosaws_kms_ext.history import (
     Outcome,
     WrittenRow,
     operations_file,
-    read_recorded,
 )
 from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, ReadBack, Recorded
 from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
@@ -150,15 +149,12 @@ def test_rows_that_are_not_what_was_written_are_an_error(tmp_path):
 @pytest.mark.parametrize("seen", [(1, 2, None), (1, 2, 4), (1, 5, 3), (9, 2, 3), (None, 2, 3)])
 def test_what_a_read_saw_is_under_the_checksum_as_well(tmp_path, monkeypatch, seen):
     session, key, value = seen
-    schema = operations_file.schema_of(operations_file.Header("main", 200.0))
     written = an_operation(1)._replace(session=1, key=2, value=3)
     other = an_operation(1)._replace(session=session, key=key, value=value)
-    checksum = operations_file._checksum(operations_file.as_batch(schema, [written[1:]]))
+    checksum = operations_file._checksum(operations_file.as_batch([written[1:]]))
     write(tmp_path, [written])
     assert len(read_history(tmp_path).reads("main")) == 1
-    monkeypatch.setattr(
-        operations_file, "_checksum", lambda batch: checksum if batch.num_rows else 0
-    )
+    monkeypatch.setattr(operations_file, "_checksum", lambda batch: checksum if batch.rows else 0)
     write(tmp_path, [other])
     monkeypatch.undo()
     with pytest.raises(HistoryDamaged, match="a checksum is not that of its rows"):
@@ -258,7 +254,7 @@ def test_attempts_are_columns_in_the_order_in_which_they_began(tmp_path):
 @pytest.mark.parametrize("number", [127, 128, 129, 300, 33_000])
 def test_there_may_be_any_number_of_sql_states(tmp_path, monkeypatch, number):
     """Read in several pieces, so that the column grows while it is filled."""
-    monkeypatch.setattr(read_recorded, "CHUNK", 1)
+    monkeypatch.setattr(operations_file, "CHUNK", 1)
     failed = [
         an_operation(each)._replace(outcome="error", sqlstate=f"{each:05}")
         for each in range(number)
@@ -294,3 +290,11 @@ def test_attempts_of_several_processes_are_those_of_the_load_but_for_its_absence
     attempts = read_history(tmp_path).attempts("main")
     assert attempts.due.tolist() == [100 * MS, 101 * MS, 700 * MS]
     assert [attempts.labels[code] for code in attempts.said] == ["refused", "hang", "10.0.0.1"]
+
+
+@pytest.mark.parametrize("far", [0, 70_000, 2**30])
+def test_the_last_sequence_of_each_writer_is_known_however_they_are_numbered(tmp_path, far):
+    numbers = [(1, 5), (far, 0), (far + 3, 2**40), (1, 4), (far + 3, 7)]
+    write(tmp_path, [an_operation(1)._replace(writer=w, sequence=s) for w, s in numbers])
+    last = read_history(tmp_path).last_sequences("main")
+    assert last == {1: 5, far: 0, far + 3: 2**40}

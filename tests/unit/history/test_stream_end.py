@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 
 import pyarrow as pa
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.history import Operation
+from chaosaws_kms_ext.history.arrow_stream import END
 from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history, read_what_is_there
-from chaosaws_kms_ext.history.stream_end import check_end, is_closed, is_whole
+from chaosaws_kms_ext.history.stream_end import check_end, closing_line, is_closed, is_whole
 from chaosaws_kms_ext.history.writer import OperationStream
 from tests.support.records import recorded
 
@@ -117,6 +119,15 @@ def test_a_bit_that_changes_in_the_file_of_a_killed_load_loses_the_last_batch_at
     history, damage = read_what_is_there(path.parent)
     found = len(history.arrivals("main"))
     assert damage or (found >= sum(SIZES[:-1]) and history.recorded["main"].rate == 200.0)
+
+
+@given(place=st.integers(0, len(KILLED) - 1), byte=st.integers(0, 255))
+def test_a_file_of_nonsense_with_a_right_checksum_is_damage_or_read(path, place, byte):
+    content = KILLED[:place] + bytes([byte]) + KILLED[place + 1 :] + END
+    path.write_bytes(content + closing_line(zlib.crc32(content)))
+    history, damage = read_what_is_there(path.parent)
+    assert len(damage) <= 1
+    assert damage or len(history.arrivals("main")) == sum(SIZES)
 
 
 @pytest.mark.parametrize("content", [WHOLE, KILLED], ids=["closed", "killed"])

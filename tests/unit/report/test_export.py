@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -18,7 +19,8 @@ from chaosaws_kms_ext.cli import kms
 from chaosaws_kms_ext.history import Event, EventName, Operation
 from chaosaws_kms_ext.history.reader import read_events, read_history
 from chaosaws_kms_ext.history.writer import OperationWriter
-from chaosaws_kms_ext.report.export import CannotExport, export
+from chaosaws_kms_ext.report import export as export_module
+from chaosaws_kms_ext.report.export import FORMATS, CannotExport, export
 from tests.support.damages import DAMAGES, inputs_of
 from tests.support.small_run import stored
 from tests.support.synthetic import record
@@ -230,21 +232,19 @@ def test_what_cannot_be_exported_is_one_sentence(run, tmp_path, what):
     assert len(ran.output.splitlines()) == 1
 
 
-def test_a_disk_that_is_full_leaves_no_half_file(run, tmp_path, monkeypatch):
-    class Full:
-        def __init__(self, file, schema):
-            file.write(b"x")
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_disk_that_is_full_leaves_no_half_file(run, tmp_path, monkeypatch, capfd, kind):
+    write = FORMATS[kind]
 
-        def __enter__(self):
+    class Full(io.BytesIO):
+        def write(self, data):
             raise OSError(28, "No space left on device")
 
-        def __exit__(self, *_):
-            pass
-
-    monkeypatch.setattr("chaosaws_kms_ext.report.export.FORMATS", {"csv": Full})
+    monkeypatch.setitem(export_module.FORMATS, kind, lambda _, *its: write(Full(), *its))
     with pytest.raises(CannotExport, match="No space left on device"):
-        export(run, tmp_path / "out", "csv")
+        export(run, tmp_path / "out", kind)
     assert list((tmp_path / "out").iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_link_is_not_followed_and_not_replaced_unasked(run, tmp_path):
