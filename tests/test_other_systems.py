@@ -27,6 +27,7 @@ NAMED = {
     ),
     "chaosaws_kms_lab/processes.py": ({"/proc"}, "else psutil asks for the working directory"),
     "chaosaws_kms_lab/data_plane/members.py": ({"127.0.0.2", "127.0.0.3"}, ADDRESSES),
+    "chaosaws_kms_lab/data_plane/proxies.py": ({"127.0.2."}, ADDRESSES),
     "chaosaws_kms_lab/data_plane/servers.py": ({"127.0.1.{}"}, ADDRESSES),
 }
 """The places, what they have, and what happens elsewhere."""
