@@ -22,7 +22,7 @@ ALLOW = {"Effect": "Allow", "Resource": "*"}
 @pytest.fixture(scope="module")
 def lab():
     """A lab that enforces IAM, which the administrator does not notice."""
-    running = new_lab(FAST, "observed", iam=True)
+    running = new_lab(FAST, "observed", servers=False, iam=True)
     yield running
     running.stop()
 
