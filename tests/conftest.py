@@ -25,6 +25,7 @@ from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
 from tests.support.forked_child import ForkedChild
 from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
+from tests.support.forked_workers import fork_workers
 from tests.support.forks import POSSIBLE, share
 from tests.support.labs import (
     FAST,
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
         rewrite_once(config, Path(__file__).parent)
+        fork_workers(config)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
         paths = [str(NO_PANDAS), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
