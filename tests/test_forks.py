@@ -16,8 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaosaws_kms_ext.processes import Child
+from chaosaws_kms_ext.report.summary import judge
 from tests.support import forked_chaos, forks
 from tests.support.chaos import ROOT, Chaos, left
+from tests.support.forked_child import ForkedChild
 from tests.support.labs import until
 
 
@@ -165,3 +168,8 @@ def test_a_worker_of_pytest_is_forked_and_tells_what_a_started_one_tells(tmp_pat
     assert "No module named 'nothing_of_that_name'" in said
     assert "worker 'gw0' crashed while running" in said
     assert "2 failed, 1 error" in said
+
+
+def test_what_is_replaced_for_the_tests_is_replaced_before_they_are_imported():
+    assert Child is ForkedChild
+    assert judge.__wrapped__

@@ -78,6 +78,7 @@ def prepare() -> Callable[[], int]:
     """Imports the test modules as pytest does, with their assertions rewritten."""
     tests = Path(__file__).parents[1]
     config = _prepareconfig([str(tests), "-n0"], None)
+    importlib.import_module("tests.support.replaced").before_the_imports()
     for path in map(Path, os.environ.pop(IMPORTED).split(os.pathsep)):
         if path.suffix == ".py" and path.is_relative_to(tests):
             name = ".".join(path.relative_to(tests.parent).with_suffix("").parts)
