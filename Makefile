@@ -33,6 +33,7 @@ test: $(READY) lint  ## every test, and every experiment on the lab
 
 soak: $(READY)  ## what takes minutes: kills at random moments
 	$(BIN)/python -m pytest -m soak
+	TESTS_ALL_EXAMPLES=yes $(BIN)/python -m pytest -m "hypothesis and not soak" tests/unit tests/lab
 
 browser: $(READY)  ## what a browser makes of the pages: needs chromium (Debian: apt install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'

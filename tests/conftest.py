@@ -21,6 +21,7 @@ from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
+from tests.support.examples import examples
 from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
 from tests.support.forked_workers import fork_workers
@@ -82,7 +83,7 @@ def _files_in_memory() -> None:
 
 
 # The machine may be busy with other tests: how long an example takes says nothing.
-settings.register_profile("busy", deadline=None, max_examples=50)
+settings.register_profile("busy", deadline=None, max_examples=examples(50))
 settings.load_profile("busy")
 
 
