@@ -19,6 +19,8 @@ gameday: $(READY)  ## disable the key of the lab's cluster under load, and measu
 # A real server on a busy machine is late now and then: three tests may take a second attempt, which is shown.
 SECOND_ATTEMPTS := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 
+# numpy has a thread for each processor, which is busy for as long as half of its import.
+test: export OPENBLAS_NUM_THREADS := 1
 test: $(READY) lint  ## every test, and every experiment on the lab
 	rm -rf reports/test
 	CHAOS_LOAD_RATE=100 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN)/python -m pytest \
@@ -31,6 +33,7 @@ test: $(READY) lint  ## every test, and every experiment on the lab
 
 soak: $(READY)  ## what takes minutes: kills at random moments
 	$(BIN)/python -m pytest -m soak
+	TESTS_ALL_EXAMPLES=yes $(BIN)/python -m pytest -m "hypothesis and not soak" tests/unit tests/lab
 
 browser: $(READY)  ## what a browser makes of the pages: needs chromium (Debian: apt install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'

@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from chaosaws_kms_ext import processes
 from chaosaws_kms_ext import run as runs
 from chaosaws_kms_ext.lab_client.local_lab import LocalLab
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from chaosaws_kms_lab.data_plane.binaries import Binaries, LabCannotStart
 from chaosaws_kms_lab.data_plane.postgres import CONF, Postgres
-from tests.support.forked_child import ForkedChild
+from tests.support.examples import examples
 from tests.support.forked_experiments import fork_experiments
 from tests.support.forked_labs import new_lab
-from tests.support.forks import POSSIBLE, share
+from tests.support.forked_workers import fork_workers
+from tests.support.forks import share
 from tests.support.labs import (
     FAST,
     client,
@@ -33,9 +33,8 @@ from tests.support.labs import (
     scratch_reaper,
     watchdogs,
 )
-from tests.support.models import models_once
+from tests.support.replaced import before_the_imports
 from tests.support.rewritten import rewrite_once
-from tests.support.schemas import check_every_summary
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30
@@ -47,17 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     _files_in_memory()
     # A shell that starts it in the background has it ignore Ctrl-C, as would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    models_once()
     share(worker=hasattr(config, "workerinput"))
     fork_experiments()
-    if POSSIBLE:
-        processes.Child = ForkedChild  # type: ignore[misc]
+    before_the_imports()
     gc.set_threshold(100_000, 50, 50)
     if not hasattr(config, "workerinput"):  # who starts the workers; they inherit it
         _initdb_once(config)
         rewrite_once(config, Path(__file__).parent)
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
-        check_every_summary()
+        fork_workers(config)
 
 
 def pytest_collection_finish() -> None:
@@ -81,7 +77,7 @@ def _files_in_memory() -> None:
 
 
 # The machine may be busy with other tests: how long an example takes says nothing.
-settings.register_profile("busy", deadline=None, max_examples=50)
+settings.register_profile("busy", deadline=None, max_examples=examples(50))
 settings.load_profile("busy")
 
 

@@ -9,14 +9,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
+from chaosaws_kms_ext.processes import Child
+from chaosaws_kms_ext.report.summary import judge
 from tests.support import forked_chaos, forks
 from tests.support.chaos import ROOT, Chaos, left
+from tests.support.forked_child import ForkedChild
 from tests.support.labs import until
 
 
@@ -118,3 +122,54 @@ def test_whoever_is_killed_while_it_asks_takes_nobody_else_with_it(tmp_path):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
             asking.connect(address)
     assert Chaos(tmp_path).kms("report", "nowhere").status == 2
+
+
+FAILING = """
+def test_what_is_asserted_is_shown():
+    assert [1, 2] == [1, 3]
+"""
+
+UNIMPORTABLE = "import nothing_of_that_name\n"
+
+KILLED = """
+import os, pathlib, psutil, signal
+
+
+def test_its_worker_is_killed():
+    pathlib.Path({where!r}).write_text(" ".join(psutil.Process().parent().cmdline()))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif("'PYTEST_XDIST_WORKER' not in os.environ", reason="this is no worker")
+def test_the_workers_of_this_pytest_are_forked():
+    assert "tests.support.forked_workers" in psutil.Process().parent().cmdline()
+
+
+@pytest.mark.soak
+def test_a_worker_of_pytest_is_forked_and_tells_what_a_started_one_tells(tmp_path):
+    folder = Path(tempfile.mkdtemp(prefix="forked-", dir=Path(__file__).parent / "unit"))
+    try:
+        for name, text in (("failing", FAILING), ("unimportable", UNIMPORTABLE)):
+            (folder / f"test_{folder.name}_{name}.py").write_text(text)
+        (folder / "test_killed.py").write_text(KILLED.format(where=str(tmp_path / "parent")))
+        said = subprocess.run(
+            [sys.executable, "-m", "pytest", "-n", "1", "--basetemp", tmp_path / "base", folder],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=100,
+            check=False,
+        ).stdout
+    finally:
+        shutil.rmtree(folder)
+    assert "tests.support.forked_workers" in (tmp_path / "parent").read_text()
+    assert "assert [1, 2] == [1, 3]" in said
+    assert "No module named 'nothing_of_that_name'" in said
+    assert "worker 'gw0' crashed while running" in said
+    assert "2 failed, 1 error" in said
+
+
+def test_what_is_replaced_for_the_tests_is_replaced_before_they_are_imported():
+    assert Child is ForkedChild
+    assert judge.__wrapped__

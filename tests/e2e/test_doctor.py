@@ -29,7 +29,7 @@ def lines(ran):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One lab that plays AWS for all of them: none may change it."""
-    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("doctor"))
+    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("doctor"), servers=False)
     yield lab_as_aws
     called = {operation for _, operation in lab_as_aws.called(OURS)}
     lab_as_aws.lab.stop()

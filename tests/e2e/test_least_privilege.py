@@ -139,7 +139,7 @@ def test_a_tag_that_is_taken_away_in_the_hold_does_not_keep_the_key_away(aws):
 
 
 def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path):
-    lab_as_aws = aws(iam=True)
+    lab_as_aws = aws(iam=True, servers=False)
     looker = somebody(lab_as_aws, Caller.PROBE)
     env = {name: value for name, value in looker.env.items() if name.startswith("AWS_")}
     seen = lab_as_aws.chaos.kms("doctor", **env)
@@ -171,7 +171,7 @@ def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path)
 
 
 def test_the_switch_may_put_back_and_do_nothing_else(aws):
-    lab_as_aws = aws(iam=True, profile="documented")
+    lab_as_aws = aws(iam=True, profile="documented", servers=False)
     role = switch_role(lab_as_aws)
     # Only the lab's own scheduler signs as the service: here the role lets the test in as well.
     everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
@@ -219,7 +219,7 @@ def test_the_switch_may_put_back_and_do_nothing_else(aws):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One lab for everything that is refused: nothing of it may change."""
-    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("least"), iam=True)
+    lab_as_aws = LabAsAws.start(tmp_path_factory.mktemp("least"), iam=True, servers=False)
     yield lab_as_aws
     lab_as_aws.lab.stop()
 

@@ -28,7 +28,7 @@ NUMBERS = itertools.count()
 @pytest.fixture(scope="module")
 def strict():
     """A lab that holds its callers to IAM."""
-    lab = new_lab(FAST, "observed", iam=True)
+    lab = new_lab(FAST, "observed", servers=False, iam=True)
     yield lab
     lab.stop()
 

@@ -98,7 +98,7 @@ def bare(folder, **runtime):
 def test_without_our_control_no_fault_is_injected_that_no_rollback_puts_back(
     aws, tmp_path, options, runtime
 ):
-    lab_as_aws = aws()
+    lab_as_aws = aws(servers=False)
     ran = lab_as_aws.chaos.run(bare(tmp_path, **runtime), *options)
     assert "so nobody would put the key back: the fault is not injected" in ran.output
     assert lab_as_aws.mutating_calls() == []
@@ -106,7 +106,7 @@ def test_without_our_control_no_fault_is_injected_that_no_rollback_puts_back(
 
 def test_a_fault_in_the_background_is_refused_as_well(aws, tmp_path):
     """Its thread does not know the command."""
-    lab_as_aws = aws()
+    lab_as_aws = aws(servers=False)
     lab_as_aws.chaos.forks = False  # in a fork everything was imported before the command
     path = bare(tmp_path)
     said = json.loads(path.read_text())
@@ -118,7 +118,7 @@ def test_a_fault_in_the_background_is_refused_as_well(aws, tmp_path):
 
 
 def test_a_run_that_ends_with_the_key_away_puts_it_back_itself(aws, tmp_path):
-    lab_as_aws = aws()
+    lab_as_aws = aws(servers=False)
     ran = lab_as_aws.chaos.run(bare(tmp_path))
     assert "the rollbacks left a key away: putting it back now" in ran.output
     assert lab_as_aws.key_state() == "Enabled"

@@ -13,7 +13,7 @@ from tests.support.document import deviates, shows
 from tests.support.in_process_lab import REGION
 from tests.support.labs import client
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 NUMBERS = itertools.count()
 

@@ -10,7 +10,7 @@ from chaosaws_kms_ext.lab_client.local_lab import only_the_lab
 from tests.support.clusters import AVAILABLE, becomes, described, new_instance, new_writer, up
 from tests.support.document import shows
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from botocore.config import Config
 from tests.support.clusters import refusal
 from tests.support.identities import ALL, document, session, user
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 ACCOUNT = "123456789012"
 

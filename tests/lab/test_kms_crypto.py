@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from chaosaws_kms_lab.calls import AwsError
+from tests.support.examples import examples
 from tests.support.kms_world import REGION, Kms, user
 
 pytestmark = pytest.mark.common_lab
@@ -36,7 +37,7 @@ def sealed(lab: Kms, key: str, plaintext: bytes = b"row", **context: str) -> byt
 WORDS = some.dictionaries(some.text(max_size=4), some.text(max_size=4), max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(some.binary(min_size=1, max_size=64), WORDS, WORDS)
 def test_a_ciphertext_opens_in_the_very_same_context_and_in_no_other(plaintext, context, other):
     lab = Kms()
@@ -50,7 +51,7 @@ def test_a_ciphertext_opens_in_the_very_same_context_and_in_no_other(plaintext, 
         assert refused.code == "InvalidCiphertextException"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(some.data())
 def test_no_bit_of_a_ciphertext_can_be_changed(data):
     lab = Kms()

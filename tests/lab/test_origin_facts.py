@@ -11,7 +11,7 @@ from tests.support.clusters import AVAILABLE, NAMES, RECOVERABLE, becomes, new_c
 from tests.support.document import shows
 from tests.support.labs import client, until
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 ACCOUNT = "123456789012"
 NEEDED = ["kms:DescribeKey", "kms:CreateGrant"]

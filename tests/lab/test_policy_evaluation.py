@@ -20,6 +20,7 @@ from chaosaws_kms_lab.policy_evaluation import (
     decide,
     read_key_policy,
 )
+from tests.support.examples import examples
 from tests.support.kms_world import OTHER_ACCOUNT, RDS, ROOT, allow, deny, policy, user
 
 ALLOWED, KEY_DENY, IDENTITY_DENY, NO_KEY, NO_IDENTITY, NO_SESSION = Decision
@@ -303,21 +304,21 @@ CALLERS = some.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(EITHER, statements("Deny"), CALLERS, CONTEXTS)
 def test_one_more_deny_never_allows_more(policy, more, caller, context):
     before, after = ask(caller, *policy, **context), ask(caller, *policy, more, **context)
     assert after is not ALLOWED or before is ALLOWED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(EITHER, statements("Allow"), CALLERS, CONTEXTS)
 def test_one_more_allow_never_allows_less(policy, more, caller, context):
     before, after = ask(caller, *policy, **context), ask(caller, *policy, more, **context)
     assert before is not ALLOWED or after is ALLOWED
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     some.sampled_from(
         [

@@ -330,7 +330,7 @@ def test_a_simulation_stands_in_cloudtrail_as_a_read(own_lab, iam):
 
 @pytest.mark.soak
 def test_the_aws_cli_simulates_too():
-    lab = new_lab(300, "observed", iam=True)
+    lab = new_lab(300, "observed", servers=False, iam=True)
     try:
         source = role(client(lab, "iam", "us-east-1"), allow("kms:EnableKey", resource=KEY))
         said = aws_cli(

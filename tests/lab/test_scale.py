@@ -39,7 +39,13 @@ def test_boto3s_paginators_see_each_of_250_clusters_once(tmp_path):
 
 
 @pytest.fixture
-def lab():
+def lab(start_lab):
+    return start_lab()
+
+
+@pytest.fixture
+def started():
+    """One that is the program itself: what it takes is its own, and not shared with others."""
     running = LocalLab.start(FAST, "observed")
     yield running
     running.stop()
@@ -68,16 +74,16 @@ def test_many_clusters_are_known_without_as_many_servers(lab, number):
     )
 
 
-def test_the_default_lab_is_small(lab):
+def test_the_default_lab_is_small(started):
     # What the lab and its servers have to themselves, and their share of what they have together.
-    tree = psutil.Process(lab._child.process.pid)
-    client(lab, "rds").describe_db_clusters()
+    tree = psutil.Process(started._child.process.pid)
+    client(started, "rds").describe_db_clusters()
     boto3.client(
         "sts",
-        endpoint_url=lab.endpoint,
-        region_name=lab.region,
+        endpoint_url=started.endpoint,
+        region_name=started.region,
         aws_access_key_id="lab",
-        aws_secret_access_key=lab.secret_key,
+        aws_secret_access_key=started.secret_key,
         config=Config(retries=None),
     ).get_caller_identity()
     used = sum(p.memory_full_info().pss for p in (tree, *tree.children(recursive=True)))

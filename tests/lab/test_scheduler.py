@@ -22,7 +22,7 @@ from tests.support.document import deviates, shows
 from tests.support.in_process_lab import InProcessLab
 from tests.support.labs import client, until
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 REGION = "eu-west-1"
 BORN = datetime(2026, 1, 1, tzinfo=UTC)

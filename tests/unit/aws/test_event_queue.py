@@ -15,7 +15,7 @@ from chaosaws_kms_ext.aws.event_queue import EventQueue, _read
 from chaosaws_kms_ext.run import Refused
 from tests.support.labs import client
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 NUMBERS = itertools.count()
 INSTANCE = "arn:aws:rds:eu-west-1:123456789012:db:orders-1"

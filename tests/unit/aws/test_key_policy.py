@@ -19,6 +19,7 @@ from chaosaws_kms_ext.aws.key_policy import (
 )
 from chaosaws_kms_ext.aws.principals import asker
 from chaosaws_kms_lab.calls import ACCOUNT, AwsError
+from tests.support.examples import examples
 from tests.support.kms_world import OTHER_ACCOUNT, RDS, REGION, Kms, allow, deny, user
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -469,7 +470,7 @@ CONSTRAINTS = [
 
 
 @pytest.mark.parametrize("caller", LAB_CALLERS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     policy=st.lists(some_statement(), min_size=1, max_size=5),
     action=st.sampled_from(["Encrypt", "DescribeKey"]),

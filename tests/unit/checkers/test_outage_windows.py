@@ -11,6 +11,7 @@ from chaosaws_kms_ext.checkers.outage_windows import END_OF_TIME, Load, find_win
 from chaosaws_kms_ext.history import SECOND, Operation
 from chaosaws_kms_ext.history.columns import Arrivals
 from tests.support import windows_model
+from tests.support.examples import examples
 
 MS = 1_000_000
 RATE, GAP = 100.0, 10 * MS
@@ -152,7 +153,7 @@ SPANS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     spans=SPANS,
     window=st.sampled_from([0.2, 0.3, 1.2]),
@@ -169,7 +170,7 @@ def test_they_are_those_of_the_obvious_model(spans, window, holes, block):
     assert [w.depth for w in its] == pytest.approx([each[3] for each in told], abs=0.001)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     width=st.integers(15, 200),
     before=st.integers(40, 100),

@@ -18,7 +18,7 @@ from chaosaws_kms_ext.run import Run
 from chaosaws_kms_ext.settings import Settings
 from tests.support.labs import client, until
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 ACCOUNT = "123456789012"
 NUMBERS = itertools.count()

@@ -21,7 +21,7 @@ from chaosaws_kms_ext.undo import journal
 from tests.support.alarms import put_alarm
 from tests.support.labs import client, until
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 NUMBERS = itertools.count()

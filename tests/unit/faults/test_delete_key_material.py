@@ -23,7 +23,7 @@ from chaosaws_kms_ext.undo.undo import Undo
 from tests.support.labs import FAST, client
 from tests.support.own_run import own_run
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 FAULT = "delete-key-material"
 CONTEXT = {"purpose": "test"}

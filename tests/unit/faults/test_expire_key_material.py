@@ -16,7 +16,7 @@ from chaosaws_kms_ext.undo.replay import is_back, replay
 from tests.support.labs import client
 from tests.support.own_run import own_run
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 DOES_NOT = "KEY_MATERIAL_DOES_NOT_EXPIRE"
 

@@ -17,7 +17,7 @@ from chaosaws_kms_ext.undo import journal, replay, restore
 from chaosaws_kms_ext.undo.undo import Undo
 from tests.support.own_run import own_run
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 ROOT = "arn:aws:iam::123456789012:root"
 OF_IAM = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}

@@ -15,7 +15,7 @@ from chaosaws_kms_ext.aws.client import Aws, AwsError, Credentials
 from chaosaws_kms_ext.guard.credentials import EXPIRATION, lasting
 from tests.support.labs import client
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LONGEST = timedelta(hours=5)

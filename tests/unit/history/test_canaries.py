@@ -13,6 +13,7 @@ from chaosaws_kms_ext.history.canaries import CANARIES, CanaryTry, read_canaries
 from chaosaws_kms_ext.history.lines import Lines
 from chaosaws_kms_ext.history.operations_file import HistoryDamaged
 from chaosaws_kms_ext.history.reader import read_history, read_what_is_there
+from tests.support.examples import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
 TRIES = st.builds(
@@ -29,7 +30,7 @@ def written(folder, tries):
     lines.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(TRIES, max_size=5))
 def test_what_is_written_is_what_is_read(tmp_path_factory, made):
     folder = tmp_path_factory.mktemp("history")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.history.clocks import DRIFT, SILENT, Clock, Sample
+from tests.support.examples import examples
 
 MS = 1_000_000
 AGES = st.integers(0, 400 * 86400 * SECOND)
@@ -68,7 +69,7 @@ MACHINES = st.builds(
 TAKES = st.sampled_from([0, 50_000, MS, 30 * MS, 400 * MS, SECOND])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(MACHINES, TAKES, st.integers(0, 99))
 def test_the_true_instant_lies_within_the_error(machine, took, seed):
     samples = asked(machine, took, seed)
@@ -84,7 +85,7 @@ def test_the_true_instant_lies_within_the_error(machine, took, seed):
             assert abs(clock.common(own) - machine.common(own)) <= clock.error * SECOND + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(MACHINES, TAKES, st.integers(0, 99))
 def test_its_own_instant_of_a_common_one_is_the_opposite(machine, took, seed):
     clock = Clock(asked(machine, took, seed), machine.ends)
@@ -92,7 +93,7 @@ def test_its_own_instant_of_a_common_one_is_the_opposite(machine, took, seed):
         assert abs(clock.own(clock.common(own)) - own) <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(MACHINES, TAKES, st.integers(0, 99))
 def test_what_takes_a_time_takes_it_on_both_clocks(machine, took, seed):
     """Else an answer would have been there before its question, or a latency would be made up."""
@@ -136,7 +137,7 @@ def test_the_silence_at_the_end_lasts_until_the_last_record():
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     slept=st.integers(2, 10**6).map(lambda ms: ms * MS),
     took=st.sampled_from([1000, 200_000, 2 * MS]),

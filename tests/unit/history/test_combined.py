@@ -16,6 +16,7 @@ from chaosaws_kms_ext.history.columns import OUTCOMES, Recorded
 from chaosaws_kms_ext.history.combined import combine
 from chaosaws_kms_ext.history.shares import absent_together, least_present
 from tests.support import shares_model
+from tests.support.examples import examples
 from tests.support.processes import Away, Clockwork, split
 
 MS = 1_000_000
@@ -76,7 +77,7 @@ def with_outages(spans):
     return arrivals((3, "ok"), *[s for span in spans for s in (span, (3, "ok"))])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(spans=SPANS, of=st.sampled_from([2, 3, 7]), data=st.data())
 def test_processes_that_were_all_there_are_like_one(spans, of, data):
     operations = with_outages(spans)
@@ -100,7 +101,7 @@ AWAY = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     spans=SPANS,
     of=st.sampled_from([2, 3, 7]),
@@ -296,7 +297,7 @@ def test_what_a_witness_saw_in_an_absence_says_nothing_unless_it_was_answered():
     ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     of=st.integers(2, 5),
     ends=st.lists(st.sampled_from([*TOOK, "ok", "ok"]), min_size=300, max_size=300),

@@ -21,6 +21,7 @@ from chaosaws_kms_ext.history.shares import (
     unheard_at_the_end,
 )
 from chaosaws_kms_ext.loadgen.client.schedule import Schedule, Tickets
+from tests.support.examples import examples
 
 MS = 1_000_000
 START = 3 * 10**15
@@ -145,7 +146,7 @@ def absent_at(absences, at):
     return {each.worker for each in absences if each.begin <= at < each.end}
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ABSENCES)
 def test_how_many_are_absent_is_what_counting_at_each_instant_gives(absences):
     each = [absent_at(absences, at) for at in range(70)]

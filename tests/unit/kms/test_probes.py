@@ -14,7 +14,7 @@ from chaosaws_kms_ext.kms import actions, probes
 from tests.support.labs import client
 from tests.support.own_run import own_run
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 CONTEXT = {"aws:rds:dbc-id": "cluster-x", "purpose": "chaos"}
 

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from chaosaws_kms_ext.loadgen.checksum import checksum
 from chaosaws_kms_ext.loadgen.schema import LoadFailed
+from tests.support.examples import examples
 from tests.support.postgres import a_postgres, freeze
 
 TIMEOUT = 20.0
@@ -28,7 +29,9 @@ ROW = st.tuples(
 )
 ROWS = st.lists(ROW, max_size=8)
 SOME = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -17,6 +17,7 @@ from chaosaws_kms_ext.history import (
 from chaosaws_kms_ext.history.aws_calls import AwsCall
 from chaosaws_kms_ext.report import summary
 from chaosaws_kms_ext.report.table import table
+from tests.support.examples import examples
 from tests.support.histories import (
     ALL_WELL,
     ENDED,
@@ -157,7 +158,7 @@ def test_a_load_that_did_not_run_is_in_doubt_by_its_name():
     assert doubt.startswith("of the load copy: the load's own process did not run for 2.0 s")
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.dictionaries(st.sampled_from(["main", "a", "b", "c"]), outcomes, min_size=1))
 def test_each_load_is_measured_as_if_it_were_alone(loads):
     operations = [o for name, some in loads.items() for o in load(name, *some)]
@@ -179,7 +180,7 @@ def test_each_load_is_measured_as_if_it_were_alone(loads):
     assert sorted(together.doubts) == sorted(w for i in alone.values() for w in i.doubts)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(outcomes, st.integers(0, 59))
 def test_a_load_that_fails_once_more_is_never_taken_for_better(some, place):
     def missed(outcomes):

@@ -24,7 +24,7 @@ from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.undo import Undo
 from tests.support.labs import client
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 

@@ -11,7 +11,7 @@ from chaosaws_kms_ext.lab_client import presence
 from chaosaws_kms_ext.undo import played_aws
 from chaosaws_kms_ext.undo.played_aws import PlayedAws
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
 
 REGION = "eu-west-1"
 

@@ -29,7 +29,7 @@ from chaosaws_kms_ext.undo.restorer import Restorer
 from chaosaws_kms_ext.undo.store import JournalDamaged
 from chaosaws_kms_ext.undo.undo import Call, Undo
 
-pytestmark = [pytest.mark.common_lab, pytest.mark.usefixtures("on_aws")]
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers, pytest.mark.usefixtures("on_aws")]
 
 ELSEWHERE = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 

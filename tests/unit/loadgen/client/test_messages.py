@@ -17,6 +17,7 @@ from chaosaws_kms_ext.loadgen.client.messages import (
     Inbox,
     Outbox,
 )
+from tests.support.examples import examples
 
 EVERY = 0.05
 """Seconds between two looks of the sender."""
@@ -58,7 +59,7 @@ class World:
         self.outbox.flush(last=last)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     lost=st.floats(0, 0.7),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chaosaws_kms_ext.history import SECOND
 from chaosaws_kms_ext.report.live import tail as tails
 from chaosaws_kms_ext.report.live.tail import Tail
+from tests.support.examples import examples
 from tests.support.live_runs import LiveRun, read
 from tests.support.synthetic_run import stored
 
@@ -41,7 +42,7 @@ sizes = st.lists(st.integers(1, 60_000), min_size=1, max_size=12)
 
 
 @given(sizes=sizes, events_first=st.booleans())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_split_of_the_bytes_gives_the_same_as_the_whole_at_once(folder, sizes, events_first):
     whole = shown(read(folder))
     growing = folder.parent / "growing"
