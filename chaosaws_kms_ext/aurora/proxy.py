@@ -11,6 +11,7 @@ from chaosaws_kms_ext.aws import proxies, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.proxies import AVAILABLE, Proxy
 from chaosaws_kms_ext.guard.proxy import chosen
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.key_away import time_left
 from chaosaws_kms_ext.run import Refused, Run
 from chaosaws_kms_ext.waiting import Wait
@@ -85,10 +86,18 @@ def wait_until_proxy_reaches_writer(
 ) -> dict[str, str]:
     """Wait until the writer is AVAILABLE to an RDS Proxy, by default that of CHAOS_PROXY.
 
-    At most `recovery_timeout` AWS seconds. Returns as `wait_until_proxy_loses_writer`. Raises
-    ActivityFailed. IAM: rds:DescribeDBProxies, rds:DescribeDBProxyTargets.
+    At most `recovery_timeout` AWS seconds. Returns as `wait_until_proxy_loses_writer`. Without a
+    fault of this run nothing is waited for or called, nor where the run was interrupted on the lab:
+    it returns `why` alone. Raises ActivityFailed. IAM: rds:DescribeDBProxies,
+    rds:DescribeDBProxyTargets.
     """
     with activities.plainly(configuration) as run:
+        if run.last(EventName.PUT_BACK) is None:
+            if run.open_faults.key_away:
+                raise Refused("the key has not been put back, so nothing can recover")
+            return {"why": "nothing to wait for"}
+        if run.interrupted and run.settings.target == "lab":
+            return {"why": "interrupted: the lab goes with us"}
         limit = run.settings.real(run.settings.recovery_timeout)
         return _wait(run, proxy_name, "reach its writer", limit, lost=False)
 

@@ -39,7 +39,10 @@ class Requests:
         self.leaves = False
         """The client has said that it ends the session."""
         self._prepared: dict[bytes, bytes] = {}
-        """Statements that were prepared under a name → the message that did it."""
+        """Statements that were prepared under a name → the message that did it; none once the
+        session is pinned: it never gets another database connection."""
+        self._size = 0
+        """Bytes of these messages."""
         self._due = 0
         """How many ReadyForQuery are to come."""
         self._open = False
@@ -88,17 +91,26 @@ class Requests:
         if asked.kind == b"P":
             name, _, rest = asked.body.partition(b"\0")
             self._pin_by(rest.partition(b"\0")[0])
-            if asked.long:
-                self.pinned = True
-            elif name:
-                self._prepared[name] = message(b"P", asked.body)
-                self.pinned = self.pinned or sum(map(len, self._prepared.values())) > MOST
+            self.pinned = self.pinned or asked.long
+            if name:
+                self._remember(name, message(b"P", asked.body))
         elif asked.kind == b"Q":
             self.pinned = self.pinned or asked.long
             for each in asked.body.rstrip(b"\0").split(b";"):
                 self._pin_by(each)
         elif asked.kind == b"C" and asked.body[:1] == b"S":
-            self._prepared.pop(asked.body[1:].rstrip(b"\0"), None)
+            self._forget(asked.body[1:].rstrip(b"\0"))
+
+    def _remember(self, name: bytes, prepares: bytes) -> None:
+        self._forget(name)
+        self._prepared[name] = prepares
+        self._size += len(prepares)
+        self.pinned = self.pinned or self._size > MOST
+        if self.pinned:
+            self._prepared, self._size = {}, 0
+
+    def _forget(self, name: bytes) -> None:
+        self._size -= len(self._prepared.pop(name, b""))
 
     def _pin_by(self, statement: bytes) -> None:
         self.pinned = self.pinned or PINS.match(statement) is not None

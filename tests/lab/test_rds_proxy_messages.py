@@ -231,6 +231,17 @@ def test_what_is_too_long_to_be_remembered_pins_it(monkeypatch):
     assert asked(parse(b"x" * 50, b"one"), parse(b"x" * 50, b"two")).pinned
 
 
+def test_what_is_remembered_of_a_session_is_bounded(monkeypatch):
+    monkeypatch.setattr("chaosaws_kms_lab.data_plane.proxy_requests.MOST", 100)
+    its = asked(parse(b"x" * 50, b"one"), parse(b"x" * 50, b"one"), message(b"C", b"Sone\0"))
+    its.asked(parse(b"x" * 50, b"two"))
+    assert not its.pinned
+    for number in range(100):
+        its.asked(parse(b"x" * 50, b"s%d" % number))
+    assert its.pinned
+    assert its.begin_again() == []
+
+
 def test_who_says_goodbye_leaves():
     assert not asked(query(b"SELECT 1")).leaves
     assert asked(b"X\0\0\0\4").leaves
