@@ -34,7 +34,7 @@ MISSING = "DBProxyNotFoundFault"
 
 PORTS = {"POSTGRESQL": 5432, "MYSQL": 3306}
 """Engine family → where a proxy of it listens: the default port of its engine, which cannot be
-chosen (Aurora User Guide, rds-proxy-network-prereqs)."""
+chosen (Aurora User Guide, rds-proxy, "Quotas and limitations")."""
 
 READER = "READ_ONLY"
 CLUSTER = "TRACKED_CLUSTER"

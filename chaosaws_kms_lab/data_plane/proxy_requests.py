@@ -15,6 +15,10 @@ ANSWERED_BY_READY = (b"Q", b"S", b"F")
 OPENS = (b"P", b"B", b"D", b"E", b"C")
 """Parse, Bind, Describe, Execute and Close: a Sync follows them."""
 
+LONGEST = 16 << 10
+"""Bytes of a statement at most: a longer one pins a session (Aurora User Guide, rds-proxy,
+"Quotas and limitations")."""
+
 MOST = 1 << 20
 """Bytes of prepared statements that the proxy remembers of a session."""
 
@@ -90,12 +94,13 @@ class Requests:
     def _look(self, asked: Message) -> None:
         if asked.kind == b"P":
             name, _, rest = asked.body.partition(b"\0")
-            self._pin_by(rest.partition(b"\0")[0])
-            self.pinned = self.pinned or asked.long
+            statement = rest.partition(b"\0")[0]
+            self._pin_by(statement)
+            self._pin_by_length(asked, statement)
             if name:
                 self._remember(name, message(b"P", asked.body))
         elif asked.kind == b"Q":
-            self.pinned = self.pinned or asked.long
+            self._pin_by_length(asked, asked.body)
             for each in asked.body.rstrip(b"\0").split(b";"):
                 self._pin_by(each)
         elif asked.kind == b"C" and asked.body[:1] == b"S":
@@ -111,6 +116,9 @@ class Requests:
 
     def _forget(self, name: bytes) -> None:
         self._size -= len(self._prepared.pop(name, b""))
+
+    def _pin_by_length(self, asked: Message, text: bytes) -> None:
+        self.pinned = self.pinned or asked.long or len(text.rstrip(b"\0")) > LONGEST
 
     def _pin_by(self, statement: bytes) -> None:
         self.pinned = self.pinned or PINS.match(statement) is not None

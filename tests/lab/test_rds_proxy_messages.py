@@ -224,6 +224,9 @@ def test_anything_else_does_not(statement, how):
 
 
 def test_what_is_too_long_to_be_remembered_pins_it(monkeypatch):
+    assert not asked(query(b"x" * 16384), parse(b"x" * 16384, b"one")).pinned
+    assert asked(query(b"x" * 16385)).pinned
+    assert asked(parse(b"x" * 16385)).pinned
     assert asked(query(b"x" * messages.KEPT)).pinned
     assert asked(parse(b"x" * messages.KEPT, b"one")).pinned
     monkeypatch.setattr("chaosaws_kms_lab.data_plane.proxy_requests.MOST", 100)
