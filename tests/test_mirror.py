@@ -15,7 +15,6 @@ ELSEWHERE = {
     "aurora/described.py": "with the actions that return it",
     "aurora/failover.py": "only real clusters show it: e2e/test_experiments (kms-failover)",
     "aurora/maintenance.py": "whole runs of kms-maintenance: unit/guard/test_maintenance",
-    "aurora/proxy.py": "whole runs of kms-proxy: soak/test_rds_proxy, unit/guard/test_proxy",
     "aurora/point_in_time.py": "only real clusters show it: e2e/test_terminal, test_making",
     "aurora/probes.py": "only real clusters show it: e2e/test_probes, test_activities",
     "aws/maintenance.py": "unit/guard/test_maintenance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from chaoslib.types import Configuration, Secrets
@@ -11,9 +12,13 @@ from chaosaws_kms_ext.aws import proxies, rds
 from chaosaws_kms_ext.aws.client import Aws, AwsError, go_on_after
 from chaosaws_kms_ext.aws.proxies import AVAILABLE, Proxy
 from chaosaws_kms_ext.guard.proxy import chosen
+from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.inject.key_away import time_left
 from chaosaws_kms_ext.run import Refused, Run
+from chaosaws_kms_ext.text import printable
 from chaosaws_kms_ext.waiting import Wait
+
+logger = logging.getLogger("chaostoolkit")
 
 __all__ = [
     "proxy_reaches_writer",
@@ -30,8 +35,8 @@ def proxy_targets(
 
     By default that of CHAOS_PROXY. Returns `proxy`, `status`, `address`, `targets` (each `id`,
     `role`, `state`, `reason` and `description`) and `secrets` (the secret's ARN → the ARN of its
-    KMS key; empty: AWS' own). Raises ActivityFailed. IAM: rds:DescribeDBProxies,
-    rds:DescribeDBProxyTargets, secretsmanager:ListSecrets, kms:DescribeKey.
+    KMS key; empty: AWS' own; null: it cannot be asked for). Raises ActivityFailed. IAM:
+    rds:DescribeDBProxies, rds:DescribeDBProxyTargets, secretsmanager:ListSecrets, kms:DescribeKey.
     """
     with activities.plainly(configuration) as run:
         aws = Aws.of(run)
@@ -50,7 +55,7 @@ def proxy_targets(
                 }
                 for each in proxy.targets
             ],
-            "secrets": {each: proxies.key_of_secret(aws, each) for each in proxy.secrets},
+            "secrets": {each: _key_of(aws, each) for each in proxy.secrets},
         }
 
 
@@ -85,12 +90,29 @@ def wait_until_proxy_reaches_writer(
 ) -> dict[str, str]:
     """Wait until the writer is AVAILABLE to an RDS Proxy, by default that of CHAOS_PROXY.
 
-    At most `recovery_timeout` AWS seconds. Returns as `wait_until_proxy_loses_writer`. Raises
-    ActivityFailed. IAM: rds:DescribeDBProxies, rds:DescribeDBProxyTargets.
+    At most `recovery_timeout` AWS seconds. Returns as `wait_until_proxy_loses_writer`. Without a
+    fault of this run nothing is waited for or called, nor where the run was interrupted on the lab:
+    it returns `why` alone. Raises ActivityFailed. IAM: rds:DescribeDBProxies,
+    rds:DescribeDBProxyTargets.
     """
     with activities.plainly(configuration) as run:
+        if run.last(EventName.PUT_BACK) is None:
+            if run.open_faults.key_away:
+                raise Refused("the key has not been put back, so nothing can recover")
+            return {"why": "nothing to wait for"}
+        if run.interrupted and run.settings.target == "lab":
+            return {"why": "interrupted: the lab goes with us"}
         limit = run.settings.real(run.settings.recovery_timeout)
         return _wait(run, proxy_name, "reach its writer", limit, lost=False)
+
+
+def _key_of(aws: Aws, secret: str) -> str | None:
+    """None: it cannot be asked for, which is no reason to end a run in the middle of an outage."""
+    try:
+        return proxies.key_of_secret(aws, secret)
+    except AwsError as problem:
+        logger.warning(f"the key of the secret {secret} is not known: {printable(str(problem))}")
+        return None
 
 
 def _wait(run: Run, proxy_name: str, what: str, limit: float, lost: bool) -> dict[str, str]:

@@ -282,6 +282,7 @@ PERMANENT = frozenset(
         "AccessDenied",
         "AccessDeniedException",
         "CustomKeyStoreNotFoundException",
+        "DBProxyNotFoundFault",
         "ExpiredImportTokenException",
         "ExpiredToken",
         "ExpiredTokenException",

@@ -16,6 +16,7 @@ from chaosaws_kms_ext.aws.database import Database
 
 __all__ = [
     "AVAILABLE",
+    "MISSING",
     "Proxy",
     "Target",
     "describe",
@@ -28,9 +29,12 @@ __all__ = [
 AVAILABLE = "AVAILABLE"
 """The state of a target that the proxy reaches."""
 
+MISSING = "DBProxyNotFoundFault"
+"""The code of an error: there is no such proxy."""
+
 PORTS = {"POSTGRESQL": 5432, "MYSQL": 3306}
 """Engine family → where a proxy of it listens: the default port of its engine, which cannot be
-chosen (Aurora User Guide, rds-proxy-network-prereqs)."""
+chosen (Aurora User Guide, rds-proxy, "Quotas and limitations")."""
 
 READER = "READ_ONLY"
 CLUSTER = "TRACKED_CLUSTER"
@@ -104,7 +108,7 @@ def describe(aws: Aws, name: str) -> Proxy:
 def of_database(aws: Aws, database: Database) -> list[Proxy]:
     """Every proxy before a database; raises AwsError. IAM: as `describe`."""
     found = aws.pages("rds", "DescribeDBProxies", {}, "DBProxies")
-    proxies = [_proxy(aws, each) for each in found]
+    proxies = [its for each in found if (its := _still_there(aws, each))]
     return [each for each in proxies if each.is_before(database)]
 
 
@@ -135,6 +139,16 @@ def key_of_secret(aws: Aws, secret: str) -> str:
     if not key or key.endswith("alias/aws/secretsmanager"):
         return ""
     return kms.describe(aws, key).arn
+
+
+def _still_there(aws: Aws, said: Mapping[str, Any]) -> Proxy | None:
+    """None: somebody has deleted it since it was listed."""
+    try:
+        return _proxy(aws, said)
+    except AwsError as problem:
+        if problem.code != MISSING:
+            raise
+        return None
 
 
 def _proxy(aws: Aws, said: Mapping[str, Any]) -> Proxy:

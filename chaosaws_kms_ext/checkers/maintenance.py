@@ -61,10 +61,7 @@ class Maintenance(Checker):
         if back is None:
             return Result(figures={"maintenance": None}, measured={WITHOUT: None})
         durations = Durations(conditions.settings.status_poll)
-        seen = [each for each in history.all(EventName.STATUS) if each.at >= back.at]
-        if available:
-            seen = [each for each in seen if each.at <= available.at]
-        times = _times(seen)
+        times = _times(_of_recovery(history, back, available))
         spells = [_spell(*each, durations) for each in times]
         without = None
         if available and all(end for _, end in times):
@@ -81,6 +78,20 @@ class Maintenance(Checker):
             doubts=durations.doubts if "rto_without_maintenance" in conditions.objectives else (),
             rows=rows,
         )
+
+
+def _of_recovery(history: History, back: Event, available: Event | None) -> list[Event]:
+    """The looks from the key's return until the cluster was available, and first the status that it
+    had at that return: it is recorded when it begins, which may be long before."""
+    seen = list(history.all(EventName.STATUS))
+    if available:
+        seen = [each for each in seen if each.at <= available.at]
+    within = {"within_seconds": back.details.get("within_seconds", 0.0)}
+    at_return = [
+        Event(back.at, each.name, {**each.details, **within})
+        for each in [each for each in seen if each.at < back.at][-1:]
+    ]
+    return at_return + [each for each in seen if each.at >= back.at]
 
 
 def _times(seen: list[Event]) -> list[tuple[Event, Event | None]]:

@@ -19,8 +19,6 @@ __all__ = ["AUTO", "chosen", "findings"]
 AUTO = "auto"
 """In place of a name: the only one before the database."""
 
-MISSING = "DBProxyNotFoundFault"
-
 
 def findings(aws: Aws, settings: Settings, database: Database, key_arn: str) -> list[Finding]:
     """One for each proxy before the database, and whether the load can go through that of
@@ -57,7 +55,8 @@ def chosen(
     if not settings.proxy:
         return None
     there = proxies.of_database(aws, database) if there is None else there
-    named = [each for each in there if settings.proxy in (AUTO, each.name)]
+    wanted = settings.proxy.lower()  # RDS minds no case in a name
+    named = [each for each in there if settings.proxy == AUTO or each.name.lower() == wanted]
     if settings.proxy == AUTO and not named:
         raise Refused(
             f"CHAOS_PROXY is auto, and no RDS Proxy stands before {database.in_words}: register it "
@@ -88,7 +87,7 @@ def _why_not(aws: Aws, name: str, database: Database) -> str:
     try:
         other = proxies.describe(aws, name)
     except AwsError as problem:
-        if problem.code != MISSING:
+        if problem.code != proxies.MISSING:
             raise
         return f"there is no RDS Proxy {name} in {aws.region}: check CHAOS_PROXY and the Region"
     before = ", ".join(sorted(each.id for each in other.targets)) or "no database"

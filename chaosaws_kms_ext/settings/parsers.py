@@ -55,8 +55,9 @@ TOPIC = re.compile(
 )
 """The ARN of a standard topic (API reference, CreateTopic, Name)."""
 
-INSTANCE = re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,62}", re.ASCII)
-"""The id of a DB instance (API reference, CreateDBInstance, DBInstanceIdentifier)."""
+IDENTIFIER = re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,62}", re.ASCII)
+"""The id of a DB instance, or the name of an RDS Proxy (API reference, CreateDBInstance,
+DBInstanceIdentifier; CreateDBProxy, DBProxyName)."""
 
 Parser = Callable[[str], Any]
 
@@ -104,9 +105,19 @@ def name(text: str) -> str:
     return text
 
 
+def proxy(text: str) -> str:
+    """The name of an RDS Proxy, or `auto` (API reference, CreateDBProxy)."""
+    if len(text) > 63 or not IDENTIFIER.fullmatch(text):
+        raise ValueError(
+            "must be the name of an RDS Proxy: at most 63 letters, digits and single hyphens, "
+            "first a letter"
+        )
+    return text
+
+
 def instance(text: str) -> str:
     """The id of a DB instance."""
-    if len(text) > 63 or not INSTANCE.fullmatch(text):
+    if len(text) > 63 or not IDENTIFIER.fullmatch(text):
         raise ValueError("must be the id of a DB instance: letters, digits and single hyphens")
     return text
 

@@ -55,7 +55,7 @@ class Table:
         "the secret, by name or ARN: JSON with username and password, as RDS writes it",
     )
     proxy: str = _setting(
-        parsers.name,
+        parsers.proxy,
         "",
         "the RDS Proxy, by name, through which the load asks the database; `auto`: the only one "
         "before it",

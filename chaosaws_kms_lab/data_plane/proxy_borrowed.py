@@ -17,15 +17,13 @@ from chaosaws_kms_lab.data_plane.pg_messages import (
     startup,
 )
 
-__all__ = ["Borrowed", "NotNow", "Rejected", "cancel"]
+__all__ = ["Borrowed", "NotNow", "Rejected"]
 
 CONNECT_WITHIN = 10.0
 """Seconds for one attempt; others follow."""
 
 LONGEST = 1 << 20
 """Bytes of a message of the handshake."""
-
-CANCEL_REQUEST = 80877102
 
 NOT_NOW = ("53300", "57P01", "57P02", "57P03")
 """The server is full, ends, or is starting up."""
@@ -53,8 +51,6 @@ class Borrowed:
         self.address = address
         self.greeting = b""
         """What the server says of itself after the login (ParameterStatus), as it was sent."""
-        self.key = b""
-        """Its BackendKeyData."""
 
     @classmethod
     async def open(
@@ -118,8 +114,6 @@ class Borrowed:
                 await self._answer(client, body)
             elif kind == b"S":
                 self.greeting += message(kind, body)
-            elif kind == b"K":
-                self.key = body
             elif kind == b"Z":
                 return
 
@@ -151,14 +145,3 @@ class Borrowed:
                 raise EOFError("the server closed the connection")
             said += chunk
         return said
-
-
-async def cancel(borrowed: Borrowed) -> None:
-    """Cancels what the server does for this connection; raises OSError or TimeoutError."""
-    with socket.socket() as end:
-        end.setblocking(False)
-        async with asyncio.timeout(CONNECT_WITHIN):
-            await _loop().sock_connect(end, borrowed.address)
-            body = struct.pack("!I", CANCEL_REQUEST) + borrowed.key
-            await _loop().sock_sendall(end, struct.pack("!I", len(body) + 4) + body)
-            await _loop().sock_recv(end, 1)  # the server closes it when it has acted

@@ -21,7 +21,7 @@ from chaosaws_kms_lab.data_plane.sessions import (
     Channel,
 )
 
-__all__ = ["Cancel", "Client", "Told"]
+__all__ = ["Client", "Told"]
 
 _loop = asyncio.get_running_loop
 
@@ -51,14 +51,6 @@ class Told(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.message = error(code, text)
-
-
-class Cancel(Exception):
-    """The client wants only that a statement of another session is cancelled."""
-
-    def __init__(self, key: bytes) -> None:
-        super().__init__()
-        self.key = key
 
 
 class Wire(Protocol):
@@ -107,7 +99,7 @@ class Client:
         return self.parameters.get(b"user", b"").decode(errors="replace")
 
     async def begin(self) -> None:
-        """Hears what the client says first; raises Told, Cancel, EOFError or OSError."""
+        """Hears what the client says first; raises Told, EOFError or OSError."""
         secure = self._context is None
         while True:
             head = await self._exactly(8)
@@ -126,7 +118,8 @@ class Client:
             elif code in (SSL_REQUEST, GSSENC_REQUEST):
                 await self._wire.write(b"N")
             elif code == CANCEL_REQUEST:
-                raise Cancel(body)
+                # Aurora User Guide, rds-proxy, "Additional limitations for Aurora PostgreSQL".
+                raise EOFError("RDS Proxy cancels no statement for a client")
             elif not secure:
                 raise Told("28000", NO_TLS)
             else:

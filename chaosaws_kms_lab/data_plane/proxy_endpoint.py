@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from chaosaws_kms_lab.data_plane.listening import Listeners, LoopThread
 from chaosaws_kms_lab.data_plane.pg_messages import error
-from chaosaws_kms_lab.data_plane.proxy_borrowed import cancel
 from chaosaws_kms_lab.data_plane.proxy_session import Session
 
 __all__ = ["RdsProxies", "RdsProxy"]
@@ -112,13 +111,6 @@ class RdsProxy:
             yield made
         finally:
             self._sockets -= opened
-
-    async def cancel(self, key: bytes) -> None:
-        """Cancels what the session with this key has asked."""
-        for session in list(self._sessions.values()):
-            if session.key == key and session.borrowed:
-                with contextlib.suppress(OSError):
-                    await cancel(session.borrowed)
 
     def _aimed(self, writer: tuple[str, int] | None) -> None:
         self._writer = writer

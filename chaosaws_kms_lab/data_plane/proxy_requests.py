@@ -15,6 +15,10 @@ ANSWERED_BY_READY = (b"Q", b"S", b"F")
 OPENS = (b"P", b"B", b"D", b"E", b"C")
 """Parse, Bind, Describe, Execute and Close: a Sync follows them."""
 
+LONGEST = 16 << 10
+"""Bytes of a statement at most: a longer one pins a session (Aurora User Guide, rds-proxy,
+"Quotas and limitations")."""
+
 MOST = 1 << 20
 """Bytes of prepared statements that the proxy remembers of a session."""
 
@@ -39,7 +43,10 @@ class Requests:
         self.leaves = False
         """The client has said that it ends the session."""
         self._prepared: dict[bytes, bytes] = {}
-        """Statements that were prepared under a name → the message that did it."""
+        """Statements that were prepared under a name → the message that did it; none once the
+        session is pinned: it never gets another database connection."""
+        self._size = 0
+        """Bytes of these messages."""
         self._due = 0
         """How many ReadyForQuery are to come."""
         self._open = False
@@ -87,18 +94,31 @@ class Requests:
     def _look(self, asked: Message) -> None:
         if asked.kind == b"P":
             name, _, rest = asked.body.partition(b"\0")
-            self._pin_by(rest.partition(b"\0")[0])
-            if asked.long:
-                self.pinned = True
-            elif name:
-                self._prepared[name] = message(b"P", asked.body)
-                self.pinned = self.pinned or sum(map(len, self._prepared.values())) > MOST
+            statement = rest.partition(b"\0")[0]
+            self._pin_by(statement)
+            self._pin_by_length(asked, statement)
+            if name:
+                self._remember(name, message(b"P", asked.body))
         elif asked.kind == b"Q":
-            self.pinned = self.pinned or asked.long
+            self._pin_by_length(asked, asked.body)
             for each in asked.body.rstrip(b"\0").split(b";"):
                 self._pin_by(each)
         elif asked.kind == b"C" and asked.body[:1] == b"S":
-            self._prepared.pop(asked.body[1:].rstrip(b"\0"), None)
+            self._forget(asked.body[1:].rstrip(b"\0"))
+
+    def _remember(self, name: bytes, prepares: bytes) -> None:
+        self._forget(name)
+        self._prepared[name] = prepares
+        self._size += len(prepares)
+        self.pinned = self.pinned or self._size > MOST
+        if self.pinned:
+            self._prepared, self._size = {}, 0
+
+    def _forget(self, name: bytes) -> None:
+        self._size -= len(self._prepared.pop(name, b""))
+
+    def _pin_by_length(self, asked: Message, text: bytes) -> None:
+        self.pinned = self.pinned or asked.long or len(text.rstrip(b"\0")) > LONGEST
 
     def _pin_by(self, statement: bytes) -> None:
         self.pinned = self.pinned or PINS.match(statement) is not None

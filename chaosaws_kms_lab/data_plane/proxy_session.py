@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from chaosaws_kms_lab.data_plane.pg_messages import AUTHENTICATED, READY, message
 from chaosaws_kms_lab.data_plane.proxy_borrowed import Borrowed, NotNow, Rejected
-from chaosaws_kms_lab.data_plane.proxy_client import Cancel, Client, Told
+from chaosaws_kms_lab.data_plane.proxy_client import Client, Told
 from chaosaws_kms_lab.data_plane.proxy_requests import Requests
 from chaosaws_kms_lab.data_plane.sessions import CHUNK
 
@@ -52,8 +52,6 @@ class Session:
     def __init__(self, proxy: RdsProxy, end: socket.socket) -> None:
         self.client = Client(end, proxy.context)
         self.borrowed: Borrowed | None = None
-        self.key = secrets.token_bytes(8)
-        """By which the client may cancel a statement."""
         self._proxy = proxy
         self._requests = Requests()
         self._from_database: asyncio.Task[None] | None = None
@@ -67,14 +65,13 @@ class Session:
                 await self.client.show_password(self._password())
             await self._borrow()
             assert self.borrowed is not None
-            key = message(b"K", self.key)
+            # Nothing is cancelled by it, but clients may expect one.
+            key = message(b"K", secrets.token_bytes(8))
             await self.client.write(AUTHENTICATED + self.borrowed.greeting + key + READY)
             self._from_client = _loop().create_task(self._up())
             await self._from_client
         except Told as why:
             await self._tell(why)
-        except Cancel as asked:
-            await self._proxy.cancel(asked.key)
         except (OSError, EOFError, ValueError) as end:  # a TimeoutError is an OSError
             logger.debug("a session of a proxy ended: %r", end)
 

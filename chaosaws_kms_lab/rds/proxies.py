@@ -208,7 +208,7 @@ def _read_secrets(rds: Rds, proxy: DBProxy) -> None:
             logins[str(said["username"])] = str(said["password"])
         except AwsError as why:
             proxy.refused = f"{why.code}: {why.message}"
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, RecursionError, TypeError, ValueError):
             proxy.refused = f"The secret {arn} has no username and password."
     proxy.logins = logins
 

@@ -30,9 +30,14 @@ from tests.support.usual_policies import calls, policy
 
 ELSEWHERE = {"rds-db:connect"}
 """The lab's database asks no IAM."""
+SECRETS = {("secretsmanager", "ListSecrets")}
+"""Of a proxy they are asked for, whatever CHAOS_DEPENDENTS is."""
 LATER = {"scheduler:ListSchedules"}
 """It takes no part in a run, but in restore."""
-WARNING = {"secretsmanager:DescribeSecret", "sns:Publish"}
+WARNING = {
+    "rds:DescribeDBProxies", "rds:DescribeDBProxyTargets", "rds:DescribePendingMaintenanceActions",
+    "secretsmanager:DescribeSecret", "sns:Publish",
+}  # fmt: skip
 """Without it a run goes on, and says what it does not know."""
 MOTOS = {"iam:GetRole", "secretsmanager:GetSecretValue"}
 """Of what moto answers the lab does not know which resource it is about."""
@@ -83,7 +88,7 @@ PROBES = {
 
 @pytest.mark.soak
 def test_a_run_needs_what_its_policy_allows_and_uses_all_of_it(aws):
-    lab_as_aws = aws(iam=True, **PATIENT)
+    lab_as_aws = aws(iam=True, proxy=True, **PATIENT)
     runner = somebody(lab_as_aws, Caller.RUN)
     fit = lab_as_aws.chaos.kms("doctor", **runner.env)
     assert fit.status == 0, fit.output
@@ -95,7 +100,7 @@ def test_a_run_needs_what_its_policy_allows_and_uses_all_of_it(aws):
     assert restored.output.startswith("Nothing to put back: ")
     assert schedules(lab_as_aws) == []
     of_an_instance = {("rds", "StartDBInstance")}
-    assert lab_as_aws.called(runner.access_key) == table(Caller.RUN) - of_an_instance
+    assert lab_as_aws.called(runner.access_key) == (table(Caller.RUN) | SECRETS) - of_an_instance
 
 
 @pytest.mark.soak
@@ -139,7 +144,7 @@ def test_a_tag_that_is_taken_away_in_the_hold_does_not_keep_the_key_away(aws):
 
 
 def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path):
-    lab_as_aws = aws(iam=True, servers=False)
+    lab_as_aws = aws(iam=True, servers=False, proxy=True)
     looker = somebody(lab_as_aws, Caller.PROBE)
     env = {name: value for name, value in looker.env.items() if name.startswith("AWS_")}
     seen = lab_as_aws.chaos.kms("doctor", **env)
@@ -163,7 +168,7 @@ def test_who_only_looks_sees_everything_and_can_take_nothing_away(aws, tmp_path)
     assert {each["status"] for each in journal["run"]} == {"succeeded"}, ran.output
     assert journal["run"][-1]["output"]["meaning"] == "recoverable"
     audit = {("cloudtrail", "LookupEvents")}
-    assert lab_as_aws.called(looker.access_key) == table(Caller.PROBE) | audit
+    assert lab_as_aws.called(looker.access_key) == table(Caller.PROBE) | SECRETS | audit
     kms = looker.client(lab_as_aws.lab, "kms")
     for call in (kms.enable_key, kms.disable_key):
         with pytest.raises(kms.exceptions.ClientError, match="AccessDenied"):

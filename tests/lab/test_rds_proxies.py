@@ -135,7 +135,9 @@ def test_without_the_key_of_its_secret_nobody_may_log_in(there):
     assert [each.logins for each in there.endpoints.values()] == [LOGINS]
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[1]", '{"username": "app"}', '"x"', "null"])
+@pytest.mark.parametrize(
+    "content", ["no JSON", "[1]", "[" * 20_000, '{"username": "app"}', '"x"', "null"]
+)
 @shows("rds:DescribeDBProxyTargets")
 def test_a_secret_without_a_login_lets_nobody_in(there, content):
     new_proxy(there.lab, new_secret(there.lab, None, content))

@@ -224,11 +224,25 @@ def test_anything_else_does_not(statement, how):
 
 
 def test_what_is_too_long_to_be_remembered_pins_it(monkeypatch):
+    assert not asked(query(b"x" * 16384), parse(b"x" * 16384, b"one")).pinned
+    assert asked(query(b"x" * 16385)).pinned
+    assert asked(parse(b"x" * 16385)).pinned
     assert asked(query(b"x" * messages.KEPT)).pinned
     assert asked(parse(b"x" * messages.KEPT, b"one")).pinned
     monkeypatch.setattr("chaosaws_kms_lab.data_plane.proxy_requests.MOST", 100)
     assert not asked(parse(b"x" * 50, b"one")).pinned
     assert asked(parse(b"x" * 50, b"one"), parse(b"x" * 50, b"two")).pinned
+
+
+def test_what_is_remembered_of_a_session_is_bounded(monkeypatch):
+    monkeypatch.setattr("chaosaws_kms_lab.data_plane.proxy_requests.MOST", 100)
+    its = asked(parse(b"x" * 50, b"one"), parse(b"x" * 50, b"one"), message(b"C", b"Sone\0"))
+    its.asked(parse(b"x" * 50, b"two"))
+    assert not its.pinned
+    for number in range(100):
+        its.asked(parse(b"x" * 50, b"s%d" % number))
+    assert its.pinned
+    assert its.begin_again() == []
 
 
 def test_who_says_goodbye_leaves():

@@ -40,6 +40,13 @@ def health(lab):
     return [each.get("Reason", each["State"]) for each in its]
 
 
+def writer(rds):
+    """The writer of the cluster, once that is available."""
+    (its,) = rds.describe_db_clusters(DBClusterIdentifier="orders")["DBClusters"]
+    members = [each for each in its["DBClusterMembers"] if each["IsClusterWriter"]]
+    return its["Status"] == "available" and members[0]["DBInstanceIdentifier"]
+
+
 def listens(address, port):
     try:
         socket.create_connection((address, port), 30).close()
@@ -65,9 +72,12 @@ def test_an_idle_client_lives_through_the_loss_of_the_key_a_failover_and_a_secre
     until(lambda: health(lab) == ["AVAILABLE", "AVAILABLE"])
     assert ask(idle) == 4
     process = ask(idle, "SELECT pg_postmaster_start_time()")
+    before = writer(rds)
     rds.failover_db_cluster(DBClusterIdentifier="orders")
-    until(lambda: ask(idle, "SELECT pg_postmaster_start_time()") != process)
+    # It asks nothing before that is over: a statement that is under way would be cancelled.
+    until(lambda: writer(rds) not in (False, before))
     until(lambda: health(lab) == ["AVAILABLE", "AVAILABLE"])
+    assert ask(idle, "SELECT pg_postmaster_start_time()") != process
     secret = kms.describe_key(KeyId="alias/orders-proxy")["KeyMetadata"]["KeyId"]
     kms.disable_key(KeyId=secret)
     until(lambda: health(lab) == ["AUTH_FAILURE", "AUTH_FAILURE"])
@@ -148,5 +158,22 @@ def test_on_aws_it_is_the_same_and_the_doctor_names_what_there_is(tmp_path, name
         assert (ran.summary["proxy"] is not None) is (name == "kms-proxy")
         (spell,) = ran.summary["maintenance"]["spells"]
         assert spell["status"] == "maintenance"
+    finally:
+        there.lab.stop()
+
+
+@pytest.mark.timeout(280)
+def test_a_run_whose_proxy_is_deleted_gives_up_and_puts_the_key_back(tmp_path):
+    there = LabAsAws.start(tmp_path, proxy=True, CHAOS_STATUS_POLL_EVERY="0.5")
+    try:
+        port = conninfo_to_dict(there.database)["port"]
+        env = {"CHAOS_LAB_PROXY": "", "CHAOS_DATABASE": f"port={port}"}
+        running = there.chaos.start_run(experiment("kms-proxy"), **env)
+        until(lambda: there.key_state() == "Disabled")
+        there.client("rds").delete_db_proxy(**FRONT)
+        ran = running.wait(200)
+        assert ran.status == 1
+        assert "action wait-until-the-proxy-loses-the-writer: rds:DescribeDBProxyT" in ran.output
+        assert (there.key_state(), there.cluster_status()) == ("Enabled", "available")
     finally:
         there.lab.stop()

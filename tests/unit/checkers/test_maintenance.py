@@ -68,8 +68,19 @@ def test_each_time_counts_once_whatever_was_seen_in_between():
 
 
 def test_what_came_after_the_recovery_or_before_the_key_is_not_of_it():
-    found = checked(status(100, "maintenance"), *SEEN[:1], RECOVERED, status(260, "maintenance"))
+    found = checked(
+        status(100, "maintenance"), status(140, "lost"), *SEEN[:1], RECOVERED,
+        status(260, "maintenance"),
+    )  # fmt: skip
     assert found.figures["maintenance"] == {"spells": [], WITHOUT: 5.0}
+
+
+def test_maintenance_in_which_the_key_comes_back_counts_from_then_on():
+    found = checked(status(149, "maintenance", within=9.0), status(200, "starting"), RECOVERED)
+    assert found.figures["maintenance"] == {
+        "spells": [{"status": "maintenance", "seconds": 2.5, "error_bound_seconds": 0.2}],
+        WITHOUT: 2.5,
+    }
 
 
 def test_a_cluster_that_never_came_back_has_no_time_without_it():

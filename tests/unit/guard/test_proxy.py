@@ -93,7 +93,7 @@ def test_the_load_goes_through_the_one_that_is_named_or_the_only_one(there):
     new_proxy(there.lab, secret, "p-carts", cluster="carts")
     assert refusal(there, "auto").startswith("CHAOS_PROXY is auto, and no RDS Proxy stands before ")
     new_proxy(there.lab, secret)
-    for name in ("front", "auto"):
+    for name in ("front", "Front", "auto"):
         assert chosen(there, name).name == "front"
         said = found(there, name)
         assert said[-1] == ("ok", "the load goes through front, at 127.0.2.2")
@@ -132,6 +132,22 @@ def test_one_that_is_not_available_is_refused(there):
     assert refusal(there, "front") == (
         "the RDS Proxy front is creating, not available: wait until it is"
     )
+
+
+class Vanishing(InProcessAws):
+    """Somebody deletes a proxy when all have been listed."""
+
+    def pages(self, service, operation, params, member):
+        if params == {"DBProxyName": "theirs"}:
+            self._lab.client("rds").delete_db_proxy(**params)
+        return super().pages(service, operation, params, member)
+
+
+def test_one_of_others_that_is_deleted_meanwhile_keeps_nobody_from_a_run(there, tmp_path):
+    new_proxy(there.lab, new_secret(there.lab, None), "theirs", cluster="carts")
+    new_proxy(there.lab, new_secret(there.lab, None))
+    there.aws = Vanishing(there.lab, tmp_path)
+    assert [state for state, _ in found(there, "front")] == ["ok", "ok"]
 
 
 class Denied(InProcessAws):
