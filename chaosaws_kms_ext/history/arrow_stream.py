@@ -49,7 +49,7 @@ VERSION = 4
 """Of the format: V5, since Arrow 1.0."""
 
 LONGEST = 1 << 30
-"""Bytes: no body of a message is longer."""
+"""Bytes: no part of a message is longer."""
 LONGEST_DESCRIPTION = (1 << 16) - 1
 """The same of its description, which has about 1,500."""
 BEGIN = re.compile(re.escape(CONTINUATION) + rb"(?=..\0\0)", re.DOTALL)
@@ -115,7 +115,7 @@ def read_message(file: BinaryIO) -> Message | None:
 
 def _part(file: BinaryIO, size: int) -> bytes:
     if not 0 <= size <= LONGEST:
-        raise ValueError(f"the body of a message has {size} bytes")
+        raise ValueError(f"a part of a message has {size} bytes")
     found = file.read(size)
     if len(found) < size:
         raise ValueError("it is cut off")
