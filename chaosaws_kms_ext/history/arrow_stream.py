@@ -7,6 +7,7 @@ cannot write names, and pyarrow takes 180 MB. The types of columns are those of 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, NamedTuple
@@ -30,8 +31,8 @@ __all__ = [
     "Encoder",
     "Message",
     "description_of",
-    "is_batch",
     "length_in",
+    "next_batch",
     "read_message",
 ]
 
@@ -49,6 +50,10 @@ VERSION = 4
 
 LONGEST = 1 << 30
 """Bytes: no part of a message is longer."""
+LONGEST_DESCRIPTION = (1 << 16) - 1
+"""The same of its description, which has about 1,500."""
+BEGIN = re.compile(re.escape(CONTINUATION) + rb"(?=..\0\0)", re.DOTALL)
+"""Where a message may begin, by the length of its description."""
 
 
 class Message(NamedTuple):
@@ -84,7 +89,10 @@ def length_in(start: bytes) -> int:
         raise ValueError("it is cut off")
     if not start.startswith(CONTINUATION):
         raise ValueError("no message begins there")
-    return int.from_bytes(start[4:8], "little")
+    length = int.from_bytes(start[4:8], "little")
+    if length > LONGEST_DESCRIPTION:
+        raise ValueError(f"a description has {length} bytes")
+    return length
 
 
 def description_of(content: bytes) -> tuple[Table, int]:
@@ -114,8 +122,13 @@ def _part(file: BinaryIO, size: int) -> bytes:
     return found
 
 
-def is_batch(content: bytes, at: int) -> bool:
-    """Whether a whole batch begins at this place."""
+def next_batch(content: bytes, after: int) -> int | None:
+    """Where the next whole batch begins, if one does."""
+    places = (found.start() for found in BEGIN.finditer(content, after))
+    return next((place for place in places if _is_batch(content, place)), None)
+
+
+def _is_batch(content: bytes, at: int) -> bool:
     begin = at + len(END)
     try:
         end = begin + length_in(content[at:begin])

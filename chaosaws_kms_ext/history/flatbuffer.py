@@ -17,6 +17,10 @@ __all__ = ["Integers", "New", "Number", "Table", "encoded", "root_of"]
 _SIGNED, _UNSIGNED, _ENTRY = struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<H")
 """An offset to the fields of a table, any other offset or length, and where a field is."""
 
+MOST = 256
+"""Tables of a vector, or its elements of integers: many offsets can point to the same bytes, and
+what they point to is copied for each."""
+
 
 class Table:
     """A table in a buffer. Its fields go by number, from 0 on, as they stand in Arrow's .fbs
@@ -59,13 +63,13 @@ class Table:
 
     def tables(self, field: int) -> list[Table]:
         """A vector of tables; raises ValueError."""
-        begin, length = self._vector(field, 4)
+        begin, length = self._vector(field, 4, MOST)
         places = range(begin, begin + 4 * length, 4)
         return [Table(self._data, _target(self._data, place)) for place in places]
 
     def integers(self, field: int, per_element: int) -> tuple[int, ...]:
         """A vector of so many int64 per element, all in one row; raises ValueError."""
-        begin, length = self._vector(field, 8 * per_element)
+        begin, length = self._vector(field, 8 * per_element, MOST)
         return struct.unpack_from(f"<{length * per_element}q", self._data, begin)
 
     def _place(self, field: int) -> int:
@@ -76,7 +80,7 @@ class Table:
         offset: int = _ENTRY.unpack_from(self._data, self._fields + entry)[0]
         return self._at + offset if offset else 0
 
-    def _vector(self, field: int, width: int) -> tuple[int, int]:
+    def _vector(self, field: int, width: int, most: int | None = None) -> tuple[int, int]:
         """Where its elements of so many bytes begin, and how many there are; raises ValueError."""
         try:
             at = self._place(field)
@@ -88,6 +92,8 @@ class Table:
             raise ValueError(OUTSIDE) from None
         if begin + 4 + length * width > len(self._data):
             raise ValueError(OUTSIDE)
+        if most is not None and length > most:
+            raise ValueError(f"a description has a list of {length}, and {most} at most")
         return begin + 4, length
 
 

@@ -29,20 +29,26 @@ COLUMNS = (
 """Rows of both tables: `register` says of which."""
 
 
+AT_ONCE = 1 << 20
+"""Rows of a batch: all of them in one could be more than a message may have."""
+
+
 def rows_as_bytes(found: ReadBack) -> bytes:
     """What stands in the file."""
     encoder = Encoder(Schema(COLUMNS))
-    written = encoder.head()
+    written = [encoder.head()]
     for register, its in ((False, found.rows), (True, found.registers)):
-        columns = {
-            "register": Numbers(np.full(len(its), register)),
-            "writer": Numbers(its.rows.writer),
-            "sequence": Numbers(its.rows.sequence),
-            "payload": Numbers(its.payload),
-        }
-        written += encoder.batch(Batch(len(its), columns))
-    written += END
-    return written + closing_line(zlib.crc32(written))
+        for first in range(0, len(its), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            columns = {
+                "register": Numbers(np.full(len(its.payload[some]), register)),
+                "writer": Numbers(its.rows.writer[some]),
+                "sequence": Numbers(its.rows.sequence[some]),
+                "payload": Numbers(its.payload[some]),
+            }
+            written.append(encoder.batch(Batch(len(its.payload[some]), columns)))
+    content = b"".join([*written, END])
+    return content + closing_line(zlib.crc32(content))
 
 
 def read_rows(path: Path) -> ReadBack:

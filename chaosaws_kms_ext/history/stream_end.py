@@ -17,8 +17,8 @@ from chaosaws_kms_ext.history.arrow_stream import (
     CONTINUATION,
     END,
     description_of,
-    is_batch,
     length_in,
+    next_batch,
 )
 
 __all__ = [
@@ -107,7 +107,7 @@ def check_end(path: Path, at: int, problem: object) -> None:
             problem = "what follows its end is not the checksum of its bytes"
         elif not closed and size - at < MOST and _is_torn(rest):
             return
-    found = _next_batch(rest, 1)
+    found = next_batch(rest, 1)
     if found is not None:
         lost = f"{found} bytes"
     else:
@@ -147,14 +147,4 @@ def _is_torn(rest: bytes) -> bool:
             end += description_of(rest[len(END) : end])[1]
     except ValueError:
         return False
-    return len(rest) < end <= MOST and _next_batch(rest, 1) is None
-
-
-def _next_batch(data: bytes, after: int) -> int | None:
-    """Where the next whole batch begins."""
-    place = data.find(CONTINUATION, after)
-    while place >= 0:
-        if is_batch(data, place):
-            return place
-        place = data.find(CONTINUATION, place + 1)
-    return None
+    return len(rest) < end <= MOST and next_batch(rest, 1) is None

@@ -78,7 +78,7 @@ class _To(RawIOBase):
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
 
     def writable(self) -> bool:
         """It is."""
@@ -89,7 +89,7 @@ class _To(RawIOBase):
         if self.problem is None:
             try:
                 self._file.write(data)
-            except Exception as problem:
+            except BaseException as problem:  # also Ctrl-C
                 self.problem = problem
         return len(data)
 
@@ -103,7 +103,7 @@ class _Stream(RawIOBase):
         self._left = memoryview(b"")
         self.rows = 0
         """How many were read."""
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
         """Why it ended early."""
 
     def readable(self) -> bool:
@@ -117,7 +117,7 @@ class _Stream(RawIOBase):
                 self._left = memoryview(next(self._messages))
             except StopIteration:
                 return b""
-            except Exception as problem:
+            except BaseException as problem:
                 self.problem = problem
                 return b""
         end = size if size >= 0 else len(self._left)

@@ -8,7 +8,9 @@ often than the load asks:
 * after an attempt that failed at once (refused, or the server is starting up);
 * when the port, at which nobody had listened, or which did not answer, accepts a connection;
 
-and a few attempts wait as long as it takes: a server that was frozen serves those first.
+and a few attempts wait as long as it takes: a server that was frozen serves those first. While many
+hang beside those that the users wait for, since a database comes and goes, one begins every
+`spacing` seconds too.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from gevent.queue import Queue
 
 from chaosaws_kms_ext.loadgen.engines.base import Cause, Connection, Engine
 
-__all__ = ["FIRST_ASKS", "Connector"]
+__all__ = ["FIRST_ASKS", "MANY", "Connector"]
 
+MANY = 50
+"""Attempts in flight, beside one for each user that waits: more than one outage leaves."""
 PATIENT = 2
 """Attempts that wait as long as it takes."""
 PATIENCE = 86400.0
@@ -60,8 +64,9 @@ class Connector:
         """How often the database came back; attempts in flight that began since then."""
         self._others_from = 0.0
         """When everybody may connect, time.monotonic()."""
+        self._in_flight: set[gevent.Greenlet] = set()
         self._patient: set[gevent.Greenlet] = set()
-        self._succeeded = 0.0
+        self._last_began = self._succeeded = 0.0
         """When an attempt last did, time.monotonic()."""
         self._failing = self._accepts = False
         self._asked, self._news = Event(), Event()
@@ -85,6 +90,8 @@ class Connector:
         """A greenlet's work: makes attempts while somebody waits."""
         while True:
             self._asked.clear()
+            if len(self._in_flight) >= self._waiting + MANY:
+                gevent.sleep(max(self._last_began + self._spacing - time.monotonic(), 0))
             if self._waiting and self._failing:
                 self._begin()
                 self._wait_for_news()
@@ -112,12 +119,15 @@ class Connector:
         gevent.sleep(max(began + self._shortest - time.monotonic(), 0))
 
     def _begin(self) -> None:
+        self._last_began = time.monotonic()
         patient = self._failing and len(self._patient) < PATIENT
         period = -1 if self._failing else self._period
         self._begun += period == self._period
         attempt = gevent.spawn(self._attempt, patient, period)
-        if patient:
-            self._patient.add(attempt)
+        # As a link: one that is killed before it runs has no end of its own.
+        for its in (self._in_flight, self._patient) if patient else (self._in_flight,):
+            its.add(attempt)
+            attempt.rawlink(its.discard)
 
     def _attempt(self, patient: bool, period: int) -> None:
         began = time.monotonic()
@@ -145,6 +155,5 @@ class Connector:
             # They may wait for a host that is gone.
             gevent.killall(self._patient - {gevent.getcurrent()}, block=False)
         finally:
-            self._patient.discard(gevent.getcurrent())
             self._begun -= period == self._period
             self._asked.set()

@@ -102,10 +102,17 @@ class Master:
     def _file(self, number: int) -> Any:
         name = f"{PREFIX}{self._config.name}-w{number}{SUFFIX}"
         file = open_private(Path(self._config.folder) / name, "wb")
+        failed: list[OSError] = []
 
         def keep(data: bytes) -> None:
-            file.write(data)
-            file.flush()
+            if failed:
+                raise failed[0]  # the worker sends it again: nothing may follow a part of it
+            try:
+                file.write(data)
+                file.flush()
+            except OSError as problem:
+                failed.append(problem)
+                raise
 
         return keep
 

@@ -18,7 +18,7 @@ from chaosaws_kms_ext.history.arrow_stream import (
     END,
     Decoder,
     Encoder,
-    is_batch,
+    next_batch,
     read_message,
 )
 
@@ -192,8 +192,20 @@ def test_batches_are_found_among_other_bytes():
     begins = [0, *(end for end, _ in found)]
     batches = {begin for begin, (_, kind) in zip(begins, found, strict=False) if kind == 3}
     assert len(batches) == 2
-    assert {place for place in range(len(WHOLE)) if is_batch(WHOLE, place)} == batches
-    assert not is_batch(WHOLE[:-9], max(batches))
+    found = [next_batch(WHOLE, place) for place in range(len(WHOLE))]
+    assert found == [
+        min((begin for begin in batches if begin >= place), default=None)
+        for place in range(len(WHOLE))
+    ]
+    assert next_batch(WHOLE[: len(WHOLE) - len(END) - 1], max(batches)) is None
+
+
+def test_a_description_is_not_read_that_points_to_the_same_bytes_again_and_again():
+    pairs = {b"%d" % number: bytes(8) for number in range(300)}
+    with pytest.raises(ValueError, match="a list of 300"):
+        decoded(Encoder(Schema(FIELDS, pairs)).head())
+    with pytest.raises(ValueError, match="a description has"):
+        decoded(Encoder(Schema(FIELDS, {b"load": bytes(1 << 16)})).head())
 
 
 def test_names_that_change_come_again_which_others_read_and_this_refuses():

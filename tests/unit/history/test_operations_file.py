@@ -12,7 +12,12 @@ import pytest
 
 from chaosaws_kms_ext.history import Operation
 from chaosaws_kms_ext.history.columns import OUTCOMES
-from chaosaws_kms_ext.history.operations_file import GrowingFile, HistoryDamaged, operations
+from chaosaws_kms_ext.history.operations_file import (
+    GrowingFile,
+    HistoryDamaged,
+    operations,
+    read_batches,
+)
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.history.records import KINDS
 from chaosaws_kms_ext.history.writer import OperationWriter
@@ -150,6 +155,19 @@ def test_a_kind_that_is_not_known_is_an_error(tmp_path):
     path.write_bytes(content + b"crc32 %08x\n" % zlib.crc32(content))
     with pytest.raises(HistoryDamaged, match="of tomorrow"):
         read_history(tmp_path)
+
+
+def test_a_name_that_is_damaged_is_found_by_whoever_hands_it_on(tmp_path):
+    """The checksum of a batch is of the numbers of the names."""
+    writer = OperationWriter(tmp_path, "main", 200.0)
+    writer.write([each[1:] for each in WRITTEN])
+    (path,) = tmp_path.glob("*.arrows")
+    content = path.read_bytes()
+    for name in (b"unsent", b"attempt"):
+        path.write_bytes(content.replace(name, name[:-1] + b"_", 1))
+        _, batches = read_batches(path)
+        with pytest.raises(HistoryDamaged, match="is not known"):
+            list(batches)
 
 
 def test_a_history_is_read_without_a_library_for_arrow(tmp_path):

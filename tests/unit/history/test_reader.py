@@ -14,7 +14,9 @@ from chaosaws_kms_ext.history import (
     Operation,
     Outcome,
     WrittenRow,
+    arrow_stream,
     operations_file,
+    rows_file,
 )
 from chaosaws_kms_ext.history.columns import OUTCOMES, Attempts, ReadBack, Recorded
 from chaosaws_kms_ext.history.operations_file import Header, HistoryDamaged
@@ -192,6 +194,15 @@ def test_rows_that_were_not_read_back_are_not_no_rows(tmp_path):
     found = read_history(tmp_path).rows["main"]
     assert as_tuples(found.rows) == [(1, 2**40, -5), (3, 4, 2**62)]
     assert as_tuples(found.registers) == [(2, 7, 9)]
+
+
+def test_more_rows_than_a_message_may_have_are_in_several(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrow_stream, "LONGEST", 500)
+    monkeypatch.setattr(rows_file, "AT_ONCE", 16)
+    rows = [(1, number, -number) for number in range(50)]
+    write_rows(tmp_path, "main", ReadBack.of(rows, rows[:5]))
+    found = read_history(tmp_path).rows["main"]
+    assert (as_tuples(found.rows), as_tuples(found.registers)) == (rows, rows[:5])
 
 
 def as_tuples(stored):

@@ -117,6 +117,27 @@ def test_a_file_that_takes_no_more_ends_it_with_its_own_error(write, room, capfd
     assert capfd.readouterr() == ("", "")
 
 
+class Interrupted(io.BytesIO):
+    """Somebody presses Ctrl-C while it is written to."""
+
+    def write(self, data):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_csv])
+def test_an_interruption_is_none_of_its_own_errors(write, capfd):
+    with pytest.raises(KeyboardInterrupt):
+        write(Interrupted(), SCHEMA, iter([a_batch("main")]))
+
+    def batches():
+        yield a_batch("main")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(io.BytesIO(), SCHEMA, batches())
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("write", [write_parquet, write_csv])
 @pytest.mark.parametrize("problem", [OSError("gone"), ValueError("damaged"), KeyError("x")])
 def test_what_the_batches_raise_comes_out_as_it_is(write, problem):

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from chaosaws_kms_ext.history import Outcome
-from chaosaws_kms_ext.loadgen.client.connector import FIRST_ASKS, Connector
+from chaosaws_kms_ext.loadgen.client.connector import FIRST_ASKS, MANY, Connector
 from chaosaws_kms_ext.loadgen.engines import named
 from chaosaws_kms_ext.loadgen.engines.postgresql_connection import DeadlinePassed
 from tests.support.forwarder import Forwarder
@@ -105,6 +105,49 @@ def test_attempts_that_hang_since_it_was_back_before_keep_nobody_from_connecting
     gevent.joinall(waiting, timeout=60)
     work.kill()
     assert all(isinstance(each, Link) for each in [first, *(each.value for each in waiting)])
+
+
+def test_a_database_that_comes_and_goes_is_not_stormed():
+    """Every other attempt hangs, the others lead to sessions that break soon."""
+    begun = hanging = 0
+
+    def connect(until):
+        nonlocal begun, hanging
+        begun += 1
+        if begun % 2:
+            return Link()
+        hanging += 1
+        return gevent.sleep(3600)
+
+    spacing, users = 0.1, 16
+    connector = Connector(named("postgresql"), connect, spacing, shortest=0.001)
+    served = set()
+
+    def use(number):
+        while True:
+            connector.get()
+            served.add(number)
+            gevent.sleep(FIRST_ASKS * 1.1)
+            connector.suspect()
+
+    began = time.monotonic()
+    works = [gevent.spawn(connector.work), *(gevent.spawn(use, number) for number in range(users))]
+    gevent.sleep(2)
+    with gevent.Timeout(60):
+        while len(served) < users:
+            gevent.sleep(0.01)
+    gevent.killall([*works, *connector._in_flight])
+    assert hanging <= users + MANY + 1 + (time.monotonic() - began) / spacing
+
+
+def test_an_attempt_that_is_ended_before_it_runs_leaves_nothing():
+    connector = Connector(named("postgresql"), lambda until: Link(), spacing=1.0)
+    connector.suspect()
+    connector._begin()
+    assert len(connector._patient) == 1
+    gevent.killall(connector._patient)
+    gevent.sleep(0)
+    assert (connector._patient, connector._in_flight) == (set(), set())
 
 
 def test_the_first_connection_can_ask_before_the_others_begin():

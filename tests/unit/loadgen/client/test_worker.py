@@ -92,3 +92,29 @@ def test_the_workers_of_a_load_that_is_killed_end_within_seconds(started, tmp_pa
     parent.wait()
     until(lambda: all(each.poll() is not None for each in workers))
     assert "the load has ended" in (tmp_path / "worker-0").read_text()
+
+
+FULL = """
+import resource, sys
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+from chaosaws_kms_ext.loadgen.client.master import Master
+config = SimpleNamespace(folder=sys.argv[1], name="main")
+keep = Master(config, MagicMock())._file(0)
+keep(b"first")
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for room in (8, most):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    try:
+        keep(b"second")
+    except OSError as problem:
+        print(problem.strerror)
+"""
+
+
+def test_nothing_follows_a_chunk_of_which_the_disk_took_a_part(tmp_path):
+    """Its worker sends it again; what was not written of it yet may still come."""
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout.splitlines() == ["File too large"] * 2
+    assert b"firstsecond".startswith((tmp_path / "operations-main-w0.arrows").read_bytes())
