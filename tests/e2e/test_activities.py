@@ -32,13 +32,14 @@ EVERYTHING = {
     "lose_secondary_key", "pending_maintenance", "proxy_reaches_writer", "proxy_targets",
     "put_key_policy", "read_back_from", "restore_cluster", "restore_is_refused",
     "restore_key_policy", "restore_latest", "restore_latest_is_refused", "rotate_key",
-    "rotation_is_listed", "rotation_status", "rows_equal", "rows_unchanged", "run_on", "schedule_key_deletion", "sealed",
-    "secondary_told", "secondary_works", "seconds_until_deletion", "snapshot_encryption",
-    "start_cluster", "start_load", "stays_terminal", "stop_load", "table_checksum", "undo_faults",
-    "wait_for_recovery", "wait_until_dependents_are_back", "wait_until_dependents_fail",
-    "wait_until_inaccessible", "wait_until_key_is_back", "wait_until_key_is_taken",
-    "wait_until_proxy_loses_writer", "wait_until_proxy_reaches_writer", "wait_until_recovered", "wait_until_terminal", "wait_until_writer", "watch_secondary_loss",
-    "who_took_the_key",
+    "rotation_is_listed", "rotation_status", "rows_equal", "rows_unchanged", "run_on",
+    "schedule_key_deletion", "sealed", "secondary_told", "secondary_works",
+    "seconds_until_deletion", "snapshot_encryption", "start_cluster", "start_load",
+    "stays_terminal", "stop_load", "table_checksum", "undo_faults", "wait_for_recovery",
+    "wait_until_dependents_are_back", "wait_until_dependents_fail", "wait_until_inaccessible",
+    "wait_until_key_is_back", "wait_until_key_is_taken", "wait_until_proxy_loses_writer",
+    "wait_until_proxy_reaches_writer", "wait_until_recovered", "wait_until_terminal",
+    "wait_until_writer", "watch_secondary_loss", "who_took_the_key",
 }  # fmt: skip
 
 
