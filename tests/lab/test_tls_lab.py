@@ -73,7 +73,7 @@ def test_outages_of_other_shapes_are_behind_tls_too(rds, kms, lab, ask):
     # Both sessions stay open: the lab may not see one that ends at once.
     with connect(cluster) as works, contextlib.ExitStack() as stack:
         with contextlib.suppress(psycopg.errors.ConnectionTimeout):
-            hangs = stack.enter_context(connect(cluster))
+            hangs = stack.enter_context(contextlib.closing(connect(cluster)))
             until(lambda: not answers(hangs))
         assert works.execute("SELECT 1").fetchone() == (1,)
     kms.enable_key(KeyId=cluster["KmsKeyId"])
