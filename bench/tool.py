@@ -37,7 +37,7 @@ class Tool(ABC):
     title: ClassVar[str]
     """As the tables have it."""
     watches: ClassVar[str] = "database"
-    """`database` or `cluster`: what it asks; `nothing`: only its rate is measured."""
+    """`database` or `cluster`: what it asks."""
     settings: ClassVar[str]
     """What it is told, for a person."""
     measures_rate: ClassVar[bool] = False

@@ -47,7 +47,6 @@ class Ours(Tool):
         "on a lab at speed 60)"
     )
     measures_rate = True
-    processes = 1
 
     @classmethod
     def version(cls) -> str:
@@ -61,7 +60,6 @@ class Ours(Tool):
                 database=f"{conninfo} application_name={self.name}",
                 rate=rate,
                 users=clients,
-                workers=self.processes,
                 writes=False,
                 deadline=DEADLINE,
                 folder=history,
@@ -148,14 +146,3 @@ class Ours(Tool):
             f"{length:.3f} s{depth}, {window.failed} arrivals failed "
             f"(begin within {begin * 1000:.0f} ms, end within {end * 1000:.0f} ms)"
         )
-
-
-@register
-class OursTwice(Ours):
-    """The load's processes share the arrivals and the clients."""
-
-    name = "ours-2"
-    title = "this suite, two processes"
-    watches = "nothing"
-    settings = "as this suite, `CHAOS_LOAD_PROCESSES=2`; for the highest rate alone"
-    processes = 2

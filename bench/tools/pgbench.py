@@ -44,7 +44,6 @@ class Pgbench(Tool):
         "skipped"
     )
     measures_rate = True
-    threads = 1
     _ended: float | None = None
     """When it ended by itself."""
 
@@ -65,7 +64,7 @@ class Pgbench(Tool):
         self._program = Program(
             [
                 str(beside_the_server("pgbench")), "--no-vacuum", "--file", str(script),
-                "--protocol", "prepared", "--jobs", str(self.threads), "--client", str(clients),
+                "--protocol", "prepared", "--jobs", "1", "--client", str(clients),
                 "--rate", f"{rate:g}", "--latency-limit", f"{DEADLINE * 1000:.0f}",
                 "--progress", "1", "--progress-timestamp", "--time", f"{self.seconds:.0f}", *log,
                 f"{conninfo} application_name={self.name}",
@@ -119,14 +118,3 @@ class Pgbench(Tool):
         found = filter(None, map(PROGRESS.match, self._program.lines()))
         ends = [(from_utc(float(each[1])), float(each[2])) for each in found]
         return [Interval(end - 1, end, answered) for end, answered in ends]
-
-
-@register
-class PgbenchTwice(Pgbench):
-    """Two threads share the clients."""
-
-    name = "pgbench-2"
-    title = "`pgbench -R`, two threads"
-    watches = "nothing"
-    settings = "as `pgbench -R -P 1`, `-j 2`; for the highest rate alone"
-    threads = 2
