@@ -7,37 +7,22 @@ import time
 from chaosaws_kms_ext.aws import proxies
 from chaosaws_kms_ext.aws.client import Aws
 from chaosaws_kms_ext.history import EventName
-from chaosaws_kms_ext.repeated_looks import HURRY, Recorder, Repeated, since
+from chaosaws_kms_ext.repeated_looks import Recorder, WatcherBeside, since
 from chaosaws_kms_ext.run import Run
 
 __all__ = ["ProxyWatcher", "watch_proxy"]
 
 
-class ProxyWatcher:
+class ProxyWatcher(WatcherBeside):
     """Looks at the proxy's targets; a change of the writer's state is an event `proxy-target`."""
 
     def __init__(self, run: Run, aws: Aws, name: str) -> None:
         self._aws, self._name = aws, name
-        self._record = Recorder(run)
         self._seen: tuple[str, str] | None = None
         self._began = time.monotonic_ns()
-        self._watch = Repeated(
-            self._record,
-            run.settings.status_poll,
-            self._look,
-            EventName.PROXY_TARGET_UNKNOWN,
-            at_once=True,
+        super().__init__(
+            Recorder(run), run.settings.status_poll, self._look, EventName.PROXY_TARGET_UNKNOWN
         )
-
-    def start(self) -> None:
-        """Goes on until its end; a look that fails is recorded, and raises nothing."""
-        self._watch.start()
-
-    def stop(self) -> None:
-        """Ends the thread; safe to call again."""
-        self._watch.end()
-        self._watch.join(HURRY)
-        self._record.close()
 
     def _look(self) -> None:
         """Raises AwsError."""

@@ -12,7 +12,7 @@ from typing import Any
 from chaosaws_kms_ext.history import EventName
 from chaosaws_kms_ext.run import Instant, Run
 
-__all__ = ["HURRY", "Recorder", "Repeated", "since"]
+__all__ = ["HURRY", "Recorder", "Repeated", "WatcherBeside", "since"]
 
 HURRY = 2.0
 """Seconds that the end waits for a look that is not the one at key and cluster."""
@@ -87,6 +87,27 @@ class Repeated:
             self.try_look()
         while not self._end.wait(self._interval):
             self.try_look()
+
+
+class WatcherBeside:
+    """One look that goes on beside the run's own watcher."""
+
+    def __init__(
+        self, record: Recorder, interval: float, look: Callable[[], object], unknown: EventName
+    ) -> None:
+        """As Repeated."""
+        self._record = record
+        self._watch = Repeated(record, interval, look, unknown, at_once=True)
+
+    def start(self) -> None:
+        """Goes on until its end; a look that fails is recorded, and raises nothing."""
+        self._watch.start()
+
+    def stop(self) -> None:
+        """Ends the thread; safe to call again."""
+        self._watch.end()
+        self._watch.join(HURRY)
+        self._record.close()
 
 
 def since(earlier: int, at: int) -> Instant:

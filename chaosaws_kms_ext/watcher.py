@@ -18,7 +18,7 @@ from chaosaws_kms_ext.aws.database import Database
 from chaosaws_kms_ext.aws.event_queue import WAIT, EventQueue
 from chaosaws_kms_ext.aws.kms import Key
 from chaosaws_kms_ext.history import SECOND, EventName, utc
-from chaosaws_kms_ext.repeated_looks import HURRY, Recorder, Repeated, since
+from chaosaws_kms_ext.repeated_looks import HURRY, Recorder, Repeated, WatcherBeside, since
 from chaosaws_kms_ext.run import Instant, Refused, Run
 
 __all__ = ["MISSING", "Look", "OtherWatcher", "Watcher", "watch", "watch_beside"]
@@ -127,26 +127,14 @@ class Watcher:
         self._arns.update((cluster.arn, *(f"{here}:db:{each}" for each in cluster.instances)))
 
 
-class OtherWatcher:
+class OtherWatcher(WatcherBeside):
     """Looks at another cluster of the run, and its key: each change is an event `other-status`."""
 
     def __init__(self, run: Run, aws: Aws, cluster: Database) -> None:
-        self._record = Recorder(run)
+        record = Recorder(run)
         name, unknown = EventName.OTHER_STATUS, EventName.OTHER_STATUS_UNKNOWN
-        status = _Status(self._record, aws, cluster.id, cluster.key, name, of=cluster.id)
-        self._watch = Repeated(
-            self._record, run.settings.status_poll, status.look, unknown, at_once=True
-        )
-
-    def start(self) -> None:
-        """Goes on until its end; a look that fails is recorded, and raises nothing."""
-        self._watch.start()
-
-    def stop(self) -> None:
-        """Ends the thread; safe to call again."""
-        self._watch.end()
-        self._watch.join(HURRY)
-        self._record.close()
+        status = _Status(record, aws, cluster.id, cluster.key, name, of=cluster.id)
+        super().__init__(record, run.settings.status_poll, status.look, unknown)
 
 
 def watch(run: Run, aws: Aws, cluster_id: str, key_arn: str) -> Watcher:

@@ -20,7 +20,6 @@ from tests.support.no_servers import NoServers
 
 REGION = "eu-west-1"
 
-
 ADDRESS = "127.0.0.1:1"
 
 
