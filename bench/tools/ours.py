@@ -14,6 +14,7 @@ from bench.leash import cpu_of
 from bench.tool import DEADLINE, Outage, Sustained, Tool, register
 from chaosaws_kms_ext.checkers.edge_bounds import begin_within, end_within
 from chaosaws_kms_ext.checkers.fault_outage import usual_delay
+from chaosaws_kms_ext.checkers.hung_sessions import times_of
 from chaosaws_kms_ext.checkers.outage_windows import (
     Load as Judged,
 )
@@ -23,7 +24,7 @@ from chaosaws_kms_ext.checkers.outage_windows import (
     find_windows,
 )
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import MAIN, SECOND
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Operation, Outcome
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
@@ -78,9 +79,14 @@ class Ours(Tool):
         return "yes" if self._load.window(0.5).share >= 0.99 else "no: it does not answer again"
 
     def outages(self) -> Sequence[Outage]:
+        found = [(each.begin, each.end) for each in self._windows]
+        found += [
+            (begin, end)
+            for begin, end in map(_edges, self._hung)
+            if not any(a < (end or END_OF_TIME) and begin < (b or END_OF_TIME) for a, b in found)
+        ]
         return [
-            (each.begin / SECOND, None if each.end is None else each.end / SECOND)
-            for each in self._windows
+            (begin / SECOND, None if end is None else end / SECOND) for begin, end in sorted(found)
         ]
 
     def said(self, begin: float, end: float) -> str:
@@ -94,9 +100,18 @@ class Ours(Tool):
         arrivals = self._history.arrivals(MAIN)
         due = (arrivals.due >= begin * SECOND) & (arrivals.due < end * SECOND)
         failed = failed_arrivals(arrivals, self._judged.stalls) & due
-        return (
-            f"no outage, which is 10 arrivals that fail or more: {np.count_nonzero(failed)} of "
-            f"{np.count_nonzero(due)} failed"
+        hung = [
+            f"{len(each)} of {self._load.config.users} open sessions hung for "
+            f"{max(o.done - o.due for o in each) / SECOND:.3f} s"
+            for each in self._hung
+            if each[0].due < end * SECOND and max(o.done for o in each) > begin * SECOND
+        ]
+        return "; ".join(
+            [
+                *hung,
+                "no outage, which is 10 arrivals that fail or more: "
+                f"{np.count_nonzero(failed)} of {np.count_nonzero(due)} failed",
+            ]
         )
 
     def cpu_seconds(self) -> float:
@@ -132,6 +147,10 @@ class Ours(Tool):
     def _windows(self) -> list[Window]:
         return find_windows(self._history.arrivals(MAIN), self._judged)
 
+    @cached_property
+    def _hung(self) -> list[list[Operation]]:
+        return times_of(self._history.witness(MAIN, "hung"))
+
     def _in_words(self, window: Window) -> str:
         depth = "" if window.depth >= 0.99 else f", {window.depth:.0%} not answered"
         if window.end is None:
@@ -146,3 +165,9 @@ class Ours(Tool):
             f"{length:.3f} s{depth}, {window.failed} arrivals failed "
             f"(begin within {begin * 1000:.0f} ms, end within {end * 1000:.0f} ms)"
         )
+
+
+def _edges(hung: Sequence[Operation]) -> tuple[int, int | None]:
+    """Of sessions that hung at the same time: since when, and until when if that is known; ns."""
+    last = max(hung, key=lambda each: each.done)
+    return hung[0].due, None if last.outcome == Outcome.ABORTED else last.done

@@ -327,9 +327,10 @@ class OfLoad(TypedDict):
 
 
 class LoadStarted(OfLoad):
-    """How it was started; on which cluster, under which key, through which RDS Proxy; of a load
-    over the reader endpoint whose registers it reads."""
+    """How it was started, with how many users; on which cluster, under which key, through which
+    RDS Proxy; of a load over the reader endpoint whose registers it reads."""
 
+    users: NotRequired[int]
     proxy: NotRequired[str]
     cluster: NotRequired[str]
     key: NotRequired[str]

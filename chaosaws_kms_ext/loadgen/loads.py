@@ -89,6 +89,7 @@ def start(run: Run, name: str, cluster: Database, database: str, file: str = "")
     run.event(
         EventName.LOAD_STARTED,
         load=name,
+        users=config.users,
         cluster=cluster.id,
         key=cluster.key,
         **_way(run, cluster),
@@ -139,6 +140,7 @@ def start_over_readers(run: Run, database: str) -> Load:
     run.event(
         EventName.LOAD_STARTED,
         load=READER,
+        users=load.config.users,
         reconnect_spacing_seconds=load.config.reconnect_spacing,
         endpoint=READER_ENDPOINT,
         registers_of=MAIN,

@@ -40,6 +40,10 @@ def test_sessions_of_which_half_hang_lose_little_of_the_service(chaos):
     assert ran.summary["availability"] > 0.9
     assert 0 < ran.summary["lost_service_seconds"] < 2
     assert ran.summary["client_saw"]["outage"]["hang"] > 0
+    first, *_ = ran.summary["hung_sessions"]
+    assert 0.3 < first["share"] < 0.7
+    assert first["seconds"] == pytest.approx(900 / FAST, abs=1.5)
+    assert set(first["ended"]) == {"answered"}
 
 
 @pytest.mark.soak

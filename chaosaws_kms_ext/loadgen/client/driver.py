@@ -20,6 +20,7 @@ from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.loadgen.client.connector import Connector
+from chaosaws_kms_ext.loadgen.client.hung_sessions import HungSessions
 from chaosaws_kms_ext.loadgen.client.lag import Lag
 from chaosaws_kms_ext.loadgen.client.load_connection import open_for_load
 from chaosaws_kms_ext.loadgen.client.port import listens_at
@@ -103,11 +104,12 @@ class Driver:
         self.recorder = Recorder(stream, self.stop)
         self.connector = Connector(
             self.engine,
-            self.connect,
+            self._connect_user,
             spacing_for(config.deadline, config.workers),
             max(config.workers / config.rate, SHORTEST),
             listens_at(config.database),
         )
+        self._hung = HungSessions(config.users, self._record_hung)
         self._writers = config.writers_from
         self._wrote: list[int] = []
         self._look_at = 0.0
@@ -183,6 +185,7 @@ class Driver:
         """Writes down what is left; the users have ended."""
         self.stopping()
         gevent.killall(self._works, timeout=1)
+        self._hung.close()
         assert self._stopped_at is not None
         self._give_up(self._tickets.due_by(self._stopped_at))
         self.recorder.close()
@@ -203,6 +206,12 @@ class Driver:
             self.say(problem, failure.code)
             raise
         self.record(due, due.at, Outcome.OK, None, connection.address)
+        return connection
+
+    def _connect_user(self, until: float | None) -> Any:
+        """The same for a user, whose session is followed where it hangs."""
+        connection = self.connect(until)
+        connection.on_hang = self._hung.follow
         return connection
 
     def _connect(self, seconds: float) -> Any:
@@ -238,6 +247,9 @@ class Driver:
         """Records an operation that has ended now."""
         done = time.monotonic_ns()
         self.recorder.add((*what, sent, done, outcome.value, sqlstate, detail, *saw))
+
+    def _record_hung(self, session: int, since: int, outcome: Outcome) -> None:
+        self.record(Due(0, session, "hung", since), since, outcome)
 
     def say(self, problem: Exception, code: str | None = None) -> None:
         """Writes a message of the database to the log, the same message once."""

@@ -126,7 +126,7 @@ class QueryUser(User):
     def _perform(self, connection: Any, what: Due, work: Work, register: int | None) -> None:
         """Does the work, and records it; `register`: whose it reads, if it does."""
         driver = self.driver
-        sent = time.monotonic_ns()
+        connection.sent = sent = time.monotonic_ns()
         connection.until = (what.at + driver.deadline) / SECOND
         raised: BaseException | None = None
         outcome, code, cause = ABORTED

@@ -7,7 +7,7 @@ rest of the load does not know which it is.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -109,6 +109,11 @@ class Connection(Protocol):
     """CLOCK_MONOTONIC, seconds; None: no deadline."""
     number: int
     """Of the load's connections; 0: it is none of them."""
+    sent: int
+    """When the load's newest query was sent, CLOCK_MONOTONIC ns."""
+    on_hang: Callable[[Any], None] | None
+    """Is called with the connection when a query got no answer before `until`, before it is
+    closed."""
 
     @property
     def closed(self) -> bool:
@@ -122,6 +127,9 @@ class Connection(Protocol):
     @property
     def address(self) -> str:
         """The server's, as the connection was made."""
+
+    def fileno(self) -> int:
+        """The descriptor of its socket; raises the engine's errors if it is closed."""
 
     def execute(self, query: Any, params: Any = None) -> Any:
         """Sends a query with its values; returns a cursor, for `fetchone` and `fetchall`."""

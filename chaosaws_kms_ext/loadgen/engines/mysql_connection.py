@@ -14,7 +14,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,10 @@ class MySQLConnection(Connection):
 
     number = 0
     """Of the load's connections; 0: it is none of them."""
+    sent = 0
+    """When the load's newest query was sent, CLOCK_MONOTONIC ns."""
+    on_hang: Callable[[Any], None] | None = None
+    """Is called with the connection when a query got no answer before `until`."""
 
     def __init__(self, database: str, until: float | None = None) -> None:
         """Connects before `until` (CLOCK_MONOTONIC, seconds; None: no deadline).
@@ -70,7 +74,7 @@ class MySQLConnection(Connection):
         host, port = options.get("host", "localhost"), int(options.get("port", PORT))
         mode = options.get("ssl-mode", REQUIRED)
         connected, address = _connected(options.get("hostaddr", host), port, until)
-        self._wire = _DeadlineSocket(connected, address, until, plain=mode == DISABLED)
+        self._wire = _DeadlineSocket(connected, address, until, self._hangs, plain=mode == DISABLED)
         try:
             super().__init__(
                 host=host,
@@ -130,6 +134,10 @@ class MySQLConnection(Connection):
         """The server's."""
         return self._wire.address
 
+    def fileno(self) -> int:
+        """The descriptor of its socket."""
+        return self._wire.fileno()
+
     def execute(self, query: str, params: Any = None) -> Cursor:
         """Sends a query, with its values in the place of each `%s`; returns the cursor."""
         cursor = self.cursor()
@@ -161,6 +169,7 @@ class MySQLConnection(Connection):
 
     def close(self) -> None:
         """Tells the server, if that is possible at once; safe to call again."""
+        self.on_hang = None  # to say goodbye is no query
         if not self._closed:
             self.until = time.monotonic() + SAY_GOODBYE_WITHIN
             super().close()
@@ -173,6 +182,12 @@ class MySQLConnection(Connection):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _hangs(self) -> None:
+        """PyMySQL closes it as soon as a wait fails."""
+        tell, self.on_hang = self.on_hang, None
+        if tell is not None:
+            tell(self)
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
         """The answer to a query, and each one after it where it has several."""
@@ -187,12 +202,23 @@ class _DeadlineSocket:
     """What PyMySQL needs of a socket; each wait ends at `until`, by DeadlinePassed."""
 
     def __init__(
-        self, connected: socket.socket, address: str, until: float | None, plain: bool
+        self,
+        connected: socket.socket,
+        address: str,
+        until: float | None,
+        late: Callable[[], None],
+        plain: bool,
     ) -> None:
-        """`plain`: whether anything but the request for TLS may be sent without it."""
+        """`late` is called when the deadline passes; `plain`: whether anything but the request for
+        TLS may be sent without it."""
         self._socket, self.address = connected, address
         self.until = until
+        self._late = late
         self._plain = plain
+
+    def fileno(self) -> int:
+        """Its descriptor; -1: it is closed."""
+        return self._socket.fileno()
 
     def settimeout(self, seconds: float | None) -> None:
         """PyMySQL's own time-outs are for each read; the deadline is for all."""
@@ -232,6 +258,7 @@ class _DeadlineSocket:
     def _bounded(self) -> Iterator[None]:
         left = None if self.until is None else self.until - time.monotonic()
         if left is not None and left <= 0:
+            self._late()
             raise DeadlinePassed("no answer before the deadline")
         self._socket.settimeout(left)
         try:
@@ -240,6 +267,7 @@ class _DeadlineSocket:
             # gevent's TLS says it as an SSLError.
             late = self.until is not None and time.monotonic() >= self.until
             if late or isinstance(problem, TimeoutError):
+                self._late()
                 raise DeadlinePassed("no answer before the deadline") from None
             raise
 

@@ -7,7 +7,7 @@ server does nothing, and the kernel goes on acknowledging. So the deadline is ke
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
@@ -37,6 +37,10 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """CLOCK_MONOTONIC, seconds; None: no deadline."""
     number = 0
     """Of the load's connections; 0: it is none of them."""
+    sent = 0
+    """When the load's newest query was sent, CLOCK_MONOTONIC ns."""
+    on_hang: Callable[[Any], None] | None = None
+    """Is called with the connection when a query got no answer before `until`."""
 
     def wait(
         self, gen: Generator[Any, Any, Answer], interval: float = INTERVAL, *args: Any, **more: Any
@@ -64,6 +68,8 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     def abandon(self) -> None:
         """Closes it without a word to the server, which does not answer."""
+        if self.on_hang is not None and not self.closed:
+            self.on_hang(self)
         self.pgconn.finish()
 
     def _bounded(self, gen: Generator[Any, Any, Answer]) -> Generator[Any, Any, Answer]:

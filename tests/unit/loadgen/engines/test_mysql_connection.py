@@ -31,13 +31,17 @@ def connection(mariadb):
 
 @needs_mariadb()
 def test_a_query_and_all_after_it_ends_at_the_deadline(connection):
+    hung = []
+    connection.on_hang = lambda its: hung.append((its, its.fileno() >= 0))
     connection.until = time.monotonic() + 0.2
     with pytest.raises(DeadlinePassed):
         connection.execute("SELECT SLEEP(60)")
+    assert hung == [(connection, True)]  # told before it was closed
     assert connection.closed
     with pytest.raises(err.InterfaceError):
         connection.execute("SELECT 1")
     connection.close()
+    assert len(hung) == 1
 
 
 @needs_mariadb()

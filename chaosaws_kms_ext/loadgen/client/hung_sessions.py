@@ -1,0 +1,73 @@
+"""Sessions that hang: their sockets are kept, to see when the server is heard of again.
+
+A user goes on with a new session after its deadline. A client without a deadline would wait for as
+long as its session hangs.
+"""
+
+from __future__ import annotations
+
+import _socket  # gevent's would wait
+import os
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from chaosaws_kms_ext.history import Outcome
+from chaosaws_kms_ext.loadgen.engines.base import Connection
+
+__all__ = ["HungSessions"]
+
+READ = 1
+"""libev's EV_READ."""
+
+
+class HungSessions:
+    """Follows them until the server sends something, or the connection is closed."""
+
+    def __init__(self, most: int, ended: Callable[[int, int, Outcome], None]) -> None:
+        """`most`: sessions that are followed at once.
+
+        `ended` is told the number of a session, since when it had hung (CLOCK_MONOTONIC, ns), and
+        how that ended: OK (the server sent something), LOST (the connection was closed), ABORTED
+        (not followed any more).
+        """
+        self._most, self._ended = most, ended
+        self._followed: dict[int, tuple[Any, int, int]] = {}
+        """Copy of its socket → what looks at that; the session's number; since when it hangs."""
+
+    def follow(self, connection: Connection) -> None:
+        """Follows a session whose query got no answer in time; its connection may be closed."""
+        try:
+            copy = os.dup(connection.fileno()) if len(self._followed) < self._most else None
+        except OSError:  # too many open files
+            copy = None
+        if copy is None:
+            self._ended(connection.number, connection.sent, Outcome.ABORTED)
+            return
+        watcher = gevent.get_hub().loop.io(copy, READ)
+        self._followed[copy] = watcher, connection.number, connection.sent
+        watcher.start(self._heard, copy)
+
+    def close(self) -> None:
+        """Follows none any more."""
+        for copy in list(self._followed):
+            self._end(copy, Outcome.ABORTED)
+
+    def _heard(self, copy: int) -> None:
+        session = _socket.socket(fileno=copy)
+        try:
+            sent = bool(session.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = False
+        finally:
+            session.detach()
+        self._end(copy, Outcome.OK if sent else Outcome.LOST)
+
+    def _end(self, copy: int, outcome: Outcome) -> None:
+        watcher, number, since = self._followed.pop(copy)
+        watcher.close()
+        os.close(copy)
+        self._ended(number, since, outcome)
