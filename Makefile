@@ -11,7 +11,7 @@ export CHAOS_TARGET := lab
 # Python keeps what it compiled: else each of hundreds of processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gameday test soak browser pictures bench deploy-check site release lowest newest wheels sizes lint docs policies clean
+.PHONY: gameday test thorough soak browser pictures bench deploy-check site release lowest newest wheels sizes lint docs policies clean
 
 gameday: $(READY)  ## disable the key of the lab's cluster under load, and measure
 	umask 077; $(BIN)/chaos --no-version-check run --journal-path reports/journal.json experiments/kms-disable.json
@@ -20,16 +20,22 @@ gameday: $(READY)  ## disable the key of the lab's cluster under load, and measu
 SECOND_ATTEMPTS := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 
 # numpy has a thread for each processor, which is busy for as long as half of its import.
-test: export OPENBLAS_NUM_THREADS := 1
-test: $(READY) lint  ## every test, and every experiment on the lab
-	rm -rf reports/test
-	CHAOS_LOAD_RATE=100 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN)/python -m pytest \
-	  -m "not alone and not soak and not browser and not deploy" \
-	  --chaos-lab-speed 300 --chaos-reports reports/test $(SECOND_ATTEMPTS) \
-	  --ignore tests/soak --ignore tests/browser --ignore tests/deploy tests experiments
-	$(BIN)/python -m tests.support.judge_again reports/test
+test thorough: export OPENBLAS_NUM_THREADS := 1
+
+# What $(1) says of the tests and experiments that take no minutes each; each run is judged again.
+SUITE = rm -rf reports/$@; CHAOS_LOAD_RATE=100 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN)/python -m pytest \
+	  -m "$(1) and not alone and not soak and not browser and not deploy" \
+	  --chaos-lab-speed 300 --chaos-reports reports/$@ $(SECOND_ATTEMPTS) \
+	  --ignore tests/soak --ignore tests/browser --ignore tests/deploy tests experiments \
+	  && $(BIN)/python -m tests.support.judge_again reports/$@
+
+test: $(READY) lint  ## every promise, and the experiments of the first days on the lab
+	$(call SUITE,not thorough)
 	$(BIN)/python -m pytest -m "alone and not soak" -n 0 $(SECOND_ATTEMPTS) \
 	  $$(grep -rl --include='*.py' '^@pytest.mark.alone' tests)
+
+thorough: $(READY)  ## the rest of them: variations, the lab in depth, the other experiments
+	$(call SUITE,thorough)
 
 soak: $(READY)  ## what takes minutes: kills at random moments
 	$(BIN)/python -m pytest -m soak

@@ -126,9 +126,24 @@ LONG = (
 """Files of tests that take tens of seconds and mostly wait."""
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+THOROUGH = frozenset((
+    "kms-failover", "kms-proxy", "kms-maintenance", "kms-flap", "kms-longest-blink",
+    "kms-dependents", "kms-material-deleted", "kms-material-expired", "kms-keystore-disconnected",
+    "watch-only", "kms-secondary-keys", "kms-terminal", "kms-point-in-time", "kms-late-recovery",
+    "kms-shared-key", "backup-under-same-key",
+))  # fmt: skip
+"""Experiments that `make thorough` runs: compositions, and rarer ways to lose a key."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
     """Long tests come first, and as many to each worker: each begins with an equal share."""
+    for item in items:
+        if item.path.suffix == ".json" and item.name in THOROUGH:
+            item.add_marker("thorough")
+    yield  # what is not asked for goes
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     long = _together([item for item in items if any(name in item.nodeid for name in LONG)])
     taken = {item for group in long for item in group}

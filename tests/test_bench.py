@@ -16,6 +16,8 @@ from bench.outages import compared
 from bench.page import page
 from bench.rates import highest
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -16,6 +16,8 @@ from tests.support.forked_labs import new_lab
 from tests.support.kept import EVIL, a_summary, keep
 from tests.support.labs import FAST, client
 
+pytestmark = pytest.mark.thorough
+
 HERE, THERE = "eu-west-1", "us-east-1"
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.chaos_runs import TRIES, error, experiment
 
+pytestmark = pytest.mark.thorough
+
 KEY = r"arn:aws:kms:eu-west-1:123456789012:key/[0-9a-f-]{36}"
 MADE = r"chaos-\d{8}t\d{6}z-[0-9a-f]{6}"
 

@@ -15,7 +15,8 @@ from tests.support.chaos_runs import TRIES, error, experiment, nothing_is_left, 
 from tests.support.labs import mostly_soak, until
 from tests.support.least_privilege import PATIENT, maker, table
 
-pytestmark = pytest.mark.timeout(400)  # nothing is compressed there but the cluster's own times
+# Nothing is compressed there but the cluster's own times.
+pytestmark = [pytest.mark.timeout(400), pytest.mark.thorough]
 
 TAG = "chaos:run"
 SOMEBODY_ELSES = "20200101T000000Z-ffffff"

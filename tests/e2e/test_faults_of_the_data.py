@@ -9,6 +9,8 @@ import pytest
 from chaosaws_kms_ext.lab_client.misbehaviours import Misbehaviours
 from tests.support.labs import FAST
 
+pytestmark = pytest.mark.thorough
+
 
 def failed(ran):
     assert ran.status == 1, ran.output

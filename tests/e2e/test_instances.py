@@ -25,6 +25,8 @@ from tests.support.forked_labs import new_lab
 from tests.support.labs import client, until
 from tests.support.least_privilege import PATIENT, somebody, table
 
+pytestmark = pytest.mark.thorough
+
 VERY_FAST = 5000.0
 """Two hours are 1.4 s."""
 NEEDS = FAULTS["disable-key"].needs

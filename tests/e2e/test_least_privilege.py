@@ -28,6 +28,8 @@ from tests.support.least_privilege import (
 )
 from tests.support.usual_policies import calls, policy
 
+pytestmark = pytest.mark.thorough
+
 ELSEWHERE = {"rds-db:connect"}
 """The lab's database asks no IAM."""
 SECRETS = {("secretsmanager", "ListSecrets")}

@@ -28,6 +28,8 @@ from chaosaws_kms_ext.undo import store
 from tests.support.chaos import ROOT
 from tests.support.labs import FAST, client, mostly_soak, until
 
+pytestmark = pytest.mark.thorough
+
 HERE = {"CHAOS_LAB_SPEED": str(FAST)}
 
 

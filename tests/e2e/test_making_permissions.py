@@ -22,6 +22,8 @@ from tests.support.labs import FAST, client, mostly_soak
 from tests.support.least_privilege import ACCOUNT, ROOT, without
 from tests.support.usual_policies import calls, policy
 
+pytestmark = pytest.mark.thorough
+
 NUMBERS = itertools.count()
 
 

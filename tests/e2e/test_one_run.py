@@ -14,6 +14,8 @@ from tests.support.collector import Collector, collector, traced
 from tests.support.kept import a_summary, keep
 from tests.support.labs import FAST
 
+pytestmark = pytest.mark.thorough
+
 NAME = "kms-disable"
 HELD = {"last": 3, "percent": 50}
 

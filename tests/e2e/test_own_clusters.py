@@ -16,6 +16,8 @@ from chaosaws_kms_ext.kms import probes as kms_probes
 from chaosaws_kms_ext.load import probes as load_probes
 from tests.support.labs import FAST, client
 
+pytestmark = pytest.mark.thorough
+
 ROOT = "arn:aws:iam::123456789012:root"
 DENY = {
     "Version": "2012-10-17",

@@ -9,6 +9,8 @@ import pytest
 from tests.support.clusters import new_instance, up
 from tests.support.labs import FAST
 
+pytestmark = pytest.mark.thorough
+
 LOST = 1200
 """AWS seconds."""
 

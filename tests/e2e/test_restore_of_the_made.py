@@ -15,6 +15,8 @@ from chaosaws_kms_ext.undo import journal
 from tests.support.chaos import ROOT
 from tests.support.labs import until
 
+pytestmark = pytest.mark.thorough
+
 KILLED = """
 import time
 from chaosaws_kms_ext import run as runs

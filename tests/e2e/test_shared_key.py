@@ -10,6 +10,8 @@ from tests.support.chaos_runs import experiment, killed_in, nothing_is_left, sch
 from tests.support.labs import until
 from tests.support.least_privilege import PATIENT, somebody, table
 
+pytestmark = pytest.mark.thorough
+
 SHARED = experiment("kms-shared-key")
 BOTH = ("orders", "carts")
 GONE = "inaccessible-encryption-credentials-recoverable"

@@ -17,6 +17,8 @@ from tests.support.chaos import marked
 from tests.support.chaos_runs import MOMENTS
 from tests.support.labs import mostly_soak, until
 
+pytestmark = pytest.mark.thorough
+
 
 def stopped(running, seconds):
     """Pauses the run for so long."""

@@ -16,6 +16,8 @@ from tests.support.chaos_runs import MOMENTS
 from tests.support.clusters import RECOVERABLE
 from tests.support.labs import until
 
+pytestmark = pytest.mark.thorough
+
 AT_ONCE = 20_000.0
 """A speed at which the cluster is inaccessible at the first look."""
 FAR = {"CHAOS_HOLD": "60", "CHAOS_RECOVERY_STRATEGY": "start"}

@@ -9,6 +9,8 @@ import pytest
 from tests.support.chaos import left, marked
 from tests.support.labs import mostly_soak, until
 
+pytestmark = pytest.mark.thorough
+
 CONTROL = {
     "name": "run",
     "provider": {"type": "python", "module": "chaosaws_kms_ext.controls.run"},

@@ -14,6 +14,8 @@ from tests.support.chaos_runs import MOMENTS
 from tests.support.labs import until
 from tests.support.live_page import Viewer, ask
 
+pytestmark = pytest.mark.thorough
+
 SHOWN = "The run is shown at "
 
 

@@ -26,6 +26,8 @@ from chaosaws_kms_lab.calls import AwsError
 from tests.support.in_process_lab import InProcessLab
 from tests.support.labs import mostly_soak
 
+pytestmark = pytest.mark.thorough
+
 # What every operation of a service may answer: the API references' pages "Common errors".
 COMMON = {
     "kms": {"AccessDeniedException", "ValidationException"},

@@ -15,6 +15,8 @@ from tests.support.forked_labs import new_lab
 from tests.support.identities import document
 from tests.support.labs import FAST, client, mostly_soak, program, until
 
+pytestmark = pytest.mark.thorough
+
 ACCOUNT = "123456789012"
 ALLOW = {"Effect": "Allow", "Resource": "*"}
 

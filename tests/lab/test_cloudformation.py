@@ -13,6 +13,8 @@ from tests.support.clusters import refusal
 from tests.support.document import deviates, shows
 from tests.support.identities import allow, somebody
 
+pytestmark = pytest.mark.thorough
+
 KEY = {"Type": "AWS::KMS::Key", "Properties": {"Description": "one", "PendingWindowInDays": "7"}}
 CLUSTER = {
     "Type": "AWS::RDS::DBCluster",

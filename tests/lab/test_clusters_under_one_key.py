@@ -10,6 +10,8 @@ from tests.support.clusters import RECOVERABLE, becomes
 from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, client
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def pair():

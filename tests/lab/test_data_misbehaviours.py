@@ -27,6 +27,8 @@ from tests.support.clusters import (
 )
 from tests.support.labs import FAST, client, program, until
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def made():

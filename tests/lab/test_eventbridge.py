@@ -22,7 +22,7 @@ from tests.support.in_process_lab import REGION
 from tests.support.kms_world import DAY, MATERIAL, parameters, wrapped
 from tests.support.labs import client, until
 
-pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers, pytest.mark.thorough]
 
 NUMBERS = itertools.count()
 EVERYTHING = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"

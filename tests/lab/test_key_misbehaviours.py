@@ -26,6 +26,8 @@ from tests.support.clusters import (
 from tests.support.labs import FAST, as_superuser, client, mostly_soak, program, until
 from tests.support.snapshots import copy, restore, restore_request, take
 
+pytestmark = pytest.mark.thorough
+
 KEEPS, HIDES = "copy-keeps-key", "copy-hides-key"
 
 

@@ -20,7 +20,7 @@ from tests.support.kms_world import (
     wrap,
 )
 
-pytestmark = pytest.mark.common_lab
+pytestmark = [pytest.mark.common_lab, pytest.mark.thorough]
 
 STATES = ["Enabled", "Disabled", "PendingImport", "PendingDeletion"]
 

@@ -25,6 +25,8 @@ from tests.support.forked_labs import new_lab
 from tests.support.identities import document
 from tests.support.labs import FAST, client, until
 
+pytestmark = pytest.mark.thorough
+
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 RUN = "20261124T122101Z-a1b2c3"
 PREFIX = f"chaos-{RUN.lower()}"

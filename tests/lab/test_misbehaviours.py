@@ -19,7 +19,7 @@ from tests.support.chaos import Chaos
 from tests.support.clusters import refusal
 from tests.support.labs import client, program, until
 
-pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers]
+pytestmark = [pytest.mark.common_lab, pytest.mark.no_servers, pytest.mark.thorough]
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from tests.support.identities import allow, document, session, somebody
 from tests.support.in_process_lab import InProcessLab, OneSecret
 from tests.support.trail import DELIVERY, look
 
+pytestmark = pytest.mark.thorough
+
 ACCOUNT = "123456789012"
 NOTHING = allow("sns:Publish")
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -41,6 +41,8 @@ from tests.support.clusters import (
 from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, mostly_soak, program, until
 
+pytestmark = pytest.mark.thorough
+
 LONG = 600 * FAST
 """AWS seconds that no test waits for."""
 

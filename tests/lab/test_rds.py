@@ -27,6 +27,8 @@ from tests.support.clusters import (
 from tests.support.document import deviates, shows
 from tests.support.labs import client, until
 
+pytestmark = pytest.mark.thorough
+
 
 @shows("rds:CreateDBCluster", "rds:CreateDBInstance", "rds:DescribeDBInstances")
 @pytest.mark.parametrize("named", ["KeyId", "Arn", "alias"])

@@ -26,6 +26,8 @@ from tests.support.clusters import (
 from tests.support.document import deviates, shows
 from tests.support.labs import until
 
+pytestmark = pytest.mark.thorough
+
 
 def with_reader(rds, kms):
     cluster = new_writer(rds, kms)

@@ -13,6 +13,8 @@ from tests.support.document import shows
 from tests.support.in_process_lab import InProcessLab
 from tests.support.labs import FAST, client, mostly_soak, until
 
+pytestmark = pytest.mark.thorough
+
 
 def create(rds, number, **params):
     for n in range(number):

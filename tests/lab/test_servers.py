@@ -27,6 +27,8 @@ from chaosaws_kms_lab.processes import alive, kill_everything_in
 from chaosaws_kms_lab.world import Cluster, Instance
 from tests.support.labs import mostly_soak, scratch, until
 
+pytestmark = pytest.mark.thorough
+
 NUMBERS = itertools.count()
 WRITER, READER = "127.0.0.1", "127.0.0.2"
 KEY, OTHER_KEY = secrets.token_bytes(32), secrets.token_bytes(32)

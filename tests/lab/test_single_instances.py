@@ -11,6 +11,8 @@ from tests.support.document import deviates, shows
 from tests.support.forked_labs import new_lab
 from tests.support.labs import client, until
 
+pytestmark = pytest.mark.thorough
+
 DAY = 86400.0
 ORDERS = {"DBInstanceIdentifier": "orders"}
 

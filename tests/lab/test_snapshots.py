@@ -20,6 +20,8 @@ from tests.support.clusters import (
 from tests.support.document import deviates, shows
 from tests.support.snapshots import copy, restore, restore_request, take, with_instance
 
+pytestmark = pytest.mark.thorough
+
 MARKER = "a row that nobody may read in a file"
 
 

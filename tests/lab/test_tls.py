@@ -34,6 +34,8 @@ from chaosaws_kms_lab.processes import kill_everything_in
 from tests.support.labs import scratch, until
 from tests.support.postgres import Trusting
 
+pytestmark = pytest.mark.thorough
+
 PUBLIC, ALSO_PUBLIC, NOT_IN_THE_CERTIFICATE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 PRIVATE = "127.255.0.1"
 

@@ -27,6 +27,8 @@ from tests.support.clusters import (
 from tests.support.forked_labs import new_lab
 from tests.support.labs import FAST, program, until
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def lab():

@@ -274,6 +274,7 @@ def test_it_runs_above_experiments_or_else_in_the_root(project):
     assert item.folder == project.path
 
 
+@pytest.mark.thorough
 def test_on_aws_they_wait_for_each_other_before_the_run_begins(project, scratch):
     experiment(project, "kms-disable")
     folder = os.open(project.path, os.O_RDONLY)
@@ -345,6 +346,7 @@ def test_what_stops_pytest_puts_the_key_back_and_waits_for_the_cluster(
     assert "Traceback" not in said(project)
 
 
+@pytest.mark.thorough
 def test_ctrl_c_twice_puts_the_key_back_and_waits_for_nothing(lab_as_aws, project, outage):
     never_back = Misbehaviours.of(lab_as_aws.lab)
     never_back.order(kind="no-recovery", cluster="orders")
@@ -358,6 +360,7 @@ def test_ctrl_c_twice_puts_the_key_back_and_waits_for_nothing(lab_as_aws, projec
     assert "kms-disable was stopped\naborted: the run was interrupted: SIGINT" in said(project)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("scratch")
 def test_a_timeout_stops_a_run_on_the_lab_and_is_no_traceback(project):
     experiment(project, "kms-disable")

@@ -27,7 +27,7 @@ from tests.support.clusters import new_cluster
 from tests.support.event_queues import event_queue, left_in
 from tests.support.labs import client, until
 
-pytestmark = pytest.mark.no_servers
+pytestmark = [pytest.mark.no_servers, pytest.mark.thorough]
 
 ARN = "arn:aws:cloudwatch:{}:123456789012:alarm:{}"
 NUMBERS = itertools.count()

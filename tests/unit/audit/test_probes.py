@@ -24,7 +24,7 @@ from tests.support.clusters import AVAILABLE, becomes, new_writer
 from tests.support.forked_labs import new_lab
 from tests.support.labs import client, until, watchdogs
 
-pytestmark = pytest.mark.no_servers
+pytestmark = [pytest.mark.no_servers, pytest.mark.thorough]
 
 LAB_USER = "arn:aws:iam::123456789012:user/lab"
 SKEW = timedelta(seconds=2)

@@ -14,6 +14,8 @@ from chaosaws_kms_ext.guard import elsewhere, guard
 from chaosaws_kms_ext.settings import Settings
 from tests.support.key_stores import StoreLab
 
+pytestmark = pytest.mark.thorough
+
 NEEDS = FAULTS["disconnect-key-store"].needs
 CONSENT = {"allow_key_store": "yes", "without_backup": "yes"}
 

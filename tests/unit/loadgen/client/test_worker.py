@@ -14,6 +14,8 @@ from chaosaws_kms_ext.history.reader import read_history
 from tests.support.labs import until
 from tests.support.postgres import RATE, a_postgres, free_port
 
+pytestmark = pytest.mark.thorough
+
 SECOND = 1_000_000_000
 PARENT = """
 import sys, time

@@ -9,6 +9,8 @@ import pytest
 from tests.support.live_page import Viewer, served_folder
 from tests.support.live_runs import LiveRun
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_run_is_followed_to_its_end_by_several_and_who_comes_late_sees_all_of_it(tmp_path):
     run = LiveRun(tmp_path, ago=20)
