@@ -24,6 +24,7 @@ from bench.machine import machine
 from bench.outages import QUICK, SCENARIOS, run_round
 from bench.page import page
 from bench.rates import measure_rates
+from bench.scaling import PROCESSES, measure_scaling
 from bench.tool import TOOLS, Tool
 from bench.tools.pgbench import beside_the_server
 
@@ -100,6 +101,8 @@ def _parts(
         parts.append(("lab", lambda: run_lab([*ours, *on_cluster], folder / "lab")))
     if for_rates and not quick:
         parts.append(("rates", lambda: measure_rates(for_rates, folder / "rates")))
+    if ours and not quick:
+        parts.append(("scaling", lambda: measure_scaling(PROCESSES, folder / "scaling")))
     if ours:
         sizes, times = (QUICK_SIZES, 1) if quick else (SIZES, 3)
         parts.append(("judging", lambda: measure_judging(sizes, folder / "judging", times)))

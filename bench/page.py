@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from bench import scaling
 from bench.lab import HOLD, SPEED
 from bench.outages import CLIENTS, QUICK, RATE, SCENARIOS
 from bench.rates import LIMIT_MS
@@ -43,6 +44,8 @@ def page(found: Mapping[str, Any]) -> str:
         parts.append(_lab(lab))
     if rates := found.get("rates"):
         parts.append(_rates(rates))
+    if by_processes := found.get("scaling"):
+        parts.append(_scaling(by_processes))
     if judging := found.get("judging"):
         parts.append(_judging(judging))
     parts.append(_machine(found))
@@ -155,6 +158,27 @@ def _rates(rates: Mapping[str, Any]) -> str:
     )
     head = ["tool", "operations/s (median)", "of the best", "each round", "CPU µs an operation"]
     return f"## How much load\n\n{said}\n\n{_table(head, rows)}"
+
+
+def _scaling(measured: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            f"{its['processes']}",
+            f"{its['rate']:,.0f}",
+            f"{its['p99_ms']:.1f}",
+            f"{its['cpu_us']:.0f}",
+            f"{its['cpu_us'] / measured[0]['cpu_us']:.2f}",
+        ]
+        for its in measured
+    ]
+    said = (
+        f"This suite's load in several processes, with {scaling.RATE:,.0f} operations a second and "
+        f"{scaling.CLIENTS} clients in all; medians of {scaling.ROUNDS} rounds in turn. The server "
+        "shares the cores, so that more of them show no higher rate here: what has to stay is what "
+        "an operation costs all processes together."
+    )
+    head = ["processes", "answered/s", "p99, ms", "CPU µs an operation", "of one process"]
+    return f"## More than one process\n\n{said}\n\n{_table(head, rows)}"
 
 
 def _judging(judging: Sequence[Mapping[str, Any]]) -> str:

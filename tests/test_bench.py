@@ -94,3 +94,14 @@ def test_the_highest_step_that_passes_is_found(hint, stride):
         assert highest(lambda at: tried.append(at) or at <= most, hint, 10, stride) == most  # noqa: B023
         assert len(tried) == len(set(tried))
     assert highest(lambda at: False, hint, 10, stride) is None
+
+
+def test_what_several_processes_cost_stands_beside_what_one_costs():
+    each = {"rate": 6000.0, "p99_ms": 3.25, "cpu_us": 40.0}
+    found = {
+        "tools": {}, "seconds": 1.0, "at": "now", "postgres": "",
+        "load_average": {"before": 0.0, "after": 0.0},
+        "machine": {"cpu": "", "cores": 2, "memory_bytes": 0, "system": "", "python": ""},
+        "scaling": [{"processes": 1, **each}, {"processes": 2, **each, "cpu_us": 44.0}],
+    }  # fmt: skip
+    assert "| 2 | 6,000 | 3.2 | 44 | 1.10 |" in page(found)

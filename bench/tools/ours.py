@@ -48,6 +48,9 @@ class Ours(Tool):
         "on a lab at speed 60)"
     )
     measures_rate = True
+    processes = 1
+    """Of the load."""
+    load: Load
 
     @classmethod
     def version(cls) -> str:
@@ -56,27 +59,28 @@ class Ours(Tool):
     def start(self, conninfo: str, rate: float, clients: int) -> None:
         history = self.folder / "history"
         history.mkdir()
-        self._load = Load(
+        self.load = Load(
             LoadConfig(
                 database=f"{conninfo} application_name={self.name}",
                 rate=rate,
                 users=clients,
                 writes=False,
+                workers=self.processes,
                 deadline=DEADLINE,
                 folder=history,
                 log=self.folder / "log",
                 file=Path(__file__).parents[1] / "loads" / "ours.py",
             )
         )
-        self._load.start()
+        self.load.start()
 
     def stop(self) -> None:
-        self._load.stop()
+        self.load.stop()
 
     def survived(self) -> str:
-        if not self._load.running:
-            return f"no: {self._load.why_ended()}"
-        return "yes" if self._load.window(0.5).share >= 0.99 else "no: it does not answer again"
+        if not self.load.running:
+            return f"no: {self.load.why_ended()}"
+        return "yes" if self.load.window(0.5).share >= 0.99 else "no: it does not answer again"
 
     def outages(self) -> Sequence[Outage]:
         found = [(each.begin, each.end) for each in self._windows]
@@ -101,7 +105,7 @@ class Ours(Tool):
         due = (arrivals.due >= begin * SECOND) & (arrivals.due < end * SECOND)
         failed = failed_arrivals(arrivals, self._judged.stalls) & due
         hung = [
-            f"{len(each)} of {self._load.config.users} open sessions hung for "
+            f"{len(each)} of {self.load.config.users} open sessions hung for "
             f"{max(o.done - o.due for o in each) / SECOND:.3f} s"
             for each in self._hung
             if each[0].due < end * SECOND and max(o.done for o in each) > begin * SECOND
@@ -130,11 +134,11 @@ class Ours(Tool):
 
     @cached_property
     def _history(self) -> History:
-        return read_history(self._load.config.folder)
+        return read_history(self.load.config.folder)
 
     @cached_property
     def _judged(self) -> Judged:
-        arrivals, config = self._history.arrivals(MAIN), self._load.config
+        arrivals, config = self._history.arrivals(MAIN), self.load.config
         stalls = self._history.witness(MAIN, "stall")
         failed = arrivals.due[failed_arrivals(arrivals, stalls)]
         until = int(failed[0]) if len(failed) else int(arrivals.done[-1])
@@ -157,7 +161,7 @@ class Ours(Tool):
             return f"an outage that has not ended{depth}"
         arrivals = self._history.arrivals(MAIN)
         attempts = self._history.attempts(MAIN)
-        spacing = self._load.config.reconnect_spacing
+        spacing = self.load.config.reconnect_spacing
         begin = begin_within(arrivals, self._judged, window)
         end = end_within(arrivals, self._judged, window, attempts, spacing)
         length = (window.end - window.begin) / SECOND

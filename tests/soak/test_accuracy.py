@@ -21,13 +21,15 @@ from chaosaws_kms_ext.loadgen import locust_processes
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
 from chaosaws_kms_ext.waiting import Observer
 from chaosaws_kms_lab.data_plane.dropped_packets import DroppedPackets
-from tests.support.postgres import RATE, a_postgres, freeze
+from tests.support.postgres import a_postgres, freeze
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 KINDS = ("crash", "thaw", "refused", "dropped", "moved")
 OUTAGES = int(os.environ.get("OUTAGES", "20"))
 LONGEST = float(os.environ.get("LONGEST", "9"))
+RATE = 200.0
+"""Arrivals a second, as a run has by default."""
 DEADLINE, WINDOW = 2.0, 0.2
 
 READY = SECOND // 100
