@@ -10,6 +10,7 @@ import sys
 import time
 
 import psutil
+import psycopg
 import pytest
 
 from chaosaws_kms_ext.checkers.fault_outage import find_outage, usual_delay
@@ -95,9 +96,21 @@ def outage(server, kind, seconds, hosts):
     return begin, ready(server)
 
 
+def first_session(server):
+    """Seconds until a server that is ready has answered its first session."""
+    server.kill()
+    server.start()
+    ready(server)
+    begun = time.monotonic()
+    with psycopg.connect(server.conninfo) as connection:
+        connection.execute("SELECT 1")
+        return time.monotonic() - begun
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What was measured of each outage, beside its truth."""
+def measured_all(tmp_path_factory):
+    """What was measured of each outage, beside its truth; and how long a first session takes at
+    least, on this machine and now, in seconds."""
     folder = tmp_path_factory.mktemp("accuracy")
     (folder / "history").mkdir()
     dice, truth = random.Random(1), []
@@ -126,7 +139,14 @@ def found(tmp_path_factory):
             time.sleep(3)
         finally:
             load.stop()
-    return list(measured(read_history(folder / "history"), truth, config.reconnect_spacing))
+        floor = statistics.median(first_session(server) for _ in range(5))
+    found = measured(read_history(folder / "history"), truth, config.reconnect_spacing)
+    return list(found), floor
+
+
+@pytest.fixture
+def found(measured_all):
+    return measured_all[0]
 
 
 def measured(history, truth, spacing):
@@ -165,11 +185,16 @@ def test_nearly_all_are_measured(found):
 
 
 @pytest.mark.parametrize("edge", ["begin", "end"])
-def test_they_are_near(found, edge):
+def test_they_are_near(measured_all, edge):
+    found, floor = measured_all
     off = [abs(each) for each in errors(found, edge)]
     print(f"{edge}: median {statistics.median(off) * 1e3:.1f} ms, worst {max(off) * 1e3:.1f} ms")
-    assert statistics.median(off) < 0.030
-    assert max(off) < 0.150
+    least = 0.0
+    if edge == "end":
+        print(f"a first session takes {floor * 1e3:.1f} ms")
+        least = floor
+    assert statistics.median(off) < least + 0.020
+    assert max(off) < least + 0.140
 
 
 def test_the_truth_lies_within_the_bounds(found):
