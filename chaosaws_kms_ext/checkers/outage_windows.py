@@ -178,6 +178,10 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
     reach = 0
     for first in range(0, number, STARTS):
         block = covered[first : first + STARTS]
+        if stop := _all_well(arrivals, load, first, first + len(block), expected):
+            block[:] = True
+            reach = stop
+            continue
         ends_of = np.zeros(len(block), np.int64)
         begins = first + np.flatnonzero(arrivals.answered[first : first + STARTS])
         if len(begins):
@@ -196,6 +200,17 @@ def _covered(arrivals: Arrivals, failed: Mask, load: Load) -> Mask:
         block[:] = ends_of > np.arange(first, first + len(block))
         reach = int(ends_of[-1])
     return covered
+
+
+def _all_well(arrivals: Arrivals, load: Load, first: int, last: int, expected: int) -> int:
+    """Where the last of the stretches ends that begin at these arrivals, if every arrival in them
+    was answered and none is missing; 0: one may not be good, and each has to be looked at."""
+    due = arrivals.due
+    stop = int(np.searchsorted(due, due[last - 1] + load.span))
+    if stop == len(arrivals) or not arrivals.answered[first:stop].all():
+        return 0
+    apart = int(np.diff(due[first:stop]).max(initial=0))
+    return stop if apart * ANSWERED * expected <= load.span else 0
 
 
 def number_of(which: Mask, begins: Instants, ends: Instants) -> Instants:

@@ -124,6 +124,8 @@ class Arrivals:
 
     def took(self, which: Mask) -> Instants:
         """How long some of them took from when they were due, ns."""
+        if which.all():  # as nearly always: without two copies
+            return self.done - self.due
         found: Instants = self.done[which]
         found -= self.due[which]
         return found

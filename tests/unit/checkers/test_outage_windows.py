@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chaosaws_kms_ext.checkers import outage_windows
@@ -157,11 +157,14 @@ SPANS = st.lists(
 @given(
     spans=SPANS,
     window=st.sampled_from([0.2, 0.3, 1.2]),
-    holes=st.sets(st.integers(0, 400), max_size=6),
+    holes=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 12)), max_size=6),
     block=st.sampled_from([16, 64, 1 << 18]),
 )
+# A hole soon after an outage, in a block in which nothing failed.
+@example([(53, "ok", "ok"), (15, "timeout", "timeout"), (110, "ok", "ok")], 0.3, [(86, 10)], 16)
 def test_they_are_those_of_the_obvious_model(spans, window, holes, block):
-    recorded = [o for number, o in enumerate(arrivals(*spans)) if number not in holes]
+    missing = {number + more for number, length in holes for more in range(length)}
+    recorded = [o for number, o in enumerate(arrivals(*spans)) if number not in missing]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(outage_windows, "STARTS", block)
         its = found(recorded, window=window)
