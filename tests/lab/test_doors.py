@@ -34,7 +34,7 @@ from chaosaws_kms_lab.reaper import new_directory
 from chaosaws_kms_lab.signatures import is_signed
 from tests.support.labs import client
 
-pytestmark = [pytest.mark.common_lab, pytest.mark.thorough]
+pytestmark = pytest.mark.common_lab
 
 
 # The databases
