@@ -14,7 +14,7 @@ from bench.leash import cpu_of
 from bench.tool import DEADLINE, Outage, Sustained, Tool, register
 from chaosaws_kms_ext.checkers.edge_bounds import begin_within, end_within
 from chaosaws_kms_ext.checkers.fault_outage import usual_delay
-from chaosaws_kms_ext.checkers.hung_sessions import times_of
+from chaosaws_kms_ext.checkers.hung_sessions import that_hung, times_of
 from chaosaws_kms_ext.checkers.outage_windows import (
     Load as Judged,
 )
@@ -153,7 +153,7 @@ class Ours(Tool):
 
     @cached_property
     def _hung(self) -> list[list[Operation]]:
-        return times_of(self._history.witness(MAIN, "hung"))
+        return times_of(that_hung(self._history, MAIN, DEADLINE))
 
     def _in_words(self, window: Window) -> str:
         depth = "" if window.depth >= 0.99 else f", {window.depth:.0%} not answered"

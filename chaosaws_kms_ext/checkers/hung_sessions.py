@@ -6,13 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypedDict
 
+import numpy as np
+
 from chaosaws_kms_ext.checkers.base import Checker, Field, Result, checker, every_load, hit_loads
+from chaosaws_kms_ext.checkers.load_ended import why_ended
 from chaosaws_kms_ext.checkers.objectives import EachLoad, NotWithin, Objective, Single
 from chaosaws_kms_ext.checkers.phases import recorded_span
 from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName, Operation, Outcome, Utc
 from chaosaws_kms_ext.history.history import History
+from chaosaws_kms_ext.history.shares import RECORDED_NOTHING, merged
 
-__all__ = ["HungSessions", "most_at_once", "times_of"]
+__all__ = ["HungSessions", "most_at_once", "that_hung", "times_of"]
+
+Durations = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+"""ns."""
 
 LISTED = 100
 SHOWN = 3
@@ -35,8 +42,8 @@ class HungFigures(TypedDict):
 
 @checker
 class HungSessions(Checker):
-    """Each session that got no answer before the deadline was kept, and is recorded when the server
-    was heard of again."""
+    """Each session without an answer before the deadline was followed, and is recorded when the
+    server sent something, or the connection was closed."""
 
     name = "hung_sessions"
     place = 41
@@ -44,28 +51,34 @@ class HungSessions(Checker):
     fields = {
         "hung_sessions": Field(
             list[HungFigures] | None,
-            "each time in which open sessions of the load's users hung: `begin` (a query was sent "
-            "that got no answer before its deadline), `end` (all had ended; `null`: one had not "
-            "when the load was stopped), `seconds` (then at least so many), `sessions` that hung, "
-            "`at_once` at most, `share` of all users' sessions at most, and how many `ended` how: "
-            "`answered` (the server sent something), `closed` (the connection was), "
-            "`not_followed` (the load was stopped, or as many as it has users were followed). The "
-            "load itself goes on with new sessions after the deadline: a client without one waits "
-            f"so long. The first {LISTED}",
+            "each time in which open sessions of the load's users hung, each for the deadline or "
+            "longer: `begin` (when the first query was sent that had no answer), `end` (when all "
+            "had ended; `null`: one had not when the load was stopped), `seconds` (without an "
+            "`end`, at least so many), `sessions`: how many hung, `at_once`: the most at one "
+            "instant, `share`: what part of all users that is, and how many `ended` how: "
+            "`answered` (the server sent something), `closed` (the connection was closed), "
+            "`not_followed` (the load was stopped first; or it already followed as many as it has "
+            "users, or as many as its limit of open files allows). The load goes on with new "
+            "sessions after the deadline; a client without a deadline waits for as long as its "
+            "session hangs. Time in which the load itself did not run does not count. `null`: the "
+            f"load did not look at this. The first {LISTED}",
             of_load=True,
         ),
         "longest_hang_seconds": Field(
             float | None,
-            "the longest that one session hung, or was followed; 0: none did",
+            "the longest time that one session hung, or was followed; 0: none hung. If a process "
+            "of the load died, it can be more, and the objective is not judged",
             of_load=True,
         ),
     }
 
     def check(self, history: History, conditions: Conditions) -> Result:
         """From when the load was steady until it was stopped."""
-        found = {load: _hung_in(history, load) for load in every_load(history)}
+        deadline = conditions.settings.query_deadline
+        found = {load: _hung_in(history, load, deadline) for load in every_load(history)}
         main = found[MAIN]
         users = {load: _users(history, load) for load in found}
+        hit = hit_loads(history, conditions)
         told = [_in_words(each, users[MAIN]) for each in times_of(main or ())[:SHOWN]]
         return Result(
             loads={
@@ -79,18 +92,57 @@ class HungSessions(Checker):
             },
             measured={
                 "longest_hang_seconds": EachLoad.of(
-                    {load: _measured(found[load]) for load in hit_loads(history, conditions)}
+                    {load: _measured(history, load, found[load]) for load in hit}
                 )
             },
             rows=[("open sessions", " · ".join(told))] if told else (),
         )
 
 
-def _hung_in(history: History, load: str) -> list[Operation] | None:
+def _hung_in(history: History, load: str, deadline: float) -> list[Operation] | None:
     span = recorded_span(history, load)
-    if span is None:
+    if span is None or _users(history, load) is None:  # recorded before sessions were followed
         return None
-    return [each for each in history.witness(load, "hung") if span.begin <= each.due < span.end]
+    hung = that_hung(history, load, deadline)
+    return [each for each in hung if span.begin <= each.due < span.end]
+
+
+def that_hung(history: History, load: str, deadline: float) -> list[Operation]:
+    """The sessions of a load that hung for `deadline` seconds or longer, while its process ran.
+
+    Others were asked too late to be answered in time, or it was the process that did not look. One
+    that was not followed to its end needs half of that: it was given up at its arrival's deadline.
+    """
+    found = history.witness(load, "hung")
+    seconds = _waited(history, load, found) / SECOND
+    return [
+        each
+        for each, waited in zip(found, seconds.tolist(), strict=True)
+        if waited >= (deadline / 2 if each.outcome == Outcome.ABORTED else deadline)
+    ]
+
+
+def _waited(history: History, load: str, hung: Sequence[Operation]) -> Durations:
+    """For how long each hung, without the time in which its process did not run, or was cut off
+    from the load; ns."""
+    due, done, worker = (
+        np.array([getattr(each, name) for each in hung], np.int64)
+        for name in ("due", "done", "writer")
+    )
+    waited = (done - due).astype(np.float64)
+    away = [(0, each.due, each.done) for each in history.witness(load, "stall")]
+    away += [
+        (each.worker, each.begin, each.end)
+        for each in history.absences(load)
+        if each.why != RECORDED_NOTHING
+    ]
+    for number in {each[0] for each in away}:
+        times = np.array(merged((b, e) for w, b, e in away if w == number), np.int64)
+        until = np.stack((np.zeros(len(times), np.int64), times[:, 1] - times[:, 0]), axis=1)
+        before = np.interp(done, times.ravel(), until.cumsum())
+        before -= np.interp(due, times.ravel(), until.cumsum())
+        waited -= np.where(worker == number, before, 0)
+    return waited
 
 
 def _users(history: History, load: str) -> int | None:
@@ -129,24 +181,33 @@ def _longest(hung: Sequence[Operation]) -> float:
     return round(max(map(_seconds, hung), default=0.0), 3)
 
 
-def _measured(hung: Sequence[Operation] | None) -> Single:
-    """For the objective: one that was not followed to its end hung for longer."""
-    if hung is None:
+def _measured(history: History, load: str, hung: Sequence[Operation] | None) -> Single:
+    """For the objective: those that did not end while they were followed hung for longer."""
+    if hung is None or _lost_records(history, load):
         return None
-    longest = max(hung, key=_seconds, default=None)
-    if longest is not None and longest.outcome == Outcome.ABORTED:
-        return NotWithin(_longest(hung))
-    return _longest(hung)
+    longest = _longest(hung)
+    return longest if all(map(_ended_in, times_of(hung))) else NotWithin(longest)
+
+
+def _lost_records(history: History, load: str) -> bool:
+    """Whether a process of it died: a session is recorded when it ends."""
+    died = any(each.why == RECORDED_NOTHING for each in history.absences(load))
+    return died or bool(history.deaths(load)) or bool(why_ended(history, load))
+
+
+def _ended_in(hung: Sequence[Operation]) -> int | None:
+    """When all of a time had ended, CLOCK_MONOTONIC ns; None: that was not seen."""
+    last = max(hung, key=lambda each: each.done)
+    return None if last.outcome == Outcome.ABORTED else last.done
 
 
 def _figures(history: History, hung: Sequence[Operation], users: int | None) -> HungFigures:
-    end = max(each.done for each in hung)
-    last = max(hung, key=lambda each: each.done)
+    end, last = _ended_in(hung), max(each.done for each in hung)
     at_once = most_at_once(hung)
     return {
         "begin": history.in_utc(hung[0].due),
-        "end": None if last.outcome == Outcome.ABORTED else history.in_utc(end),
-        "seconds": round((end - hung[0].due) / SECOND, 3),
+        "end": None if end is None else history.in_utc(end),
+        "seconds": round((last - hung[0].due) / SECOND, 3),
         "sessions": len(hung),
         "at_once": at_once,
         "share": round(min(at_once / users, 1.0), 4) if users else None,
@@ -159,7 +220,9 @@ def _ended(hung: Sequence[Operation]) -> dict[str, int]:
 
 
 def _in_words(hung: Sequence[Operation], users: int | None) -> str:
-    number = f"{len(hung)} of {users}" if users and len(hung) <= users else f"{len(hung)}"
+    number = f"{len(hung)}"
+    if users and most_at_once(hung) == len(hung) <= users:  # else some took the place of others
+        number += f" of {users}"
     ends = ", ".join(f"{count} {_words(end)}" for end, count in _ended(hung).items())
     return f"{number} hung for {_longest(hung):.2f} s at most, then {ends}"
 

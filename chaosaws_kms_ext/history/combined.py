@@ -29,6 +29,9 @@ __all__ = ["combine"]
 OWN = ("clock", "stall")
 """Kinds of operations that are about the process and not about the database."""
 
+OF_PROCESS = ("lag", "hung")
+"""Kinds that are looked at process by process: their writer is its number."""
+
 NOTHING = Recorded.of(0.0)
 OK = Outcome.OK.value
 
@@ -149,8 +152,7 @@ def _on_its_clock(
     sent = _commons(part.clock, [o.due if o.sent is None else o.sent for o in its])
     found = [
         o._replace(
-            # How late a process was is looked at process by process.
-            writer=part.share.number if o.kind == "lag" else o.writer,
+            writer=part.share.number if o.kind in OF_PROCESS else o.writer,
             due=int(d),
             sent=None if o.sent is None else int(s),
             done=int(e),
@@ -159,7 +161,10 @@ def _on_its_clock(
     ]
     nothing = tell_nothing(due, done, part.share.number, absences)
     return [
-        o for o, not_known in zip(found, nothing, strict=True) if o.outcome == OK or not not_known
+        o
+        for o, not_known in zip(found, nothing, strict=True)
+        # Of a session that hangs, the time is taken off in which its process was absent.
+        if o.outcome == OK or o.kind == "hung" or not not_known
     ]
 
 

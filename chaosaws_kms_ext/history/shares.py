@@ -28,12 +28,14 @@ from chaosaws_kms_ext.history.columns import (
 from chaosaws_kms_ext.history.records import SECOND, Operation, Outcome
 
 __all__ = [
+    "RECORDED_NOTHING",
     "Part",
     "Share",
     "absent_together",
     "complete",
     "find_absences",
     "least_present",
+    "merged",
     "tell_nothing",
     "unheard_at_the_end",
 ]
@@ -201,7 +203,7 @@ def tell_nothing(due: Instants, done: Instants, worker: int, absences: Sequence[
 
 def _overlap(begin: Instants, end: Instants, times: Sequence[tuple[int, int]]) -> Mask:
     """Which of the times from `begin` to `end` have an instant in common with others."""
-    joined = np.array(_joined(times), np.int64).reshape(-1, 2)
+    joined = np.array(merged(times), np.int64).reshape(-1, 2)
     if not len(joined):
         return np.zeros(len(begin), np.bool_)
     place = np.searchsorted(joined[:, 1], begin)
@@ -225,7 +227,7 @@ def unheard_at_the_end(
 def absent_together(absences: Sequence[Absence]) -> list[tuple[int, int]]:
     """From when to when all processes of a load were absent: nothing was recorded of it then."""
     levels = _levels(absences)
-    return _joined([(begin, end) for begin, end, number in levels if number >= absences[0].of])
+    return merged([(begin, end) for begin, end, number in levels if number >= absences[0].of])
 
 
 def least_present(absences: Sequence[Absence]) -> float:
@@ -236,7 +238,7 @@ def least_present(absences: Sequence[Absence]) -> float:
     return 1 - max((number for _, _, number in _levels(absences) if number < of), default=0) / of
 
 
-def _joined(times: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def merged(times: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same time without overlaps, in order."""
     found: list[tuple[int, int]] = []
     for begin, end in sorted(times):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket  # gevent's would wait
 import os
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -21,31 +22,32 @@ __all__ = ["HungSessions"]
 READ = 1
 """libev's EV_READ."""
 
+KEPT_FREE = 128
+"""Descriptors, beside one for each user: for attempts to connect, and the load's files."""
+
 
 class HungSessions:
     """Follows them until the server sends something, or the connection is closed."""
 
     def __init__(self, most: int, ended: Callable[[int, int, Outcome], None]) -> None:
-        """`most`: sessions that are followed at once.
+        """`most`: sessions that are followed at once, as many as the load has users; fewer where
+        the limit of open files leaves no descriptors for that, since the users connect anew.
 
         `ended` is told the number of a session, since when it had hung (CLOCK_MONOTONIC, ns), and
         how that ended: OK (the server sent something), LOST (the connection was closed), ABORTED
         (not followed any more).
         """
         self._most, self._ended = most, ended
-        self._followed: dict[int, tuple[Any, int, int]] = {}
+        self._followed: dict[_socket.socket, tuple[Any, int, int]] = {}
         """Copy of its socket → what looks at that; the session's number; since when it hangs."""
 
     def follow(self, connection: Connection) -> None:
         """Follows a session whose query got no answer in time; its connection may be closed."""
-        try:
-            copy = os.dup(connection.fileno()) if len(self._followed) < self._most else None
-        except OSError:  # too many open files
-            copy = None
+        copy = self._copy(connection) if len(self._followed) < self._room() else None
         if copy is None:
             self._ended(connection.number, connection.sent, Outcome.ABORTED)
             return
-        watcher = gevent.get_hub().loop.io(copy, READ)
+        watcher = gevent.get_hub().loop.io(copy.fileno(), READ)
         self._followed[copy] = watcher, connection.number, connection.sent
         watcher.start(self._heard, copy)
 
@@ -54,20 +56,28 @@ class HungSessions:
         for copy in list(self._followed):
             self._end(copy, Outcome.ABORTED)
 
-    def _heard(self, copy: int) -> None:
-        session = _socket.socket(fileno=copy)
+    def _room(self) -> int:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = self._most if limit == resource.RLIM_INFINITY else limit - self._most - KEPT_FREE
+        return min(self._most, free)
+
+    def _copy(self, connection: Connection) -> _socket.socket | None:
         try:
-            sent = bool(session.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
+            return _socket.socket(fileno=os.dup(connection.fileno()))
+        except OSError:  # too many open files, or it is closed
+            return None
+
+    def _heard(self, copy: _socket.socket) -> None:
+        try:
+            sent = bool(copy.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
         except BlockingIOError:
             return
         except OSError:
             sent = False
-        finally:
-            session.detach()
         self._end(copy, Outcome.OK if sent else Outcome.LOST)
 
-    def _end(self, copy: int, outcome: Outcome) -> None:
+    def _end(self, copy: _socket.socket, outcome: Outcome) -> None:
         watcher, number, since = self._followed.pop(copy)
         watcher.close()
-        os.close(copy)
+        copy.close()
         self._ended(number, since, outcome)

@@ -235,7 +235,7 @@ class _DeadlineSocket:
                 CR.CR_SSL_CONNECTION_ERROR,
                 "the server has no TLS: it must have, or ssl-mode must be DISABLED",
             )
-        with self._bounded():
+        with self._bounded(asked=False):
             self._socket.sendall(data)
 
     def read_into(self, buffer: Any) -> int:
@@ -255,10 +255,12 @@ class _DeadlineSocket:
         self._socket.close()
 
     @contextlib.contextmanager
-    def _bounded(self) -> Iterator[None]:
+    def _bounded(self, asked: bool = True) -> Iterator[None]:
+        """`asked`: whether an answer is due even if this does not begin any more."""
         left = None if self.until is None else self.until - time.monotonic()
         if left is not None and left <= 0:
-            self._late()
+            if asked:
+                self._late()
             raise DeadlinePassed("no answer before the deadline")
         self._socket.settimeout(left)
         try:

@@ -297,6 +297,15 @@ def test_what_a_witness_saw_in_an_absence_says_nothing_unless_it_was_answered():
     ]  # fmt: skip
 
 
+def test_a_session_that_hung_through_an_absence_keeps_its_record():
+    header, _ = split(arrivals((6, "ok")), RATE, 2, START)[0]
+    one = Recorded.of(RATE, arrivals((6, "ok"))[::2])
+    seen = [witness("stall", 2, 3, "ok"), witness("hung", 1, 5, "aborted")]
+    other = Recorded.of(RATE, [*seen, *arrivals((6, "ok"))[1::2]])
+    found = combine([(header, one), (header._replace(worker=1), other)])
+    assert [(o.kind, o.outcome, o.writer) for o in found.witnessed] == [("hung", "aborted", 1)]
+
+
 @settings(max_examples=examples(60), deadline=None)
 @given(
     of=st.integers(2, 5),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 
 import psutil
@@ -9,6 +11,7 @@ import pytest
 
 from chaosaws_kms_ext.history import Outcome
 from chaosaws_kms_ext.history.reader import read_history
+from tests.support.labs import until
 from tests.support.postgres import RATE
 
 SECOND = 1_000_000_000
@@ -62,3 +65,26 @@ def test_each_is_recorded_with_since_when_and_until_when_it_hung_and_how_that_en
     assert len({each.sequence for _, _, its in found for each in its}) == sum(
         len(its) for _, _, its in found
     )
+
+
+def test_those_that_are_followed_leave_descriptors_for_the_users_to_connect_anew(
+    postgres, start_load
+):
+    load = start_load(users=40)
+    until(lambda: len(idle_sessions(postgres)) >= 40)
+    pid = load._processes.children[0].process.pid
+    few = len(os.listdir(f"/proc/{pid}/fd")) + 10
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, few))
+    frozen = idle_sessions(postgres)[:24]
+    for each in frozen:
+        each.suspend()
+    time.sleep(1.5)
+    for each in frozen:
+        each.resume()
+    time.sleep(0.5)
+    load.stop()
+    history = read_history(load.config.folder)
+    hung = history.witness("main", "hung")
+    assert len(hung) >= 20
+    assert {each.outcome for each in hung} == {Outcome.ABORTED}
+    assert not history.attempts("main").failed.any()

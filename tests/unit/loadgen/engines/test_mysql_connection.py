@@ -45,6 +45,17 @@ def test_a_query_and_all_after_it_ends_at_the_deadline(connection):
 
 
 @needs_mariadb()
+def test_a_session_whose_query_was_not_sent_before_the_deadline_does_not_hang(connection):
+    hung = []
+    connection.on_hang = hung.append
+    connection.begin()
+    connection.until = time.monotonic()
+    with pytest.raises(DeadlinePassed):
+        connection.commit()
+    assert hung == []
+
+
+@needs_mariadb()
 def test_an_answer_that_trickles_in_for_ever_ends_at_the_deadline(connection):
     connection.until = time.monotonic() + 0.5
     many = "SELECT SLEEP(0.005), REPEAT('x', 999) FROM shop.seq_1_to_99999"
