@@ -103,7 +103,6 @@ ELSEWHERE = {
     "loadgen/client/default_load.py": "every load of unit/loadgen",
     "loadgen/client/default_load_mysql.py": "unit/loadgen/engines/test_mysql",
     "loadgen/client/driver.py": "unit/loadgen/test_process, unit/loadgen/client/test_user",
-    "loadgen/client/load_connection.py": "unit/loadgen/client/test_sql",
     "loadgen/client/master.py": "unit/loadgen/client/test_worker",
     "loadgen/client/port.py": "unit/loadgen/client/test_connector",
     "loadgen/client/witnesses.py": "unit/loadgen/engines/test_postgresql, test_mysql",

@@ -6,6 +6,7 @@ connection lives, and switches to the greenlet that waits for an answer, if one 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,7 +109,9 @@ class LoadConnection(DeadlineConnection):
             self._watcher.stop()  # nobody asked: the server has closed it, or says something
 
     def _give_up(self, waits: Any) -> None:
-        if self._waits is waits:
+        # Its answer may have come meanwhile, and it may wait for the next one.
+        over = self.until is not None and time.monotonic() >= self.until
+        if self._waits is waits and over:
             waits.throw(DeadlinePassed("no answer before the deadline"))
 
     def _look_no_more(self) -> None:
