@@ -105,7 +105,8 @@ class Ours(Tool):
         due = (arrivals.due >= begin * SECOND) & (arrivals.due < end * SECOND)
         failed = failed_arrivals(arrivals, self._judged.stalls) & due
         hung = [
-            f"{len(each)} of {self.load.config.users} open sessions hung for "
+            f"{sum((o.sent or 0) <= each[0].due for o in each)} of {self.load.config.users} open "
+            "sessions hung for "
             f"{max(o.done - o.due for o in each) / SECOND:.3f} s"
             for each in self._hung
             if each[0].due < end * SECOND and max(o.done for o in each) > begin * SECOND

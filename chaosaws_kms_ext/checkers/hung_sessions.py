@@ -55,7 +55,8 @@ class HungSessions(Checker):
             "longer: `begin` (when the first query was sent that had no answer), `end` (when all "
             "had ended; `null`: one had not when the load was stopped), `seconds` (without an "
             "`end`, at least so many), `sessions`: how many hung, `at_once`: the most at one "
-            "instant, `share`: what part of all users that is, and how many `ended` how: "
+            "instant, `share`: of the users' sessions that were open at the `begin`, the part that "
+            "hung (the others were opened in their place), and how many `ended` how: "
             "`answered` (the server sent something), `closed` (the connection was closed), "
             "`not_followed` (the load was stopped first; or it already followed as many as it has "
             "users, or as many as its limit of open files allows). The load goes on with new "
@@ -203,16 +204,21 @@ def _ended_in(hung: Sequence[Operation]) -> int | None:
 
 def _figures(history: History, hung: Sequence[Operation], users: int | None) -> HungFigures:
     end, last = _ended_in(hung), max(each.done for each in hung)
-    at_once = most_at_once(hung)
     return {
         "begin": history.in_utc(hung[0].due),
         "end": None if end is None else history.in_utc(end),
         "seconds": round((last - hung[0].due) / SECOND, 3),
         "sessions": len(hung),
-        "at_once": at_once,
-        "share": round(min(at_once / users, 1.0), 4) if users else None,
+        "at_once": most_at_once(hung),
+        "share": round(min(len(_first(hung)) / users, 1.0), 4) if users else None,
         "ended": _ended(hung),
     }
+
+
+def _first(hung: Sequence[Operation]) -> list[Operation]:
+    """Those that were open when the first of them began to hang; the others took the places of
+    some."""
+    return [each for each in hung if each.sent is None or each.sent <= hung[0].due]
 
 
 def _ended(hung: Sequence[Operation]) -> dict[str, int]:
@@ -220,9 +226,10 @@ def _ended(hung: Sequence[Operation]) -> dict[str, int]:
 
 
 def _in_words(hung: Sequence[Operation], users: int | None) -> str:
-    number = f"{len(hung)}"
-    if users and most_at_once(hung) == len(hung) <= users:  # else some took the place of others
-        number += f" of {users}"
+    first = len(_first(hung))
+    number = f"{first} of {users}" if users and first <= users else f"{first}"
+    if len(hung) > first:
+        number += f", and {len(hung) - first} opened later,"
     ends = ", ".join(f"{count} {_words(end)}" for end, count in _ended(hung).items())
     return f"{number} hung for {_longest(hung):.2f} s at most, then {ends}"
 

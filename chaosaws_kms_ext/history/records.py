@@ -47,8 +47,9 @@ ARRIVALS = KINDS[:2]
 """Kinds of operations that the load's schedule made due. The others: the witnesses `session` and
 `connect`; `attempt`, each try to connect; `server`, one that has started; `stall`: from due to
 done the client itself did not run; `clock`, a question for the load's time, which is `sent`;
-`lag`: how late the process itself was in a second (see `load_generator`). `hung`: a user's session,
-from when a query was sent that got no answer in time until the server was heard of again."""
+`lag`: how late the process itself was in a second (see `load_generator`). `hung`: a user's session
+from when a query was sent that got no answer in time (`due`) until the server was heard of again;
+it was opened at `sent`."""
 
 NO_ROW, DAMAGED = 0, -1
 """What a read of a register saw where there was none, or one whose checksum is not its own;

@@ -20,7 +20,7 @@ from chaosaws_kms_ext.history.operations_file import Header
 from chaosaws_kms_ext.history.writer import OperationStream, OperationWriter
 from chaosaws_kms_ext.loadgen.client.config import DATABASE_SAID, STOPPED, ClientConfig
 from chaosaws_kms_ext.loadgen.client.connector import Connector
-from chaosaws_kms_ext.loadgen.client.hung_sessions import HungSessions
+from chaosaws_kms_ext.loadgen.client.hung_sessions import Hung, HungSessions
 from chaosaws_kms_ext.loadgen.client.lag import Lag
 from chaosaws_kms_ext.loadgen.client.load_connection import open_for_load
 from chaosaws_kms_ext.loadgen.client.port import listens_at
@@ -211,7 +211,7 @@ class Driver:
     def _connect_user(self, until: float | None) -> Any:
         """The same for a user, whose session is followed where it hangs."""
         connection = self.connect(until)
-        connection.on_hang = self._hung.follow
+        connection.on_hang, connection.opened = self._hung.follow, time.monotonic_ns()
         return connection
 
     def _connect(self, seconds: float) -> Any:
@@ -248,8 +248,8 @@ class Driver:
         done = time.monotonic_ns()
         self.recorder.add((*what, sent, done, outcome.value, sqlstate, detail, *saw))
 
-    def _record_hung(self, session: int, since: int, outcome: Outcome) -> None:
-        self.record(Due(0, session, "hung", since), since, outcome)
+    def _record_hung(self, session: Hung, outcome: Outcome) -> None:
+        self.record(Due(0, session.number, "hung", session.since), session.opened, outcome)
 
     def say(self, problem: Exception, code: str | None = None) -> None:
         """Writes a message of the database to the log, the same message once."""

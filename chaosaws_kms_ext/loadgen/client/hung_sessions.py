@@ -10,14 +10,14 @@ import _socket  # gevent's would wait
 import os
 import resource
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 
 from chaosaws_kms_ext.history import Outcome
 from chaosaws_kms_ext.loadgen.engines.base import Connection
 
-__all__ = ["HungSessions"]
+__all__ = ["Hung", "HungSessions"]
 
 READ = 1
 """libev's EV_READ."""
@@ -26,29 +26,38 @@ KEPT_FREE = 128
 """Descriptors, beside one for each user: for attempts to connect, and the load's files."""
 
 
+class Hung(NamedTuple):
+    """A session that hung; instants are CLOCK_MONOTONIC ns."""
+
+    number: int
+    opened: int
+    since: int
+    """When the query was sent that got no answer in time."""
+
+
 class HungSessions:
     """Follows them until the server sends something, or the connection is closed."""
 
-    def __init__(self, most: int, ended: Callable[[int, int, Outcome], None]) -> None:
+    def __init__(self, most: int, ended: Callable[[Hung, Outcome], None]) -> None:
         """`most`: sessions that are followed at once, as many as the load has users; fewer where
         the limit of open files leaves no descriptors for that, since the users connect anew.
 
-        `ended` is told the number of a session, since when it had hung (CLOCK_MONOTONIC, ns), and
-        how that ended: OK (the server sent something), LOST (the connection was closed), ABORTED
-        (not followed any more).
+        `ended` is told how it ended: OK (the server sent something), LOST (the connection was
+        closed), ABORTED (not followed any more).
         """
         self._most, self._ended = most, ended
-        self._followed: dict[_socket.socket, tuple[Any, int, int]] = {}
-        """Copy of its socket → what looks at that; the session's number; since when it hangs."""
+        self._followed: dict[_socket.socket, tuple[Any, Hung]] = {}
+        """Copy of its socket → what looks at that, and the session."""
 
     def follow(self, connection: Connection) -> None:
         """Follows a session whose query got no answer in time; its connection may be closed."""
+        session = Hung(connection.number, connection.opened, connection.sent)
         copy = self._copy(connection) if len(self._followed) < self._room() else None
         if copy is None:
-            self._ended(connection.number, connection.sent, Outcome.ABORTED)
+            self._ended(session, Outcome.ABORTED)
             return
         watcher = gevent.get_hub().loop.io(copy.fileno(), READ)
-        self._followed[copy] = watcher, connection.number, connection.sent
+        self._followed[copy] = watcher, session
         watcher.start(self._heard, copy)
 
     def close(self) -> None:
@@ -77,7 +86,7 @@ class HungSessions:
         self._end(copy, Outcome.OK if sent else Outcome.LOST)
 
     def _end(self, copy: _socket.socket, outcome: Outcome) -> None:
-        watcher, number, since = self._followed.pop(copy)
+        watcher, session = self._followed.pop(copy)
         watcher.close()
         copy.close()
-        self._ended(number, since, outcome)
+        self._ended(session, outcome)

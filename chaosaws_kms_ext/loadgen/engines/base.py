@@ -109,6 +109,8 @@ class Connection(Protocol):
     """CLOCK_MONOTONIC, seconds; None: no deadline."""
     number: int
     """Of the load's connections; 0: it is none of them."""
+    opened: int
+    """When a user got it, CLOCK_MONOTONIC ns."""
     sent: int
     """When the load's newest query was sent, CLOCK_MONOTONIC ns."""
     on_hang: Callable[[Any], None] | None

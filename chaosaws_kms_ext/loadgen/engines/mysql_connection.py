@@ -60,6 +60,8 @@ class MySQLConnection(Connection):
 
     number = 0
     """Of the load's connections; 0: it is none of them."""
+    opened = 0
+    """When a user got it, CLOCK_MONOTONIC ns."""
     sent = 0
     """When the load's newest query was sent, CLOCK_MONOTONIC ns."""
     on_hang: Callable[[Any], None] | None = None

@@ -20,10 +20,9 @@ SETTINGS = Settings(lab_speed=60, load_rate=RATE, query_deadline=0.5)
 STARTED = event("load-started", -1, load="main", users=4, reconnect_spacing_seconds=0.05)
 
 
-def hung(session, begin, end, outcome="ok"):
-    """A session from one arrival's instant to another's."""
-    since = at(begin)
-    return Operation("main", 0, session, "hung", since, since, at(end), outcome, None)
+def hung(session, begin, end, outcome="ok", opened=0):
+    """A session from one arrival's instant to another's, which was opened at that of `opened`."""
+    return Operation("main", 0, session, "hung", at(begin), at(opened), at(end), outcome, None)
 
 
 def stall(begin, end):
@@ -89,10 +88,12 @@ def test_one_that_was_not_followed_does_not_hide_how_long_others_hung():
 
 
 def test_sessions_that_take_each_others_place_may_be_more_than_the_load_has_users():
-    found = check(*(hung(number, number, number + 20) for number in range(1, 9)))
+    its = range(1, 9)
+    found = check(*(hung(n, n, n + 20, opened=n - 1 if n > 4 else 0) for n in its))
     (only,) = found.loads[MAIN]["hung_sessions"]
     assert (only["sessions"], only["at_once"], only["share"]) == (8, 8, 1.0)
-    assert found.rows == [("open sessions", "8 hung for 1.00 s at most, then 8 answered")]
+    words = "4 of 4, and 4 opened later, hung for 1.00 s at most, then 8 answered"
+    assert found.rows == [("open sessions", words)]
 
 
 def test_without_any_there_is_nothing_to_say():
@@ -150,8 +151,13 @@ def test_of_a_run_before_sessions_were_followed_nothing_is_known():
 
 
 def test_of_sessions_that_took_each_others_place_it_is_not_said_that_all_users_hung():
-    ((_, row),) = check(hung(1, 20, 40), hung(2, 30, 50), hung(3, 45, 70), hung(4, 60, 80)).rows
-    assert row.startswith("4 hung for")
+    found = check(
+        hung(1, 20, 40), hung(2, 30, 50, opened=21), hung(3, 45, 70, opened=41),
+        hung(4, 60, 80, opened=51),
+    )  # fmt: skip
+    assert [each["share"] for each in found.loads[MAIN]["hung_sessions"]] == [0.25]
+    ((_, row),) = found.rows
+    assert row.startswith("1 of 4, and 3 opened later, hung for")
 
 
 def test_forty_thousand_of_them_take_less_than_a_second():

@@ -58,6 +58,7 @@ def test_each_is_recorded_with_since_when_and_until_when_it_hung_and_how_that_en
         assert {each.outcome for each in hung} == {outcome}
         assert all(each.due - frozen < 8 / RATE * SECOND + EDGE for each in hung)
         assert all(0 <= each.done - ended < EDGE for each in hung)
+        assert all(each.sent < frozen for each in hung)  # opened before
     _, stopped, hung = third
     assert len(hung) >= 3
     assert {each.outcome for each in hung} == {Outcome.ABORTED}
