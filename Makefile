@@ -29,7 +29,7 @@ SUITE = rm -rf reports/$@; CHAOS_LOAD_RATE=100 CHAOS_STATUS_POLL_EVERY=0.8 $(BIN
 	  --ignore tests/soak --ignore tests/browser --ignore tests/deploy tests experiments \
 	  && $(BIN)/python -m tests.support.judge_again reports/$@
 
-test: $(READY) lint  ## every promise, and nine of the experiments on the lab
+test: $(READY) lint  ## every promise, and seven of the experiments on the lab
 	$(call SUITE,not thorough)
 	$(BIN)/python -m pytest -m "alone and not soak" -n 0 $(SECOND_ATTEMPTS) \
 	  $$(grep -rl --include='*.py' '^@pytest.mark.alone' tests)

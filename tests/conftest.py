@@ -130,7 +130,7 @@ THOROUGH = frozenset((
     "kms-failover", "kms-proxy", "kms-maintenance", "kms-flap", "kms-longest-blink",
     "kms-dependents", "kms-material-deleted", "kms-material-expired", "kms-keystore-disconnected",
     "watch-only", "kms-secondary-keys", "kms-terminal", "kms-point-in-time", "kms-late-recovery",
-    "kms-shared-key", "backup-under-same-key",
+    "kms-shared-key", "backup-under-same-key", "policy-deny", "kms-pending-deletion",
 ))  # fmt: skip
 """Experiments that `make thorough` runs: compositions, and rarer ways to lose a key."""
 

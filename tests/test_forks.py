@@ -23,6 +23,8 @@ from tests.support.chaos import ROOT, Chaos, left
 from tests.support.forked_child import ForkedChild
 from tests.support.labs import until
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(params=[True, False], ids=["forked", "started"])
 def chaos(request, tmp_path):

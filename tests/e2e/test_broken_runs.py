@@ -15,6 +15,8 @@ from tests.support.small_run import stored
 from tests.support.synthetic_run import note
 from tests.support.told import ask_for, check, made_files, report
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):

@@ -18,6 +18,8 @@ from tests.support.labs import until
 from tests.support.live_page import Viewer, ask
 from tests.support.live_runs import LiveRun
 
+pytestmark = pytest.mark.thorough
+
 SOON_OVER = f"""
 import os, sys
 from pathlib import Path
