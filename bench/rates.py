@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.outages import CLIENTS
 from bench.server import Server, a_server
-from bench.tool import Sustained, Tool
+from bench.tool import Sustained, Tool, cost_of
 
 __all__ = ["LIMIT_MS", "highest", "measure_rates"]
 
@@ -90,16 +90,12 @@ class _Search:
 def _probe(tool: type[Tool], server: Server, rate: float, folder: Path) -> tuple[Sustained, float]:
     """How it did at a rate, and microseconds of CPU for an operation."""
     its = tool(folder, seconds=round(SETTLE + SECONDS + 1), logs_each=True)
-    try:
+
+    def begin() -> None:
         its.start(server.conninfo, rate, CLIENTS)
         end = time.monotonic() + UP_WITHIN
         while server.sessions(tool.name) < CLIENTS and time.monotonic() < end:
             time.sleep(0.05)
         time.sleep(SETTLE)
-        before, begin = its.cpu_seconds(), time.monotonic()
-        time.sleep(SECONDS)
-        used, ended = its.cpu_seconds() - before, time.monotonic()
-    finally:
-        its.stop()
-    did = its.sustained(begin, ended)
-    return did, used / max(did.rate * (ended - begin), 1) * 1e6
+
+    return cost_of(its, begin, SECONDS)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.server import Server, a_server
-from bench.tool import Sustained
+from bench.tool import Sustained, cost_of
 from bench.tools.ours import Ours
 from chaosaws_kms_ext.waiting import Observer
 
@@ -45,13 +44,9 @@ def measure_scaling(
 def _measured(server: Server, number: int, folder: Path) -> tuple[Sustained, float]:
     its = Ours(folder)
     its.processes = number
-    try:
+
+    def begin() -> None:
         its.start(server.conninfo, RATE, CLIENTS)
         its.load.wait_until_steady(1.0, 0.97, UP_WITHIN, Observer())
-        before, begin = its.cpu_seconds(), time.monotonic()
-        time.sleep(SECONDS)
-        used, ended = its.cpu_seconds() - before, time.monotonic()
-    finally:
-        its.stop()
-    did = its.sustained(begin, ended)
-    return did, used / max(did.rate * (ended - begin), 1) * 1e6
+
+    return cost_of(its, begin, SECONDS)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["DEADLINE", "QUERY", "TOOLS", "Outage", "Sustained", "Tool", "from_utc", "register"]
+__all__ = [
+    "DEADLINE",
+    "QUERY",
+    "TOOLS",
+    "Outage",
+    "Sustained",
+    "Tool",
+    "cost_of",
+    "from_utc",
+    "register",
+]
 
 QUERY = "SELECT value FROM bench WHERE id = 4711"
 """What every tool asks: one row by its primary key."""
@@ -89,6 +99,20 @@ class Tool(ABC):
     def sustained(self, begin: float, end: float) -> Sustained:
         """After `stop`: how it did in a time (CLOCK_MONOTONIC seconds)."""
         raise NotImplementedError
+
+
+def cost_of(its: Tool, begin: Callable[[], None], seconds: float) -> tuple[Sustained, float]:
+    """How a tool did for so many seconds, and microseconds of CPU for an operation; `begin` starts
+    it and returns when it is up. It is stopped."""
+    try:
+        begin()
+        before, since = its.cpu_seconds(), time.monotonic()
+        time.sleep(seconds)
+        used, until = its.cpu_seconds() - before, time.monotonic()
+    finally:
+        its.stop()
+    did = its.sustained(since, until)
+    return did, used / max(did.rate * (until - since), 1) * 1e6
 
 
 TOOLS: dict[str, type[Tool]] = {}
