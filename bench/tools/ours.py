@@ -14,7 +14,7 @@ from bench.leash import cpu_of
 from bench.tool import DEADLINE, Outage, Sustained, Tool, register
 from chaosaws_kms_ext.checkers.edge_bounds import begin_within, end_within
 from chaosaws_kms_ext.checkers.fault_outage import usual_delay
-from chaosaws_kms_ext.checkers.hung_sessions import that_hung, times_of
+from chaosaws_kms_ext.checkers.hung_sessions import ended_in, that_hung, times_of
 from chaosaws_kms_ext.checkers.outage_windows import (
     Load as Judged,
 )
@@ -24,7 +24,7 @@ from chaosaws_kms_ext.checkers.outage_windows import (
     find_windows,
 )
 from chaosaws_kms_ext.checkers.percentile import nearest_rank
-from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Operation, Outcome
+from chaosaws_kms_ext.history import END_OF_TIME, MAIN, SECOND, Operation
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.reader import read_history
 from chaosaws_kms_ext.loadgen.process import Load, LoadConfig
@@ -86,7 +86,7 @@ class Ours(Tool):
         found = [(each.begin, each.end) for each in self._windows]
         found += [
             (begin, end)
-            for begin, end in map(_edges, self._hung)
+            for begin, end in ((its[0].due, ended_in(its)) for its in self._hung)
             if not any(a < (end or END_OF_TIME) and begin < (b or END_OF_TIME) for a, b in found)
         ]
         return [
@@ -170,9 +170,3 @@ class Ours(Tool):
             f"{length:.3f} s{depth}, {window.failed} arrivals failed "
             f"(begin within {begin * 1000:.0f} ms, end within {end * 1000:.0f} ms)"
         )
-
-
-def _edges(hung: Sequence[Operation]) -> tuple[int, int | None]:
-    """Of sessions that hung at the same time: since when, and until when if that is known; ns."""
-    last = max(hung, key=lambda each: each.done)
-    return hung[0].due, None if last.outcome == Outcome.ABORTED else last.done

@@ -16,7 +16,7 @@ from chaosaws_kms_ext.history import MAIN, SECOND, Conditions, EventName, Operat
 from chaosaws_kms_ext.history.history import History
 from chaosaws_kms_ext.history.shares import RECORDED_NOTHING, merged
 
-__all__ = ["HungSessions", "most_at_once", "that_hung", "times_of"]
+__all__ = ["HungSessions", "ended_in", "most_at_once", "that_hung", "times_of"]
 
 Durations = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 """ns."""
@@ -77,23 +77,23 @@ class HungSessions(Checker):
         """From when the load was steady until it was stopped."""
         deadline = conditions.settings.query_deadline
         found = {load: _hung_in(history, load, deadline) for load in every_load(history)}
-        main = found[MAIN]
+        times = {load: times_of(its or ()) for load, its in found.items()}
         users = {load: _users(history, load) for load in found}
         hit = hit_loads(history, conditions)
-        told = [_in_words(each, users[MAIN]) for each in times_of(main or ())[:SHOWN]]
+        told = [_in_words(each, users[MAIN]) for each in times[MAIN][:SHOWN]]
         return Result(
             loads={
                 load: {
                     "hung_sessions": None
                     if its is None
-                    else [_figures(history, e, users[load]) for e in times_of(its)[:LISTED]],
+                    else [_figures(history, e, users[load]) for e in times[load][:LISTED]],
                     "longest_hang_seconds": None if its is None else _longest(its),
                 }
                 for load, its in found.items()
             },
             measured={
                 "longest_hang_seconds": EachLoad.of(
-                    {load: _measured(history, load, found[load]) for load in hit}
+                    {load: _measured(history, load, found[load], times[load]) for load in hit}
                 )
             },
             rows=[("open sessions", " · ".join(told))] if told else (),
@@ -182,12 +182,17 @@ def _longest(hung: Sequence[Operation]) -> float:
     return round(max(map(_seconds, hung), default=0.0), 3)
 
 
-def _measured(history: History, load: str, hung: Sequence[Operation] | None) -> Single:
+def _measured(
+    history: History,
+    load: str,
+    hung: Sequence[Operation] | None,
+    times: Sequence[Sequence[Operation]],
+) -> Single:
     """For the objective: those that did not end while they were followed hung for longer."""
     if hung is None or _lost_records(history, load):
         return None
     longest = _longest(hung)
-    return longest if all(map(_ended_in, times_of(hung))) else NotWithin(longest)
+    return longest if all(map(ended_in, times)) else NotWithin(longest)
 
 
 def _lost_records(history: History, load: str) -> bool:
@@ -196,14 +201,14 @@ def _lost_records(history: History, load: str) -> bool:
     return died or bool(history.deaths(load)) or bool(why_ended(history, load))
 
 
-def _ended_in(hung: Sequence[Operation]) -> int | None:
+def ended_in(hung: Sequence[Operation]) -> int | None:
     """When all of a time had ended, CLOCK_MONOTONIC ns; None: that was not seen."""
     last = max(hung, key=lambda each: each.done)
     return None if last.outcome == Outcome.ABORTED else last.done
 
 
 def _figures(history: History, hung: Sequence[Operation], users: int | None) -> HungFigures:
-    end, last = _ended_in(hung), max(each.done for each in hung)
+    end, last = ended_in(hung), max(each.done for each in hung)
     return {
         "begin": history.in_utc(hung[0].due),
         "end": None if end is None else history.in_utc(end),
